@@ -1,0 +1,152 @@
+//! `mint`: prints the address that a user would be sent to, by the same code
+//! as `serve`.
+
+use clap::Args;
+use serde_json::Value;
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use super::{ConfigArguments, Failure, Outcome, say};
+use crate::clock::Moment;
+use crate::sign_on::Entrance;
+use crate::user::{BadText, Email, Identifier, Label, User};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  marketplace-sso mint --config sso.toml --email alice@example.com
+  marketplace-sso mint --config sso.toml --email alice@example.com --group admins \\
+    --set attributes.plan='\"pro\"' --set organization.id='\"org-1\"' --integration-id 1121 --display settings
+
+The address is a key to the user's integrations: whoever has it is that user.")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// The user's e-mail address
+    #[arg(long, value_name = "E")]
+    email: String,
+    /// The user's own id
+    #[arg(long, value_name = "I")]
+    id: Option<String>,
+    /// The user's name
+    #[arg(long, value_name = "N")]
+    name: Option<String>,
+    /// A group of the user; may be repeated
+    #[arg(long = "group", value_name = "G")]
+    groups: Vec<String>,
+    /// username, organization.id, organization.name, attributes.NAME or token.NAME, as JSON
+    #[arg(long = "set", value_name = "KEY=JSON")]
+    settings: Vec<String>,
+    /// The entrance whose settings apply
+    #[arg(long, value_name = "NAME", default_value = Entrance::MAIN_NAME)]
+    entrance: String,
+    /// Lead to this integration
+    #[arg(long, value_name = "ID")]
+    integration_id: Option<String>,
+    /// Show the integration's list or settings
+    #[arg(long, value_name = "list|settings")]
+    display: Option<String>,
+    /// Lead to the install page of this integration
+    #[arg(long, value_name = "ID")]
+    install: Option<String>,
+    /// Another link parameter; may be repeated
+    #[arg(long = "link", value_name = "NAME=VALUE")]
+    links: Vec<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let user = user(arguments)?;
+    let config = arguments.config.load()?;
+    let entrance = config.entrance(&arguments.entrance).ok_or_else(|| {
+        let names: Vec<&str> = config.entrances.iter().map(|entrance| entrance.name.as_str()).collect();
+        Failure::Arguments(format!(
+            "there is no entrance {:?}; the configuration has: {}",
+            arguments.entrance,
+            names.join(", ")
+        ))
+    })?;
+    let refused = |refusal: crate::refusal::Refusal| {
+        Failure::Running(anyhow::anyhow!("refused ({}): {}", refusal.reason.code(), refusal.cause))
+    };
+    let link = entrance
+        .marketplace
+        .links()
+        .read(&query(arguments)?, arguments.install.as_deref())
+        .map_err(refused)?;
+    entrance.access.allow(&user).map_err(refused)?;
+    let hand_off = entrance.hand_off(&user, &link, Uuid::new_v4(), Moment::now()).map_err(refused)?;
+    say(hand_off.address.expose())
+}
+
+fn query(arguments: &Arguments) -> Result<String, Failure> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(id) = &arguments.integration_id {
+        query.append_pair("integration_id", id);
+    }
+    if let Some(display) = &arguments.display {
+        query.append_pair("display", display);
+    }
+    for link in &arguments.links {
+        let (name, value) = link
+            .split_once('=')
+            .ok_or_else(|| Failure::Arguments(format!("--link {link:?} is not NAME=VALUE")))?;
+        query.append_pair(name, value);
+    }
+    Ok(query.finish())
+}
+
+fn user(arguments: &Arguments) -> Result<User, Failure> {
+    let mut user = User {
+        email: Some(Email::parse(&arguments.email).map_err(bad("email"))?),
+        id: arguments.id.as_deref().map(Identifier::parse).transpose().map_err(bad("id"))?,
+        name: arguments.name.as_deref().map(Label::parse).transpose().map_err(bad("name"))?,
+        groups: arguments
+            .groups
+            .iter()
+            .map(|group| Label::parse(group))
+            .collect::<Result<_, _>>()
+            .map_err(bad("group"))?,
+        ..User::default()
+    };
+    for setting in &arguments.settings {
+        set(&mut user, setting)?;
+    }
+    Ok(user)
+}
+
+/// Sets one thing of a user. What is not JSON is a text.
+fn set(user: &mut User, setting: &str) -> Result<(), Failure> {
+    let (key, written) = setting
+        .split_once('=')
+        .ok_or_else(|| Failure::Arguments(format!("--set {setting:?} is not KEY=JSON")))?;
+    let value = serde_json::from_str(written).unwrap_or_else(|_| Value::String(written.to_owned()));
+    let text = || match &value {
+        Value::String(text) => Ok(text.clone()),
+        _ => Err(Failure::Arguments(format!("--set {key} needs a text"))),
+    };
+    match key.split_once('.') {
+        None if key == "username" => user.username = Some(Identifier::parse(&text()?).map_err(bad(key))?),
+        Some(("organization", "id")) => {
+            user.organization.id = Some(Identifier::parse(&text()?).map_err(bad(key))?);
+        }
+        Some(("organization", "name")) => {
+            user.organization.name = Some(Label::parse(&text()?).map_err(bad(key))?);
+        }
+        Some(("attributes", name)) => {
+            user.attributes.insert(name.to_owned(), value);
+        }
+        Some(("token", name)) => {
+            user.token.insert(name.to_owned(), value);
+        }
+        _ => {
+            return Err(Failure::Arguments(format!(
+                "--set {key} is not known: write username, organization.id, organization.name, attributes.NAME or token.NAME"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn bad(what: &str) -> impl Fn(BadText) -> Failure {
+    move |why| Failure::Arguments(format!("the {what} cannot be used: {why}"))
+}

@@ -1,0 +1,150 @@
+//! The command line: arguments in, exit code out. One file a command.
+
+mod check;
+mod healthcheck;
+mod inspect;
+mod mint;
+mod playground;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Problems, Sources};
+
+/// Signs logged-in users on to an embedded Pandium marketplace.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  marketplace-sso playground                      see it work, with no account
+  marketplace-sso check --config sso.toml         find what is wrong with the settings
+  marketplace-sso serve --config sso.toml         run the service
+
+Exit status: 0 done, 1 failed while running, 2 wrong arguments, 78 wrong configuration."
+)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the time of a command")]
+enum Command {
+    /// Run the service
+    Serve(serve::Arguments),
+    /// Show everything on this machine: a sample app, this service, a stand-in marketplace
+    Playground(playground::Arguments),
+    /// Tell what is wrong with the configuration, then what applies
+    Check(check::Arguments),
+    /// Print the address that a user would be sent to
+    Mint(mint::Arguments),
+    /// Verify a token and explain each claim
+    Inspect(inspect::Arguments),
+    /// Ask a running service whether it is ready; for images without a shell
+    Healthcheck(healthcheck::Arguments),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+struct ConfigArguments {
+    /// A configuration file; may be repeated, the later wins. Without one, the file named by SSO_CONFIG
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// Pandium's environment: production, sandbox or demo
+    #[arg(long, value_name = "E")]
+    environment: Option<String>,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+enum Failure {
+    /// Exit status 1.
+    Running(anyhow::Error),
+    /// Exit status 2.
+    Arguments(String),
+    /// Exit status 78.
+    Configuration(Problems),
+}
+
+type Outcome = Result<(), Failure>;
+
+/// `EX_CONFIG` of sysexits.h.
+const EX_CONFIG: u8 = 78;
+
+impl CommandLine {
+    /// Does what was asked.
+    pub fn run(self) -> ExitCode {
+        let outcome = match self.command {
+            Command::Serve(arguments) => serve::run(&arguments),
+            Command::Playground(arguments) => playground::run(&arguments),
+            Command::Check(arguments) => check::run(&arguments),
+            Command::Mint(arguments) => mint::run(&arguments),
+            Command::Inspect(arguments) => inspect::run(&arguments),
+            Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+        };
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                complain(&failure);
+                failure.exit_code()
+            }
+        }
+    }
+}
+
+impl ConfigArguments {
+    fn load(&self) -> Result<Config, Failure> {
+        let environment = self.environment.iter().map(|value| ("environment".to_owned(), value.clone()));
+        let sources = Sources::from_process(self.config.clone(), environment.collect::<BTreeMap<_, _>>());
+        Config::load(&sources).map_err(Failure::Configuration)
+    }
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Running(_) => ExitCode::FAILURE,
+            Self::Arguments(_) => ExitCode::from(2),
+            Self::Configuration(_) => ExitCode::from(EX_CONFIG),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running(error) => write!(f, "error: {error:#}"),
+            Self::Arguments(what) => write!(f, "error: {what}"),
+            Self::Configuration(problems) => write!(f, "error: {problems}"),
+        }
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Running(error.into())
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is where a command line speaks")]
+fn complain(failure: &Failure) {
+    eprintln!("{failure}");
+}
+
+/// Writes an answer to standard output.
+fn say(text: impl fmt::Display) -> Outcome {
+    use std::io::Write as _;
+    match writeln!(std::io::stdout(), "{text}") {
+        // the reader has seen enough
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}

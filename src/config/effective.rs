@@ -1,0 +1,62 @@
+//! The settings as they apply, written as TOML: each with the place that gave
+//! it, secrets hidden.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use config::{Value, ValueKind};
+
+/// Writes all settings.
+pub(super) fn write(root: &Value) -> String {
+    let mut text = String::new();
+    write_table(&mut text, "", root);
+    text
+}
+
+fn write_table(text: &mut String, key: &str, value: &Value) {
+    let ValueKind::Table(table) = &value.kind else { return };
+    let entries: BTreeMap<&String, &Value> = table.iter().collect();
+    let is_table = |value: &Value| matches!(value.kind, ValueKind::Table(_));
+    let singles: Vec<_> = entries.iter().filter(|(_, value)| !is_table(value)).collect();
+    if !singles.is_empty() {
+        if !key.is_empty() {
+            let _ = writeln!(text, "\n[{key}]");
+        }
+        for (name, value) in singles {
+            let shown = if is_secret(name) { "\"[hidden]\"".to_owned() } else { write_value(value) };
+            let line = format!("{} = {shown}", bare_or_quoted(name));
+            let _ = match value.origin().filter(|place| !place.contains("default.toml")) {
+                Some(place) => writeln!(text, "{line:<50} # {place}"),
+                None => writeln!(text, "{line}"),
+            };
+        }
+    }
+    for (name, value) in entries.iter().filter(|(_, value)| is_table(value)) {
+        let name = bare_or_quoted(name);
+        let key = if key.is_empty() { name } else { format!("{key}.{name}") };
+        write_table(text, &key, value);
+    }
+}
+
+/// Secrets by their key: what ends so, and is not the path of a file.
+fn is_secret(name: &str) -> bool {
+    ["secret", "password", "token", "private_key"].iter().any(|ending| name.ends_with(ending))
+        && name != "dangerous_allow_short_secret"
+}
+
+fn write_value(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::String(text) => toml::Value::String(text.clone()).to_string(),
+        ValueKind::Array(items) => {
+            let items: Vec<String> = items.iter().map(write_value).collect();
+            format!("[{}]", items.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn bare_or_quoted(name: &str) -> String {
+    let is_bare =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if is_bare { name.to_owned() } else { toml::Value::String(name.to_owned()).to_string() }
+}

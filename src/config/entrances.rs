@@ -1,0 +1,151 @@
+//! The entrance at `/pandium-sso` and those of `[entrances.NAME]`: each with
+//! its own identity, and the sections above where it has none of its own.
+
+use std::path::PathBuf;
+
+use super::section::Section;
+use super::{embed, identity, marketplace};
+use crate::access::Access;
+use crate::pandium::Environment;
+use crate::record::{SubjectHash, SubjectLog};
+use crate::sign_on::Entrance;
+
+/// Paths that are taken, whatever the entrances are.
+const FIXED: [&str; 4] = ["/livez", "/readyz", "/healthz", "/metrics"];
+
+/// Reads all entrances. Whether the environment is known only decides what is
+/// worth telling.
+pub(super) fn read(
+    root: &Section<'_>,
+    environment: Environment,
+    is_environment_known: bool,
+    files: &mut Vec<PathBuf>,
+) -> Option<Vec<Entrance>> {
+    let https = is_environment_known && environment.requires_https();
+    let context = Context { root, environment, https };
+    let main = context.entrance(root, Entrance::MAIN_NAME, Some(Entrance::MAIN_PATH.to_owned()), files);
+    let mut all = vec![main];
+    let mut taken = vec![(Entrance::MAIN_NAME.to_owned(), Entrance::MAIN_PATH.to_owned())];
+
+    let more = root.section("entrances");
+    for name in more.names() {
+        let section = more.section(&name);
+        if !is_name(&name) || name == Entrance::MAIN_NAME {
+            more.wrong(&name, "it cannot be an entrance's name", "use letters, digits, '-' and '_'");
+        }
+        let path =
+            section.needed_text("path", "write where browsers arrive, such as \"/partners/pandium-sso\"");
+        let path = path.and_then(|path| read_path(&section, path, &taken));
+        taken.extend(path.clone().map(|path| (name.clone(), path)));
+        if !section.has("identity") {
+            section.wrong(
+                "identity",
+                "it is not set",
+                "say who is asking there: every entrance has its own identity",
+            );
+        }
+        all.push(context.entrance(&section, &name, path, files));
+        section.finish();
+    }
+    more.finish();
+    all.into_iter().collect()
+}
+
+/// What all entrances share.
+struct Context<'a, 'p> {
+    root: &'a Section<'p>,
+    environment: Environment,
+    https: bool,
+}
+
+impl Context<'_, '_> {
+    fn entrance(
+        &self,
+        section: &Section<'_>,
+        name: &str,
+        path: Option<String>,
+        files: &mut Vec<PathBuf>,
+    ) -> Option<Entrance> {
+        let over = |part: &str| section_over(section, self.root, part);
+        let identity = identity::read(&section.section("identity"));
+        let claims = over("claims");
+        let marketplace = marketplace::read(&over("pandium"), &claims, self.environment, self.https, files);
+        let access = read_access(&over("access"));
+        let embed = embed::read(&over("embed"), self.https);
+        let (marketplace, referrer_policy, secret) = marketplace?;
+        let log = self.root.section("log");
+        let subject_log = log.choice(
+            "subject",
+            &[("none", Subject::None), ("hashed", Subject::Hashed), ("plain", Subject::Plain)],
+        )?;
+        Some(Entrance {
+            name: name.to_owned(),
+            path: path?,
+            identity: identity?,
+            access: access?,
+            embed: embed?,
+            marketplace,
+            environment: self.environment,
+            referrer_policy,
+            subject_log: match subject_log {
+                Subject::None => SubjectLog::None,
+                Subject::Hashed => SubjectLog::Hashed(SubjectHash::keyed_by(&secret)),
+                Subject::Plain => SubjectLog::Plain,
+            },
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Subject {
+    None,
+    Hashed,
+    Plain,
+}
+
+fn section_over<'p>(section: &Section<'p>, root: &Section<'p>, part: &str) -> Section<'p> {
+    if std::ptr::eq(section, root) { root.section(part) } else { section.section_over(part, root) }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) -> Option<String> {
+    let is_plain = path.len() > 1
+        && path.split('/').skip(1).all(|segment| {
+            !matches!(segment, "" | "." | "..")
+                && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+        });
+    let meets = |other: &str| path == other || is_below(&path, other) || is_below(other, &path);
+    if !path.starts_with('/') || !is_plain {
+        section.wrong(
+            "path",
+            format!("{path:?} is not a plain path"),
+            "begin with '/', and use letters, digits, '-', '_', '.' and '~'",
+        );
+    } else if FIXED.contains(&path.as_str()) {
+        section.wrong("path", format!("{path} is the service's own"), "choose another path");
+    } else if let Some((name, other)) = taken.iter().find(|(_, other)| meets(other)) {
+        let what = format!("{path} meets the entrance {name} at {other}");
+        section.wrong("path", what, "choose another path");
+    } else {
+        return Some(path);
+    }
+    None
+}
+
+/// Whether a path is among the install pages of an entrance.
+fn is_below(path: &str, entrance: &str) -> bool {
+    path.strip_prefix(entrance).is_some_and(|rest| rest == "/install" || rest.starts_with("/install/"))
+}
+
+fn read_access(section: &Section<'_>) -> Option<Access> {
+    let email_domains = section.all_parsed("email_domains", "write what stands behind the '@'", |domain| {
+        let is_domain = !domain.is_empty() && !domain.contains(['@', ' ', '*']) && !domain.starts_with('.');
+        if is_domain { Ok(domain.to_owned()) } else { Err("it is not a domain, such as example.com") }
+    });
+    let (groups, denied_groups) = (section.texts("groups"), section.texts("denied_groups"));
+    section.finish();
+    Some(Access { email_domains: email_domains?, groups: groups?, denied_groups: denied_groups? })
+}

@@ -1,0 +1,144 @@
+//! The section `[identity]`.
+
+use std::borrow::Cow;
+
+use config::{Value, ValueKind};
+
+use super::section::Section;
+use crate::identity::proxy_headers::{Field, FieldName, Layout, TrustedProxies, presets};
+use crate::identity::{Identity, ProxyHeaders};
+
+pub(super) fn read(section: &Section<'_>) -> Option<Identity> {
+    let kind = if section.has("kind") {
+        section.choice("kind", &[("proxy_headers", Kind::ProxyHeaders)])
+    } else {
+        None
+    };
+    let identity = match kind {
+        Some(Kind::ProxyHeaders) => proxy_headers(section).map(Identity::ProxyHeaders),
+        None => {
+            if !section.has("kind") && !section.names().is_empty() {
+                section.needed_text("kind", "write kind = \"proxy_headers\"");
+            }
+            return None;
+        }
+    };
+    section.finish();
+    identity
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    ProxyHeaders,
+}
+
+fn proxy_headers(section: &Section<'_>) -> Option<ProxyHeaders> {
+    let trusted = if section.has("trusted_proxies") {
+        section.all_parsed(
+            "trusted_proxies",
+            "write addresses or networks, such as \"127.0.0.1/32\" or \"10.0.0.0/8\"",
+            |text| TrustedProxies::parse_network(text).ok_or("it is neither an address nor a network"),
+        )
+    } else {
+        Some(Vec::new())
+    };
+    let layout = layout(section);
+    Some(ProxyHeaders::new(TrustedProxies::new(trusted?), layout?))
+}
+
+fn layout(section: &Section<'_>) -> Option<Layout> {
+    let custom = ("custom", None);
+    let known: Vec<(&str, Option<&presets::Preset>)> =
+        presets::ALL.iter().map(|preset| (preset.name, Some(preset))).chain([custom]).collect();
+    if !section.has("preset") {
+        section.needed_text("preset", "write which proxy is in front, such as preset = \"oauth2_proxy\"");
+        return None;
+    }
+    match section.choice("preset", &known)? {
+        Some(preset) => {
+            if section.has("headers") {
+                section.value("headers");
+                section.wrong(
+                    "headers",
+                    "a preset brings its own headers",
+                    "write preset = \"custom\", or take it out",
+                );
+            }
+            Some(Layout::preset(preset))
+        }
+        None => custom_layout(section),
+    }
+}
+
+fn custom_layout(section: &Section<'_>) -> Option<Layout> {
+    let separator = if section.has("list_separator") {
+        section.parsed("list_separator", "write one character, such as \",\"", |text| {
+            let mut chars = text.chars();
+            chars.next().filter(|_| chars.next().is_none()).ok_or("it is not one character")
+        })
+    } else {
+        Some(',')
+    };
+    let headers = section.section("headers");
+    let simple = [
+        ("id", Field::Id),
+        ("email", Field::Email),
+        ("name", Field::Name),
+        ("username", Field::Username),
+        ("groups", Field::Groups),
+    ];
+    let mut fields: Vec<(Field, FieldName)> = Vec::new();
+    for (name, field) in simple {
+        fields.extend(header(&headers, name).map(|header| (field, header)));
+    }
+    let organization = headers.section("organization");
+    for (name, field) in [("id", Field::OrganizationId), ("name", Field::OrganizationName)] {
+        fields.extend(header(&organization, name).map(|header| (field, header)));
+    }
+    organization.finish();
+    let attributes = headers.section("attributes");
+    for name in attributes.names() {
+        fields.extend(header(&attributes, &name).map(|header| (Field::Attribute(Cow::Owned(name)), header)));
+    }
+    headers.finish();
+    match Layout::custom(fields, separator?) {
+        Ok(layout) => Some(layout),
+        Err(why) => {
+            section.wrong(
+                "headers",
+                why,
+                "name a header for email, id or username: email = \"X-User-Email\"",
+            );
+            None
+        }
+    }
+}
+
+fn header(section: &Section<'_>, name: &str) -> Option<FieldName> {
+    if !section.has(name) {
+        // asked for all the same, so that a wrong key is told what there is
+        section.value(name);
+        return None;
+    }
+    section.parsed(name, "write a header's name, such as \"X-User-Email\"", |text| {
+        FieldName::parse(text).ok_or("it is not a header's name")
+    })
+}
+
+/// A value of the configuration as JSON, for rooms that do not know where it came from.
+pub(super) fn to_json(value: Value) -> serde_json::Value {
+    match value.kind {
+        ValueKind::Nil => serde_json::Value::Null,
+        ValueKind::Boolean(value) => value.into(),
+        ValueKind::I64(number) => number.into(),
+        ValueKind::I128(number) => i64::try_from(number).unwrap_or_default().into(),
+        ValueKind::U64(number) => number.into(),
+        ValueKind::U128(number) => u64::try_from(number).unwrap_or_default().into(),
+        ValueKind::Float(number) => number.into(),
+        ValueKind::String(text) => text.into(),
+        ValueKind::Table(table) => {
+            serde_json::Value::Object(table.into_iter().map(|(name, value)| (name, to_json(value))).collect())
+        }
+        ValueKind::Array(items) => items.into_iter().map(to_json).collect(),
+    }
+}

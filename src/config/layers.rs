@@ -1,0 +1,236 @@
+//! The layers of a configuration as they are written, laid over each other:
+//! which value holds for a key, and where it was given. What a value means is
+//! not known here.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use config::{Map, Source, Value, ValueKind};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::Collector;
+use crate::pandium::Environment;
+
+/// Where a configuration comes from, apart from what is compiled in.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Files, the later winning.
+    pub files: Vec<PathBuf>,
+    /// Environment variables: those that begin with `SSO_` count.
+    pub variables: BTreeMap<String, String>,
+    /// Settings by argument, by key.
+    pub arguments: BTreeMap<String, String>,
+}
+
+/// One layer: a name for its place, and its values.
+#[derive(Clone, Debug)]
+struct Layer {
+    values: Map<String, Value>,
+}
+
+const DEFAULT: &str = include_str!("../../config/default.toml");
+const PREFIX: &str = "SSO_";
+const CONFIG_VARIABLE: &str = "SSO_CONFIG";
+
+impl Sources {
+    /// What this process was started with: its environment variables, and
+    /// `SSO_CONFIG` where no file is named.
+    pub fn from_process(files: Vec<PathBuf>, arguments: BTreeMap<String, String>) -> Self {
+        let variables: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+            })
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .collect();
+        let named = variables.get(CONFIG_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
+        let files = if files.is_empty() { named.into_iter().collect() } else { files };
+        Self { files, variables, arguments }
+    }
+}
+
+/// All layers over each other.
+pub(super) fn read(sources: &Sources, problems: &Collector) -> Value {
+    let mut own: Vec<Layer> = Vec::new();
+    for file in &sources.files {
+        match std::fs::read_to_string(file) {
+            Ok(text) => own.extend(toml_layer(&file.display().to_string(), &text, problems)),
+            Err(error) => problems.add(
+                file.display().to_string(),
+                None,
+                format!("the file cannot be read: {error}"),
+                "name a file that exists with --config or SSO_CONFIG",
+            ),
+        }
+    }
+    own.push(variable_layer(&sources.variables));
+    own.push(argument_layer(&sources.arguments));
+
+    let mut layers: Vec<Layer> =
+        toml_layer("the built-in default.toml", DEFAULT, problems).into_iter().collect();
+    if let Some(environment) = named_environment(&own) {
+        let (name, text) = overlay(environment);
+        layers.extend(toml_layer(name, text, problems));
+    }
+    layers.extend(own);
+    merge(layers, problems)
+}
+
+/// A configuration in one text, over what is compiled in.
+pub(super) fn read_text(text: &str, problems: &Collector) -> Value {
+    let own: Vec<Layer> = toml_layer("the text", text, problems).into_iter().collect();
+    let mut layers: Vec<Layer> =
+        toml_layer("the built-in default.toml", DEFAULT, problems).into_iter().collect();
+    if let Some(environment) = named_environment(&own) {
+        let (name, text) = overlay(environment);
+        layers.extend(toml_layer(name, text, problems));
+    }
+    layers.extend(own);
+    merge(layers, problems)
+}
+
+const fn overlay(environment: Environment) -> (&'static str, &'static str) {
+    match environment {
+        Environment::Production => {
+            ("the built-in production.toml", include_str!("../../config/production.toml"))
+        }
+        Environment::Sandbox => ("the built-in sandbox.toml", include_str!("../../config/sandbox.toml")),
+        Environment::Demo => ("the built-in demo.toml", include_str!("../../config/demo.toml")),
+    }
+}
+
+/// The environment that the last layer with one names.
+fn named_environment(layers: &[Layer]) -> Option<Environment> {
+    let named = layers.iter().rev().find_map(|layer| layer.values.get("environment"))?;
+    match &named.kind {
+        ValueKind::String(name) => name.parse().ok(),
+        _ => None,
+    }
+}
+
+fn merge(layers: Vec<Layer>, problems: &Collector) -> Value {
+    let builder =
+        layers.into_iter().fold(config::Config::builder(), |builder, layer| builder.add_source(layer));
+    match builder.build() {
+        Ok(merged) => merged.cache,
+        Err(error) => {
+            problems.add(
+                "configuration",
+                None,
+                error.to_string(),
+                "see config/default.toml for the form of each key",
+            );
+            Value::new(None, ValueKind::Table(Map::new()))
+        }
+    }
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.values.clone())
+    }
+}
+
+fn toml_layer(place: &str, text: &str, problems: &Collector) -> Option<Layer> {
+    match DeTable::parse(text) {
+        Ok(table) => {
+            let places = Places { place, text };
+            Some(Layer { values: places.table(table.into_inner()) })
+        }
+        Err(error) => {
+            let line = error.span().map_or(0, |span| line_of(text, span.start));
+            problems.add(
+                place,
+                Some(format!("{place}:{line}")),
+                format!("it is not TOML: {}", error.message()),
+                "mend the line; the form of TOML is described at https://toml.io",
+            );
+            None
+        }
+    }
+}
+
+/// Gives each value of a TOML text its file and line.
+struct Places<'a> {
+    place: &'a str,
+    text: &'a str,
+}
+
+impl Places<'_> {
+    fn table(&self, table: DeTable<'_>) -> Map<String, Value> {
+        let entries = table.into_iter().map(|(key, value)| {
+            let line = line_of(self.text, key.span().start);
+            (key.into_inner().into_owned(), self.value(value, line))
+        });
+        entries.collect()
+    }
+
+    fn value(&self, value: Spanned<DeValue<'_>>, line: usize) -> Value {
+        let kind = match value.into_inner() {
+            DeValue::String(text) => ValueKind::String(text.into_owned()),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| ValueKind::String(number.as_str().to_owned()), ValueKind::I64),
+            DeValue::Float(number) => number
+                .as_str()
+                .parse()
+                .map_or_else(|_| ValueKind::String(number.as_str().to_owned()), ValueKind::Float),
+            DeValue::Boolean(value) => ValueKind::Boolean(value),
+            DeValue::Datetime(date) => ValueKind::String(date.to_string()),
+            DeValue::Array(items) => {
+                ValueKind::Array(items.into_iter().map(|item| self.value(item, line)).collect())
+            }
+            DeValue::Table(table) => ValueKind::Table(self.table(table)),
+        };
+        Value::new(Some(&format!("{}:{line}", self.place)), kind)
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// `SSO_PANDIUM__ACCOUNT` gives `pandium.account`. All values are texts.
+fn variable_layer(variables: &BTreeMap<String, String>) -> Layer {
+    let mut values = Map::new();
+    for (name, value) in variables.iter().filter(|(name, _)| *name != CONFIG_VARIABLE) {
+        if let Some(key) = name.strip_prefix(PREFIX) {
+            let path: Vec<String> = key.to_lowercase().split("__").map(str::to_owned).collect();
+            insert(&mut values, &path, value, &format!("the environment variable {name}"));
+        }
+    }
+    Layer { values }
+}
+
+fn argument_layer(arguments: &BTreeMap<String, String>) -> Layer {
+    let mut values = Map::new();
+    for (key, value) in arguments {
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        insert(&mut values, &path, value, &format!("the argument --{key}"));
+    }
+    Layer { values }
+}
+
+fn insert(table: &mut Map<String, Value>, path: &[String], text: &str, place: &str) {
+    let place = place.to_owned();
+    match path {
+        [] => {}
+        [name] => {
+            table.insert(name.clone(), Value::new(Some(&place), ValueKind::String(text.to_owned())));
+        }
+        [name, rest @ ..] => {
+            let below = table
+                .entry(name.clone())
+                .or_insert_with(|| Value::new(Some(&place), ValueKind::Table(Map::new())));
+            if !matches!(below.kind, ValueKind::Table(_)) {
+                below.kind = ValueKind::Table(Map::new());
+            }
+            if let ValueKind::Table(below) = &mut below.kind {
+                insert(below, rest, text, &place);
+            }
+        }
+    }
+}

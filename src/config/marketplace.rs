@@ -1,0 +1,109 @@
+//! The sections `[pandium]` and `[claims]`.
+
+use std::path::PathBuf;
+
+use super::identity::to_json;
+use super::section::Section;
+use crate::pandium::{
+    Account, BaseUrl, Claims, Environment, LinkRules, Marketplace, Settings, UnknownParameters,
+};
+use crate::secret::SharedSecret;
+use crate::sign_on::ReferrerPolicy;
+
+const MAKE_ONE: &str = "take the secret that Pandium gave you for this environment; \
+                        to try things out, make one: openssl rand -hex 32";
+
+pub(super) fn read(
+    section: &Section<'_>,
+    claims: &Section<'_>,
+    environment: Environment,
+    https: bool,
+    files: &mut Vec<PathBuf>,
+) -> Option<(Marketplace, ReferrerPolicy, SharedSecret)> {
+    let account = section
+        .needed_text("account", "write the account's name in the marketplace's address, as Pandium gave it")
+        .and_then(|_| section.parsed("account", "write the name alone, such as \"acme\"", Account::parse));
+    let secret = secret(section, files);
+    let base_url = base_url(section, environment, https);
+    let claims = read_claims(claims);
+    let links = links(section);
+    let token_lifetime_s = section.number("token_lifetime_s", 0, 86_400);
+    let iat_backdate_s = section.number("iat_backdate_s", 0, 3_600);
+    let max_location_bytes = section.number("max_location_bytes", 256, 65_536);
+    let referrer_policy =
+        section.choice("referrer_policy", &ReferrerPolicy::ALL.map(|policy| (policy.name(), policy)));
+    section.finish();
+
+    let shared_secret = secret?;
+    let marketplace = Marketplace::new(Settings {
+        base_url: base_url?,
+        account: account?,
+        shared_secret: shared_secret.clone(),
+        claims: claims?,
+        links: links?,
+        token_lifetime_s: token_lifetime_s?,
+        iat_backdate_s: iat_backdate_s?,
+        max_location_bytes: usize::try_from(max_location_bytes?).ok()?,
+    });
+    Some((marketplace, referrer_policy?, shared_secret))
+}
+
+fn secret(section: &Section<'_>, files: &mut Vec<PathBuf>) -> Option<SharedSecret> {
+    let allow_short = section.flag("dangerous_allow_short_secret");
+    let (text, file) = section.secret("shared_secret", MAKE_ONE)?;
+    let name = if file.is_some() { "shared_secret_file" } else { "shared_secret" };
+    files.extend(file);
+    let read =
+        if allow_short? { SharedSecret::dangerous_parse_short(&text) } else { SharedSecret::parse(&text) };
+    read.map_err(|why| section.wrong(name, format!("the secret cannot be used: {why}"), MAKE_ONE)).ok()
+}
+
+fn base_url(section: &Section<'_>, environment: Environment, https: bool) -> Option<BaseUrl> {
+    let help = "write the address of the marketplaces, such as \"https://imp.pandium.io\", or \"\" for the environment's own";
+    let base_url = section.parsed("base_url", help, |text| {
+        BaseUrl::parse(if text.is_empty() { environment.base_url() } else { text })
+    })?;
+    if https && !base_url.is_https() {
+        section.wrong("base_url", "it is not https; production needs that", help);
+        return None;
+    }
+    Some(base_url)
+}
+
+fn links(section: &Section<'_>) -> Option<LinkRules> {
+    let allowed = section.texts("link_parameters");
+    let unknown = section.choice(
+        "unknown_link_parameters",
+        &[("refuse", UnknownParameters::Refuse), ("drop", UnknownParameters::Drop)],
+    );
+    let links = LinkRules::new(allowed?, unknown?);
+    if links.is_none() {
+        section.wrong("link_parameters", "tenant is among them; it carries the token", "take it out");
+    }
+    links
+}
+
+fn read_claims(section: &Section<'_>) -> Option<Claims> {
+    let mut written = serde_json::Map::new();
+    for name in section.names() {
+        if let Some(value) = section.value(&name) {
+            written.insert(name, to_json(value));
+        }
+    }
+    if written.get("sub").is_none_or(|sub| sub == "") {
+        section.wrong(
+            "sub",
+            "it is not set; every token needs it",
+            "write sub = \"email\", or what never changes for a user",
+        );
+    }
+    match Claims::compile(&serde_json::Value::Object(written)) {
+        Ok(claims) => Some(claims),
+        Err(problems) => {
+            for problem in problems {
+                section.wrong_within(&problem.claim, &problem.what, &problem.help);
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The configuration: from what is written, in layers, to a [`Config`] that is
+//! usable by construction. Whatever is wrong is told at once.
+
+mod effective;
+mod embed;
+mod entrances;
+mod identity;
+mod layers;
+mod marketplace;
+mod problem;
+mod section;
+mod server;
+
+use std::path::PathBuf;
+
+use config::Value;
+
+pub use layers::Sources;
+pub use problem::{Problem, Problems};
+pub use server::{Listen, LogSettings, ServerSettings};
+
+use crate::identity::Identity;
+use crate::pandium::Environment;
+use crate::sign_on::Entrance;
+use problem::Collector;
+use section::Section;
+
+/// Everything that a service needs to run.
+#[derive(Debug)]
+pub struct Config {
+    /// Which of Pandium's environments users go to.
+    pub environment: Environment,
+    /// How the service listens, runs and stops.
+    pub server: ServerSettings,
+    /// How it logs.
+    pub log: LogSettings,
+    /// Where users arrive; the first is `/pandium-sso`.
+    pub entrances: Vec<Entrance>,
+    /// The files that were read; when one changes, the configuration has.
+    pub files: Vec<PathBuf>,
+    effective: Value,
+    sources: Option<Sources>,
+}
+
+impl Config {
+    /// Reads a configuration, and every file that it names.
+    pub fn load(sources: &Sources) -> Result<Self, Problems> {
+        let problems = Collector::default();
+        let merged = layers::read(sources, &problems);
+        let mut config = Self::read(merged, problems)?;
+        config.files.extend(sources.files.iter().cloned());
+        config.sources = Some(sources.clone());
+        Ok(config)
+    }
+
+    /// Reads everything again that this configuration was read from; `None`
+    /// where it was read from a text.
+    pub fn load_again(&self) -> Option<Result<Self, Problems>> {
+        self.sources.as_ref().map(Self::load)
+    }
+
+    /// Reads a configuration from one text, over what is compiled in. The
+    /// environment variables of this process do not count.
+    pub fn from_toml(text: &str) -> Result<Self, Problems> {
+        let problems = Collector::default();
+        let merged = layers::read_text(text, &problems);
+        Self::read(merged, problems)
+    }
+
+    /// Every setting as it applies, as TOML with the place of each value, and
+    /// with secrets hidden.
+    pub fn effective(&self) -> String {
+        effective::write(&self.effective)
+    }
+
+    /// What is allowed, and yet hardly meant.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let by_unix_socket = matches!(self.server.listen, Listen::Unix(_));
+        for Entrance { name, identity, embed, .. } in &self.entrances {
+            match identity {
+                Identity::ProxyHeaders(way) if !way.trusts_somebody() && !by_unix_socket => warnings.push(format!(
+                    "entrance {name}: identity.trusted_proxies is empty, so nobody can sign on; name your proxy's address"
+                )),
+                Identity::ProxyHeaders(_) => {}
+            }
+            if embed.parents.is_empty() {
+                warnings.push(format!(
+                    "entrance {name}: embed.parents is empty, so no page may frame the marketplace; name your app's origin"
+                ));
+            }
+        }
+        warnings
+    }
+
+    /// The entrance of that name.
+    pub fn entrance(&self, name: &str) -> Option<&Entrance> {
+        self.entrances.iter().find(|entrance| entrance.name == name)
+    }
+
+    fn read(merged: Value, problems: Collector) -> Result<Self, Problems> {
+        let effective = merged.clone();
+        let mut files = Vec::new();
+        let root = Section::root(merged, &problems);
+        let environment = environment(&root);
+        // what depends on the environment is read as for the strictest
+        let assumed = environment.unwrap_or(Environment::Production);
+        let server = server::read(&root.section("server"), environment);
+        let log = server::read_log(&root.section("log"));
+        let entrances = entrances::read(&root, assumed, environment.is_some(), &mut files);
+        root.finish();
+        problems.into_result()?;
+
+        let config = environment.zip(server).zip(log).zip(entrances);
+        let Some((((environment, server), log), entrances)) = config else {
+            // a value was missed without a word; that must not pass for good
+            let unsaid = Collector::default();
+            unsaid.add(
+                "configuration",
+                None,
+                "a setting could not be read",
+                "compare with config/default.toml",
+            );
+            return Err(unsaid.into_result().err().unwrap_or(Problems(Vec::new())));
+        };
+        Ok(Self { environment, server, log, entrances, files, effective, sources: None })
+    }
+}
+
+fn environment(root: &Section<'_>) -> Option<Environment> {
+    let help =
+        "set environment = \"production\", \"sandbox\" or \"demo\": the environment whose secret this is";
+    root.needed_text("environment", help)?;
+    root.choice("environment", &Environment::ALL.map(|environment| (environment.name(), environment)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = r#"
+        environment = "sandbox"
+        [pandium]
+        account = "acme"
+        shared_secret = "0123456789abcdef0123456789abcdef"
+    "#;
+
+    fn problems(text: &str) -> String {
+        Config::from_toml(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_smallest_configuration_has_an_environment_an_account_and_a_secret() {
+        let config = Config::from_toml(SMALLEST).unwrap();
+        assert_eq!(config.entrances.len(), 1);
+        assert_eq!(config.entrances[0].path, "/pandium-sso");
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_with_key_place_and_a_way_out() {
+        insta::assert_snapshot!(problems(
+            r#"
+            environment = "sandbox"
+            [pandium]
+            account = "a/b"
+            base_url = "imp.example.com"
+            link_parameters = ["tenant"]
+            [server]
+            workers = 1000
+            listne = "127.0.0.1:80"
+            [identity]
+            preset = "nginx"
+            trusted_proxies = ["10.0.0.0/40"]
+            [claims]
+            iat = "id"
+            sub = "emial"
+            [embed]
+            parents = ["https://app.example.com/x"]
+            login_url = "javascript:alert(1)"
+            policy = "on"
+            "#
+        ));
+    }
+
+    #[test]
+    fn an_empty_configuration_says_what_is_needed() {
+        insta::assert_snapshot!(problems(""));
+    }
+
+    #[test]
+    fn production_wants_https() {
+        insta::assert_snapshot!(problems(
+            r#"
+            environment = "production"
+            [server]
+            public_url = "http://app.example.com"
+            [pandium]
+            account = "acme"
+            shared_secret = "0123456789abcdef0123456789abcdef"
+            base_url = "http://imp.example.com"
+            [embed]
+            parents = ["http://app.example.com"]
+            login_url = "http://app.example.com/login"
+            "#
+        ));
+    }
+
+    #[test]
+    fn a_secret_is_never_in_a_problem_nor_in_the_effective_settings() {
+        let told = problems("[pandium]\nshared_secret = \"hush-hush\"\nshared_secret_file = \"/nowhere\"");
+        assert!(!told.contains("hush-hush"), "{told}");
+        let shown = Config::from_toml(SMALLEST).unwrap().effective();
+        assert!(shown.contains("shared_secret = \"[hidden]\""), "{shown}");
+        assert!(!shown.contains("0123456789abcdef"), "{shown}");
+    }
+
+    #[test]
+    fn an_entrance_has_the_sections_above_unless_it_has_its_own() {
+        let config = Config::from_toml(&format!(
+            "{SMALLEST}
+            [access]
+            groups = [\"staff\"]
+            [entrances.partners]
+            path = \"/partners/pandium-sso\"
+            [entrances.partners.identity]
+            kind = \"proxy_headers\"
+            preset = \"authelia\"
+            [entrances.partners.access]
+            denied_groups = [\"guests\"]
+            "
+        ))
+        .unwrap();
+        let partners = config.entrance("partners").unwrap();
+        assert_eq!(partners.access.groups, ["staff"]);
+        assert_eq!(partners.access.denied_groups, ["guests"]);
+        assert!(config.entrances[0].access.denied_groups.is_empty());
+    }
+
+    #[test]
+    fn no_two_entrances_meet_and_none_takes_a_fixed_address() {
+        let entrance = |name: &str, path: &str| {
+            format!(
+                "[entrances.{name}]\npath = \"{path}\"\n[entrances.{name}.identity]\nkind = \"proxy_headers\"\npreset = \"vouch\"\n"
+            )
+        };
+        let text = [
+            SMALLEST,
+            &entrance("a", "/x"),
+            &entrance("b", "/x"),
+            &entrance("c", "/livez"),
+            &entrance("d", "/pandium-sso/install"),
+        ]
+        .concat();
+        insta::assert_snapshot!(problems(&text));
+    }
+
+    #[test]
+    fn upper_case_in_a_claims_name_is_kept() {
+        let config = Config::from_toml(&format!("{SMALLEST}\n[claims.ti.xti]\nextraProp = \"'x'\"")).unwrap();
+        assert!(config.effective().contains("extraProp"));
+    }
+
+    #[test]
+    fn a_list_of_a_later_layer_replaces_that_of_an_earlier_one() {
+        let config = Config::from_toml(&format!("{SMALLEST}\nlink_parameters = [\"display\"]")).unwrap();
+        assert!(config.effective().contains("link_parameters = [\"display\"]"), "{}", config.effective());
+    }
+}

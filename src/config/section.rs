@@ -1,0 +1,324 @@
+//! Reads one table of the configuration: asks for keys by name and kind, and
+//! collects a problem for whatever is not as asked, unknown keys included.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use config::{Map, Value, ValueKind};
+
+use super::problem::Collector;
+
+/// A table, and what was asked of it.
+pub(super) struct Section<'a> {
+    key: String,
+    entries: BTreeMap<String, Value>,
+    asked: RefCell<Vec<String>>,
+    problems: &'a Collector,
+}
+
+impl<'a> Section<'a> {
+    /// The whole configuration.
+    pub fn root(value: Value, problems: &'a Collector) -> Self {
+        Self::new(String::new(), value, problems)
+    }
+
+    fn new(key: String, value: Value, problems: &'a Collector) -> Self {
+        let place = value.origin().map(str::to_owned);
+        let entries = match value.kind {
+            ValueKind::Table(table) => table.into_iter().collect(),
+            ValueKind::Nil => BTreeMap::new(),
+            _ => {
+                problems.add(&key, place, "it is a single value", format!("write it as a table: [{key}]"));
+                BTreeMap::new()
+            }
+        };
+        Self { key, entries, asked: RefCell::default(), problems }
+    }
+
+    /// The key of something within.
+    pub fn key(&self, name: &str) -> String {
+        if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) }
+    }
+
+    /// Where a value was given.
+    pub fn place(&self, name: &str) -> Option<String> {
+        self.entries.get(name).and_then(Value::origin).map(str::to_owned)
+    }
+
+    /// Says that a value within is wrong.
+    pub fn wrong(&self, name: &str, what: impl Display, help: impl Display) {
+        self.problems.add(self.key(name), self.place(name), what.to_string(), help.to_string());
+    }
+
+    /// Says that something deeper within is wrong, by its path from here.
+    pub fn wrong_within(&self, path: &str, what: &str, help: &str) {
+        let mut names = path.split('.');
+        let mut value = names.next().and_then(|name| self.entries.get(name));
+        for name in names {
+            match value.map(|value| &value.kind) {
+                Some(ValueKind::Table(table)) if table.contains_key(name) => value = table.get(name),
+                _ => break,
+            }
+        }
+        let place = value.and_then(Value::origin).map(str::to_owned);
+        self.problems.add(self.key(path), place, what, help);
+    }
+
+    /// A table within; an empty one, where there is none.
+    pub fn section(&self, name: &str) -> Section<'a> {
+        let value = self.value(name).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
+        Section::new(self.key(name), value, self.problems)
+    }
+
+    /// A table within, laid over one of another section.
+    pub fn section_over(&self, name: &str, base: &Self) -> Section<'a> {
+        let own = self.value(name);
+        base.asked.borrow_mut().push(name.to_owned());
+        let value = match (base.entries.get(name).cloned(), own) {
+            (Some(base), Some(own)) => laid_over(base, own),
+            (base, own) => own.or(base).unwrap_or_else(|| Value::new(None, ValueKind::Nil)),
+        };
+        let key = if self.entries.contains_key(name) { self.key(name) } else { base.key(name) };
+        Section::new(key, value, self.problems)
+    }
+
+    /// The names of everything within.
+    pub fn names(&self) -> Vec<String> {
+        self.entries.keys().cloned().collect()
+    }
+
+    /// Whether a value is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// A value of any kind.
+    pub fn value(&self, name: &str) -> Option<Value> {
+        self.asked.borrow_mut().push(name.to_owned());
+        self.entries.get(name).cloned()
+    }
+
+    /// A text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        match self.value(name)?.kind {
+            ValueKind::String(text) => Some(text),
+            other => {
+                self.wrong(name, format!("it is {}, a text is meant", kind(&other)), "put it in quotes");
+                None
+            }
+        }
+    }
+
+    /// A text that has to be there.
+    pub fn needed_text(&self, name: &str, help: &str) -> Option<String> {
+        if !self.has(name) {
+            self.asked.borrow_mut().push(name.to_owned());
+            self.wrong(name, "it is not set", help);
+            return None;
+        }
+        self.text(name)
+    }
+
+    /// A text, read into what it stands for.
+    pub fn parsed<T, E: Display>(
+        &self,
+        name: &str,
+        help: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(name)?;
+        parse(&text).map_err(|why| self.wrong(name, format!("{text:?} cannot be used: {why}"), help)).ok()
+    }
+
+    /// Like [`Self::parsed`]; an empty text means that nothing is set.
+    pub fn optional<T, E: Display>(
+        &self,
+        name: &str,
+        help: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if self.text(name)?.is_empty() { None } else { self.parsed(name, help, parse) }
+    }
+
+    /// One of some words.
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
+        if chosen.is_none() {
+            let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
+            self.wrong(
+                name,
+                format!("{text:?} is not one of its values"),
+                format!("write one of {}", words.join(", ")),
+            );
+        }
+        chosen
+    }
+
+    /// A whole number between two bounds.
+    pub fn number(&self, name: &str, least: u64, most: u64) -> Option<u64> {
+        let value = self.value(name)?;
+        let number = match &value.kind {
+            ValueKind::I64(number) => u64::try_from(*number).ok(),
+            ValueKind::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.wrong(
+                name,
+                "it is not a number within its bounds",
+                format!("write a whole number from {least} to {most}"),
+            );
+        }
+        number
+    }
+
+    /// Yes or no.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        let value = self.value(name)?;
+        let flag = match &value.kind {
+            ValueKind::Boolean(flag) => Some(*flag),
+            ValueKind::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        if flag.is_none() {
+            self.wrong(name, "it is neither true nor false", "write true or false");
+        }
+        flag
+    }
+
+    /// A list of texts. A single text, as environment variables give it, is
+    /// split at its commas.
+    pub fn texts(&self, name: &str) -> Option<Vec<String>> {
+        match self.value(name)?.kind {
+            ValueKind::String(text) => Some(
+                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect(),
+            ),
+            ValueKind::Array(items) => {
+                let texts: Option<Vec<String>> = items
+                    .into_iter()
+                    .map(|item| match item.kind {
+                        ValueKind::String(text) => Some(text),
+                        _ => None,
+                    })
+                    .collect();
+                if texts.is_none() {
+                    self.wrong(name, "something in it is not a text", "put each item in quotes");
+                }
+                texts
+            }
+            other => {
+                self.wrong(
+                    name,
+                    format!("it is {}, a list is meant", kind(&other)),
+                    "write [\"one\", \"two\"]",
+                );
+                None
+            }
+        }
+    }
+
+    /// A list of texts, each read into what it stands for.
+    pub fn all_parsed<T, E: Display>(
+        &self,
+        name: &str,
+        help: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let texts = self.texts(name)?;
+        let parsed: Vec<T> = texts
+            .iter()
+            .filter_map(|text| {
+                parse(text)
+                    .map_err(|why| self.wrong(name, format!("{text:?} cannot be used: {why}"), help))
+                    .ok()
+            })
+            .collect();
+        (parsed.len() == texts.len()).then_some(parsed)
+    }
+
+    /// A secret, given as itself or in a file, and the file.
+    pub fn secret(&self, name: &str, help: &str) -> Option<(String, Option<PathBuf>)> {
+        let file_name = format!("{name}_file");
+        let (given, file) = (self.has(name), self.has(&file_name));
+        let (text, path) = (self.text_if(given, name), self.text_if(file, &file_name));
+        match (text, path) {
+            (Some(_), Some(_)) => {
+                self.wrong(name, format!("both {name} and {file_name} are set"), "keep one of them");
+                None
+            }
+            (Some(text), None) => Some((text, None)),
+            (None, Some(path)) => match std::fs::read_to_string(&path) {
+                Ok(text) => Some((text, Some(PathBuf::from(path)))),
+                Err(error) => {
+                    let what = format!("the file {path:?} cannot be read: {error}");
+                    self.wrong(&file_name, what, "name a file that this process may read");
+                    None
+                }
+            },
+            (None, None) => {
+                if !given && !file {
+                    self.wrong(name, format!("neither {name} nor {file_name} is set"), help);
+                }
+                None
+            }
+        }
+    }
+
+    fn text_if(&self, given: bool, name: &str) -> Option<String> {
+        if given { self.text(name) } else { self.value(name).and(None) }
+    }
+
+    /// Says which keys nobody has asked for.
+    pub fn finish(&self) {
+        let asked = self.asked.borrow();
+        for name in self.entries.keys().filter(|name| !asked.contains(name)) {
+            let near = asked
+                .iter()
+                .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+            let help = match near.filter(|near| strsim::jaro_winkler(name, near) > 0.8) {
+                Some(near) => format!("is {} meant? Otherwise take it out", self.key(near)),
+                None => "take it out; config/default.toml lists every key".to_owned(),
+            };
+            self.wrong(name, "there is no such key", help);
+        }
+    }
+}
+
+/// One table over another; anything but tables is replaced whole.
+fn laid_over(base: Value, over: Value) -> Value {
+    let place = over.origin().map(str::to_owned);
+    match (base.kind, over.kind) {
+        (ValueKind::Table(mut base), ValueKind::Table(over)) => {
+            let mut merged: Map<String, Value> = Map::new();
+            for (name, value) in over {
+                let value = match base.remove(&name) {
+                    Some(below) => laid_over(below, value),
+                    None => value,
+                };
+                merged.insert(name, value);
+            }
+            merged.extend(base);
+            Value::new(place.as_ref(), ValueKind::Table(merged))
+        }
+        (_, kind) => Value::new(place.as_ref(), kind),
+    }
+}
+
+fn kind(value: &ValueKind) -> &'static str {
+    match value {
+        ValueKind::Nil => "nothing",
+        ValueKind::Boolean(_) => "true or false",
+        ValueKind::I64(_)
+        | ValueKind::I128(_)
+        | ValueKind::U64(_)
+        | ValueKind::U128(_)
+        | ValueKind::Float(_) => "a number",
+        ValueKind::String(_) => "a text",
+        ValueKind::Table(_) => "a table",
+        ValueKind::Array(_) => "a list",
+    }
+}

@@ -1,0 +1,307 @@
+//! Where may a hand-off be shown: on a page of its own, in the frame of an
+//! allowed parent, to an allowed script; never as an image, never in advance.
+//!
+//! `frame-ancestors` on a redirect is not enforced by browsers, so the control
+//! is Fetch Metadata (<https://www.w3.org/TR/fetch-metadata/>).
+
+mod parents;
+
+pub use parents::{BadParent, Parent, Parents};
+
+use crate::arrival::Headers;
+use crate::refusal::{Reason, Refusal};
+
+/// The operator's rules for embedding.
+#[derive(Clone, Debug)]
+pub struct Embed {
+    /// The pages that may frame us, and whose scripts may ask us.
+    pub parents: Parents,
+    /// What becomes of a frame that is not allowed.
+    pub policy: Policy,
+    /// What becomes of a request without Fetch Metadata: an old browser, a
+    /// program, or a page that came by plain HTTP.
+    pub without_fetch_metadata: WithoutFetchMetadata,
+    /// What becomes of a frame whose parent hides itself (no `Referer`).
+    pub unknown_parent: UnknownParent,
+    /// Where people sign in, at the top level.
+    pub login_url: Option<String>,
+}
+
+/// What becomes of a frame that is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// It is refused.
+    Enforce,
+    /// It is served, counted and logged.
+    Report,
+    /// It is served.
+    Off,
+}
+
+/// What becomes of a request without Fetch Metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutFetchMetadata {
+    /// It is served.
+    Allow,
+    /// It is refused.
+    Refuse,
+}
+
+/// What becomes of a frame whose parent hides itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownParent {
+    /// It is refused.
+    Refuse,
+    /// It is served to parents of our own site.
+    SameSite,
+    /// It is served.
+    Allow,
+}
+
+/// Where the answer will be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// A page of its own.
+    Top,
+    /// A frame.
+    Frame,
+    /// Nowhere: a script asks.
+    Script,
+    /// The client does not say.
+    Unknown,
+}
+
+/// What the rules say to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be served.
+    Allowed,
+    /// It may be served, and the operator is told why it would not.
+    Reported(Refusal),
+    /// It may not be served.
+    Refused(Refusal),
+}
+
+impl Placement {
+    /// What the request says of it.
+    pub fn of(headers: &Headers<'_>) -> Self {
+        match headers.only("sec-fetch-dest") {
+            Ok(Some(b"document")) => Self::Top,
+            Ok(Some(b"iframe" | b"frame")) => Self::Frame,
+            Ok(Some(b"empty")) => Self::Script,
+            Ok(Some(_) | None) | Err(_) => Self::Unknown,
+        }
+    }
+
+    /// The word for the record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Top => "top",
+            Self::Frame => "frame",
+            Self::Script => "script",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Embed {
+    /// Judges a request.
+    pub fn judge(&self, headers: &Headers<'_>) -> Verdict {
+        match self.object(headers) {
+            Ok(()) => Verdict::Allowed,
+            Err(Objection::Never(cause)) => Verdict::Refused(Reason::FrameNotAllowed.because(cause)),
+            Err(Objection::ByPolicy(cause)) => {
+                let refusal = Reason::FrameNotAllowed.because(cause);
+                match self.policy {
+                    Policy::Enforce => Verdict::Refused(refusal),
+                    Policy::Report => Verdict::Reported(refusal),
+                    Policy::Off => Verdict::Allowed,
+                }
+            }
+        }
+    }
+
+    fn object(&self, headers: &Headers<'_>) -> Result<(), Objection> {
+        let metadata = Metadata::read(headers)?;
+        let Some(destination) = metadata.destination else {
+            return match self.without_fetch_metadata {
+                WithoutFetchMetadata::Allow => Ok(()),
+                WithoutFetchMetadata::Refuse => Err(Objection::ByPolicy("the request has no Fetch Metadata")),
+            };
+        };
+        match destination {
+            b"document" => Ok(()),
+            b"iframe" | b"frame" => self.object_to_frame(&metadata, headers),
+            b"empty" => self.object_to_script(&metadata, headers),
+            _ => Err(Objection::Never("neither a page, a frame nor an allowed script asks")),
+        }
+    }
+
+    fn object_to_frame(&self, metadata: &Metadata<'_>, headers: &Headers<'_>) -> Result<(), Objection> {
+        let same_origin = metadata.site == Some(b"same-origin".as_slice());
+        if same_origin {
+            return Ok(());
+        }
+        match sole_text(headers, "referer")? {
+            Some(referer) if self.parents.allow_page(referer) => Ok(()),
+            Some(_) => Err(Objection::ByPolicy("the framing page is not among embed.parents")),
+            None => match (self.unknown_parent, metadata.site) {
+                (UnknownParent::Allow, _) | (UnknownParent::SameSite, Some(b"same-site")) => Ok(()),
+                _ => Err(Objection::ByPolicy(
+                    "the framing page hides itself (no Referer): give the frame referrerpolicy=\"strict-origin\", \
+                     or see embed.unknown_parent",
+                )),
+            },
+        }
+    }
+
+    fn object_to_script(&self, metadata: &Metadata<'_>, headers: &Headers<'_>) -> Result<(), Objection> {
+        let same_origin = metadata.site == Some(b"same-origin".as_slice());
+        match metadata.mode {
+            Some(b"cors" | b"same-origin") if same_origin => Ok(()),
+            Some(b"cors") => match sole_text(headers, "origin")? {
+                Some(origin) if self.parents.allow_origin(origin) => Ok(()),
+                _ => Err(Objection::ByPolicy("the asking script's origin is not among embed.parents")),
+            },
+            _ => Err(Objection::Never("a script asks without CORS")),
+        }
+    }
+}
+
+/// Why a request is objected to: whatever the policy is, or because of it.
+enum Objection {
+    Never(&'static str),
+    ByPolicy(&'static str),
+}
+
+/// The Fetch Metadata of a request.
+struct Metadata<'a> {
+    destination: Option<&'a [u8]>,
+    mode: Option<&'a [u8]>,
+    site: Option<&'a [u8]>,
+}
+
+impl<'a> Metadata<'a> {
+    fn read(headers: &Headers<'a>) -> Result<Self, Objection> {
+        let mut metadata = Self { destination: None, mode: None, site: None };
+        for (name, value) in headers.iter() {
+            let place = match name {
+                "sec-fetch-dest" => &mut metadata.destination,
+                "sec-fetch-mode" => &mut metadata.mode,
+                "sec-fetch-site" => &mut metadata.site,
+                "sec-purpose" | "purpose" | "x-moz" if is_prefetch(value) => {
+                    return Err(Objection::Never("the browser asks in advance (prefetch)"));
+                }
+                _ => continue,
+            };
+            if place.replace(value).is_some() {
+                return Err(Objection::Never("a Fetch Metadata header came twice"));
+            }
+        }
+        Ok(metadata)
+    }
+}
+
+/// `prefetch`, `prefetch;prerender`, `prefetch;anonymous-client-ip`, …
+fn is_prefetch(purpose: &[u8]) -> bool {
+    let word = purpose.split(|byte| *byte == b';').next().unwrap_or(purpose);
+    [b"prefetch".as_slice(), b"prerender", b"preview"]
+        .iter()
+        .any(|name| word.trim_ascii().eq_ignore_ascii_case(name))
+}
+
+fn sole_text<'a>(headers: &Headers<'a>, name: &str) -> Result<Option<&'a str>, Objection> {
+    let value = headers.only(name).map_err(|_| Objection::ByPolicy("Referer or Origin came twice"))?;
+    Ok(value.map(|value| std::str::from_utf8(value).unwrap_or("")))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn embed(policy: Policy) -> Embed {
+        Embed {
+            parents: Parents::new(vec![
+                Parent::parse("https://app.example.com").unwrap(),
+                Parent::parse("https://*.customers.example.com").unwrap(),
+            ]),
+            policy,
+            without_fetch_metadata: WithoutFetchMetadata::Allow,
+            unknown_parent: UnknownParent::Refuse,
+            login_url: None,
+        }
+    }
+
+    fn headers(text: &'static str) -> Headers<'static> {
+        text.split(", ").filter_map(|field| field.split_once(": ")).map(|(n, v)| (n, v.as_bytes())).collect()
+    }
+
+    const FRAME: &str = "sec-fetch-dest: iframe, sec-fetch-mode: navigate, ";
+
+    #[rstest]
+    #[case::program("accept: */*")]
+    #[case::page("sec-fetch-dest: document, sec-fetch-mode: navigate, sec-fetch-site: cross-site")]
+    #[case::frame(
+        "sec-fetch-dest: iframe, sec-fetch-site: cross-site, referer: https://app.example.com/integrations?a=b"
+    )]
+    #[case::frame_of_a_customer(
+        "sec-fetch-dest: frame, sec-fetch-site: same-site, referer: https://a.customers.example.com/"
+    )]
+    #[case::own_frame("sec-fetch-dest: iframe, sec-fetch-site: same-origin")]
+    #[case::script(
+        "sec-fetch-dest: empty, sec-fetch-mode: cors, sec-fetch-site: cross-site, origin: https://app.example.com"
+    )]
+    #[case::own_script("sec-fetch-dest: empty, sec-fetch-mode: cors, sec-fetch-site: same-origin")]
+    fn a_request_is_allowed(#[case] text: &'static str) {
+        assert_eq!(embed(Policy::Enforce).judge(&headers(text)), Verdict::Allowed);
+    }
+
+    #[rstest]
+    #[case("referer: https://evil.example/")]
+    #[case("referer: https://app.example.com.evil.example/")]
+    #[case("referer: https://app.example.com@evil.example/")]
+    #[case("referer: https://app.example.com:8443/")]
+    #[case("referer: http://app.example.com/")]
+    #[case("referer: https://customers.example.com/")]
+    #[case("referer: https://app.example.com/, referer: https://evil.example/")]
+    #[case("referer: null")]
+    #[case("sec-fetch-site: same-site")]
+    fn a_frame_is_judged_by_the_policy(#[case] text: &'static str) {
+        let text: &'static str = format!("{FRAME}{text}").leak();
+        assert!(matches!(embed(Policy::Enforce).judge(&headers(text)), Verdict::Refused(_)));
+        assert!(matches!(embed(Policy::Report).judge(&headers(text)), Verdict::Reported(_)));
+        assert_eq!(embed(Policy::Off).judge(&headers(text)), Verdict::Allowed);
+    }
+
+    #[rstest]
+    #[case("sec-fetch-dest: image")]
+    #[case("sec-fetch-dest: script")]
+    #[case("sec-fetch-dest: style")]
+    #[case("sec-fetch-dest: empty, sec-fetch-mode: no-cors, sec-fetch-site: same-origin")]
+    #[case("sec-fetch-dest: document, sec-purpose: prefetch")]
+    #[case("sec-fetch-dest: document, sec-purpose: prefetch;prerender")]
+    #[case("purpose: prefetch")]
+    #[case("sec-fetch-dest: document, sec-fetch-dest: iframe")]
+    fn a_request_is_refused_whatever_the_policy(#[case] text: &'static str) {
+        for policy in [Policy::Enforce, Policy::Report, Policy::Off] {
+            assert!(matches!(embed(policy).judge(&headers(text)), Verdict::Refused(_)), "{policy:?}");
+        }
+    }
+
+    #[rstest]
+    #[case(UnknownParent::Refuse, "same-site", false)]
+    #[case(UnknownParent::SameSite, "same-site", true)]
+    #[case(UnknownParent::SameSite, "cross-site", false)]
+    #[case(UnknownParent::Allow, "cross-site", true)]
+    fn a_parent_that_hides_is_treated_as_the_operator_says(
+        #[case] unknown_parent: UnknownParent,
+        #[case] site: &str,
+        #[case] allowed: bool,
+    ) {
+        let embed = Embed { unknown_parent, ..embed(Policy::Enforce) };
+        let text: &'static str = format!("{FRAME}sec-fetch-site: {site}").leak();
+        assert_eq!(embed.judge(&headers(text)) == Verdict::Allowed, allowed);
+    }
+}

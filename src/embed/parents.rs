@@ -1,0 +1,218 @@
+//! The pages that may frame us: origins, read from the configuration once, and
+//! written into `frame-ancestors` from what was read.
+
+use std::fmt;
+
+use url::Url;
+
+/// One allowed parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parent {
+    /// An origin: scheme, host, port. Web apps, and shells with a host of
+    /// their own (`capacitor://localhost`).
+    Origin(String),
+    /// Every host below a domain (`https://*.example.com`).
+    Subdomains {
+        /// `https://`, with the `://`.
+        scheme: String,
+        /// `.example.com`, with the dot in front and the port behind.
+        suffix: String,
+    },
+    /// A scheme without hosts (`file:`), for desktop shells.
+    Scheme(String),
+}
+
+/// All allowed parents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parents {
+    all: Vec<Parent>,
+}
+
+/// A text names no parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadParent {
+    /// Not an origin at all.
+    #[error(
+        "it is not an origin: scheme, host and perhaps a port are meant, such as https://app.example.com"
+    )]
+    NotAnOrigin,
+    /// An address within an origin.
+    #[error("it says more than an origin: leave out the path, the query and the user")]
+    MoreThanAnOrigin,
+    /// `*` by itself or in the midst.
+    #[error("'*' may only stand for the first label of a host, such as https://*.example.com")]
+    Wildcard,
+}
+
+impl Parent {
+    /// Reads a parent.
+    pub fn parse(text: &str) -> Result<Self, BadParent> {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(BadParent::NotAnOrigin);
+        }
+        if let Some(scheme) = text.strip_suffix(':') {
+            let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+                && !matches!(scheme, "http" | "https" | "data" | "blob" | "javascript");
+            return is_scheme
+                .then(|| Self::Scheme(scheme.to_ascii_lowercase()))
+                .ok_or(BadParent::NotAnOrigin);
+        }
+        if let Some((scheme, host)) = text.split_once("://*.") {
+            let one = Self::parse(&format!("{scheme}://{host}"))?;
+            return match one {
+                Self::Origin(origin) if host.contains('.') => {
+                    let suffix = origin.split_once("://").map_or("", |(_, host)| host);
+                    Ok(Self::Subdomains { scheme: format!("{scheme}://"), suffix: format!(".{suffix}") })
+                }
+                _ => Err(BadParent::Wildcard),
+            };
+        }
+        if text.contains('*') {
+            return Err(BadParent::Wildcard);
+        }
+        let url = Url::parse(text).map_err(|_| BadParent::NotAnOrigin)?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(BadParent::NotAnOrigin)?;
+        let plain =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]+".contains(&byte));
+        if !plain(host) || !plain(url.scheme()) {
+            return Err(BadParent::NotAnOrigin);
+        }
+        let more = !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
+        if more || !url.username().is_empty() || url.password().is_some() {
+            return Err(BadParent::MoreThanAnOrigin);
+        }
+        let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+        Ok(Self::Origin(format!("{}://{host}{port}", url.scheme())))
+    }
+
+    /// Whether a page there came encrypted, or from the device itself.
+    pub fn is_https_or_local(&self) -> bool {
+        match self {
+            Self::Origin(origin) => !origin.starts_with("http://"),
+            Self::Subdomains { scheme, .. } => scheme != "http://",
+            Self::Scheme(_) => true,
+        }
+    }
+
+    fn allows(&self, origin: &str) -> bool {
+        match self {
+            Self::Origin(own) => own == origin,
+            Self::Subdomains { scheme, suffix } => origin
+                .strip_prefix(scheme.as_str())
+                .and_then(|host| host.strip_suffix(suffix.as_str()))
+                .is_some_and(|label| !label.is_empty()),
+            Self::Scheme(scheme) => {
+                origin.strip_prefix(scheme.as_str()).is_some_and(|rest| rest.starts_with("://"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Parent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Origin(origin) => f.write_str(origin),
+            Self::Subdomains { scheme, suffix } => write!(f, "{scheme}*{suffix}"),
+            Self::Scheme(scheme) => write!(f, "{scheme}:"),
+        }
+    }
+}
+
+impl Parents {
+    /// These and no others.
+    pub const fn new(all: Vec<Parent>) -> Self {
+        Self { all }
+    }
+
+    /// Whether none is allowed.
+    pub const fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether this origin, as a browser writes it, is allowed.
+    pub fn allow_origin(&self, origin: &str) -> bool {
+        self.all.iter().any(|parent| parent.allows(origin))
+    }
+
+    /// Whether the page at this address is allowed.
+    pub fn allow_page(&self, address: &str) -> bool {
+        let Ok(url) = Url::parse(address) else { return false };
+        let Some(host) = url.host_str() else { return self.allow_origin(&format!("{}://", url.scheme())) };
+        let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+        self.allow_origin(&format!("{}://{host}{port}", url.scheme()))
+    }
+
+    /// The origins to which a page of ours may post a message.
+    pub fn message_targets(&self) -> Vec<&str> {
+        let exact = self.all.iter().filter_map(|parent| match parent {
+            Parent::Origin(origin) => Some(origin.as_str()),
+            Parent::Subdomains { .. } | Parent::Scheme(_) => None,
+        });
+        exact.collect()
+    }
+
+    /// The `frame-ancestors` directive (Content Security Policy Level 3).
+    pub fn frame_ancestors(&self) -> String {
+        if self.all.is_empty() {
+            return "frame-ancestors 'none'".to_owned();
+        }
+        self.all
+            .iter()
+            .fold("frame-ancestors".to_owned(), |directive, parent| format!("{directive} {parent}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("https://app.example.com", "https://app.example.com")]
+    #[case("https://APP.example.com/", "https://app.example.com")]
+    #[case("https://app.example.com:443", "https://app.example.com")]
+    #[case("http://localhost:3000", "http://localhost:3000")]
+    #[case("https://*.example.com", "https://*.example.com")]
+    #[case("capacitor://localhost", "capacitor://localhost")]
+    #[case("file:", "file:")]
+    fn a_parent_is_read(#[case] text: &str, #[case] written: &str) {
+        assert_eq!(Parent::parse(text).map(|parent| parent.to_string()), Ok(written.to_owned()));
+    }
+
+    #[rstest]
+    #[case("*")]
+    #[case("https://*")]
+    #[case("https://*.com")]
+    #[case("https://a.*.com")]
+    #[case("app.example.com")]
+    #[case("https:")]
+    #[case("https://app.example.com/path")]
+    #[case("https://user@app.example.com")]
+    #[case("https://app.example.com; script-src *")]
+    #[case("https://app.example.com\nx")]
+    #[case("'self'")]
+    #[case("")]
+    fn a_parent_is_refused(#[case] text: &str) {
+        assert!(Parent::parse(text).is_err());
+    }
+
+    #[test]
+    fn nobody_may_frame_where_nobody_is_named() {
+        assert_eq!(Parents::default().frame_ancestors(), "frame-ancestors 'none'");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_out_of_the_directive(text in any::<String>(), host in "[ -~]{0,12}") {
+            for text in [text, format!("https://{host}.example.com"), format!("{host}:")] {
+                if let Ok(parent) = Parent::parse(&text) {
+                    let written = parent.to_string();
+                    prop_assert!(written.bytes().all(|byte| byte.is_ascii_graphic() && !b";,'\"".contains(&byte)));
+                }
+            }
+        }
+    }
+}

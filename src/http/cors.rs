@@ -1,0 +1,39 @@
+//! Cross-origin requests by scripts of allowed parents (Fetch Standard, 3.2).
+//! An origin is named or nothing is said; never `*`.
+
+use actix_web::HttpResponseBuilder;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+
+use crate::embed::Parents;
+
+/// The headers a script may send beside the harmless ones.
+const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("Accept");
+
+/// Seconds for which a browser may remember a preflight's answer.
+const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
+
+/// Whether a request asks for permission to send another.
+pub(super) fn is_preflight(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Lets the asking script read the answer, if its origin may.
+pub(super) fn allow_origin(answer: &mut HttpResponseBuilder, headers: &HeaderMap, parents: &Parents) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    answer.insert_header((header::VARY, HeaderValue::from_static("Origin")));
+    let is_allowed = origin.to_str().is_ok_and(|origin| parents.allow_origin(origin));
+    if is_allowed {
+        answer.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
+        answer.insert_header((header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")));
+        answer
+            .insert_header((header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("X-Request-Id")));
+    }
+    is_allowed
+}
+
+/// What an allowed preflight is told.
+pub(super) fn allow_request(answer: &mut HttpResponseBuilder) {
+    answer.insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET")));
+    answer.insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS));
+    answer.insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S));
+}

@@ -1,0 +1,150 @@
+//! Answers at entrances: the redirect, or the address as JSON.
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+use tracing::Span;
+use uuid::Uuid;
+
+use super::accept::{self, Wanted};
+use super::refused::Refused;
+use super::{Doorway, Visit, cors};
+use crate::arrival::Offer;
+use crate::clock::Moment;
+use crate::pandium::HandOff;
+use crate::record::{Entry, Outcome};
+use crate::refusal::{Reason, Refusal};
+use crate::sign_on::{Ask, SignOn};
+
+const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
+
+/// The address for scripts. Times are Unix seconds.
+#[derive(Serialize)]
+struct Address<'a> {
+    url: &'a str,
+    jti: Uuid,
+    issued_at: u64,
+    expires_at: Option<u64>,
+}
+
+impl Visit<'_> {
+    /// Somebody arrives at an entrance.
+    pub(super) fn enter(&self, doorway: &Doorway, install: Option<&str>) -> HttpResponse {
+        match *self.request.method() {
+            Method::GET => self.sign_on(doorway, install),
+            Method::OPTIONS if cors::is_preflight(self.request.headers()) => self.preflight(doorway),
+            _ => {
+                let refusal = Reason::MethodNotAllowed.because("a hand-off is asked for with GET");
+                self.refuse(Refused::at(doorway, &refusal))
+            }
+        }
+    }
+
+    fn sign_on(&self, doorway: &Doorway, install: Option<&str>) -> HttpResponse {
+        let now = Moment::now();
+        let headers = self.headers();
+        let ask = Ask {
+            offer: Offer { peer: self.peer(), headers: &headers },
+            query: self.request.uri().query().unwrap_or_default(),
+            install,
+        };
+        let SignOn { outcome, placement, reported, subject } =
+            doorway.entrance.sign_on(&ask, Uuid::new_v4(), now);
+        if reported.is_some() {
+            doorway.metrics.reported_frames.inc();
+        }
+        match outcome {
+            Ok(hand_off) => {
+                self.record(&Entry {
+                    at: now,
+                    request_id: self.request_id,
+                    entrance: Some(&doorway.entrance.name),
+                    environment: Some(doorway.entrance.environment),
+                    outcome: Outcome::HandedOff { jti: hand_off.jti },
+                    subject,
+                    peer: ask.offer.peer,
+                    placement,
+                    reported: reported.as_ref().map(|objection: &Refusal| &*objection.cause),
+                    took_us: self.took_us(),
+                });
+                self.hand_over(doorway, hand_off)
+            }
+            Err(refusal) => self.refuse(Refused { subject, placement, ..Refused::at(doorway, &refusal) }),
+        }
+    }
+
+    /// Sends the browser on, or tells the script where to.
+    fn hand_over(&self, doorway: &Doorway, hand_off: HandOff) -> HttpResponse {
+        let length = hand_off.address.len();
+        #[expect(clippy::cast_precision_loss, reason = "an address is short")]
+        self.shared.metrics.location_bytes.observe(length as f64);
+        doorway.metrics.hand_offs.inc();
+
+        let wanted = accept::wanted(self.request.headers());
+        let status = if wanted == Wanted::Json { StatusCode::OK } else { StatusCode::TEMPORARY_REDIRECT };
+        let mut answer = HttpResponse::build(status);
+        self.dress(&mut answer);
+        self.dress_entrance(&mut answer, doorway);
+        if wanted == Wanted::Json {
+            self.shared.metrics.count_request(&doorway.entrance.name, status.as_u16());
+            let HandOff { address, jti, issued_at, expires_at, .. } = &hand_off;
+            return answer.json(Address {
+                url: address.expose(),
+                jti: *jti,
+                issued_at: *issued_at,
+                expires_at: *expires_at,
+            });
+        }
+        doorway.metrics.redirects.inc();
+        match HeaderValue::try_from(hand_off.address.into_exposed()) {
+            Ok(location) => answer.insert_header((header::LOCATION, location)).finish(),
+            Err(_) => {
+                // the address is made of a checked prefix, base64url and percent-encoding
+                let refusal = Reason::Internal.because("the address is no header's value");
+                self.refuse(Refused::at(doorway, &refusal))
+            }
+        }
+    }
+
+    /// Headers that every answer at an entrance has.
+    pub(super) fn dress_entrance(&self, answer: &mut HttpResponseBuilder, doorway: &Doorway) {
+        answer.insert_header((REFERRER_POLICY, doorway.referrer_policy.clone()));
+        answer.insert_header((header::CONTENT_SECURITY_POLICY, doorway.frame_ancestors.clone()));
+        cors::allow_origin(answer, self.request.headers(), &doorway.entrance.embed.parents);
+    }
+
+    /// A browser asks whether a script may ask.
+    fn preflight(&self, doorway: &Doorway) -> HttpResponse {
+        let mut answer = HttpResponse::NoContent();
+        self.dress(&mut answer);
+        if !cors::allow_origin(&mut answer, self.request.headers(), &doorway.entrance.embed.parents) {
+            let refusal =
+                Reason::FrameNotAllowed.because("the asking script's origin is not among embed.parents");
+            return self.refuse(Refused::at(doorway, &refusal));
+        }
+        cors::allow_request(&mut answer);
+        self.shared.metrics.count_request(&doorway.entrance.name, StatusCode::NO_CONTENT.as_u16());
+        answer.finish()
+    }
+
+    /// Writes the record's line, and tells the root span.
+    pub(super) fn record(&self, entry: &Entry<'_>) {
+        let span = Span::current();
+        if !span.is_disabled() {
+            let (outcome, reason) = match entry.outcome {
+                Outcome::HandedOff { .. } => ("handed_off", ""),
+                Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
+            };
+            span.record("entrance", entry.entrance.unwrap_or_default());
+            span.record("outcome", outcome);
+            span.record("reason", reason);
+        }
+        self.shared.recorder.record(entry);
+    }
+
+    /// Microseconds since the request arrived.
+    pub(super) fn took_us(&self) -> u64 {
+        u64::try_from(self.stopwatch.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,159 @@
+//! Refusals as answers: the one place that knows which reason has which
+//! status, and where each is recorded and counted.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::accept::{self, Wanted};
+use super::{Doorway, Visit};
+use crate::clock::Moment;
+use crate::embed::Placement;
+use crate::page::{self, RefusalPage};
+use crate::record::{Entry, Outcome};
+use crate::refusal::{Reason, Refusal};
+
+/// A refusal, and what it is recorded with.
+pub(super) struct Refused<'a> {
+    pub doorway: Option<&'a Doorway>,
+    pub refusal: &'a Refusal,
+    pub placement: Placement,
+    pub subject: Option<String>,
+}
+
+impl<'a> Refused<'a> {
+    /// A refusal at an entrance.
+    pub fn at(doorway: &'a Doorway, refusal: &'a Refusal) -> Self {
+        Self { doorway: Some(doorway), ..Self::nowhere(refusal) }
+    }
+
+    /// A refusal at no entrance.
+    pub const fn nowhere(refusal: &'a Refusal) -> Self {
+        Self { doorway: None, refusal, placement: Placement::Unknown, subject: None }
+    }
+}
+
+/// The label of requests that met no entrance.
+pub(super) const NO_ENTRANCE: &str = "none";
+
+/// A problem (RFC 9457).
+#[derive(Serialize)]
+struct Problem {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    reason: &'static str,
+    request_id: Uuid,
+}
+
+impl Visit<'_> {
+    /// Refuses a request: records, counts and answers.
+    pub(super) fn refuse(&self, refused: Refused<'_>) -> HttpResponse {
+        let Refused { doorway, refusal, placement, subject } = refused;
+        self.record(&Entry {
+            at: Moment::now(),
+            request_id: self.request_id,
+            entrance: doorway.map(|doorway| doorway.entrance.name.as_str()),
+            environment: doorway.map(|doorway| doorway.entrance.environment),
+            outcome: Outcome::Refused(refusal),
+            subject,
+            peer: self.peer(),
+            placement,
+            reported: None,
+            took_us: self.took_us(),
+        });
+        let status = status(refusal.reason);
+        let entrance = doorway.map_or(NO_ENTRANCE, |doorway| &doorway.entrance.name);
+        self.shared.metrics.count_refusal(entrance, refusal.reason);
+        self.shared.metrics.count_request(entrance, status.as_u16());
+
+        let mut answer = HttpResponse::build(status);
+        self.dress(&mut answer);
+        if let Some(doorway) = doorway {
+            self.dress_entrance(&mut answer, doorway);
+        }
+        answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            answer.insert_header((header::ALLOW, HeaderValue::from_static("GET")));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.insert_header((header::RETRY_AFTER, HeaderValue::from_static("5")));
+        }
+        if accept::wanted(self.request.headers()) == Wanted::Html
+            && let Some((page, policy)) = self.page(doorway, refusal.reason)
+        {
+            answer.insert_header((header::CONTENT_SECURITY_POLICY, policy));
+            return answer.content_type("text/html; charset=utf-8").body(page);
+        }
+        let problem = Problem {
+            r#type: format!("urn:marketplace-sso:{}", refusal.reason.code()),
+            title: refusal.reason.title(),
+            status: status.as_u16(),
+            reason: refusal.reason.code(),
+            request_id: self.request_id,
+        };
+        answer
+            .content_type("application/problem+json")
+            .body(serde_json::to_string(&problem).unwrap_or_default())
+    }
+
+    /// The page and its policy; `None` where it cannot be made.
+    fn page(&self, doorway: Option<&Doorway>, reason: Reason) -> Option<(String, HeaderValue)> {
+        let nonce = nonce();
+        let embed = doorway.map(|doorway| &doorway.entrance.embed);
+        let asks_to_sign_in = status(reason) == StatusCode::UNAUTHORIZED;
+        let page = RefusalPage {
+            reason: reason.code(),
+            title: reason.title(),
+            advice: page::advice(reason),
+            request_id: self.request_id,
+            login_url: embed.and_then(|embed| embed.login_url.as_deref()).filter(|_| asks_to_sign_in),
+            message_targets: embed
+                .filter(|_| asks_to_sign_in)
+                .map(|embed| embed.parents.message_targets())
+                .unwrap_or_default(),
+            nonce: nonce.clone(),
+        };
+        let ancestors = doorway.and_then(|doorway| doorway.frame_ancestors.to_str().ok());
+        let policy = format!(
+            "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; \
+             form-action 'none'; {}",
+            ancestors.unwrap_or("frame-ancestors 'none'")
+        );
+        match self.shared.pages.refusal(&page) {
+            Ok(page) => Some((page, HeaderValue::try_from(policy).ok()?)),
+            Err(error) => {
+                tracing::error!(%error, "a page could not be made");
+                None
+            }
+        }
+    }
+}
+
+/// The status of a reason.
+const fn status(reason: Reason) -> StatusCode {
+    match reason {
+        Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink => StatusCode::BAD_REQUEST,
+        Reason::NoIdentity | Reason::InvalidToken | Reason::ExpiredToken => StatusCode::UNAUTHORIZED,
+        Reason::UntrustedPeer | Reason::NotAllowed | Reason::FrameNotAllowed | Reason::MissingScope => {
+            StatusCode::FORBIDDEN
+        }
+        Reason::NotFound => StatusCode::NOT_FOUND,
+        Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        Reason::TokenTooLarge | Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Reason::KeysUnavailable
+        | Reason::UpstreamUnavailable
+        | Reason::AuditUnavailable
+        | Reason::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// 122 random bits that let one page's style and script run.
+fn nonce() -> String {
+    URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes())
+}

@@ -1,0 +1,49 @@
+//! The root span of a request: its path, what became of it, and never its
+//! query, which carries tokens.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::{Error, HttpMessage};
+use tracing::Span;
+use tracing::field::Empty;
+use tracing_actix_web::{RequestId, RootSpanBuilder};
+
+/// The target of root spans. Log lines need none, since the record says all
+/// of it; so they are made only where somebody listens for them (`log.level`
+/// debug or trace).
+pub const TARGET: &str = "marketplace_sso::request";
+
+/// Makes root spans.
+pub struct RootSpan;
+
+impl RootSpanBuilder for RootSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let span = tracing::info_span!(
+            target: TARGET,
+            "request",
+            method = %request.method(),
+            path = request.path(),
+            request_id = Empty,
+            entrance = Empty,
+            outcome = Empty,
+            reason = Empty,
+            status = Empty,
+        );
+        if !span.is_disabled()
+            && let Some(id) = request.extensions().get::<RequestId>()
+        {
+            span.record("request_id", tracing::field::display(id));
+        }
+        span
+    }
+
+    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        if span.is_disabled() {
+            return;
+        }
+        if let Ok(response) = outcome {
+            span.record("status", response.status().as_u16());
+        }
+        tracing::debug!(target: TARGET, "answered");
+    }
+}

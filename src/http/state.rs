@@ -1,0 +1,103 @@
+//! What all requests share, and the part of it that a new configuration swaps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::http::header::HeaderValue;
+use arc_swap::{ArcSwap, Guard};
+
+use crate::lines::Lines;
+use crate::metrics::{EntranceMetrics, Metrics};
+use crate::page::Pages;
+use crate::record::Recorder;
+use crate::sign_on::Entrance;
+
+/// What all requests share.
+pub struct Shared {
+    live: ArcSwap<Live>,
+    is_draining: AtomicBool,
+    /// The counters.
+    pub metrics: Metrics,
+    /// The record.
+    pub recorder: Recorder,
+    /// Where log lines go.
+    pub lines: Lines,
+    /// What people see.
+    pub pages: Pages,
+}
+
+/// The part that a new configuration swaps, at once.
+#[derive(Debug)]
+pub struct Live {
+    /// Where users arrive.
+    pub doorways: Vec<Doorway>,
+}
+
+/// An entrance with all that is made once for its answers.
+#[derive(Debug)]
+pub struct Doorway {
+    /// The entrance.
+    pub entrance: Entrance,
+    /// Its counters.
+    pub metrics: EntranceMetrics,
+    /// `frame-ancestors …`
+    pub frame_ancestors: HeaderValue,
+    /// The `Referrer-Policy` of its redirects.
+    pub referrer_policy: HeaderValue,
+}
+
+impl Shared {
+    /// Makes ready what all requests share.
+    pub fn new(entrances: Vec<Entrance>, recorder: Recorder, lines: Lines, pages: Pages) -> Self {
+        let metrics = Metrics::default();
+        let live = Live::new(entrances, &metrics);
+        Self {
+            live: ArcSwap::from_pointee(live),
+            is_draining: AtomicBool::new(false),
+            metrics,
+            recorder,
+            lines,
+            pages,
+        }
+    }
+
+    /// What is in use now. A request takes it once and keeps it to its end.
+    pub fn live(&self) -> Guard<Arc<Live>> {
+        self.live.load()
+    }
+
+    /// Swaps the entrances. Requests under way end as they began.
+    pub fn swap(&self, entrances: Vec<Entrance>) {
+        self.live.store(Arc::new(Live::new(entrances, &self.metrics)));
+    }
+
+    /// Whether the service is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on readiness is 503, and connections close after their answer.
+    pub fn start_draining(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Live {
+    fn new(entrances: Vec<Entrance>, metrics: &Metrics) -> Self {
+        Self { doorways: entrances.into_iter().map(|entrance| Doorway::new(entrance, metrics)).collect() }
+    }
+}
+
+impl Doorway {
+    fn new(entrance: Entrance, metrics: &Metrics) -> Self {
+        let frame_ancestors = entrance.embed.parents.frame_ancestors();
+        Self {
+            metrics: metrics.entrance(&entrance.name, entrance.environment),
+            // parents are parsed, so that this is always a header's value
+            frame_ancestors: HeaderValue::try_from(frame_ancestors)
+                .unwrap_or_else(|_| HeaderValue::from_static("frame-ancestors 'none'")),
+            referrer_policy: HeaderValue::from_static(entrance.referrer_policy.name()),
+            entrance,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Users whom a login proxy in front of us vouches for, in plain request
+//! headers. Anybody can write a header, so everything rests on who is at the
+//! other end of the socket, and on reading exactly the headers that were named.
+//!
+//! Which front writes which header is data, in [`presets`].
+
+mod azure;
+mod encoded_word;
+mod gather;
+pub mod presets;
+mod read;
+mod trust;
+
+use std::borrow::Cow;
+
+pub use trust::TrustedProxies;
+
+use crate::arrival::{Arrival, Offer};
+use crate::refusal::{Reason, Refusal};
+use gather::Gathered;
+use presets::Preset;
+
+/// The way in for one login proxy.
+#[derive(Debug)]
+pub struct ProxyHeaders {
+    trusted: TrustedProxies,
+    layout: Layout,
+}
+
+/// Which headers say what, and how they are written. The first field is the
+/// primary one: without it nobody has signed in, whatever else is there.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    fields: Vec<(Field, FieldName)>,
+    encoding: Encoding,
+    list_separator: char,
+    attributes_under: Option<FieldName>,
+    refused_with: Vec<FieldName>,
+}
+
+/// What a header says of the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The user's id.
+    Id,
+    /// The e-mail address.
+    Email,
+    /// A login name, which is the e-mail address too where it looks like one.
+    Login,
+    /// The name as people write it.
+    Name,
+    /// The login name.
+    Username,
+    /// The groups, in one header, separated.
+    Groups,
+    /// The id of the user's organization.
+    OrganizationId,
+    /// The name of the user's organization.
+    OrganizationName,
+    /// Azure's principal: base64 of JSON.
+    AzurePrincipal,
+    /// Anything else, by a name of the operator's choice.
+    Attribute(Cow<'static, str>),
+}
+
+/// How a front writes text that is not ASCII.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As UTF-8.
+    Utf8,
+    /// As encoded words (RFC 2047).
+    EncodedWords,
+}
+
+/// The name of a header field (RFC 9110, 5.1), in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldName(Cow<'static, str>);
+
+/// Why fields make no layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadLayout {
+    /// Nothing says who the user is.
+    #[error("none of the headers says who the user is")]
+    NobodyNamed,
+}
+
+impl ProxyHeaders {
+    /// Believes what the peers in `trusted` write in the headers of `layout`.
+    pub const fn new(trusted: TrustedProxies, layout: Layout) -> Self {
+        Self { trusted, layout }
+    }
+
+    /// Whether a peer at a network address is believed at all.
+    pub const fn trusts_somebody(&self) -> bool {
+        !self.trusted.is_empty()
+    }
+
+    /// Answers an offer.
+    pub fn arrive(&self, offer: Offer<'_>) -> Arrival {
+        let gathered = Gathered::from(&self.layout, offer.headers);
+        if !self.trusted.contains(offer.peer) {
+            return if gathered.is_empty() {
+                Arrival::Absent
+            } else {
+                Arrival::Refused(
+                    Reason::UntrustedPeer
+                        .because("an identity header came from a peer outside identity.trusted_proxies"),
+                )
+            };
+        }
+        match self.judge(&gathered) {
+            Ok(true) => match read::user(&self.layout, &gathered) {
+                Ok(user) => Arrival::Known(Box::new(user)),
+                Err(refusal) => Arrival::Refused(refusal),
+            },
+            Ok(false) => Arrival::Absent,
+            Err(refusal) => Arrival::Refused(refusal),
+        }
+    }
+
+    /// Whether somebody is named, and nothing makes it doubtful who.
+    fn judge(&self, gathered: &Gathered<'_>) -> Result<bool, Refusal> {
+        if gathered.forbidden {
+            return Err(Reason::UntrustedPeer.because(
+                "the front says that this request came from the open internet, where it signs nobody in",
+            ));
+        }
+        if gathered.hop_by_hop {
+            return Err(Reason::AmbiguousIdentity.because("the Connection header names an identity header"));
+        }
+        let primary = gathered.values.first().copied().flatten();
+        if gathered.primary_repeated {
+            return Err(Reason::AmbiguousIdentity.because("the primary identity header came more than once"));
+        }
+        if primary.is_none_or(read::is_nothing) {
+            return Ok(false);
+        }
+        if gathered.repeated {
+            return Err(Reason::AmbiguousIdentity.because("an identity header came more than once"));
+        }
+        if gathered.alias {
+            return Err(Reason::AmbiguousIdentity
+                .because("an identity header came in a second spelling, with '_' or '.' for '-'"));
+        }
+        Ok(true)
+    }
+}
+
+impl Layout {
+    /// The layout of a preset.
+    pub fn preset(preset: &Preset) -> Self {
+        Self {
+            fields: preset
+                .fields
+                .iter()
+                .map(|(field, name)| (field.clone(), FieldName::from_static(name)))
+                .collect(),
+            encoding: preset.encoding,
+            list_separator: preset.list_separator,
+            attributes_under: preset.attributes_under.map(FieldName::from_static),
+            refused_with: preset.refused_with.iter().map(|name| FieldName::from_static(name)).collect(),
+        }
+    }
+
+    /// A layout of the operator's own. The primary header is that of the
+    /// e-mail, else of the id, else of the login name.
+    pub fn custom(mut fields: Vec<(Field, FieldName)>, list_separator: char) -> Result<Self, BadLayout> {
+        let primary = [Field::Email, Field::Id, Field::Username]
+            .iter()
+            .find_map(|wanted| fields.iter().position(|(field, _)| field == wanted))
+            .ok_or(BadLayout::NobodyNamed)?;
+        fields.swap(0, primary);
+        Ok(Self {
+            fields,
+            encoding: Encoding::Utf8,
+            list_separator,
+            attributes_under: None,
+            refused_with: Vec::new(),
+        })
+    }
+}
+
+impl FieldName {
+    /// Reads a name; `None` where it is no token (RFC 9110, 5.6.2).
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_token = !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+        is_token.then(|| Self(Cow::Owned(text.to_ascii_lowercase())))
+    }
+
+    /// A name of a preset, written there in lower case.
+    const fn from_static(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,117 @@
+//! Reads the values of the gathered headers into a [`User`]. What it cannot
+//! read is a refusal; it never guesses.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::gather::Gathered;
+use super::{Encoding, Field, Layout, azure, encoded_word};
+use crate::refusal::{Reason, Refusal};
+use crate::user::{self, BadText, Email, Identifier, Label, User};
+
+/// The most groups that one user may be in.
+const MAX_GROUPS: usize = 1000;
+
+/// Whether a value says nobody: blank, or a word for "no value".
+pub(super) fn is_nothing(value: &[u8]) -> bool {
+    value.len() <= "undefined".len() + 8
+        && std::str::from_utf8(value).is_ok_and(|text| user::is_no_value(text.trim()))
+        || value.trim_ascii().is_empty()
+}
+
+/// The user whom the headers describe.
+pub(super) fn user(layout: &Layout, gathered: &Gathered<'_>) -> Result<User, Refusal> {
+    let mut user = User::default();
+    for ((field, _), value) in layout.fields.iter().zip(&gathered.values) {
+        if let Some(value) = value.filter(|value| !is_nothing(value)) {
+            read_field(layout, field, value, &mut user)?;
+        }
+    }
+    for (name, value) in &gathered.attributes {
+        if !is_nothing(value) {
+            let text = text(layout, value)?;
+            set_attribute(&mut user, name, &text)?;
+        }
+    }
+    Ok(user)
+}
+
+fn read_field(layout: &Layout, field: &Field, value: &[u8], user: &mut User) -> Result<(), Refusal> {
+    let text = text(layout, value)?;
+    match field {
+        Field::Id => user.id = Some(identifier(&text)?),
+        Field::Username => user.username = Some(identifier(&text)?),
+        Field::Email => user.email = Some(email(&text)?),
+        Field::Login => {
+            let login = identifier(&text)?;
+            if user.email.is_none() && login.as_str().contains('@') {
+                user.email = Some(email(&text)?);
+            }
+            user.username = Some(login);
+        }
+        Field::Name => user.name = Some(label("name", &text)?),
+        Field::Groups => user.groups = groups(&text, layout.list_separator)?,
+        Field::OrganizationId => user.organization.id = Some(identifier(&text)?),
+        Field::OrganizationName => user.organization.name = Some(label("organization's name", &text)?),
+        Field::AzurePrincipal => azure::read_principal(&text, user)?,
+        Field::Attribute(name) => set_attribute(user, name, &text)?,
+    }
+    Ok(())
+}
+
+fn text<'a>(layout: &Layout, value: &'a [u8]) -> Result<Cow<'a, str>, Refusal> {
+    let text = std::str::from_utf8(value).map_err(|_| bad("identity header", BadText::NotUtf8))?;
+    match layout.encoding {
+        Encoding::Utf8 => Ok(Cow::Borrowed(text)),
+        Encoding::EncodedWords => encoded_word::decode(text).ok_or_else(|| {
+            Reason::BadIdentity.because("an identity header holds a broken encoded word (RFC 2047)")
+        }),
+    }
+}
+
+pub(super) fn email(text: &str) -> Result<Email, Refusal> {
+    one("e-mail", text)?;
+    Email::parse(text).map_err(|why| bad("e-mail", why))
+}
+
+pub(super) fn identifier(text: &str) -> Result<Identifier, Refusal> {
+    one("id", text)?;
+    Identifier::parse(text).map_err(|why| bad("id", why))
+}
+
+pub(super) fn label(what: &str, text: &str) -> Result<Label, Refusal> {
+    Label::parse(text).map_err(|why| bad(what, why))
+}
+
+fn groups(text: &str, separator: char) -> Result<Vec<Label>, Refusal> {
+    let groups: Vec<_> = text
+        .split(separator)
+        .filter(|group| !group.trim().is_empty())
+        .take(MAX_GROUPS + 1)
+        .map(|group| label("group", group))
+        .collect::<Result<_, _>>()?;
+    if groups.len() > MAX_GROUPS {
+        return Err(Reason::BadIdentity.because(format!("the user is in more than {MAX_GROUPS} groups")));
+    }
+    Ok(groups)
+}
+
+fn set_attribute(user: &mut User, name: &str, text: &str) -> Result<(), Refusal> {
+    let value = label("attribute", text)?;
+    user.attributes.insert(name.to_owned(), Value::String(value.as_str().to_owned()));
+    Ok(())
+}
+
+/// A comma is how proxies fold a repeated header into one (RFC 9110, 5.3).
+fn one(what: &str, text: &str) -> Result<(), Refusal> {
+    if text.contains(',') {
+        return Err(Reason::AmbiguousIdentity
+            .because(format!("there is a comma in the {what}: it may be several in one")));
+    }
+    Ok(())
+}
+
+fn bad(what: &str, why: BadText) -> Refusal {
+    Reason::BadIdentity.because(format!("the {what} cannot be used: {why}"))
+}

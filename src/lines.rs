@@ -1,0 +1,171 @@
+//! Whole lines to one place, batched: a line costs a copy into memory, and one
+//! thread writes what has gathered. Nothing here knows what a line says.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Takes lines. Clones write to the same place.
+#[derive(Clone)]
+pub struct Lines {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    has_lines: Condvar,
+    is_full: Condvar,
+    is_written: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    gathered: Vec<u8>,
+    is_writing: bool,
+    lost: u64,
+}
+
+/// How long a line may wait for company.
+const BATCH_TIME: Duration = Duration::from_millis(20);
+
+/// So many bytes are written without waiting longer.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// So many bytes are kept while the place does not take them; what comes then
+/// is lost and counted. Far above [`BATCH_BYTES`].
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long [`Lines::flush`] waits at most.
+const FLUSH_TIME: Duration = Duration::from_secs(2);
+
+impl Lines {
+    /// Lines to standard error.
+    pub fn to_stderr() -> io::Result<Self> {
+        Self::to(io::stderr())
+    }
+
+    /// Lines to anything that takes bytes.
+    pub fn to(place: impl Write + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            has_lines: Condvar::new(),
+            is_full: Condvar::new(),
+            is_written: Condvar::new(),
+        });
+        let writer = Arc::clone(&shared);
+        std::thread::Builder::new().name("lines".into()).spawn(move || writer.write_for_ever(place))?;
+        Ok(Self { shared })
+    }
+
+    /// Adds a line, given with its line break.
+    pub fn add(&self, line: &[u8]) {
+        let mut state = self.shared.lock();
+        if state.gathered.len() + line.len() > MOST_BYTES {
+            state.lost += 1;
+            return;
+        }
+        let was_empty = state.gathered.is_empty();
+        state.gathered.extend_from_slice(line);
+        let is_full = state.gathered.len() >= BATCH_BYTES;
+        drop(state);
+        if was_empty {
+            self.shared.has_lines.notify_one();
+        } else if is_full {
+            self.shared.is_full.notify_one();
+        }
+    }
+
+    /// How many lines were lost because the place took none.
+    pub fn lost(&self) -> u64 {
+        self.shared.lock().lost
+    }
+
+    /// Waits until everything is written, or for two seconds.
+    pub fn flush(&self) {
+        let state = self.shared.lock();
+        self.shared.is_full.notify_one();
+        let pending = |state: &mut State| !state.gathered.is_empty() || state.is_writing;
+        drop(self.shared.is_written.wait_timeout_while(state, FLUSH_TIME, pending));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_for_ever(&self, mut place: impl Write) {
+        let mut batch = Vec::new();
+        loop {
+            let state = self.has_lines.wait_while(self.lock(), |state| state.gathered.is_empty());
+            let state = state.unwrap_or_else(PoisonError::into_inner);
+            let waited = self.is_full.wait_timeout(state, BATCH_TIME);
+            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut state.gathered, &mut batch);
+            state.is_writing = true;
+            drop(state);
+
+            // where standard error is gone, there is nobody to tell
+            let _ = place.write_all(&batch).and_then(|()| place.flush());
+            batch.clear();
+            batch.shrink_to(BATCH_BYTES);
+
+            self.lock().is_writing = false;
+            self.is_written.notify_all();
+        }
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// A log event comes in one call, as a whole line.
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.add(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    struct Place(mpsc::Sender<Vec<u8>>);
+
+    impl Write for Place {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_arrive_whole_and_in_order() {
+        let (sender, written) = mpsc::channel();
+        let lines = Lines::to(Place(sender)).unwrap();
+        for number in 0..1000 {
+            lines.add(format!("line {number}\n").as_bytes());
+        }
+        lines.flush();
+        let text = String::from_utf8(written.try_iter().flatten().collect()).unwrap();
+        assert!(text.lines().enumerate().all(|(number, line)| line == format!("line {number}")));
+        assert_eq!(text.lines().count(), 1000);
+        assert_eq!(lines.lost(), 0);
+    }
+}

@@ -1,0 +1,207 @@
+//! What is counted, and how it is shown to Prometheus. No user is in a label.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::pandium::Environment;
+use crate::refusal::Reason;
+
+/// All counters of a process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    hand_offs: Family<HandOffLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    reported_frames: Family<EntranceLabel, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+    lost_lines: Gauge<i64, AtomicI64>,
+    /// Time from a request's arrival to its answer.
+    pub request_duration: Histogram,
+    /// Requests being answered.
+    pub in_flight: Gauge<i64, AtomicI64>,
+    /// Length of the addresses handed out, in bytes.
+    pub location_bytes: Histogram,
+}
+
+/// The counters that every hand-off of an entrance touches, found once.
+#[derive(Debug)]
+pub struct EntranceMetrics {
+    /// Users sent on.
+    pub hand_offs: Counter<u64, AtomicU64>,
+    /// Answers that send the browser on.
+    pub redirects: Counter<u64, AtomicU64>,
+    /// Frames that would be refused if the policy were to enforce.
+    pub reported_frames: Counter<u64, AtomicU64>,
+}
+
+/// How reading the configuration again ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// The new one is in use.
+    Applied,
+    /// The new one is wrong; the old one stays.
+    Refused,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    entrance: String,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandOffLabels {
+    entrance: String,
+    environment: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    entrance: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EntranceLabel {
+    entrance: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    result: &'static str,
+}
+
+/// Seconds; a hand-off takes some ten microseconds.
+const DURATION_BUCKETS: [f64; 9] = [0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5];
+
+/// Bytes; the limit is 4,096 unless configured, a warning begins at 2,000.
+const LOCATION_BUCKETS: [f64; 7] = [250.0, 500.0, 1000.0, 2000.0, 3000.0, 4096.0, 8192.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("sso"),
+            requests: Family::default(),
+            hand_offs: Family::default(),
+            refusals: Family::default(),
+            reported_frames: Family::default(),
+            reloads: Family::default(),
+            lost_lines: Gauge::default(),
+            request_duration: Histogram::new(DURATION_BUCKETS),
+            in_flight: Gauge::default(),
+            location_bytes: Histogram::new(LOCATION_BUCKETS),
+        };
+        metrics.register();
+        for result in [Reload::Applied, Reload::Refused] {
+            metrics.reloads.get_or_create_owned(&ReloadLabels { result: result.name() });
+        }
+        metrics
+    }
+}
+
+impl Reload {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("requests", "Requests answered", self.requests.clone());
+        registry.register_with_unit(
+            "request_duration",
+            "Time to answer a request",
+            Unit::Seconds,
+            self.request_duration.clone(),
+        );
+        registry.register("requests_in_flight", "Requests being answered", self.in_flight.clone());
+        registry.register("handoffs", "Users sent on to the marketplace", self.hand_offs.clone());
+        registry.register("refusals", "Requests refused", self.refusals.clone());
+        registry.register(
+            "frames_reported",
+            "Frames served though not allowed",
+            self.reported_frames.clone(),
+        );
+        registry.register(
+            "location_bytes",
+            "Length of the addresses handed out",
+            self.location_bytes.clone(),
+        );
+        registry.register("config_reloads", "Readings of the configuration", self.reloads.clone());
+        registry.register("log_lines_lost", "Log lines that nobody took", self.lost_lines.clone());
+        registry.register("build", "The program", build);
+    }
+
+    /// The counters of an entrance; they exist, as 0, from now on.
+    pub fn entrance(&self, name: &str, environment: Environment) -> EntranceMetrics {
+        for reason in
+            [Reason::NoIdentity, Reason::UntrustedPeer, Reason::BadIdentity, Reason::FrameNotAllowed]
+        {
+            self.refusal_counter(name, reason);
+        }
+        let environment = environment.name();
+        EntranceMetrics {
+            hand_offs: self
+                .hand_offs
+                .get_or_create_owned(&HandOffLabels { entrance: name.to_owned(), environment }),
+            redirects: self
+                .requests
+                .get_or_create_owned(&RequestLabels { entrance: name.to_owned(), code: 307 }),
+            reported_frames: self
+                .reported_frames
+                .get_or_create_owned(&EntranceLabel { entrance: name.to_owned() }),
+        }
+    }
+
+    /// Counts an answer that is not a redirect.
+    pub fn count_request(&self, entrance: &str, code: u16) {
+        self.requests.get_or_create(&RequestLabels { entrance: entrance.to_owned(), code }).inc();
+    }
+
+    /// Counts a refusal.
+    pub fn count_refusal(&self, entrance: &str, reason: Reason) {
+        self.refusal_counter(entrance, reason).inc();
+    }
+
+    /// Counts a reading of the configuration.
+    pub fn count_reload(&self, result: Reload) {
+        self.reloads.get_or_create(&ReloadLabels { result: result.name() }).inc();
+    }
+
+    /// Says how many log lines were lost so far.
+    pub fn set_lost_lines(&self, lost: u64) {
+        self.lost_lines.set(i64::try_from(lost).unwrap_or(i64::MAX));
+    }
+
+    /// Observes how long an answer took.
+    pub fn observe_duration(&self, took: Duration) {
+        self.request_duration.observe(took.as_secs_f64());
+    }
+
+    /// Everything, in the text format (OpenMetrics 1.0).
+    pub fn to_text(&self) -> String {
+        let mut shown = String::new();
+        // writing to a String cannot fail
+        let _ = text::encode(&mut shown, &self.registry);
+        shown
+    }
+
+    fn refusal_counter(&self, entrance: &str, reason: Reason) -> Counter {
+        let labels = RefusalLabels { entrance: entrance.to_owned(), reason: reason.code() };
+        self.refusals.get_or_create_owned(&labels)
+    }
+}

@@ -1,0 +1,125 @@
+//! The parts of the marketplace's address that configuration alone decides.
+
+use std::fmt;
+
+use url::Url;
+
+/// Where marketplaces are: scheme, host, port, perhaps a path, and no `/` at
+/// the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    text: String,
+    origin: String,
+}
+
+/// The account's slug, as Pandium gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account(String);
+
+/// Why a text is no base address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadBaseUrl {
+    /// Not an address.
+    #[error("it is not an absolute address: {0}")]
+    NotAnAddress(url::ParseError),
+    /// Neither http nor https, or no host.
+    #[error("its scheme is not https")]
+    WrongScheme,
+    /// A user, a query or a fragment is in it.
+    #[error("it holds a user name, a query or a fragment")]
+    TooMuch,
+}
+
+/// A text is no account's slug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not a slug: letters, digits, '-', '_' and '.', at most 100 of them")]
+pub struct BadAccount;
+
+impl BaseUrl {
+    /// Reads a base address.
+    pub fn parse(text: &str) -> Result<Self, BadBaseUrl> {
+        let url = Url::parse(text).map_err(BadBaseUrl::NotAnAddress)?;
+        if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
+            return Err(BadBaseUrl::WrongScheme);
+        }
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if has_user || url.query().is_some() || url.fragment().is_some() {
+            return Err(BadBaseUrl::TooMuch);
+        }
+        Ok(Self {
+            text: url.as_str().trim_end_matches('/').to_owned(),
+            origin: url.origin().ascii_serialization(),
+        })
+    }
+
+    /// The address, without a `/` at the end.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its origin: scheme, host and port.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether a token sent there travels encrypted.
+    pub fn is_https(&self) -> bool {
+        self.text.starts_with("https:")
+    }
+}
+
+impl Account {
+    /// Reads a slug.
+    pub fn parse(text: &str) -> Result<Self, BadAccount> {
+        let is_slug = (1..=100).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            && text.bytes().any(|byte| byte != b'.');
+        is_slug.then(|| Self(text.to_owned())).ok_or(BadAccount)
+    }
+
+    /// The slug.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("https://imp.pandium.io/", Some("https://imp.pandium.io"))]
+    #[case("http://127.0.0.1:9000/x/", Some("http://127.0.0.1:9000/x"))]
+    #[case("https://user@imp.pandium.io", None)]
+    #[case("https://imp.pandium.io/?a=b", None)]
+    #[case("javascript:alert(1)", None)]
+    #[case("imp.pandium.io", None)]
+    fn a_base_address_is_read(#[case] text: &str, #[case] meant: Option<&str>) {
+        assert_eq!(BaseUrl::parse(text).ok().as_ref().map(BaseUrl::as_str), meant);
+    }
+
+    #[rstest]
+    #[case("acme", true)]
+    #[case("acme-2_b.c", true)]
+    #[case("", false)]
+    #[case("..", false)]
+    #[case("a/b", false)]
+    #[case("a?b", false)]
+    fn an_account_is_a_slug(#[case] text: &str, #[case] good: bool) {
+        assert_eq!(Account::parse(text).is_ok(), good);
+    }
+}

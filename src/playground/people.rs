@@ -1,0 +1,127 @@
+//! The three sample users and the headers in which the login proxy tells the
+//! service who they are. Nothing here decides whether somebody is logged in.
+
+use super::tier::Tier;
+
+/// A sample user.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The user's id: never changes.
+    pub id: &'static str,
+    /// The user's e-mail address.
+    pub email: &'static str,
+    /// The short name to log in with.
+    pub username: &'static str,
+    /// The full name.
+    pub name: &'static str,
+    /// Two letters for the picture.
+    pub initials: &'static str,
+    /// The groups the user is in.
+    pub groups: &'static [&'static str],
+    /// What the user's company pays for.
+    pub plan: Tier,
+    /// The company's id.
+    pub organization_id: &'static str,
+    /// The company's name.
+    pub organization_name: &'static str,
+    /// Ids of integrations that are installed already.
+    pub installed: &'static [u32],
+    /// Ids of integrations that this user shall not see.
+    pub hidden: &'static [u32],
+}
+
+impl Person {
+    /// The sample user with that id.
+    pub fn find(id: &str) -> Option<&'static Self> {
+        PEOPLE.iter().find(|person| person.id == id)
+    }
+
+    /// What the login proxy tells the service; a header without a value is left out.
+    pub fn identity_headers(&self) -> Vec<(&'static str, String)> {
+        let all = [
+            ("X-Auth-Request-User", self.id.to_owned()),
+            ("X-Auth-Request-Email", self.email.to_owned()),
+            ("X-Auth-Request-Preferred-Username", self.username.to_owned()),
+            ("X-Auth-Request-Name", self.name.to_owned()),
+            ("X-Auth-Request-Groups", self.groups.join(",")),
+            ("X-Auth-Request-Plan", self.plan.word().to_owned()),
+            ("X-Auth-Request-Organization-Id", self.organization_id.to_owned()),
+            ("X-Auth-Request-Organization-Name", self.organization_name.to_owned()),
+            ("X-Auth-Request-Installed", comma_list(self.installed)),
+            ("X-Auth-Request-Hidden", comma_list(self.hidden)),
+        ];
+        all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    }
+}
+
+fn comma_list(ids: &[u32]) -> String {
+    ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Everybody who can log in to the sample app.
+pub static PEOPLE: [Person; 3] = [
+    Person {
+        id: "usr-201",
+        email: "ada@winter-pottery.example",
+        username: "ada",
+        name: "Ada Winter",
+        initials: "AW",
+        groups: &["staff"],
+        plan: Tier::Free,
+        organization_id: "org-17",
+        organization_name: "Winter Pottery",
+        installed: &[1121],
+        hidden: &[],
+    },
+    Person {
+        id: "usr-318",
+        email: "ben@okafor-cycles.example",
+        username: "ben",
+        name: "Ben Okafor",
+        initials: "BO",
+        groups: &["staff", "buyers"],
+        plan: Tier::Pro,
+        organization_id: "org-42",
+        organization_name: "Okafor Cycles",
+        installed: &[1121, 1124],
+        hidden: &[1129],
+    },
+    Person {
+        id: "usr-407",
+        email: "carla@mendes-trading.example",
+        username: "carla",
+        name: "Carla Mendes",
+        initials: "CM",
+        groups: &["staff", "admins"],
+        plan: Tier::Enterprise,
+        organization_id: "org-63",
+        organization_name: "Mendes Trading Group",
+        installed: &[1121, 1124, 1127, 1128],
+        hidden: &[1123, 1126],
+    },
+];
+
+/// What all of them log in with: there is nothing to protect.
+pub const PASSWORD: &str = "playground";
+
+/// The beginning of every identity header, in small letters.
+pub const IDENTITY_PREFIX: &str = "x-auth-request-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_identity_header_begins_as_the_reverse_proxy_expects() {
+        for (name, value) in PEOPLE.iter().flat_map(Person::identity_headers) {
+            assert!(name.to_ascii_lowercase().starts_with(IDENTITY_PREFIX), "{name}");
+            assert!(!value.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_is_no_header() {
+        let ada = Person::find("usr-201").unwrap();
+        assert!(ada.identity_headers().iter().all(|(name, _)| *name != "X-Auth-Request-Hidden"));
+    }
+}

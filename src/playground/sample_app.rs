@@ -1,0 +1,169 @@
+//! The sample app: a product with a login, whose page frames the marketplace.
+//! It stands for the company's own application and its login proxy; it knows
+//! no secret and sees no token.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::middleware::Next;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+
+use super::pages::{Pages, Policy, nonce};
+use super::people::{PASSWORD, PEOPLE, Person};
+use super::reverse_proxy::ReverseProxy;
+use super::sessions::Sessions;
+use super::views::{AppPage, HeaderLine, LoginPage, PersonCard};
+
+/// All that the sample app needs.
+pub struct SampleApp {
+    /// Its pages.
+    pub pages: Pages,
+    /// Who is logged in.
+    pub sessions: Sessions,
+    /// The way to the service.
+    pub proxy: ReverseProxy,
+    /// Where browsers find the app, such as `http://127.0.0.1:8088`.
+    pub origin: String,
+    /// Where browsers find the marketplace.
+    pub marketplace_origin: String,
+}
+
+/// Adds the app's addresses; the state is a `web::Data<SampleApp>` beside them.
+pub fn routes(app: &mut web::ServiceConfig) {
+    app.app_data(web::FormConfig::default().limit(MOST_BODY_BYTES))
+        .app_data(web::PayloadConfig::new(MOST_BODY_BYTES))
+        .route("/", web::get().to(home))
+        .route("/login", web::get().to(login_form))
+        .route("/login", web::post().to(login))
+        .route("/logout", web::post().to(logout))
+        .service(
+            web::resource(["/pandium-sso", "/pandium-sso/{rest:.*}"])
+                .route(web::route().to(through_the_proxy)),
+        );
+}
+
+/// Answers under one name only: a page's origin is then the one that the
+/// service, the marketplace and the `Origin` checks were told, and a foreign
+/// name that resolves to this machine gets nothing.
+pub async fn one_name_only(
+    state: web::Data<SampleApp>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    if host.is_some() && host == state.origin.strip_prefix("http://") {
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    }
+    let answer = if request.method().is_safe() {
+        HttpResponse::TemporaryRedirect()
+            .insert_header((header::LOCATION, format!("{}/", state.origin)))
+            .finish()
+    } else {
+        HttpResponse::MisdirectedRequest().finish()
+    };
+    Ok(request.into_response(answer))
+}
+
+/// Whether a request that changes something comes from a page of that origin.
+pub fn comes_from(origin: &str, headers: &HeaderMap) -> bool {
+    headers.get(header::ORIGIN).is_some_and(|sent| sent.as_bytes() == origin.as_bytes())
+}
+
+#[derive(Deserialize)]
+struct LoginForm {
+    user: String,
+    password: String,
+}
+
+async fn home(state: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse {
+    let Some(person) = state.sessions.person(&request) else {
+        return see_other("/login").finish();
+    };
+    let nonce = nonce();
+    let policy = Policy { nonce: &nonce, frames: Some(&state.marketplace_origin), framed_by: "'none'" };
+    let headers = person.identity_headers().into_iter().map(|(name, value)| HeaderLine { name, value });
+    let page = AppPage {
+        nonce: &nonce,
+        product: PRODUCT,
+        person: PersonCard::from(person),
+        marketplace_origin: &state.marketplace_origin,
+        headers: headers.collect(),
+    };
+    state.pages.answer(StatusCode::OK, &policy, &page)
+}
+
+async fn login_form(state: web::Data<SampleApp>) -> HttpResponse {
+    login_page(&state, StatusCode::OK, None)
+}
+
+async fn login(
+    state: web::Data<SampleApp>,
+    request: HttpRequest,
+    form: web::Form<LoginForm>,
+) -> HttpResponse {
+    if !comes_from(&state.origin, request.headers()) {
+        return foreign_form();
+    }
+    match Person::find(&form.user) {
+        Some(person) if form.password == PASSWORD => {
+            state.sessions.end(&request);
+            see_other("/").cookie(state.sessions.begin(person)).finish()
+        }
+        Some(_) | None => login_page(
+            &state,
+            StatusCode::UNAUTHORIZED,
+            Some("That is not the password. It is “playground”."),
+        ),
+    }
+}
+
+async fn logout(state: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse {
+    if !comes_from(&state.origin, request.headers()) {
+        return foreign_form();
+    }
+    see_other("/login").cookie(state.sessions.end(&request)).finish()
+}
+
+async fn through_the_proxy(
+    state: web::Data<SampleApp>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> HttpResponse {
+    let person = state.sessions.person(&request);
+    match state.proxy.forward(&request, body, person).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::warn!(%error, "the playground's proxy could not pass a request on");
+            HttpResponse::build(error.status()).body(format!("The login proxy gave up: {error}.\n"))
+        }
+    }
+}
+
+fn login_page(state: &SampleApp, status: StatusCode, error: Option<&'static str>) -> HttpResponse {
+    let nonce = nonce();
+    let policy = Policy { nonce: &nonce, frames: None, framed_by: "'none'" };
+    let page = LoginPage {
+        nonce: &nonce,
+        product: PRODUCT,
+        people: PEOPLE.iter().map(PersonCard::from).collect(),
+        password: PASSWORD,
+        error,
+    };
+    state.pages.answer(status, &policy, &page)
+}
+
+fn see_other(path: &'static str) -> actix_web::HttpResponseBuilder {
+    let mut answer = HttpResponse::SeeOther();
+    answer.insert_header((header::LOCATION, path)).insert_header((header::CACHE_CONTROL, "no-store"));
+    answer
+}
+
+fn foreign_form() -> HttpResponse {
+    HttpResponse::Forbidden().body("This form was sent from another site.\n")
+}
+
+/// A made-up product.
+const PRODUCT: &str = "Larkspur";
+const MOST_BODY_BYTES: usize = 16_384;

@@ -1,0 +1,137 @@
+//! Why somebody is not sent on: the stable code, the same in the answer, the
+//! log, the metric and the record, and the cause in words for the operator.
+
+use std::borrow::Cow;
+
+/// The stable code of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Nobody has signed in, as far as this request shows.
+    NoIdentity,
+    /// A token that is not what it should be.
+    InvalidToken,
+    /// A token whose time is over.
+    ExpiredToken,
+    /// More than one value where one person is meant.
+    AmbiguousIdentity,
+    /// A value that cannot be what it stands for.
+    BadIdentity,
+    /// Link parameters that the marketplace would not understand, or that
+    /// nobody but us may set.
+    BadLink,
+    /// An identity from a peer that is not trusted to give one.
+    UntrustedPeer,
+    /// A known user whom the operator does not let in.
+    NotAllowed,
+    /// A request that no allowed page made.
+    FrameNotAllowed,
+    /// An API token without the scope that is needed.
+    MissingScope,
+    /// There is nothing at this address.
+    NotFound,
+    /// Only GET gives a hand-off.
+    MethodNotAllowed,
+    /// Too many requests.
+    TooManyRequests,
+    /// The address would be longer than the limit.
+    TokenTooLarge,
+    /// A fault of ours; the log says more.
+    Internal,
+    /// The keys to verify with cannot be had.
+    KeysUnavailable,
+    /// Another company's server does not answer.
+    UpstreamUnavailable,
+    /// The record cannot be written, and nothing may leave without it.
+    AuditUnavailable,
+    /// The service is about to stop.
+    Draining,
+}
+
+/// A refusal: the code for everybody, the cause for the operator's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable code.
+    pub reason: Reason,
+    /// What was wrong, in words that quote nothing the client sent.
+    pub cause: Cow<'static, str>,
+}
+
+impl Reason {
+    /// Every reason there is.
+    pub const ALL: [Self; 19] = [
+        Self::NoIdentity,
+        Self::InvalidToken,
+        Self::ExpiredToken,
+        Self::AmbiguousIdentity,
+        Self::BadIdentity,
+        Self::BadLink,
+        Self::UntrustedPeer,
+        Self::NotAllowed,
+        Self::FrameNotAllowed,
+        Self::MissingScope,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::TooManyRequests,
+        Self::TokenTooLarge,
+        Self::Internal,
+        Self::KeysUnavailable,
+        Self::UpstreamUnavailable,
+        Self::AuditUnavailable,
+        Self::Draining,
+    ];
+
+    /// The code as it is written everywhere.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoIdentity => "no_identity",
+            Self::InvalidToken => "invalid_token",
+            Self::ExpiredToken => "expired_token",
+            Self::AmbiguousIdentity => "ambiguous_identity",
+            Self::BadIdentity => "bad_identity",
+            Self::BadLink => "bad_link",
+            Self::UntrustedPeer => "untrusted_peer",
+            Self::NotAllowed => "not_allowed",
+            Self::FrameNotAllowed => "frame_not_allowed",
+            Self::MissingScope => "missing_scope",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooManyRequests => "too_many_requests",
+            Self::TokenTooLarge => "token_too_large",
+            Self::Internal => "internal",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::AuditUnavailable => "audit_unavailable",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// A sentence's worth of it, for people who do not know the code.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::NoIdentity => "Nobody is signed in",
+            Self::InvalidToken => "The token is not valid",
+            Self::ExpiredToken => "The token has expired",
+            Self::AmbiguousIdentity => "It is not clear who is signed in",
+            Self::BadIdentity => "The signed-in user cannot be read",
+            Self::BadLink => "The link is not right",
+            Self::UntrustedPeer => "The request came by an untrusted way",
+            Self::NotAllowed => "This account may not use the marketplace",
+            Self::FrameNotAllowed => "The marketplace cannot be shown here",
+            Self::MissingScope => "The token lacks a scope",
+            Self::NotFound => "There is nothing here",
+            Self::MethodNotAllowed => "This method is not allowed",
+            Self::TooManyRequests => "Too many requests",
+            Self::TokenTooLarge => "There is too much to say about this account",
+            Self::Internal => "Something went wrong",
+            Self::KeysUnavailable => "The keys cannot be had at the moment",
+            Self::UpstreamUnavailable => "Another server does not answer",
+            Self::AuditUnavailable => "The record cannot be written at the moment",
+            Self::Draining => "The service is about to stop",
+        }
+    }
+
+    /// The refusal for this reason, with its cause.
+    pub fn because(self, cause: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { reason: self, cause: cause.into() }
+    }
+}

@@ -1,0 +1,112 @@
+//! Taking an address: TCP, or a Unix socket whose file mode decides who may
+//! connect.
+
+use std::fmt;
+use std::fs::Permissions;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use crate::config::Listen;
+
+/// An address that is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BoundAddr {
+    /// A network address, with the port that the system chose.
+    Ip(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// An address that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen at {address}: {error}")]
+pub struct BindError {
+    address: String,
+    error: io::Error,
+}
+
+/// A socket that listens.
+pub(super) struct BoundListener {
+    pub addr: BoundAddr,
+    pub socket: Socket,
+}
+
+pub(super) enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl BoundAddr {
+    /// The network address, if it is one.
+    pub const fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for BoundAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl BoundListener {
+    /// Takes an address; a Unix socket gets the file mode.
+    pub fn bind(listen: &Listen, mode: u32, backlog: u32) -> Result<Self, BindError> {
+        let bound = match listen {
+            Listen::Tcp(address) => bind_tcp(*address, backlog),
+            Listen::Unix(path) => bind_unix(path, mode),
+        };
+        bound.map_err(|error| BindError { address: listen.to_string(), error })
+    }
+}
+
+fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<BoundListener> {
+    let socket =
+        if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let socket = socket.listen(backlog)?.into_std()?;
+    Ok(BoundListener { addr: BoundAddr::Ip(socket.local_addr()?), socket: Socket::Tcp(socket) })
+}
+
+/// The socket is made under another name, gets its mode, and then its name: at
+/// no time may anybody connect whom the mode keeps out.
+fn bind_unix(path: &Path, mode: u32) -> io::Result<BoundListener> {
+    refuse_to_replace(path)?;
+    let draft = path.with_extension(format!("{}.tmp", std::process::id()));
+    let _ = std::fs::remove_file(&draft);
+    let socket = UnixListener::bind(&draft)?;
+    let named = std::fs::set_permissions(&draft, Permissions::from_mode(mode))
+        .and_then(|()| std::fs::rename(&draft, path));
+    if let Err(error) = named {
+        let _ = std::fs::remove_file(&draft);
+        return Err(error);
+    }
+    socket.set_nonblocking(true)?;
+    Ok(BoundListener { addr: BoundAddr::Unix(path.to_owned()), socket: Socket::Unix(socket) })
+}
+
+/// A socket that nobody listens at was left by an earlier run; anything else
+/// is somebody's.
+fn refuse_to_replace(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if !found.file_type().is_socket() => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"))
+        }
+        Ok(_) if UnixStream::connect(path).is_ok() => {
+            Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there"))
+        }
+        Ok(_) => Ok(()),
+    }
+}

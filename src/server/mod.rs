@@ -1,0 +1,189 @@
+//! Binds, tells its address, runs, and stops without losing a request.
+
+mod listen;
+mod reload;
+mod stop;
+
+use std::io;
+use std::time::Duration;
+
+use actix_web::dev::Server as ActixServer;
+use actix_web::{App, HttpServer, web};
+use tracing_actix_web::TracingLogger;
+use uuid::Uuid;
+
+use crate::config::{Config, ServerSettings};
+use crate::http::{self, Listener, RootSpan, Shared};
+use crate::lines::Lines;
+use crate::page::{PageError, Pages};
+use crate::pandium::SelfTestError;
+use crate::record::Recorder;
+pub use listen::{BindError, BoundAddr};
+use listen::{BoundListener, Socket};
+
+/// A service that has its addresses and takes no requests yet.
+pub struct Server {
+    config: Config,
+    shared: web::Data<Shared>,
+    public: BoundListener,
+    admin: Option<BoundListener>,
+}
+
+/// Why a service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A template is broken.
+    #[error(transparent)]
+    Page(#[from] PageError),
+    /// Tokens cannot be signed.
+    #[error("the self-test of entrance {entrance} failed: {error}")]
+    SelfTest {
+        /// The entrance.
+        entrance: String,
+        /// Why.
+        error: SelfTestError,
+    },
+    /// Standard error, or a thread for it, cannot be had.
+    #[error("log lines cannot be written: {0}")]
+    Lines(io::Error),
+}
+
+/// Why a service stopped before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The listeners failed.
+    #[error("the service cannot go on: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Connections that the system keeps until a worker takes them.
+const BACKLOG: u32 = 2048;
+
+impl Server {
+    /// Takes the addresses, and proves that tokens can be signed. Log lines go
+    /// to standard error.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let lines = Lines::to_stderr().map_err(StartError::Lines)?;
+        Self::bind_with_lines(config, lines).await
+    }
+
+    /// Like [`Self::bind`], with log lines to a place of the caller's choice.
+    pub async fn bind_with_lines(mut config: Config, lines: Lines) -> Result<Self, StartError> {
+        let mode = config.server.unix_socket_mode;
+        let public = BoundListener::bind(&config.server.listen, mode, BACKLOG)?;
+        let admin = match &config.server.admin_listen {
+            Some(listen) => Some(BoundListener::bind(listen, mode, BACKLOG)?),
+            None => None,
+        };
+        let shared = share_with_lines(&mut config, lines)?;
+        Ok(Self { config, shared, public, admin })
+    }
+
+    /// Where browsers and proxies connect.
+    pub const fn addr(&self) -> &BoundAddr {
+        &self.public.addr
+    }
+
+    /// Where operators connect, if anywhere.
+    pub fn admin_addr(&self) -> Option<&BoundAddr> {
+        self.admin.as_ref().map(|admin| &admin.addr)
+    }
+
+    /// Serves until SIGTERM or SIGINT, and until what was in flight is done.
+    pub async fn run(self) -> Result<(), RunError> {
+        let Self { config, shared, public, admin } = self;
+        let settings = config.server.clone();
+        tracing::info!(
+            listen = %public.addr,
+            admin_listen = admin.as_ref().map(|admin| admin.addr.to_string()),
+            environment = %config.environment,
+            entrances = shared.live().doorways.len(),
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        let mut servers = vec![serve(public, &settings, &shared, false)?];
+        if let Some(admin) = admin {
+            servers.push(serve(admin, &settings, &shared, true)?);
+        }
+        let handles: Vec<_> = servers.iter().map(ActixServer::handle).collect();
+        let reloading = actix_web::rt::spawn(reload::keep_up(config, shared.clone()));
+        let stopping = actix_web::rt::spawn(stop::on_signal(handles, shared.clone(), settings.drain_delay));
+        // a server does nothing until it is polled, so each gets a task
+        let running: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
+        for server in running {
+            server.await.map_err(io::Error::other)??;
+        }
+        reloading.abort();
+        stopping.abort();
+        tracing::info!("stopped");
+        shared.lines.flush();
+        Ok(())
+    }
+}
+
+/// What [`http::scope`] needs to mount our addresses in another application.
+/// Log lines go to standard error.
+pub fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
+    let lines = Lines::to_stderr().map_err(StartError::Lines)?;
+    share_with_lines(&mut config, lines)
+}
+
+fn share_with_lines(config: &mut Config, lines: Lines) -> Result<web::Data<Shared>, StartError> {
+    self_test(config)?;
+    let recorder = Recorder::new(lines.clone(), config.log.format);
+    let entrances = std::mem::take(&mut config.entrances);
+    Ok(web::Data::new(Shared::new(entrances, recorder, lines, Pages::new()?)))
+}
+
+/// Signs and verifies a token for each entrance.
+fn self_test(config: &Config) -> Result<(), StartError> {
+    for entrance in &config.entrances {
+        entrance
+            .marketplace
+            .self_test(Uuid::new_v4())
+            .map_err(|error| StartError::SelfTest { entrance: entrance.name.clone(), error })?;
+    }
+    Ok(())
+}
+
+fn serve(
+    bound: BoundListener,
+    settings: &ServerSettings,
+    shared: &web::Data<Shared>,
+    is_admin: bool,
+) -> io::Result<ActixServer> {
+    let shared = shared.clone();
+    let listener = Listener { is_admin, is_unix: matches!(bound.addr, BoundAddr::Unix(_)) };
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .app_data(web::Data::new(listener))
+            .wrap(TracingLogger::<RootSpan>::new())
+            .default_service(web::to(http::answer))
+    })
+    .workers(if is_admin { 1 } else { worker_count(settings) })
+    .max_connections(settings.max_connections)
+    .keep_alive(settings.keep_alive)
+    .client_request_timeout(settings.request_timeout)
+    .client_disconnect_timeout(Duration::from_secs(5))
+    .tcp_nodelay(true)
+    .shutdown_timeout(settings.shutdown_timeout.as_secs())
+    .disable_signals();
+    let server = match bound.socket {
+        Socket::Tcp(socket) => server.listen(socket)?,
+        Socket::Unix(socket) => server.listen_uds(socket)?,
+    };
+    Ok(server.run())
+}
+
+/// One for each core, where nothing else is said. More than 512 are refused by
+/// actix, which the configuration's bounds respect.
+fn worker_count(settings: &ServerSettings) -> usize {
+    match settings.workers {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(512)),
+        count => count,
+    }
+}

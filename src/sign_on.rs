@@ -1,0 +1,147 @@
+//! The one use case: who is it, may they go, where to, and what is recorded.
+//! No HTTP in it, and no clock: the time and the token's id are arguments.
+
+use uuid::Uuid;
+
+use crate::access::Access;
+use crate::arrival::{Arrival, Offer};
+use crate::clock::Moment;
+use crate::embed::{Embed, Placement, Verdict};
+use crate::identity::Identity;
+use crate::pandium::{Environment, HandOff, HandOffError, Link, Marketplace};
+use crate::record::SubjectLog;
+use crate::refusal::{Reason, Refusal};
+use crate::user::User;
+
+/// A path at which browsers arrive, and everything that decides what becomes
+/// of them there.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The name, in the log, in metrics and on the command line.
+    pub name: String,
+    /// The path, exactly.
+    pub path: String,
+    /// The one way to learn who is asking.
+    pub identity: Identity,
+    /// Who may go.
+    pub access: Access,
+    /// Where an answer may be shown.
+    pub embed: Embed,
+    /// Where users go.
+    pub marketplace: Marketplace,
+    /// Which of Pandium's environments that is.
+    pub environment: Environment,
+    /// What the marketplace learns of the page before (`Referrer-Policy`).
+    pub referrer_policy: ReferrerPolicy,
+    /// How the record names users.
+    pub subject_log: SubjectLog,
+}
+
+/// A `Referrer-Policy` that keeps path and query to ourselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReferrerPolicy {
+    /// Nothing.
+    NoReferrer,
+    /// The origin.
+    Origin,
+    /// The origin, never from https to http.
+    StrictOrigin,
+    /// The origin, to the same site only.
+    SameOrigin,
+}
+
+/// What is asked of an entrance.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// What proves who is asking.
+    pub offer: Offer<'a>,
+    /// The query as it came, without the `?`.
+    pub query: &'a str,
+    /// The integration whose install page the path names, as it came.
+    pub install: Option<&'a str>,
+}
+
+/// What becomes of it.
+#[derive(Debug)]
+pub struct SignOn {
+    /// The signed address, or why there is none.
+    pub outcome: Result<HandOff, Refusal>,
+    /// Where the answer will be shown.
+    pub placement: Placement,
+    /// The objection to a frame that is served all the same.
+    pub reported: Option<Refusal>,
+    /// Who it is, as far as the record may say.
+    pub subject: Option<String>,
+}
+
+/// What is worth recording, however it ends.
+#[derive(Default)]
+struct Seen {
+    reported: Option<Refusal>,
+    subject: Option<String>,
+}
+
+impl ReferrerPolicy {
+    /// Every policy that may be chosen.
+    pub const ALL: [Self; 4] = [Self::NoReferrer, Self::Origin, Self::StrictOrigin, Self::SameOrigin];
+
+    /// The header's value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoReferrer => "no-referrer",
+            Self::Origin => "origin",
+            Self::StrictOrigin => "strict-origin",
+            Self::SameOrigin => "same-origin",
+        }
+    }
+}
+
+impl Entrance {
+    /// The path of the entrance that is always there.
+    pub const MAIN_PATH: &'static str = "/pandium-sso";
+
+    /// The name of the entrance that is always there.
+    pub const MAIN_NAME: &'static str = "pandium-sso";
+
+    /// Signs a user on, or says why not. The link and the frame are judged
+    /// before anybody's identity is looked at.
+    pub fn sign_on(&self, ask: &Ask<'_>, jti: Uuid, now: Moment) -> SignOn {
+        let mut seen = Seen::default();
+        let outcome = self.decide(ask, jti, now, &mut seen);
+        let placement = Placement::of(ask.offer.headers);
+        SignOn { outcome, placement, reported: seen.reported, subject: seen.subject }
+    }
+
+    fn decide(&self, ask: &Ask<'_>, jti: Uuid, now: Moment, seen: &mut Seen) -> Result<HandOff, Refusal> {
+        let link = self.marketplace.links().read(ask.query, ask.install)?;
+        match self.embed.judge(ask.offer.headers) {
+            Verdict::Allowed => {}
+            Verdict::Reported(objection) => seen.reported = Some(objection),
+            Verdict::Refused(refusal) => return Err(refusal),
+        }
+        let user = match self.identity.arrive(ask.offer) {
+            Arrival::Known(user) => user,
+            Arrival::Absent => return Err(Reason::NoIdentity.because("the request names nobody")),
+            Arrival::Refused(refusal) => return Err(refusal),
+        };
+        let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &link, jti, now));
+        let subject = match &outcome {
+            Ok(hand_off) => Some(hand_off.subject.as_str()),
+            Err(_) => user.email.as_ref().map(crate::user::Email::as_str),
+        };
+        seen.subject = subject.and_then(|subject| self.subject_log.write(subject));
+        outcome
+    }
+
+    /// Signs a known user on at a place in the marketplace.
+    pub fn hand_off(&self, user: &User, link: &Link, jti: Uuid, now: Moment) -> Result<HandOff, Refusal> {
+        self.marketplace.hand_off(user, link, jti, now).map_err(|error| {
+            let reason = match &error {
+                HandOffError::NoSubject => Reason::NoIdentity,
+                HandOffError::TooLong { .. } => Reason::TokenTooLarge,
+                HandOffError::Claims(_) | HandOffError::Signing(_) => Reason::Internal,
+            };
+            reason.because(error.to_string())
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! The person an entrance yields, and the words a person is described with.
+//!
+//! Each value is parsed once, where it enters; nothing downstream checks it
+//! again. This file knows neither headers nor tokens.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A user whose login is beyond doubt. What a way in does not say stays empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct User {
+    /// The user's own id at the login, where it is not the e-mail.
+    pub id: Option<Identifier>,
+    /// The e-mail address.
+    pub email: Option<Email>,
+    /// The name as people write it.
+    pub name: Option<Label>,
+    /// The login name.
+    pub username: Option<Identifier>,
+    /// The groups or roles the user is in.
+    pub groups: Vec<Label>,
+    /// The customer the user belongs to.
+    pub organization: Organization,
+    /// Whatever else the way in says of the user.
+    pub attributes: BTreeMap<String, Value>,
+    /// The verified claims, where a token was the proof; otherwise empty.
+    pub token: BTreeMap<String, Value>,
+}
+
+/// The customer a user belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Organization {
+    /// Its id.
+    pub id: Option<Identifier>,
+    /// Its name.
+    pub name: Option<Label>,
+}
+
+/// An e-mail address: one `@` between a local part and a domain, no white
+/// space, nothing invisible, at most 254 characters (RFC 5321, 4.5.3.1.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Email(String);
+
+/// An id: not empty, no white space around it, nothing invisible, at most
+/// [`MAX_TEXT`] characters, and not one of the words that programs write where
+/// they have no value ([`is_no_value`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Identifier(String);
+
+/// A text for people: not empty, nothing invisible, at most [`MAX_TEXT`]
+/// characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Label(String);
+
+/// Why a text is not the word it was taken for. It never quotes the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadText {
+    /// Nothing is left when white space is taken away.
+    #[error("it is empty")]
+    Empty,
+    /// A word such as `null` stands where a value should.
+    #[error("it is a word for \"no value\"")]
+    NoValue,
+    /// Longer than the word may be.
+    #[error("it is longer than {0} characters")]
+    TooLong(usize),
+    /// Not UTF-8.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+    /// A control character, a line break, or a mark that turns the direction
+    /// of writing.
+    #[error("it holds a control character, a line break or a mark of writing direction")]
+    Invisible,
+    /// Not one `@` between a local part and a domain.
+    #[error("it is not an e-mail address: one '@' between a local part and a domain is meant")]
+    NotAnEmail,
+}
+
+/// The longest id, name or group, in characters.
+pub const MAX_TEXT: usize = 1024;
+
+/// The longest e-mail address, in characters (RFC 5321).
+pub const MAX_EMAIL: usize = 254;
+
+impl Email {
+    /// Reads an e-mail address; white space around it does not count.
+    pub fn parse(text: &str) -> Result<Self, BadText> {
+        let text = visible(text, MAX_EMAIL)?;
+        let (local, domain) = text.split_once('@').ok_or(BadText::NotAnEmail)?;
+        let whole = !local.is_empty() && !domain.is_empty() && !domain.contains('@');
+        if !whole || text.chars().any(char::is_whitespace) {
+            return Err(BadText::NotAnEmail);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands behind the `@`.
+    pub fn domain(&self) -> &str {
+        self.0.split_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+impl TryFrom<String> for Email {
+    type Error = BadText;
+
+    fn try_from(text: String) -> Result<Self, BadText> {
+        Self::parse(&text)
+    }
+}
+
+impl Identifier {
+    /// Reads an id; white space around it does not count.
+    pub fn parse(text: &str) -> Result<Self, BadText> {
+        let text = visible(text, MAX_TEXT)?;
+        if is_no_value(text) {
+            return Err(BadText::NoValue);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Label {
+    /// Reads a text; white space around it does not count.
+    pub fn parse(text: &str) -> Result<Self, BadText> {
+        visible(text, MAX_TEXT).map(|text| Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a text is one that programs write where they have no value. Such a
+/// word is never somebody's id: two users without one would become the same.
+pub fn is_no_value(text: &str) -> bool {
+    const WORDS: [&str; 5] = ["", "-", "null", "(null)", "undefined"];
+    WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// The text without white space around it, if a person could see all of it.
+fn visible(text: &str, max: usize) -> Result<&str, BadText> {
+    let text = text.trim_matches([' ', '\t']);
+    if text.is_empty() {
+        return Err(BadText::Empty);
+    }
+    if text.len() > max && text.chars().count() > max {
+        return Err(BadText::TooLong(max));
+    }
+    let plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if !plain && text.chars().any(is_invisible) {
+        return Err(BadText::Invisible);
+    }
+    Ok(text)
+}
+
+/// Control characters, line and paragraph separators, the byte order mark, and
+/// the marks that turn the direction of writing (Unicode `Bidi_Control`).
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::two_ats("attacker@evil.com@company.com", BadText::NotAnEmail)]
+    #[case::no_local_part("@company.com", BadText::NotAnEmail)]
+    #[case::no_domain("alice@", BadText::NotAnEmail)]
+    #[case::no_at("alice", BadText::NotAnEmail)]
+    #[case::white_space("al ice@company.com", BadText::NotAnEmail)]
+    #[case::line_break("alice@company.com\nx", BadText::Invisible)]
+    #[case::nul("alice\0@company.com", BadText::Invisible)]
+    #[case::bidi("alice\u{202e}@company.com", BadText::Invisible)]
+    #[case::blank("  ", BadText::Empty)]
+    fn an_email_is_refused(#[case] text: &str, #[case] why: BadText) {
+        assert_eq!(Email::parse(text), Err(why));
+    }
+
+    #[test]
+    fn an_email_has_at_most_254_characters() {
+        let longest = format!("{}@example.com", "a".repeat(MAX_EMAIL - "@example.com".len()));
+        assert_eq!(Email::parse(&longest).map(|email| email.0.len()), Ok(MAX_EMAIL));
+        assert_eq!(Email::parse(&format!("a{longest}")), Err(BadText::TooLong(MAX_EMAIL)));
+    }
+
+    #[rstest]
+    #[case("null")]
+    #[case("NULL")]
+    #[case("(null)")]
+    #[case("undefined")]
+    #[case(" - ")]
+    fn an_id_is_never_a_word_for_no_value(#[case] text: &str) {
+        assert_eq!(Identifier::parse(text), Err(BadText::NoValue));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_for_an_email_is_one(text in any::<String>()) {
+            if let Ok(email) = Email::parse(&text) {
+                prop_assert_eq!(email.as_str().matches('@').count(), 1);
+                prop_assert!(!email.domain().is_empty());
+                prop_assert!(!email.as_str().chars().any(|c| c.is_control() || c.is_whitespace()));
+            }
+        }
+    }
+}

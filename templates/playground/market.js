@@ -1,0 +1,25 @@
+(() => {
+  "use strict";
+  const app = document.body.dataset.appOrigin;
+  if (window.parent === window) return;
+  const tell = (message) => window.parent.postMessage(message, app);
+
+  const tellHeight = () => tell({
+    message: "pandium-content-height-change",
+    height: Math.ceil(document.querySelector(".market").getBoundingClientRect().height),
+  });
+  new ResizeObserver(tellHeight).observe(document.querySelector(".market"));
+  window.addEventListener("load", tellHeight);
+
+  const tenant = document.querySelector("[data-tenant-id]")?.dataset;
+  const tellSaved = () => {
+    tell({ message: "pandium-save-sync", tenant: { id: Number(tenant.tenantId), name: tenant.tenantName } });
+    document.getElementById("saved").hidden = false;
+  };
+  if (tenant?.saved === "true") tellSaved();
+  document.getElementById("settings")?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    tellSaved();
+  });
+  document.getElementById("cancel")?.addEventListener("click", () => tell({ message: "pandium-install-cancel" }));
+})();
