@@ -1,0 +1,284 @@
+//! What a signed-on user gets: the redirect, the JSON, the token and where it
+//! leads.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rstest::rstest;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::{ALICE, Answer, App, Connection, EMAIL, Field, Token};
+
+const JSON: Field<'static> = ("Accept", "application/json");
+const HTML: Field<'static> = ("Accept", "text/html");
+
+#[test]
+fn a_browser_is_sent_on_with_exactly_these_headers() {
+    let app = App::start("");
+    let answer = app.get("/pandium-sso", &[ALICE, &[HTML]].concat());
+    assert_eq!(answer.status, 307);
+    let mut names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "cache-control",
+            "content-length",
+            "content-security-policy",
+            "date",
+            "location",
+            "referrer-policy",
+            "x-request-id"
+        ]
+    );
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("content-security-policy"), "frame-ancestors https://app.example.com");
+    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    assert!(answer.body.is_empty());
+}
+
+#[test]
+fn the_token_is_as_pandium_documents_it() {
+    let app = App::start("");
+    let before = now();
+    let token = Token::of(&app.get("/pandium-sso", ALICE));
+    assert_eq!(token.header, r#"{"alg":"HS256","typ":"JWT"}"#);
+    assert_eq!(token.address.as_str().split('?').next(), Some("https://imp.sandbox.pandium.com/acme"));
+    let claims = token.claims;
+    assert!((before..=now()).contains(&claims["iat"].as_u64().unwrap()));
+    assert_eq!(uuid::Uuid::parse_str(claims["jti"].as_str().unwrap()).unwrap().get_version_num(), 4);
+    assert_eq!(claims["sub"], "alice@example.com");
+    let mut names: Vec<&String> = claims.keys().collect();
+    names.sort();
+    assert_eq!(names, ["iat", "jti", "sub", "ti"], "nothing is said that is not known");
+}
+
+/// Fields of a user, as a front hands them over, and what the token says.
+#[rstest]
+#[case::oauth2_proxy("oauth2_proxy", &[
+    ("X-Forwarded-Email", "alice@example.com"), ("X-Forwarded-User", "u-1"),
+    ("X-Forwarded-Preferred-Username", "alice"), ("X-Forwarded-Groups", "staff,ops")],
+    json!(["alice@example.com", "u-1", null, "alice", ["staff", "ops"]]))]
+#[case::auth_request("auth_request", &[
+    ("X-Auth-Request-Email", "alice@example.com"), ("X-Auth-Request-User", "u-1"),
+    ("X-Auth-Request-Preferred-Username", "alice"), ("X-Auth-Request-Groups", "staff,ops")],
+    json!(["alice@example.com", "u-1", null, "alice", ["staff", "ops"]]))]
+#[case::authelia("authelia", &[
+    ("Remote-User", "alice"), ("Remote-Email", "alice@example.com"), ("Remote-Name", "Alice Ä"),
+    ("Remote-Groups", "staff, ops")],
+    json!(["alice@example.com", null, "Alice Ä", "alice", ["staff", "ops"]]))]
+#[case::authentik("authentik", &[
+    ("X-authentik-username", "alice"), ("X-authentik-email", "alice@example.com"),
+    ("X-authentik-name", "Alice"), ("X-authentik-uid", "u-1"), ("X-authentik-groups", "staff|ops, eu")],
+    json!(["alice@example.com", "u-1", "Alice", "alice", ["staff", "ops, eu"]]))]
+#[case::vouch("vouch", &[
+    ("X-Vouch-User", "alice@example.com"), ("X-Vouch-IdP-Claims-Sub", "u-1"),
+    ("X-Vouch-IdP-Claims-Name", "Alice"), ("X-Vouch-IdP-Claims-Groups", "staff,ops")],
+    json!(["alice@example.com", "u-1", "Alice", "alice@example.com", ["staff", "ops"]]))]
+#[case::tailscale("tailscale", &[
+    ("Tailscale-User-Login", "alice@example.com"), ("Tailscale-User-Name", "=?utf-8?q?Alice_=C3=84?=")],
+    json!(["alice@example.com", null, "Alice Ä", "alice@example.com", null]))]
+fn each_front_is_read(#[case] preset: &str, #[case] headers: &[Field<'_>], #[case] user: Value) {
+    assert_eq!(user_seen_by(preset, headers), user);
+}
+
+#[test]
+fn azures_principal_is_read_in_both_shapes() {
+    let app_service = json!({"auth_typ": "aad", "role_typ": "roles", "claims": [
+        {"typ": "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress", "val": "alice@example.com"},
+        {"typ": "http://schemas.microsoft.com/identity/claims/objectidentifier", "val": "u-1"},
+        {"typ": "name", "val": "Alice"}, {"typ": "roles", "val": "staff"}, {"typ": "roles", "val": "ops"}]});
+    let static_web_app = json!({"identityProvider": "aad", "userId": "u-1",
+        "userDetails": "alice@example.com", "userRoles": ["staff", "ops"]});
+    let seen = |principal: Value| {
+        user_seen_by("azure", &[("X-MS-CLIENT-PRINCIPAL", &STANDARD.encode(principal.to_string()))])
+    };
+    assert_eq!(seen(app_service), json!(["alice@example.com", "u-1", "Alice", null, ["staff", "ops"]]));
+    assert_eq!(seen(static_web_app), json!(["alice@example.com", "u-1", null, null, ["staff", "ops"]]));
+}
+
+/// E-mail, id, name, username and groups, as the token tells them.
+fn user_seen_by(preset: &str, headers: &[Field<'_>]) -> Value {
+    let app = App::start(&format!(
+        "[identity]\npreset = {preset:?}\n[claims.meta]\nusername = \"username\"\ngroups = \"groups\""
+    ));
+    let claims = app.claims(headers);
+    let (ti, meta) = (&claims["ti"], claims.get("meta").cloned().unwrap_or_default());
+    assert_eq!(claims["sub"], ti["uem"]);
+    assert_eq!(ti["ufn"], ti["udn"]);
+    let external_id = claims.get("external_id").cloned().unwrap_or_default();
+    json!([ti["uem"], external_id, ti["ufn"], meta["username"], meta["groups"]])
+}
+
+#[test]
+fn headers_of_the_operators_own_give_organization_and_attributes() {
+    let app = App::start(
+        r#"
+        [identity]
+        preset = "custom"
+        list_separator = ";"
+        [identity.headers]
+        id = "X-User-Id"
+        email = "X-User-Email"
+        name = "X-User-Name"
+        groups = "X-User-Groups"
+        organization.id = "X-Org"
+        organization.name = "X-Org-Name"
+        attributes.plan = "X-Plan"
+        [claims]
+        meta = { groups = "groups" }
+        [claims.ti.xti]
+        allowed_installs = "50 if attributes.plan == 'pro' else 2"
+        beta = true
+        "#,
+    );
+    let claims = app.claims(&[
+        ("X-User-Id", "u-1"),
+        ("X-User-Email", "alice@example.com"),
+        ("X-User-Name", "Alice"),
+        ("X-User-Groups", "staff; ops"),
+        ("X-Org", "org-1"),
+        ("X-Org-Name", "Örg & Co"),
+        ("X-Plan", "pro"),
+    ]);
+    assert_eq!(claims["external_id"], "u-1");
+    assert_eq!(claims["meta"], json!({"groups": ["staff", "ops"]}));
+    assert_eq!(
+        claims["ti"],
+        json!({"uem": "alice@example.com", "ufn": "Alice", "udn": "Alice", "aid": "org-1",
+               "adn": "Örg & Co", "xti": {"user_tier": "pro", "allowed_installs": 50, "beta": true}})
+    );
+}
+
+#[test]
+fn a_script_gets_the_address_as_json() {
+    let app = App::start("[pandium]\ntoken_lifetime_s = 300");
+    let answer = app.get("/pandium-sso", &[ALICE, &[JSON]].concat());
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    assert!(!answer.has("location"));
+    let (body, token) = (answer.json(), Token::of(&answer));
+    assert_eq!(body["jti"], token.claims["jti"]);
+    assert_eq!(body["issued_at"], token.claims["iat"]);
+    assert_eq!(body["expires_at"], token.claims["exp"]);
+    assert_eq!(body.as_object().unwrap().len(), 4);
+}
+
+#[test]
+fn a_script_of_a_parent_may_read_the_answer_and_others_may_not() {
+    let app = App::start("");
+    let ask = |origin| {
+        let metadata = [("Sec-Fetch-Dest", "empty"), ("Sec-Fetch-Mode", "cors"), ("Origin", origin), JSON];
+        app.get("/pandium-sso", &[ALICE, &metadata].concat())
+    };
+    let allowed = ask("https://app.example.com");
+    assert_eq!(allowed.status, 200);
+    assert_eq!(allowed.header("access-control-allow-origin"), "https://app.example.com");
+    assert_eq!(allowed.header("access-control-allow-credentials"), "true");
+    assert_eq!(allowed.header("vary"), "Origin");
+    let refused = ask("https://evil.example");
+    refused.assert_refused(403, "frame_not_allowed");
+    assert!(!refused.has("access-control-allow-origin"));
+}
+
+#[rstest]
+#[case("/pandium-sso?integration_id=1121&display=settings", "/acme", "integration_id=1121&display=settings")]
+#[case("/pandium-sso?display=list&integration_id=1121", "/acme", "display=list&integration_id=1121")]
+#[case(
+    "/pandium-sso?integration_settings=a%26tenant%3Db%20%C3%A9",
+    "/acme",
+    "integration_settings=a%26tenant%3Db%20%C3%A9"
+)]
+#[case("/pandium-sso/install/1121", "/acme/tenants/create/1121", "")]
+#[case("/pandium-sso/install/1121?display=list", "/acme/tenants/create/1121", "display=list")]
+#[case("/pandium-sso?", "/acme", "")]
+fn links_are_carried_on(#[case] target: &str, #[case] path: &str, #[case] link: &str) {
+    let app = App::start("");
+    let token = Token::of(&app.get(target, ALICE));
+    assert_eq!((token.address.path(), token.link().as_str()), (path, link));
+}
+
+#[rstest]
+#[case("environment = \"sandbox\"", "https://imp.sandbox.pandium.com/acme")]
+#[case("environment = \"demo\"", "https://imp.demo.pandium.com/acme")]
+#[case(
+    "environment = \"production\"\n[server]\npublic_url = \"https://app.example.com\"",
+    "https://imp.pandium.io/acme"
+)]
+#[case(
+    "[pandium]\nbase_url = \"https://market.example.com:8443/a/\"",
+    "https://market.example.com:8443/a/acme"
+)]
+#[case("[pandium]\naccount = \"other\"", "https://imp.sandbox.pandium.com/other")]
+fn the_configuration_alone_says_where_users_go(#[case] toml: &str, #[case] address: &str) {
+    let app = App::start(toml);
+    let answer = app.get("/pandium-sso", ALICE);
+    assert_eq!(answer.header("location").split('?').next(), Some(address));
+}
+
+#[test]
+fn a_lifetime_gives_exp_and_a_setback_gives_an_older_iat() {
+    let app = App::start("[pandium]\ntoken_lifetime_s = 60\niat_backdate_s = 30");
+    let claims = app.claims(ALICE);
+    let (iat, exp) = (claims["iat"].as_u64().unwrap(), claims["exp"].as_u64().unwrap());
+    assert!(now().abs_diff(iat + 30) <= 5);
+    assert_eq!(exp - iat, 90, "iat is set back, exp is not");
+}
+
+#[test]
+fn a_unix_socket_lets_in_by_its_file_mode_and_its_peers_are_believed() {
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("sso.sock");
+    let toml = format!("[server]\nlisten = \"unix:{}\"\n[identity]\ntrusted_proxies = []", socket.display());
+    let _app = App::start_in(folder, &toml, &[]);
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
+    let mut connection = Connection::over(UnixStream::connect(&socket).unwrap());
+    let answer = connection.ask("GET", "/pandium-sso", ALICE).unwrap();
+    assert_eq!(Token::of(&answer).claims["sub"], "alice@example.com");
+}
+
+#[test]
+fn what_leaves_the_house_is_as_it_was() {
+    let app = App::start("");
+    let known = [(EMAIL, "alice@example.com"), ("X-Auth-Request-User", "u-1")];
+    insta::assert_snapshot!("redirect", redacted(&app.get("/pandium-sso?integration_id=1121", &known)));
+    insta::assert_snapshot!("json", redacted(&app.get("/pandium-sso", &[&known[..], &[JSON]].concat())));
+    insta::assert_snapshot!("refused_page", redacted(&app.get("/pandium-sso", &[HTML])));
+    insta::assert_snapshot!("refused_problem", redacted(&app.get("/pandium-sso", &[])));
+}
+
+/// An answer as text, with what is new each time replaced by its name.
+fn redacted(answer: &Answer) -> String {
+    let mut text = format!("{}\n", answer.status);
+    let mut headers = answer.headers.clone();
+    headers.retain(|(name, _)| name != "content-length");
+    headers.sort();
+    for (name, value) in &headers {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    let body = answer.text();
+    match (body.split_once("<style"), body.split_once("</style>")) {
+        (Some((before, _)), Some((_, after))) => text.push_str(&format!("\n{before}[style]{after}")),
+        _ => text.push_str(&format!("\n{body}")),
+    }
+    let mut names = vec![(answer.header("date").to_owned(), "[date]")];
+    names.push((answer.header("x-request-id").to_owned(), "[request id]"));
+    if matches!(answer.status, 200 | 307) {
+        let token = Token::of(answer);
+        let (jti, iat) = (token.claims["jti"].as_str().unwrap(), token.claims["iat"].to_string());
+        let claims = serde_json::to_string_pretty(&token.claims).unwrap();
+        text.push_str(&format!("\n\n{}\n{claims}", token.header));
+        names.extend([(token.text.clone(), "[token]"), (jti.to_owned(), "[jti]"), (iat, "[iat]")]);
+    }
+    if let Some((_, rest)) = answer.all("content-security-policy")[0].split_once("'nonce-") {
+        names.push((rest.split('\'').next().unwrap().to_owned(), "[nonce]"));
+    }
+    names.iter().fold(text, |text, (value, name)| text.replace(value, name))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}

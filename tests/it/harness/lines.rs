@@ -1,0 +1,74 @@
+//! Every line that a process writes, and waiting for one without sleeping.
+
+use std::io::{BufRead, BufReader, Read};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+#[derive(Default)]
+struct State {
+    written: Vec<String>,
+    open_pipes: usize,
+}
+
+/// The lines of one process.
+#[derive(Default)]
+pub struct Lines {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+impl Lines {
+    /// Reads a pipe to its end, in a thread of its own.
+    pub fn gather(self: &Arc<Self>, pipe: impl Read + Send + 'static) {
+        let lines = Arc::clone(self);
+        lines.state.lock().unwrap().open_pipes += 1;
+        std::thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while pipe.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
+                lines.state.lock().unwrap().written.push(text);
+                lines.more.notify_all();
+                line.clear();
+            }
+            lines.state.lock().unwrap().open_pipes -= 1;
+            lines.more.notify_all();
+        });
+    }
+
+    /// Waits for a text line that is as asked.
+    pub fn wait_for_text(&self, patience: Duration, mut is_it: impl FnMut(&str) -> bool) -> String {
+        let deadline = Instant::now() + patience;
+        let mut state = self.state.lock().unwrap();
+        let mut read = 0;
+        loop {
+            if let Some(found) = state.written[read..].iter().find(|line| is_it(line)) {
+                return found.clone();
+            }
+            read = state.written.len();
+            let left = deadline.saturating_duration_since(Instant::now());
+            let may_come = !left.is_zero() && state.open_pipes > 0;
+            assert!(may_come, "no such line came; there are:\n{}", state.written.join("\n"));
+            state = self.more.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
+    /// Waits for a JSON line that is as asked.
+    pub fn wait_for(&self, patience: Duration, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+        let found =
+            self.wait_for_text(patience, |line| serde_json::from_str(line).is_ok_and(|json| is_it(&json)));
+        serde_json::from_str(&found).unwrap()
+    }
+
+    /// All lines so far.
+    pub fn all(&self) -> Vec<String> {
+        self.state.lock().unwrap().written.clone()
+    }
+
+    /// All lines so far that are JSON.
+    pub fn json(&self) -> Vec<Value> {
+        self.all().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}

@@ -1,0 +1,242 @@
+//! Starts the real binary on ports of the system's choice, and keeps every
+//! line it writes. Nothing here knows what is right.
+
+pub mod command;
+pub mod lines;
+pub mod token;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use lines::Lines;
+pub use token::Token;
+pub use wire::{Answer, Connection, Field};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_marketplace-sso");
+
+/// What tokens are signed with.
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// The header that says who it is, in the standard configuration.
+pub const EMAIL: &str = "X-Auth-Request-Email";
+
+/// Alice, as nginx hands her over.
+pub const ALICE: &[Field<'static>] = &[(EMAIL, "alice@example.com")];
+
+/// How long anything may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The standard configuration. What a test needs otherwise is laid over it.
+pub const STANDARD: &str = r#"
+environment = "sandbox"
+
+[server]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+workers = 2
+drain_delay_s = 0
+shutdown_timeout_s = 5
+
+[pandium]
+account = "acme"
+shared_secret = "0123456789abcdef0123456789abcdef"
+
+[identity]
+kind = "proxy_headers"
+preset = "auth_request"
+trusted_proxies = ["127.0.0.1/32"]
+
+[embed]
+parents = ["https://app.example.com"]
+login_url = "https://app.example.com/login"
+
+[log]
+format = "json"
+"#;
+
+/// A running service. It is killed when it goes out of scope.
+pub struct App {
+    child: Child,
+    lines: Arc<Lines>,
+    listen: String,
+    admin_listen: String,
+    /// The folder with its configuration: `standard.toml`, and `sso.toml` over it.
+    pub folder: TempDir,
+}
+
+impl App {
+    /// Starts a service with some settings laid over the standard ones.
+    pub fn start(toml: &str) -> Self {
+        Self::start_in(TempDir::new().unwrap(), toml, &[])
+    }
+
+    /// The same, in a folder that is already there, with environment variables.
+    pub fn start_in(folder: TempDir, toml: &str, variables: &[(&str, &str)]) -> Self {
+        let (standard, own) = (folder.path().join("standard.toml"), folder.path().join("sso.toml"));
+        std::fs::write(&standard, STANDARD).unwrap();
+        std::fs::write(&own, toml).unwrap();
+        let mut child = Command::new(PROGRAM)
+            .arg("serve")
+            .args(["--config".as_ref(), standard.as_os_str(), "--config".as_ref(), own.as_os_str()])
+            .env_clear()
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = Arc::new(Lines::default());
+        lines.gather(child.stderr.take().unwrap());
+        lines.gather(child.stdout.take().unwrap());
+        let mut app = Self { child, lines, listen: String::new(), admin_listen: String::new(), folder };
+        let line = app.wait_for_line(|line| line["message"] == "listening");
+        app.listen = line["listen"].as_str().unwrap().to_owned();
+        app.admin_listen = line["admin_listen"].as_str().unwrap_or_default().to_owned();
+        app
+    }
+
+    /// Where browsers connect.
+    pub fn address(&self) -> SocketAddr {
+        self.listen.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    /// Where operators connect.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_listen.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The file laid over the standard configuration.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("sso.toml")
+    }
+
+    /// Asks with GET.
+    pub fn get(&self, target: &str, headers: &[Field<'_>]) -> Answer {
+        self.ask("GET", target, headers)
+    }
+
+    /// Asks on a connection of its own.
+    pub fn ask(&self, method: &str, target: &str, headers: &[Field<'_>]) -> Answer {
+        wire::ask(self.address(), method, target, headers).unwrap()
+    }
+
+    /// Asks the operators' listener.
+    pub fn admin(&self, target: &str) -> Answer {
+        wire::ask(self.admin_address(), "GET", target, &[]).unwrap()
+    }
+
+    /// The claims that a user with these headers is sent on with.
+    pub fn claims(&self, headers: &[Field<'_>]) -> serde_json::Map<String, Value> {
+        let answer = self.get("/pandium-sso", headers);
+        assert_eq!(answer.status, 307, "{answer:?}");
+        Token::of(&answer).claims
+    }
+
+    /// Waits for a JSON line that is as asked.
+    pub fn wait_for_line(&self, is_it: impl FnMut(&Value) -> bool) -> Value {
+        self.lines.wait_for(PATIENCE, is_it)
+    }
+
+    /// Everything that was written so far.
+    pub fn output(&self) -> String {
+        self.lines.all().join("\n")
+    }
+
+    /// All JSON lines that were written for requests answered until now: asks
+    /// for something that is not there, and waits for that line.
+    pub fn lines(&self) -> Vec<Value> {
+        let id = self.get("/is-everything-written", &[]).header("x-request-id").to_owned();
+        self.wait_for_line(|line| line["request_id"] == id.as_str());
+        let all = self.lines.json();
+        all.into_iter().take_while(|line| line["request_id"] != id.as_str()).collect()
+    }
+
+    /// The record's lines for requests answered until now.
+    pub fn records(&self) -> Vec<Value> {
+        self.lines().into_iter().filter(|line| line.get("outcome").is_some()).collect()
+    }
+
+    /// The one line of the record about this answer.
+    pub fn record_of(&self, answer: &Answer) -> Value {
+        let id = answer.header("x-request-id");
+        let mut of_it: Vec<Value> =
+            self.records().into_iter().filter(|line| line["request_id"] == id).collect();
+        assert_eq!(of_it.len(), 1, "{of_it:?}");
+        of_it.remove(0)
+    }
+
+    /// A metric's value; its labels in any order. 0 where there is none.
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let text = self.admin("/metrics").text();
+        let wanted: BTreeMap<&str, &str> = labels.iter().copied().collect();
+        let found = text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (own, rest) = series.split_once('{').unwrap_or((series, "}"));
+            let pairs = rest.trim_end_matches('}').split(',').filter(|pair| !pair.is_empty());
+            let own_labels: BTreeMap<&str, &str> = pairs
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(k, v)| (k, v.trim_matches('"')))
+                .collect();
+            (own == name && own_labels == wanted).then(|| value.parse().unwrap())
+        });
+        found.unwrap_or(0.0)
+    }
+
+    /// Waits until a metric has that value.
+    pub fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let deadline = Instant::now() + PATIENCE;
+        while (self.metric(name, labels) - value).abs() > 0.5 {
+            assert!(Instant::now() < deadline, "{name} is {}", self.metric(name, labels));
+            std::thread::yield_now();
+        }
+    }
+
+    /// Sends a signal to the process, by its id.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.child)
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Waits for a process to end by itself, within bounds.
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "the process does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,185 @@
+//! HTTP/1.1 byte for byte: what is written is sent as it is, and what comes
+//! back is taken apart and not interpreted.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use super::PATIENCE;
+
+/// A header field: its name and its value.
+pub type Field<'a> = (&'a str, &'a str);
+
+/// An answer, as it came.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case, in the order in which they came.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// A connection that may be used more than once.
+pub struct Connection<S: Read + Write = TcpStream> {
+    stream: BufReader<S>,
+}
+
+impl Connection {
+    /// Connects, with time-outs.
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self::over(stream))
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// Talks over anything.
+    pub fn over(stream: S) -> Self {
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Sends bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Reads one answer; `method` says whether a body is to come.
+    pub fn read(&mut self, method: &str) -> io::Result<Answer> {
+        let status_line = self.line()?;
+        let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| io::Error::other(format!("no status: {status_line:?}")))?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':').ok_or_else(|| io::Error::other("no header"))?;
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let mut answer = Answer { status, headers, body: Vec::new() };
+        if method != "HEAD" && !matches!(status, 100..=199 | 204 | 304) {
+            self.body(&mut answer)?;
+        }
+        Ok(answer)
+    }
+
+    /// Whether the other end has closed, and nothing more came.
+    pub fn is_at_end(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0]), Ok(0))
+    }
+
+    /// Sends a request and reads its answer.
+    pub fn ask(&mut self, method: &str, target: &str, headers: &[Field<'_>]) -> io::Result<Answer> {
+        self.write(&request(method, target, headers))?;
+        self.read(method)
+    }
+
+    fn body(&mut self, answer: &mut Answer) -> io::Result<()> {
+        if answer.all("transfer-encoding").contains(&"chunked") {
+            loop {
+                let size = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
+                let start = answer.body.len();
+                answer.body.resize(start + size, 0);
+                self.stream.read_exact(&mut answer.body[start..])?;
+                self.line()?;
+                if size == 0 {
+                    return Ok(());
+                }
+            }
+        }
+        match answer.all("content-length").first().map(|length| length.parse()) {
+            Some(Ok(length)) => {
+                answer.body = vec![0; length];
+                self.stream.read_exact(&mut answer.body)
+            }
+            Some(Err(_)) => Err(io::Error::other("no length")),
+            None => self.stream.read_to_end(&mut answer.body).map(drop),
+        }
+    }
+
+    /// A line without its break; an error where the connection ends before it.
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line)?;
+        let line = line.strip_suffix(b"\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(String::from_utf8_lossy(line).into_owned())
+    }
+}
+
+impl Answer {
+    /// All values of a header.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The only value of a header.
+    pub fn header(&self, name: &str) -> &str {
+        let values = self.all(name);
+        assert_eq!(values.len(), 1, "{name} in {self:?}");
+        values[0]
+    }
+
+    /// Whether there is such a header.
+    pub fn has(&self, name: &str) -> bool {
+        !self.all(name).is_empty()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// Asserts a refusal for programs, and that no token left with it.
+    pub fn assert_refused(&self, status: u16, reason: &str) {
+        assert_eq!((self.status, self.reason().as_str()), (status, reason), "{self:?}");
+        self.assert_no_token();
+        assert_eq!(self.header("content-type"), "application/problem+json");
+    }
+
+    /// The reason that a problem names, or nothing.
+    pub fn reason(&self) -> String {
+        let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        problem["reason"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Asserts that nothing in it is, or leads to, a token.
+    pub fn assert_no_token(&self) {
+        assert!(!self.has("location"), "{self:?}");
+        assert!(!format!("{:?} {}", self.headers, String::from_utf8_lossy(&self.body)).contains("eyJ"));
+    }
+}
+
+/// A request as bytes.
+pub fn request(method: &str, target: &str, headers: &[Field<'_>]) -> Vec<u8> {
+    let mut text = format!("{method} {target} HTTP/1.1\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        text.push_str("Host: app.example.com\r\n");
+    }
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    text.into_bytes()
+}
+
+/// Asks on a connection of its own.
+pub fn ask(address: SocketAddr, method: &str, target: &str, headers: &[Field<'_>]) -> io::Result<Answer> {
+    Connection::open(address)?.ask(method, target, headers)
+}
+
+/// Sends these very bytes on a connection of its own, and reads one answer.
+pub fn send(address: SocketAddr, bytes: &[u8]) -> io::Result<Answer> {
+    let mut connection = Connection::open(address)?;
+    connection.write(bytes)?;
+    connection.read("GET")
+}

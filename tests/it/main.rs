@@ -1,0 +1,16 @@
+//! The whole program, from outside: the real binary, real sockets, real files.
+//! Each file is about one promise; what they share is in [`harness`].
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod harness;
+
+mod hand_off;
+mod threats_addresses;
+mod threats_headers;

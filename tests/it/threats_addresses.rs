@@ -1,0 +1,249 @@
+//! Where users go, and by which requests: the configuration says where, and
+//! only a GET by a page or an allowed frame or script gets a token. Lines 16 to
+//! 21 of what must never work.
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use rstest::rstest;
+
+use crate::harness::{ALICE, Answer, App, EMAIL, Field, Token, wire};
+
+#[test]
+fn whatever_a_client_sends_the_destination_is_the_configured_one() {
+    let app = App::start("");
+    let sent_on = Cell::new(0);
+    let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
+    let names = prop_oneof![
+        Just("integration_id".to_owned()),
+        Just("display".to_owned()),
+        Just("integration_settings".to_owned()),
+        Just("Tenant".to_owned()),
+        "[a-zA-Z_%]{1,8}",
+    ];
+    let values = prop_oneof![
+        "[0-9]{1,6}",
+        Just("list".to_owned()),
+        Just("https://evil.example/".to_owned()),
+        "(%[0-9a-f]{2}|[!-~&&[^# ]]){0,12}",
+    ];
+    let queries = prop::collection::vec((names, values), 0..4);
+    let paths = prop_oneof![
+        4 => Just("/pandium-sso".to_owned()),
+        1 => "/pandium-sso/install/[0-9]{1,4}",
+        1 => "/pandium-sso[!-~&&[^?# ]]{0,12}",
+        1 => "[/.%a-z0-9@:]{0,6}/pandium-sso",
+    ];
+    let header_names = prop_oneof![
+        Just("Host".to_owned()),
+        Just("X-Forwarded-Host".to_owned()),
+        Just("X-Forwarded-Prefix".to_owned()),
+        Just("X-Original-URL".to_owned()),
+        Just("Forwarded".to_owned()),
+        Just("Referer".to_owned()),
+        Just("X-Auth-Request-User".to_owned()),
+        "X-[A-Za-z-]{1,10}",
+    ];
+    let headers = prop::collection::vec((header_names, "[!-~]([ -~]{0,20}[!-~])?"), 0..4);
+    let all = (paths, queries, headers);
+    let ran = runner.run(&all, |(path, query, headers)| {
+        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let target = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
+        let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let fields: Vec<Field<'_>> = ALICE.iter().copied().chain(fields).collect();
+        let answer = wire::ask(app.address(), "GET", &target, &fields).unwrap();
+        if answer.status == 307 {
+            sent_on.set(sent_on.get() + 1);
+            assert_destination(&answer);
+        } else {
+            prop_assert!((400..500).contains(&answer.status), "{answer:?}");
+            answer.assert_no_token();
+        }
+        Ok(())
+    });
+    ran.unwrap();
+    let sent_on = sent_on.get();
+    assert!(sent_on > 20, "only {sent_on} were sent on: the test proves little");
+}
+
+fn assert_destination(answer: &Answer) {
+    let location = answer.header("location");
+    assert!(location.starts_with("https://imp.sandbox.pandium.com/acme"), "{location}");
+    assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{location}");
+    let token = Token::of(answer);
+    let address = &token.address;
+    assert_eq!(address.origin().ascii_serialization(), "https://imp.sandbox.pandium.com");
+    assert_eq!((address.username(), address.password(), address.fragment()), ("", None, None));
+    let known = ["tenant", "integration_id", "display", "integration_settings"];
+    for (name, _) in address.query_pairs() {
+        assert!(known.contains(&&*name), "{location}");
+    }
+}
+
+#[rstest]
+#[case("tenant=eyJhbGciOiJub25lIn0.e30.")]
+#[case("tenant=")]
+#[case("TENANT=x")]
+#[case("%74enant=x")]
+#[case("integration_id=1&tenant=x")]
+#[case("unknown=1")]
+#[case("integration_id")]
+#[case("integration_id=")]
+#[case("integration_id=abc")]
+#[case("integration_id=-1")]
+#[case("integration_id=+1")]
+#[case("integration_id=1.5")]
+#[case("integration_id=1%20")]
+#[case("integration_id=99999999999999999999999")]
+#[case("integration_id=1&integration_id=2")]
+#[case("display=")]
+#[case("display=admin")]
+#[case("display=List")]
+#[case("integration_settings=a%0d%0aSet-Cookie:x")]
+#[case("integration_settings=%00")]
+fn a_link_that_says_something_else_is_refused(#[case] query: &str) {
+    let app = App::start("");
+    app.get(&format!("/pandium-sso?{query}"), ALICE).assert_refused(400, "bad_link");
+}
+
+#[rstest]
+#[case("abc")]
+#[case("-1")]
+#[case("1%2f")]
+#[case("..")]
+#[case("%31")]
+fn an_install_page_is_named_by_its_number(#[case] id: &str) {
+    let app = App::start("");
+    app.get(&format!("/pandium-sso/install/{id}"), ALICE).assert_refused(400, "bad_link");
+}
+
+#[test]
+fn unknown_parameters_are_dropped_where_the_operator_says_so_and_tenant_never_travels() {
+    let app = App::start("[pandium]\nunknown_link_parameters = \"drop\"");
+    let token = Token::of(&app.get("/pandium-sso?utm_source=mail&integration_id=1&x=%0d%0a", ALICE));
+    assert_eq!(token.link(), "integration_id=1");
+    app.get("/pandium-sso?tenant=x", ALICE).assert_refused(400, "bad_link");
+}
+
+#[rstest]
+#[case("//pandium-sso")]
+#[case("/pandium-sso/")]
+#[case("/pandium-sso%2f..")]
+#[case("/livez/../pandium-sso")]
+#[case("/./pandium-sso")]
+#[case("/pandium-sso;x")]
+#[case("/pandium-sso/install")]
+#[case("/pandium-sso/install/")]
+#[case("/pandium-sso/install/1/2")]
+#[case("/PANDIUM-SSO")]
+#[case("/%70andium-sso")]
+#[case("/metrics")]
+#[case("/")]
+fn a_path_is_what_it_is_byte_for_byte(#[case] path: &str) {
+    let app = App::start("");
+    let said_by_a_proxy: &[&[Field<'_>]] = &[
+        &[],
+        &[("X-Original-URL", "/pandium-sso")],
+        &[("X-Rewrite-URL", "/pandium-sso")],
+        &[("X-Forwarded-Uri", "/pandium-sso"), ("X-Forwarded-Prefix", "/pandium-sso")],
+        &[("X-Forwarded-Host", "imp.sandbox.pandium.com"), ("User-Agent", "kube-probe/1.30")],
+    ];
+    for headers in said_by_a_proxy {
+        let answer = app.get(path, &[ALICE, headers].concat());
+        answer.assert_refused(404, "not_found");
+    }
+}
+
+#[test]
+fn no_header_turns_an_entrance_into_something_else() {
+    let app = App::start("");
+    for name in ["X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "X-HTTP-Method-Override"] {
+        for value in ["/livez", "/metrics", "POST"] {
+            let answer = app.get("/pandium-sso", &[ALICE, &[(name, value)]].concat());
+            assert_eq!(answer.status, 307, "{name}: {value}");
+        }
+    }
+    assert_eq!(app.get("/livez", &[("X-Original-URL", "/pandium-sso")]).status, 200);
+}
+
+#[test]
+fn only_get_gives_a_token() {
+    let app = App::start("");
+    let targets = ["/pandium-sso", "/pandium-sso/install/1121"];
+    for method in ["POST", "PUT", "PATCH", "DELETE", "HEAD", "TRACE", "OPTIONS", "PROPFIND", "get"] {
+        for target in targets {
+            let answer = app.ask(method, target, &[ALICE, &[("Content-Length", "0")]].concat());
+            assert_eq!(answer.status, 405, "{method} {target}");
+            assert_eq!(answer.header("allow"), "GET");
+            answer.assert_no_token();
+            assert_eq!(app.record_of(&answer)["reason"], "method_not_allowed");
+        }
+    }
+    let records = app.records();
+    assert!(records.iter().all(|record| record["outcome"] != "handed_off"), "{records:?}");
+    let labels = [("entrance", "pandium-sso"), ("environment", "sandbox")];
+    assert!(app.metric("sso_handoffs_total", &labels) < 0.5);
+}
+
+#[test]
+fn a_preflight_gets_no_token_and_an_answer_only_for_parents() {
+    let app = App::start("");
+    let ask = |origin| {
+        let headers = [("Origin", origin), ("Access-Control-Request-Method", "GET")];
+        app.ask("OPTIONS", "/pandium-sso", &[ALICE, &headers].concat())
+    };
+    let allowed = ask("https://app.example.com");
+    assert_eq!((allowed.status, allowed.header("access-control-allow-methods")), (204, "GET"));
+    allowed.assert_no_token();
+    ask("https://evil.example").assert_refused(403, "frame_not_allowed");
+}
+
+#[rstest]
+#[case(&[("Sec-Fetch-Dest", "image")])]
+#[case(&[("Sec-Fetch-Dest", "script")])]
+#[case(&[("Sec-Fetch-Dest", "style")])]
+#[case(&[("Sec-Fetch-Dest", "embed")])]
+#[case(&[("Sec-Fetch-Dest", "empty"), ("Sec-Fetch-Mode", "no-cors")])]
+#[case(&[("Sec-Fetch-Dest", "empty"), ("Sec-Fetch-Mode", "cors")])]
+#[case(&[("Sec-Fetch-Dest", "empty"), ("Sec-Fetch-Mode", "cors"), ("Origin", "null")])]
+#[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Purpose", "prefetch")])]
+#[case(&[("Sec-Purpose", "prefetch;prerender")])]
+#[case(&[("Purpose", "prefetch")])]
+#[case(&[("Sec-Fetch-Dest", "image"), ("Sec-Fetch-Dest", "document")])]
+fn what_is_not_shown_to_the_user_gets_no_token(#[case] headers: &[Field<'_>]) {
+    let app = App::start("");
+    app.get("/pandium-sso", &[ALICE, headers].concat()).assert_refused(403, "frame_not_allowed");
+}
+
+const FRAME: [Field<'static>; 3] =
+    [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "cross-site")];
+
+#[rstest]
+#[case("https://evil.example/")]
+#[case("https://app.example.com.evil.example/")]
+#[case("https://app.example.com@evil.example/")]
+#[case("https://app.example.com:8443/")]
+#[case("http://app.example.com/")]
+fn a_frame_from_elsewhere_is_refused_or_reported_as_the_operator_says(#[case] parent: &str) {
+    let headers = [ALICE, &FRAME, &[("Referer", parent)]].concat();
+    let refused = App::start("").get("/pandium-sso", &headers);
+    refused.assert_refused(403, "frame_not_allowed");
+
+    let app = App::start("[embed]\npolicy = \"report\"");
+    let served = app.get("/pandium-sso", &headers);
+    assert_eq!(served.status, 307);
+    let record = app.record_of(&served);
+    assert_eq!((&record["placement"], record["reported"].is_string()), (&"frame".into(), true));
+    assert!(app.metric("sso_frames_reported_total", &[("entrance", "pandium-sso")]) > 0.5);
+}
+
+#[test]
+fn a_frame_of_a_parent_is_served() {
+    let app = App::start("");
+    let headers =
+        [&[(EMAIL, "alice@example.com")], &FRAME[..], &[("Referer", "https://app.example.com/x?y")]];
+    assert_eq!(app.get("/pandium-sso", &headers.concat()).status, 307);
+    // a parent that hides itself is not known to be one
+    app.get("/pandium-sso", &[ALICE, &FRAME].concat()).assert_refused(403, "frame_not_allowed");
+}

@@ -1,0 +1,207 @@
+//! Who is asking, by headers that nobody signed: whatever is doubtful signs
+//! nobody in. Lines 1 to 7 of what must never work.
+
+use rstest::rstest;
+
+use crate::harness::{ALICE, App, EMAIL, Field, Token, wire};
+
+const FOLDED: [&str; 4] =
+    ["X_Auth_Request_Email", "X.Auth.Request.Email", "X-Auth_Request-Email", "x-auth-request.email"];
+
+#[rstest]
+#[case::nobody_is_trusted_unless_named("trusted_proxies = []")]
+#[case::somebody_else_is_trusted("trusted_proxies = [\"10.0.0.0/8\", \"::1/128\", \"127.0.0.2/32\"]")]
+fn an_identity_from_an_untrusted_peer_is_refused(#[case] trusted: &str) {
+    let app = App::start(&format!("[identity]\n{trusted}"));
+    let claims_to_be_near: &[&[Field<'_>]] = &[
+        &[],
+        &[("X-Forwarded-For", "10.0.0.1")],
+        &[("X-Forwarded-For", "127.0.0.2, 10.0.0.1")],
+        &[("Forwarded", "for=10.0.0.1;by=10.0.0.2")],
+        &[("X-Real-IP", "10.0.0.1")],
+        &[("X-Forwarded-For", "10.0.0.1"), ("X-Real-IP", "10.0.0.1"), ("Forwarded", "for=10.0.0.1")],
+        &[("True-Client-IP", "10.0.0.1"), ("CF-Connecting-IP", "10.0.0.1")],
+    ];
+    for headers in claims_to_be_near {
+        app.get("/pandium-sso", &[ALICE, headers].concat()).assert_refused(403, "untrusted_peer");
+    }
+    for name in FOLDED {
+        app.get("/pandium-sso", &[(name, "alice@example.com")]).assert_refused(403, "untrusted_peer");
+    }
+    app.get("/pandium-sso", &[]).assert_refused(401, "no_identity");
+}
+
+#[test]
+fn no_header_takes_a_trusted_peers_trust_away_either() {
+    let app = App::start("");
+    let headers = [("X-Forwarded-For", "203.0.113.9"), ("X-Real-IP", "203.0.113.9")];
+    assert_eq!(app.get("/pandium-sso", &[ALICE, &headers].concat()).status, 307);
+}
+
+#[test]
+fn another_spelling_beside_the_header_is_ambiguous_and_alone_it_is_nobody() {
+    let app = App::start("");
+    for name in FOLDED {
+        let other = [(name, "boss@example.com")];
+        app.get("/pandium-sso", &[ALICE, &other].concat()).assert_refused(400, "ambiguous_identity");
+        app.get("/pandium-sso", &[&other, ALICE].concat()).assert_refused(400, "ambiguous_identity");
+        app.get("/pandium-sso", &other).assert_refused(401, "no_identity");
+    }
+    let other = [("X_Auth_Request_Groups", "admins")];
+    app.get("/pandium-sso", &[ALICE, &other].concat()).assert_refused(400, "ambiguous_identity");
+}
+
+#[rstest]
+#[case::twice(&[(EMAIL, "alice@example.com"), (EMAIL, "boss@example.com")])]
+#[case::twice_the_same(&[(EMAIL, "alice@example.com"), (EMAIL, "alice@example.com")])]
+#[case::twice_in_other_letters(&[(EMAIL, "alice@example.com"), ("x-AUTH-request-email", "boss@example.com")])]
+#[case::once_and_blank(&[(EMAIL, ""), (EMAIL, "boss@example.com")])]
+#[case::two_in_one(&[(EMAIL, "alice@example.com, boss@example.com")])]
+#[case::two_in_one_without_a_blank(&[(EMAIL, "alice@example.com,boss@example.com")])]
+#[case::id_twice(&[(EMAIL, "alice@example.com"), ("X-Auth-Request-User", "1"), ("X-Auth-Request-User", "2")])]
+#[case::two_ids_in_one(&[(EMAIL, "alice@example.com"), ("X-Auth-Request-User", "1,2")])]
+#[case::groups_twice(&[(EMAIL, "alice@example.com"), ("X-Auth-Request-Groups", "a"), ("X-Auth-Request-Groups", "b")])]
+fn more_than_one_value_is_ambiguous(#[case] headers: &[Field<'_>]) {
+    App::start("").get("/pandium-sso", headers).assert_refused(400, "ambiguous_identity");
+}
+
+#[rstest]
+#[case("X-Auth-Request-Email")]
+#[case("close, x-auth-request-email")]
+#[case("keep-alive,X-AUTH-REQUEST-EMAIL , upgrade")]
+#[case("X_Auth_Request_Email")]
+#[case("X-Auth-Request-Groups")]
+fn a_connection_header_that_names_an_identity_header_is_ambiguous(#[case] connection: &str) {
+    let headers = [ALICE, &[("Connection", connection)]].concat();
+    App::start("").get("/pandium-sso", &headers).assert_refused(400, "ambiguous_identity");
+}
+
+#[rstest]
+#[case::missing(&[])]
+#[case::empty(&[(EMAIL, "")])]
+#[case::blank(&[(EMAIL, "   \t ")])]
+fn without_the_primary_header_nobody_is_signed_in(#[case] primary: &[Field<'_>]) {
+    let others = [
+        ("X-Auth-Request-User", "u-1"),
+        ("X-Auth-Request-Preferred-Username", "alice"),
+        ("X-Auth-Request-Groups", "admins"),
+        ("X-Forwarded-Email", "alice@example.com"),
+        ("Remote-User", "alice"),
+        ("Authorization", "Basic YWxpY2U6YWxpY2U="),
+    ];
+    let headers = [primary, &others].concat();
+    App::start("").get("/pandium-sso", &headers).assert_refused(401, "no_identity");
+}
+
+#[test]
+fn an_email_that_cannot_be_one_is_refused_and_never_written_down() {
+    let app = App::start("[log]\nsubject = \"plain\"");
+    let too_long = format!("{}@example.com", "a".repeat(300));
+    let values: Vec<&[u8]> = vec![
+        b"attacker@evil.example@company.example",
+        b"@company.example",
+        b"attacker@",
+        b"attacker",
+        b"at tacker@evil.example",
+        too_long.as_bytes(),
+        b"attacker\x01@evil.example",
+        b"attacker\x7f@evil.example",
+        b"attacker\t@evil.example",
+        "attacker\u{202e}@evil.example".as_bytes(),
+        "attacker\u{2066}@evil.example".as_bytes(),
+        "attacker\u{200f}@evil.example".as_bytes(),
+        "attacker\u{85}@evil.example".as_bytes(),
+        "attacker\u{feff}@evil.example".as_bytes(),
+        b"attacker\xff@evil.example",
+        b"attacker\xc0\xae@evil.example",
+        b"attacker\xed\xa0\x80@evil.example",
+    ];
+    for value in values {
+        let request = [b"GET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Auth-Request-Email: ", value, b"\r\n\r\n"];
+        let answer = wire::send(app.address(), &request.concat()).unwrap();
+        let shown = String::from_utf8_lossy(value).into_owned();
+        // what is no header's value at all does not get as far as a reason
+        match answer.status {
+            400 if answer.body.is_empty() => answer.assert_no_token(),
+            _ => answer.assert_refused(400, "bad_identity"),
+        }
+        assert!(!answer.has("location"), "{shown}");
+    }
+    app.lines();
+    assert!(!app.output().contains("attacker") && !app.output().contains("evil.example"));
+}
+
+#[test]
+fn a_line_break_or_nul_in_a_value_is_no_request() {
+    let app = App::start("");
+    for value in ["a@b.example\0", "a@b.example\rX: y", "\0"] {
+        let request = format!("GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: {value}\r\n\r\n");
+        let answer = wire::send(app.address(), request.as_bytes()).unwrap();
+        assert_eq!(answer.status, 400, "{value:?}");
+        answer.assert_no_token();
+    }
+    // a line break makes another header, which the one before it does not touch
+    let request =
+        format!("GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: a@b.example\n{EMAIL}: c@d.example\r\n\r\n");
+    let answer = wire::send(app.address(), request.as_bytes()).unwrap();
+    assert_eq!(answer.status, 400);
+    answer.assert_no_token();
+}
+
+#[test]
+fn every_other_field_is_read_as_strictly() {
+    let app = App::start("");
+    for name in ["X-Auth-Request-User", "X-Auth-Request-Preferred-Username", "X-Auth-Request-Groups"] {
+        for value in ["a\u{202e}b", "a\u{1}b"] {
+            let request = format!(
+                "GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: a@b.example\r\n{name}: {value}\r\n\r\n"
+            );
+            let answer = wire::send(app.address(), request.as_bytes()).unwrap();
+            assert_eq!(answer.status, 400, "{name}: {value:?}");
+            answer.assert_no_token();
+        }
+    }
+}
+
+#[test]
+fn a_word_for_no_value_is_nobody() {
+    let app = App::start("");
+    let by_id =
+        App::start("[identity]\npreset = \"custom\"\nheaders.id = \"X-User\"\n[claims]\nsub = \"id\"");
+    for word in ["", " ", "null", "NULL", "undefined", "(null)", "-", " - "] {
+        app.get("/pandium-sso", &[(EMAIL, word)]).assert_refused(401, "no_identity");
+        by_id.get("/pandium-sso", &[("X-User", word)]).assert_refused(401, "no_identity");
+    }
+}
+
+#[rstest]
+#[case::empty("''")]
+#[case::blank("'  '")]
+#[case::null("'null'")]
+#[case::undefined("attributes.nothing")]
+#[case::the_word("'undefined'")]
+#[case::dash("'-'")]
+#[case::missing_claim("id")]
+fn a_subject_that_comes_out_as_nobody_is_nobody(#[case] expression: &str) {
+    let app = App::start(&format!("[claims]\nsub = \"{expression}\""));
+    app.get("/pandium-sso", ALICE).assert_refused(401, "no_identity");
+}
+
+#[test]
+fn tailscales_funnel_signs_nobody_in() {
+    let app = App::start("[identity]\npreset = \"tailscale\"");
+    let alice = [("Tailscale-User-Login", "alice@example.com")];
+    assert_eq!(app.get("/pandium-sso", &alice).status, 307);
+    let funnel = [alice[0], ("Tailscale-Funnel-Request", "?1")];
+    app.get("/pandium-sso", &funnel).assert_refused(403, "untrusted_peer");
+}
+
+#[test]
+fn the_operator_says_who_may_go() {
+    let app = App::start("[access]\nemail_domains = [\"example.com\"]\ndenied_groups = [\"left\"]");
+    let ask = |email, groups| app.get("/pandium-sso", &[(EMAIL, email), ("X-Auth-Request-Groups", groups)]);
+    assert_eq!(Token::of(&ask("alice@EXAMPLE.com", "staff")).claims["sub"], "alice@EXAMPLE.com");
+    ask("alice@example.com.evil.example", "staff").assert_refused(403, "not_allowed");
+    ask("alice@sub.example.com", "staff").assert_refused(403, "not_allowed");
+    ask("alice@example.com", "staff,left").assert_refused(403, "not_allowed");
+}
