@@ -233,7 +233,7 @@ fn a_unix_socket_lets_in_by_its_file_mode_and_its_peers_are_believed() {
     let folder = TempDir::new().unwrap();
     let socket = folder.path().join("sso.sock");
     let toml = format!("[server]\nlisten = \"unix:{}\"\n[identity]\ntrusted_proxies = []", socket.display());
-    let _app = App::start_in(folder, &toml, &[]);
+    let _app = App::start_in(folder, &toml);
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
     let mut connection = Connection::over(UnixStream::connect(&socket).unwrap());
     let answer = connection.ask("GET", "/pandium-sso", ALICE).unwrap();

@@ -12,5 +12,8 @@
 mod harness;
 
 mod hand_off;
+mod reload;
 mod threats_addresses;
 mod threats_headers;
+mod threats_leaks;
+mod threats_standing;

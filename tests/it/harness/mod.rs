@@ -8,7 +8,7 @@ pub mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,19 +76,29 @@ pub struct App {
 impl App {
     /// Starts a service with some settings laid over the standard ones.
     pub fn start(toml: &str) -> Self {
-        Self::start_in(TempDir::new().unwrap(), toml, &[])
+        Self::start_in(TempDir::new().unwrap(), toml)
     }
 
-    /// The same, in a folder that is already there, with environment variables.
-    pub fn start_in(folder: TempDir, toml: &str, variables: &[(&str, &str)]) -> Self {
+    /// The same, in a folder that is already there.
+    pub fn start_in(folder: TempDir, toml: &str) -> Self {
+        Self::start_over(folder, STANDARD, toml)
+    }
+
+    /// Starts the standard service with its secret in a file.
+    pub fn start_with_secret_file(folder: TempDir, file: &Path) -> Self {
+        let secret = format!("shared_secret = {SECRET:?}");
+        let in_file = format!("shared_secret_file = {:?}", file.to_str().unwrap());
+        Self::start_over(folder, &STANDARD.replace(&secret, &in_file), "")
+    }
+
+    fn start_over(folder: TempDir, below: &str, toml: &str) -> Self {
         let (standard, own) = (folder.path().join("standard.toml"), folder.path().join("sso.toml"));
-        std::fs::write(&standard, STANDARD).unwrap();
+        std::fs::write(&standard, below).unwrap();
         std::fs::write(&own, toml).unwrap();
         let mut child = Command::new(PROGRAM)
             .arg("serve")
             .args(["--config".as_ref(), standard.as_os_str(), "--config".as_ref(), own.as_os_str()])
             .env_clear()
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -98,9 +108,9 @@ impl App {
         lines.gather(child.stderr.take().unwrap());
         lines.gather(child.stdout.take().unwrap());
         let mut app = Self { child, lines, listen: String::new(), admin_listen: String::new(), folder };
-        let line = app.wait_for_line(|line| line["message"] == "listening");
-        app.listen = line["listen"].as_str().unwrap().to_owned();
-        app.admin_listen = line["admin_listen"].as_str().unwrap_or_default().to_owned();
+        let line = app.lines.wait_for_text(PATIENCE, |line| line.contains("listening"));
+        app.listen = field_of(&line, "listen");
+        app.admin_listen = field_of(&line, "admin_listen");
         app
     }
 
@@ -160,7 +170,7 @@ impl App {
     /// for something that is not there, and waits for that line.
     pub fn lines(&self) -> Vec<Value> {
         let id = self.get("/is-everything-written", &[]).header("x-request-id").to_owned();
-        self.wait_for_line(|line| line["request_id"] == id.as_str());
+        self.lines.wait_for_text(PATIENCE, |line| line.contains(&id));
         let all = self.lines.json();
         all.into_iter().take_while(|line| line["request_id"] != id.as_str()).collect()
     }
@@ -201,7 +211,7 @@ impl App {
         let deadline = Instant::now() + PATIENCE;
         while (self.metric(name, labels) - value).abs() > 0.5 {
             assert!(Instant::now() < deadline, "{name} is {}", self.metric(name, labels));
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -221,6 +231,17 @@ impl Drop for App {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A field of a line, whether it is JSON or for people; nothing, where it is not there.
+fn field_of(line: &str, name: &str) -> String {
+    if let Ok(json) = serde_json::from_str::<Value>(line) {
+        return json[name].as_str().unwrap_or_default().to_owned();
+    }
+    let mut fields = line.split(' ').filter_map(|field| field.split_once('='));
+    fields
+        .find(|(own, _)| *own == name)
+        .map_or_else(String::new, |(_, value)| value.trim_matches('"').to_owned())
 }
 
 /// Sends a signal to a process.

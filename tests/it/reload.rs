@@ -1,0 +1,140 @@
+//! A new configuration, read while users are served: it is swapped at once and
+//! nobody's request fails; a bad one changes nothing.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tempfile::TempDir;
+
+use crate::harness::{ALICE, App, Connection, SECRET, Token};
+
+const APPLIED: &[(&str, &str)] = &[("result", "applied")];
+const REFUSED: &[(&str, &str)] = &[("result", "refused")];
+const RELOADS: &str = "sso_config_reloads_total";
+
+#[test]
+fn a_changed_file_is_in_use_without_a_failed_request() {
+    let app = App::start("[pandium]\naccount = \"first\"");
+    let seen = while_users_are_served(&app, || {
+        std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
+        app.wait_for_metric(RELOADS, APPLIED, 1.0);
+    });
+    assert_eq!(seen, ["/first", "/second"]);
+    app.wait_for_line(|line| line["message"] == "the new configuration is in use");
+}
+
+#[test]
+fn sighup_reads_everything_again() {
+    let app = App::start("");
+    while_users_are_served(&app, || {
+        for times in 1..=3 {
+            app.signal("HUP");
+            app.wait_for_metric(RELOADS, APPLIED, f64::from(times));
+        }
+    });
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+}
+
+#[test]
+fn a_bad_file_is_reported_and_the_old_configuration_stays() {
+    let app = App::start("[pandium]\naccount = \"first\"");
+    let seen = while_users_are_served(&app, || {
+        std::fs::write(app.config_file(), "[pandium]\naccount = \"no slug\"\nunknown = 1").unwrap();
+        app.wait_for_metric(RELOADS, REFUSED, 1.0);
+    });
+    assert_eq!(seen, ["/first"]);
+    let line = app
+        .wait_for_line(|line| line["message"] == "the new configuration is wrong; the old one stays in use");
+    let problems = line["problems"].as_str().unwrap();
+    assert!(problems.contains("pandium.account") && problems.contains("pandium.unknown"), "{problems}");
+    assert!(app.metric(RELOADS, APPLIED) < 0.5);
+
+    std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
+    app.wait_for_metric(RELOADS, APPLIED, 1.0);
+    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).address.path(), "/second");
+}
+
+#[test]
+fn a_file_replaced_by_another_is_noticed() {
+    let app = App::start("");
+    let newer = app.folder.path().join("newer");
+    std::fs::write(&newer, "[pandium]\naccount = \"second\"").unwrap();
+    std::fs::rename(&newer, app.config_file()).unwrap();
+    app.wait_for_metric(RELOADS, APPLIED, 1.0);
+    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).address.path(), "/second");
+}
+
+#[test]
+fn a_secret_that_kubernetes_swaps_signs_the_next_token() {
+    let folder = TempDir::new().unwrap();
+    let secrets = folder.path().join("secrets");
+    std::fs::create_dir(&secrets).unwrap();
+    write_as_kubernetes(&secrets, "..2026_1", SECRET);
+    symlink("..data/pandium", secrets.join("pandium")).unwrap();
+    // the standard secret would be a second one
+    let file = secrets.join("pandium");
+    let app = App::start_with_secret_file(folder, &file);
+    let before = app.get("/pandium-sso", ALICE);
+    Token::within(before.header("location"), SECRET);
+
+    let newer = SECRET.to_uppercase();
+    write_as_kubernetes(&secrets, "..2026_2", &newer);
+    app.wait_for_metric(RELOADS, APPLIED, 1.0);
+    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+
+    write_as_kubernetes(&secrets, "..2026_3", "too short");
+    app.wait_for_metric(RELOADS, REFUSED, 1.0);
+    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+}
+
+#[test]
+fn what_needs_a_restart_is_told() {
+    let app = App::start("");
+    std::fs::write(app.config_file(), "[server]\nkeep_alive_s = 5").unwrap();
+    app.wait_for_line(|line| line["message"].as_str().is_some_and(|text| text.contains("after a restart")));
+}
+
+/// A new version in a folder of its own, then `..data` pointed at it in one step.
+fn write_as_kubernetes(secrets: &Path, version: &str, secret: &str) {
+    std::fs::create_dir(secrets.join(version)).unwrap();
+    std::fs::write(secrets.join(version).join("pandium"), secret).unwrap();
+    symlink(version, secrets.join("..data_tmp")).unwrap();
+    std::fs::rename(secrets.join("..data_tmp"), secrets.join("..data")).unwrap();
+}
+
+/// Does something while users ask without a pause; which paths they were sent
+/// to, in the order in which each appeared.
+fn while_users_are_served(app: &App, what: impl FnOnce()) -> Vec<String> {
+    let is_over = AtomicBool::new(false);
+    let ask = || {
+        let mut connection = Connection::open(app.address()).unwrap();
+        let mut paths: Vec<String> = Vec::new();
+        while !is_over.load(Ordering::Relaxed) {
+            let answer = connection.ask("GET", "/pandium-sso", ALICE).unwrap();
+            assert_eq!(answer.status, 307);
+            let path = Token::of(&answer).address.path().to_owned();
+            if paths.last() != Some(&path) {
+                paths.push(path);
+            }
+        }
+        // what was swapped is in use on kept connections, too
+        let path =
+            Token::of(&connection.ask("GET", "/pandium-sso", ALICE).unwrap()).address.path().to_owned();
+        if paths.last() != Some(&path) {
+            paths.push(path);
+        }
+        paths
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        // a client that fails ends the test; the others end with it
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
+        is_over.store(true, Ordering::Relaxed);
+        let mut seen: Vec<Vec<String>> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        done.unwrap();
+        seen.dedup();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        seen.remove(0)
+    })
+}

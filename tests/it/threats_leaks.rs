@@ -1,0 +1,271 @@
+//! What leaves the house, and what never does: secrets, tokens, queries,
+//! credentials. Lines 22 to 26 of what must never work.
+
+use rstest::rstest;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::command::{File, Ran, run_with};
+use crate::harness::{ALICE, Answer, App, EMAIL, Field, SECRET, STANDARD, Token, wire};
+
+/// What a client sends and nothing may repeat.
+const IN_QUERY: &str = "canary-of-a-query";
+const IN_AUTHORIZATION: &str = "canary-of-an-authorization";
+const IN_COOKIE: &str = "canary-of-a-cookie";
+const IN_HEADER: &str = "canary-of-a-value";
+
+const COMMANDS: [&str; 6] = ["serve", "playground", "check", "mint", "inspect", "healthcheck"];
+
+#[rstest]
+#[case::in_production("json", "info")]
+#[case::for_people("text", "info")]
+#[case::to_the_last_detail("json", "trace")]
+#[case::for_people_to_the_last_detail("text", "trace")]
+fn nothing_that_was_written_holds_a_secret(#[case] format: &str, #[case] level: &str) {
+    let app = App::start(&format!(
+        "[pandium]\nmax_location_bytes = 600\n[log]\nformat = {format:?}\nlevel = {level:?}\n[claims]\nmeta = {{ rank = \"username|int\" }}"
+    ));
+    let (answers, sent) = every_kind_of_request(&app);
+    // a wrong configuration, read while the service runs
+    std::fs::write(app.config_file(), format!("[pandium]\nshared_secret = \"{IN_HEADER} \"")).unwrap();
+    app.wait_for_metric("sso_config_reloads_total", &[("result", "refused")], 1.0);
+
+    let tokens: Vec<String> = answers.iter().filter_map(token_in).collect();
+    let secrets = secrets(&tokens);
+    let metrics = app.admin("/metrics").text();
+    app.lines();
+    let mut written = vec![app.output(), metrics];
+    for answer in answers.iter().filter(|answer| token_in(answer).is_none()) {
+        written.push(format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+    }
+    for text in &written {
+        assert_none(text, &secrets);
+    }
+
+    // the search would find each of them: it finds them where they belong
+    let bodies: String = answers.iter().map(|answer| String::from_utf8_lossy(&answer.body)).collect();
+    let where_they_belong = format!("{answers:?} {bodies} {sent} {SECRET}");
+    assert!(tokens.len() >= 3 && written.iter().map(String::len).sum::<usize>() > 5_000);
+    for secret in &secrets {
+        assert!(where_they_belong.contains(secret.as_str()), "the search proves nothing for {secret}");
+    }
+}
+
+#[test]
+fn no_command_prints_a_secret() {
+    let file = File::new(STANDARD);
+    let config = file.text();
+    let minted = run_with(&["mint", "--config", &config, "--email", "a@b.example"], &[], "");
+    let token = Token::within(minted.output.trim(), SECRET).text;
+    let secrets = secrets(std::slice::from_ref(&token));
+    let variables = [("SSO_PANDIUM__SHARED_SECRET", SECRET)];
+
+    let mut ran = vec![
+        run_with(&["check", "--config", &config], &[], ""),
+        run_with(&["check", "--config", &config], &variables, ""),
+        run_with(&["inspect", "--config", &config, "-"], &[], &token),
+        run_with(&["inspect", "--config", &config, &format!("{token}x")], &[], ""),
+        run_with(&["inspect", "--config", &config, &format!("https://a/?b={token}")], &[], ""),
+        run_with(&["--help"], &variables, ""),
+        run_with(&["healthcheck", "127.0.0.1:1"], &variables, ""),
+    ];
+    ran.extend(COMMANDS.iter().map(|command| run_with(&[command, "--help"], &variables, "")));
+    for Ran { output, errors, .. } in &ran {
+        assert!(!output.is_empty() || !errors.is_empty());
+        assert_none(output, &secrets);
+        assert_none(errors, &secrets);
+    }
+    assert!(ran[0].output.contains("shared_secret = \"[hidden]\""), "{}", ran[0].output);
+}
+
+#[rstest]
+#[case::no_toml("[pandium]\nshared_secret = \"SECRET\naccount = \"acme\"")]
+#[case::no_toml_either("[pandium]\nshared_secret = SECRET")]
+#[case::unknown_key("[pandium]\nshared_secert = \"SECRET\"")]
+#[case::unknown_section("[pandum]\nshared_secret = \"SECRET\"")]
+#[case::white_space("[pandium]\nshared_secret = \" SECRET\"")]
+#[case::two_lines("[pandium]\nshared_secret = \"SECRET\\n\\n\"")]
+#[case::not_ascii("[pandium]\nshared_secret = \"SECRETé\"")]
+#[case::a_list("[pandium]\nshared_secret = [\"SECRET\"]")]
+#[case::a_table("[pandium.shared_secret]\nvalue = \"SECRET\"")]
+#[case::both("[pandium]\nshared_secret = \"SECRET\"\nshared_secret_file = \"/nowhere\"")]
+#[case::elsewhere_too("[entrances.a]\npath = \"/a\"\n[entrances.a.pandium]\nshared_secret = \"SECRET \"")]
+fn no_problem_quotes_a_secret(#[case] toml: &str) {
+    let (standard, own) = (File::new(STANDARD), File::new(&toml.replace("SECRET", SECRET)));
+    for command in ["check", "serve"] {
+        let ran = run_with(&[command, "--config", &standard.text(), "--config", &own.text()], &[], "");
+        assert_eq!(ran.status, 78, "{ran:?}");
+        assert!(!ran.output.contains(SECRET) && !ran.errors.contains(SECRET), "{ran:?}");
+    }
+}
+
+#[test]
+fn no_token_is_used_twice() {
+    let app = App::start("");
+    let mut ids: Vec<Value> = (0..50).map(|_| app.claims(ALICE)["jti"].clone()).collect();
+    ids.sort_by_key(ToString::to_string);
+    ids.dedup();
+    assert_eq!(ids.len(), 50);
+}
+
+#[test]
+fn a_fault_says_nothing_but_its_class_and_the_request_id() {
+    let app = App::start("[claims]\nexternal_id = \"groups|first|int\"");
+    let ask = |group, accept| {
+        app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Groups", group), ("Accept", accept)]].concat())
+    };
+    assert_eq!(Token::of(&ask("7", "*/*")).claims["external_id"], "7");
+
+    let fault = ask("canary-group", "*/*");
+    fault.assert_refused(500, "internal");
+    let body = fault.json();
+    let mut keys: Vec<&String> = body.as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(keys, ["reason", "request_id", "status", "title", "type"]);
+    assert_eq!(body["title"], "Something went wrong");
+    assert_eq!(body["request_id"], fault.header("x-request-id"));
+
+    let page = ask("canary-group", "text/html");
+    assert_eq!(page.status, 500);
+    for (what, told) in [("canary-group", false), ("external_id", false), (page.header("x-request-id"), true)]
+    {
+        assert_eq!(page.text().contains(what), told, "{what}");
+    }
+    let record = app.record_of(&fault);
+    assert!(record["cause"].as_str().unwrap().contains("claims.external_id"), "{record}");
+    assert!(!app.output().contains("canary-group"));
+}
+
+/// What a secret file holds, whether that will do, and if not, what is said.
+#[rstest]
+#[case::as_it_is("{}", None)]
+#[case::with_a_line_break("{}\n", None)]
+#[case::with_a_line_break_of_windows("{}\r\n", None)]
+#[case::with_two_line_breaks("{}\n\n", Some("white space"))]
+#[case::with_a_blank("{} ", Some("white space"))]
+#[case::with_a_blank_in_front(" {}", Some("white space"))]
+#[case::with_a_tab_within("{}\t{}", Some("white space"))]
+#[case::with_a_byte_order_mark("\u{feff}{}", Some("not ASCII"))]
+#[case::empty("", Some("it is empty"))]
+#[case::a_line_break_alone("\n", Some("it is empty"))]
+#[case::a_byte_too_short("0123456789abcdef0123456789abcde", Some("31 bytes; at least 32"))]
+fn a_secret_is_used_as_it_is_or_stops_the_start(#[case] text: &str, #[case] problem: Option<&str>) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("pandium");
+    std::fs::write(&file, text.replace("{}", SECRET)).unwrap();
+    let line = format!("shared_secret_file = {:?}", file.to_str().unwrap());
+    let config = File::new(&STANDARD.replace(&format!("shared_secret = {SECRET:?}"), &line));
+    let ran = run_with(&["mint", "--config", &config.text(), "--email", "a@b.example"], &[], "");
+    match problem {
+        None => assert_eq!(Token::within(ran.output.trim(), SECRET).claims["sub"], "a@b.example"),
+        Some(problem) => {
+            assert_eq!(ran.status, 78);
+            assert!(ran.errors.contains("shared_secret_file") && ran.errors.contains(problem), "{ran:?}");
+            assert_eq!(run_with(&["serve", "--config", &config.text()], &[], "").status, 78);
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_absent_stops_the_start_and_a_short_one_needs_a_dangerous_word() {
+    let absent = File::new(&STANDARD.replace(&format!("shared_secret = {SECRET:?}"), ""));
+    let ran = run_with(&["serve", "--config", &absent.text()], &[], "");
+    assert!(ran.status == 78 && ran.errors.contains("openssl rand -hex 32"), "{ran:?}");
+
+    let short = STANDARD.replace(SECRET, "short");
+    let mint = |toml: &str| {
+        run_with(&["mint", "--config", &File::new(toml).text(), "--email", "a@b.example"], &[], "")
+    };
+    assert_eq!(mint(&short).status, 78);
+    let allowed = short.replace("[pandium]", "[pandium]\ndangerous_allow_short_secret = true");
+    assert_eq!(Token::within(mint(&allowed).output.trim(), "short").claims["sub"], "a@b.example");
+}
+
+#[test]
+fn an_address_over_the_limit_is_refused_counted_and_explained_by_size() {
+    let app = App::start("[pandium]\nmax_location_bytes = 1000\n[claims.meta]\ngroups = \"groups\"");
+    let groups = "canary-group,".repeat(60);
+    let answer = app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Groups", &groups)]].concat());
+    answer.assert_refused(500, "token_too_large");
+    let labels = [("entrance", "pandium-sso"), ("reason", "token_too_large")];
+    assert!((app.metric("sso_refusals_total", &labels) - 1.0).abs() < 0.1);
+    let cause = app.record_of(&answer)["cause"].as_str().unwrap().to_owned();
+    assert!(cause.contains("largest claims: meta.groups 9") && cause.contains(" bytes"), "{cause}");
+    assert!(!app.output().contains("canary-group"));
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+}
+
+/// Answers to every kind of request there is, and what was sent.
+fn every_kind_of_request(app: &App) -> (Vec<Answer>, String) {
+    let mut answers = most_kinds_of_request(app);
+    let long = "x".repeat(1000);
+    let too_long = [ALICE, &[("X-Auth-Request-User", long.as_str())]].concat();
+    answers.push(app.get("/pandium-sso", &too_long));
+    answers.push(
+        app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Preferred-Username", IN_HEADER)]].concat()),
+    );
+    let reasons: Vec<String> = answers.iter().map(Answer::reason).collect();
+    for reason in ["no_identity", "bad_identity", "ambiguous_identity", "bad_link", "frame_not_allowed"] {
+        assert!(reasons.iter().any(|own| own == reason), "{reason} is missing in {reasons:?}");
+    }
+    for reason in ["token_too_large", "internal", "not_found", "method_not_allowed"] {
+        assert!(reasons.iter().any(|own| own == reason), "{reason} is missing in {reasons:?}");
+    }
+    (answers, format!("{IN_QUERY} {IN_AUTHORIZATION} {IN_COOKIE} {IN_HEADER}"))
+}
+
+fn most_kinds_of_request(app: &App) -> Vec<Answer> {
+    let bearer = format!("Bearer {IN_AUTHORIZATION}");
+    let cookie = format!("session={IN_COOKIE}");
+    let query = format!("integration_settings={IN_QUERY}");
+    let with_query = format!("/pandium-sso?{query}");
+    let (unknown, tenant) = (format!("/pandium-sso?x={IN_QUERY}"), format!("/pandium-sso?tenant={IN_QUERY}"));
+    let nowhere = format!("/nowhere?{query}");
+    let broken = format!("{IN_HEADER}@b@c.example");
+    let alias = ("X_Auth_Request_Email", IN_HEADER);
+    let image = ("Sec-Fetch-Dest", "image");
+    let origin = format!("https://{IN_HEADER}.example");
+    let kinds: Vec<(&str, &str, Vec<Field<'_>>)> = vec![
+        ("GET", &with_query, ALICE.to_vec()),
+        ("GET", "/pandium-sso/install/1121", ALICE.to_vec()),
+        ("GET", &with_query, [ALICE, &[("Accept", "application/json")]].concat()),
+        ("GET", &with_query, vec![]),
+        ("GET", &with_query, vec![("Accept", "text/html")]),
+        ("GET", &with_query, vec![(EMAIL, &broken)]),
+        ("GET", &with_query, [ALICE, &[alias]].concat()),
+        ("GET", &with_query, [ALICE, &[image, ("Referer", &origin), ("Origin", &origin)]].concat()),
+        ("GET", &unknown, ALICE.to_vec()),
+        ("GET", &tenant, ALICE.to_vec()),
+        ("GET", &nowhere, ALICE.to_vec()),
+        ("POST", &with_query, ALICE.to_vec()),
+        ("OPTIONS", &with_query, vec![("Origin", &origin), ("Access-Control-Request-Method", "GET")]),
+        ("GET", "/livez?x", ALICE.to_vec()),
+        ("GET", "/metrics", ALICE.to_vec()),
+    ];
+    let credentials = [("Authorization", bearer.as_str()), ("Cookie", cookie.as_str())];
+    let mut answers = Vec::new();
+    for (method, target, headers) in kinds {
+        answers.push(app.ask(method, target, &[&headers[..], &credentials].concat()));
+    }
+    let broken = format!("GET {with_query} HTTP/1.1\r\nHost: a\r\nno header: {IN_HEADER}\r\n\r\n");
+    answers.push(wire::send(app.address(), broken.as_bytes()).unwrap());
+    answers
+}
+
+fn token_in(answer: &Answer) -> Option<String> {
+    let is_hand_off = answer.has("location") || (answer.status == 200 && answer.text().contains("\"url\""));
+    is_hand_off.then(|| Token::of(answer).text)
+}
+
+/// What nothing may hold: secrets, and tokens in any of their parts.
+fn secrets(tokens: &[String]) -> Vec<String> {
+    let given = [SECRET, IN_QUERY, IN_AUTHORIZATION, IN_COOKIE, IN_HEADER];
+    let parts = tokens.iter().flat_map(|token| token.split('.').map(str::to_owned));
+    given.iter().map(|given| (*given).to_owned()).chain(parts).collect()
+}
+
+fn assert_none(text: &str, secrets: &[String]) {
+    for secret in secrets {
+        assert!(!text.contains(secret.as_str()), "{secret} is in: {text}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Standing up: clients that are slow, many or mad do not keep others from
+//! being served, and stopping loses nobody. Lines 27 and 28 of what must never
+//! work.
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rstest::rstest;
+
+use crate::harness::{ALICE, App, Connection, wire};
+
+/// Far more than the program needs, far less than what was sent at it.
+const MOST_MEMORY_KB: u64 = 200_000;
+
+const IDLE_CONNECTIONS: usize = 300;
+
+#[test]
+fn a_client_that_does_not_finish_its_headers_is_let_go() {
+    let app = App::start("[server]\nrequest_timeout_s = 1");
+    let mut slow = Connection::open(app.address()).unwrap();
+    slow.write(b"GET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Slow: ").unwrap();
+    let started = Instant::now();
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+    match slow.read("GET") {
+        Ok(answer) => assert_eq!(answer.status, 408),
+        Err(error) => assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "it was kept for ever"),
+    }
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_body_that_never_comes_keeps_nobody_waiting() {
+    let app = App::start("");
+    let mut slow = Connection::open(app.address()).unwrap();
+    slow.write(b"POST /pandium-sso HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nx").unwrap();
+    assert_eq!(slow.read("POST").unwrap().status, 405);
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+}
+
+#[test]
+fn idle_connections_keep_nobody_from_being_served() {
+    let app = App::start("");
+    let mut idle: Vec<TcpStream> =
+        (0..IDLE_CONNECTIONS).map(|_| TcpStream::connect(app.address()).unwrap()).collect();
+    for (number, stream) in idle.iter_mut().enumerate() {
+        if number % 2 == 0 {
+            stream.write_all(b"GET /pandium-sso HTTP/1.1\r\nHost").unwrap();
+        }
+    }
+    for _ in 0..20 {
+        assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+    }
+    assert!(memory_kb(&app) < MOST_MEMORY_KB, "{} kB", memory_kb(&app));
+}
+
+#[rstest]
+#[case::no_http(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".repeat(1000))]
+#[case::no_method(b"GARBAGE\r\n\r\n".repeat(1000))]
+#[case::good_and_bad([wire::request("GET", "/pandium-sso", &[]), b"\0\0\0\r\n\r\n".repeat(1000)].concat())]
+#[case::a_long_target(wire::request("GET", &format!("/pandium-sso?x={}", "a".repeat(200_000)), ALICE))]
+#[case::a_header_of_200_kb(wire::request("GET", "/pandium-sso", &[("X-Long", &"a".repeat(200_000))]))]
+#[case::a_thousand_headers(a_thousand_headers())]
+#[case::two_lengths(b"POST /pandium-sso HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nabc".to_vec())]
+#[case::length_and_chunks(b"POST /pandium-sso HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: x, chunked\r\n\r\n0\r\n\r\nGET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Auth-Request-Email: a@b.example\r\n\r\n".to_vec())]
+fn a_mad_request_is_refused_or_cut_off(#[case] request: Vec<u8>) {
+    let app = App::start("");
+    for _ in 0..20 {
+        let mut connection = Connection::open(app.address()).unwrap();
+        // the other end may well close while this is written
+        let _ = connection.write(&request);
+        while let Ok(answer) = connection.read("GET") {
+            assert!((400..500).contains(&answer.status), "{answer:?}");
+            answer.assert_no_token();
+            if answer.all("connection").contains(&"close") {
+                break;
+            }
+        }
+    }
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+    assert!(memory_kb(&app) < MOST_MEMORY_KB, "{} kB", memory_kb(&app));
+}
+
+#[test]
+fn stopping_under_load_loses_nobody() {
+    let mut app = App::start("[server]\ndrain_delay_s = 2");
+    let address = app.address();
+    let served = AtomicUsize::new(0);
+    let mut half = Connection::open(address).unwrap();
+    half.write(b"GET /pandium-sso HTTP/1.1\r\nHost: a\r\n").unwrap();
+
+    std::thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| ask_until_told_to_go(address, &served))).collect();
+        while served.load(Ordering::Relaxed) < 200 {
+            assert!(!clients.iter().any(std::thread::ScopedJoinHandle::is_finished), "a client failed early");
+            std::thread::yield_now();
+        }
+        assert_eq!(app.admin("/readyz").status, 200);
+        app.signal("TERM");
+        app.wait_for_line(|line| line["signal"] == "SIGTERM");
+        for ready in [app.admin("/readyz"), app.get("/readyz", &[]), app.get("/healthz", &[])] {
+            ready.assert_refused(503, "draining");
+            assert!(ready.has("retry-after"));
+        }
+        assert_eq!(app.admin("/livez").status, 200);
+        half.write(b"X-Auth-Request-Email: alice@example.com\r\n\r\n").unwrap();
+        let answer = half.read("GET").unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (307, "close"));
+        for client in clients {
+            client.join().unwrap();
+        }
+    });
+    assert_eq!(app.wait().code(), Some(0));
+    app.wait_for_line(|line| line["message"] == "stopped");
+    assert!(TcpStream::connect(address).is_err());
+}
+
+/// Asks on kept connections until an answer says that they close, then some
+/// more times on new ones: service goes on while readiness is 503.
+fn ask_until_told_to_go(address: std::net::SocketAddr, served: &AtomicUsize) {
+    let mut after = 0;
+    while after < 20 {
+        let mut connection = Connection::open(address).unwrap();
+        loop {
+            let answer = connection.ask("GET", "/pandium-sso", ALICE).unwrap();
+            assert_eq!(answer.status, 307);
+            served.fetch_add(1, Ordering::Relaxed);
+            if answer.all("connection").contains(&"close") {
+                assert!(connection.is_at_end(), "something came after the last answer");
+                after += 1;
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let mut app = App::start("[server]\ndrain_delay_s = 600");
+    let started = Instant::now();
+    app.signal("TERM");
+    app.wait_for_line(|line| line["signal"] == "SIGTERM");
+    app.signal("INT");
+    assert_eq!(app.wait().code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(15));
+}
+
+#[test]
+fn users_are_served_while_others_are_mad() {
+    let app = App::start("[server]\nrequest_timeout_s = 1");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let _ = wire::send(app.address(), &[0; 10_000]);
+                }
+            });
+        }
+        let served = (0..100)
+            .map(|_| wire::ask(app.address(), "GET", "/pandium-sso", ALICE).map(|answer| answer.status));
+        let served: Vec<_> = served.collect();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(served.iter().all(|status| status.as_ref().is_ok_and(|status| *status == 307)), "{served:?}");
+    });
+}
+
+fn a_thousand_headers() -> Vec<u8> {
+    let names: Vec<String> = (0..1000).map(|number| format!("X-{number}")).collect();
+    let headers: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
+    wire::request("GET", "/pandium-sso", &[&headers, ALICE].concat())
+}
+
+/// The process's memory, resident, as the system says.
+fn memory_kb(app: &App) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", app.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
