@@ -107,7 +107,8 @@ impl SubjectHash {
     }
 
     fn of(&self, subject: &str) -> String {
-        format!("{:032x}", self.0.hash(subject.as_bytes()).as_u128())
+        let hash = self.0.hash(subject.as_bytes()).as_u128();
+        Uuid::from_u128(hash).simple().encode_lower(&mut Uuid::encode_buffer()).to_owned()
     }
 }
 

@@ -13,6 +13,13 @@ pub(super) enum Wanted {
     Any,
 }
 
+/// Whether JSON is preferred. What a browser sends when it goes somewhere has
+/// no `j` in it, which settles most requests.
+pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
+    let may_name_json = |value: &[u8]| value.iter().any(|byte| byte.eq_ignore_ascii_case(&b'j'));
+    headers.get_all(ACCEPT).any(|value| may_name_json(value.as_bytes())) && wanted(headers) == Wanted::Json
+}
+
 /// Reads the preference. Only what is named counts; `*/*` says nothing.
 pub(super) fn wanted(headers: &HeaderMap) -> Wanted {
     let mut values = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok()).peekable();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::accept::{self, Wanted};
+use super::accept;
 use super::refused::Refused;
 use super::{Doorway, Visit, cors};
 use crate::arrival::Offer;
@@ -81,12 +81,12 @@ impl Visit<'_> {
         self.shared.metrics.location_bytes.observe(length as f64);
         doorway.metrics.hand_offs.inc();
 
-        let wanted = accept::wanted(self.request.headers());
-        let status = if wanted == Wanted::Json { StatusCode::OK } else { StatusCode::TEMPORARY_REDIRECT };
+        let prefers_json = accept::prefers_json(self.request.headers());
+        let status = if prefers_json { StatusCode::OK } else { StatusCode::TEMPORARY_REDIRECT };
         let mut answer = HttpResponse::build(status);
         self.dress(&mut answer);
         self.dress_entrance(&mut answer, doorway);
-        if wanted == Wanted::Json {
+        if prefers_json {
             self.shared.metrics.count_request(&doorway.entrance.name, status.as_u16());
             let HandOff { address, jti, issued_at, expires_at, .. } = &hand_off;
             return answer.json(Address {

@@ -10,10 +10,12 @@ mod routes;
 mod span;
 mod state;
 
+use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
 use actix_web::http::{Method, header};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, Scope, guard, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, Scope, guard, web};
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
 
@@ -60,23 +62,32 @@ pub fn scope(shared: &web::Data<Shared>) -> Scope {
     let is_ours = guard::fn_guard(move |context| {
         !matches!(Route::find(&owner.live(), Listener::PUBLIC, context.head().uri.path()), Route::Nothing)
     });
-    web::scope("")
-        .guard(is_ours)
-        .app_data(shared.clone())
-        .app_data(web::Data::new(Listener::PUBLIC))
-        .default_service(web::to(answer))
+    web::scope("").guard(is_ours).default_service(answering(shared.clone(), Listener::PUBLIC))
 }
 
-/// Answers any request.
-pub async fn answer(
-    request: HttpRequest,
+/// A service that answers any request which came by this listener.
+pub fn answering(
     shared: web::Data<Shared>,
-    listener: web::Data<Listener>,
-) -> HttpResponse {
+    listener: Listener,
+) -> impl ServiceFactory<
+    ServiceRequest,
+    Config = (),
+    Response = ServiceResponse,
+    Error = Error,
+    InitError = (),
+    Service = impl Service<ServiceRequest>,
+> {
+    fn_service(move |request: ServiceRequest| {
+        let response = answer(request.request(), &shared, listener);
+        ready(Ok::<_, Error>(request.into_response(response)))
+    })
+}
+
+/// Answers any request. Nothing in it waits.
+pub fn answer(request: &HttpRequest, shared: &Shared, listener: Listener) -> HttpResponse {
     let stopwatch = Stopwatch::start();
     shared.metrics.in_flight.inc();
-    let request_id = request_id(&request);
-    let visit = Visit { request: &request, shared: &shared, listener: **listener, request_id, stopwatch };
+    let visit = Visit { request, shared, listener, request_id: request_id(request), stopwatch };
     let answer = catch_unwind(AssertUnwindSafe(|| visit.answer())).unwrap_or_else(|_| {
         let internal = Reason::Internal.because("the handler panicked; the log says where");
         visit.refuse(Refused::nowhere(&internal))

@@ -159,10 +159,8 @@ fn serve(
     let listener = Listener { is_admin, is_unix: matches!(bound.addr, BoundAddr::Unix(_)) };
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(shared.clone())
-            .app_data(web::Data::new(listener))
             .wrap(TracingLogger::<RootSpan>::new())
-            .default_service(web::to(http::answer))
+            .default_service(http::answering(shared.clone(), listener))
     })
     .workers(if is_admin { 1 } else { worker_count(settings) })
     .max_connections(settings.max_connections)

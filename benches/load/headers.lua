@@ -1,0 +1,10 @@
+-- What a browser behind a login proxy sends.
+wrk.headers["Host"] = "app.example.com"
+wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
+wrk.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+wrk.headers["Sec-Fetch-Dest"] = "iframe"
+wrk.headers["Sec-Fetch-Mode"] = "navigate"
+wrk.headers["Sec-Fetch-Site"] = "same-site"
+wrk.headers["Referer"] = "https://app.example.com/integrations"
+wrk.headers["X-Auth-Request-Email"] = "alice@example.com"
+wrk.headers["X-Auth-Request-User"] = "user-4211"
