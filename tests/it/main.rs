@@ -11,7 +11,13 @@
 
 mod harness;
 
+mod commands;
 mod hand_off;
+mod house;
+mod nginx;
+mod playground;
+mod promises;
+mod records;
 mod reload;
 mod threats_addresses;
 mod threats_headers;

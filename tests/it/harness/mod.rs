@@ -111,6 +111,9 @@ impl App {
         let line = app.lines.wait_for_text(PATIENCE, |line| line.contains("listening"));
         app.listen = field_of(&line, "listen");
         app.admin_listen = field_of(&line, "admin_listen");
+        // who answers has everything else in place, signals among it
+        let health = if app.admin_listen.is_empty() { app.get("/livez", &[]) } else { app.admin("/livez") };
+        assert_eq!(health.status, 200);
         app
     }
 

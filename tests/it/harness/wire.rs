@@ -134,6 +134,11 @@ impl Answer {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
+    /// The body as a page's source, with slashes as they are read.
+    pub fn page(&self) -> String {
+        self.text().replace("&#x2f;", "/")
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))

@@ -1,0 +1,264 @@
+//! The command line: what each command prints, and with which status it ends.
+
+use rstest::rstest;
+use tempfile::TempDir;
+
+use crate::harness::command::{File, Ran, run, run_with};
+use crate::harness::{ALICE, App, SECRET, STANDARD, Token};
+
+const BROKEN: &str = r#"
+environment = "staging"
+[server]
+workers = "many"
+[pandium]
+acount = "acme"
+shared_secret = "fedcba9876543210"
+[claims]
+sub = "emial"
+[embed]
+parents = ["*"]
+"#;
+
+#[test]
+fn check_shows_what_applies_and_hides_secrets() {
+    let file = File::new(STANDARD);
+    let ran = run(&["check", "--config", &file.text()]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.output.contains("shared_secret = \"[hidden]\"") && !ran.output.contains(SECRET));
+    assert!(ran.output.contains("account = \"acme\""));
+    assert!(ran.output.contains(&format!("{}:", file.text())), "each value names its place: {}", ran.output);
+    assert!(ran.output.contains("max_location_bytes = 4096"), "what is built in is shown, too");
+    // what it shows is a configuration again, but for the secret
+    ran.output.parse::<toml::Table>().unwrap();
+}
+
+#[test]
+fn check_tells_everything_that_is_wrong_at_once() {
+    let file = File::new(BROKEN);
+    let ran = run(&["check", "--config", &file.text()]);
+    assert_eq!((ran.status, ran.output.as_str()), (78, ""));
+    for key in [
+        "environment",
+        "server.workers",
+        "pandium.account",
+        "pandium.acount",
+        "pandium.shared_secret",
+        "claims.sub",
+        "embed.parents",
+    ] {
+        assert!(ran.errors.contains(&format!("\n{key}: ")), "{key} is missing: {}", ran.errors);
+    }
+    assert!(ran.errors.contains("is pandium.account meant?"), "{}", ran.errors);
+    assert!(ran.errors.contains(&format!("given in: {}:6", file.text())), "{}", ran.errors);
+    assert!(!ran.errors.contains("fedcba9876543210"));
+    assert_eq!(run(&["serve", "--config", &file.text()]).errors, ran.errors);
+}
+
+#[test]
+fn what_is_minted_can_be_inspected() {
+    let file = File::new(STANDARD);
+    let config = file.text();
+    let minted = run(&[
+        "mint",
+        "--config",
+        &config,
+        "--email",
+        "alice@example.com",
+        "--id",
+        "u-1",
+        "--name",
+        "Alice Ä",
+        "--group",
+        "staff",
+        "--set",
+        "attributes.plan=\"pro\"",
+        "--set",
+        "organization.id=\"org-1\"",
+        "--integration-id",
+        "1121",
+        "--display",
+        "settings",
+    ]);
+    assert_eq!(minted.status, 0, "{minted:?}");
+    let token = Token::within(minted.output.trim(), SECRET);
+    assert_eq!(token.link(), "integration_id=1121&display=settings");
+    assert_eq!(
+        (&token.claims["external_id"], &token.claims["ti"]["xti"]["user_tier"]),
+        (&"u-1".into(), &"pro".into())
+    );
+
+    for (argument, input) in [("-", minted.output.as_str()), (minted.output.trim(), ""), (&token.text, "")] {
+        let inspected = run_with(&["inspect", "--config", &config, argument], &[], input);
+        assert_eq!(inspected.status, 0, "{inspected:?}");
+        for told in
+            ["signature  right", "sub = \"alice@example.com\"", "ti.xti.user_tier = \"pro\"", "Alice Ä"]
+        {
+            assert!(inspected.output.contains(told), "{told} is missing: {}", inspected.output);
+        }
+    }
+}
+
+#[test]
+fn mint_leads_where_the_service_leads() {
+    let app = App::start("");
+    let served = Token::of(&app.get("/pandium-sso/install/7", ALICE));
+    let standard = app.folder.path().join("standard.toml");
+    let minted = run(&[
+        "mint",
+        "--config",
+        standard.to_str().unwrap(),
+        "--email",
+        "alice@example.com",
+        "--install",
+        "7",
+    ]);
+    let minted = Token::within(minted.output.trim(), SECRET);
+    assert_eq!(minted.address.path(), served.address.path());
+    assert_eq!((minted.header, &minted.claims["ti"]), (served.header, &served.claims["ti"]));
+}
+
+#[test]
+fn a_token_of_another_secret_is_told_and_fails() {
+    let (file, other) = (File::new(STANDARD), File::new(&STANDARD.replace(SECRET, &SECRET.to_uppercase())));
+    let minted = run(&["mint", "--config", &other.text(), "--email", "alice@example.com"]);
+    let inspected = run(&["inspect", "--config", &file.text(), minted.output.trim()]);
+    assert_eq!(inspected.status, 1);
+    assert!(inspected.output.contains("signature  WRONG"), "{inspected:?}");
+    assert!(inspected.output.contains("not that of the configured secret"), "{inspected:?}");
+}
+
+/// How a command ends, and what it says.
+#[rstest]
+#[case::no_command(&[], 2, "Usage")]
+#[case::unknown_command(&["frobnicate"], 2, "frobnicate")]
+#[case::unknown_option(&["serve", "--port", "1"], 2, "--port")]
+#[case::no_email(&["mint", "--config", "FILE"], 2, "--email")]
+#[case::no_email_address(&["mint", "--config", "FILE", "--email", "alice"], 2, "email")]
+#[case::unknown_setting(&["mint", "--config", "FILE", "--email", "a@b.example", "--set", "colour=1"], 2, "colour")]
+#[case::no_setting(&["mint", "--config", "FILE", "--email", "a@b.example", "--set", "colour"], 2, "KEY=JSON")]
+#[case::unknown_entrance(&["mint", "--config", "FILE", "--email", "a@b.example", "--entrance", "x"], 2, "pandium-sso")]
+#[case::bad_link(&["mint", "--config", "FILE", "--email", "a@b.example", "--integration-id", "x"], 1, "bad_link")]
+#[case::nothing_to_inspect(&["inspect", "--config", "FILE", ""], 2, "nothing to inspect")]
+#[case::no_token(&["inspect", "--config", "FILE", "a.b"], 1, "three parts")]
+#[case::an_address_without_one(&["inspect", "--config", "FILE", "https://a.example/"], 2, "tenant")]
+#[case::missing_file(&["check", "--config", "/nowhere/at-all.toml"], 78, "/nowhere/at-all.toml")]
+#[case::unknown_environment(&["check", "--config", "FILE", "--environment", "staging"], 78, "--environment")]
+#[case::no_address(&["healthcheck", "nowhere"], 2, "nowhere")]
+#[case::nobody_there(&["healthcheck", "127.0.0.1:1"], 1, "127.0.0.1:1")]
+#[case::no_socket_there(&["healthcheck", "unix:/nowhere.sock"], 1, "/nowhere.sock")]
+fn a_command_ends_with_its_status_and_says_why(
+    #[case] arguments: &[&str],
+    #[case] status: i32,
+    #[case] told: &str,
+) {
+    let file = File::new(STANDARD);
+    let path = file.text();
+    let arguments: Vec<&str> =
+        arguments.iter().map(|word| if *word == "FILE" { path.as_str() } else { word }).collect();
+    let ran = run(&arguments);
+    assert_eq!((ran.status, ran.output.as_str()), (status, ""), "{ran:?}");
+    assert!(ran.errors.contains(told), "{told} is missing: {}", ran.errors);
+}
+
+#[test]
+fn an_address_that_is_taken_is_a_failure_that_names_it() {
+    let app = App::start("");
+    let taken = app.address().to_string();
+    let file = File::new(&STANDARD.replacen("127.0.0.1:0", &taken, 1));
+    let ran = run(&["serve", "--config", &file.text()]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.errors.contains(&taken), "{ran:?}");
+}
+
+#[test]
+fn healthcheck_asks_by_port_and_by_socket() {
+    let app = App::start("");
+    for address in
+        [app.address().to_string(), app.admin_address().to_string(), format!("http://{}", app.address())]
+    {
+        let ran = run(&["healthcheck", &address]);
+        assert_eq!((ran.status, ran.output.as_str()), (0, "ready\n"), "{ran:?}");
+    }
+    let address = app.address().to_string();
+    assert_eq!(run_with(&["healthcheck"], &[("SSO_SERVER__LISTEN", &address)], "").status, 0);
+
+    let folder = TempDir::new().unwrap();
+    let listen = format!("unix:{}", folder.path().join("sso.sock").display());
+    let _by_socket = App::start_in(folder, &format!("[server]\nlisten = {listen:?}"));
+    assert_eq!(run(&["healthcheck", &listen]).status, 0);
+}
+
+#[test]
+fn healthcheck_fails_while_the_service_stops() {
+    let app = App::start("[server]\ndrain_delay_s = 60");
+    app.signal("TERM");
+    app.wait_for_line(|line| line["signal"] == "SIGTERM");
+    let ran = run(&["healthcheck", &app.address().to_string()]);
+    assert!(ran.status == 1 && ran.errors.contains("503"), "{ran:?}");
+}
+
+#[test]
+fn later_layers_win() {
+    let file = File::new(&format!("{STANDARD}\n[access]\ngroups = [\"a\"]"));
+    let (over, path) = (File::new("[pandium]\naccount = \"over\""), file.text());
+    let account = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mint = ["mint", "--email", "a@b.example", "--group", "a"];
+        let ran = run_with(&[&mint[..], arguments].concat(), variables, "");
+        let token = Token::within(ran.output.trim(), SECRET);
+        token.address.to_string().split_once('?').unwrap().0.to_owned()
+    };
+    let (config, over) = (["--config", &path], ["--config", &path, "--config", &over.text()]);
+    let variable = ("SSO_PANDIUM__ACCOUNT", "variable");
+    assert_eq!(account(&config, &[]), "https://imp.sandbox.pandium.com/acme");
+    assert_eq!(account(&over, &[]), "https://imp.sandbox.pandium.com/over");
+    assert_eq!(account(&over, &[variable]), "https://imp.sandbox.pandium.com/variable");
+    assert_eq!(account(&[], &[("SSO_CONFIG", &path)]), "https://imp.sandbox.pandium.com/acme");
+    assert_eq!(account(&over, &[("SSO_CONFIG", "/nowhere")]), "https://imp.sandbox.pandium.com/over");
+    let demo = ("SSO_ENVIRONMENT", "demo");
+    assert_eq!(account(&config, &[demo]), "https://imp.demo.pandium.com/acme");
+    let argument = [&config[..], &["--environment", "sandbox"]].concat();
+    assert_eq!(account(&argument, &[demo]), "https://imp.sandbox.pandium.com/acme");
+}
+
+#[test]
+fn variables_alone_make_a_configuration() {
+    let variables = [
+        ("SSO_ENVIRONMENT", "sandbox"),
+        ("SSO_PANDIUM__ACCOUNT", "acme"),
+        ("SSO_PANDIUM__SHARED_SECRET", SECRET),
+        ("SSO_PANDIUM__TOKEN_LIFETIME_S", "60"),
+        ("SSO_IDENTITY__TRUSTED_PROXIES", "127.0.0.1/32, 10.0.0.0/8"),
+        ("SSO_EMBED__PARENTS", "https://app.example.com"),
+        ("PANDIUM__ACCOUNT", "not ours"),
+    ];
+    let ran = run_with(&["check"], &variables, "");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.output.contains("the environment variable SSO_PANDIUM__ACCOUNT"), "{}", ran.output);
+}
+
+#[rstest]
+#[case("SSO_PANDIUM__ACOUNT", "pandium.acount")]
+#[case("SSO_PANDIUMACCOUNT", "pandiumaccount")]
+#[case("SSO_SERVER__WORKERS__X", "server.workers")]
+#[case("SSO_X", "x")]
+fn an_unknown_variable_is_an_error_that_names_it(#[case] variable: &str, #[case] key: &str) {
+    let file = File::new(STANDARD);
+    let ran = run_with(&["check", "--config", &file.text()], &[(variable, "canary")], "");
+    assert_eq!(ran.status, 78, "{ran:?}");
+    assert!(ran.errors.contains(key) && ran.errors.contains(variable), "{ran:?}");
+}
+
+#[rstest]
+#[case("serve")]
+#[case("playground")]
+#[case("check")]
+#[case("mint")]
+#[case("inspect")]
+#[case("healthcheck")]
+fn every_command_shows_an_example(#[case] command: &str) {
+    let Ran { status, output, .. } = run(&[command, "--help"]);
+    assert_eq!(status, 0);
+    let (_, examples) = output.split_once("Example").unwrap();
+    assert!(examples.contains(&format!("marketplace-sso {command}")), "{output}");
+    assert!(run(&["--help"]).output.contains(&format!("  {command} ")), "the list of commands has it");
+}

@@ -1,0 +1,193 @@
+//! The recipe for nginx in `docs/recipes.md`, word for word, in a real nginx:
+//! only a login decides who arrives, whatever a client sends beside it.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rstest::rstest;
+use tempfile::TempDir;
+
+use crate::harness::lines::Lines;
+use crate::harness::{Answer, App, Connection, Field, PATIENCE, Token, signal, wait};
+
+/// In place of oauth2-proxy: whoever has the cookie is Alice.
+const LOGIN: &str = r#"
+map $cookie_session $email  { alice "alice@example.com"; default ""; }
+map $cookie_session $groups { alice "staff,ops"; default ""; }
+server {
+    listen unix:FOLDER/login.sock;
+    location = /oauth2/auth {
+        if ($email = "") { return 401; }
+        add_header X-Auth-Request-Email  $email always;
+        add_header X-Auth-Request-Groups $groups always;
+        return 202;
+    }
+}
+"#;
+
+const ALICES_COOKIE: Field<'static> = ("Cookie", "session=alice");
+const HTML: Field<'static> = ("Accept", "text/html");
+
+/// nginx as the recipe has it, before a service.
+struct Front {
+    nginx: Child,
+    lines: Arc<Lines>,
+    socket: PathBuf,
+    app: App,
+    _folder: TempDir,
+}
+
+impl Front {
+    fn start(by_socket: bool) -> Self {
+        let folder = TempDir::new().unwrap();
+        let place = folder.path().to_str().unwrap().to_owned();
+        let claims = "[claims.meta]\ngroups = \"groups\"";
+        let app = if by_socket {
+            App::start(&format!(
+                "{claims}\n[server]\nlisten = \"unix:{place}/sso.sock\"\n[identity]\ntrusted_proxies = []"
+            ))
+        } else {
+            App::start(claims)
+        };
+        let service = if by_socket { format!("unix:{place}/sso.sock") } else { app.address().to_string() };
+        let login = LOGIN.replace("FOLDER", &place);
+        let recipe = recipe()
+            .replace("listen 443 ssl;", &format!("listen unix:{place}/front.sock;"))
+            .replace("127.0.0.1:8080", &service)
+            .replace("127.0.0.1:4180", &format!("unix:{place}/login.sock"));
+        let recipe: Vec<&str> =
+            recipe.lines().filter(|line| !line.trim_start().starts_with("ssl_certificate")).collect();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
+            .concat();
+        let conf = format!(
+            "user root;\npid {place}/nginx.pid;\nworker_processes 1;\nerror_log stderr warn;\n\
+             events {{ worker_connections 64; }}\n\
+             http {{\naccess_log off;\n{temporary}{login}\n{}\n}}\n",
+            recipe.join("\n")
+        );
+        let file = folder.path().join("nginx.conf");
+        std::fs::write(&file, conf).unwrap();
+        let mut nginx = Command::new("nginx")
+            .args(["-p", &place, "-e", "stderr", "-g", "daemon off;", "-c"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("nginx is needed: make tools");
+        let lines = Arc::new(Lines::default());
+        lines.gather(nginx.stderr.take().unwrap());
+        let front = Self { nginx, lines, socket: folder.path().join("front.sock"), app, _folder: folder };
+        front.wait_until_it_listens()
+    }
+
+    fn wait_until_it_listens(mut self) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        while UnixStream::connect(&self.socket).is_err() {
+            let ended = self.nginx.try_wait().unwrap();
+            let in_time = Instant::now() < deadline && ended.is_none();
+            assert!(in_time, "nginx does not listen: {}", self.lines.all().join("\n"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self
+    }
+
+    fn get(&self, target: &str, headers: &[Field<'_>]) -> Answer {
+        let stream = UnixStream::connect(&self.socket).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Connection::over(stream).ask("GET", target, headers).unwrap()
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        // not a kill: its workers would stay
+        signal(self.nginx.id(), "TERM");
+        wait(&mut self.nginx);
+    }
+}
+
+/// The nginx block of the recipe.
+fn recipe() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md");
+    let recipes = std::fs::read_to_string(path).unwrap();
+    let (_, recipe) = recipes.split_once("\n## nginx and oauth2-proxy\n").unwrap();
+    let (_, block) = recipe.split_once("\n```nginx\n").unwrap();
+    block.split("\n```").next().unwrap().to_owned()
+}
+
+#[rstest]
+#[case::by_port(false)]
+#[case::by_socket(true)]
+fn who_has_logged_in_is_sent_on(#[case] by_socket: bool) {
+    let front = Front::start(by_socket);
+    let answer = front.get("/pandium-sso", &[ALICES_COOKIE, HTML]);
+    let token = Token::of(&answer);
+    assert_eq!(token.claims["sub"], "alice@example.com");
+    assert_eq!(token.claims["meta"]["groups"], serde_json::json!(["staff", "ops"]));
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("content-security-policy"), "frame-ancestors https://app.example.com");
+
+    let deeper = front.get("/pandium-sso/install/1121?display=settings", &[ALICES_COOKIE]);
+    let token = Token::of(&deeper);
+    assert_eq!(
+        (token.address.path(), token.link().as_str()),
+        ("/acme/tenants/create/1121", "display=settings")
+    );
+}
+
+#[rstest]
+#[case::by_port(false)]
+#[case::by_socket(true)]
+fn who_has_not_gets_our_page(#[case] by_socket: bool) {
+    let front = Front::start(by_socket);
+    for cookie in [None, Some(("Cookie", "session=mallory"))] {
+        let headers: Vec<Field<'_>> = cookie.into_iter().chain([HTML]).collect();
+        let page = front.get("/pandium-sso", &headers);
+        assert_eq!(page.status, 401);
+        page.assert_no_token();
+        assert!(page.page().contains("https://app.example.com/login") && page.page().contains("no_identity"));
+        assert!(page.header("content-security-policy").contains("frame-ancestors https://app.example.com"));
+    }
+    front.get("/pandium-sso", &[]).assert_refused(401, "no_identity");
+}
+
+const FORGED: &[&[Field<'static>]] = &[
+    &[("X-Auth-Request-Email", "boss@example.com")],
+    &[("x-auth-request-email", "boss@example.com")],
+    &[("X_Auth_Request_Email", "boss@example.com")],
+    &[("x_auth_request_email", "boss@example.com")],
+    &[("X.Auth.Request.Email", "boss@example.com")],
+    &[("X-Auth-Request-Email", "boss@example.com"), ("X-Auth-Request-Email", "boss@example.com")],
+    &[("X-Auth-Request-Email", "boss@example.com"), ("Connection", "X-Auth-Request-Email")],
+    &[("X-Auth-Request-User", "boss"), ("X-Auth-Request-Preferred-Username", "boss")],
+    &[("X-Auth-Request-Groups", "admins")],
+    &[("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-Email", "boss@example.com")],
+    &[("Remote-User", "boss"), ("X-Original-URL", "/oauth2/auth")],
+];
+
+#[rstest]
+#[case::by_port(false)]
+#[case::by_socket(true)]
+fn what_a_client_forges_changes_nothing(#[case] by_socket: bool) {
+    let front = Front::start(by_socket);
+    let usual = Token::of(&front.get("/pandium-sso", &[ALICES_COOKIE])).claims;
+    for forged in FORGED {
+        front.get("/pandium-sso", forged).assert_refused(401, "no_identity");
+        let claims = Token::of(&front.get("/pandium-sso", &[forged, &[ALICES_COOKIE][..]].concat())).claims;
+        for claim in ["sub", "ti", "meta"] {
+            assert_eq!(claims[claim], usual[claim], "{forged:?}");
+        }
+        assert_eq!(claims.len(), usual.len(), "{forged:?}");
+    }
+}
+
+#[test]
+fn without_nginx_between_the_same_header_is_believed_only_from_where_it_stands() {
+    let front = Front::start(false);
+    // this is nginx's own address: the control that shows what nginx takes away
+    assert_eq!(front.app.get("/pandium-sso", FORGED[0]).status, 307);
+}

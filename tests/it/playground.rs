@@ -1,0 +1,220 @@
+//! The playground, as a person uses it: sign in, open the marketplace, see what
+//! it was told.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rstest::rstest;
+use url::Url;
+
+use crate::harness::lines::Lines;
+use crate::harness::{Answer, Connection, Field, PATIENCE, PROGRAM, signal, wait, wire};
+
+const FRAME: [Field<'static>; 4] = [
+    ("Accept", "text/html"),
+    ("Sec-Fetch-Dest", "iframe"),
+    ("Sec-Fetch-Mode", "navigate"),
+    ("Sec-Fetch-Site", "same-origin"),
+];
+
+/// A running playground.
+struct Playground {
+    child: Child,
+    origin: String,
+}
+
+impl Playground {
+    fn start() -> Self {
+        let mut child = Command::new(PROGRAM)
+            .args(["playground", "--listen", "127.0.0.1:0"])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = Arc::new(Lines::default());
+        lines.gather(child.stdout.take().unwrap());
+        let mut playground = Self { child, origin: String::new() };
+        let line = lines.wait_for_text(PATIENCE, |line| line.trim().starts_with("http://"));
+        playground.origin = line.trim().to_owned();
+        let greeting = lines.wait_for_text(PATIENCE, |line| line.contains("password"));
+        assert!(greeting.contains("playground"), "{greeting}");
+        playground
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &[Field<'_>], body: &str) -> Answer {
+        let host = self.origin.strip_prefix("http://").unwrap();
+        let length = body.len().to_string();
+        let own = [
+            ("Host", host),
+            ("Origin", self.origin.as_str()),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Content-Length", length.as_str()),
+        ];
+        let request =
+            [wire::request(method, path, &[&own, headers].concat()), body.as_bytes().to_vec()].concat();
+        let mut connection = Connection::open(host.parse().unwrap()).unwrap();
+        connection.write(&request).unwrap();
+        connection.read(method).unwrap()
+    }
+
+    fn get(&self, path: &str, headers: &[Field<'_>]) -> Answer {
+        self.ask("GET", path, headers, "")
+    }
+
+    /// Signs in and gives the cookie.
+    fn sign_in(&self, user: &str) -> String {
+        let answer = self.ask("POST", "/login", &[], &format!("user={user}&password=playground"));
+        assert_eq!((answer.status, answer.header("location")), (303, "/"));
+        let cookie = answer.header("set-cookie");
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    /// What the marketplace shows whoever has this cookie.
+    fn marketplace(&self, path: &str, cookie: &str) -> Answer {
+        follow(&self.get(path, &[&FRAME[..], &[("Cookie", cookie)]].concat()))
+    }
+}
+
+impl Drop for Playground {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Goes where a redirect leads.
+fn follow(answer: &Answer) -> Answer {
+    assert_eq!(answer.status, 307, "{answer:?}");
+    let address = Url::parse(answer.header("location")).unwrap();
+    let place: SocketAddr = address.socket_addrs(|| None).unwrap()[0];
+    let target = &address[url::Position::BeforePath..];
+    wire::ask(place, "GET", target, &[("Host", &place.to_string())]).unwrap()
+}
+
+#[rstest]
+#[case::free("usr-201", "Ada Winter", "Winter Pottery", "Free", "1 of 2 used")]
+#[case::pro("usr-318", "Ben Okafor", "Okafor Cycles", "Pro", "2 of 5 used")]
+#[case::enterprise("usr-407", "Carla Mendes", "Mendes Trading Group", "Enterprise", "4 of 50 used")]
+fn each_user_arrives_as_who_they_are(
+    #[case] user: &str,
+    #[case] name: &str,
+    #[case] organization: &str,
+    #[case] tier: &str,
+    #[case] installs: &str,
+) {
+    let playground = Playground::start();
+    let cookie = playground.sign_in(user);
+    let home = playground.get("/", &[("Cookie", &cookie)]);
+    assert!(home.status == 200 && home.text().contains(name), "{}", home.text());
+    assert!(home.text().contains("/pandium-sso"));
+
+    let shown = playground.marketplace("/pandium-sso", &cookie);
+    assert_eq!(shown.status, 200, "{}", shown.text());
+    let text = shown.text();
+    assert!(text.contains(&format!("Integrations for {organization}")), "{text}");
+    assert!(
+        text.contains(&format!("Signed on as {name}")) && text.contains(&format!(">{tier}</span>")),
+        "{text}"
+    );
+    assert!(text.contains(installs), "{text}");
+    assert!(
+        shown.header("content-security-policy").contains(&format!("frame-ancestors {}", playground.origin))
+    );
+}
+
+#[test]
+fn links_lead_deeper_into_the_marketplace() {
+    let playground = Playground::start();
+    let cookie = playground.sign_in("usr-318");
+    let settings = playground.marketplace("/pandium-sso?integration_id=1121&display=settings", &cookie);
+    assert!(settings.status == 200 && settings.text().contains("for Ben Okafor"), "{}", settings.text());
+    // what the plan does not allow is not installed
+    let ada = playground.sign_in("usr-201");
+    let refused = playground.marketplace("/pandium-sso/install/1128", &ada);
+    assert_eq!(refused.status, 403, "{}", refused.text());
+}
+
+#[test]
+fn a_wrong_password_and_a_foreign_form_sign_nobody_in() {
+    let playground = Playground::start();
+    for form in ["user=usr-201&password=wrong", "user=usr-201&password=", "user=nobody&password=playground"] {
+        let answer = playground.ask("POST", "/login", &[], form);
+        assert_eq!(answer.status, 401, "{form}");
+        assert!(!answer.has("set-cookie"));
+    }
+    let host = playground.origin.strip_prefix("http://").unwrap();
+    let form = "user=usr-201&password=playground";
+    let length = form.len().to_string();
+    let headers = [
+        ("Host", host),
+        ("Origin", "https://evil.example"),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Content-Length", length.as_str()),
+    ];
+    let request = [wire::request("POST", "/login", &headers), form.as_bytes().to_vec()].concat();
+    let answer = wire::send(host.parse().unwrap(), &request).unwrap();
+    assert_eq!(answer.status, 403);
+    assert!(!answer.has("set-cookie"));
+}
+
+#[test]
+fn without_a_session_our_page_comes_through_the_proxy() {
+    let playground = Playground::start();
+    for headers in [FRAME.to_vec(), [&FRAME[..], &[("Cookie", "larkspur_session=made-up")]].concat()] {
+        let page = playground.get("/pandium-sso", &headers);
+        assert_eq!(page.status, 401);
+        page.assert_no_token();
+        let login = format!("{}/login", playground.origin);
+        assert!(page.page().contains("no_identity") && page.page().contains(&login), "{}", page.page());
+    }
+}
+
+#[test]
+fn a_forged_identity_changes_nothing_on_its_way_through_the_proxy() {
+    let playground = Playground::start();
+    let cookie = playground.sign_in("usr-201");
+    for name in
+        ["X-Auth-Request-Email", "x_auth_request_email", "X.Auth.Request.Email", "X-Auth-Request-Plan"]
+    {
+        let forged = [(name, "carla@mendes-trading.example"), ("Accept", "application/json")];
+        playground.get("/pandium-sso", &forged).assert_refused(401, "no_identity");
+        let with_session = [&FRAME[..], &[(name, "enterprise"), ("Cookie", &cookie)]].concat();
+        let shown = follow(&playground.get("/pandium-sso", &with_session)).text();
+        assert!(
+            shown.contains("Signed on as Ada Winter") && shown.contains(">Free</span>"),
+            "{name}: {shown}"
+        );
+    }
+    let hidden = [("Connection", "X-Auth-Request-Email"), ("Cookie", cookie.as_str())];
+    let shown = follow(&playground.get("/pandium-sso", &[&FRAME[..], &hidden].concat())).text();
+    assert!(shown.contains("Signed on as Ada Winter"), "{shown}");
+}
+
+#[test]
+fn the_marketplace_believes_no_token_but_a_good_one() {
+    let playground = Playground::start();
+    let cookie = playground.sign_in("usr-201");
+    let answer = playground.get("/pandium-sso", &[&FRAME[..], &[("Cookie", &cookie)]].concat());
+    let address = Url::parse(answer.header("location")).unwrap();
+    let place = address.socket_addrs(|| None).unwrap()[0];
+    let good = &address[url::Position::BeforePath..];
+    let ask = |target: &str| wire::ask(place, "GET", target, &[("Host", &place.to_string())]).unwrap().status;
+    assert_eq!(ask(good), 200);
+    let (path, _) = good.split_once('?').unwrap();
+    let (unsigned, _) = good.rsplit_once('.').unwrap();
+    assert_eq!(ask(path), 401);
+    assert_eq!(ask(&format!("{unsigned}.")), 401);
+    assert_eq!(ask(&format!("{path}?tenant=eyJhbGciOiJub25lIn0.e30.")), 401);
+}
+
+#[test]
+fn ctrl_c_ends_it() {
+    let mut playground = Playground::start();
+    playground.sign_in("usr-201");
+    signal(playground.child.id(), "INT");
+    assert_eq!(wait(&mut playground.child).code(), Some(0));
+}

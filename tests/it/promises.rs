@@ -1,0 +1,190 @@
+//! What the documents promise is true: every example loads, every command and
+//! file they name is there.
+
+use std::path::{Path, PathBuf};
+
+use marketplace_sso::config::{Config, Sources};
+use tempfile::TempDir;
+
+use crate::harness::SECRET;
+use crate::harness::command::run;
+
+const SMALLEST: &str = r#"
+environment = "production"
+[server]
+public_url = "https://app.example.com"
+[pandium]
+account = "acme"
+shared_secret_file = "/run/secrets/pandium"
+"#;
+
+#[test]
+fn every_example_configuration_loads() {
+    let mut loaded = 0;
+    for folder in ["docs/examples", "deploy"] {
+        for file in files_below(&root().join(folder), "toml") {
+            assert_loads(&file.display().to_string(), &[&read(&file)]);
+            loaded += 1;
+        }
+    }
+    assert!(loaded >= 13, "only {loaded} were found");
+}
+
+#[test]
+fn the_reference_is_right_where_its_comments_are_taken_away() {
+    let text = read(&root().join("config/default.toml"));
+    let keys = ["# environment = ", "# account = ", "# shared_secret_file = "];
+    let text = keys.iter().fold(text, |text, key| {
+        assert!(text.contains(key), "{key}");
+        text.replace(key, &key[2..])
+    });
+    assert_loads("config/default.toml", &[&text]);
+    // the comments at its end, too
+    let entrance = text.split_once("# [entrances").unwrap().1;
+    let entrance = format!("[entrances{entrance}").replace("\n# ", "\n");
+    assert_loads("the entrance in config/default.toml", &[SMALLEST, &entrance]);
+}
+
+#[test]
+fn the_overlays_are_toml_and_load() {
+    for name in ["production", "sandbox", "demo"] {
+        let text = read(&root().join(format!("config/{name}.toml")));
+        text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_loads(name, &[&SMALLEST.replace("production", name)]);
+    }
+}
+
+#[test]
+fn every_configuration_in_the_documents_loads() {
+    let mut loaded = 0;
+    for (file, language, block) in blocks() {
+        if language != "toml" {
+            continue;
+        }
+        let is_whole = block.lines().any(|line| line.starts_with("environment ="));
+        let layers = if is_whole { vec![block.as_str()] } else { vec![SMALLEST, block.as_str()] };
+        assert_loads(&format!("{}:\n{block}", file.display()), &layers);
+        loaded += 1;
+    }
+    assert!(loaded >= 10, "only {loaded} were found");
+}
+
+#[test]
+fn the_readme_is_short() {
+    assert!(read(&root().join("README.md")).lines().count() <= 200);
+}
+
+#[test]
+fn every_command_in_the_documents_exists() {
+    let mut named = Vec::new();
+    for (file, _, block) in blocks() {
+        for line in block.lines() {
+            // in a shell, a command begins a line or follows a pipe or a variable
+            for (start, name) in line.match_indices("marketplace-sso ") {
+                let before = line[..start].trim_end();
+                let begins = before.is_empty() || before.ends_with(['|', '$', '`']);
+                let word: String = line[start + name.len()..]
+                    .trim_start()
+                    .chars()
+                    .take_while(char::is_ascii_alphabetic)
+                    .collect();
+                if begins && !word.is_empty() {
+                    named.push((file.clone(), word));
+                }
+            }
+        }
+    }
+    assert!(named.len() >= 3, "{named:?}");
+    for (file, command) in named {
+        let ran = run(&[&command, "--help"]);
+        assert_eq!(ran.status, 0, "{} names the command {command}", file.display());
+    }
+}
+
+#[test]
+fn every_make_target_in_the_documents_exists() {
+    let makefile = read(&root().join("Makefile"));
+    for (file, _, block) in blocks() {
+        for line in block.lines().map(|line| line.trim_start_matches(['$', ' '])) {
+            let Some(target) = line.strip_prefix("make ") else { continue };
+            let target = target.split_whitespace().next().unwrap();
+            let exists = makefile.lines().any(|line| line.starts_with(&format!("{target}:")));
+            assert!(exists, "{} names the target {target}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_file_that_a_document_links_to_is_there() {
+    for file in documents() {
+        let text = read(&file);
+        for part in text.split("](").skip(1) {
+            let link = part.split([')', '#']).next().unwrap();
+            let is_file = !link.is_empty() && !link.contains("://") && !link.starts_with("mailto:");
+            let path = file.parent().unwrap().join(link);
+            assert!(!is_file || path.exists(), "{} links to {link}", file.display());
+        }
+    }
+}
+
+/// Asserts that some layers make a configuration, with every secret file there.
+fn assert_loads(what: &str, layers: &[&str]) {
+    let folder = TempDir::new().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, SECRET).unwrap();
+    let files = layers.iter().enumerate().map(|(number, text)| {
+        let lines = text.lines().map(|line| match line.split_once("_file = ") {
+            Some((key, _)) if !line.starts_with('#') => {
+                format!("{key}_file = {:?}", secret.to_str().unwrap())
+            }
+            _ => line.to_owned(),
+        });
+        let file = folder.path().join(format!("{number}.toml"));
+        std::fs::write(&file, lines.collect::<Vec<_>>().join("\n")).unwrap();
+        file
+    });
+    let sources = Sources { files: files.collect(), ..Sources::default() };
+    if let Err(problems) = Config::load(&sources) {
+        panic!("{what}\n{problems}");
+    }
+}
+
+/// Each block of code in the documents: the file, the language and the text.
+fn blocks() -> Vec<(PathBuf, String, String)> {
+    let mut blocks = Vec::new();
+    for file in documents() {
+        let text = read(&file);
+        for fenced in text.split("\n```").skip(1).step_by(2) {
+            let (language, code) = fenced.split_once('\n').unwrap();
+            blocks.push((file.clone(), language.to_owned(), code.to_owned()));
+        }
+    }
+    blocks
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut documents = files_below(&root().join("docs"), "md");
+    documents.push(root().join("README.md"));
+    documents
+}
+
+fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path, extension));
+        } else if path.extension().is_some_and(|own| own == extension) {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn read(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}

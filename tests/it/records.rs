@@ -1,0 +1,232 @@
+//! What operators see: one line for each hand-off and each refusal, counters,
+//! and health.
+
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::harness::{ALICE, App, EMAIL, Field, Token};
+
+const PARTNERS: &str = r#"
+[entrances.partners]
+path = "/partners/sso"
+[entrances.partners.identity]
+kind = "proxy_headers"
+preset = "authelia"
+trusted_proxies = ["127.0.0.1/32"]
+[entrances.partners.pandium]
+account = "partners"
+"#;
+
+#[test]
+fn a_hand_off_leaves_one_line() {
+    let app = App::start("");
+    let answer = app.get("/pandium-sso", &[ALICE, &[("Sec-Fetch-Dest", "document")]].concat());
+    let record = app.record_of(&answer);
+    assert_eq!(
+        fields(&record),
+        [
+            "entrance",
+            "environment",
+            "jti",
+            "level",
+            "message",
+            "outcome",
+            "peer",
+            "placement",
+            "request_id",
+            "subject",
+            "timestamp",
+            "took_us"
+        ]
+    );
+    assert_eq!(record["outcome"], "handed_off");
+    assert_eq!(record["level"], "INFO");
+    assert_eq!(record["jti"], Token::of(&answer).claims["jti"]);
+    assert_eq!((&record["entrance"], &record["environment"]), (&"pandium-sso".into(), &"sandbox".into()));
+    assert_eq!((&record["peer"], &record["placement"]), (&"127.0.0.1".into(), &"top".into()));
+    assert!(record["took_us"].as_u64().unwrap() < 10_000_000);
+    let timestamp = record["timestamp"].as_str().unwrap();
+    time::OffsetDateTime::parse(timestamp, &time::format_description::well_known::Rfc3339).unwrap();
+}
+
+#[test]
+fn a_refusal_leaves_one_line() {
+    let app = App::start("");
+    let answer = app.get("/pandium-sso", &[("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]);
+    let record = app.record_of(&answer);
+    assert_eq!(
+        fields(&record),
+        [
+            "cause",
+            "entrance",
+            "environment",
+            "level",
+            "message",
+            "outcome",
+            "peer",
+            "placement",
+            "reason",
+            "request_id",
+            "timestamp",
+            "took_us"
+        ]
+    );
+    assert_eq!((&record["outcome"], &record["level"]), (&"refused".into(), &"WARN".into()));
+    assert_eq!((&record["reason"], &record["placement"]), (&"no_identity".into(), &"frame".into()));
+}
+
+#[test]
+fn every_answer_has_its_line_and_no_line_comes_alone() {
+    let app = App::start("");
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        answers.push(app.get("/pandium-sso", ALICE));
+        answers.push(app.get("/pandium-sso", &[]));
+        answers.push(app.get("/pandium-sso?tenant=x", ALICE));
+        answers.push(app.ask("POST", "/pandium-sso", ALICE));
+        answers.push(app.get("/nowhere", ALICE));
+    }
+    // health is asked for all day, and is no hand-off
+    app.get("/livez", &[]);
+    app.admin("/metrics");
+    let mut told: Vec<&str> = answers.iter().map(|answer| answer.header("x-request-id")).collect();
+    let records = app.records();
+    let mut written: Vec<&str> =
+        records.iter().map(|record| record["request_id"].as_str().unwrap()).collect();
+    told.sort_unstable();
+    written.sort_unstable();
+    assert_eq!(told, written);
+}
+
+#[test]
+fn a_request_id_is_ours_and_the_same_everywhere() {
+    let app = App::start("");
+    let forged = ("X-Request-Id", "forged\"}{");
+    let problem = app.get("/pandium-sso", &[forged]);
+    let page = app.get("/pandium-sso", &[forged, ("Accept", "text/html")]);
+    assert_eq!(problem.json()["request_id"], problem.header("x-request-id"));
+    assert!(page.text().contains(page.header("x-request-id")));
+    for answer in [&problem, &page] {
+        uuid::Uuid::parse_str(answer.header("x-request-id")).unwrap();
+        app.record_of(answer);
+    }
+    assert!(!app.output().contains("forged"));
+}
+
+#[test]
+fn a_subject_is_named_as_the_operator_says() {
+    let subject = |log: &str, email: &str| {
+        let app = App::start(&format!("[log]\nsubject = {log:?}"));
+        let record = app.record_of(&app.get("/pandium-sso", &[(EMAIL, email)]));
+        (log == "plain" || !app.output().contains(email)).then_some(record["subject"].clone()).unwrap()
+    };
+    assert_eq!(subject("none", "alice@example.com"), Value::Null);
+    assert_eq!(subject("plain", "alice@example.com"), "alice@example.com");
+    let hash = subject("hashed", "alice@example.com");
+    let text = hash.as_str().unwrap();
+    assert!(text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()), "{text}");
+    assert_eq!(subject("hashed", "alice@example.com"), hash, "a restart changes nothing");
+    assert_ne!(subject("hashed", "bob@example.com"), hash);
+}
+
+#[test]
+fn each_entrance_has_its_name_in_lines_and_counters() {
+    let app = App::start(PARTNERS);
+    let answer =
+        app.get("/partners/sso/install/7", &[("Remote-User", "bo"), ("Remote-Email", "bo@example.com")]);
+    assert_eq!(Token::of(&answer).address.path(), "/partners/tenants/create/7");
+    assert_eq!(app.record_of(&answer)["entrance"], "partners");
+    // a header of one entrance is nobody's at another
+    app.get("/partners/sso", ALICE).assert_refused(401, "no_identity");
+    app.get("/pandium-sso", &[("Remote-User", "bo")]).assert_refused(401, "no_identity");
+    for (name, labels, count) in [
+        ("sso_handoffs_total", [("entrance", "partners"), ("environment", "sandbox")], 1),
+        ("sso_handoffs_total", [("entrance", "pandium-sso"), ("environment", "sandbox")], 0),
+        ("sso_refusals_total", [("entrance", "partners"), ("reason", "no_identity")], 1),
+        ("sso_refusals_total", [("entrance", "pandium-sso"), ("reason", "no_identity")], 1),
+    ] {
+        assert_count(&app, name, &labels, count);
+    }
+}
+
+#[test]
+fn the_counters_exist_and_count() {
+    let app = App::start("");
+    for _ in 0..3 {
+        app.get("/pandium-sso", ALICE);
+    }
+    app.get("/pandium-sso", &[ALICE, &[("Accept", "application/json")]].concat());
+    app.get("/pandium-sso", &[]);
+    app.get("/nowhere", &[]);
+    app.get("/livez", &[]);
+    let here = ("entrance", "pandium-sso");
+    assert_count(&app, "sso_requests_total", &[here, ("code", "307")], 3);
+    assert_count(&app, "sso_requests_total", &[here, ("code", "200")], 1);
+    assert_count(&app, "sso_requests_total", &[here, ("code", "401")], 1);
+    assert_count(&app, "sso_requests_total", &[("entrance", "none"), ("code", "404")], 1);
+    assert_count(&app, "sso_handoffs_total", &[here, ("environment", "sandbox")], 4);
+    assert_count(&app, "sso_refusals_total", &[here, ("reason", "no_identity")], 1);
+    assert_count(&app, "sso_location_bytes_count", &[], 4);
+    assert_count(&app, "sso_config_reloads_total", &[("result", "applied")], 0);
+    assert_count(&app, "sso_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    assert!(app.metric("sso_request_duration_seconds_count", &[]) > 6.5);
+    // the one that asks
+    assert_count(&app, "sso_requests_in_flight", &[], 1);
+}
+
+#[test]
+fn the_metrics_are_openmetrics_and_name_no_user() {
+    let app = App::start("[log]\nsubject = \"plain\"");
+    let headers =
+        [ALICE, &[("X-Auth-Request-User", "u-1-canary"), ("X-Auth-Request-Groups", "canary-group")]];
+    app.get("/pandium-sso", &headers.concat());
+    app.get("/canary-path", ALICE);
+    let answer = app.admin("/metrics");
+    assert!(answer.header("content-type").starts_with("application/openmetrics-text; version=1.0.0"));
+    let text = answer.text();
+    assert!(text.ends_with("# EOF\n"));
+    assert!(!text.contains("alice") && !text.contains("canary"), "{text}");
+    let known = ["entrance", "code", "reason", "environment", "result", "version", "le"];
+    let labels = text.split(['{', ',']).filter_map(|part| part.split_once("=\"")).map(|(name, _)| name);
+    for label in labels {
+        assert!(known.contains(&label), "the label {label} is new");
+    }
+}
+
+#[rstest]
+#[case("/livez")]
+#[case("/readyz")]
+#[case("/healthz")]
+fn health_is_told_on_both_listeners(#[case] path: &str) {
+    let app = App::start("");
+    let untrusted: &[Field<'_>] = &[("X-Forwarded-For", "203.0.113.9"), ("Sec-Fetch-Dest", "image")];
+    for answer in [app.get(path, untrusted), app.admin(path), app.ask("HEAD", path, &[])] {
+        assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert!(answer.has("x-request-id"));
+    }
+    assert_eq!(app.get(path, &[]).json()["status"], "ok");
+    let posted = app.ask("POST", path, &[]);
+    posted.assert_refused(405, "method_not_allowed");
+    assert!(posted.header("allow").contains("GET"));
+}
+
+#[test]
+fn the_listeners_keep_their_own_addresses() {
+    let app = App::start("");
+    app.admin("/pandium-sso").assert_refused(404, "not_found");
+    app.get("/metrics", &[]).assert_refused(404, "not_found");
+    let without = App::start("[server]\nadmin_listen = \"\"");
+    assert_eq!(without.get("/livez", &[]).status, 200);
+}
+
+fn assert_count(app: &App, name: &str, labels: &[(&str, &str)], count: u32) {
+    let metric = app.metric(name, labels);
+    assert!((metric - f64::from(count)).abs() < 0.1, "{name}{labels:?} is {metric}, not {count}");
+}
+
+fn fields(record: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
