@@ -214,7 +214,6 @@ fn the_marketplace_believes_no_token_but_a_good_one() {
 #[test]
 fn ctrl_c_ends_it() {
     let mut playground = Playground::start();
-    playground.sign_in("usr-201");
     signal(playground.child.id(), "INT");
     assert_eq!(wait(&mut playground.child).code(), Some(0));
 }
