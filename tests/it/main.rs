@@ -19,6 +19,7 @@ mod playground;
 mod promises;
 mod records;
 mod reload;
+mod sockets;
 mod threats_addresses;
 mod threats_headers;
 mod threats_leaks;

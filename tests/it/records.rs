@@ -4,7 +4,7 @@
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::harness::{ALICE, App, EMAIL, Field, Token};
+use crate::harness::{ALICE, Answer, App, EMAIL, Field, Token};
 
 const PARTNERS: &str = r#"
 [entrances.partners]
@@ -96,6 +96,23 @@ fn every_answer_has_its_line_and_no_line_comes_alone() {
     told.sort_unstable();
     written.sort_unstable();
     assert_eq!(told, written);
+}
+
+#[test]
+fn lines_for_people_say_the_same() {
+    let app = App::start("[log]\nformat = \"text\"\nsubject = \"plain\"");
+    let (known, nobody) = (app.get("/pandium-sso", ALICE), app.get("/pandium-sso", &[]));
+    app.lines();
+    let output = app.output();
+    let line_of = |answer: &Answer| {
+        let id = answer.header("x-request-id");
+        let lines: Vec<&str> = output.lines().filter(|line| line.contains(id)).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        lines[0].to_owned()
+    };
+    assert!(line_of(&known).contains(" INFO handed a user off "), "{output}");
+    assert!(line_of(&known).contains("subject=\"alice@example.com\""), "{output}");
+    assert!(line_of(&nobody).contains(" WARN refused a request reason=no_identity "), "{output}");
 }
 
 #[test]

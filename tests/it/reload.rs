@@ -66,6 +66,27 @@ fn a_file_replaced_by_another_is_noticed() {
 }
 
 #[test]
+fn a_file_that_is_gone_for_a_while_changes_nothing() {
+    let app = App::start("[pandium]\naccount = \"first\"");
+    std::fs::remove_file(app.config_file()).unwrap();
+    app.wait_for_metric(RELOADS, REFUSED, 1.0);
+    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).address.path(), "/first");
+    std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
+    app.wait_for_metric(RELOADS, APPLIED, 1.0);
+    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).address.path(), "/second");
+}
+
+#[test]
+fn a_proxy_that_is_trusted_no_more_is_not_believed_on_a_kept_connection() {
+    let app = App::start("");
+    let mut connection = Connection::open(app.address()).unwrap();
+    assert_eq!(connection.ask("GET", "/pandium-sso", ALICE).unwrap().status, 307);
+    std::fs::write(app.config_file(), "[identity]\ntrusted_proxies = []").unwrap();
+    app.wait_for_metric(RELOADS, APPLIED, 1.0);
+    connection.ask("GET", "/pandium-sso", ALICE).unwrap().assert_refused(403, "untrusted_peer");
+}
+
+#[test]
 fn a_secret_that_kubernetes_swaps_signs_the_next_token() {
     let folder = TempDir::new().unwrap();
     let secrets = folder.path().join("secrets");

@@ -168,6 +168,18 @@ fn no_header_turns_an_entrance_into_something_else() {
 }
 
 #[test]
+fn an_address_in_full_is_its_path_and_its_host_means_nothing() {
+    let app = App::start("");
+    for host in ["http://app.example.com", "https://evil.example", "http://user:password@evil.example:1"] {
+        let answer =
+            app.get(&format!("{host}/pandium-sso?display=list"), &[ALICE, &[("Host", "x")]].concat());
+        assert_eq!(answer.status, 307, "{host}");
+        assert_destination(&answer);
+        app.get(&format!("{host}/livez/../pandium-sso"), ALICE).assert_refused(404, "not_found");
+    }
+}
+
+#[test]
 fn only_get_gives_a_token() {
     let app = App::start("");
     let targets = ["/pandium-sso", "/pandium-sso/install/1121"];

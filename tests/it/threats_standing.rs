@@ -137,6 +137,19 @@ fn ask_until_told_to_go(address: std::net::SocketAddr, served: &AtomicUsize) {
 }
 
 #[test]
+fn connections_that_only_wait_hold_nobody_up() {
+    let mut app = App::start("[server]\nshutdown_timeout_s = 60");
+    let mut kept: Vec<Connection> = (0..8).map(|_| Connection::open(app.address()).unwrap()).collect();
+    for connection in &mut kept {
+        assert_eq!(connection.ask("GET", "/pandium-sso", ALICE).unwrap().status, 307);
+    }
+    let started = Instant::now();
+    app.signal("TERM");
+    assert_eq!(app.wait().code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(10), "it took {:?}", started.elapsed());
+}
+
+#[test]
 fn a_second_signal_does_not_wait() {
     let mut app = App::start("[server]\ndrain_delay_s = 600");
     let started = Instant::now();

@@ -1,0 +1,100 @@
+//! A Unix socket in place of a port: its file mode decides who is believed, so
+//! it is made, replaced and left alone with care.
+
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rstest::rstest;
+use tempfile::TempDir;
+
+use crate::harness::command::{File, run};
+use crate::harness::{ALICE, App, Connection, STANDARD};
+
+#[test]
+fn the_file_mode_is_the_one_that_was_asked_for() {
+    let (_app, folder) = start("unix_socket_mode = \"600\"");
+    let socket = socket_in(&folder);
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut entries: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    entries.sort();
+    assert_eq!(entries, ["sso.sock"], "nothing else is left there");
+}
+
+#[rstest]
+#[case("666")]
+#[case("777")]
+#[case("661")]
+#[case("1660")]
+#[case("rw")]
+fn a_mode_that_lets_everybody_in_is_refused(#[case] mode: &str) {
+    let toml = STANDARD.replace("[server]", &format!("[server]\nunix_socket_mode = {mode:?}"));
+    let ran = run(&["check", "--config", &File::new(&toml).text()]);
+    assert!(ran.status == 78 && ran.errors.contains("server.unix_socket_mode"), "{ran:?}");
+}
+
+#[test]
+fn a_socket_that_an_earlier_run_left_is_replaced() {
+    let (app, folder) = start("");
+    drop(app);
+    assert!(std::fs::metadata(socket_in(&folder)).unwrap().file_type().is_socket(), "it was killed");
+    let _again = start_at(&folder, "");
+    assert_eq!(ask(&folder), 307);
+}
+
+#[test]
+fn a_socket_that_is_in_use_is_left_alone() {
+    let (_app, folder) = start("");
+    let toml = STANDARD.replacen("127.0.0.1:0", &format!("unix:{}", socket_in(&folder).display()), 1);
+    let ran = run(&["serve", "--config", &File::new(&toml).text()]);
+    assert!(ran.status == 1 && ran.errors.contains("another process listens there"), "{ran:?}");
+    assert_eq!(ask(&folder), 307);
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(socket_in(&folder), "precious").unwrap();
+    let toml = STANDARD.replacen("127.0.0.1:0", &format!("unix:{}", socket_in(&folder).display()), 1);
+    let ran = run(&["serve", "--config", &File::new(&toml).text()]);
+    assert!(ran.status == 1 && ran.errors.contains("no socket"), "{ran:?}");
+    assert_eq!(std::fs::read_to_string(socket_in(&folder)).unwrap(), "precious");
+}
+
+#[test]
+fn a_peer_at_the_socket_is_named_so_and_headers_are_read_as_strictly() {
+    let (app, folder) = start("");
+    let mut connection = Connection::over(UnixStream::connect(socket_in(&folder)).unwrap());
+    let known = connection.ask("GET", "/pandium-sso", ALICE).unwrap();
+    let id = known.header("x-request-id").to_owned();
+    let record = app.wait_for_line(|line| line["request_id"] == id.as_str());
+    assert_eq!(record["peer"], "unix");
+    let twice = connection.ask("GET", "/pandium-sso", &[ALICE, ALICE].concat()).unwrap();
+    twice.assert_refused(400, "ambiguous_identity");
+    connection.ask("GET", "/pandium-sso", &[]).unwrap().assert_refused(401, "no_identity");
+}
+
+/// A service at a socket in a folder of its own.
+fn start(server: &str) -> (App, TempDir) {
+    let folder = TempDir::new().unwrap();
+    (start_at(&folder, server), folder)
+}
+
+fn start_at(folder: &TempDir, server: &str) -> App {
+    let socket = socket_in(folder);
+    App::start(&format!(
+        "[server]\nlisten = \"unix:{}\"\n{server}\n[identity]\ntrusted_proxies = []",
+        socket.display()
+    ))
+}
+
+fn socket_in(folder: &TempDir) -> std::path::PathBuf {
+    Path::new(folder.path()).join("sso.sock")
+}
+
+/// What Alice is answered at the socket.
+fn ask(folder: &TempDir) -> u16 {
+    let mut connection = Connection::over(UnixStream::connect(socket_in(folder)).unwrap());
+    connection.ask("GET", "/pandium-sso", ALICE).unwrap().status
+}
