@@ -11,7 +11,8 @@ use url::Url;
 use super::{ConfigArguments, Failure, Outcome, say};
 use crate::clock::Moment;
 use crate::config::Config;
-use crate::jwt::verify::{Refused, unverified_parts};
+use crate::jwt::compact::Compact;
+use crate::jwt::verify::Refused;
 use crate::pandium::{LinkRules, known_rules};
 
 #[derive(Debug, Args)]
@@ -35,8 +36,8 @@ const MAX_INPUT: u64 = 128 * 1024;
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let input = if arguments.token == "-" { read_input()? } else { arguments.token.clone() };
     let token = find_token(input.trim())?;
-    let parts = unverified_parts(&token)
-        .map_err(|why| Failure::Running(anyhow::anyhow!("this is no token: {why}")))?;
+    let parts =
+        Compact::parse(&token).map_err(|why| Failure::Running(anyhow::anyhow!("this is no token: {why}")))?;
     let config = arguments.config.load()?;
     let verdict = verdict(&config, &token);
     let findings = known_rules::check(&parts.claims, Moment::now());

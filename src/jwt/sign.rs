@@ -31,6 +31,7 @@ const ENCODED_HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 impl SigningKey {
     /// The key for a secret. That the secret is long enough is known by its type.
     pub fn new(secret: &SharedSecret) -> Self {
+        super::use_aws_lc();
         Self(EncodingKey::from_secret(secret.expose_bytes()))
     }
 
