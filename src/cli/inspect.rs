@@ -6,6 +6,7 @@ use std::io::Read as _;
 
 use clap::Args;
 use serde_json::{Map, Value};
+use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use super::{ConfigArguments, Failure, Outcome, say};
@@ -86,15 +87,14 @@ fn explain(
 ) {
     for (name, value) in claims {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        let meaning_of = meaning(&path).map_or_else(String::new, |meaning| format!("   {meaning}"));
-        match value {
-            Value::Object(below) => {
-                let _ = writeln!(text, "  {path}{meaning_of}");
-                explain(text, &path, below, meaning);
-            }
-            value => {
-                let _ = writeln!(text, "  {path} = {value}{}{meaning_of}", date(&path, value));
-            }
+        let meaning_of = meaning(&path).unwrap_or_default();
+        let shown = match value {
+            Value::Object(_) => path.clone(),
+            value => format!("{path} = {value}{}", date(&path, value)),
+        };
+        let _ = writeln!(text, "{}", format!("  {shown:<52}  {meaning_of}").trim_end());
+        if let Value::Object(below) = value {
+            explain(text, &path, below, meaning);
         }
     }
 }
