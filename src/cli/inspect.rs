@@ -103,7 +103,8 @@ fn explain(
 fn date(path: &str, value: &Value) -> String {
     match (path, value.as_u64()) {
         ("iat" | "exp" | "nbf", Some(seconds)) => {
-            format!(" ({})", Moment::from_unix_seconds(seconds).to_utc())
+            let date = Moment::from_unix_seconds(seconds).to_utc().format(&Rfc3339).unwrap_or_default();
+            format!(" ({date})")
         }
         _ => String::new(),
     }
