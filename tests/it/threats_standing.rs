@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 
-use crate::harness::{ALICE, App, Connection, wire};
+use crate::harness::{ALICE, App, Connection, Field, wire};
 
 /// Far more than the program needs, far less than what was sent at it.
 const MOST_MEMORY_KB: u64 = 200_000;
@@ -80,6 +80,24 @@ fn a_mad_request_is_refused_or_cut_off(#[case] request: Vec<u8>) {
     }
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
     assert!(memory_kb(&app) < MOST_MEMORY_KB, "{} kB", memory_kb(&app));
+}
+
+#[rstest]
+#[case::connection_alone(&[("Connection", "upgrade")])]
+#[case::websocket(&[("Connection", "Upgrade"), ("Upgrade", "websocket")])]
+#[case::http_2(&[("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABk")])]
+fn who_asks_for_another_protocol_is_answered_in_this_one(#[case] headers: &[Field<'_>]) {
+    let app = App::start("");
+    let mut connection = Connection::open(app.address()).unwrap();
+    let answer = connection.ask("GET", "/pandium-sso", &[ALICE, headers].concat()).unwrap();
+    assert_eq!(answer.status, 307);
+    if answer.all("connection").contains(&"close") {
+        return;
+    }
+    // nobody said that the connection ends, so a proxy sends its next user's request on it
+    let next =
+        connection.ask("GET", "/pandium-sso", ALICE).expect("the connection was closed without a word");
+    assert_eq!(next.status, 307);
 }
 
 #[test]
