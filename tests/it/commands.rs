@@ -236,6 +236,18 @@ fn variables_alone_make_a_configuration() {
     assert!(ran.output.contains("the environment variable SSO_PANDIUM__ACCOUNT"), "{}", ran.output);
 }
 
+#[test]
+fn a_secret_file_that_is_not_there_is_named_with_its_key() {
+    let secret = format!("shared_secret = {SECRET:?}");
+    let file = File::new(&STANDARD.replace(&secret, "shared_secret_file = \"/nowhere/pandium\""));
+    let ran = run(&["check", "--config", &file.text()]);
+    assert_eq!(ran.status, 78, "{ran:?}");
+    assert!(
+        ran.errors.contains("pandium.shared_secret_file: ") && ran.errors.contains("/nowhere/pandium"),
+        "{ran:?}"
+    );
+}
+
 #[rstest]
 #[case("SSO_PANDIUM__ACOUNT", "pandium.acount")]
 #[case("SSO_PANDIUMACCOUNT", "pandiumaccount")]

@@ -1,4 +1,4 @@
-//! The recipe for nginx in `docs/recipes.md`, word for word, in a real nginx:
+//! The recipes for nginx in `docs/recipes.md`, word for word, in a real nginx:
 //! only a login decides who arrives, whatever a client sends beside it.
 
 use std::os::unix::net::UnixStream;
@@ -13,19 +13,60 @@ use tempfile::TempDir;
 use crate::harness::lines::Lines;
 use crate::harness::{Answer, App, Connection, Field, PATIENCE, Token, signal, wait};
 
-/// In place of oauth2-proxy: whoever has the cookie is Alice.
-const LOGIN: &str = r#"
+/// A recipe, what stands in for the login that it asks, and the service's side.
+#[derive(Clone, Copy)]
+struct Recipe {
+    heading: &'static str,
+    login_port: &'static str,
+    login: &'static str,
+    service: &'static str,
+    alice: &'static str,
+}
+
+/// Whoever has the cookie is Alice.
+const OAUTH2_PROXY: Recipe = Recipe {
+    heading: "nginx and oauth2-proxy",
+    login_port: "127.0.0.1:4180",
+    login: r#"
+        location = /oauth2/auth {
+            if ($email = "") { return 401; }
+            add_header X-Auth-Request-Email  $email always;
+            add_header X-Auth-Request-Groups $groups always;
+            return 202;
+        }"#,
+    service: "",
+    alice: "alice@example.com",
+};
+
+const OWN_SESSIONS: Recipe = Recipe {
+    heading: "nginx and your own sessions",
+    login_port: "127.0.0.1:3000",
+    login: r#"
+        location = /internal/session {
+            if ($email = "") { return 401; }
+            add_header X-User-Id     u-1 always;
+            add_header X-User-Email  $email always;
+            add_header X-User-Groups $groups always;
+            return 200;
+        }"#,
+    service: r#"
+        [identity]
+        preset = "custom"
+        [identity.headers]
+        id = "X-User-Id"
+        email = "X-User-Email"
+        name = "X-User-Name"
+        groups = "X-User-Groups"
+        attributes.plan = "X-User-Plan"
+        [claims]
+        sub = "id"
+        "#,
+    alice: "u-1",
+};
+
+const COOKIES: &str = r#"
 map $cookie_session $email  { alice "alice@example.com"; default ""; }
 map $cookie_session $groups { alice "staff,ops"; default ""; }
-server {
-    listen unix:FOLDER/login.sock;
-    location = /oauth2/auth {
-        if ($email = "") { return 401; }
-        add_header X-Auth-Request-Email  $email always;
-        add_header X-Auth-Request-Groups $groups always;
-        return 202;
-    }
-}
 "#;
 
 const ALICES_COOKIE: Field<'static> = ("Cookie", "session=alice");
@@ -41,25 +82,25 @@ struct Front {
 }
 
 impl Front {
-    fn start(by_socket: bool) -> Self {
+    fn start(recipe: Recipe, by_socket: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let place = folder.path().to_str().unwrap().to_owned();
-        let claims = "[claims.meta]\ngroups = \"groups\"";
+        let claims = format!("{}\n[claims.meta]\ngroups = \"groups\"", recipe.service);
         let app = if by_socket {
             App::start(&format!(
                 "{claims}\n[server]\nlisten = \"unix:{place}/sso.sock\"\n[identity]\ntrusted_proxies = []"
             ))
         } else {
-            App::start(claims)
+            App::start(&claims)
         };
         let service = if by_socket { format!("unix:{place}/sso.sock") } else { app.address().to_string() };
-        let login = LOGIN.replace("FOLDER", &place);
-        let recipe = recipe()
+        let login = format!("{COOKIES}server {{ listen unix:{place}/login.sock; {} }}", recipe.login);
+        let front = text_of(recipe)
             .replace("listen 443 ssl;", &format!("listen unix:{place}/front.sock;"))
             .replace("127.0.0.1:8080", &service)
-            .replace("127.0.0.1:4180", &format!("unix:{place}/login.sock"));
-        let recipe: Vec<&str> =
-            recipe.lines().filter(|line| !line.trim_start().starts_with("ssl_certificate")).collect();
+            .replace(recipe.login_port, &format!("unix:{place}/login.sock"));
+        let front: Vec<&str> =
+            front.lines().filter(|line| !line.trim_start().starts_with("ssl_certificate")).collect();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
             .concat();
@@ -67,7 +108,7 @@ impl Front {
             "user root;\npid {place}/nginx.pid;\nworker_processes 1;\nerror_log stderr warn;\n\
              events {{ worker_connections 64; }}\n\
              http {{\naccess_log off;\n{temporary}{login}\n{}\n}}\n",
-            recipe.join("\n")
+            front.join("\n")
         );
         let file = folder.path().join("nginx.conf");
         std::fs::write(&file, conf).unwrap();
@@ -110,23 +151,25 @@ impl Drop for Front {
     }
 }
 
-/// The nginx block of the recipe.
-fn recipe() -> String {
+/// The nginx block of a recipe.
+fn text_of(recipe: Recipe) -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md");
     let recipes = std::fs::read_to_string(path).unwrap();
-    let (_, recipe) = recipes.split_once("\n## nginx and oauth2-proxy\n").unwrap();
-    let (_, block) = recipe.split_once("\n```nginx\n").unwrap();
+    let (_, section) = recipes.split_once(&format!("\n## {}\n", recipe.heading)).unwrap();
+    let (_, block) = section.split_once("\n```nginx\n").unwrap();
     block.split("\n```").next().unwrap().to_owned()
 }
 
 #[rstest]
-#[case::by_port(false)]
-#[case::by_socket(true)]
-fn who_has_logged_in_is_sent_on(#[case] by_socket: bool) {
-    let front = Front::start(by_socket);
+#[case::by_port(OAUTH2_PROXY, false)]
+#[case::by_socket(OAUTH2_PROXY, true)]
+#[case::own_sessions(OWN_SESSIONS, false)]
+fn who_has_logged_in_is_sent_on(#[case] recipe: Recipe, #[case] by_socket: bool) {
+    let front = Front::start(recipe, by_socket);
     let answer = front.get("/pandium-sso", &[ALICES_COOKIE, HTML]);
     let token = Token::of(&answer);
-    assert_eq!(token.claims["sub"], "alice@example.com");
+    assert_eq!(token.claims["sub"], recipe.alice);
+    assert_eq!(token.claims["ti"]["uem"], "alice@example.com");
     assert_eq!(token.claims["meta"]["groups"], serde_json::json!(["staff", "ops"]));
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(answer.header("content-security-policy"), "frame-ancestors https://app.example.com");
@@ -140,10 +183,11 @@ fn who_has_logged_in_is_sent_on(#[case] by_socket: bool) {
 }
 
 #[rstest]
-#[case::by_port(false)]
-#[case::by_socket(true)]
-fn who_has_not_gets_our_page(#[case] by_socket: bool) {
-    let front = Front::start(by_socket);
+#[case::by_port(OAUTH2_PROXY, false)]
+#[case::by_socket(OAUTH2_PROXY, true)]
+#[case::own_sessions(OWN_SESSIONS, false)]
+fn who_has_not_gets_our_page(#[case] recipe: Recipe, #[case] by_socket: bool) {
+    let front = Front::start(recipe, by_socket);
     for cookie in [None, Some(("Cookie", "session=mallory"))] {
         let headers: Vec<Field<'_>> = cookie.into_iter().chain([HTML]).collect();
         let page = front.get("/pandium-sso", &headers);
@@ -166,14 +210,18 @@ const FORGED: &[&[Field<'static>]] = &[
     &[("X-Auth-Request-User", "boss"), ("X-Auth-Request-Preferred-Username", "boss")],
     &[("X-Auth-Request-Groups", "admins")],
     &[("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-Email", "boss@example.com")],
+    &[("X-User-Email", "boss@example.com"), ("X-User-Id", "boss")],
+    &[("X_User_Email", "boss@example.com"), ("X-User-Plan", "gold"), ("X-User-Name", "Boss")],
+    &[("X-User-Groups", "admins"), ("Connection", "X-User-Email")],
     &[("Remote-User", "boss"), ("X-Original-URL", "/oauth2/auth")],
 ];
 
 #[rstest]
-#[case::by_port(false)]
-#[case::by_socket(true)]
-fn what_a_client_forges_changes_nothing(#[case] by_socket: bool) {
-    let front = Front::start(by_socket);
+#[case::by_port(OAUTH2_PROXY, false)]
+#[case::by_socket(OAUTH2_PROXY, true)]
+#[case::own_sessions(OWN_SESSIONS, false)]
+fn what_a_client_forges_changes_nothing(#[case] recipe: Recipe, #[case] by_socket: bool) {
+    let front = Front::start(recipe, by_socket);
     let usual = Token::of(&front.get("/pandium-sso", &[ALICES_COOKIE])).claims;
     for forged in FORGED {
         front.get("/pandium-sso", forged).assert_refused(401, "no_identity");
@@ -187,7 +235,7 @@ fn what_a_client_forges_changes_nothing(#[case] by_socket: bool) {
 
 #[test]
 fn without_nginx_between_the_same_header_is_believed_only_from_where_it_stands() {
-    let front = Front::start(false);
+    let front = Front::start(OAUTH2_PROXY, false);
     // this is nginx's own address: the control that shows what nginx takes away
     assert_eq!(front.app.get("/pandium-sso", FORGED[0]).status, 307);
 }
