@@ -105,12 +105,16 @@ impl Shared {
             state.is_writing = true;
             drop(state);
 
-            // where standard error is gone, there is nobody to tell
-            let _ = place.write_all(&batch).and_then(|()| place.flush());
+            let written = place.write_all(&batch).and_then(|()| place.flush());
+            let lost = if written.is_ok() { 0 } else { batch.split(|byte| *byte == b'\n').count() - 1 };
             batch.clear();
             batch.shrink_to(BATCH_BYTES);
 
-            self.lock().is_writing = false;
+            let mut state = self.lock();
+            state.is_writing = false;
+            // where the place is gone, the metric is what is left to tell it
+            state.lost += u64::try_from(lost).unwrap_or(u64::MAX);
+            drop(state);
             self.is_written.notify_all();
         }
     }

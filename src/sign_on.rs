@@ -125,11 +125,12 @@ impl Entrance {
             Arrival::Refused(refusal) => return Err(refusal),
         };
         let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &link, jti, now));
+        // the same user has the same name in the record, sent on or refused
         let subject = match &outcome {
-            Ok(hand_off) => Some(hand_off.subject.as_str()),
-            Err(_) => user.email.as_ref().map(crate::user::Email::as_str),
+            Ok(hand_off) => Some(hand_off.subject.clone()),
+            Err(_) => self.marketplace.subject(&user),
         };
-        seen.subject = subject.and_then(|subject| self.subject_log.write(subject));
+        seen.subject = subject.and_then(|subject| self.subject_log.write(&subject));
         outcome
     }
 

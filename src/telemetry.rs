@@ -33,6 +33,8 @@ fn filter(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("marketplace_sso", level)
+        // it calls every malformed request an error; anybody could fill the log
+        .with_target("actix_http", LevelFilter::OFF)
         .with_target(SPAN_TARGET, spans)
 }
 

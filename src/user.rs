@@ -4,21 +4,26 @@
 //! again. This file knows neither headers nor tokens.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-/// A user whose login is beyond doubt. What a way in does not say stays empty.
+/// A user whose login is beyond doubt. What a way in does not say stays empty,
+/// and is not there at all for expressions: a null would read as the text
+/// `none`, the same for everybody without a value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct User {
     /// The user's own id at the login, where it is not the e-mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Identifier>,
     /// The e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
     /// The name as people write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Label>,
     /// The login name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Identifier>,
     /// The groups or roles the user is in.
     pub groups: Vec<Label>,
@@ -34,15 +39,16 @@ pub struct User {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Organization {
     /// Its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Identifier>,
     /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Label>,
 }
 
 /// An e-mail address: one `@` between a local part and a domain, no white
 /// space, nothing invisible, at most 254 characters (RFC 5321, 4.5.3.1.3).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Email(String);
 
 /// An id: not empty, no white space around it, nothing invisible, at most
@@ -90,6 +96,7 @@ impl Email {
     /// Reads an e-mail address; white space around it does not count.
     pub fn parse(text: &str) -> Result<Self, BadText> {
         let text = visible(text, MAX_EMAIL)?;
+        refuse_joiners(text)?;
         let (local, domain) = text.split_once('@').ok_or(BadText::NotAnEmail)?;
         let whole = !local.is_empty() && !domain.is_empty() && !domain.contains('@');
         if !whole || text.chars().any(char::is_whitespace) {
@@ -109,18 +116,11 @@ impl Email {
     }
 }
 
-impl TryFrom<String> for Email {
-    type Error = BadText;
-
-    fn try_from(text: String) -> Result<Self, BadText> {
-        Self::parse(&text)
-    }
-}
-
 impl Identifier {
     /// Reads an id; white space around it does not count.
     pub fn parse(text: &str) -> Result<Self, BadText> {
         let text = visible(text, MAX_TEXT)?;
+        refuse_joiners(text)?;
         if is_no_value(text) {
             return Err(BadText::NoValue);
         }
@@ -142,12 +142,6 @@ impl Label {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Display for Email {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -174,14 +168,21 @@ fn visible(text: &str, max: usize) -> Result<&str, BadText> {
     Ok(text)
 }
 
-/// Control characters, line and paragraph separators, the byte order mark, and
-/// the marks that turn the direction of writing (Unicode `Bidi_Control`).
+/// Joiners have no width. Names in some scripts need them; ids and addresses
+/// that differ in nothing else would look the same.
+fn refuse_joiners(text: &str) -> Result<(), BadText> {
+    if text.contains(['\u{200c}', '\u{200d}']) { Err(BadText::Invisible) } else { Ok(()) }
+}
+
+/// Control characters, line and paragraph separators, the byte order mark, what
+/// has no width, and the marks that turn the direction of writing (Unicode
+/// `Bidi_Control`).
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+            '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
             | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}')
+            | '\u{2060}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -199,6 +200,8 @@ mod tests {
     #[case::white_space("al ice@company.com", BadText::NotAnEmail)]
     #[case::line_break("alice@company.com\nx", BadText::Invisible)]
     #[case::nul("alice\0@company.com", BadText::Invisible)]
+    #[case::no_width("alice\u{200b}@company.com", BadText::Invisible)]
+    #[case::joiner("alice\u{200d}@company.com", BadText::Invisible)]
     #[case::bidi("alice\u{202e}@company.com", BadText::Invisible)]
     #[case::blank("  ", BadText::Empty)]
     fn an_email_is_refused(#[case] text: &str, #[case] why: BadText) {

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use config::{Value, ValueKind};
 
+use super::layers::BUILT_IN_DEFAULT;
+
 /// Writes all settings.
 pub(super) fn write(root: &Value) -> String {
     let mut text = String::new();
@@ -25,7 +27,7 @@ fn write_table(text: &mut String, key: &str, value: &Value) {
         for (name, value) in singles {
             let shown = if is_secret(name) { "\"[hidden]\"".to_owned() } else { write_value(value) };
             let line = format!("{} = {shown}", bare_or_quoted(name));
-            let _ = match value.origin().filter(|place| !place.contains("default.toml")) {
+            let _ = match value.origin().filter(|place| !place.starts_with(BUILT_IN_DEFAULT)) {
                 Some(place) => writeln!(text, "{line:<50} # {place}"),
                 None => writeln!(text, "{line}"),
             };
@@ -40,8 +42,7 @@ fn write_table(text: &mut String, key: &str, value: &Value) {
 
 /// Secrets by their key: what ends so, and is not the path of a file.
 fn is_secret(name: &str) -> bool {
-    ["secret", "password", "token", "private_key"].iter().any(|ending| name.ends_with(ending))
-        && name != "dangerous_allow_short_secret"
+    name.ends_with("_secret") && name != "dangerous_allow_short_secret"
 }
 
 fn write_value(value: &Value) -> String {

@@ -1,8 +1,6 @@
 //! The entrance at `/pandium-sso` and those of `[entrances.NAME]`: each with
 //! its own identity, and the sections above where it has none of its own.
 
-use std::path::PathBuf;
-
 use super::section::Section;
 use super::{embed, identity, marketplace};
 use crate::access::Access;
@@ -19,11 +17,10 @@ pub(super) fn read(
     root: &Section<'_>,
     environment: Environment,
     is_environment_known: bool,
-    files: &mut Vec<PathBuf>,
 ) -> Option<Vec<Entrance>> {
     let https = is_environment_known && environment.requires_https();
     let context = Context { root, environment, https };
-    let main = context.entrance(root, Entrance::MAIN_NAME, Some(Entrance::MAIN_PATH.to_owned()), files);
+    let main = context.entrance(root, Entrance::MAIN_NAME, Some(Entrance::MAIN_PATH.to_owned()));
     let mut all = vec![main];
     let mut taken = vec![(Entrance::MAIN_NAME.to_owned(), Entrance::MAIN_PATH.to_owned())];
 
@@ -44,7 +41,7 @@ pub(super) fn read(
                 "say who is asking there: every entrance has its own identity",
             );
         }
-        all.push(context.entrance(&section, &name, path, files));
+        all.push(context.entrance(&section, &name, path));
         section.finish();
     }
     more.finish();
@@ -59,17 +56,11 @@ struct Context<'a, 'p> {
 }
 
 impl Context<'_, '_> {
-    fn entrance(
-        &self,
-        section: &Section<'_>,
-        name: &str,
-        path: Option<String>,
-        files: &mut Vec<PathBuf>,
-    ) -> Option<Entrance> {
+    fn entrance(&self, section: &Section<'_>, name: &str, path: Option<String>) -> Option<Entrance> {
         let over = |part: &str| section_over(section, self.root, part);
         let identity = identity::read(&section.section("identity"));
         let claims = over("claims");
-        let marketplace = marketplace::read(&over("pandium"), &claims, self.environment, self.https, files);
+        let marketplace = marketplace::read(&over("pandium"), &claims, self.environment, self.https);
         let access = read_access(&over("access"));
         let embed = embed::read(&over("embed"), self.https);
         let (marketplace, referrer_policy, secret) = marketplace?;

@@ -56,15 +56,10 @@ fn layout(section: &Section<'_>) -> Option<Layout> {
     }
     match section.choice("preset", &known)? {
         Some(preset) => {
-            if section.has("headers") {
-                section.value("headers");
-                section.wrong(
-                    "headers",
-                    "a preset brings its own headers",
-                    "write preset = \"custom\", or take it out",
-                );
-            }
-            Some(Layout::preset(preset))
+            let headers = section.section("headers");
+            let more = more_headers(&headers);
+            headers.finish();
+            Some(Layout::preset(preset).with(more))
         }
         None => custom_layout(section),
     }
@@ -91,15 +86,7 @@ fn custom_layout(section: &Section<'_>) -> Option<Layout> {
     for (name, field) in simple {
         fields.extend(header(&headers, name).map(|header| (field, header)));
     }
-    let organization = headers.section("organization");
-    for (name, field) in [("id", Field::OrganizationId), ("name", Field::OrganizationName)] {
-        fields.extend(header(&organization, name).map(|header| (field, header)));
-    }
-    organization.finish();
-    let attributes = headers.section("attributes");
-    for name in attributes.names() {
-        fields.extend(header(&attributes, &name).map(|header| (Field::Attribute(Cow::Owned(name)), header)));
-    }
+    fields.extend(more_headers(&headers));
     headers.finish();
     match Layout::custom(fields, separator?) {
         Ok(layout) => Some(layout),
@@ -112,6 +99,21 @@ fn custom_layout(section: &Section<'_>) -> Option<Layout> {
             None
         }
     }
+}
+
+/// Headers for what no preset says: the organization, and attributes.
+fn more_headers(headers: &Section<'_>) -> Vec<(Field, FieldName)> {
+    let mut fields = Vec::new();
+    let organization = headers.section("organization");
+    for (name, field) in [("id", Field::OrganizationId), ("name", Field::OrganizationName)] {
+        fields.extend(header(&organization, name).map(|header| (field, header)));
+    }
+    organization.finish();
+    let attributes = headers.section("attributes");
+    for name in attributes.names() {
+        fields.extend(header(&attributes, &name).map(|header| (Field::Attribute(Cow::Owned(name)), header)));
+    }
+    fields
 }
 
 fn header(section: &Section<'_>, name: &str) -> Option<FieldName> {

@@ -23,13 +23,17 @@ pub struct Sources {
     pub arguments: BTreeMap<String, String>,
 }
 
-/// One layer: a name for its place, and its values.
+/// One layer: values that know their places.
 #[derive(Clone, Debug)]
 struct Layer {
     values: Map<String, Value>,
 }
 
 const DEFAULT: &str = include_str!("../../config/default.toml");
+
+/// The place of the built-in default.
+pub(super) const BUILT_IN_DEFAULT: &str = "the built-in default.toml";
+
 const PREFIX: &str = "SSO_";
 const CONFIG_VARIABLE: &str = "SSO_CONFIG";
 
@@ -53,7 +57,7 @@ impl Sources {
 pub(super) fn read(sources: &Sources, problems: &Collector) -> Value {
     let mut own: Vec<Layer> = Vec::new();
     for file in &sources.files {
-        match std::fs::read_to_string(file) {
+        match problems.read_file(file) {
             Ok(text) => own.extend(toml_layer(&file.display().to_string(), &text, problems)),
             Err(error) => problems.add(
                 file.display().to_string(),
@@ -65,28 +69,31 @@ pub(super) fn read(sources: &Sources, problems: &Collector) -> Value {
     }
     own.push(variable_layer(&sources.variables));
     own.push(argument_layer(&sources.arguments));
-
-    let mut layers: Vec<Layer> =
-        toml_layer("the built-in default.toml", DEFAULT, problems).into_iter().collect();
-    if let Some(environment) = named_environment(&own) {
-        let (name, text) = overlay(environment);
-        layers.extend(toml_layer(name, text, problems));
-    }
-    layers.extend(own);
-    merge(layers, problems)
+    over_built_in(own, problems)
 }
 
 /// A configuration in one text, over what is compiled in.
 pub(super) fn read_text(text: &str, problems: &Collector) -> Value {
-    let own: Vec<Layer> = toml_layer("the text", text, problems).into_iter().collect();
-    let mut layers: Vec<Layer> =
-        toml_layer("the built-in default.toml", DEFAULT, problems).into_iter().collect();
-    if let Some(environment) = named_environment(&own) {
-        let (name, text) = overlay(environment);
-        layers.extend(toml_layer(name, text, problems));
+    over_built_in(toml_layer("the text", text, problems).into_iter().collect(), problems)
+}
+
+fn over_built_in(own: Vec<Layer>, problems: &Collector) -> Value {
+    let overlay = named_environment(&own).map(overlay);
+    let built_in = [(BUILT_IN_DEFAULT, DEFAULT)].into_iter().chain(overlay);
+    let layers = built_in.filter_map(|(place, text)| toml_layer(place, text, problems)).chain(own);
+    let builder = layers.fold(config::Config::builder(), |builder, layer| builder.add_source(layer));
+    match builder.build() {
+        Ok(merged) => merged.cache,
+        Err(error) => {
+            problems.add(
+                "configuration",
+                None,
+                error.to_string(),
+                "see config/default.toml for the form of each key",
+            );
+            Value::new(None, ValueKind::Table(Map::new()))
+        }
     }
-    layers.extend(own);
-    merge(layers, problems)
 }
 
 const fn overlay(environment: Environment) -> (&'static str, &'static str) {
@@ -108,23 +115,6 @@ fn named_environment(layers: &[Layer]) -> Option<Environment> {
     }
 }
 
-fn merge(layers: Vec<Layer>, problems: &Collector) -> Value {
-    let builder =
-        layers.into_iter().fold(config::Config::builder(), |builder, layer| builder.add_source(layer));
-    match builder.build() {
-        Ok(merged) => merged.cache,
-        Err(error) => {
-            problems.add(
-                "configuration",
-                None,
-                error.to_string(),
-                "see config/default.toml for the form of each key",
-            );
-            Value::new(None, ValueKind::Table(Map::new()))
-        }
-    }
-}
-
 impl Source for Layer {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
         Box::new(self.clone())
@@ -138,8 +128,23 @@ impl Source for Layer {
 fn toml_layer(place: &str, text: &str, problems: &Collector) -> Option<Layer> {
     match DeTable::parse(text) {
         Ok(table) => {
-            let places = Places { place, text };
-            Some(Layer { values: places.table(table.into_inner()) })
+            let mut values = Places { place, text }.table(table.into_inner());
+            // a name with a dot in it would be taken for a path when layers are merged
+            values.retain(|name, value| {
+                let is_plain =
+                    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                if !is_plain {
+                    let place = value.origin().map(str::to_owned);
+                    problems.add(
+                        name,
+                        place,
+                        "there is no such key",
+                        "write it without quotes, in its section",
+                    );
+                }
+                is_plain
+            });
+            Some(Layer { values })
         }
         Err(error) => {
             let line = error.span().map_or(0, |span| line_of(text, span.start));

@@ -1,7 +1,5 @@
 //! The sections `[pandium]` and `[claims]`.
 
-use std::path::PathBuf;
-
 use super::identity::to_json;
 use super::section::Section;
 use crate::pandium::{
@@ -18,12 +16,11 @@ pub(super) fn read(
     claims: &Section<'_>,
     environment: Environment,
     https: bool,
-    files: &mut Vec<PathBuf>,
 ) -> Option<(Marketplace, ReferrerPolicy, SharedSecret)> {
     let account = section
         .needed_text("account", "write the account's name in the marketplace's address, as Pandium gave it")
         .and_then(|_| section.parsed("account", "write the name alone, such as \"acme\"", Account::parse));
-    let secret = secret(section, files);
+    let secret = secret(section);
     let base_url = base_url(section, environment, https);
     let claims = read_claims(claims);
     let links = links(section);
@@ -48,14 +45,12 @@ pub(super) fn read(
     Some((marketplace, referrer_policy?, shared_secret))
 }
 
-fn secret(section: &Section<'_>, files: &mut Vec<PathBuf>) -> Option<SharedSecret> {
+fn secret(section: &Section<'_>) -> Option<SharedSecret> {
     let allow_short = section.flag("dangerous_allow_short_secret");
-    let (text, file) = section.secret("shared_secret", MAKE_ONE)?;
-    let name = if file.is_some() { "shared_secret_file" } else { "shared_secret" };
-    files.extend(file);
+    let (name, text) = section.secret("shared_secret", MAKE_ONE)?;
     let read =
         if allow_short? { SharedSecret::dangerous_parse_short(&text) } else { SharedSecret::parse(&text) };
-    read.map_err(|why| section.wrong(name, format!("the secret cannot be used: {why}"), MAKE_ONE)).ok()
+    read.map_err(|why| section.wrong(&name, format!("the secret cannot be used: {why}"), MAKE_ONE)).ok()
 }
 
 fn base_url(section: &Section<'_>, environment: Environment, https: bool) -> Option<BaseUrl> {

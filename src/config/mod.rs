@@ -4,6 +4,7 @@
 mod effective;
 mod embed;
 mod entrances;
+mod files;
 mod identity;
 mod layers;
 mod marketplace;
@@ -11,10 +12,9 @@ mod problem;
 mod section;
 mod server;
 
-use std::path::PathBuf;
-
 use config::Value;
 
+pub use files::SeenFile;
 pub use layers::Sources;
 pub use problem::{Problem, Problems};
 pub use server::{Listen, LogSettings, ServerSettings};
@@ -37,7 +37,7 @@ pub struct Config {
     /// Where users arrive; the first is `/pandium-sso`.
     pub entrances: Vec<Entrance>,
     /// The files that were read; when one changes, the configuration has.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<SeenFile>,
     effective: Value,
     sources: Option<Sources>,
 }
@@ -48,7 +48,6 @@ impl Config {
         let problems = Collector::default();
         let merged = layers::read(sources, &problems);
         let mut config = Self::read(merged, problems)?;
-        config.files.extend(sources.files.iter().cloned());
         config.sources = Some(sources.clone());
         Ok(config)
     }
@@ -82,6 +81,9 @@ impl Config {
                 Identity::ProxyHeaders(way) if !way.trusts_somebody() && !by_unix_socket => warnings.push(format!(
                     "entrance {name}: identity.trusted_proxies is empty, so nobody can sign on; name your proxy's address"
                 )),
+                Identity::ProxyHeaders(way) if way.trusts_everybody() => warnings.push(format!(
+                    "entrance {name}: identity.trusted_proxies lets everybody write identity headers; name your proxy's address"
+                )),
                 Identity::ProxyHeaders(_) => {}
             }
             if embed.parents.is_empty() {
@@ -100,16 +102,15 @@ impl Config {
 
     fn read(merged: Value, problems: Collector) -> Result<Self, Problems> {
         let effective = merged.clone();
-        let mut files = Vec::new();
         let root = Section::root(merged, &problems);
         let environment = environment(&root);
         // what depends on the environment is read as for the strictest
         let assumed = environment.unwrap_or(Environment::Production);
         let server = server::read(&root.section("server"), environment);
         let log = server::read_log(&root.section("log"));
-        let entrances = entrances::read(&root, assumed, environment.is_some(), &mut files);
+        let entrances = entrances::read(&root, assumed, environment.is_some());
         root.finish();
-        problems.into_result()?;
+        let files = problems.into_result()?;
 
         let config = environment.zip(server).zip(log).zip(entrances);
         let Some((((environment, server), log), entrances)) = config else {
@@ -121,7 +122,7 @@ impl Config {
                 "a setting could not be read",
                 "compare with config/default.toml",
             );
-            return Err(unsaid.into_result().err().unwrap_or(Problems(Vec::new())));
+            return Err(unsaid.into_result().err().unwrap_or(Problems { problems: Vec::new(), files }));
         };
         Ok(Self { environment, server, log, entrances, files, effective, sources: None })
     }

@@ -2,7 +2,10 @@
 //! its place and a way out.
 
 use std::cell::RefCell;
-use std::fmt;
+use std::path::Path;
+use std::{fmt, io};
+
+use super::files::SeenFile;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +22,19 @@ pub struct Problem {
 
 /// Everything that is wrong with a configuration; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems {
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// The files that were read, or would have been: when one changes, it may
+    /// be worth another try.
+    pub files: Vec<SeenFile>,
+}
 
-/// Collects problems while a configuration is read.
+/// Collects problems, and the files, while a configuration is read.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     problems: RefCell<Vec<Problem>>,
+    files: RefCell<Vec<SeenFile>>,
 }
 
 impl Collector {
@@ -44,10 +54,17 @@ impl Collector {
         }
     }
 
-    /// All of them, or nothing.
-    pub fn into_result(self) -> Result<(), Problems> {
-        let problems = self.problems.into_inner();
-        if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+    /// Reads a file, and remembers what was in it.
+    pub fn read_file(&self, path: &Path) -> io::Result<String> {
+        let (seen, text) = SeenFile::read(path);
+        self.files.borrow_mut().push(seen);
+        text
+    }
+
+    /// The files, if nothing was wrong.
+    pub fn into_result(self) -> Result<Vec<SeenFile>, Problems> {
+        let (problems, files) = (self.problems.into_inner(), self.files.into_inner());
+        if problems.is_empty() { Ok(files) } else { Err(Problems { problems, files }) }
     }
 }
 
@@ -63,7 +80,7 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(problems) = self;
+        let Self { problems, .. } = self;
         match problems.len() {
             1 => writeln!(f, "the configuration has a problem:")?,
             count => writeln!(f, "the configuration has {count} problems:")?,

@@ -4,11 +4,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::Path;
 
 use config::{Map, Value, ValueKind};
 
 use super::problem::Collector;
+
+/// What a secret's key ends with where a file holds it.
+const FILE: &str = "_file";
 
 /// A table, and what was asked of it.
 pub(super) struct Section<'a> {
@@ -25,7 +28,7 @@ impl<'a> Section<'a> {
     }
 
     fn new(key: String, value: Value, problems: &'a Collector) -> Self {
-        let place = value.origin().map(str::to_owned);
+        let place = origin(&value);
         let entries = match value.kind {
             ValueKind::Table(table) => table.into_iter().collect(),
             ValueKind::Nil => BTreeMap::new(),
@@ -44,7 +47,7 @@ impl<'a> Section<'a> {
 
     /// Where a value was given.
     pub fn place(&self, name: &str) -> Option<String> {
-        self.entries.get(name).and_then(Value::origin).map(str::to_owned)
+        self.entries.get(name).and_then(origin)
     }
 
     /// Says that a value within is wrong.
@@ -62,7 +65,7 @@ impl<'a> Section<'a> {
                 _ => break,
             }
         }
-        let place = value.and_then(Value::origin).map(str::to_owned);
+        let place = value.and_then(origin);
         self.problems.add(self.key(path), place, what, help);
     }
 
@@ -77,7 +80,7 @@ impl<'a> Section<'a> {
         let own = self.value(name);
         base.asked.borrow_mut().push(name.to_owned());
         let value = match (base.entries.get(name).cloned(), own) {
-            (Some(base), Some(own)) => laid_over(base, own),
+            (Some(base), Some(own)) => laid_over(without_other_forms(base, &own), own),
             (base, own) => own.or(base).unwrap_or_else(|| Value::new(None, ValueKind::Nil)),
         };
         let key = if self.entries.contains_key(name) { self.key(name) } else { base.key(name) };
@@ -129,7 +132,9 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         let text = self.text(name)?;
-        parse(&text).map_err(|why| self.wrong(name, format!("{text:?} cannot be used: {why}"), help)).ok()
+        parse(&text)
+            .map_err(|why| self.wrong(name, format!("{} cannot be used: {why}", quoted(&text)), help))
+            .ok()
     }
 
     /// Like [`Self::parsed`]; an empty text means that nothing is set.
@@ -240,9 +245,9 @@ impl<'a> Section<'a> {
         (parsed.len() == texts.len()).then_some(parsed)
     }
 
-    /// A secret, given as itself or in a file, and the file.
-    pub fn secret(&self, name: &str, help: &str) -> Option<(String, Option<PathBuf>)> {
-        let file_name = format!("{name}_file");
+    /// A secret, given as itself or in a file, and the key that gave it.
+    pub fn secret(&self, name: &str, help: &str) -> Option<(String, String)> {
+        let file_name = format!("{name}{FILE}");
         let (given, file) = (self.has(name), self.has(&file_name));
         let (text, path) = (self.text_if(given, name), self.text_if(file, &file_name));
         match (text, path) {
@@ -250,12 +255,15 @@ impl<'a> Section<'a> {
                 self.wrong(name, format!("both {name} and {file_name} are set"), "keep one of them");
                 None
             }
-            (Some(text), None) => Some((text, None)),
-            (None, Some(path)) => match std::fs::read_to_string(&path) {
-                Ok(text) => Some((text, Some(PathBuf::from(path)))),
+            (Some(text), None) => Some((name.to_owned(), text)),
+            (None, Some(path)) => match self.problems.read_file(Path::new(&path)) {
+                Ok(text) => Some((file_name, text)),
                 Err(error) => {
-                    let what = format!("the file {path:?} cannot be read: {error}");
-                    self.wrong(&file_name, what, "name a file that this process may read");
+                    // what is no path may be the secret itself, written to the wrong key
+                    let shown =
+                        if path.contains('/') { format!("{path:?}") } else { "named there".to_owned() };
+                    let what = format!("the file {shown} cannot be read: {error}");
+                    self.wrong(&file_name, what, "write the path of a file that this process may read");
                     None
                 }
             },
@@ -288,6 +296,26 @@ impl<'a> Section<'a> {
     }
 }
 
+/// Where a value was given, or something within it.
+fn origin(value: &Value) -> Option<String> {
+    match (value.origin(), &value.kind) {
+        (Some(place), _) => Some(place.to_owned()),
+        (None, ValueKind::Table(table)) => table.values().find_map(origin),
+        (None, _) => None,
+    }
+}
+
+/// The base without secrets that the other table gives in their other form.
+fn without_other_forms(mut base: Value, over: &Value) -> Value {
+    if let (ValueKind::Table(base), ValueKind::Table(over)) = (&mut base.kind, &over.kind) {
+        base.retain(|name, _| {
+            let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), str::to_owned);
+            !over.contains_key(&other)
+        });
+    }
+    base
+}
+
 /// One table over another; anything but tables is replaced whole.
 fn laid_over(base: Value, over: Value) -> Value {
     let place = over.origin().map(str::to_owned);
@@ -306,6 +334,11 @@ fn laid_over(base: Value, over: Value) -> Value {
         }
         (_, kind) => Value::new(place.as_ref(), kind),
     }
+}
+
+/// A value as it was written, unless a password may be in it.
+fn quoted(text: &str) -> String {
+    if text.contains('@') && text.contains(':') { "what is written".to_owned() } else { format!("{text:?}") }
 }
 
 fn kind(value: &ValueKind) -> &'static str {

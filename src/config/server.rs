@@ -142,7 +142,8 @@ fn read_origin(text: &str) -> Result<String, String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err("its scheme is neither https nor http".to_owned());
     }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || has_user {
         return Err("it says more than scheme, host and port".to_owned());
     }
     Ok(url.origin().ascii_serialization())

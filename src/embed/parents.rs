@@ -140,22 +140,22 @@ impl Parents {
         // most pages begin, to the letter, with the origin that was configured
         let is_within =
             |origin: &String| address.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/'));
-        if self.all.iter().any(|parent| matches!(parent, Parent::Origin(origin) if is_within(origin))) {
-            return true;
-        }
-        let Ok(url) = Url::parse(address) else { return false };
-        let Some(host) = url.host_str() else { return self.allow_origin(&format!("{}://", url.scheme())) };
-        let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-        self.allow_origin(&format!("{}://{host}{port}", url.scheme()))
+        self.all.iter().any(|parent| matches!(parent, Parent::Origin(origin) if is_within(origin)))
+            || origin_of(address).is_some_and(|origin| self.allow_origin(&origin))
     }
 
-    /// The origins to which a page of ours may post a message.
-    pub fn message_targets(&self) -> Vec<&str> {
-        let exact = self.all.iter().filter_map(|parent| match parent {
-            Parent::Origin(origin) => Some(origin.as_str()),
+    /// The origins to which a page of ours may post a message: those that are
+    /// named, and that of the page before it, if a pattern allows it.
+    pub fn message_targets(&self, referer: &str) -> Vec<String> {
+        let named = self.all.iter().filter_map(|parent| match parent {
+            Parent::Origin(origin) => Some(origin.clone()),
             Parent::Subdomains { .. } | Parent::Scheme(_) => None,
         });
-        exact.collect()
+        let mut targets: Vec<String> = named.collect();
+        targets.extend(
+            origin_of(referer).filter(|origin| !targets.contains(origin) && self.allow_origin(origin)),
+        );
+        targets
     }
 
     /// The `frame-ancestors` directive (Content Security Policy Level 3).
@@ -167,6 +167,13 @@ impl Parents {
             .iter()
             .fold("frame-ancestors".to_owned(), |directive, parent| format!("{directive} {parent}"))
     }
+}
+
+/// The origin of a page, as browsers write it.
+fn origin_of(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Answers at entrances: the redirect, or the address as JSON.
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -16,8 +16,6 @@ use crate::pandium::HandOff;
 use crate::record::{Entry, Outcome};
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::{Ask, SignOn};
-
-const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 
 /// The address for scripts. Times are Unix seconds.
 #[derive(Serialize)]
@@ -51,36 +49,43 @@ impl Visit<'_> {
         };
         let SignOn { outcome, placement, reported, subject } =
             doorway.entrance.sign_on(&ask, Uuid::new_v4(), now);
+        let hand_off = match outcome {
+            Ok(hand_off) => hand_off,
+            Err(refusal) => {
+                return self.refuse(Refused { subject, placement, ..Refused::at(doorway, &refusal) });
+            }
+        };
+        let (jti, length) = (hand_off.jti, hand_off.address.len());
+        // the record says that somebody was sent on when there is an answer that does it
+        let answer = match self.hand_over(doorway, hand_off) {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                return self.refuse(Refused { subject, placement, ..Refused::at(doorway, &refusal) });
+            }
+        };
+        self.record(&Entry {
+            at: now,
+            request_id: self.request_id,
+            entrance: Some(&doorway.entrance.name),
+            environment: Some(doorway.entrance.environment),
+            outcome: Outcome::HandedOff { jti },
+            subject,
+            peer: ask.offer.peer,
+            placement,
+            reported: reported.as_ref().map(|objection| &*objection.cause),
+            took_us: self.took_us(),
+        });
+        doorway.metrics.hand_offs.inc();
         if reported.is_some() {
             doorway.metrics.reported_frames.inc();
         }
-        match outcome {
-            Ok(hand_off) => {
-                self.record(&Entry {
-                    at: now,
-                    request_id: self.request_id,
-                    entrance: Some(&doorway.entrance.name),
-                    environment: Some(doorway.entrance.environment),
-                    outcome: Outcome::HandedOff { jti: hand_off.jti },
-                    subject,
-                    peer: ask.offer.peer,
-                    placement,
-                    reported: reported.as_ref().map(|objection: &Refusal| &*objection.cause),
-                    took_us: self.took_us(),
-                });
-                self.hand_over(doorway, hand_off)
-            }
-            Err(refusal) => self.refuse(Refused { subject, placement, ..Refused::at(doorway, &refusal) }),
-        }
+        #[expect(clippy::cast_precision_loss, reason = "an address is short")]
+        self.shared.metrics.location_bytes.observe(length as f64);
+        answer
     }
 
     /// Sends the browser on, or tells the script where to.
-    fn hand_over(&self, doorway: &Doorway, hand_off: HandOff) -> HttpResponse {
-        let length = hand_off.address.len();
-        #[expect(clippy::cast_precision_loss, reason = "an address is short")]
-        self.shared.metrics.location_bytes.observe(length as f64);
-        doorway.metrics.hand_offs.inc();
-
+    fn hand_over(&self, doorway: &Doorway, hand_off: HandOff) -> Result<HttpResponse, Refusal> {
         let prefers_json = accept::prefers_json(self.request.headers());
         let status = if prefers_json { StatusCode::OK } else { StatusCode::TEMPORARY_REDIRECT };
         let mut answer = HttpResponse::build(status);
@@ -89,27 +94,22 @@ impl Visit<'_> {
         if prefers_json {
             self.shared.metrics.count_request(&doorway.entrance.name, status.as_u16());
             let HandOff { address, jti, issued_at, expires_at, .. } = &hand_off;
-            return answer.json(Address {
+            return Ok(answer.json(Address {
                 url: address.expose(),
                 jti: *jti,
                 issued_at: *issued_at,
                 expires_at: *expires_at,
-            });
+            }));
         }
+        let location = HeaderValue::try_from(hand_off.address.into_exposed())
+            .map_err(|_| Reason::Internal.because("the address is no header's value"))?;
         doorway.metrics.redirects.inc();
-        match HeaderValue::try_from(hand_off.address.into_exposed()) {
-            Ok(location) => answer.insert_header((header::LOCATION, location)).finish(),
-            Err(_) => {
-                // the address is made of a checked prefix, base64url and percent-encoding
-                let refusal = Reason::Internal.because("the address is no header's value");
-                self.refuse(Refused::at(doorway, &refusal))
-            }
-        }
+        Ok(answer.insert_header((header::LOCATION, location)).finish())
     }
 
     /// Headers that every answer at an entrance has.
     pub(super) fn dress_entrance(&self, answer: &mut HttpResponseBuilder, doorway: &Doorway) {
-        answer.insert_header((REFERRER_POLICY, doorway.referrer_policy.clone()));
+        answer.insert_header((header::REFERRER_POLICY, doorway.referrer_policy.clone()));
         answer.insert_header((header::CONTENT_SECURITY_POLICY, doorway.frame_ancestors.clone()));
         cors::allow_origin(answer, self.request.headers(), &doorway.entrance.embed.parents);
     }

@@ -118,7 +118,7 @@ impl Visit<'_> {
                 )),
             },
             Route::Metrics => match *self.request.method() {
-                Method::GET => self.metrics(),
+                Method::GET | Method::HEAD => self.metrics(),
                 _ => self.refuse(Refused::nowhere(
                     &Reason::MethodNotAllowed.because("metrics are asked for with GET"),
                 )),
@@ -151,7 +151,8 @@ impl Visit<'_> {
         if let Ok(id) = header::HeaderValue::from_str(id) {
             answer.insert_header((header::HeaderName::from_static("x-request-id"), id));
         }
-        if self.shared.is_draining() {
+        // a wish to switch protocols is not granted, and the connection not kept in doubt
+        if self.shared.is_draining() || self.request.head().upgrade() {
             answer.force_close();
         }
     }

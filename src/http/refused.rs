@@ -78,7 +78,9 @@ impl Visit<'_> {
         }
         answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            answer.insert_header((header::ALLOW, HeaderValue::from_static("GET")));
+            // health is for load balancers, some of which ask with HEAD
+            let allowed = if doorway.is_some() { "GET" } else { "GET, HEAD" };
+            answer.insert_header((header::ALLOW, HeaderValue::from_static(allowed)));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             answer.insert_header((header::RETRY_AFTER, HeaderValue::from_static("5")));
@@ -101,6 +103,11 @@ impl Visit<'_> {
             .body(serde_json::to_string(&problem).unwrap_or_default())
     }
 
+    /// The page that framed or linked us, as far as it says.
+    fn referer(&self) -> &str {
+        self.request.headers().get(header::REFERER).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
     /// The page and its policy; `None` where it cannot be made.
     fn page(&self, doorway: Option<&Doorway>, reason: Reason) -> Option<(String, HeaderValue)> {
         let nonce = nonce();
@@ -114,7 +121,7 @@ impl Visit<'_> {
             login_url: embed.and_then(|embed| embed.login_url.as_deref()).filter(|_| asks_to_sign_in),
             message_targets: embed
                 .filter(|_| asks_to_sign_in)
-                .map(|embed| embed.parents.message_targets())
+                .map(|embed| embed.parents.message_targets(self.referer()))
                 .unwrap_or_default(),
             nonce: nonce.clone(),
         };

@@ -22,10 +22,8 @@ pub enum SigningError {
     Signature(#[from] jsonwebtoken::errors::Error),
 }
 
-/// The JOSE header, exactly as Pandium documents it.
-pub const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
-
-/// [`HEADER`] in base64url, and the dot behind it.
+/// The JOSE header exactly as Pandium documents it, `{"alg":"HS256","typ":"JWT"}`,
+/// in base64url, and the dot behind it.
 const ENCODED_HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 
 impl SigningKey {
@@ -63,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_encoded_header_is_the_header() {
-        assert_eq!(format!("{}.", URL_SAFE_NO_PAD.encode(HEADER)), ENCODED_HEADER);
+        assert_eq!(format!("{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#)), ENCODED_HEADER);
     }
 
     /// The signature of the sample token that RFC 7519's readers know from jwt.io.

@@ -26,7 +26,7 @@ pub struct RefusalPage<'a> {
     /// Where people sign in, on a page that is about that.
     pub login_url: Option<&'a str>,
     /// The origins to tell of a lost login.
-    pub message_targets: Vec<&'a str>,
+    pub message_targets: Vec<String>,
     /// What lets this page's style and script run, and no other.
     pub nonce: String,
 }

@@ -7,10 +7,7 @@ use url::Url;
 /// Where marketplaces are: scheme, host, port, perhaps a path, and no `/` at
 /// the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseUrl {
-    text: String,
-    origin: String,
-}
+pub struct BaseUrl(String);
 
 /// The account's slug, as Pandium gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,25 +43,17 @@ impl BaseUrl {
         if has_user || url.query().is_some() || url.fragment().is_some() {
             return Err(BadBaseUrl::TooMuch);
         }
-        Ok(Self {
-            text: url.as_str().trim_end_matches('/').to_owned(),
-            origin: url.origin().ascii_serialization(),
-        })
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
 
     /// The address, without a `/` at the end.
     pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Its origin: scheme, host and port.
-    pub fn origin(&self) -> &str {
-        &self.origin
+        &self.0
     }
 
     /// Whether a token sent there travels encrypted.
     pub fn is_https(&self) -> bool {
-        self.text.starts_with("https:")
+        self.0.starts_with("https:")
     }
 }
 
@@ -85,7 +74,7 @@ impl Account {
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0)
     }
 }
 

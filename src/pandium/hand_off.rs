@@ -14,7 +14,6 @@ use crate::user::User;
 #[derive(Debug)]
 pub struct Marketplace {
     account_url: String,
-    origin: String,
     key: SigningKey,
     secret: SharedSecret,
     claims: Claims,
@@ -106,7 +105,6 @@ impl Marketplace {
         let Settings { base_url, account, shared_secret, claims, links, .. } = settings;
         Self {
             account_url: format!("{base_url}/{account}"),
-            origin: base_url.origin().to_owned(),
             key: SigningKey::new(&shared_secret),
             secret: shared_secret,
             claims,
@@ -117,14 +115,14 @@ impl Marketplace {
         }
     }
 
-    /// The origin that every hand-off leads to.
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
     /// Which parameters of a link travel on.
     pub const fn links(&self) -> &LinkRules {
         &self.links
+    }
+
+    /// Who the user is to the marketplace: `sub`.
+    pub fn subject(&self, user: &User) -> Option<String> {
+        self.claims.of(user).ok()?.subject().map(str::to_owned)
     }
 
     /// Reads a token that this marketplace would believe.

@@ -2,10 +2,10 @@
 //! connect.
 
 use std::fmt;
-use std::fs::Permissions;
+use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -78,35 +78,42 @@ fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<BoundListener> {
     Ok(BoundListener { addr: BoundAddr::Ip(socket.local_addr()?), socket: Socket::Tcp(socket) })
 }
 
-/// The socket is made under another name, gets its mode, and then its name: at
-/// no time may anybody connect whom the mode keeps out.
+/// The socket is made in a folder of its own that nobody else may enter, gets
+/// its mode, and only then its place: at no time may anybody connect whom the
+/// mode keeps out.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<BoundListener> {
     refuse_to_replace(path)?;
-    let draft = path.with_extension(format!("{}.tmp", std::process::id()));
-    let _ = std::fs::remove_file(&draft);
-    let socket = UnixListener::bind(&draft)?;
-    let named = std::fs::set_permissions(&draft, Permissions::from_mode(mode))
-        .and_then(|()| std::fs::rename(&draft, path));
-    if let Err(error) = named {
+    let folder = path.with_extension(format!("{}.tmp", std::process::id()));
+    DirBuilder::new().mode(0o700).create(&folder)?;
+    let draft = folder.join("s");
+    let placed = UnixListener::bind(&draft).and_then(|socket| {
+        std::fs::set_permissions(&draft, Permissions::from_mode(mode))?;
+        std::fs::rename(&draft, path)?;
+        Ok(socket)
+    });
+    if placed.is_err() {
         let _ = std::fs::remove_file(&draft);
-        return Err(error);
     }
+    std::fs::remove_dir(&folder)?;
+    let socket = placed?;
     socket.set_nonblocking(true)?;
     Ok(BoundListener { addr: BoundAddr::Unix(path.to_owned()), socket: Socket::Unix(socket) })
 }
 
-/// A socket that nobody listens at was left by an earlier run; anything else
+/// A socket that refuses connections was left by an earlier run; anything else
 /// is somebody's.
 fn refuse_to_replace(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
         Ok(found) if !found.file_type().is_socket() => {
-            Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"))
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
         }
-        Ok(_) if UnixStream::connect(path).is_ok() => {
-            Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there"))
-        }
-        Ok(_) => Ok(()),
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
     }
 }

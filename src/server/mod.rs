@@ -20,6 +20,8 @@ use crate::pandium::SelfTestError;
 use crate::record::Recorder;
 pub use listen::{BindError, BoundAddr};
 use listen::{BoundListener, Socket};
+use stop::StopSignals;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A service that has its addresses and takes no requests yet.
 pub struct Server {
@@ -27,6 +29,8 @@ pub struct Server {
     shared: web::Data<Shared>,
     public: BoundListener,
     admin: Option<BoundListener>,
+    stop_signals: StopSignals,
+    hang_up: Signal,
 }
 
 /// Why a service cannot start.
@@ -49,6 +53,9 @@ pub enum StartError {
     /// Standard error, or a thread for it, cannot be had.
     #[error("log lines cannot be written: {0}")]
     Lines(io::Error),
+    /// Signals cannot be waited for.
+    #[error("signals cannot be waited for: {0}")]
+    Signals(io::Error),
 }
 
 /// Why a service stopped before it was told to.
@@ -72,6 +79,9 @@ impl Server {
 
     /// Like [`Self::bind`], with log lines to a place of the caller's choice.
     pub async fn bind_with_lines(mut config: Config, lines: Lines) -> Result<Self, StartError> {
+        // before anybody can connect, so that nobody who did is lost to a signal
+        let stop_signals = StopSignals::listen().map_err(StartError::Signals)?;
+        let hang_up = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let mode = config.server.unix_socket_mode;
         let public = BoundListener::bind(&config.server.listen, mode, BACKLOG)?;
         let admin = match &config.server.admin_listen {
@@ -79,7 +89,7 @@ impl Server {
             None => None,
         };
         let shared = share_with_lines(&mut config, lines)?;
-        Ok(Self { config, shared, public, admin })
+        Ok(Self { config, shared, public, admin, stop_signals, hang_up })
     }
 
     /// Where browsers and proxies connect.
@@ -94,7 +104,7 @@ impl Server {
 
     /// Serves until SIGTERM or SIGINT, and until what was in flight is done.
     pub async fn run(self) -> Result<(), RunError> {
-        let Self { config, shared, public, admin } = self;
+        let Self { config, shared, public, admin, stop_signals, hang_up } = self;
         let settings = config.server.clone();
         tracing::info!(
             listen = %public.addr,
@@ -109,8 +119,13 @@ impl Server {
             servers.push(serve(admin, &settings, &shared, true)?);
         }
         let handles: Vec<_> = servers.iter().map(ActixServer::handle).collect();
-        let reloading = actix_web::rt::spawn(reload::keep_up(config, shared.clone()));
-        let stopping = actix_web::rt::spawn(stop::on_signal(handles, shared.clone(), settings.drain_delay));
+        let reloading = actix_web::rt::spawn(reload::keep_up(hang_up, config, shared.clone()));
+        let stopping = actix_web::rt::spawn(stop::on_signal(
+            stop_signals,
+            handles,
+            shared.clone(),
+            settings.drain_delay,
+        ));
         // a server does nothing until it is polled, so each gets a task
         let running: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
         for server in running {

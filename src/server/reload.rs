@@ -3,80 +3,109 @@
 //! reported, and the old one stays.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use actix_web::web;
-use aws_lc_rs::digest;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 use super::self_test;
-use crate::config::Config;
+use crate::config::{Config, SeenFile};
 use crate::http::Shared;
 use crate::metrics::Reload;
 
-/// Writers change a file in several steps; after the first it is waited so long.
-const SETTLING: Duration = Duration::from_millis(100);
+/// Writers change a file in several steps: it is read again when it has stayed
+/// the same for so long.
+const SETTLING: Duration = Duration::from_millis(150);
+
+/// A file that never stays the same is read all the same after so many looks.
+const MOST_LOOKS: usize = 40;
 
 /// Watches and swaps for ever.
-pub(super) async fn keep_up(mut config: Config, shared: web::Data<Shared>) {
-    let Ok(mut hang_up) = signal(SignalKind::hangup()) else {
-        tracing::error!("SIGHUP cannot be waited for; the configuration stays as it is");
-        return;
-    };
+pub(super) async fn keep_up(mut hang_up: Signal, mut config: Config, shared: web::Data<Shared>) {
     let (changed, mut changes) = mpsc::channel(1);
-    let mut _watch = Watch::start(&config.files, &changed);
-    let mut contents = digest_of(&config.files);
+    // the files of the newest attempt, though the configuration in use be older
+    let mut files = config.files.clone();
+    let mut _watch = Watch::start(&files, &changed);
+    // what changed before the watch began is told by no event
+    let _ = changed.try_send(());
     loop {
         tokio::select! {
             _ = hang_up.recv() => tracing::info!("SIGHUP: reading the configuration again"),
             _ = changes.recv() => {
-                tokio::time::sleep(SETTLING).await;
+                settle(&files).await;
                 while changes.try_recv().is_ok() {}
-                let now = digest_of(&config.files);
-                if now == contents {
+                if as_now(&files) == files {
                     continue;
                 }
                 tracing::info!("a file of the configuration has changed: reading it again");
             }
         }
-        contents = digest_of(&config.files);
-        if let Some(newer) = read_again(&config, &shared) {
-            if newer.files != config.files {
-                _watch = Watch::start(&newer.files, &changed);
-                contents = digest_of(&newer.files);
+        let read = match read_again(&config, &shared) {
+            Some(Ok(newer)) => {
+                config = newer;
+                config.files.clone()
             }
-            config = newer;
-        }
+            Some(Err(tried)) => tried,
+            None => continue,
+        };
+        files = read;
+        _watch = Watch::start(&files, &changed);
     }
 }
 
-/// Reads, tests and swaps; `None` where the old one stays.
-fn read_again(config: &Config, shared: &Shared) -> Option<Config> {
-    let read = match config.load_again() {
-        None => {
-            tracing::warn!("the configuration came from no file; there is nothing to read again");
-            return None;
+/// Waits until the files stay as they are.
+async fn settle(files: &[SeenFile]) {
+    let mut before = as_now(files);
+    for _ in 0..MOST_LOOKS {
+        tokio::time::sleep(SETTLING).await;
+        let now = as_now(files);
+        if now == before {
+            return;
         }
-        Some(Ok(newer)) => self_test(&newer).map(|()| newer).map_err(|error| error.to_string()),
-        Some(Err(problems)) => Err(problems.to_string()),
+        before = now;
+    }
+}
+
+fn as_now(files: &[SeenFile]) -> Vec<SeenFile> {
+    files.iter().map(SeenFile::now).collect()
+}
+
+/// Reads, tests and swaps. Where the old configuration stays, the files that
+/// were tried; nothing where there is none to read again.
+fn read_again(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<SeenFile>>> {
+    let Some(read) = config.load_again() else {
+        tracing::warn!("the configuration came from no file; there is nothing to read again");
+        return None;
     };
-    match read {
+    let tested = match read {
+        Ok(newer) => match self_test(&newer) {
+            Ok(()) => Ok(newer),
+            Err(error) => Err((error.to_string(), newer.files)),
+        },
+        Err(problems) => Err((problems.to_string(), problems.files)),
+    };
+    match tested {
         Ok(mut newer) => {
             if newer.server != config.server || newer.log != config.log {
-                tracing::warn!("settings in [server] or [log] have changed; they apply after a restart");
+                tracing::warn!(
+                    "settings in [server], log.format or log.level have changed; they apply after a restart"
+                );
+            }
+            for warning in newer.warnings() {
+                tracing::warn!("{warning}");
             }
             shared.swap(std::mem::take(&mut newer.entrances));
             shared.metrics.count_reload(Reload::Applied);
             tracing::info!("the new configuration is in use");
-            Some(newer)
+            Some(Ok(newer))
         }
-        Err(problems) => {
+        Err((problems, files)) => {
             shared.metrics.count_reload(Reload::Refused);
             tracing::error!(%problems, "the new configuration is wrong; the old one stays in use");
-            None
+            Some(Err(files))
         }
     }
 }
@@ -88,7 +117,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(files: &[PathBuf], changed: &mpsc::Sender<()>) -> Self {
+    fn start(files: &[SeenFile], changed: &mpsc::Sender<()>) -> Self {
         let changed = changed.clone();
         let tell = move |event: notify::Result<notify::Event>| {
             // where one change is already told, this one is told with it
@@ -97,9 +126,8 @@ impl Watch {
             }
         };
         let watched = notify::recommended_watcher(tell).and_then(|mut watcher| {
-            let folders: BTreeSet<&Path> = files.iter().map(|file| folder(file)).collect();
-            for folder in folders {
-                watcher.watch(folder, RecursiveMode::NonRecursive)?;
+            for folder in folders(files) {
+                watcher.watch(&folder, RecursiveMode::NonRecursive)?;
             }
             Ok(watcher)
         });
@@ -113,17 +141,14 @@ impl Watch {
     }
 }
 
-fn folder(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
-}
-
-/// What the files hold, in short.
-fn digest_of(files: &[PathBuf]) -> Vec<u8> {
-    let mut all = digest::Context::new(&digest::SHA256);
-    for file in files {
-        let contents = std::fs::read(file).unwrap_or_default();
-        all.update(&u64::try_from(contents.len()).unwrap_or(u64::MAX).to_be_bytes());
-        all.update(&contents);
-    }
-    all.finish().as_ref().to_vec()
+/// The folders in which a file may be replaced: its own, and that of the file
+/// which it is a link to. What does not exist cannot be watched.
+fn folders(files: &[SeenFile]) -> BTreeSet<PathBuf> {
+    let targets = files.iter().filter_map(|file| file.path.canonicalize().ok());
+    let named = files.iter().map(|file| file.path.clone());
+    let folder = |file: PathBuf| match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    named.chain(targets).map(folder).filter(|folder| folder.is_dir()).collect()
 }

@@ -1,40 +1,61 @@
 //! Stopping: readiness turns 503 first, service goes on for a while, then what
 //! is in flight is finished.
 
+use std::io;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::http::Shared;
 
+/// The signals that stop us. From the moment there is one of these, they no
+/// longer end the process.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Begins to listen.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next one's name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
 /// Waits for SIGTERM or SIGINT, and stops the servers. A second signal does
 /// not wait any longer.
-pub(super) async fn on_signal(handles: Vec<ServerHandle>, shared: web::Data<Shared>, drain_delay: Duration) {
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => {
-                tracing::error!(%error, "signals cannot be waited for; only a kill will stop this process");
-                return;
-            }
-        };
-    let mut told_to_stop = async || {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        }
-    };
-    let signal = told_to_stop().await;
+pub(super) async fn on_signal(
+    mut signals: StopSignals,
+    handles: Vec<ServerHandle>,
+    shared: web::Data<Shared>,
+    drain_delay: Duration,
+) {
+    let signal = signals.next().await;
     shared.start_draining();
     tracing::info!(signal, drain_delay_s = drain_delay.as_secs(), "stopping: readiness is 503 from now on");
     let is_patient = tokio::select! {
         () = tokio::time::sleep(drain_delay) => true,
-        _ = told_to_stop() => false,
+        _ = signals.next() => false,
     };
+    // the server itself ends `run`, and with it this task, when it has stopped
+    stop(&handles, is_patient);
+    signals.next().await;
+    tracing::warn!("told to stop again: what is in flight is dropped");
+    stop(&handles, false);
+}
+
+fn stop(handles: &[ServerHandle], is_patient: bool) {
     for handle in handles {
-        // the server itself ends `run` when it has stopped
         drop(actix_web::rt::spawn(handle.stop(is_patient)));
     }
 }

@@ -32,12 +32,14 @@ struct Claim {
     value: String,
 }
 
-/// Claim types that carry the same thing, the better ones first.
+/// Claim types that carry the same thing, the better ones first. An e-mail claim
+/// is what a tenant's administrator typed in; a principal name has a domain that
+/// the tenant owns.
 const EMAIL: &[&str] = &[
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
+    "preferred_username",
     "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
     "email",
-    "preferred_username",
-    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
 ];
 const ID: &[&str] = &[
     "http://schemas.microsoft.com/identity/claims/objectidentifier",
@@ -54,14 +56,14 @@ pub(super) fn read_principal(text: &str, user: &mut User) -> Result<(), Refusal>
         serde_json::from_slice(&json).map_err(|_| broken("does not hold the JSON expected"))?;
 
     if let Some(address) =
-        principal.claim(EMAIL).or(principal.user_details.as_deref()).filter(|text| text.contains('@'))
+        principal.claim(EMAIL)?.or(principal.user_details.as_deref()).filter(|text| text.contains('@'))
     {
         user.email = Some(email(address)?);
     }
-    if let Some(id) = principal.claim(ID).or(principal.user_id.as_deref()) {
+    if let Some(id) = principal.claim(ID)?.or(principal.user_id.as_deref()) {
         user.id = Some(identifier(id)?);
     }
-    if let Some(name) = principal.claim(NAME) {
+    if let Some(name) = principal.claim(NAME)? {
         user.name = Some(label("name", name)?);
     }
     user.groups = principal.roles().map(|role| label("role", role)).collect::<Result<_, _>>()?;
@@ -69,13 +71,20 @@ pub(super) fn read_principal(text: &str, user: &mut User) -> Result<(), Refusal>
 }
 
 impl Principal {
-    fn claim(&self, kinds: &[&str]) -> Option<&str> {
-        kinds
-            .iter()
-            .find_map(|kind| {
-                self.claims.iter().find(|claim| claim.kind == *kind && !claim.value.trim().is_empty())
-            })
-            .map(|claim| claim.value.as_str())
+    /// The value of the best kind that is there; two of one kind contradict each other.
+    fn claim(&self, kinds: &[&str]) -> Result<Option<&str>, Refusal> {
+        for kind in kinds {
+            let mut values =
+                self.claims.iter().filter(|claim| claim.kind == *kind).map(|claim| claim.value.as_str());
+            if let Some(first) = values.find(|value| !value.trim().is_empty()) {
+                if values.any(|other| other != first) {
+                    return Err(Reason::AmbiguousIdentity
+                        .because("X-MS-CLIENT-PRINCIPAL gives a claim twice, differently"));
+                }
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
     }
 
     fn roles(&self) -> impl Iterator<Item = &str> {

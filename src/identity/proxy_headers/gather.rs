@@ -10,8 +10,6 @@ use crate::arrival::Headers;
 pub(super) struct Gathered<'a> {
     /// One place for each field of the layout, in its order.
     pub values: Vec<Option<&'a [u8]>>,
-    /// Attributes by prefix: what follows the prefix, and the value.
-    pub attributes: Vec<(&'a str, &'a [u8])>,
     /// The primary header came more than once.
     pub primary_repeated: bool,
     /// Some identity header came more than once.
@@ -30,7 +28,6 @@ impl<'a> Gathered<'a> {
     pub fn from(layout: &Layout, headers: &Headers<'a>) -> Self {
         let mut gathered = Self {
             values: vec![None; layout.fields.len()],
-            attributes: Vec::new(),
             primary_repeated: false,
             repeated: false,
             alias: false,
@@ -45,7 +42,7 @@ impl<'a> Gathered<'a> {
 
     /// Whether no header, in whatever spelling, says anything of a user.
     pub fn is_empty(&self) -> bool {
-        self.values.iter().all(Option::is_none) && self.attributes.is_empty() && !self.alias
+        self.values.iter().all(Option::is_none) && !self.alias
     }
 
     fn take(&mut self, layout: &Layout, name: &'a str, value: &'a [u8]) {
@@ -53,10 +50,8 @@ impl<'a> Gathered<'a> {
             self.hop_by_hop |= names_identity(layout, value);
             return;
         }
-        let mut is_field = false;
         for (index, ((_, field), place)) in layout.fields.iter().zip(&mut self.values).enumerate() {
             if name == field.as_str() {
-                is_field = true;
                 if place.replace(value).is_some() {
                     self.repeated = true;
                     self.primary_repeated |= index == 0;
@@ -65,19 +60,7 @@ impl<'a> Gathered<'a> {
                 self.alias = true;
             }
         }
-        if !is_field && let Some(prefix) = &layout.attributes_under {
-            self.take_attribute(prefix, name, value);
-        }
         self.forbidden |= layout.refused_with.iter().any(|field| same_when_folded(name, field));
-    }
-
-    fn take_attribute(&mut self, prefix: &FieldName, name: &'a str, value: &'a [u8]) {
-        if let Some(rest) = name.strip_prefix(prefix.as_str()).filter(|rest| !rest.is_empty()) {
-            self.repeated |= self.attributes.iter().any(|(taken, _)| *taken == rest);
-            self.attributes.push((rest, value));
-        } else if name.get(..prefix.as_str().len()).is_some_and(|start| same_when_folded(start, prefix)) {
-            self.alias = true;
-        }
     }
 }
 
@@ -86,15 +69,12 @@ fn names_identity(layout: &Layout, value: &[u8]) -> bool {
     value.split(|byte| *byte == b',').filter_map(|option| std::str::from_utf8(option).ok()).any(|option| {
         let option = option.trim();
         layout.fields.iter().any(|(_, field)| same_when_folded(option, field))
-            || layout.attributes_under.as_ref().is_some_and(|prefix| {
-                option.get(..prefix.as_str().len()).is_some_and(|start| same_when_folded(start, prefix))
-            })
     })
 }
 
 /// Whether two names are one to a server that takes `-`, `_` and `.` for the
 /// same (CGI variables, many frameworks), whatever the case.
-fn same_when_folded(name: &str, field: &FieldName) -> bool {
+pub(super) fn same_when_folded(name: &str, field: &FieldName) -> bool {
     let field = field.as_str();
     name.len() == field.len() && name.bytes().map(folded).eq(field.bytes().map(folded))
 }

@@ -34,7 +34,6 @@ pub struct Layout {
     fields: Vec<(Field, FieldName)>,
     encoding: Encoding,
     list_separator: char,
-    attributes_under: Option<FieldName>,
     refused_with: Vec<FieldName>,
 }
 
@@ -82,6 +81,10 @@ pub enum BadLayout {
     /// Nothing says who the user is.
     #[error("none of the headers says who the user is")]
     NobodyNamed,
+    /// Two headers differ only in `-`, `_` and `.`, so that each would make the
+    /// other doubtful.
+    #[error("two of the headers differ only in '-', '_' and '.'")]
+    Alike,
 }
 
 impl ProxyHeaders {
@@ -93,6 +96,11 @@ impl ProxyHeaders {
     /// Whether a peer at a network address is believed at all.
     pub const fn trusts_somebody(&self) -> bool {
         !self.trusted.is_empty()
+    }
+
+    /// Whether any peer at all is believed.
+    pub fn trusts_everybody(&self) -> bool {
+        self.trusted.is_everybody()
     }
 
     /// Answers an offer.
@@ -147,6 +155,12 @@ impl ProxyHeaders {
 }
 
 impl Layout {
+    /// The same layout with more headers for what it does not say itself.
+    pub fn with(mut self, more: Vec<(Field, FieldName)>) -> Self {
+        self.fields.extend(more);
+        self
+    }
+
     /// The layout of a preset.
     pub fn preset(preset: &Preset) -> Self {
         Self {
@@ -157,7 +171,6 @@ impl Layout {
                 .collect(),
             encoding: preset.encoding,
             list_separator: preset.list_separator,
-            attributes_under: preset.attributes_under.map(FieldName::from_static),
             refused_with: preset.refused_with.iter().map(|name| FieldName::from_static(name)).collect(),
         }
     }
@@ -170,13 +183,13 @@ impl Layout {
             .find_map(|wanted| fields.iter().position(|(field, _)| field == wanted))
             .ok_or(BadLayout::NobodyNamed)?;
         fields.swap(0, primary);
-        Ok(Self {
-            fields,
-            encoding: Encoding::Utf8,
-            list_separator,
-            attributes_under: None,
-            refused_with: Vec::new(),
-        })
+        let alike = |(index, (_, one)): (usize, &(Field, FieldName))| {
+            fields.iter().skip(index + 1).any(|(_, other)| one != other && one.is_alias_of(other))
+        };
+        if fields.iter().enumerate().any(alike) {
+            return Err(BadLayout::Alike);
+        }
+        Ok(Self { fields, encoding: Encoding::Utf8, list_separator, refused_with: Vec::new() })
     }
 }
 
@@ -191,6 +204,12 @@ impl FieldName {
     /// A name of a preset, written there in lower case.
     const fn from_static(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
+    }
+
+    /// Whether a server that takes `-`, `_` and `.` for the same (CGI variables,
+    /// many frameworks) would take the two for one.
+    fn is_alias_of(&self, other: &Self) -> bool {
+        gather::same_when_folded(self.as_str(), other)
     }
 
     /// The name.

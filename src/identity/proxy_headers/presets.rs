@@ -9,30 +9,21 @@ use super::{Encoding, Field};
 pub struct Preset {
     /// The name in the configuration.
     pub name: &'static str,
-    /// Where the front's documentation lists its headers.
-    pub documentation: &'static str,
     /// Which header says what; the first is the primary one.
     pub fields: &'static [(Field, &'static str)],
     /// What stands between two groups.
     pub list_separator: char,
     /// How text that is not ASCII is written.
     pub encoding: Encoding,
-    /// Every header whose name begins so is an attribute by the rest of it.
-    pub attributes_under: Option<&'static str>,
     /// Headers that mean: no user here, whatever else is sent.
     pub refused_with: &'static [&'static str],
 }
 
-/// The preset of that name.
-pub fn find(name: &str) -> Option<&'static Preset> {
-    ALL.iter().find(|preset| preset.name == name)
-}
-
 /// Every preset.
 pub const ALL: &[Preset] = &[
+    // https://oauth2-proxy.github.io/oauth2-proxy/configuration/overview
     Preset {
         name: "oauth2_proxy",
-        documentation: "https://oauth2-proxy.github.io/oauth2-proxy/configuration/overview",
         fields: &[
             (Field::Email, "x-forwarded-email"),
             (Field::Id, "x-forwarded-user"),
@@ -41,9 +32,9 @@ pub const ALL: &[Preset] = &[
         ],
         ..PLAIN
     },
+    // https://oauth2-proxy.github.io/oauth2-proxy/configuration/integration
     Preset {
         name: "auth_request",
-        documentation: "https://oauth2-proxy.github.io/oauth2-proxy/configuration/integration",
         fields: &[
             (Field::Email, "x-auth-request-email"),
             (Field::Id, "x-auth-request-user"),
@@ -52,9 +43,9 @@ pub const ALL: &[Preset] = &[
         ],
         ..PLAIN
     },
+    // https://www.authelia.com/integration/trusted-header-sso/introduction
     Preset {
         name: "authelia",
-        documentation: "https://www.authelia.com/integration/trusted-header-sso/introduction",
         fields: &[
             (Field::Username, "remote-user"),
             (Field::Email, "remote-email"),
@@ -63,9 +54,9 @@ pub const ALL: &[Preset] = &[
         ],
         ..PLAIN
     },
+    // https://docs.goauthentik.io/add-secure-apps/providers/proxy
     Preset {
         name: "authentik",
-        documentation: "https://docs.goauthentik.io/add-secure-apps/providers/proxy",
         fields: &[
             (Field::Username, "x-authentik-username"),
             (Field::Email, "x-authentik-email"),
@@ -76,9 +67,9 @@ pub const ALL: &[Preset] = &[
         list_separator: '|',
         ..PLAIN
     },
+    // https://github.com/vouch/vouch-proxy
     Preset {
         name: "vouch",
-        documentation: "https://github.com/vouch/vouch-proxy",
         fields: &[
             (Field::Login, "x-vouch-user"),
             (Field::Email, "x-vouch-idp-claims-email"),
@@ -86,20 +77,19 @@ pub const ALL: &[Preset] = &[
             (Field::Id, "x-vouch-idp-claims-sub"),
             (Field::Groups, "x-vouch-idp-claims-groups"),
         ],
-        attributes_under: Some("x-vouch-idp-claims-"),
         ..PLAIN
     },
+    // https://tailscale.com/kb/1312/serve
     Preset {
         name: "tailscale",
-        documentation: "https://tailscale.com/kb/1312/serve",
         fields: &[(Field::Login, "tailscale-user-login"), (Field::Name, "tailscale-user-name")],
         encoding: EncodedWords,
         refused_with: &["tailscale-funnel-request"],
         ..PLAIN
     },
+    // https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
     Preset {
         name: "azure",
-        documentation: "https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities",
         fields: &[
             (Field::AzurePrincipal, "x-ms-client-principal"),
             (Field::Login, "x-ms-client-principal-name"),
@@ -109,15 +99,8 @@ pub const ALL: &[Preset] = &[
     },
 ];
 
-const PLAIN: Preset = Preset {
-    name: "",
-    documentation: "",
-    fields: &[],
-    list_separator: ',',
-    encoding: Utf8,
-    attributes_under: None,
-    refused_with: &[],
-};
+const PLAIN: Preset =
+    Preset { name: "", fields: &[], list_separator: ',', encoding: Utf8, refused_with: &[] };
 
 #[cfg(test)]
 mod tests {

@@ -28,21 +28,23 @@ pub(super) fn user(layout: &Layout, gathered: &Gathered<'_>) -> Result<User, Ref
             read_field(layout, field, value, &mut user)?;
         }
     }
-    for (name, value) in &gathered.attributes {
-        if !is_nothing(value) {
-            let text = text(layout, value)?;
-            set_attribute(&mut user, name, &text)?;
-        }
-    }
     Ok(user)
 }
 
 fn read_field(layout: &Layout, field: &Field, value: &[u8], user: &mut User) -> Result<(), Refusal> {
     let text = text(layout, value)?;
     match field {
-        Field::Id => user.id = Some(identifier(&text)?),
+        Field::Id => {
+            let id = identifier(&text)?;
+            agree("ids", user.id.as_ref(), &id)?;
+            user.id = Some(id);
+        }
         Field::Username => user.username = Some(identifier(&text)?),
-        Field::Email => user.email = Some(email(&text)?),
+        Field::Email => {
+            let email = email(&text)?;
+            agree("e-mails", user.email.as_ref(), &email)?;
+            user.email = Some(email);
+        }
         Field::Login => {
             let login = identifier(&text)?;
             if user.email.is_none() && login.as_str().contains('@') {
@@ -101,6 +103,16 @@ fn set_attribute(user: &mut User, name: &str, text: &str) -> Result<(), Refusal>
     let value = label("attribute", text)?;
     user.attributes.insert(name.to_owned(), Value::String(value.as_str().to_owned()));
     Ok(())
+}
+
+/// Two headers that say different things say nothing.
+fn agree<T: PartialEq>(what: &str, known: Option<&T>, other: &T) -> Result<(), Refusal> {
+    match known {
+        Some(known) if known != other => {
+            Err(Reason::AmbiguousIdentity.because(format!("two headers give different {what}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A comma is how proxies fold a repeated header into one (RFC 9110, 5.3).

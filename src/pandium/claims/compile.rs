@@ -81,19 +81,20 @@ impl Compiler {
             Value::String(text) if text.trim().is_empty() => None,
             Value::String(text) => self.expression(path, text, form),
             Value::Object(table) => match form {
-                Form::Any => Some(Node::Table(self.table(path, table))),
+                Form::Table | Form::Any => Some(Node::Table(self.table(path, table))),
                 Form::Text | Form::Texts => self.wrong_form(path, "a table", form),
             },
             Value::Array(items) => match form {
-                Form::Text => self.wrong_form(path, "a list", form),
+                Form::Text | Form::Table => self.wrong_form(path, "a list", form),
                 Form::Texts | Form::Any => {
                     Some(Node::List(items.iter().filter_map(|item| self.item(path, item, form)).collect()))
                 }
             },
             Value::Bool(_) | Value::Number(_) => match form {
-                Form::Any if path != "ti" => Some(Node::Constant(value.clone())),
-                Form::Any => self.wrong_form(path, "a single value", form),
-                Form::Text | Form::Texts => self.wrong_form(path, "a number or a boolean", form),
+                Form::Any => Some(Node::Constant(value.clone())),
+                Form::Text | Form::Texts | Form::Table => {
+                    self.wrong_form(path, "a number or a boolean", form)
+                }
             },
         }
     }
@@ -132,7 +133,7 @@ impl Compiler {
         let wanted = match form {
             Form::Text => "an expression that yields a text",
             Form::Texts => "a list of expressions, or an expression that yields a list of texts",
-            Form::Any => "a table",
+            Form::Table | Form::Any => "a table",
         };
         self.problem(path, &format!("it is {found}"), &format!("Pandium expects otherwise: write {wanted}"));
         None
@@ -152,6 +153,7 @@ fn form_of(path: &str) -> Form {
     match path {
         "sub" | "external_id" | "ti.udn" | "ti.ufn" | "ti.uem" | "ti.aid" | "ti.adn" => Form::Text,
         "ti.ili" => Form::Texts,
+        "ti" | "ti.xti" => Form::Table,
         _ => Form::Any,
     }
 }
@@ -169,7 +171,7 @@ mod tests {
     #[case(json!({"sub": 5}), "sub", "it is a number or a boolean")]
     #[case(json!({"sub": {"a": "id"}}), "sub", "it is a table")]
     #[case(json!({"ti": {"ili": [1]}}), "ti.ili", "other things than expressions")]
-    #[case(json!({"ti": 5}), "ti", "it is a single value")]
+    #[case(json!({"ti": 5}), "ti", "it is a number or a boolean")]
     #[case(json!({"sub": "emial"}), "sub", "names emial")]
     #[case(json!({"sub": "organization.plan"}), "sub", "names organization.plan")]
     #[case(json!({"sub": "email|lwoer"}), "sub", "unknown filter")]

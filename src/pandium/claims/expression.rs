@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
-use super::resolved::Resolved;
+use super::resolved::{Resolved, without_empty};
 use crate::user::{Email, Identifier, Label, User};
 
 /// A compiled expression.
@@ -50,7 +50,9 @@ pub struct ExpressionError(pub String);
 /// The expression language. A constant: nothing is added after it is made.
 static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut language = Environment::new();
-    language.set_undefined_behavior(UndefinedBehavior::Chainable);
+    // an expression that needs what a user does not have yields nothing, and not
+    // a text that is the same for everybody without it
+    language.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     language
 });
 
@@ -79,16 +81,16 @@ impl Expression {
     pub(super) fn evaluate<'a>(&'a self, subject: &Subject<'a>) -> Result<Resolved<'a>, ExpressionError> {
         match &self.plan {
             Plan::LookUp(look_up) => Ok(look_up.value(subject.user)),
-            Plan::Interpret(expression) => {
-                let value = expression.eval(subject.for_interpreter()).map_err(|error| {
-                    // the error's text may quote the value, its kind does not
-                    ExpressionError(format!("the expression fails for this user: {}", error.kind()))
-                })?;
-                let value = serde_json::to_value(&value).map_err(|_| {
+            Plan::Interpret(expression) => match expression.eval(subject.for_interpreter()) {
+                Ok(value) => serde_json::to_value(&value).map(Resolved::owned).map_err(|_| {
                     ExpressionError("the expression yields something that JSON cannot hold".into())
-                })?;
-                Ok(Resolved::owned(value))
-            }
+                }),
+                Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(Resolved::Nothing),
+                // the error's text may quote the value, its kind does not
+                Err(error) => {
+                    Err(ExpressionError(format!("the expression fails for this user: {}", error.kind())))
+                }
+            },
         }
     }
 }
@@ -106,7 +108,10 @@ impl<'a> Subject<'a> {
     }
 
     fn for_interpreter(&self) -> &minijinja::Value {
-        self.for_interpreter.get_or_init(|| minijinja::Value::from_serialize(self.user))
+        self.for_interpreter.get_or_init(|| {
+            let user = serde_json::to_value(self.user).unwrap_or_default();
+            minijinja::Value::from_serialize(without_empty(user))
+        })
     }
 }
 

@@ -37,6 +37,7 @@ enum Node {
 enum Form {
     Text,
     Texts,
+    Table,
     Any,
 }
 
@@ -162,9 +163,28 @@ mod tests {
 
     #[rstest]
     #[case(json!({"sub": "groups"}), "claims.sub: it yields a list, a text is meant")]
+    #[case(json!({"ti": {"xti": "attributes.plan"}}), "claims.ti.xti: it yields a text, a table is meant")]
     #[case(json!({"ti": {"ili": "attributes.plan"}}), "claims.ti.ili: it yields a text, a list of texts is meant")]
     fn a_value_of_a_wrong_type_is_named_without_quoting_it(#[case] written: Value, #[case] message: &str) {
         assert_eq!(filled(written), Err(message.to_owned()));
+    }
+
+    #[rstest]
+    #[case("email | lower")]
+    #[case("organization.id ~ ':' ~ id")]
+    #[case("username ~ ''")]
+    #[case("[username, attributes.none]|join('-')")]
+    #[case("attributes.deep.down.there")]
+    fn what_a_user_does_not_have_never_becomes_a_text(#[case] expression: &str) {
+        let claims = Claims::compile(&json!({"sub": expression})).unwrap();
+        let nobody = User::default();
+        assert_eq!(claims.of(&nobody).unwrap().subject(), None, "{expression}");
+    }
+
+    #[test]
+    fn nothing_empty_is_left_within_a_value_either() {
+        let written = json!({"meta": "{'plan': attributes.none, 'e': '', 'l': [''], 'x': 1}"});
+        assert_eq!(filled(written), Ok(json!({"meta": {"x": 1}})));
     }
 
     #[test]

@@ -86,7 +86,8 @@ impl<'a> Resolved<'a> {
         match value {
             Value::Null => Self::Nothing,
             Value::String(text) => Self::Text(Cow::Borrowed(text)),
-            other => Self::Json(Cow::Borrowed(other)),
+            Value::Bool(_) | Value::Number(_) => Self::Json(Cow::Borrowed(value)),
+            Value::Array(_) | Value::Object(_) => Self::owned(value.clone()),
         }
     }
 
@@ -94,7 +95,7 @@ impl<'a> Resolved<'a> {
         match value {
             Value::Null => Self::Nothing,
             Value::String(text) => Self::Text(Cow::Owned(text)),
-            other => Self::Json(Cow::Owned(other)),
+            other => Self::Json(Cow::Owned(without_empty(other))),
         }
     }
 
@@ -104,13 +105,7 @@ impl<'a> Resolved<'a> {
             Self::Nothing => true,
             Self::Text(text) => text.is_empty(),
             Self::Labels(labels) => labels.is_empty(),
-            Self::Json(value) => match &**value {
-                Value::Array(items) => items.is_empty(),
-                Value::Object(table) => table.is_empty(),
-                Value::Null => true,
-                Value::String(text) => text.is_empty(),
-                Value::Bool(_) | Value::Number(_) => false,
-            },
+            Self::Json(value) => is_empty(value),
             Self::Table(entries) => entries.is_empty(),
             Self::List(items) => items.is_empty(),
         }
@@ -122,6 +117,18 @@ impl<'a> Resolved<'a> {
             Form::Any => Ok(self),
             Form::Text => self.into_text(),
             Form::Texts => self.into_texts(),
+            Form::Table => self.into_table(),
+        }
+    }
+
+    fn into_table(self) -> Result<Self, String> {
+        match &self {
+            Self::Nothing | Self::Table(_) => Ok(self),
+            Self::Json(value) if value.is_object() => Ok(self),
+            Self::Text(text) if text.is_empty() => Ok(self),
+            Self::Json(value) => Err(format!("it yields {}, a table is meant", kind(value))),
+            Self::Text(_) => Err("it yields a text, a table is meant".into()),
+            Self::Labels(_) | Self::List(_) => Err("it yields a list, a table is meant".into()),
         }
     }
 
@@ -167,6 +174,28 @@ impl<'a> Resolved<'a> {
                 sizes.push((path.to_owned(), size));
             }
         }
+    }
+}
+
+/// The value without anything null or empty in it, however deep.
+pub(super) fn without_empty(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(without_empty).filter(|item| !is_empty(item)).collect(),
+        Value::Object(members) => {
+            let members = members.into_iter().map(|(name, value)| (name, without_empty(value)));
+            Value::Object(members.filter(|(_, value)| !is_empty(value)).collect())
+        }
+        single => single,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

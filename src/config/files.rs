@@ -1,0 +1,34 @@
+//! The files that a configuration was read from, and whether they still are
+//! what they were.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+
+/// A file, and what it held when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The digest of what it held; none where it could not be read.
+    digest: Option<Vec<u8>>,
+}
+
+impl SeenFile {
+    /// Reads a file, once for its text and for what to compare with later.
+    pub fn read(path: &Path) -> (Self, io::Result<String>) {
+        let read = std::fs::read(path);
+        let digest = read.as_ref().ok().map(|bytes| digest::digest(&digest::SHA256, bytes).as_ref().to_vec());
+        let text = read.and_then(|bytes| {
+            String::from_utf8(bytes)
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+        });
+        (Self { path: path.to_owned(), digest }, text)
+    }
+
+    /// The same file as it is now.
+    pub fn now(&self) -> Self {
+        Self::read(&self.path).0
+    }
+}
