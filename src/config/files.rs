@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use aws_lc_rs::digest;
 
@@ -25,6 +26,11 @@ impl SeenFile {
                 .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
         });
         (Self { path: path.to_owned(), digest }, text)
+    }
+
+    /// When it was last written to; none where that cannot be told.
+    pub fn modified(&self) -> Option<SystemTime> {
+        std::fs::metadata(&self.path).and_then(|found| found.modified()).ok()
     }
 
     /// The same file as it is now.

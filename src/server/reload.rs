@@ -56,12 +56,14 @@ pub(super) async fn keep_up(mut hang_up: Signal, mut config: Config, shared: web
     }
 }
 
-/// Waits until the files stay as they are.
+/// Waits until nobody writes the files any more. Their times count beside what
+/// they hold: two looks may both find a file just emptied.
 async fn settle(files: &[SeenFile]) {
-    let mut before = as_now(files);
+    let look = || -> Vec<_> { files.iter().map(|file| (file.now(), file.modified())).collect() };
+    let mut before = look();
     for _ in 0..MOST_LOOKS {
         tokio::time::sleep(SETTLING).await;
-        let now = as_now(files);
+        let now = look();
         if now == before {
             return;
         }

@@ -110,6 +110,50 @@ fn a_secret_that_kubernetes_swaps_signs_the_next_token() {
 }
 
 #[test]
+fn a_secret_behind_a_link_into_another_folder_is_noticed_and_one_that_comes_back_too() {
+    let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (target, file) = (elsewhere.path().join("pandium"), folder.path().join("link"));
+    std::fs::write(&target, SECRET).unwrap();
+    symlink(&target, &file).unwrap();
+    let app = App::start_with_secret_file(folder, &file);
+
+    let newer = SECRET.to_uppercase();
+    std::fs::write(&target, &newer).unwrap();
+    app.wait_for_metric(RELOADS, APPLIED, 1.0);
+    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+
+    std::fs::remove_file(&file).unwrap();
+    app.wait_for_metric(RELOADS, REFUSED, 1.0);
+    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+    std::fs::write(&file, SECRET).unwrap();
+    app.wait_for_metric(RELOADS, APPLIED, 2.0);
+    Token::within(app.get("/pandium-sso", ALICE).header("location"), SECRET);
+}
+
+#[test]
+fn a_file_is_read_when_its_writer_is_done() {
+    let app = App::start("[access]\ndenied_groups = [\"guests\"]");
+    let guest = [ALICE, &[("X-Auth-Request-Groups", "guests")]].concat();
+    let is_writing = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            // many steps, in each of which the file is whole TOML and lacks its end
+            for step in 0..400 {
+                std::fs::write(app.config_file(), format!("# step {step}\n")).unwrap();
+            }
+            std::fs::write(app.config_file(), "# done\n[access]\ndenied_groups = [\"guests\"]").unwrap();
+            is_writing.store(false, Ordering::Relaxed);
+        });
+        while is_writing.load(Ordering::Relaxed) {
+            app.get("/pandium-sso", &guest).assert_refused(403, "not_allowed");
+        }
+        writer.join().unwrap();
+    });
+    app.wait_for_metric(RELOADS, APPLIED, 1.0);
+    app.get("/pandium-sso", &guest).assert_refused(403, "not_allowed");
+}
+
+#[test]
 fn what_needs_a_restart_is_told() {
     let app = App::start("");
     std::fs::write(app.config_file(), "[server]\nkeep_alive_s = 5").unwrap();

@@ -217,3 +217,73 @@ impl FieldName {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::arrival::{Headers, Peer};
+
+    fn arrive(preset: &str, fields: &[(&str, &str)]) -> Result<Option<(String, String)>, Reason> {
+        let preset = presets::ALL.iter().find(|known| known.name == preset).unwrap();
+        let everybody = TrustedProxies::new(TrustedProxies::parse_network("127.0.0.1"));
+        let headers: Headers<'_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let peer = Peer::from_ip([127, 0, 0, 1].into());
+        match ProxyHeaders::new(everybody, Layout::preset(preset)).arrive(Offer { peer, headers: &headers }) {
+            Arrival::Absent => Ok(None),
+            Arrival::Refused(refusal) => Err(refusal.reason),
+            Arrival::Known(user) => {
+                let email = user.email.map(|email| email.as_str().to_owned()).unwrap_or_default();
+                Ok(Some((email, user.id.map(|id| id.as_str().to_owned()).unwrap_or_default())))
+            }
+        }
+    }
+
+    #[rstest]
+    #[case::login_alone(&[("x-vouch-user", "a@example.com")], Ok(Some("a@example.com")))]
+    #[case::a_name_and_an_email(&[("x-vouch-user", "a"), ("x-vouch-idp-claims-email", "a@example.com")],
+        Ok(Some("a@example.com")))]
+    #[case::contradiction(&[("x-vouch-user", "a@example.com"), ("x-vouch-idp-claims-email", "boss@example.com")],
+        Err(Reason::AmbiguousIdentity))]
+    #[case::claims_alone(&[("x-vouch-idp-claims-email", "a@example.com")], Ok(None))]
+    fn vouch_names_a_user_by_its_own_header(
+        #[case] fields: &[(&str, &str)],
+        #[case] email: Result<Option<&str>, Reason>,
+    ) {
+        let arrived = arrive("vouch", fields).map(|user| user.map(|(email, _)| email));
+        assert_eq!(arrived, email.map(|email| email.map(str::to_owned)));
+    }
+
+    #[rstest]
+    #[case::agrees("42", Ok(Some(("a@corp.example".to_owned(), "42".to_owned()))))]
+    #[case::contradicts("43", Err(Reason::AmbiguousIdentity))]
+    fn azure_names_a_user_by_a_principal_that_its_other_headers_agree_with(
+        #[case] id: &str,
+        #[case] meant: Result<Option<(String, String)>, Reason>,
+    ) {
+        let principal = STANDARD.encode(
+            r#"{"claims":[{"typ":"email","val":"boss@corp.example"},{"typ":"preferred_username","val":"a@corp.example"},
+                {"typ":"sub","val":"42"}]}"#,
+        );
+        let fields = [("x-ms-client-principal", principal.as_str()), ("x-ms-client-principal-id", id)];
+        assert_eq!(arrive("azure", &fields), meant);
+    }
+
+    #[test]
+    fn azure_gives_no_claim_twice() {
+        let principal = STANDARD.encode(
+            r#"{"claims":[{"typ":"email","val":"a@corp.example"},{"typ":"email","val":"b@corp.example"}]}"#,
+        );
+        assert_eq!(arrive("azure", &[("x-ms-client-principal", &principal)]), Err(Reason::AmbiguousIdentity));
+    }
+
+    #[test]
+    fn headers_that_make_each_other_doubtful_are_no_layout() {
+        let name = |text: &str| FieldName::parse(text).unwrap();
+        let fields = vec![(Field::Email, name("X-User")), (Field::Name, name("X_User"))];
+        assert_eq!(Layout::custom(fields, ',').unwrap_err(), BadLayout::Alike);
+    }
+}
