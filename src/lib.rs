@@ -18,7 +18,7 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`user`], [`clock`], [`secret`], [`refusal`], [`lines`] | parsed words: each value parsed once; the only reader of the time; secrets that print as hidden; why somebody is refused; whole lines to one place |
+//! | [`user`], [`clock`], [`secret`], [`refusal`], [`lines`], [`expression`] | parsed words: each value parsed once; the only reader of the time; secrets that print as hidden; why somebody is refused; whole lines to one place; one expression |
 //! | [`jwt`] | signing, and verifying with every option named |
 //! | [`arrival`] | what a request offers, free of actix, and the three answers to it: absent, known, refused |
 //! | [`identity`] | who is asking: a closed enum, one room for each way in |
@@ -59,6 +59,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod embed;
+pub mod expression;
 pub mod http;
 pub mod identity;
 pub mod jwt;

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::expression::Expression;
+use super::subject::UserExpression;
 use super::{Claims, Form, Node};
 
 /// Something wrong with a claim as it is written.
@@ -115,7 +115,7 @@ impl Compiler {
     }
 
     fn expression(&mut self, path: &str, text: &str, form: Form) -> Option<Node> {
-        match Expression::compile(text) {
+        match UserExpression::compile(text) {
             Ok(expression) => Some(Node::Expression(expression, form)),
             Err(error) => {
                 self.problem(

@@ -1,20 +1,21 @@
 //! What a token says of a user: expressions over the user, compiled at start.
 //!
-//! A string is an expression (see [`expression`]); numbers, booleans and lists
+//! A string is an expression (see [`crate::expression`]); numbers, booleans and lists
 //! stand for themselves, a list's strings being expressions too; tables nest.
 //! What comes out undefined, null or empty is left out of the token.
 
 mod compile;
-pub mod expression;
 mod resolved;
+mod subject;
 
 pub use compile::{ClaimProblem, RESERVED};
 pub use resolved::{TimeClaims, UserClaims};
 
-use expression::{Expression, ExpressionError, Subject};
 use resolved::Resolved;
 use serde_json::Value;
+use subject::{Subject, UserExpression};
 
+use crate::expression::ExpressionError;
 use crate::user::User;
 
 /// The claims of a marketplace's tokens, ready to be filled in for a user.
@@ -29,7 +30,7 @@ enum Node {
     Table(Vec<(String, Node)>),
     List(Vec<Node>),
     Constant(Value),
-    Expression(Expression, Form),
+    Expression(UserExpression, Form),
 }
 
 /// What kind of value Pandium documents for a claim.

@@ -8,6 +8,7 @@ use serde_json::{Number, Value};
 use uuid::Uuid;
 
 use super::Form;
+use crate::expression::{is_empty, without_empty};
 use crate::user::{self, Label};
 
 /// What a token says of one user, without the time and the token's id.
@@ -174,28 +175,6 @@ impl<'a> Resolved<'a> {
                 sizes.push((path.to_owned(), size));
             }
         }
-    }
-}
-
-/// The value without anything null or empty in it, however deep.
-pub(super) fn without_empty(value: Value) -> Value {
-    match value {
-        Value::Array(items) => items.into_iter().map(without_empty).filter(|item| !is_empty(item)).collect(),
-        Value::Object(members) => {
-            let members = members.into_iter().map(|(name, value)| (name, without_empty(value)));
-            Value::Object(members.filter(|(_, value)| !is_empty(value)).collect())
-        }
-        single => single,
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -1,0 +1,147 @@
+//! A user as claims' expressions see one: what may be named, and what can be
+//! looked up without the interpreter.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::resolved::Resolved;
+use crate::expression::{Expression, ExpressionError, without_empty};
+use crate::user::{Email, Identifier, Label, User};
+
+/// An expression over a user.
+#[derive(Debug)]
+pub struct UserExpression {
+    expression: Expression,
+    look_up: Option<LookUp>,
+}
+
+/// The values that can be had without the interpreter.
+#[derive(Debug)]
+enum LookUp {
+    Id,
+    Email,
+    Name,
+    Username,
+    Groups,
+    OrganizationId,
+    OrganizationName,
+    Attribute(Vec<String>),
+    Token(Vec<String>),
+}
+
+/// A user, to be looked at by expressions.
+pub(super) struct Subject<'a> {
+    user: &'a User,
+    for_interpreter: OnceCell<minijinja::Value>,
+}
+
+impl UserExpression {
+    /// Compiles an expression that names only what a user has.
+    pub fn compile(written: &str) -> Result<Self, ExpressionError> {
+        let example = example();
+        let expression = Expression::compile(written, is_known, Subject::new(&example).for_interpreter())?;
+        let look_up = expression.path().and_then(LookUp::of);
+        Ok(Self { expression, look_up })
+    }
+
+    pub(super) fn evaluate<'a>(&'a self, subject: &Subject<'a>) -> Result<Resolved<'a>, ExpressionError> {
+        match &self.look_up {
+            Some(look_up) => Ok(look_up.value(subject.user)),
+            None => {
+                let value = self.expression.interpret(subject.for_interpreter())?;
+                Ok(value.map_or(Resolved::Nothing, Resolved::owned))
+            }
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    pub const fn new(user: &'a User) -> Self {
+        Self { user, for_interpreter: OnceCell::new() }
+    }
+
+    fn for_interpreter(&self) -> &minijinja::Value {
+        self.for_interpreter.get_or_init(|| {
+            let user = serde_json::to_value(self.user).unwrap_or_default();
+            minijinja::Value::from_serialize(without_empty(user))
+        })
+    }
+}
+
+impl LookUp {
+    fn of(path: &[String]) -> Option<Self> {
+        let (first, rest) = path.split_first()?;
+        match (first.as_str(), rest) {
+            ("id", []) => Some(Self::Id),
+            ("email", []) => Some(Self::Email),
+            ("name", []) => Some(Self::Name),
+            ("username", []) => Some(Self::Username),
+            ("groups", []) => Some(Self::Groups),
+            ("organization", [name]) if name == "id" => Some(Self::OrganizationId),
+            ("organization", [name]) if name == "name" => Some(Self::OrganizationName),
+            ("attributes", [_, ..]) => Some(Self::Attribute(rest.to_vec())),
+            ("token", [_, ..]) => Some(Self::Token(rest.to_vec())),
+            _ => None,
+        }
+    }
+
+    fn value<'a>(&self, user: &'a User) -> Resolved<'a> {
+        match self {
+            Self::Id => Resolved::text(user.id.as_ref().map(Identifier::as_str)),
+            Self::Email => Resolved::text(user.email.as_ref().map(Email::as_str)),
+            Self::Name => Resolved::text(user.name.as_ref().map(Label::as_str)),
+            Self::Username => Resolved::text(user.username.as_ref().map(Identifier::as_str)),
+            Self::Groups => Resolved::Labels(&user.groups),
+            Self::OrganizationId => Resolved::text(user.organization.id.as_ref().map(Identifier::as_str)),
+            Self::OrganizationName => Resolved::text(user.organization.name.as_ref().map(Label::as_str)),
+            Self::Attribute(path) => within(&user.attributes, path),
+            Self::Token(path) => within(&user.token, path),
+        }
+    }
+}
+
+fn within<'a>(table: &'a BTreeMap<String, Value>, path: &[String]) -> Resolved<'a> {
+    let mut names = path.iter();
+    let first = names.next().and_then(|name| table.get(name));
+    let value = names.fold(first, |value, name| value.and_then(|value| value.get(name)));
+    value.map_or(Resolved::Nothing, Resolved::json)
+}
+
+fn is_known(name: &str) -> bool {
+    let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
+    match first {
+        "id" | "email" | "name" | "username" | "groups" => rest.is_none(),
+        "organization" => matches!(rest, None | Some("id" | "name")),
+        "attributes" | "token" => true,
+        _ => false,
+    }
+}
+
+/// An invented user, for trying expressions out.
+fn example() -> User {
+    User {
+        id: Identifier::parse("1").ok(),
+        email: Email::parse("user@example.com").ok(),
+        name: Label::parse("User Name").ok(),
+        username: Identifier::parse("user").ok(),
+        groups: Label::parse("group").into_iter().collect(),
+        ..User::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_path_is_looked_up_and_the_rest_is_interpreted() {
+        for path in ["id", "organization.id", "attributes.plan", "token.a.b", " email "] {
+            assert!(UserExpression::compile(path).unwrap().look_up.is_some(), "{path}");
+        }
+        for expression in ["email|lower", "attributes['plan']", "organization", "'x'", "attributes"] {
+            assert!(UserExpression::compile(expression).unwrap().look_up.is_none(), "{expression}");
+        }
+    }
+}
