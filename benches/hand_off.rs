@@ -53,10 +53,10 @@ fn hand_off(criterion: &mut Criterion) {
     let entrance = config.entrances.first().expect("there is an entrance");
     let headers: Headers<'_> = HEADERS.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     let offer = Offer { peer: Peer::from_ip([127, 0, 0, 1].into()), headers: &headers };
-    let Arrival::Known(user) = entrance.identity.arrive(offer) else { panic!("the user is known") };
     let secret = SharedSecret::parse("0123456789abcdef0123456789abcdef").unwrap();
     let key = SigningKey::new(&secret);
     let (jti, now, link) = (Uuid::new_v4(), Moment::from_unix_seconds(1_621_521_641), Link::default());
+    let Arrival::Known(user) = entrance.identity.arrive(offer, now) else { panic!("the user is known") };
     let token_claims = json!({"iat": 1_621_521_641, "jti": jti, "sub": "alice@example.com",
         "external_id": "user-4211", "ti": {"uem": "alice@example.com"}});
     let interpreted = Claims::compile(&json!({"sub": "email|lower"})).unwrap();
@@ -75,7 +75,9 @@ fn hand_off(criterion: &mut Criterion) {
     group.finish();
 
     let mut group = criterion.benchmark_group("stages");
-    group.bench_function("identity", |bencher| bencher.iter(|| entrance.identity.arrive(black_box(offer))));
+    group.bench_function("identity", |bencher| {
+        bencher.iter(|| entrance.identity.arrive(black_box(offer), now))
+    });
     group.bench_function("embed", |bencher| bencher.iter(|| entrance.embed.judge(black_box(&headers))));
     group.bench_function("link", |bencher| {
         let rules = entrance.marketplace.links();

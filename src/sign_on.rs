@@ -119,7 +119,7 @@ impl Entrance {
             Verdict::Reported(objection) => seen.reported = Some(objection),
             Verdict::Refused(refusal) => return Err(refusal),
         }
-        let user = match self.identity.arrive(ask.offer) {
+        let user = match self.identity.arrive(ask.offer, now) {
             Arrival::Known(user) => user,
             Arrival::Absent => return Err(Reason::NoIdentity.because("the request names nobody")),
             Arrival::Refused(refusal) => return Err(refusal),

@@ -4,21 +4,23 @@ use std::borrow::Cow;
 
 use config::{Value, ValueKind};
 
+use super::bearer;
 use super::section::Section;
 use crate::identity::proxy_headers::{Field, FieldName, Layout, TrustedProxies, presets};
 use crate::identity::{Identity, ProxyHeaders};
 
 pub(super) fn read(section: &Section<'_>) -> Option<Identity> {
     let kind = if section.has("kind") {
-        section.choice("kind", &[("proxy_headers", Kind::ProxyHeaders)])
+        section.choice("kind", &[("proxy_headers", Kind::ProxyHeaders), ("bearer", Kind::Bearer)])
     } else {
         None
     };
     let identity = match kind {
         Some(Kind::ProxyHeaders) => proxy_headers(section).map(Identity::ProxyHeaders),
+        Some(Kind::Bearer) => bearer::read(section).map(Identity::Bearer),
         None => {
             if !section.has("kind") && !section.names().is_empty() {
-                section.needed_text("kind", "write kind = \"proxy_headers\"");
+                section.needed_text("kind", "write kind = \"proxy_headers\" or \"bearer\"");
             }
             return None;
         }
@@ -30,6 +32,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Identity> {
 #[derive(Clone, Copy)]
 enum Kind {
     ProxyHeaders,
+    Bearer,
 }
 
 fn proxy_headers(section: &Section<'_>) -> Option<ProxyHeaders> {

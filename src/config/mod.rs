@@ -1,6 +1,7 @@
 //! The configuration: from what is written, in layers, to a [`Config`] that is
 //! usable by construction. Whatever is wrong is told at once.
 
+mod bearer;
 mod effective;
 mod embed;
 mod entrances;
@@ -84,7 +85,7 @@ impl Config {
                 Identity::ProxyHeaders(way) if way.trusts_everybody() => warnings.push(format!(
                     "entrance {name}: identity.trusted_proxies lets everybody write identity headers; name your proxy's address"
                 )),
-                Identity::ProxyHeaders(_) => {}
+                Identity::ProxyHeaders(_) | Identity::Bearer(_) => {}
             }
             if embed.parents.is_empty() {
                 warnings.push(format!(

@@ -276,6 +276,19 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// What a file holds whose path is given.
+    pub fn file(&self, name: &str) -> Option<String> {
+        let path = self.text(name)?;
+        let read = self.problems.read_file(Path::new(&path));
+        read.map_err(|error| {
+            // what is no path may be the secret itself, written to the wrong key
+            let shown = if path.contains('/') { format!("{path:?}") } else { "named there".to_owned() };
+            let what = format!("the file {shown} cannot be read: {error}");
+            self.wrong(name, what, "write the path of a file that this process may read");
+        })
+        .ok()
+    }
+
     fn text_if(&self, given: bool, name: &str) -> Option<String> {
         if given { self.text(name) } else { self.value(name).and(None) }
     }

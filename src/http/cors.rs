@@ -6,9 +6,6 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::embed::Parents;
 
-/// The headers a script may send beside the harmless ones.
-const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("Accept");
-
 /// Seconds for which a browser may remember a preflight's answer.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 
@@ -31,9 +28,11 @@ pub(super) fn allow_origin(answer: &mut HttpResponseBuilder, headers: &HeaderMap
     is_allowed
 }
 
-/// What an allowed preflight is told.
-pub(super) fn allow_request(answer: &mut HttpResponseBuilder) {
+/// What an allowed preflight is told: the method, and the header in which a
+/// script brings its proof, if there is one.
+pub(super) fn allow_request(answer: &mut HttpResponseBuilder, proof: Option<&str>) {
+    let headers = proof.map_or_else(|| "accept".to_owned(), |proof| format!("accept, {proof}"));
     answer.insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET")));
-    answer.insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS));
+    answer.insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, headers));
     answer.insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S));
 }

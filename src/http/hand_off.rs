@@ -123,7 +123,7 @@ impl Visit<'_> {
                 Reason::FrameNotAllowed.because("the asking script's origin is not among embed.parents");
             return self.refuse(Refused::at(doorway, &refusal));
         }
-        cors::allow_request(&mut answer);
+        cors::allow_request(&mut answer, doorway.entrance.identity.script_header());
         self.shared.metrics.count_request(&doorway.entrance.name, StatusCode::NO_CONTENT.as_u16());
         answer.finish()
     }

@@ -3,6 +3,7 @@
 //! decided here.
 
 pub mod compact;
+pub mod keys;
 pub mod sign;
 pub mod verify;
 

@@ -1,54 +1,175 @@
-//! Verifying a token of our own: is it whole, and was it signed with this
-//! secret? Whether its claims are good is for the caller to say.
+//! Verifying tokens, with every rule named (RFC 8725). The library is asked for
+//! the signature alone, so that no default of its validation has a say; what a
+//! token must claim is checked here.
 
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::{Map, Value};
 
 use super::compact::{Compact, NotCompact};
+use super::keys::{KeySet, NoKey, parse_algorithm};
+use crate::clock::Moment;
 use crate::secret::SharedSecret;
+use crate::user;
+
+/// What an issuer's tokens must be. Nothing in it has a default.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The algorithms that the issuer signs with; no other is believed.
+    pub algorithms: Vec<Algorithm>,
+    /// `iss`, exactly.
+    pub issuer: String,
+    /// One of these must be in `aud`, exactly.
+    pub audiences: Vec<String>,
+    /// By how many seconds the issuer's clock may differ from ours.
+    pub leeway_s: u64,
+    /// Claims that must have exactly this value.
+    pub required_claims: Vec<(String, Value)>,
+}
 
 /// A token whose signature is right.
 #[derive(Debug)]
 pub struct Verified {
     /// The JOSE header.
     pub header: Map<String, Value>,
-    /// The claims, none of them checked.
+    /// The claims.
     pub claims: Map<String, Value>,
 }
 
-/// Why a token is not believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a token is not believed. It never quotes the token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It is no token at all.
     #[error(transparent)]
     NotCompact(#[from] NotCompact),
     /// Another algorithm.
-    #[error("its algorithm is not HS256")]
+    #[error("its algorithm is not one that is allowed")]
     WrongAlgorithm,
     /// It asks for extensions to be understood (RFC 7515, 4.1.11).
     #[error("its header has a crit member, and no extension is known here")]
     Critical,
-    /// The signature is another secret's, or the token was changed.
-    #[error("its signature is not that of the configured secret")]
+    /// Its `kid` is not a short text.
+    #[error("its kid is not a text of at most {MAX_KEY_ID_BYTES} bytes")]
+    BadKeyId,
+    /// It was signed with a key that is not in the set.
+    #[error("its kid is not that of a known key")]
+    UnknownKey,
+    /// The key it names is for another algorithm, or it names none of several.
+    #[error("no single key fits its kid and algorithm")]
+    MisfitKey,
+    /// The signature is another key's, or the token was changed.
+    #[error("its signature is not that of a configured key")]
     WrongSignature,
+    /// Its time is over.
+    #[error("it has expired")]
+    Expired,
+    /// A claim is missing, of a wrong type, or not as it must be.
+    #[error("its claim {0} is missing or not as it must be")]
+    WrongClaim(String),
 }
 
-/// Reads a token and checks its signature. Nothing else: not its age, not its
-/// claims. The library is asked for the signature alone, so that no default of
-/// its validation has a say.
+/// The longest `kid`, in bytes.
+const MAX_KEY_ID_BYTES: usize = 256;
+
+/// Believes a token of an issuer, or says why not.
+pub fn verify(token: &str, rules: &Rules, keys: &KeySet, now: Moment) -> Result<Verified, Refused> {
+    let parts = Compact::parse(token)?;
+    let algorithm = algorithm(&parts.header, &rules.algorithms)?;
+    let key = keys.find(key_id(&parts.header)?, algorithm).map_err(|why| match why {
+        NoKey::UnknownId => Refused::UnknownKey,
+        NoKey::Misfit => Refused::MisfitKey,
+    })?;
+    check_signature(&parts, key, algorithm)?;
+    check_claims(&parts.claims, rules, now.unix_seconds())?;
+    Ok(Verified { header: parts.header, claims: parts.claims })
+}
+
+/// Reads a token of our own and checks its signature. Nothing else: not its
+/// age, not its claims.
 pub fn verify_hs256(token: &str, secret: &SharedSecret) -> Result<Verified, Refused> {
-    let Compact { header, claims, signed, signature } = Compact::parse(token)?;
-    if header.get("alg").and_then(Value::as_str) != Some("HS256") {
-        return Err(Refused::WrongAlgorithm);
-    }
+    let parts = Compact::parse(token)?;
+    let algorithm = algorithm(&parts.header, &[Algorithm::HS256])?;
+    check_signature(&parts, &DecodingKey::from_secret(secret.expose_bytes()), algorithm)?;
+    Ok(Verified { header: parts.header, claims: parts.claims })
+}
+
+fn algorithm(header: &Map<String, Value>, allowed: &[Algorithm]) -> Result<Algorithm, Refused> {
     if header.contains_key("crit") {
         return Err(Refused::Critical);
     }
+    let named = header.get("alg").and_then(Value::as_str).and_then(parse_algorithm);
+    named.filter(|algorithm| allowed.contains(algorithm)).ok_or(Refused::WrongAlgorithm)
+}
+
+fn key_id(header: &Map<String, Value>) -> Result<Option<&str>, Refused> {
+    match header.get("kid") {
+        None => Ok(None),
+        Some(Value::String(id)) if id.len() <= MAX_KEY_ID_BYTES => Ok(Some(id)),
+        Some(_) => Err(Refused::BadKeyId),
+    }
+}
+
+fn check_signature(parts: &Compact<'_>, key: &DecodingKey, algorithm: Algorithm) -> Result<(), Refused> {
     super::use_aws_lc();
-    let key = DecodingKey::from_secret(secret.expose_bytes());
-    match crypto::verify(signature, signed.as_bytes(), &key, Algorithm::HS256) {
-        Ok(true) => Ok(Verified { header, claims }),
+    match crypto::verify(parts.signature, parts.signed.as_bytes(), key, algorithm) {
+        Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(Refused::WrongSignature),
+    }
+}
+
+fn check_claims(claims: &Map<String, Value>, rules: &Rules, now: u64) -> Result<(), Refused> {
+    let wrong = |name: &str| Refused::WrongClaim(name.to_owned());
+    let latest_start = now.saturating_add(rules.leeway_s);
+
+    let expires = claims.get("exp").and_then(numeric_date).ok_or_else(|| wrong("exp"))?;
+    if expires.saturating_add(rules.leeway_s) <= now {
+        return Err(Refused::Expired);
+    }
+    for name in ["nbf", "iat"] {
+        if let Some(value) = claims.get(name) {
+            let starts = numeric_date(value).ok_or_else(|| wrong(name))?;
+            if starts > latest_start {
+                return Err(wrong(name));
+            }
+        }
+    }
+    if claims.get("iss").and_then(Value::as_str) != Some(rules.issuer.as_str()) {
+        return Err(wrong("iss"));
+    }
+    if !claims.get("aud").is_some_and(|audience| is_among(audience, &rules.audiences)) {
+        return Err(wrong("aud"));
+    }
+    if claims.get("sub").and_then(Value::as_str).is_none_or(|sub| user::is_no_value(sub.trim())) {
+        return Err(wrong("sub"));
+    }
+    match rules.required_claims.iter().find(|(name, value)| claims.get(name) != Some(value)) {
+        Some((name, _)) => Err(wrong(name)),
+        None => Ok(()),
+    }
+}
+
+/// A `NumericDate` (RFC 7519, 2): whole seconds since 1970, the fraction left
+/// out. What lies before 1970 is none.
+fn numeric_date(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| {
+        let seconds = value.as_f64().filter(|seconds| (0.0..9e15).contains(seconds))?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it lies within the bounds"
+        )]
+        Some(seconds as u64)
+    })
+}
+
+/// `aud` is a text or a list of texts (RFC 7519, 4.1.3), nothing else.
+fn is_among(audience: &Value, wanted: &[String]) -> bool {
+    let is_wanted = |text: &str| wanted.iter().any(|wanted| wanted == text);
+    match audience {
+        Value::String(one) => is_wanted(one),
+        Value::Array(several) => {
+            several.iter().all(Value::is_string) && several.iter().filter_map(Value::as_str).any(is_wanted)
+        }
+        _ => false,
     }
 }
 
@@ -79,7 +200,7 @@ mod tests {
     #[case::algorithm_none("eyJhbGciOiJub25lIn0.e30.".into(), Refused::WrongAlgorithm)]
     #[case::another_algorithm("eyJhbGciOiJIUzM4NCJ9.e30.c2ln".into(), Refused::WrongAlgorithm)]
     #[case::critical("eyJhbGciOiJIUzI1NiIsImNyaXQiOlsiYjY0Il19.e30.c2ln".into(), Refused::Critical)]
-    #[case::no_token("a.b".into(), Refused::NotCompact(NotCompact::Form))]
+    #[case::no_token("a.b".into(), NotCompact::Form.into())]
     fn a_token_is_refused(#[case] token: String, #[case] why: Refused) {
         assert_eq!(verify_hs256(&token, &secret()).unwrap_err(), why);
     }
@@ -96,6 +217,91 @@ mod tests {
         let last = token.pop().unwrap();
         token.push(if last == 'A' { 'B' } else { 'A' });
         assert!(verify_hs256(&token, &secret()).is_err());
+    }
+
+    fn rules() -> Rules {
+        Rules {
+            algorithms: vec![Algorithm::HS256],
+            issuer: "https://issuer.example".into(),
+            audiences: vec!["us".into()],
+            leeway_s: 0,
+            required_claims: vec![("type".into(), json!("app"))],
+        }
+    }
+
+    const NOW: u64 = 1_600_000_000;
+
+    fn outcome(changed: Value) -> Result<(), Refused> {
+        let mut claims = json!({"iss": "https://issuer.example", "aud": "us", "sub": "alice",
+            "exp": NOW + 60, "iat": NOW, "nbf": NOW, "type": "app"});
+        for (name, value) in changed.as_object().unwrap() {
+            match value {
+                Value::Null => claims.as_object_mut().unwrap().remove(name),
+                value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+            };
+        }
+        let token = SigningKey::new(&secret()).sign(&claims).unwrap();
+        let keys = KeySet::from_shared_secret(&secret());
+        verify(&token, &rules(), &keys, Moment::from_unix_seconds(NOW)).map(drop)
+    }
+
+    #[rstest]
+    #[case::as_it_should_be(json!({}))]
+    #[case::several_audiences(json!({"aud": ["them", "us"]}))]
+    #[case::a_fraction(json!({"exp": 1_600_000_060.5}))]
+    #[case::without_what_is_optional(json!({"iat": null, "nbf": null}))]
+    fn a_token_is_believed(#[case] changed: Value) {
+        assert_eq!(outcome(changed), Ok(()));
+    }
+
+    #[rstest]
+    #[case("exp", json!(null))]
+    #[case("exp", json!("1600000060"))]
+    #[case("exp", json!(true))]
+    #[case("exp", json!(-1))]
+    #[case("exp", json!([NOW + 60]))]
+    #[case("nbf", json!(NOW + 1))]
+    #[case("nbf", json!("0"))]
+    #[case("iat", json!(NOW + 1))]
+    #[case("iat", json!("0"))]
+    #[case("iss", json!(null))]
+    #[case("iss", json!("https://issuer.example/"))]
+    #[case("iss", json!(["https://issuer.example"]))]
+    #[case("aud", json!(null))]
+    #[case("aud", json!("us/"))]
+    #[case("aud", json!({"us": "us"}))]
+    #[case("aud", json!(["us", 1]))]
+    #[case("sub", json!(null))]
+    #[case("sub", json!(""))]
+    #[case("sub", json!(" "))]
+    #[case("sub", json!("null"))]
+    #[case("sub", json!(1))]
+    #[case("type", json!("org"))]
+    #[case("type", json!(null))]
+    fn a_claim_is_refused(#[case] name: &str, #[case] value: Value) {
+        assert_eq!(outcome(json!({name: value})), Err(Refused::WrongClaim(name.to_owned())));
+    }
+
+    #[rstest]
+    #[case(json!(NOW))]
+    #[case(json!(NOW - 1))]
+    #[case(json!(0))]
+    fn a_token_has_its_time(#[case] exp: Value) {
+        assert_eq!(outcome(json!({"exp": exp})), Err(Refused::Expired));
+    }
+
+    #[test]
+    fn a_leeway_is_given_to_both_sides() {
+        let keys = KeySet::from_shared_secret(&secret());
+        let rules = Rules { leeway_s: 5, required_claims: Vec::new(), ..rules() };
+        let check = |exp: u64, iat: u64| {
+            let claims = json!({"iss": rules.issuer, "aud": "us", "sub": "alice", "exp": exp, "iat": iat});
+            let token = SigningKey::new(&secret()).sign(&claims).unwrap();
+            verify(&token, &rules, &keys, Moment::from_unix_seconds(NOW)).is_ok()
+        };
+        assert!(check(NOW - 4, NOW + 5));
+        assert!(!check(NOW - 5, NOW));
+        assert!(!check(NOW + 60, NOW + 6));
     }
 
     proptest! {

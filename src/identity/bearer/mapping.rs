@@ -1,0 +1,204 @@
+//! From a token's claims to a [`User`]: one expression for each thing that a
+//! user is described with.
+
+use std::cell::OnceCell;
+
+use serde_json::{Map, Value};
+
+use crate::expression::{Expression, ExpressionError, is_empty, without_empty};
+use crate::refusal::{Reason, Refusal};
+use crate::user::{BadText, Email, Identifier, Label, User};
+
+/// Which claims say what. What is not mapped stays empty.
+#[derive(Debug, Default)]
+pub struct UserMapping {
+    /// The user's id.
+    pub id: Option<ClaimExpression>,
+    /// The e-mail address.
+    pub email: Option<ClaimExpression>,
+    /// The name as people write it.
+    pub name: Option<ClaimExpression>,
+    /// The login name.
+    pub username: Option<ClaimExpression>,
+    /// The groups: a list of texts.
+    pub groups: Option<ClaimExpression>,
+    /// The id of the user's organization.
+    pub organization_id: Option<ClaimExpression>,
+    /// The name of the user's organization.
+    pub organization_name: Option<ClaimExpression>,
+    /// Anything else, by name.
+    pub attributes: Vec<(String, ClaimExpression)>,
+}
+
+/// An expression over a token's claims.
+#[derive(Debug)]
+pub struct ClaimExpression(Expression);
+
+/// The claims as expressions see them.
+struct Claims<'a> {
+    claims: &'a Map<String, Value>,
+    for_interpreter: OnceCell<minijinja::Value>,
+}
+
+impl ClaimExpression {
+    /// Compiles an expression. Which claims a token has is the issuer's to say,
+    /// so any name may stand in it.
+    pub fn compile(written: &str) -> Result<Self, ExpressionError> {
+        Expression::compile(written, |_| true, &minijinja::Value::UNDEFINED).map(Self)
+    }
+}
+
+impl UserMapping {
+    /// The user whom verified claims describe.
+    pub(super) fn user(&self, claims: Map<String, Value>) -> Result<User, Refusal> {
+        let seen = Claims { claims: &claims, for_interpreter: OnceCell::new() };
+        let mut user = User {
+            id: seen.word(self.id.as_ref(), "id", Identifier::parse)?,
+            email: seen.word(self.email.as_ref(), "email", Email::parse)?,
+            name: seen.word(self.name.as_ref(), "name", Label::parse)?,
+            username: seen.word(self.username.as_ref(), "username", Identifier::parse)?,
+            groups: seen.groups(self.groups.as_ref())?,
+            ..User::default()
+        };
+        user.organization.id =
+            seen.word(self.organization_id.as_ref(), "organization.id", Identifier::parse)?;
+        user.organization.name =
+            seen.word(self.organization_name.as_ref(), "organization.name", Label::parse)?;
+        for (name, expression) in &self.attributes {
+            if let Some(value) = seen.value(Some(expression), name)? {
+                user.attributes.insert(name.clone(), value);
+            }
+        }
+        // an address that the issuer itself has not confirmed says nothing (OpenID Connect Core, 5.1)
+        if claims.get("email_verified") == Some(&Value::Bool(false)) {
+            user.email = None;
+        }
+        user.token = claims.into_iter().collect();
+        Ok(user)
+    }
+}
+
+impl Claims<'_> {
+    fn word<T>(
+        &self,
+        expression: Option<&ClaimExpression>,
+        what: &str,
+        parse: impl FnOnce(&str) -> Result<T, BadText>,
+    ) -> Result<Option<T>, Refusal> {
+        let text = match self.value(expression, what)? {
+            None => return Ok(None),
+            Some(Value::String(text)) => text,
+            Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
+            Some(_) => return Err(bad(what, "it is no text")),
+        };
+        match parse(&text) {
+            Ok(word) => Ok(Some(word)),
+            Err(BadText::Empty | BadText::NoValue) => Ok(None),
+            Err(why) => Err(bad(what, &why.to_string())),
+        }
+    }
+
+    fn groups(&self, expression: Option<&ClaimExpression>) -> Result<Vec<Label>, Refusal> {
+        let groups = match self.value(expression, "groups")? {
+            None => Vec::new(),
+            Some(Value::Array(groups)) => groups,
+            Some(one) => vec![one],
+        };
+        let label = |group: &Value| {
+            let text = group.as_str().ok_or_else(|| bad("groups", "something in it is no text"))?;
+            Label::parse(text).map_err(|why| bad("groups", &why.to_string()))
+        };
+        groups.iter().map(label).collect()
+    }
+
+    /// The value; nothing where it is undefined, null or empty.
+    fn value(&self, expression: Option<&ClaimExpression>, what: &str) -> Result<Option<Value>, Refusal> {
+        let Some(ClaimExpression(expression)) = expression else { return Ok(None) };
+        let value = match expression.path() {
+            Some(path) => self.look_up(path),
+            None => expression.interpret(self.for_interpreter()).map_err(|ExpressionError(why)| {
+                Reason::Internal.because(format!("identity.user.{what}: {why}"))
+            })?,
+        };
+        Ok(value.map(without_empty).filter(|value| !is_empty(value)))
+    }
+
+    fn look_up(&self, path: &[String]) -> Option<Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(self.claims.get(first)?, |value, name| value.get(name)).cloned()
+    }
+
+    fn for_interpreter(&self) -> &minijinja::Value {
+        self.for_interpreter.get_or_init(|| {
+            minijinja::Value::from_serialize(without_empty(Value::Object(self.claims.clone())))
+        })
+    }
+}
+
+fn bad(what: &str, why: &str) -> Refusal {
+    Reason::BadIdentity.because(format!("identity.user.{what} cannot be used: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn mapping() -> UserMapping {
+        let expression = |text: &str| Some(ClaimExpression::compile(text).unwrap());
+        UserMapping {
+            id: expression("sub"),
+            email: expression("email"),
+            name: expression("given_name ~ ' ' ~ family_name"),
+            username: expression("preferred_username"),
+            groups: expression("realm_access.roles"),
+            attributes: vec![("plan".into(), ClaimExpression::compile("custom['https://x/plan']").unwrap())],
+            ..UserMapping::default()
+        }
+    }
+
+    fn user(claims: Value) -> Result<User, Reason> {
+        let Value::Object(claims) = claims else { unreachable!() };
+        mapping().user(claims).map_err(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn claims_describe_a_user() {
+        let user = user(json!({"sub": 42, "email": "a@example.com", "given_name": "A", "family_name": "B",
+            "realm_access": {"roles": ["x", "y"]}, "custom": {"https://x/plan": "pro"}}))
+        .unwrap();
+        assert_eq!(user.id.unwrap().as_str(), "42");
+        assert_eq!(user.name.unwrap().as_str(), "A B");
+        assert_eq!(user.groups.len(), 2);
+        assert_eq!(user.attributes["plan"], "pro");
+        assert_eq!(user.token["sub"], 42);
+        assert_eq!(user.username, None);
+    }
+
+    #[test]
+    fn what_is_missing_stays_empty() {
+        let user = user(json!({"sub": "a", "given_name": "A", "email": null})).unwrap();
+        assert_eq!((user.name, user.email), (None, None));
+    }
+
+    #[test]
+    fn an_email_that_is_not_confirmed_is_none() {
+        let claims =
+            |verified: bool| json!({"sub": "a", "email": "a@example.com", "email_verified": verified});
+        assert!(user(claims(true)).unwrap().email.is_some());
+        assert!(user(claims(false)).unwrap().email.is_none());
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_is_refused() {
+        for claims in [
+            json!({"email": "a@b@c"}),
+            json!({"email": ["a@b"]}),
+            json!({"sub": "a\u{0}"}),
+            json!({"realm_access": {"roles": [1]}}),
+        ] {
+            assert_eq!(user(claims.clone()), Err(Reason::BadIdentity), "{claims}");
+        }
+    }
+}
