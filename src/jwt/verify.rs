@@ -57,7 +57,7 @@ pub enum Refused {
     #[error("no single key fits its kid and algorithm")]
     MisfitKey,
     /// The signature is another key's, or the token was changed.
-    #[error("its signature is not that of a configured key")]
+    #[error("its signature is not that of the configured secret or key")]
     WrongSignature,
     /// Its time is over.
     #[error("it has expired")]

@@ -124,7 +124,7 @@ fn a_token_of_another_secret_is_told_and_fails() {
     let inspected = run(&["inspect", "--config", &file.text(), minted.output.trim()]);
     assert_eq!(inspected.status, 1);
     assert!(inspected.output.contains("signature  WRONG"), "{inspected:?}");
-    assert!(inspected.output.contains("not that of the configured secret"), "{inspected:?}");
+    assert!(inspected.output.contains("not that of the configured secret or key"), "{inspected:?}");
 }
 
 /// How a command ends, and what it says.
