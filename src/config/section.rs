@@ -8,6 +8,7 @@ use std::path::Path;
 
 use config::{Map, Value, ValueKind};
 
+use super::layers::BUILT_IN_DEFAULT;
 use super::problem::Collector;
 
 /// What a secret's key ends with where a file holds it.
@@ -293,10 +294,13 @@ impl<'a> Section<'a> {
         if given { self.text(name) } else { self.value(name).and(None) }
     }
 
-    /// Says which keys nobody has asked for.
+    /// Says which keys nobody has asked for. Defaults for another kind of the
+    /// same thing are nobody's mistake.
     pub fn finish(&self) {
         let asked = self.asked.borrow();
-        for name in self.entries.keys().filter(|name| !asked.contains(name)) {
+        let is_default =
+            |name: &str| self.place(name).is_some_and(|place| place.starts_with(BUILT_IN_DEFAULT));
+        for name in self.entries.keys().filter(|name| !asked.contains(name) && !is_default(name)) {
             let near = asked
                 .iter()
                 .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
