@@ -1,6 +1,8 @@
 //! What the documents promise is true: every example loads, every command and
 //! file they name is there.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::path::{Path, PathBuf};
 
 use marketplace_sso::config::{Config, Sources};
@@ -127,15 +129,18 @@ fn every_file_that_a_document_links_to_is_there() {
     }
 }
 
-/// Asserts that some layers make a configuration, with every secret file there.
+/// Asserts that some layers make a configuration, with every file of secrets or keys there.
 fn assert_loads(what: &str, layers: &[&str]) {
     let folder = TempDir::new().unwrap();
-    let secret = folder.path().join("secret");
+    let (secret, keys) = (folder.path().join("secret"), folder.path().join("keys"));
     std::fs::write(&secret, SECRET).unwrap();
+    let modulus = URL_SAFE_NO_PAD.encode([255; 256]);
+    std::fs::write(&keys, format!(r#"{{"keys":[{{"kty":"RSA","n":"{modulus}","e":"AQAB"}}]}}"#)).unwrap();
     let files = layers.iter().enumerate().map(|(number, text)| {
         let lines = text.lines().map(|line| match line.split_once("_file = ") {
             Some((key, _)) if !line.starts_with('#') => {
-                format!("{key}_file = {:?}", secret.to_str().unwrap())
+                let file = if key.ends_with("jwks") { &keys } else { &secret };
+                format!("{key}_file = {:?}", file.to_str().unwrap())
             }
             _ => line.to_owned(),
         });
