@@ -21,24 +21,42 @@ pub struct Expression {
 #[error("{0}")]
 pub struct ExpressionError(pub String);
 
-/// The expression language. A constant: nothing is added after it is made.
-static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+/// What an expression makes of a value that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// The expression yields nothing. For what says who somebody is: joined with
+    /// an empty text it would be the same for everybody without the value.
+    YieldsNothing,
+    /// It reads as empty, and equals nothing. For what somebody is shown: a rule
+    /// about plans holds for those without a plan too.
+    ReadsAsEmpty,
+}
+
+/// The expression language, in both its strictnesses. Constants: nothing is
+/// added after they are made.
+static STRICT: LazyLock<Environment<'static>> = LazyLock::new(|| language(UndefinedBehavior::SemiStrict));
+static LENIENT: LazyLock<Environment<'static>> = LazyLock::new(|| language(UndefinedBehavior::Chainable));
+
+fn language(undefined: UndefinedBehavior) -> Environment<'static> {
     let mut language = Environment::new();
-    // an expression that needs what is not there yields nothing, and not a text
-    // that is the same for everybody without it
-    language.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    language.set_undefined_behavior(undefined);
     language
-});
+}
 
 impl Expression {
     /// Compiles an expression. It must parse, name only what is known, and call
     /// only what the language has, which is tried out on an example.
     pub fn compile(
         written: &str,
+        absent: Absent,
         is_known: impl Fn(&str) -> bool,
         example: &minijinja::Value,
     ) -> Result<Self, ExpressionError> {
-        let compiled = LANGUAGE
+        let language = match absent {
+            Absent::YieldsNothing => &STRICT,
+            Absent::ReadsAsEmpty => &LENIENT,
+        };
+        let compiled = language
             .compile_expression_owned(written.to_owned())
             .map_err(|error| ExpressionError(format!("does not parse: {}", detail(&error))))?;
         let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
@@ -144,7 +162,9 @@ mod tests {
 
     #[test]
     fn a_plain_path_is_told_apart() {
-        let compile = |text: &str| Expression::compile(text, |_| true, &minijinja::Value::UNDEFINED).unwrap();
+        let compile = |text: &str| {
+            Expression::compile(text, Absent::ReadsAsEmpty, |_| true, &minijinja::Value::UNDEFINED).unwrap()
+        };
         for path in ["id", "organization.id", "token.a.b", " email "] {
             assert!(compile(path).path().is_some(), "{path}");
         }
@@ -156,7 +176,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_compiles_or_says_why(text in any::<String>()) {
-            let _ = Expression::compile(&text, |_| true, &minijinja::Value::UNDEFINED);
+            let _ = Expression::compile(&text, Absent::YieldsNothing, |_| true, &minijinja::Value::UNDEFINED);
         }
     }
 }

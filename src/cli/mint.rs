@@ -16,7 +16,7 @@ use crate::user::{BadText, Email, Identifier, Label, User};
 Examples:
   marketplace-sso mint --config sso.toml --email alice@example.com
   marketplace-sso mint --config sso.toml --email alice@example.com --group admins \\
-    --set attributes.plan='\"pro\"' --set organization.id='\"org-1\"' --integration-id 1121 --display settings
+    --set attributes.plan=pro --set organization.id=org-1 --integration-id 1121 --display settings
 
 The address is a key to the user's integrations: whoever has it is that user.")]
 pub(super) struct Arguments {
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// A group of the user; may be repeated
     #[arg(long = "group", value_name = "G")]
     groups: Vec<String>,
-    /// username, organization.id, organization.name, attributes.NAME or token.NAME, as JSON
+    /// username, organization.id, organization.name, attributes.NAME or token.NAME, as JSON or plain text
     #[arg(long = "set", value_name = "KEY=JSON")]
     settings: Vec<String>,
     /// The entrance whose settings apply

@@ -4,6 +4,7 @@ use jsonwebtoken::Algorithm;
 
 use super::identity::to_json;
 use super::section::Section;
+use crate::expression::Absent;
 use crate::identity::Bearer;
 use crate::identity::bearer::{ClaimExpression, Place, UserMapping};
 use crate::identity::proxy_headers::FieldName;
@@ -168,14 +169,18 @@ fn mapping(section: &Section<'_>) -> Option<UserMapping> {
     let attributes = user.section("attributes");
     let standard = |name: &str| STANDARD.iter().find(|(known, _)| *known == name).map(|(_, claim)| *claim);
     let one = |section: &Section<'_>, name: &str| match (section.has(name), standard(name)) {
-        (true, _) => expression(section, name),
+        (true, _) => expression(section, name, Absent::YieldsNothing),
         (false, claim) => {
             section.value(name);
-            claim.and_then(|claim| ClaimExpression::compile(claim).ok())
+            claim.and_then(|claim| ClaimExpression::compile(claim, Absent::YieldsNothing).ok())
         }
     };
     let without_standard = |section: &Section<'_>, name: &str| {
-        if section.has(name) { expression(section, name) } else { section.value(name).and(None) }
+        if section.has(name) {
+            expression(section, name, Absent::YieldsNothing)
+        } else {
+            section.value(name).and(None)
+        }
     };
     let names = attributes.names();
     let mapping = UserMapping {
@@ -188,7 +193,7 @@ fn mapping(section: &Section<'_>) -> Option<UserMapping> {
         organization_name: without_standard(&organization, "name"),
         attributes: names
             .into_iter()
-            .filter_map(|name| expression(&attributes, &name).map(|e| (name, e)))
+            .filter_map(|name| expression(&attributes, &name, Absent::ReadsAsEmpty).map(|e| (name, e)))
             .collect(),
     };
     organization.finish();
@@ -198,10 +203,8 @@ fn mapping(section: &Section<'_>) -> Option<UserMapping> {
 }
 
 /// An expression; an empty one says that nothing is to be read.
-fn expression(section: &Section<'_>, name: &str) -> Option<ClaimExpression> {
-    section.optional(
-        name,
-        "write an expression over the token's claims, such as \"sub\"",
-        ClaimExpression::compile,
-    )
+fn expression(section: &Section<'_>, name: &str, absent: Absent) -> Option<ClaimExpression> {
+    section.optional(name, "write an expression over the token's claims, such as \"sub\"", |written| {
+        ClaimExpression::compile(written, absent)
+    })
 }

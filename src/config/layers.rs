@@ -34,6 +34,9 @@ const DEFAULT: &str = include_str!("../../config/default.toml");
 /// The place of the built-in default.
 pub(super) const BUILT_IN_DEFAULT: &str = "the built-in default.toml";
 
+/// How the place of an environment variable begins.
+pub(super) const VARIABLE: &str = "the environment variable";
+
 const PREFIX: &str = "SSO_";
 const CONFIG_VARIABLE: &str = "SSO_CONFIG";
 
@@ -51,10 +54,16 @@ impl Sources {
         let files = if files.is_empty() { named.into_iter().collect() } else { files };
         Self { files, variables, arguments }
     }
+
+    /// Whether nobody has said anything.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.variables.is_empty()
+    }
 }
 
-/// All layers over each other.
-pub(super) fn read(sources: &Sources, problems: &Collector) -> Value {
+/// All layers over each other; nothing where one cannot be read: what the
+/// others say would be told as wrong without need.
+pub(super) fn read(sources: &Sources, problems: &Collector) -> Option<Value> {
     let mut own: Vec<Layer> = Vec::new();
     for file in &sources.files {
         match problems.read_file(file) {
@@ -73,17 +82,20 @@ pub(super) fn read(sources: &Sources, problems: &Collector) -> Value {
 }
 
 /// A configuration in one text, over what is compiled in.
-pub(super) fn read_text(text: &str, problems: &Collector) -> Value {
+pub(super) fn read_text(text: &str, problems: &Collector) -> Option<Value> {
     over_built_in(toml_layer("the text", text, problems).into_iter().collect(), problems)
 }
 
-fn over_built_in(own: Vec<Layer>, problems: &Collector) -> Value {
+fn over_built_in(own: Vec<Layer>, problems: &Collector) -> Option<Value> {
+    if !problems.is_empty() {
+        return None;
+    }
     let overlay = named_environment(&own).map(overlay);
     let built_in = [(BUILT_IN_DEFAULT, DEFAULT)].into_iter().chain(overlay);
     let layers = built_in.filter_map(|(place, text)| toml_layer(place, text, problems)).chain(own);
     let builder = layers.fold(config::Config::builder(), |builder, layer| builder.add_source(layer));
     match builder.build() {
-        Ok(merged) => merged.cache,
+        Ok(merged) => Some(merged.cache),
         Err(error) => {
             problems.add(
                 "configuration",
@@ -91,7 +103,7 @@ fn over_built_in(own: Vec<Layer>, problems: &Collector) -> Value {
                 error.to_string(),
                 "see config/default.toml for the form of each key",
             );
-            Value::new(None, ValueKind::Table(Map::new()))
+            None
         }
     }
 }
@@ -204,7 +216,7 @@ fn variable_layer(variables: &BTreeMap<String, String>) -> Layer {
     for (name, value) in variables.iter().filter(|(name, _)| *name != CONFIG_VARIABLE) {
         if let Some(key) = name.strip_prefix(PREFIX) {
             let path: Vec<String> = key.to_lowercase().split("__").map(str::to_owned).collect();
-            insert(&mut values, &path, value, &format!("the environment variable {name}"));
+            insert(&mut values, &path, value, &format!("{VARIABLE} {name}"));
         }
     }
     Layer { values }

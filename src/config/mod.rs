@@ -47,7 +47,16 @@ impl Config {
     /// Reads a configuration, and every file that it names.
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
         let problems = Collector::default();
-        let merged = layers::read(sources, &problems);
+        if sources.is_empty() {
+            problems.add(
+                "configuration",
+                None,
+                "nothing is configured: no --config FILE, no SSO_CONFIG, and no other SSO_ variable",
+                "write a file, as README.md shows one, and name it with --config",
+            );
+            return Err(problems.take());
+        }
+        let merged = layers::read(sources, &problems).ok_or_else(|| problems.take())?;
         let mut config = Self::read(merged, problems)?;
         config.sources = Some(sources.clone());
         Ok(config)
@@ -63,7 +72,7 @@ impl Config {
     /// environment variables of this process do not count.
     pub fn from_toml(text: &str) -> Result<Self, Problems> {
         let problems = Collector::default();
-        let merged = layers::read_text(text, &problems);
+        let merged = layers::read_text(text, &problems).ok_or_else(|| problems.take())?;
         Self::read(merged, problems)
     }
 
@@ -86,6 +95,11 @@ impl Config {
                     "entrance {name}: identity.trusted_proxies lets everybody write identity headers; name your proxy's address"
                 )),
                 Identity::ProxyHeaders(_) | Identity::Bearer(_) => {}
+            }
+            if embed.login_url.is_none() {
+                warnings.push(format!(
+                    "entrance {name}: embed.login_url is empty, so a page that lost its login has no way back; name it"
+                ));
             }
             if embed.parents.is_empty() {
                 warnings.push(format!(

@@ -61,6 +61,16 @@ impl Collector {
         text
     }
 
+    /// What was wrong so far, where it is of no use to go on.
+    pub fn take(&self) -> Problems {
+        Problems { problems: self.problems.take(), files: self.files.take() }
+    }
+
+    /// Whether anything was wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.problems.borrow().is_empty()
+    }
+
     /// The files, if nothing was wrong.
     pub fn into_result(self) -> Result<Vec<SeenFile>, Problems> {
         let (problems, files) = (self.problems.into_inner(), self.files.into_inner());

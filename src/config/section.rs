@@ -8,7 +8,7 @@ use std::path::Path;
 
 use config::{Map, Value, ValueKind};
 
-use super::layers::BUILT_IN_DEFAULT;
+use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
 use super::problem::Collector;
 
 /// What a secret's key ends with where a file holds it.
@@ -196,10 +196,17 @@ impl<'a> Section<'a> {
         flag
     }
 
-    /// A list of texts. A single text, as environment variables give it, is
-    /// split at its commas.
+    /// A list of texts. A single text, as environment variables give it, is a
+    /// JSON list, or is split at its commas.
     pub fn texts(&self, name: &str) -> Option<Vec<String>> {
         match self.value(name)?.kind {
+            ValueKind::String(text) if text.starts_with('[') => {
+                let texts = serde_json::from_str(&text).ok();
+                if texts.is_none() {
+                    self.wrong(name, "it is not a list", "write [\"one\", \"two\"], or one,two");
+                }
+                texts
+            }
             ValueKind::String(text) => Some(
                 text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect(),
             ),
@@ -290,6 +297,10 @@ impl<'a> Section<'a> {
         .ok()
     }
 
+    fn is_from_variable(&self, name: &str) -> bool {
+        self.place(name).is_some_and(|place| place.starts_with(VARIABLE))
+    }
+
     fn text_if(&self, given: bool, name: &str) -> Option<String> {
         if given { self.text(name) } else { self.value(name).and(None) }
     }
@@ -301,6 +312,18 @@ impl<'a> Section<'a> {
         let is_default =
             |name: &str| self.place(name).is_some_and(|place| place.starts_with(BUILT_IN_DEFAULT));
         for name in self.entries.keys().filter(|name| !asked.contains(name) && !is_default(name)) {
+            let section = asked
+                .iter()
+                .find_map(|asked| Some((asked, name.strip_prefix(asked.as_str())?.strip_prefix('_')?)));
+            if let Some((section, rest)) = section.filter(|_| self.is_from_variable(name)) {
+                let (section, rest) = (section.to_uppercase(), rest.to_uppercase());
+                self.wrong(
+                    name,
+                    "there is no such key",
+                    format!("is SSO_{section}__{rest} meant, with two underscores?"),
+                );
+                continue;
+            }
             let near = asked
                 .iter()
                 .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));

@@ -60,7 +60,10 @@ impl Listener {
 pub fn scope(shared: &web::Data<Shared>) -> Scope {
     let owner = shared.clone();
     let is_ours = guard::fn_guard(move |context| {
-        !matches!(Route::find(&owner.live(), Listener::PUBLIC, context.head().uri.path()), Route::Nothing)
+        !matches!(
+            Route::find(&owner.live(), Listener::PUBLIC, context.head().uri.path()),
+            Route::Nothing { .. }
+        )
     });
     web::scope("").guard(is_ours).default_service(answering(shared.clone(), Listener::PUBLIC))
 }
@@ -123,8 +126,9 @@ impl Visit<'_> {
                     &Reason::MethodNotAllowed.because("metrics are asked for with GET"),
                 )),
             },
-            Route::Nothing => {
-                self.refuse(Refused::nowhere(&Reason::NotFound.because("there is nothing at this path")))
+            Route::Nothing { below } => {
+                let refusal = Reason::NotFound.because("there is nothing at this path");
+                self.refuse(Refused { doorway: below, ..Refused::nowhere(&refusal) })
             }
         }
     }

@@ -118,6 +118,7 @@ impl Visit<'_> {
             title: reason.title(),
             advice: page::advice(reason),
             request_id: self.request_id,
+            is_about_sign_in: asks_to_sign_in,
             login_url: embed.and_then(|embed| embed.login_url.as_deref()).filter(|_| asks_to_sign_in),
             message_targets: embed
                 .filter(|_| asks_to_sign_in)

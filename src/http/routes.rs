@@ -12,8 +12,9 @@ pub(super) enum Route<'a> {
     Health(Health),
     /// The metrics.
     Metrics,
-    /// Nothing of ours.
-    Nothing,
+    /// Nothing of ours. Below an entrance, what people see of that may be framed
+    /// as the entrance may.
+    Nothing { below: Option<&'a Doorway> },
 }
 
 /// What about the service's health is asked.
@@ -32,22 +33,23 @@ impl<'a> Route<'a> {
             "/livez" => return Self::Health(Health::Live),
             "/readyz" | "/healthz" => return Self::Health(Health::Ready),
             "/metrics" if listener.is_admin => return Self::Metrics,
-            _ if listener.is_admin => return Self::Nothing,
+            _ if listener.is_admin => return Self::Nothing { below: None },
             _ => {}
         }
+        let mut below = None;
         for doorway in &live.doorways {
-            match path.strip_prefix(doorway.entrance.path.as_str()) {
-                Some("") => return Self::Entrance { doorway, install: None },
-                Some(rest) => {
-                    if let Some(id) =
-                        rest.strip_prefix("/install/").filter(|id| !id.is_empty() && !id.contains('/'))
-                    {
-                        return Self::Entrance { doorway, install: Some(id) };
-                    }
-                }
-                None => {}
+            let Some(rest) = path.strip_prefix(doorway.entrance.path.as_str()) else { continue };
+            if rest.is_empty() {
+                return Self::Entrance { doorway, install: None };
+            }
+            if let Some(id) = rest.strip_prefix("/install/").filter(|id| !id.is_empty() && !id.contains('/'))
+            {
+                return Self::Entrance { doorway, install: Some(id) };
+            }
+            if rest.starts_with('/') {
+                below = Some(doorway);
             }
         }
-        Self::Nothing
+        Self::Nothing { below }
     }
 }

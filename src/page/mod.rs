@@ -23,6 +23,8 @@ pub struct RefusalPage<'a> {
     pub advice: &'static str,
     /// The request's id, to copy.
     pub request_id: Uuid,
+    /// Whether signing in is what helps.
+    pub is_about_sign_in: bool,
     /// Where people sign in, on a page that is about that.
     pub login_url: Option<&'a str>,
     /// The origins to tell of a lost login.
@@ -59,16 +61,17 @@ pub const fn advice(reason: Reason) -> &'static str {
             "Your sign-in is missing or has ended. Sign in again, then come back to this page."
         }
         Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::UntrustedPeer => {
-            "The sign-in in front of this page is not set up as it should be. Please tell your support team the reason and the request number."
+            "The sign-in in front of this page is not set up as it should be. Please tell your support team the reason and the request id."
         }
-        Reason::BadLink => "Please go back and open the marketplace from the app's menu.",
+        Reason::BadLink | Reason::NotFound | Reason::MethodNotAllowed => {
+            "Please go back and open the marketplace from the app's menu."
+        }
         Reason::NotAllowed | Reason::MissingScope => {
             "If you think that you should have access, ask your administrator."
         }
         Reason::FrameNotAllowed => "Please open the marketplace from the app it belongs to.",
-        Reason::NotFound | Reason::MethodNotAllowed => "Please check the address.",
         Reason::TokenTooLarge | Reason::Internal => {
-            "This is our fault, not yours. Please try again; if it stays, tell your support team the request number."
+            "This is our fault, not yours. Please try again; if it stays, tell your support team the request id."
         }
         Reason::TooManyRequests
         | Reason::KeysUnavailable

@@ -55,8 +55,9 @@ impl Playground {
     /// Binds everything: the app to `listen`, the marketplace to the port after
     /// it (or any), the service to any. Port 0 lets the system choose.
     pub async fn start(listen: SocketAddr) -> anyhow::Result<Self> {
-        let app_listener =
-            TcpListener::bind(listen).with_context(|| format!("{listen} cannot be listened on"))?;
+        let app_listener = TcpListener::bind(listen).with_context(|| {
+            format!("{listen} cannot be listened on; choose another address with --listen")
+        })?;
         let marketplace_listener = listen_beside(listen).context("there is no port for the marketplace")?;
         let app = app_listener.local_addr()?;
         let marketplace = marketplace_listener.local_addr()?;

@@ -22,10 +22,23 @@ pub enum BoundAddr {
 
 /// An address that cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen at {address}: {error}")]
+#[error("cannot listen at {address}: {error}{}", hint(error))]
 pub struct BindError {
     address: String,
     error: io::Error,
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; stop what listens there, or choose another address in server.listen or server.admin_listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; choose a port above 1023, or a folder that this user may write to"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+        _ => "",
+    }
 }
 
 /// A socket that listens.

@@ -28,7 +28,7 @@
         break;
       }
       case "pandium-install-cancel":
-        log(data.message, "the install was called off");
+        log(data.message, "cancelled");
         byId("saved-hint").hidden = true;
         break;
     }

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 
-use crate::expression::{Expression, ExpressionError, is_empty, without_empty};
+use crate::expression::{Absent, Expression, ExpressionError, is_empty, without_empty};
 use crate::refusal::{Reason, Refusal};
 use crate::user::{BadText, Email, Identifier, Label, User};
 
@@ -43,8 +43,8 @@ struct Claims<'a> {
 impl ClaimExpression {
     /// Compiles an expression. Which claims a token has is the issuer's to say,
     /// so any name may stand in it.
-    pub fn compile(written: &str) -> Result<Self, ExpressionError> {
-        Expression::compile(written, |_| true, &minijinja::Value::UNDEFINED).map(Self)
+    pub fn compile(written: &str, absent: Absent) -> Result<Self, ExpressionError> {
+        Expression::compile(written, absent, |_| true, &minijinja::Value::UNDEFINED).map(Self)
     }
 }
 
@@ -146,14 +146,17 @@ mod tests {
     use super::*;
 
     fn mapping() -> UserMapping {
-        let expression = |text: &str| Some(ClaimExpression::compile(text).unwrap());
+        let expression = |text: &str| Some(ClaimExpression::compile(text, Absent::YieldsNothing).unwrap());
         UserMapping {
             id: expression("sub"),
             email: expression("email"),
             name: expression("given_name ~ ' ' ~ family_name"),
             username: expression("preferred_username"),
             groups: expression("realm_access.roles"),
-            attributes: vec![("plan".into(), ClaimExpression::compile("custom['https://x/plan']").unwrap())],
+            attributes: vec![(
+                "plan".into(),
+                ClaimExpression::compile("custom['https://x/plan']", Absent::ReadsAsEmpty).unwrap(),
+            )],
             ..UserMapping::default()
         }
     }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::subject::UserExpression;
 use super::{Claims, Form, Node};
+use crate::expression::Absent;
 
 /// Something wrong with a claim as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +116,11 @@ impl Compiler {
     }
 
     fn expression(&mut self, path: &str, text: &str, form: Form) -> Option<Node> {
-        match UserExpression::compile(text) {
+        let absent = match path {
+            "sub" | "external_id" => Absent::YieldsNothing,
+            _ => Absent::ReadsAsEmpty,
+        };
+        match UserExpression::compile(text, absent) {
             Ok(expression) => Some(Node::Expression(expression, form)),
             Err(error) => {
                 self.problem(

@@ -182,6 +182,23 @@ mod tests {
         assert_eq!(claims.of(&nobody).unwrap().subject(), None, "{expression}");
     }
 
+    /// The examples of docs/claims.md, for a user of whom only the e-mail is known.
+    #[rstest]
+    #[case("attributes.plan or 'free'", json!("free"))]
+    #[case("'enterprise' if 'enterprise-customers' in groups else 'free'", json!("free"))]
+    #[case("25 if attributes.plan == 'enterprise' else 3", json!(3))]
+    #[case("[] if attributes.plan == 'enterprise' else ['1121', '1122']", json!(["1121", "1122"]))]
+    #[case("attributes.installed | split(',') if attributes.installed else []", Value::Null)]
+    #[case("email | split('@') | last if email", json!("example.com"))]
+    #[case("organization.name or 'none'", json!("none"))]
+    #[case("token.plan == 'x'", json!(false))]
+    fn a_fallback_holds_for_a_user_of_whom_little_is_known(#[case] expression: &str, #[case] meant: Value) {
+        let claims = Claims::compile(&json!({"x": expression})).unwrap();
+        let user = User { email: Email::parse("a@example.com").ok(), ..User::default() };
+        let filled = serde_json::to_value(claims.of(&user).unwrap()).unwrap();
+        assert_eq!(filled.get("x").cloned().unwrap_or_default(), meant, "{expression}");
+    }
+
     #[test]
     fn nothing_empty_is_left_within_a_value_either() {
         let written = json!({"meta": "{'plan': attributes.none, 'e': '', 'l': [''], 'x': 1}"});

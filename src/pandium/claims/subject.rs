@@ -4,10 +4,10 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::resolved::Resolved;
-use crate::expression::{Expression, ExpressionError, without_empty};
+use crate::expression::{Absent, Expression, ExpressionError, without_empty};
 use crate::user::{Email, Identifier, Label, User};
 
 /// An expression over a user.
@@ -39,9 +39,10 @@ pub(super) struct Subject<'a> {
 
 impl UserExpression {
     /// Compiles an expression that names only what a user has.
-    pub fn compile(written: &str) -> Result<Self, ExpressionError> {
+    pub fn compile(written: &str, absent: Absent) -> Result<Self, ExpressionError> {
         let example = example();
-        let expression = Expression::compile(written, is_known, Subject::new(&example).for_interpreter())?;
+        let expression =
+            Expression::compile(written, absent, is_known, Subject::new(&example).for_interpreter())?;
         let look_up = expression.path().and_then(LookUp::of);
         Ok(Self { expression, look_up })
     }
@@ -65,7 +66,13 @@ impl<'a> Subject<'a> {
     fn for_interpreter(&self) -> &minijinja::Value {
         self.for_interpreter.get_or_init(|| {
             let user = serde_json::to_value(self.user).unwrap_or_default();
-            minijinja::Value::from_serialize(without_empty(user))
+            let mut context = json!({"groups": [], "organization": {}, "attributes": {}, "token": {}});
+            // what a user does not have is undefined; what holds things is there and
+            // empty, so that to ask within it is no mistake
+            if let (Value::Object(context), Value::Object(user)) = (&mut context, without_empty(user)) {
+                context.extend(user);
+            }
+            minijinja::Value::from_serialize(context)
         })
     }
 }
@@ -138,10 +145,13 @@ mod tests {
     #[test]
     fn a_plain_path_is_looked_up_and_the_rest_is_interpreted() {
         for path in ["id", "organization.id", "attributes.plan", "token.a.b", " email "] {
-            assert!(UserExpression::compile(path).unwrap().look_up.is_some(), "{path}");
+            assert!(UserExpression::compile(path, Absent::ReadsAsEmpty).unwrap().look_up.is_some(), "{path}");
         }
         for expression in ["email|lower", "attributes['plan']", "organization", "'x'", "attributes"] {
-            assert!(UserExpression::compile(expression).unwrap().look_up.is_none(), "{expression}");
+            assert!(
+                UserExpression::compile(expression, Absent::ReadsAsEmpty).unwrap().look_up.is_none(),
+                "{expression}"
+            );
         }
     }
 }
