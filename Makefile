@@ -19,9 +19,9 @@ tools:
 format:
 	cargo fmt
 
-# How long a hand-off takes, and each of its stages.
+# How long a hand-off takes, each of its stages, and believing a token.
 bench:
-	cargo bench --bench hand_off
+	cargo bench --bench hand_off --bench verify
 
 # Requests a second beside a bare responder, memory, start and size.
 load:
