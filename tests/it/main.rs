@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod bearer;
 mod commands;
 mod hand_off;
 mod house;
@@ -24,3 +25,4 @@ mod threats_addresses;
 mod threats_headers;
 mod threats_leaks;
 mod threats_standing;
+mod threats_tokens;

@@ -2,6 +2,7 @@
 //! line it writes. Nothing here knows what is right.
 
 pub mod command;
+pub mod issuer;
 pub mod lines;
 pub mod token;
 pub mod wire;

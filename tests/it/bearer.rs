@@ -1,0 +1,300 @@
+//! Users who bring a token: every algorithm and form of key, what the claims
+//! say of them, and what somebody without a good token is told.
+
+use rstest::rstest;
+use serde_json::json;
+
+use crate::harness::command::{File, run};
+use crate::harness::issuer::{AUDIENCE, ISSUER, Key, KeyFile, jwks, key_and_file, standard_with, way_in};
+use crate::harness::{App, Field, SECRET, Token};
+
+const ORIGIN: Field<'static> = ("Origin", "https://app.example.com");
+const STRANGER: Field<'static> = ("Origin", "https://evil.example.com");
+const JSON: Field<'static> = ("Accept", "application/json");
+
+#[rstest]
+fn a_token_is_believed_by_the_kid_of_its_key(
+    #[values("RS256", "PS256", "ES256", "ES384", "EdDSA")] algorithm: &'static str,
+) {
+    let (key, other, third) = (Key::new(algorithm), Key::new("ES256"), Key::new("EdDSA"));
+    let file = KeyFile::new(&jwks(&[other.jwk(Some("k-1")), key.jwk(Some("k-2")), third.jwk(Some("k-3"))]));
+    let app = App::start_with_identity(&way_in(algorithm, &file.setting("jwks_file")), "");
+    assert_eq!(Token::of(&app.bring(&key.token_named("k-2"))).claims["external_id"], "u-1");
+    for kid in ["k-1", "k-3", "k-4", "K-2", ""] {
+        app.bring(&key.token_named(kid)).assert_refused(401, "invalid_token");
+    }
+}
+
+#[rstest]
+fn a_single_key_needs_no_kid(
+    #[values("RS256", "PS256", "ES256", "ES384", "EdDSA")] algorithm: &'static str,
+    #[values(true, false)] is_named: bool,
+) {
+    let key = Key::new(algorithm);
+    let file = KeyFile::new(&jwks(&[key.jwk(is_named.then_some("k-1"))]));
+    let app = App::start_with_identity(&way_in(algorithm, &file.setting("jwks_file")), "");
+    assert_eq!(app.bring(&key.token()).status, 307);
+    assert_eq!(app.bring(&key.token_named("k-1")).status, if is_named { 307 } else { 401 });
+
+    // a key that comes alone, in PEM, has no name
+    file.replace(&key.pem());
+    let app = App::start_with_identity(&way_in(algorithm, &file.setting("public_key_file")), "");
+    assert_eq!(app.bring(&key.token()).status, 307);
+    assert_eq!(app.bring(&key.token_named("any")).status, 307);
+}
+
+#[test]
+fn of_several_keys_a_token_without_a_kid_is_nobodys() {
+    let keys = [Key::new("ES256"), Key::new("ES256")];
+    let file = KeyFile::new(&jwks(&[keys[0].jwk(Some("k-1")), keys[1].jwk(Some("k-2"))]));
+    let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), "");
+    assert_eq!(app.bring(&keys[0].token_named("k-1")).status, 307);
+    app.bring(&keys[0].token()).assert_refused(401, "invalid_token");
+}
+
+#[rstest]
+#[case::in_the_configuration(false)]
+#[case::in_a_file(true)]
+fn a_shared_secret_verifies_hs256(#[case] in_a_file: bool) {
+    const SHARED: &str = "a-secret-of-the-issuer-and-of-us-alone";
+    let file = KeyFile::new(SHARED);
+    let setting =
+        if in_a_file { file.setting("shared_secret_file") } else { format!("shared_secret = {SHARED:?}") };
+    let app = App::start_with_identity(&way_in("HS256", &setting), "");
+    assert_eq!(app.bring(&Key::shared(SHARED).token()).status, 307);
+    for other in [SECRET, &SHARED.to_uppercase(), ""] {
+        app.bring(&Key::shared(other).token()).assert_refused(401, "invalid_token");
+    }
+}
+
+#[test]
+fn claims_say_who_it_is() {
+    let key = Key::new("ES256");
+    let file = KeyFile::new(&jwks(&[key.jwk(None)]));
+    let app = App::start_with_identity(
+        &way_in("ES256", &file.setting("jwks_file")),
+        r#"
+        [identity.user]
+        id = "employee"
+        name = "given_name ~ ' ' ~ family_name"
+        groups = "realm_access.roles"
+        organization.id = "org.id"
+        organization.name = "org.name"
+        attributes.plan = "custom['https://x/plan']"
+        [claims.meta]
+        groups = "groups"
+        plan = "attributes.plan"
+        region = "token.region"
+        username = "username"
+        "#,
+    );
+    let token = key.token_with(&[
+        ("employee", "42"),
+        ("email", r#""alice@example.com""#),
+        ("given_name", r#""Alice""#),
+        ("family_name", r#""Ä""#),
+        ("preferred_username", r#""alice""#),
+        ("realm_access", r#"{"roles":["staff","ops"]}"#),
+        ("org", r#"{"id":"org-1","name":"Org & Co"}"#),
+        ("custom", r#"{"https://x/plan":"pro"}"#),
+        ("region", r#""eu""#),
+    ]);
+    let claims = Token::of(&app.bring(&token)).claims;
+    assert_eq!((&claims["external_id"], &claims["sub"]), (&json!("42"), &json!("alice@example.com")));
+    let meta = json!({"groups": ["staff", "ops"], "plan": "pro", "region": "eu", "username": "alice"});
+    assert_eq!(claims["meta"], meta);
+    for (name, value) in [("ufn", "Alice Ä"), ("aid", "org-1"), ("adn", "Org & Co")] {
+        assert_eq!(claims["ti"][name], value, "{}", claims["ti"]);
+    }
+}
+
+#[test]
+fn a_cookie_brings_a_token() {
+    let (key, file) = key_and_file();
+    let settings = format!("{}cookie = \"session\"", file.setting("jwks_file"));
+    let app = App::start_with_identity(&way_in("ES256", &settings), "");
+    let token = key.token();
+    let ask = |headers: &[Field<'_>]| app.get("/pandium-sso", headers);
+    assert_eq!(ask(&[("Cookie", &format!("a=b; session={token}; c=d"))]).status, 307);
+    ask(&[("Cookie", &format!("Session={token}"))]).assert_refused(401, "no_identity");
+    ask(&[("Authorization", &format!("Bearer {token}"))]).assert_refused(401, "no_identity");
+    ask(&[("Cookie", "session=")]).assert_refused(401, "invalid_token");
+    let twice = format!("session={token}; session={token}");
+    ask(&[("Cookie", &twice)]).assert_refused(400, "ambiguous_identity");
+}
+
+#[test]
+fn another_header_brings_a_token_without_a_scheme() {
+    let (key, file) = key_and_file();
+    let settings = format!("{}header = \"X-Id-Token\"", file.setting("jwks_file"));
+    let app = App::start_with_identity(&way_in("ES256", &settings), "");
+    let (token, behind_a_scheme) = (key.token(), format!("Bearer {}", key.token()));
+    assert_eq!(app.get("/pandium-sso", &[("x-id-token", &token)]).status, 307);
+    app.get("/pandium-sso", &[("X-Id-Token", &behind_a_scheme)]).assert_refused(401, "invalid_token");
+    app.bring(&token).assert_refused(401, "no_identity");
+    assert_eq!(preflight(&app, ORIGIN), "accept, x-id-token");
+}
+
+#[test]
+fn a_script_of_an_allowed_parent_may_bring_a_token_and_read_the_address() {
+    let (key, file) = key_and_file();
+    let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), "");
+    let bearer = format!("Bearer {}", key.token());
+    let ask = |origin| app.get("/pandium-sso", &[("Authorization", &bearer), JSON, origin]);
+    let answer = ask(ORIGIN);
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, ORIGIN.1));
+    assert_eq!(Token::of(&answer).claims["external_id"], "u-1");
+    assert_eq!(preflight(&app, ORIGIN), "accept, authorization");
+
+    assert_eq!(preflight(&app, STRANGER), "");
+    assert!(!ask(STRANGER).has("access-control-allow-origin"));
+}
+
+#[test]
+fn an_entrance_of_its_own_takes_tokens_beside_the_main_one() {
+    let (key, file) = key_and_file();
+    let way_in = way_in("ES256", &file.setting("jwks_file"));
+    let entrance = "[entrances.partners]\npath = \"/partners/sso\"\n[entrances.partners.identity]\n";
+    let app = App::start(&format!("{entrance}{way_in}"));
+    let bearer = format!("Bearer {}", key.token());
+    assert_eq!(app.get("/partners/sso", &[("Authorization", &bearer)]).status, 307);
+    app.bring(&key.token()).assert_refused(401, "no_identity");
+}
+
+#[test]
+fn a_token_for_one_entrance_is_none_for_another_of_the_same_key() {
+    let (key, file) = key_and_file();
+    let main = way_in("ES256", &file.setting("jwks_file"));
+    let issuer = main.replace("login.example", "partners.example");
+    let audience = main.replace("the-marketplace", "the-partners");
+    let entrance = |name: &str, identity: &str| {
+        format!("[entrances.{name}]\npath = \"/{name}\"\n[entrances.{name}.identity]\n{identity}\n")
+    };
+    let app = App::start_with_identity(&main, &(entrance("a", &issuer) + &entrance("b", &audience)));
+    let tokens = [
+        ("/pandium-sso", key.token()),
+        ("/a", key.token_with(&[("iss", "\"https://partners.example.com/\"")])),
+        ("/b", key.token_with(&[("aud", "\"the-partners\"")])),
+    ];
+    for (own, token) in &tokens {
+        for (path, _) in &tokens {
+            let answer = app.get(path, &[("Authorization", &format!("Bearer {token}"))]);
+            let expected = if own == path { (307, "") } else { (401, "invalid_token") };
+            assert_eq!((answer.status, answer.reason().as_str()), expected, "a token for {own} at {path}");
+        }
+    }
+}
+
+#[test]
+fn keys_that_are_rotated_are_in_use_without_a_restart() {
+    let (old, new) = (Key::new("ES256"), Key::new("ES256"));
+    let (app, file) = App::start_believing(&old);
+    assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
+    app.bring(&new.token_named("k-2")).assert_refused(401, "invalid_token");
+
+    let applied = |times| app.wait_for_metric("sso_config_reloads_total", &[("result", "applied")], times);
+    file.replace(&jwks(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    applied(1.0);
+    assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
+    assert_eq!(app.bring(&new.token_named("k-2")).status, 307);
+
+    file.replace(&jwks(&[new.jwk(Some("k-2"))]));
+    applied(2.0);
+    app.bring(&old.token_named("k-1")).assert_refused(401, "invalid_token");
+    assert_eq!(app.bring(&new.token_named("k-2")).status, 307);
+}
+
+#[test]
+fn who_has_no_good_token_is_told_which_of_three_things_it_is() {
+    let key = Key::new("ES256");
+    let (app, _file) = App::start_believing(&key);
+    let (good, late) = (key.token(), key.token_with(&[("exp", "@-1")]));
+    app.bring(&late).assert_refused(401, "expired_token");
+    app.bring(&Key::new("ES256").token_with(&[("exp", "@-1")])).assert_refused(401, "invalid_token");
+    app.get("/pandium-sso", &[]).assert_refused(401, "no_identity");
+    app.bring(&key.token_with(&[("email_verified", "false")])).assert_refused(401, "no_identity");
+    for value in ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a.b", &good, &format!("Token {good}")] {
+        app.get("/pandium-sso", &[("Authorization", value)]).assert_refused(401, "invalid_token");
+    }
+    let bearer = format!("Bearer {good}");
+    for (one, other) in [(&bearer, &bearer), (&bearer, &format!("Bearer {late}"))] {
+        let both = [("Authorization", one.as_str()), ("authorization", other)];
+        app.get("/pandium-sso", &both).assert_refused(400, "ambiguous_identity");
+    }
+    assert_eq!(app.get("/pandium-sso", &[("authorization", &format!("bEARER {good}"))]).status, 307);
+}
+
+#[test]
+fn an_issuers_clock_may_differ_by_the_leeway_and_claims_may_be_required() {
+    let (key, file) = key_and_file();
+    let more = format!("{}leeway_s = 60\nrequired_claims = {{ tier = 2 }}", file.setting("jwks_file"));
+    let app = App::start_with_identity(&way_in("ES256", &more), "");
+    let bring = |changed: &[(&str, &str)]| app.bring(&key.token_with(&[&[("tier", "2")], changed].concat()));
+    for within in [("exp", "@-30"), ("iat", "@30"), ("nbf", "@30")] {
+        assert_eq!(bring(&[within]).status, 307, "{within:?}");
+    }
+    bring(&[("exp", "@-61")]).assert_refused(401, "expired_token");
+    for beyond in [("iat", "@120"), ("nbf", "@120")] {
+        bring(&[beyond]).assert_refused(401, "invalid_token");
+    }
+    for tier in ["", "1", "\"2\"", "[2]", "null"] {
+        app.bring(&key.token_with(&[("tier", tier)])).assert_refused(401, "invalid_token");
+    }
+}
+
+/// The settings, and the key of the one that is wrong. `JWKS` and `PEM` stand
+/// for a key for ES256.
+#[rstest]
+#[case::no_issuer("audience = \"a\"\nalgorithms = [\"ES256\"]\nJWKS", "issuer")]
+#[case::no_audience("issuer = \"i\"\nalgorithms = [\"ES256\"]\nJWKS", "audience")]
+#[case::an_empty_audience("issuer = \"i\"\naudience = [\"\"]\nalgorithms = [\"ES256\"]\nJWKS", "audience")]
+#[case::none("ISSUER\nalgorithms = [\"none\"]\nJWKS", "algorithms")]
+#[case::an_unknown_algorithm("ISSUER\nalgorithms = [\"es256\"]\nJWKS", "algorithms")]
+#[case::both_kinds("ISSUER\nalgorithms = [\"HS256\", \"RS256\"]\nJWKS", "algorithms")]
+#[case::a_key_for_another("ISSUER\nalgorithms = [\"RS256\"]\nJWKS", "jwks_file")]
+#[case::one_for_another_in_pem("ISSUER\nalgorithms = [\"RS256\"]\nPEM", "public_key_file")]
+#[case::by_default_rs256("ISSUER\nJWKS", "jwks_file")]
+#[case::a_public_key_as_a_secret("ISSUER\nalgorithms = [\"HS256\"]\nPEM", "public_key_file")]
+#[case::a_private_key("ISSUER\nalgorithms = [\"EdDSA\"]\nPRIVATE", "public_key_file")]
+#[case::a_secret_as_a_key("ISSUER\nalgorithms = [\"ES256\"]\nSECRET", "shared_secret")]
+#[case::a_short_secret("ISSUER\nalgorithms = [\"HS256\"]\nshared_secret = \"short\"", "shared_secret")]
+#[case::no_keys("ISSUER\nalgorithms = [\"ES256\"]", "jwks_file")]
+#[case::two_files("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nPEM", "jwks_file")]
+#[case::a_file_and_a_secret("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nSECRET", "jwks_file")]
+#[case::no_file("ISSUER\nalgorithms = [\"ES256\"]\njwks_file = \"/nowhere/keys\"", "jwks_file")]
+#[case::cookie_and_header("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\ncookie = \"a\"\nheader = \"b\"", "header")]
+#[case::no_header("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nheader = \"a b\"", "header")]
+#[case::too_much_leeway("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nleeway_s = 301", "leeway_s")]
+#[case::no_expression("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nuser.id = \"sub ~\"", "user.id")]
+#[case::no_attribute(
+    "ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nuser.attributes.a = \"a b\"",
+    "user.attributes.a"
+)]
+#[case::unknown("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\njwks_uri = \"https://a.example/\"", "jwks_uri")]
+#[case::of_another_way_in("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\ntrusted_proxies = []", "trusted_proxies")]
+fn a_setting_that_is_wrong_stops_the_start_and_is_named(#[case] settings: &str, #[case] named: &str) {
+    let key = Key::new("ES256");
+    let (set, pem) = (KeyFile::new(&jwks(&[key.jwk(Some("k-1"))])), KeyFile::new(&key.pem()));
+    let private = KeyFile::new(&Key::private_pem());
+    let check = |settings: &str| {
+        let settings = settings
+            .replace("ISSUER", &format!("issuer = {ISSUER:?}\naudience = {AUDIENCE:?}"))
+            .replace("JWKS", &set.setting("jwks_file"))
+            .replace("PEM", &pem.setting("public_key_file"))
+            .replace("PRIVATE", &private.setting("public_key_file"))
+            .replace("SECRET", &format!("shared_secret = {SECRET:?}"));
+        let config = File::new(&standard_with(&format!("kind = \"bearer\"\n{settings}")));
+        run(&["check", "--config", &config.text()])
+    };
+    let ran = check(settings);
+    assert_eq!(ran.status, 78, "{ran:?}");
+    assert!(ran.errors.contains(&format!("identity.{named}: ")), "{named} is not named: {}", ran.errors);
+    assert_eq!(check("ISSUER\nalgorithms = [\"ES256\"]\nJWKS").status, 0);
+}
+
+/// The headers that a script of that origin may send; nothing where it may not ask.
+fn preflight(app: &App, origin: Field<'_>) -> String {
+    let asks = [origin, ("Access-Control-Request-Method", "GET")];
+    let answer = app.ask("OPTIONS", "/pandium-sso", &asks);
+    answer.all("access-control-allow-headers").join(" and ")
+}
