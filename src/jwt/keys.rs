@@ -52,9 +52,14 @@ pub enum BadKeys {
     /// More than [`KeySet::MAX_KEYS`].
     #[error("it holds more than {max} keys", max = KeySet::MAX_KEYS)]
     TooMany,
-    /// Not the JSON expected.
-    #[error("it is not a JSON Web Key Set (RFC 7517): {0}")]
-    NotASet(String),
+    /// Not the JSON expected; where it stops being that.
+    #[error("it is not a JSON Web Key Set (RFC 7517), from line {line}, column {column} on")]
+    NotASet {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
     /// A secret among public keys: whoever may read it may sign.
     #[error("it holds a symmetric or private key, which must not be published")]
     Secret,
@@ -108,6 +113,10 @@ const HMAC: [Algorithm; 3] = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS5
 /// The shortest RSA modulus (RFC 7518, 3.3), in bytes.
 const MIN_MODULUS_BYTES: usize = 256;
 
+/// A point that is not compressed (SEC 1, 2.3.3): a mark and two coordinates.
+const P256_POINT_BYTES: usize = 65;
+const P384_POINT_BYTES: usize = 97;
+
 impl KeySet {
     /// The largest set, in bytes.
     pub const MAX_BYTES: usize = 256 * 1024;
@@ -121,8 +130,9 @@ impl KeySet {
         if text.len() > Self::MAX_BYTES {
             return Err(BadKeys::TooLarge);
         }
-        let Jwks { keys } =
-            serde_json::from_slice(text).map_err(|error| BadKeys::NotASet(error.to_string()))?;
+        // the error's own text quotes what it found, which may be anything
+        let Jwks { keys } = serde_json::from_slice(text)
+            .map_err(|error| BadKeys::NotASet { line: error.line(), column: error.column() })?;
         if keys.len() > Self::MAX_KEYS {
             return Err(BadKeys::TooMany);
         }
@@ -140,10 +150,19 @@ impl KeySet {
 
     /// A single public key in PEM.
     pub fn from_pem(pem: &[u8]) -> Result<Self, BadKeys> {
-        let rsa = || Some((DecodingKey::from_rsa_pem(pem).ok()?, RSA.to_vec()));
-        let ec = || Some((DecodingKey::from_ec_pem(pem).ok()?, vec![Algorithm::ES256, Algorithm::ES384]));
-        let ed = || Some((DecodingKey::from_ed_pem(pem).ok()?, vec![Algorithm::EdDSA]));
-        let (key, fits) = rsa().or_else(ec).or_else(ed).ok_or(BadKeys::NotPem)?;
+        let rsa = || DecodingKey::from_rsa_pem(pem);
+        let ec = |_| DecodingKey::from_ec_pem(pem);
+        let ed = |_| DecodingKey::from_ed_pem(pem);
+        let key = rsa().or_else(ec).or_else(ed).map_err(|_| BadKeys::NotPem)?;
+        let bytes = key.try_get_as_bytes().map_err(|_| BadKeys::NotPem)?;
+        let fits = match (key.family(), bytes.len()) {
+            (AlgorithmFamily::Rsa, ..MIN_MODULUS_BYTES) => return Err(BadKeys::Weak),
+            (AlgorithmFamily::Rsa, _) => RSA.to_vec(),
+            (AlgorithmFamily::Ec, P256_POINT_BYTES) => vec![Algorithm::ES256],
+            (AlgorithmFamily::Ec, P384_POINT_BYTES) => vec![Algorithm::ES384],
+            (AlgorithmFamily::Ed, _) => vec![Algorithm::EdDSA],
+            (AlgorithmFamily::Ec | AlgorithmFamily::Hmac, _) => return Err(BadKeys::NotPem),
+        };
         Ok(Self { keys: vec![Key { id: None, fits, key }], ids: Ids::Ignored })
     }
 
@@ -291,6 +310,38 @@ mod tests {
     #[test]
     fn a_set_has_a_size_and_a_form() {
         assert_eq!(KeySet::from_jwks(&vec![b' '; KeySet::MAX_BYTES + 1]).unwrap_err(), BadKeys::TooLarge);
-        assert!(matches!(KeySet::from_jwks(b"<html>"), Err(BadKeys::NotASet(_))));
+        assert!(matches!(KeySet::from_jwks(b"<html>"), Err(BadKeys::NotASet { line: 1, column: 1 })));
+    }
+
+    const RSA_1024: &str = "-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQC1ek+eAv/ly/8Fbihn4RrP2/qc
+3hxp53r444268Pagb0kzvZkjETsJHFH764conIwqQfSzQ7XbqE33G1JtrH6jmfWr
+zy8O2Xl21/eQ2GGcPp8r4blNyNpK0T6aRvOGRedE7/LeUGU9h5JzPkP0F+dFbJwo
+hWXyeWpPhgzd6RgoQwIDAQAB
+-----END PUBLIC KEY-----";
+    const EC_P256: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEDOiJoxVFdVl43fentfBV/4aFIXW6
+uB7ad6o8r5QPcXINod6Du3NhAptgwhRJ6ESsQzNXpzusvbsPMrcWkfa53w==
+-----END PUBLIC KEY-----";
+    const EC_P521: &str = "-----BEGIN PUBLIC KEY-----
+MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQAdPowXb0u4lszHyFy1qGFQaSXig/4
+Y5YAYEH7huSTBO5AhZAqnNN6hqfe0QvgCDm6LwVqUsd/dVURbqDY7LQULgEBHE9A
+6AvK/OOodz6e1XuhalFv/L1zfJ3DM5fsXJMcWzHtxbuXNNUDi51hayZ52hmmL6QC
+Xu53SOmR7vOgF+EDGfo=
+-----END PUBLIC KEY-----";
+
+    #[test]
+    fn a_key_in_pem_fits_the_algorithms_of_its_kind() {
+        let key = KeySet::from_pem(EC_P256.as_bytes()).unwrap();
+        assert!(key.fits(Algorithm::ES256));
+        assert!(!key.fits(Algorithm::ES384) && !key.fits(Algorithm::RS256) && !key.fits(Algorithm::HS256));
+    }
+
+    #[rstest]
+    #[case::weak(RSA_1024, BadKeys::Weak)]
+    #[case::curve(EC_P521, BadKeys::NotPem)]
+    #[case::nothing("", BadKeys::NotPem)]
+    fn a_key_in_pem_is_refused(#[case] pem: &str, #[case] why: BadKeys) {
+        assert_eq!(KeySet::from_pem(pem.as_bytes()).unwrap_err(), why);
     }
 }

@@ -231,6 +231,8 @@ fn a_claim_is_as_it_must_be_or_the_token_is_refused(
 #[case::cut_off("{\"keys\":[OURS", "not a JSON Web Key Set")]
 #[case::no_json("-----BEGIN PRIVATE KEY-----\nCANARY", "not a JSON Web Key Set")]
 #[case::not_a_set("OURS", "not a JSON Web Key Set")]
+#[case::a_text("\"CANARY\"", "not a JSON Web Key Set")]
+#[case::texts("{\"keys\":[\"CANARY\"]}", "not a JSON Web Key Set")]
 #[case::nothing("", "not a JSON Web Key Set")]
 fn a_set_that_is_wrong_stops_the_start_and_later_changes_nothing(#[case] text: &str, #[case] told: &str) {
     let (key, canary) = (Key::new("ES256"), "c2VjcmV0LWtleS1vZi10aGUtaXNzdWVy");
