@@ -20,6 +20,8 @@ use marketplace_sso::clock::Moment;
 use marketplace_sso::jwt::keys::KeySet;
 use marketplace_sso::jwt::verify::{Rules, verify};
 
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// A key pair, seen from both sides.
 struct Issuer {
     name: &'static str,
@@ -27,7 +29,7 @@ struct Issuer {
     bare: &'static dyn VerificationAlgorithm,
     public: Vec<u8>,
     der: Vec<u8>,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 const CLAIMS: &str = r#"{"iss":"https://login.example.com/","aud":"marketplace-sso","sub":"user-4211",

@@ -52,19 +52,23 @@ impl Expression {
         is_known: impl Fn(&str) -> bool,
         example: &minijinja::Value,
     ) -> Result<Self, ExpressionError> {
-        let language = match absent {
-            Absent::YieldsNothing => &STRICT,
-            Absent::ReadsAsEmpty => &LENIENT,
+        let compile = |language: &'static Environment<'static>| {
+            language
+                .compile_expression_owned(written.to_owned())
+                .map_err(|error| ExpressionError(format!("does not parse: {}", detail(&error))))
         };
-        let compiled = language
-            .compile_expression_owned(written.to_owned())
-            .map_err(|error| ExpressionError(format!("does not parse: {}", detail(&error))))?;
+        let lenient = compile(&LENIENT)?;
+        // the strict one would stop at the first value that the example lacks
+        try_out(&lenient, example)?;
+        let compiled = match absent {
+            Absent::YieldsNothing => compile(&STRICT)?,
+            Absent::ReadsAsEmpty => lenient,
+        };
         let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
         names.sort();
         if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
             return Err(ExpressionError(format!("names {unknown}, which no user has")));
         }
-        try_out(&compiled, example)?;
         Ok(Self { written: written.to_owned(), path: plain_path(written.trim()), compiled })
     }
 

@@ -139,6 +139,7 @@ impl Entrance {
         self.marketplace.hand_off(user, link, jti, now).map_err(|error| {
             let reason = match &error {
                 HandOffError::NoSubject => Reason::NoIdentity,
+                HandOffError::Claims(error) if error.is_bad_identity => Reason::BadIdentity,
                 HandOffError::TooLong { .. } => Reason::TokenTooLarge,
                 HandOffError::Claims(_) | HandOffError::Signing(_) => Reason::Internal,
             };

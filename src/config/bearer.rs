@@ -1,5 +1,6 @@
 //! The section `[identity]` with `kind = "bearer"`.
 
+use config::ValueKind;
 use jsonwebtoken::Algorithm;
 
 use super::identity::to_json;
@@ -24,8 +25,13 @@ const STANDARD: [(&str, &str); 5] = [
 
 pub(super) fn read(section: &Section<'_>) -> Option<Box<Bearer>> {
     let place = place(section);
-    let issuer = section
-        .needed_text("issuer", "write the tokens' iss, exactly, such as \"https://login.example.com/\"");
+    let help = "write the tokens' iss, exactly, such as \"https://login.example.com/\"";
+    let issuer = section.needed_text("issuer", help).filter(|issuer| {
+        if issuer.is_empty() {
+            section.wrong("issuer", "it is empty", help);
+        }
+        !issuer.is_empty()
+    });
     let audiences = audiences(section);
     let algorithms = algorithms(section);
     let leeway_s = if section.has("leeway_s") { section.number("leeway_s", 0, 300) } else { Some(0) };
@@ -48,7 +54,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Box<Bearer>> {
             required_claims,
         },
         keys,
-        mapping: mapping?,
+        mapping,
     }))
 }
 
@@ -72,7 +78,12 @@ fn place(section: &Section<'_>) -> Option<Place> {
         "authorization".to_owned()
     };
     let scheme = match section.has("scheme") {
-        true => section.text("scheme")?,
+        true => {
+            section.parsed("scheme", "write one word, such as \"Bearer\", or \"\" for none", |scheme| {
+                let is_word = scheme.is_empty() || FieldName::parse(scheme).is_some();
+                if is_word { Ok(scheme.to_owned()) } else { Err("it is not one word") }
+            })?
+        }
         false if name == "authorization" => "Bearer".to_owned(),
         false => String::new(),
     };
@@ -85,7 +96,11 @@ fn audiences(section: &Section<'_>) -> Option<Vec<String>> {
         section.needed_text("audience", help);
         return None;
     }
-    let audiences = section.texts("audience")?;
+    // a single text is one audience, whatever stands in it
+    let audiences = match section.value("audience")?.kind {
+        ValueKind::String(one) => vec![one],
+        _ => section.texts("audience")?,
+    };
     if audiences.is_empty() || audiences.iter().any(String::is_empty) {
         section.wrong("audience", "it is empty", help);
         return None;
@@ -163,7 +178,7 @@ fn required_claims(section: &Section<'_>) -> Vec<(String, serde_json::Value)> {
     claims.collect()
 }
 
-fn mapping(section: &Section<'_>) -> Option<UserMapping> {
+fn mapping(section: &Section<'_>) -> UserMapping {
     let user = section.section("user");
     let organization = user.section("organization");
     let attributes = user.section("attributes");
@@ -199,7 +214,7 @@ fn mapping(section: &Section<'_>) -> Option<UserMapping> {
     organization.finish();
     attributes.finish();
     user.finish();
-    Some(mapping)
+    mapping
 }
 
 /// An expression; an empty one says that nothing is to be read.

@@ -4,6 +4,7 @@
 use super::section::Section;
 use super::{embed, identity, marketplace};
 use crate::access::Access;
+use crate::identity::Identity;
 use crate::pandium::Environment;
 use crate::record::{SubjectHash, SubjectLog};
 use crate::sign_on::Entrance;
@@ -64,6 +65,15 @@ impl Context<'_, '_> {
         let access = read_access(&over("access"));
         let embed = embed::read(&over("embed"), self.https);
         let (marketplace, referrer_policy, secret) = marketplace?;
+        if let Some(Identity::Bearer(way)) = &identity
+            && way.keys.holds(&secret)
+        {
+            section.section("identity").wrong(
+                "shared_secret",
+                "it is pandium.shared_secret too: every token that arrives would be believed by the marketplace as it is",
+                "agree on a secret of its own with the issuer",
+            );
+        }
         let log = self.root.section("log");
         let subject_log = log.choice(
             "subject",

@@ -33,8 +33,12 @@ impl SeenFile {
         std::fs::metadata(&self.path).and_then(|found| found.modified()).ok()
     }
 
-    /// The same file as it is now.
+    /// The same file as it is now. A pipe is read once; to read it again would
+    /// wait for somebody to write.
     pub fn now(&self) -> Self {
-        Self::read(&self.path).0
+        match std::fs::metadata(&self.path) {
+            Ok(found) if !found.is_file() => self.clone(),
+            Ok(_) | Err(_) => Self::read(&self.path).0,
+        }
     }
 }

@@ -62,10 +62,9 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads everything again that this configuration was read from; `None`
-    /// where it was read from a text.
-    pub fn load_again(&self) -> Option<Result<Self, Problems>> {
-        self.sources.as_ref().map(Self::load)
+    /// What this configuration was read from; `None` where that was a text.
+    pub const fn sources(&self) -> Option<&Sources> {
+        self.sources.as_ref()
     }
 
     /// Reads a configuration from one text, over what is compiled in. The

@@ -82,6 +82,10 @@ impl Visit<'_> {
             let allowed = if doorway.is_some() { "GET" } else { "GET, HEAD" };
             answer.insert_header((header::ALLOW, HeaderValue::from_static(allowed)));
         }
+        let challenge = doorway.and_then(|doorway| doorway.entrance.identity.challenge());
+        if let Some(scheme) = challenge.filter(|_| status == StatusCode::UNAUTHORIZED) {
+            answer.insert_header((header::WWW_AUTHENTICATE, scheme));
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             answer.insert_header((header::RETRY_AFTER, HeaderValue::from_static("5")));
         }

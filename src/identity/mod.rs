@@ -36,6 +36,17 @@ impl Identity {
         }
     }
 
+    /// The scheme by which a client may prove itself (RFC 9110, 11.6.1).
+    pub fn challenge(&self) -> Option<&str> {
+        match self {
+            Self::ProxyHeaders(_) => None,
+            Self::Bearer(way) => match &way.place {
+                bearer::Place::Header { scheme, .. } => scheme.as_deref(),
+                bearer::Place::Cookie(_) => None,
+            },
+        }
+    }
+
     /// The header in which a script of an allowed page brings its proof, if it
     /// can bring one itself.
     pub fn script_header(&self) -> Option<&str> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
 
@@ -117,6 +117,10 @@ const MIN_MODULUS_BYTES: usize = 256;
 const P256_POINT_BYTES: usize = 65;
 const P384_POINT_BYTES: usize = 97;
 
+/// The curves' object identifiers (RFC 5480, 2.1.1.1), in DER.
+const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const P384: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+
 impl KeySet {
     /// The largest set, in bytes.
     pub const MAX_BYTES: usize = 256 * 1024;
@@ -150,6 +154,10 @@ impl KeySet {
 
     /// A single public key in PEM.
     pub fn from_pem(pem: &[u8]) -> Result<Self, BadKeys> {
+        let text = std::str::from_utf8(pem).map_err(|_| BadKeys::NotPem)?;
+        if text.contains("PRIVATE KEY") {
+            return Err(BadKeys::Secret);
+        }
         let rsa = || DecodingKey::from_rsa_pem(pem);
         let ec = |_| DecodingKey::from_ec_pem(pem);
         let ed = |_| DecodingKey::from_ed_pem(pem);
@@ -158,8 +166,8 @@ impl KeySet {
         let fits = match (key.family(), bytes.len()) {
             (AlgorithmFamily::Rsa, ..MIN_MODULUS_BYTES) => return Err(BadKeys::Weak),
             (AlgorithmFamily::Rsa, _) => RSA.to_vec(),
-            (AlgorithmFamily::Ec, P256_POINT_BYTES) => vec![Algorithm::ES256],
-            (AlgorithmFamily::Ec, P384_POINT_BYTES) => vec![Algorithm::ES384],
+            (AlgorithmFamily::Ec, P256_POINT_BYTES) if holds(text, P256) => vec![Algorithm::ES256],
+            (AlgorithmFamily::Ec, P384_POINT_BYTES) if holds(text, P384) => vec![Algorithm::ES384],
             (AlgorithmFamily::Ed, _) => vec![Algorithm::EdDSA],
             (AlgorithmFamily::Ec | AlgorithmFamily::Hmac, _) => return Err(BadKeys::NotPem),
         };
@@ -170,6 +178,14 @@ impl KeySet {
     pub fn from_shared_secret(secret: &SharedSecret) -> Self {
         let key = DecodingKey::from_secret(secret.expose_bytes());
         Self { keys: vec![Key { id: None, fits: HMAC.to_vec(), key }], ids: Ids::Ignored }
+    }
+
+    /// Whether this secret is among the keys.
+    pub fn holds(&self, secret: &SharedSecret) -> bool {
+        self.keys.iter().any(|key| {
+            key.key.family() == AlgorithmFamily::Hmac
+                && key.key.try_get_as_bytes().is_ok_and(|bytes| bytes == secret.expose_bytes())
+        })
     }
 
     /// Whether some key fits an algorithm.
@@ -239,6 +255,12 @@ impl Jwk {
         let is_whole = URL_SAFE_NO_PAD.decode(x).is_ok_and(|part| part.len() == 32);
         if is_whole { DecodingKey::from_ed_components(x).ok() } else { None }
     }
+}
+
+/// Whether a text in PEM holds some bytes of DER.
+fn holds(pem: &str, bytes: &[u8]) -> bool {
+    let base64: String = pem.lines().filter(|line| !line.starts_with('-')).map(str::trim).collect();
+    STANDARD.decode(base64).is_ok_and(|der| der.windows(bytes.len()).any(|window| window == bytes))
 }
 
 /// An algorithm by its name in JOSE, exactly. `Ed25519` is the newer name of

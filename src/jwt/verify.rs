@@ -127,7 +127,9 @@ fn check_claims(claims: &Map<String, Value>, rules: &Rules, now: u64) -> Result<
     for name in ["nbf", "iat"] {
         if let Some(value) = claims.get(name) {
             let starts = numeric_date(value).ok_or_else(|| wrong(name))?;
-            if starts > latest_start {
+            // a fraction of a second ahead is ahead
+            let is_fraction = value.as_f64().is_some_and(|seconds| seconds.fract() > 0.0);
+            if starts.saturating_add(u64::from(is_fraction)) > latest_start {
                 return Err(wrong(name));
             }
         }
@@ -261,6 +263,7 @@ mod tests {
     #[case("exp", json!(-1))]
     #[case("exp", json!([NOW + 60]))]
     #[case("nbf", json!(NOW + 1))]
+    #[case("nbf", json!(1_600_000_000.9))]
     #[case("nbf", json!("0"))]
     #[case("iat", json!(NOW + 1))]
     #[case("iat", json!("0"))]

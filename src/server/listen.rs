@@ -9,6 +9,8 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use crate::config::Listen;
 
 /// An address that is taken.
@@ -96,7 +98,9 @@ fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<BoundListener> {
 /// mode keeps out.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<BoundListener> {
     refuse_to_replace(path)?;
-    let folder = path.with_extension(format!("{}.tmp", std::process::id()));
+    // short, since a socket's path may have no more than some hundred bytes
+    let (id, ..) = Uuid::new_v4().as_fields();
+    let folder = path.with_file_name(format!(".{id:x}"));
     DirBuilder::new().mode(0o700).create(&folder)?;
     let draft = folder.join("s");
     let placed = UnixListener::bind(&draft).and_then(|socket| {

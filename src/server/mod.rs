@@ -119,17 +119,23 @@ impl Server {
             servers.push(serve(admin, &settings, &shared, true)?);
         }
         let handles: Vec<_> = servers.iter().map(ActixServer::handle).collect();
+        // a server does nothing until it is polled, so each gets a task
+        let running: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
+        let to_abort = running.iter().map(|server| server.abort_handle()).collect();
         let reloading = actix_web::rt::spawn(reload::keep_up(hang_up, config, shared.clone()));
         let stopping = actix_web::rt::spawn(stop::on_signal(
             stop_signals,
             handles,
+            to_abort,
             shared.clone(),
             settings.drain_delay,
         ));
-        // a server does nothing until it is polled, so each gets a task
-        let running: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
         for server in running {
-            server.await.map_err(io::Error::other)??;
+            match server.await {
+                Ok(ended) => ended?,
+                Err(ended) if ended.is_cancelled() => {}
+                Err(ended) => return Err(io::Error::other(ended).into()),
+            }
         }
         reloading.abort();
         stopping.abort();

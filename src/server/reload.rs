@@ -20,6 +20,9 @@ use crate::metrics::Reload;
 /// the same for so long.
 const SETTLING: Duration = Duration::from_millis(150);
 
+/// So often it is looked whether anything has changed that no event told of.
+const LOOKING: Duration = Duration::from_secs(30);
+
 /// A file that never stays the same is read all the same after so many looks.
 const MOST_LOOKS: usize = 40;
 
@@ -34,7 +37,11 @@ pub(super) async fn keep_up(mut hang_up: Signal, mut config: Config, shared: web
     loop {
         tokio::select! {
             _ = hang_up.recv() => tracing::info!("SIGHUP: reading the configuration again"),
-            _ = changes.recv() => {
+            // a folder that was exchanged as a whole, or a link on the way to it, is told by nobody
+            _ = async { tokio::select! { _ = changes.recv() => {}, () = tokio::time::sleep(LOOKING) => {} } } => {
+                if as_now(&files) == files {
+                    continue;
+                }
                 settle(&files).await;
                 while changes.try_recv().is_ok() {}
                 if as_now(&files) == files {
@@ -43,7 +50,7 @@ pub(super) async fn keep_up(mut hang_up: Signal, mut config: Config, shared: web
                 tracing::info!("a file of the configuration has changed: reading it again");
             }
         }
-        let read = match read_again(&config, &shared) {
+        let read = match read_again(&config, &shared).await {
             Some(Ok(newer)) => {
                 config = newer;
                 config.files.clone()
@@ -77,9 +84,15 @@ fn as_now(files: &[SeenFile]) -> Vec<SeenFile> {
 
 /// Reads, tests and swaps. Where the old configuration stays, the files that
 /// were tried; nothing where there is none to read again.
-fn read_again(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<SeenFile>>> {
-    let Some(read) = config.load_again() else {
+async fn read_again(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<SeenFile>>> {
+    let Some(sources) = config.sources().cloned() else {
         tracing::warn!("the configuration came from no file; there is nothing to read again");
+        return None;
+    };
+    // a file may be a pipe, or on a disk that has gone: nobody else waits for it
+    let read = actix_web::rt::task::spawn_blocking(move || Config::load(&sources)).await;
+    let Ok(read) = read else {
+        tracing::error!("reading the configuration panicked; the old one stays in use");
         return None;
     };
     let tested = match read {

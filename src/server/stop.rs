@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::web;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::AbortHandle;
 
 use crate::http::Shared;
 
@@ -37,6 +38,7 @@ impl StopSignals {
 pub(super) async fn on_signal(
     mut signals: StopSignals,
     handles: Vec<ServerHandle>,
+    running: Vec<AbortHandle>,
     shared: web::Data<Shared>,
     drain_delay: Duration,
 ) {
@@ -48,14 +50,10 @@ pub(super) async fn on_signal(
         _ = signals.next() => false,
     };
     // the server itself ends `run`, and with it this task, when it has stopped
-    stop(&handles, is_patient);
-    signals.next().await;
-    tracing::warn!("told to stop again: what is in flight is dropped");
-    stop(&handles, false);
-}
-
-fn stop(handles: &[ServerHandle], is_patient: bool) {
     for handle in handles {
         drop(actix_web::rt::spawn(handle.stop(is_patient)));
     }
+    signals.next().await;
+    tracing::warn!("told to stop again: what is in flight is dropped");
+    running.iter().for_each(AbortHandle::abort);
 }

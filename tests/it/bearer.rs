@@ -118,7 +118,8 @@ fn a_cookie_brings_a_token() {
     assert_eq!(ask(&[("Cookie", &format!("a=b; session={token}; c=d"))]).status, 307);
     ask(&[("Cookie", &format!("Session={token}"))]).assert_refused(401, "no_identity");
     ask(&[("Authorization", &format!("Bearer {token}"))]).assert_refused(401, "no_identity");
-    ask(&[("Cookie", "session=")]).assert_refused(401, "invalid_token");
+    ask(&[("Cookie", "session=")]).assert_refused(401, "no_identity");
+    ask(&[("Cookie", "session=x")]).assert_refused(401, "invalid_token");
     let twice = format!("session={token}; session={token}");
     ask(&[("Cookie", &twice)]).assert_refused(400, "ambiguous_identity");
 }
@@ -211,9 +212,12 @@ fn who_has_no_good_token_is_told_which_of_three_things_it_is() {
     let (good, late) = (key.token(), key.token_with(&[("exp", "@-1")]));
     app.bring(&late).assert_refused(401, "expired_token");
     app.bring(&Key::new("ES256").token_with(&[("exp", "@-1")])).assert_refused(401, "invalid_token");
-    app.get("/pandium-sso", &[]).assert_refused(401, "no_identity");
+    let nothing = app.get("/pandium-sso", &[]);
+    nothing.assert_refused(401, "no_identity");
+    assert_eq!(nothing.header("www-authenticate"), "Bearer");
     app.bring(&key.token_with(&[("email_verified", "false")])).assert_refused(401, "no_identity");
-    for value in ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a.b", &good, &format!("Token {good}")] {
+    app.get("/pandium-sso", &[("Authorization", "")]).assert_refused(401, "no_identity");
+    for value in ["Bearer", "Bearer ", "Basic YTpi", "Bearer a.b", &good, &format!("Token {good}")] {
         app.get("/pandium-sso", &[("Authorization", value)]).assert_refused(401, "invalid_token");
     }
     let bearer = format!("Bearer {good}");
@@ -258,6 +262,14 @@ fn an_issuers_clock_may_differ_by_the_leeway_and_claims_may_be_required() {
 #[case::a_private_key("ISSUER\nalgorithms = [\"EdDSA\"]\nPRIVATE", "public_key_file")]
 #[case::a_secret_as_a_key("ISSUER\nalgorithms = [\"ES256\"]\nSECRET", "shared_secret")]
 #[case::a_short_secret("ISSUER\nalgorithms = [\"HS256\"]\nshared_secret = \"short\"", "shared_secret")]
+#[case::the_marketplaces_secret(
+    "ISSUER\nalgorithms = [\"HS256\"]\nshared_secret = \"0123456789abcdef0123456789abcdef\"",
+    "shared_secret"
+)]
+#[case::no_such_filter(
+    "ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nuser.name = \"given_name ~ (family_name|lwoer)\"",
+    "user.name"
+)]
 #[case::no_keys("ISSUER\nalgorithms = [\"ES256\"]", "jwks_file")]
 #[case::two_files("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nPEM", "jwks_file")]
 #[case::a_file_and_a_secret("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nSECRET", "jwks_file")]

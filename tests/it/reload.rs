@@ -154,6 +154,28 @@ fn a_file_is_read_when_its_writer_is_done() {
 }
 
 #[test]
+fn a_pipe_is_read_once_and_nobody_waits_for_it_again() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writing = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, SECRET)
+    });
+    let mut app = App::start_with_secret_file(folder, &pipe);
+    writing.join().unwrap().unwrap();
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+    // to read it again waits for a writer; users and signals do not
+    app.signal("HUP");
+    app.wait_for_line(|line| line["message"] == "SIGHUP: reading the configuration again");
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+    // let the reading end, so that it keeps nobody
+    std::fs::write(&pipe, SECRET).unwrap();
+    app.signal("TERM");
+    assert!(app.wait().success());
+}
+
+#[test]
 fn what_needs_a_restart_is_told() {
     let app = App::start("");
     std::fs::write(app.config_file(), "[server]\nkeep_alive_s = 5").unwrap();

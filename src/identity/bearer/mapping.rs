@@ -65,15 +65,15 @@ impl UserMapping {
         user.organization.name =
             seen.word(self.organization_name.as_ref(), "organization.name", Label::parse)?;
         for (name, expression) in &self.attributes {
-            if let Some(value) = seen.value(Some(expression), name)? {
+            if let Some(value) = seen.value(Some(expression), &format!("attributes.{name}"))? {
                 user.attributes.insert(name.clone(), value);
             }
         }
-        // an address that the issuer itself has not confirmed says nothing (OpenID Connect Core, 5.1)
-        if claims.get("email_verified") == Some(&Value::Bool(false)) {
-            user.email = None;
-        }
         user.token = claims.into_iter().collect();
+        if !is_confirmed(user.token.get("email_verified")) {
+            user.email = None;
+            user.token.remove("email");
+        }
         Ok(user)
     }
 }
@@ -135,6 +135,16 @@ impl Claims<'_> {
     }
 }
 
+/// Whether an issuer stands by an address (OpenID Connect Core, 5.1). Some say
+/// so with a text. Not to say anything is to stand by it: many never do.
+fn is_confirmed(email_verified: Option<&Value>) -> bool {
+    match email_verified {
+        None | Some(Value::Bool(true)) => true,
+        Some(Value::String(text)) => text == "true",
+        Some(_) => false,
+    }
+}
+
 fn bad(what: &str, why: &str) -> Refusal {
     Reason::BadIdentity.because(format!("identity.user.{what} cannot be used: {why}"))
 }
@@ -188,9 +198,14 @@ mod tests {
     #[test]
     fn an_email_that_is_not_confirmed_is_none() {
         let claims =
-            |verified: bool| json!({"sub": "a", "email": "a@example.com", "email_verified": verified});
-        assert!(user(claims(true)).unwrap().email.is_some());
-        assert!(user(claims(false)).unwrap().email.is_none());
+            |verified: Value| json!({"sub": "a", "email": "a@example.com", "email_verified": verified});
+        for confirmed in [json!(true), json!("true")] {
+            assert!(user(claims(confirmed)).unwrap().email.is_some());
+        }
+        for not_confirmed in [json!(false), json!("false"), json!(0), json!(1), json!(null)] {
+            let user = user(claims(not_confirmed)).unwrap();
+            assert!(user.email.is_none() && !user.token.contains_key("email"));
+        }
     }
 
     #[test]

@@ -59,27 +59,28 @@ impl Bearer {
 }
 
 impl Place {
-    /// The token; nothing where none is brought.
+    /// The token; nothing where none is brought, or an empty one.
     fn find<'a>(&self, headers: &Headers<'a>) -> Result<Option<&'a str>, Refusal> {
-        match self {
-            Self::Header { name, scheme } => {
-                let value =
-                    headers.only(name).map_err(|Repeated| several("the header that carries the token"))?;
-                let Some(value) = value else { return Ok(None) };
-                let value = std::str::from_utf8(value).unwrap_or_default();
-                match scheme {
-                    None => Ok(Some(value)),
-                    Some(scheme) => after_scheme(value, scheme).map(Some),
-                }
+        let value = match self {
+            Self::Header { name, .. } => {
+                headers.only(name).map_err(|Repeated| several("the header that carries the token"))?
             }
             Self::Cookie(name) => {
-                let mut found = headers.all("cookie").flat_map(cookies).filter(|(other, _)| other == name);
+                let mut found =
+                    headers.all("cookie").flat_map(cookies).filter(|(other, _)| *other == name.as_bytes());
                 match (found.next(), found.next()) {
-                    (None, _) => Ok(None),
-                    (Some((_, value)), None) => Ok(Some(value)),
-                    (Some(_), Some(_)) => Err(several("the cookie that carries the token")),
+                    (None, _) => None,
+                    (Some((_, value)), None) => Some(value),
+                    (Some(_), Some(_)) => return Err(several("the cookie that carries the token")),
                 }
             }
+        };
+        let Some(value) = value.filter(|value| !value.trim_ascii().is_empty()) else { return Ok(None) };
+        let value = std::str::from_utf8(value)
+            .map_err(|_| Reason::InvalidToken.because("what should be a token is not even UTF-8"))?;
+        match self {
+            Self::Header { scheme: Some(scheme), .. } => after_scheme(value, scheme).map(Some),
+            Self::Header { scheme: None, .. } | Self::Cookie(_) => Ok(Some(value)),
         }
     }
 }
@@ -92,10 +93,15 @@ fn after_scheme<'a>(value: &'a str, scheme: &str) -> Result<&'a str, Refusal> {
     }
 }
 
-/// The cookies of a `Cookie` field (RFC 6265, 4.2.1): name and value.
-fn cookies(field: &[u8]) -> impl Iterator<Item = (&str, &str)> {
-    let field = std::str::from_utf8(field).unwrap_or_default();
-    field.split(';').filter_map(|pair| pair.trim().split_once('='))
+/// The cookies of a `Cookie` field (RFC 6265, 4.2.1): name and value, as bytes,
+/// since those of other applications may be anything.
+fn cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    field.split(|byte| *byte == b';').filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = pair.split_at_checked(at)?;
+        Some((name, value.strip_prefix(b"=")?))
+    })
 }
 
 fn several(what: &str) -> Refusal {
@@ -131,6 +137,7 @@ mod tests {
 
     #[rstest]
     #[case::nothing(&[], Ok(None))]
+    #[case::empty(&[("authorization", " ")], Ok(None))]
     #[case::token(&[("authorization", "Bearer a.b.c")], Ok(Some("a.b.c")))]
     #[case::case_of_the_scheme(&[("authorization", "bearer a.b.c")], Ok(Some("a.b.c")))]
     #[case::no_scheme(&[("authorization", "a.b.c")], Err(Reason::InvalidToken))]
@@ -150,6 +157,7 @@ mod tests {
     #[case::twice(&[("cookie", "session=a; session=b")], Err(Reason::AmbiguousIdentity))]
     #[case::in_two_fields(&[("cookie", "session=a"), ("cookie", "session=a")], Err(Reason::AmbiguousIdentity))]
     #[case::another_case(&[("cookie", "Session=a")], Ok(None))]
+    #[case::empty(&[("cookie", "session=")], Ok(None))]
     fn a_token_is_found_in_its_cookie(
         #[case] fields: &[(&str, &str)],
         #[case] token: Result<Option<&str>, Reason>,
@@ -158,5 +166,18 @@ mod tests {
             find(Place::Cookie("session".into()), fields),
             token.map(|token| token.map(str::to_owned))
         );
+    }
+
+    #[test]
+    fn other_applications_cookies_may_be_anything() {
+        let place = Place::Cookie("session".into());
+        let find = |fields: &[&[u8]]| {
+            let headers: Headers<'_> = fields.iter().map(|value| ("cookie", *value)).collect();
+            place.find(&headers).map(|token| token.map(str::to_owned)).map_err(|refusal| refusal.reason)
+        };
+        assert_eq!(find(&[b"x=\xff; session=a.b.c"]), Ok(Some("a.b.c".to_owned())));
+        assert_eq!(find(&[b"session=a", b"session=b; x=\xff"]), Err(Reason::AmbiguousIdentity));
+        assert_eq!(find(&["\u{a0}session=a".as_bytes()]), Ok(None));
+        assert_eq!(find(&[b"session=\xff"]), Err(Reason::InvalidToken));
     }
 }

@@ -83,17 +83,17 @@ impl Compiler {
             Value::String(text) => self.expression(path, text, form),
             Value::Object(table) => match form {
                 Form::Table | Form::Any => Some(Node::Table(self.table(path, table))),
-                Form::Text | Form::Texts => self.wrong_form(path, "a table", form),
+                Form::Identity | Form::Text | Form::Texts => self.wrong_form(path, "a table", form),
             },
             Value::Array(items) => match form {
-                Form::Text | Form::Table => self.wrong_form(path, "a list", form),
+                Form::Identity | Form::Text | Form::Table => self.wrong_form(path, "a list", form),
                 Form::Texts | Form::Any => {
                     Some(Node::List(items.iter().filter_map(|item| self.item(path, item, form)).collect()))
                 }
             },
             Value::Bool(_) | Value::Number(_) => match form {
                 Form::Any => Some(Node::Constant(value.clone())),
-                Form::Text | Form::Texts | Form::Table => {
+                Form::Identity | Form::Text | Form::Texts | Form::Table => {
                     self.wrong_form(path, "a number or a boolean", form)
                 }
             },
@@ -136,7 +136,7 @@ impl Compiler {
 
     fn wrong_form(&mut self, path: &str, found: &str, form: Form) -> Option<Node> {
         let wanted = match form {
-            Form::Text => "an expression that yields a text",
+            Form::Identity | Form::Text => "an expression that yields a text",
             Form::Texts => "a list of expressions, or an expression that yields a list of texts",
             Form::Table | Form::Any => "a table",
         };
@@ -156,7 +156,8 @@ impl Compiler {
 /// What Pandium documents for a claim.
 fn form_of(path: &str) -> Form {
     match path {
-        "sub" | "external_id" | "ti.udn" | "ti.ufn" | "ti.uem" | "ti.aid" | "ti.adn" => Form::Text,
+        "sub" | "external_id" => Form::Identity,
+        "ti.udn" | "ti.ufn" | "ti.uem" | "ti.aid" | "ti.adn" => Form::Text,
         "ti.ili" => Form::Texts,
         "ti" | "ti.xti" => Form::Table,
         _ => Form::Any,

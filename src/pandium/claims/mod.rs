@@ -36,6 +36,8 @@ enum Node {
 /// What kind of value Pandium documents for a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
+    /// Who somebody is: a text that is an [`crate::user::Identifier`].
+    Identity,
     Text,
     Texts,
     Table,
@@ -50,6 +52,8 @@ pub struct ClaimsError {
     pub claim: String,
     /// What went wrong.
     pub why: String,
+    /// Whether it is the user's value that cannot be, and not the expression.
+    pub is_bad_identity: bool,
 }
 
 impl Claims {
@@ -61,15 +65,28 @@ impl Claims {
     /// The claims of this user.
     pub fn of<'a>(&'a self, user: &'a User) -> Result<UserClaims<'a>, ClaimsError> {
         let subject = Subject::new(user);
-        table(&self.entries, &subject).map(UserClaims::new).map_err(|(mut path, why)| {
+        table(&self.entries, &subject).map(UserClaims::new).map_err(|(mut path, unfit)| {
             path.reverse();
-            ClaimsError { claim: path.join("."), why }
+            ClaimsError { claim: path.join("."), why: unfit.why, is_bad_identity: unfit.is_bad_identity }
         })
     }
 }
 
 /// The path to the claim that failed, innermost first, and why.
-type Failure = (Vec<String>, String);
+type Failure = (Vec<String>, Unfit);
+
+/// Why a value is not one for its claim.
+#[derive(Debug)]
+struct Unfit {
+    why: String,
+    is_bad_identity: bool,
+}
+
+impl From<String> for Unfit {
+    fn from(why: String) -> Self {
+        Self { why, is_bad_identity: false }
+    }
+}
 
 fn table<'a>(
     entries: &'a [(String, Node)],
@@ -104,7 +121,7 @@ impl Node {
             Self::Constant(value) => Ok(Resolved::json(value)),
             Self::Expression(expression, form) => expression
                 .evaluate(subject)
-                .map_err(|ExpressionError(why)| why)
+                .map_err(|ExpressionError(why)| Unfit::from(why))
                 .and_then(|value| value.in_form(*form))
                 .map_err(|why| (Vec::new(), why)),
         }
@@ -197,6 +214,23 @@ mod tests {
         let user = User { email: Email::parse("a@example.com").ok(), ..User::default() };
         let filled = serde_json::to_value(claims.of(&user).unwrap()).unwrap();
         assert_eq!(filled.get("x").cloned().unwrap_or_default(), meant, "{expression}");
+    }
+
+    #[rstest]
+    #[case("token.sub", "\u{202e}moc", true)]
+    #[case("token.sub", "a\nb", true)]
+    #[case("token.sub", "null", false)]
+    fn who_somebody_is_is_read_as_an_id_wherever_it_comes_from(
+        #[case] expression: &str,
+        #[case] value: &str,
+        #[case] is_bad: bool,
+    ) {
+        let claims = Claims::compile(&json!({"sub": expression})).unwrap();
+        let user = User { token: [("sub".to_owned(), json!(value))].into(), ..User::default() };
+        match claims.of(&user) {
+            Ok(claims) => assert!(!is_bad && claims.subject().is_none()),
+            Err(error) => assert!(is_bad && error.is_bad_identity, "{error}"),
+        }
     }
 
     #[test]

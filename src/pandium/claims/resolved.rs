@@ -7,9 +7,9 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
-use super::Form;
+use super::{Form, Unfit};
 use crate::expression::{is_empty, without_empty};
-use crate::user::{self, Label};
+use crate::user::{BadText, Identifier, Label};
 
 /// What a token says of one user, without the time and the token's id.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl<'a> UserClaims<'a> {
     pub fn subject(&self) -> Option<&str> {
         let (_, value) = self.entries.iter().find(|(name, _)| *name == "sub")?;
         match value {
-            Resolved::Text(text) if !user::is_no_value(text.trim()) => Some(text),
+            Resolved::Text(text) => Some(text),
             _ => None,
         }
     }
@@ -113,12 +113,25 @@ impl<'a> Resolved<'a> {
     }
 
     /// The value as Pandium documents it, or what is wrong with it.
-    pub(super) fn in_form(self, form: Form) -> Result<Self, String> {
+    pub(super) fn in_form(self, form: Form) -> Result<Self, Unfit> {
         match form {
             Form::Any => Ok(self),
-            Form::Text => self.into_text(),
-            Form::Texts => self.into_texts(),
-            Form::Table => self.into_table(),
+            Form::Identity => self.into_text().map_err(Unfit::from).and_then(Self::into_identity),
+            Form::Text => self.into_text().map_err(Unfit::from),
+            Form::Texts => self.into_texts().map_err(Unfit::from),
+            Form::Table => self.into_table().map_err(Unfit::from),
+        }
+    }
+
+    /// Who somebody is, read as an id: a text from a token's claims has not been
+    /// looked at before.
+    fn into_identity(self) -> Result<Self, Unfit> {
+        let Self::Text(text) = &self else { return Ok(self) };
+        match Identifier::parse(text) {
+            Ok(id) if id.as_str() == text => Ok(self),
+            Ok(id) => Ok(Self::Text(Cow::Owned(id.as_str().to_owned()))),
+            Err(BadText::Empty | BadText::NoValue) => Ok(Self::Nothing),
+            Err(why) => Err(Unfit { why: format!("it cannot be used: {why}"), is_bad_identity: true }),
         }
     }
 
