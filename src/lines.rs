@@ -31,6 +31,9 @@ const BATCH_TIME: Duration = Duration::from_millis(20);
 /// So many bytes are written without waiting longer.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// So much room is kept for the next batch, that it need not be had again.
+const KEPT_BYTES: usize = 4 * BATCH_BYTES;
+
 /// So many bytes are kept while the place does not take them; what comes then
 /// is lost and counted. Far above [`BATCH_BYTES`].
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -64,13 +67,13 @@ impl Lines {
             state.lost += 1;
             return;
         }
-        let was_empty = state.gathered.is_empty();
+        let before = state.gathered.len();
         state.gathered.extend_from_slice(line);
-        let is_full = state.gathered.len() >= BATCH_BYTES;
+        let after = state.gathered.len();
         drop(state);
-        if was_empty {
+        if before == 0 {
             self.shared.has_lines.notify_one();
-        } else if is_full {
+        } else if before < BATCH_BYTES && after >= BATCH_BYTES {
             self.shared.is_full.notify_one();
         }
     }
@@ -108,7 +111,7 @@ impl Shared {
             let written = place.write_all(&batch).and_then(|()| place.flush());
             let lost = if written.is_ok() { 0 } else { batch.split(|byte| *byte == b'\n').count() - 1 };
             batch.clear();
-            batch.shrink_to(BATCH_BYTES);
+            batch.shrink_to(KEPT_BYTES);
 
             let mut state = self.lock();
             state.is_writing = false;

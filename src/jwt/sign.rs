@@ -26,6 +26,9 @@ pub enum SigningError {
 /// in base64url, and the dot behind it.
 const ENCODED_HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 
+/// Room for most users' claims.
+const USUAL_CLAIMS_BYTES: usize = 512;
+
 impl SigningKey {
     /// The key for a secret. That the secret is long enough is known by its type.
     pub fn new(secret: &SharedSecret) -> Self {
@@ -35,11 +38,12 @@ impl SigningKey {
 
     /// The claims as a signed token.
     pub fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
-        let claims = serde_json::to_vec(claims)?;
+        let mut json = Vec::with_capacity(USUAL_CLAIMS_BYTES);
+        serde_json::to_writer(&mut json, claims)?;
         // header, claims in base64, dot, and the 43 characters of the signature
-        let mut token = String::with_capacity(ENCODED_HEADER.len() + claims.len().div_ceil(3) * 4 + 1 + 43);
+        let mut token = String::with_capacity(ENCODED_HEADER.len() + json.len().div_ceil(3) * 4 + 1 + 43);
         token.push_str(ENCODED_HEADER);
-        URL_SAFE_NO_PAD.encode_string(&claims, &mut token);
+        URL_SAFE_NO_PAD.encode_string(&json, &mut token);
         let signature = crypto::sign(token.as_bytes(), &self.0, Algorithm::HS256)?;
         token.push('.');
         token.push_str(&signature);
