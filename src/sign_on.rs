@@ -1,6 +1,8 @@
 //! The one use case: who is it, may they go, where to, and what is recorded.
 //! No HTTP in it, and no clock: the time and the token's id are arguments.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use crate::access::Access;
@@ -127,8 +129,8 @@ impl Entrance {
         let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &link, jti, now));
         // the same user has the same name in the record, sent on or refused
         let subject = match &outcome {
-            Ok(hand_off) => Some(hand_off.subject.clone()),
-            Err(_) => self.marketplace.subject(&user),
+            Ok(hand_off) => Some(Cow::Borrowed(hand_off.subject.as_str())),
+            Err(_) => self.marketplace.subject(&user).map(Cow::Owned),
         };
         seen.subject = subject.and_then(|subject| self.subject_log.write(&subject));
         outcome
