@@ -1,7 +1,9 @@
 //! The house keeps its order: each room uses only what stands above it, as
 //! `src/lib.rs` says, and every file is one that a person can read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::harness::tree::{files_below, read, root};
 
 /// Every room, in the order of the table in `src/lib.rs`. A room uses itself
 /// and those above it.
@@ -181,28 +183,6 @@ fn first_word(text: &str) -> String {
     text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
-fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(files_below(&path, extension));
-        } else if path.extension().is_some_and(|own| own == extension) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
-}
-
-fn read(file: &Path) -> String {
-    std::fs::read_to_string(file).unwrap()
-}
-
 fn source(file: &str) -> PathBuf {
     root().join("src").join(file)
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

@@ -1,15 +1,16 @@
 //! What the documents promise is true: every example loads, every command and
 //! file they name is there.
 
+use std::path::PathBuf;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use std::path::{Path, PathBuf};
-
 use marketplace_sso::config::{Config, Sources};
 use tempfile::TempDir;
 
 use crate::harness::SECRET;
 use crate::harness::command::run;
+use crate::harness::tree::{files_below, read, root};
 
 const SMALLEST: &str = r#"
 environment = "production"
@@ -171,25 +172,4 @@ fn documents() -> Vec<PathBuf> {
     let mut documents = files_below(&root().join("docs"), "md");
     documents.push(root().join("README.md"));
     documents
-}
-
-fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(files_below(&path, extension));
-        } else if path.extension().is_some_and(|own| own == extension) {
-            files.push(path);
-        }
-    }
-    files
-}
-
-fn read(file: &Path) -> String {
-    std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

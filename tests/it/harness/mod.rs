@@ -5,6 +5,7 @@ pub mod command;
 pub mod issuer;
 pub mod lines;
 pub mod token;
+pub mod tree;
 pub mod wire;
 
 use std::collections::BTreeMap;
