@@ -119,12 +119,14 @@ impl Email {
 impl Identifier {
     /// Reads an id; white space around it does not count.
     pub fn parse(text: &str) -> Result<Self, BadText> {
+        Self::within(text).map(|id| Self(id.to_owned()))
+    }
+
+    /// The id that a text holds, where it stands.
+    pub fn within(text: &str) -> Result<&str, BadText> {
         let text = visible(text, MAX_TEXT)?;
         refuse_joiners(text)?;
-        if is_no_value(text) {
-            return Err(BadText::NoValue);
-        }
-        Ok(Self(text.to_owned()))
+        if is_no_value(text) { Err(BadText::NoValue) } else { Ok(text) }
     }
 
     /// The id.

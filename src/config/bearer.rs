@@ -13,16 +13,6 @@ use crate::jwt::keys::{KeySet, is_symmetric, parse_algorithm};
 use crate::jwt::verify::Rules;
 use crate::secret::SharedSecret;
 
-/// Which claims say what, where `[identity.user]` does not say otherwise: the
-/// standard claims of OpenID Connect.
-const STANDARD: [(&str, &str); 5] = [
-    ("id", "sub"),
-    ("email", "email"),
-    ("name", "name"),
-    ("username", "preferred_username"),
-    ("groups", "groups"),
-];
-
 pub(super) fn read(section: &Section<'_>) -> Option<Box<Bearer>> {
     let place = place(section);
     let help = "write the tokens' iss, exactly, such as \"https://login.example.com/\"";
@@ -178,43 +168,38 @@ fn required_claims(section: &Section<'_>) -> Vec<(String, serde_json::Value)> {
     claims.collect()
 }
 
+/// Which claims say what; where `[identity.user]` does not say otherwise, the
+/// standard claims of OpenID Connect.
 fn mapping(section: &Section<'_>) -> UserMapping {
     let user = section.section("user");
     let organization = user.section("organization");
     let attributes = user.section("attributes");
-    let standard = |name: &str| STANDARD.iter().find(|(known, _)| *known == name).map(|(_, claim)| *claim);
-    let one = |section: &Section<'_>, name: &str| match (section.has(name), standard(name)) {
-        (true, _) => expression(section, name, Absent::YieldsNothing),
-        (false, claim) => {
-            section.value(name);
-            claim.and_then(|claim| ClaimExpression::compile(claim, Absent::YieldsNothing).ok())
-        }
-    };
-    let without_standard = |section: &Section<'_>, name: &str| {
-        if section.has(name) {
-            expression(section, name, Absent::YieldsNothing)
-        } else {
-            section.value(name).and(None)
-        }
-    };
-    let names = attributes.names();
+    let attribute =
+        |name: String| Some((name.clone(), expression(&attributes, &name, Absent::ReadsAsEmpty)?));
     let mapping = UserMapping {
-        id: one(&user, "id"),
-        email: one(&user, "email"),
-        name: one(&user, "name"),
-        username: one(&user, "username"),
-        groups: one(&user, "groups"),
-        organization_id: without_standard(&organization, "id"),
-        organization_name: without_standard(&organization, "name"),
-        attributes: names
-            .into_iter()
-            .filter_map(|name| expression(&attributes, &name, Absent::ReadsAsEmpty).map(|e| (name, e)))
-            .collect(),
+        id: word(&user, "id", Some("sub")),
+        email: word(&user, "email", Some("email")),
+        name: word(&user, "name", Some("name")),
+        username: word(&user, "username", Some("preferred_username")),
+        groups: word(&user, "groups", Some("groups")),
+        organization_id: word(&organization, "id", None),
+        organization_name: word(&organization, "name", None),
+        attributes: attributes.names().into_iter().filter_map(attribute).collect(),
     };
     organization.finish();
     attributes.finish();
     user.finish();
     mapping
+}
+
+/// The expression that is written, else the standard claim.
+fn word(section: &Section<'_>, name: &str, standard: Option<&str>) -> Option<ClaimExpression> {
+    if section.has(name) {
+        return expression(section, name, Absent::YieldsNothing);
+    }
+    // asked for all the same, so that a wrong key is told what there is
+    section.value(name);
+    standard.and_then(|claim| ClaimExpression::compile(claim, Absent::YieldsNothing).ok())
 }
 
 /// An expression; an empty one says that nothing is to be read.

@@ -129,14 +129,13 @@ impl Config {
         let config = environment.zip(server).zip(log).zip(entrances);
         let Some((((environment, server), log), entrances)) = config else {
             // a value was missed without a word; that must not pass for good
-            let unsaid = Collector::default();
-            unsaid.add(
-                "configuration",
-                None,
-                "a setting could not be read",
-                "compare with config/default.toml",
-            );
-            return Err(unsaid.into_result().err().unwrap_or(Problems { problems: Vec::new(), files }));
+            let unsaid = Problem {
+                key: "configuration".to_owned(),
+                place: None,
+                what: "a setting could not be read".to_owned(),
+                help: "compare with config/default.toml".to_owned(),
+            };
+            return Err(Problems { problems: vec![unsaid], files });
         };
         Ok(Self { environment, server, log, entrances, files, effective, sources: None })
     }
@@ -227,6 +226,15 @@ mod tests {
         let shown = Config::from_toml(SMALLEST).unwrap().effective();
         assert!(shown.contains("shared_secret = \"[hidden]\""), "{shown}");
         assert!(!shown.contains("0123456789abcdef"), "{shown}");
+    }
+
+    #[test]
+    fn an_address_with_a_password_in_it_is_not_quoted() {
+        let told = problems(
+            "[pandium]\nbase_url = \"https://u:hush-hush@h\"\n[embed]\nparents = [\"https://u:hush-hush@h\"]",
+        );
+        assert!(told.contains("pandium.base_url") && told.contains("embed.parents"), "{told}");
+        assert!(!told.contains("hush-hush"), "{told}");
     }
 
     #[test]

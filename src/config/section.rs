@@ -133,8 +133,19 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         let text = self.text(name)?;
-        parse(&text)
-            .map_err(|why| self.wrong(name, format!("{} cannot be used: {why}", quoted(&text)), help))
+        self.usable(name, &text, help, parse)
+    }
+
+    /// What a text stands for; a problem that quotes it, where it stands for nothing.
+    fn usable<T, E: Display>(
+        &self,
+        name: &str,
+        text: &str,
+        help: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        parse(text)
+            .map_err(|why| self.wrong(name, format!("{} cannot be used: {why}", quoted(text)), help))
             .ok()
     }
 
@@ -242,14 +253,7 @@ impl<'a> Section<'a> {
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Vec<T>> {
         let texts = self.texts(name)?;
-        let parsed: Vec<T> = texts
-            .iter()
-            .filter_map(|text| {
-                parse(text)
-                    .map_err(|why| self.wrong(name, format!("{text:?} cannot be used: {why}"), help))
-                    .ok()
-            })
-            .collect();
+        let parsed: Vec<T> = texts.iter().filter_map(|text| self.usable(name, text, help, &parse)).collect();
         (parsed.len() == texts.len()).then_some(parsed)
     }
 
@@ -264,17 +268,7 @@ impl<'a> Section<'a> {
                 None
             }
             (Some(text), None) => Some((name.to_owned(), text)),
-            (None, Some(path)) => match self.problems.read_file(Path::new(&path)) {
-                Ok(text) => Some((file_name, text)),
-                Err(error) => {
-                    // what is no path may be the secret itself, written to the wrong key
-                    let shown =
-                        if path.contains('/') { format!("{path:?}") } else { "named there".to_owned() };
-                    let what = format!("the file {shown} cannot be read: {error}");
-                    self.wrong(&file_name, what, "write the path of a file that this process may read");
-                    None
-                }
-            },
+            (None, Some(_)) => self.file(&file_name).map(|text| (file_name, text)),
             (None, None) => {
                 if !given && !file {
                     self.wrong(name, format!("neither {name} nor {file_name} is set"), help);

@@ -49,16 +49,13 @@ impl Visit<'_> {
         };
         let SignOn { outcome, placement, reported, subject } =
             doorway.entrance.sign_on(&ask, Uuid::new_v4(), now);
-        let hand_off = match outcome {
-            Ok(hand_off) => hand_off,
-            Err(refusal) => {
-                return self.refuse(Refused { subject, placement, ..Refused::at(doorway, &refusal) });
-            }
-        };
-        let (jti, length) = (hand_off.jti, hand_off.address.len());
         // the record says that somebody was sent on when there is an answer that does it
-        let answer = match self.hand_over(doorway, hand_off) {
-            Ok(answer) => answer,
+        let handed_over = outcome.and_then(|hand_off| {
+            let (jti, length) = (hand_off.jti, hand_off.address.len());
+            self.hand_over(doorway, hand_off).map(|answer| (answer, jti, length))
+        });
+        let (answer, jti, length) = match handed_over {
+            Ok(handed_over) => handed_over,
             Err(refusal) => {
                 return self.refuse(Refused { subject, placement, ..Refused::at(doorway, &refusal) });
             }

@@ -115,17 +115,16 @@ impl Visit<'_> {
     /// The page and its policy; `None` where it cannot be made.
     fn page(&self, doorway: Option<&Doorway>, reason: Reason) -> Option<(String, HeaderValue)> {
         let nonce = nonce();
-        let embed = doorway.map(|doorway| &doorway.entrance.embed);
         let asks_to_sign_in = status(reason) == StatusCode::UNAUTHORIZED;
+        let embed = doorway.map(|doorway| &doorway.entrance.embed).filter(|_| asks_to_sign_in);
         let page = RefusalPage {
             reason: reason.code(),
             title: reason.title(),
             advice: page::advice(reason),
             request_id: self.request_id,
             is_about_sign_in: asks_to_sign_in,
-            login_url: embed.and_then(|embed| embed.login_url.as_deref()).filter(|_| asks_to_sign_in),
+            login_url: embed.and_then(|embed| embed.login_url.as_deref()),
             message_targets: embed
-                .filter(|_| asks_to_sign_in)
                 .map(|embed| embed.parents.message_targets(self.referer()))
                 .unwrap_or_default(),
             nonce: nonce.clone(),

@@ -166,8 +166,8 @@ impl KeySet {
         let fits = match (key.family(), bytes.len()) {
             (AlgorithmFamily::Rsa, ..MIN_MODULUS_BYTES) => return Err(BadKeys::Weak),
             (AlgorithmFamily::Rsa, _) => RSA.to_vec(),
-            (AlgorithmFamily::Ec, P256_POINT_BYTES) if holds(text, P256) => vec![Algorithm::ES256],
-            (AlgorithmFamily::Ec, P384_POINT_BYTES) if holds(text, P384) => vec![Algorithm::ES384],
+            (AlgorithmFamily::Ec, P256_POINT_BYTES) if names_curve(text, P256) => vec![Algorithm::ES256],
+            (AlgorithmFamily::Ec, P384_POINT_BYTES) if names_curve(text, P384) => vec![Algorithm::ES384],
             (AlgorithmFamily::Ed, _) => vec![Algorithm::EdDSA],
             (AlgorithmFamily::Ec | AlgorithmFamily::Hmac, _) => return Err(BadKeys::NotPem),
         };
@@ -257,10 +257,10 @@ impl Jwk {
     }
 }
 
-/// Whether a text in PEM holds some bytes of DER.
-fn holds(pem: &str, bytes: &[u8]) -> bool {
+/// Whether a key in PEM names a curve by its object identifier.
+fn names_curve(pem: &str, identifier: &[u8]) -> bool {
     let base64: String = pem.lines().filter(|line| !line.starts_with('-')).map(str::trim).collect();
-    STANDARD.decode(base64).is_ok_and(|der| der.windows(bytes.len()).any(|window| window == bytes))
+    STANDARD.decode(base64).is_ok_and(|der| der.windows(identifier.len()).any(|window| window == identifier))
 }
 
 /// An algorithm by its name in JOSE, exactly. `Ed25519` is the newer name of

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use actix_web::dev::Server as ActixServer;
 use actix_web::{App, HttpServer, web};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_actix_web::TracingLogger;
 use uuid::Uuid;
 
@@ -21,7 +22,6 @@ use crate::record::Recorder;
 pub use listen::{BindError, BoundAddr};
 use listen::{BoundListener, Socket};
 use stop::StopSignals;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A service that has its addresses and takes no requests yet.
 pub struct Server {

@@ -50,7 +50,7 @@ pub(super) async fn keep_up(mut hang_up: Signal, mut config: Config, shared: web
                 tracing::info!("a file of the configuration has changed: reading it again");
             }
         }
-        let read = match read_again(&config, &shared).await {
+        files = match read_again(&config, &shared).await {
             Some(Ok(newer)) => {
                 config = newer;
                 config.files.clone()
@@ -58,7 +58,6 @@ pub(super) async fn keep_up(mut hang_up: Signal, mut config: Config, shared: web
             Some(Err(tried)) => tried,
             None => continue,
         };
-        files = read;
         _watch = Watch::start(&files, &changed);
     }
 }

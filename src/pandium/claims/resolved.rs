@@ -114,22 +114,22 @@ impl<'a> Resolved<'a> {
 
     /// The value as Pandium documents it, or what is wrong with it.
     pub(super) fn in_form(self, form: Form) -> Result<Self, Unfit> {
-        match form {
-            Form::Any => Ok(self),
-            Form::Identity => self.into_text().map_err(Unfit::from).and_then(Self::into_identity),
-            Form::Text => self.into_text().map_err(Unfit::from),
-            Form::Texts => self.into_texts().map_err(Unfit::from),
-            Form::Table => self.into_table().map_err(Unfit::from),
-        }
+        Ok(match form {
+            Form::Any => self,
+            Form::Identity => self.into_text()?.into_identity()?,
+            Form::Text => self.into_text()?,
+            Form::Texts => self.into_texts()?,
+            Form::Table => self.into_table()?,
+        })
     }
 
     /// Who somebody is, read as an id: a text from a token's claims has not been
     /// looked at before.
     fn into_identity(self) -> Result<Self, Unfit> {
         let Self::Text(text) = &self else { return Ok(self) };
-        match Identifier::parse(text) {
-            Ok(id) if id.as_str() == text => Ok(self),
-            Ok(id) => Ok(Self::Text(Cow::Owned(id.as_str().to_owned()))),
+        match Identifier::within(text) {
+            Ok(id) if id == text => Ok(self),
+            Ok(id) => Ok(Self::Text(Cow::Owned(id.to_owned()))),
             Err(BadText::Empty | BadText::NoValue) => Ok(Self::Nothing),
             Err(why) => Err(Unfit { why: format!("it cannot be used: {why}"), is_bad_identity: true }),
         }

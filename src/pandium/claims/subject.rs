@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::resolved::Resolved;
 use crate::expression::{Absent, Expression, ExpressionError, without_empty};
@@ -65,13 +65,13 @@ impl<'a> Subject<'a> {
 
     fn for_interpreter(&self) -> &minijinja::Value {
         self.for_interpreter.get_or_init(|| {
-            let user = serde_json::to_value(self.user).unwrap_or_default();
-            let mut context = json!({"groups": [], "organization": {}, "attributes": {}, "token": {}});
-            // what a user does not have is undefined; what holds things is there and
-            // empty, so that to ask within it is no mistake
-            if let (Value::Object(context), Value::Object(user)) = (&mut context, without_empty(user)) {
-                context.extend(user);
-            }
+            let Ok(Value::Object(user)) = serde_json::to_value(self.user) else {
+                return minijinja::Value::UNDEFINED;
+            };
+            // what a user does not have is undefined; what holds things is there,
+            // empty perhaps, so that to ask within it is no mistake
+            let context: Map<String, Value> =
+                user.into_iter().map(|(name, value)| (name, without_empty(value))).collect();
             minijinja::Value::from_serialize(context)
         })
     }
