@@ -17,8 +17,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use criterion::{Criterion, criterion_group, criterion_main};
 use jsonwebtoken::Algorithm;
 use marketplace_sso::clock::Moment;
-use marketplace_sso::jwt::keys::KeySet;
-use marketplace_sso::jwt::verify::{Rules, verify};
+use marketplace_sso::jwt::keys::{KeySet, WithoutKeyId};
+use marketplace_sso::jwt::verify::{Audience, IssuedAt, Rules, verify};
 
 type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
@@ -83,12 +83,18 @@ fn believe(criterion: &mut Criterion) {
             STANDARD.encode(&issuer.der)
         );
         let keys = KeySet::from_pem(pem.as_bytes()).unwrap();
+        let audiences = ["marketplace-sso".to_owned()];
+        let algorithms = [issuer.algorithm];
         let rules = Rules {
-            algorithms: vec![issuer.algorithm],
-            issuer: "https://login.example.com/".into(),
-            audiences: vec!["marketplace-sso".into()],
+            algorithms: &algorithms,
+            without_key_id: WithoutKeyId::TheOnlyOne,
+            issuer: Some("https://login.example.com/"),
+            audience: Audience::OneOf(&audiences),
+            issued_at: IssuedAt::Required,
             leeway_s: 0,
-            required_claims: Vec::new(),
+            required_claims: &[],
+            person_claim: None,
+            subject: Some("sub"),
         };
         let now = Moment::from_unix_seconds(1_600_000_010);
         let key = UnparsedPublicKey::new(issuer.bare, issuer.public.clone());

@@ -6,11 +6,14 @@ use std::net::IpAddr;
 use crate::refusal::Refusal;
 use crate::user::User;
 
-/// What a way in may look at: the peer, the headers and nothing more.
+/// What a way in may look at: the peer, the path, the headers and nothing more.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer<'a> {
     /// Who is at the other end of the socket.
     pub peer: Peer,
+    /// The path that was asked for, as it came; none where a proxy asks on
+    /// behalf of an API whose path is not known here.
+    pub path: Option<&'a str>,
     /// The headers as they came.
     pub headers: &'a Headers<'a>,
 }

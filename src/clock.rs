@@ -34,6 +34,11 @@ impl Moment {
         self.since_epoch.as_secs()
     }
 
+    /// Whole seconds since an earlier moment; 0 where that one is the later.
+    pub const fn seconds_since(self, earlier: Self) -> u64 {
+        self.since_epoch.saturating_sub(earlier.since_epoch).as_secs()
+    }
+
     /// The part of a second that [`Self::unix_seconds`] leaves out, in microseconds.
     pub const fn microseconds(self) -> u32 {
         self.since_epoch.subsec_micros()

@@ -13,6 +13,7 @@ use serde_json::Value;
 pub struct Expression {
     written: String,
     path: Option<Vec<String>>,
+    names: Vec<String>,
     compiled: minijinja::Expression<'static, 'static>,
 }
 
@@ -69,12 +70,17 @@ impl Expression {
         if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
             return Err(ExpressionError(format!("names {unknown}, which no user has")));
         }
-        Ok(Self { written: written.to_owned(), path: plain_path(written.trim()), compiled })
+        Ok(Self { written: written.to_owned(), path: plain_path(written.trim()), names, compiled })
     }
 
     /// The names of a plain path, if the expression is one.
     pub fn path(&self) -> Option<&[String]> {
         self.path.as_deref()
+    }
+
+    /// The names that it reads, dotted where they are within others.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The value; nothing where it needs what is not there.

@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::identity::KeyReport;
 use crate::pandium::Environment;
 use crate::refusal::Reason;
 
@@ -24,6 +25,8 @@ pub struct Metrics {
     reported_frames: Family<EntranceLabel, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     lost_lines: Gauge<i64, AtomicI64>,
+    key_ages: Family<KeyLabels, Gauge<i64, AtomicI64>>,
+    key_fetches: Family<KeyFetchLabels, Counter>,
     /// Time from a request's arrival to its answer.
     pub request_duration: Histogram,
     /// Requests being answered.
@@ -80,6 +83,19 @@ struct ReloadLabels {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabels {
+    entrance: String,
+    address: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyFetchLabels {
+    entrance: String,
+    address: String,
+    result: &'static str,
+}
+
 /// Seconds; a hand-off takes some ten microseconds.
 const DURATION_BUCKETS: [f64; 9] = [0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5];
 
@@ -96,6 +112,8 @@ impl Default for Metrics {
             reported_frames: Family::default(),
             reloads: Family::default(),
             lost_lines: Gauge::default(),
+            key_ages: Family::default(),
+            key_fetches: Family::default(),
             request_duration: Histogram::new(DURATION_BUCKETS),
             in_flight: Gauge::default(),
             location_bytes: Histogram::new(LOCATION_BUCKETS),
@@ -143,6 +161,13 @@ impl Metrics {
         );
         registry.register("config_reloads", "Readings of the configuration", self.reloads.clone());
         registry.register("log_lines_lost", "Log lines that nobody took", self.lost_lines.clone());
+        registry.register_with_unit(
+            "key_set_age",
+            "Age of the keys in use that an issuer publishes",
+            Unit::Seconds,
+            self.key_ages.clone(),
+        );
+        registry.register("key_fetches", "Questions for an issuer's keys", self.key_fetches.clone());
         registry.register("build", "The program", build);
     }
 
@@ -185,6 +210,23 @@ impl Metrics {
     /// Says how many log lines were lost so far.
     pub fn set_lost_lines(&self, lost: u64) {
         self.lost_lines.set(i64::try_from(lost).unwrap_or(i64::MAX));
+    }
+
+    /// Says what is known of the keys that entrances fetch.
+    pub fn set_keys<'a>(&self, known: impl Iterator<Item = (&'a str, KeyReport)>) {
+        self.key_ages.clear();
+        for (entrance, KeyReport { address, age_s, counts }) in known {
+            let entrance = entrance.to_owned();
+            for (result, total) in [("fetched", counts.answered), ("failed", counts.failed)] {
+                let labels = KeyFetchLabels { entrance: entrance.clone(), address: address.clone(), result };
+                let counter = self.key_fetches.get_or_create_owned(&labels);
+                counter.inc_by(total.saturating_sub(counter.get()));
+            }
+            if let Some(age_s) = age_s {
+                let age = self.key_ages.get_or_create_owned(&KeyLabels { entrance, address });
+                age.set(i64::try_from(age_s).unwrap_or(i64::MAX));
+            }
+        }
     }
 
     /// Observes how long an answer took.

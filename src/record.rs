@@ -1,5 +1,5 @@
-//! The record: exactly one structured line for every hand-off and every
-//! refusal. It never holds a token, an address, a query or a header's value.
+//! The record: exactly one structured line for every hand-off, every user told
+//! to an API, and every refusal. It never holds a token, an address, a query or a header's value.
 
 use std::io::Write as _;
 
@@ -65,6 +65,8 @@ pub enum Outcome<'a> {
         /// The token's id.
         jti: Uuid,
     },
+    /// An API was told who the user is.
+    Verified,
     /// Nobody was sent anywhere.
     Refused(&'a Refusal),
 }
@@ -237,6 +239,14 @@ impl<'a> Words<'a> {
                 reason: None,
                 cause: None,
                 jti: Some(jti),
+            },
+            Outcome::Verified => Self {
+                level: "INFO",
+                message: "told an API who the user is",
+                outcome: "verified",
+                reason: None,
+                cause: None,
+                jti: None,
             },
             Outcome::Refused(refusal) => Self {
                 level: "WARN",

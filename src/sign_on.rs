@@ -1,8 +1,6 @@
 //! The one use case: who is it, may they go, where to, and what is recorded.
 //! No HTTP in it, and no clock: the time and the token's id are arguments.
 
-use std::borrow::Cow;
-
 use uuid::Uuid;
 
 use crate::access::Access;
@@ -121,19 +119,38 @@ impl Entrance {
             Verdict::Reported(objection) => seen.reported = Some(objection),
             Verdict::Refused(refusal) => return Err(refusal),
         }
-        let user = match self.identity.arrive(ask.offer, now) {
-            Arrival::Known(user) => user,
-            Arrival::Absent => return Err(Reason::NoIdentity.because("the request names nobody")),
-            Arrival::Refused(refusal) => return Err(refusal),
-        };
+        let user = self.arrive(ask.offer, now)?;
         let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &link, jti, now));
         // the same user has the same name in the record, sent on or refused
-        let subject = match &outcome {
-            Ok(hand_off) => Some(Cow::Borrowed(hand_off.subject.as_str())),
-            Err(_) => self.marketplace.subject(&user).map(Cow::Owned),
+        seen.subject = match &outcome {
+            Ok(hand_off) => self.subject_log.write(&hand_off.subject),
+            Err(_) => self.subject(&user),
         };
-        seen.subject = subject.and_then(|subject| self.subject_log.write(&subject));
         outcome
+    }
+
+    /// Who somebody is and may be, without sending anybody anywhere; and the
+    /// name that the record has for him.
+    pub fn identify(&self, offer: Offer<'_>, now: Moment) -> (Result<Box<User>, Refusal>, Option<String>) {
+        match self.arrive(offer, now) {
+            Ok(user) => {
+                let subject = self.subject(&user);
+                (self.access.allow(&user).map(|()| user), subject)
+            }
+            Err(refusal) => (Err(refusal), None),
+        }
+    }
+
+    fn arrive(&self, offer: Offer<'_>, now: Moment) -> Result<Box<User>, Refusal> {
+        match self.identity.arrive(offer, now) {
+            Arrival::Known(user) => Ok(user),
+            Arrival::Absent => Err(Reason::NoIdentity.because("the request names nobody")),
+            Arrival::Refused(refusal) => Err(refusal),
+        }
+    }
+
+    fn subject(&self, user: &User) -> Option<String> {
+        self.subject_log.write(&self.marketplace.subject(user)?)
     }
 
     /// Signs a known user on at a place in the marketplace.

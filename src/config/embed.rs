@@ -6,14 +6,16 @@ use super::section::Section;
 use crate::embed::{Embed, Parent, Parents, Policy, UnknownParent, WithoutFetchMetadata};
 
 pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
-    let help = "write origins, such as \"https://app.example.com\"";
-    let parents = section.all_parsed("parents", help, |text| {
-        let parent = Parent::parse(text).map_err(|why| why.to_string())?;
-        if https && !parent.is_https_or_local() {
-            return Err("it is not https; production needs that".to_owned());
-        }
-        Ok(parent)
-    });
+    let origins = |name: &str| {
+        section.all_parsed(name, "write origins, such as \"https://app.example.com\"", |text| {
+            let parent = Parent::parse(text).map_err(|why| why.to_string())?;
+            if https && !parent.is_https_or_local() {
+                return Err("it is not https; production needs that".to_owned());
+            }
+            Ok(parent)
+        })
+    };
+    let (parents, scripts) = (origins("parents"), origins("script_origins"));
     let policy = section
         .choice("policy", &[("enforce", Policy::Enforce), ("report", Policy::Report), ("off", Policy::Off)]);
     let without_fetch_metadata = section.choice(
@@ -44,6 +46,7 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
     section.finish();
     Some(Embed {
         parents: Parents::new(parents?),
+        scripts: Parents::new(scripts?),
         policy: policy?,
         without_fetch_metadata: without_fetch_metadata?,
         unknown_parent: unknown_parent?,

@@ -20,7 +20,10 @@ pub(super) fn read(
     is_environment_known: bool,
 ) -> Option<Vec<Entrance>> {
     let https = is_environment_known && environment.requires_https();
-    let context = Context { root, environment, https };
+    let server = root.section("server");
+    let public_url = server.value("public_url").and_then(|url| url.into_string().ok());
+    let public_url = public_url.filter(|url| !url.is_empty());
+    let context = Context { root, environment, https, public_url: public_url.as_deref() };
     let main = context.entrance(root, Entrance::MAIN_NAME, Some(Entrance::MAIN_PATH.to_owned()));
     let mut all = vec![main];
     let mut taken = vec![(Entrance::MAIN_NAME.to_owned(), Entrance::MAIN_PATH.to_owned())];
@@ -54,24 +57,35 @@ struct Context<'a, 'p> {
     root: &'a Section<'p>,
     environment: Environment,
     https: bool,
+    public_url: Option<&'a str>,
 }
 
 impl Context<'_, '_> {
     fn entrance(&self, section: &Section<'_>, name: &str, path: Option<String>) -> Option<Entrance> {
         let over = |part: &str| section_over(section, self.root, part);
-        let identity = identity::read(&section.section("identity"));
+        let identity = identity::read(&section.section("identity"), self.public_url);
         let claims = over("claims");
         let marketplace = marketplace::read(&over("pandium"), &claims, self.environment, self.https);
         let access = read_access(&over("access"));
         let embed = embed::read(&over("embed"), self.https);
         let (marketplace, referrer_policy, secret) = marketplace?;
-        if let Some(Identity::Bearer(way)) = &identity
-            && way.keys.holds(&secret)
-        {
-            section.section("identity").wrong(
-                "shared_secret",
+        if identity.as_ref().is_some_and(|(identity, _)| identity.holds(&secret)) {
+            let own = section.section("identity");
+            own.wrong(
+                if own.has("client_secret") { "client_secret" } else { "shared_secret" },
                 "it is pandium.shared_secret too: every token that arrives would be believed by the marketplace as it is",
                 "agree on a secret of its own with the issuer",
+            );
+        }
+        let (identity, scripts) = identity?;
+        let reads = marketplace.subject_names();
+        // a login proxy writes what its operator has it write: see Config::warnings
+        let is_fixed = !matches!(identity, Identity::ProxyHeaders(_));
+        if is_fixed && !identity.can_yield_any(reads) {
+            claims.wrong(
+                "sub",
+                format!("no user of entrance {name} has {}, so nobody could go", reads.join(" or ")),
+                help_with_subject(&identity),
             );
         }
         let log = self.root.section("log");
@@ -82,9 +96,9 @@ impl Context<'_, '_> {
         Some(Entrance {
             name: name.to_owned(),
             path: path?,
-            identity: identity?,
+            identity,
             access: access?,
-            embed: embed?,
+            embed: embed?.with_scripts(scripts),
             marketplace,
             environment: self.environment,
             referrer_policy,
@@ -94,6 +108,18 @@ impl Context<'_, '_> {
                 Subject::Plain => SubjectLog::Plain,
             },
         })
+    }
+}
+
+/// What `sub` could be made of instead.
+fn help_with_subject(identity: &Identity) -> &'static str {
+    match identity {
+        Identity::Commercetools(_) => "write sub = \"attributes.project_key ~ ':' ~ id\" in its claims",
+        Identity::ProxyHeaders(_)
+        | Identity::Bearer(_)
+        | Identity::AwsAlb(_)
+        | Identity::AppDirect(_)
+        | Identity::Caf(_) => "write sub = \"id\", or what else its users have and never changes",
     }
 }
 
@@ -125,7 +151,7 @@ fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) ->
             format!("{path:?} is not a plain path"),
             "begin with '/', and use letters, digits, '-', '_', '.' and '~'",
         );
-    } else if FIXED.contains(&path.as_str()) {
+    } else if FIXED.contains(&path.as_str()) || path.starts_with("/v1/") {
         section.wrong("path", format!("{path} is the service's own"), "choose another path");
     } else if let Some((name, other)) = taken.iter().find(|(_, other)| meets(other)) {
         let what = format!("{path} meets the entrance {name} at {other}");

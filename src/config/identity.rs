@@ -4,47 +4,69 @@ use std::borrow::Cow;
 
 use config::{Value, ValueKind};
 
-use super::bearer;
 use super::section::Section;
+use super::{bearer, platforms};
+use crate::embed::Parent;
+use crate::identity::bearer::fronts::{self, Front};
 use crate::identity::proxy_headers::{Field, FieldName, Layout, TrustedProxies, presets};
 use crate::identity::{Identity, ProxyHeaders};
 
-pub(super) fn read(section: &Section<'_>) -> Option<Identity> {
-    let kind = if section.has("kind") {
-        section.choice("kind", &[("proxy_headers", Kind::ProxyHeaders), ("bearer", Kind::Bearer)])
-    } else {
-        None
-    };
-    let identity = match kind {
-        Some(Kind::ProxyHeaders) => proxy_headers(section).map(Identity::ProxyHeaders),
-        Some(Kind::Bearer) => bearer::read(section).map(Identity::Bearer),
-        None => {
-            if !section.has("kind") && !section.names().is_empty() {
-                section.needed_text("kind", "write kind = \"proxy_headers\" or \"bearer\"");
-            }
-            return None;
+/// Who is asking at an entrance, and the pages beside `embed.parents` whose
+/// scripts bring that proof.
+pub(super) type Read = (Identity, Vec<Parent>);
+
+/// Reads the section. Browsers find us at `public_url`.
+pub(super) fn read(section: &Section<'_>, public_url: Option<&str>) -> Option<Read> {
+    if !section.has("kind") {
+        if !section.names().is_empty() {
+            section.needed_text("kind", "write kind = \"proxy_headers\", or which tokens say who it is");
         }
+        return None;
+    }
+    let own = [
+        ("proxy_headers", Kind::ProxyHeaders),
+        ("bearer", Kind::Bearer(None)),
+        ("aws_alb", Kind::AwsAlb),
+        ("appdirect", Kind::AppDirect),
+        ("commercetools", Kind::Commercetools),
+        ("caf", Kind::Caf),
+    ];
+    let fronts = fronts::ALL.iter().map(|front| (front.name, Kind::Bearer(Some(front))));
+    let kinds: Vec<(&str, Kind)> = own.into_iter().chain(fronts).collect();
+    let mut scripts = Vec::new();
+    let identity = match section.choice("kind", &kinds)? {
+        Kind::ProxyHeaders => proxy_headers(section).map(Identity::ProxyHeaders),
+        Kind::Bearer(front) => bearer::read(section, front).map(Identity::Bearer),
+        Kind::AwsAlb => platforms::aws_alb(section).map(Identity::AwsAlb),
+        Kind::AppDirect => platforms::appdirect(section).map(|(identity, marketplace)| {
+            scripts.push(marketplace);
+            Identity::AppDirect(identity)
+        }),
+        Kind::Commercetools => platforms::commercetools(section, public_url).map(Identity::Commercetools),
+        Kind::Caf => platforms::caf(section).map(Identity::Caf),
     };
     section.finish();
-    identity
+    identity.map(|identity| (identity, scripts))
 }
 
 #[derive(Clone, Copy)]
 enum Kind {
     ProxyHeaders,
-    Bearer,
+    Bearer(Option<&'static Front>),
+    AwsAlb,
+    AppDirect,
+    Commercetools,
+    Caf,
 }
 
 fn proxy_headers(section: &Section<'_>) -> Option<ProxyHeaders> {
-    let trusted = if section.has("trusted_proxies") {
+    let trusted = section.or_usual("trusted_proxies", Vec::new(), |section| {
         section.all_parsed(
             "trusted_proxies",
             "write addresses or networks, such as \"127.0.0.1/32\" or \"10.0.0.0/8\"",
             |text| TrustedProxies::parse_network(text).ok_or("it is neither an address nor a network"),
         )
-    } else {
-        Some(Vec::new())
-    };
+    });
     let layout = layout(section);
     Some(ProxyHeaders::new(TrustedProxies::new(trusted?), layout?))
 }

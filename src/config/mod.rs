@@ -7,11 +7,14 @@ mod embed;
 mod entrances;
 mod files;
 mod identity;
+mod keys;
 mod layers;
 mod marketplace;
+mod platforms;
 mod problem;
 mod section;
 mod server;
+mod token;
 
 use config::Value;
 
@@ -85,7 +88,14 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let by_unix_socket = matches!(self.server.listen, Listen::Unix(_));
-        for Entrance { name, identity, embed, .. } in &self.entrances {
+        for Entrance { name, identity, embed, marketplace, .. } in &self.entrances {
+            let reads = marketplace.subject_names();
+            if !identity.can_yield_any(reads) {
+                warnings.push(format!(
+                    "entrance {name}: claims.sub reads {}, which no header of its identity gives, so nobody can sign on",
+                    reads.join(" and ")
+                ));
+            }
             match identity {
                 Identity::ProxyHeaders(way) if !way.trusts_somebody() && !by_unix_socket => warnings.push(format!(
                     "entrance {name}: identity.trusted_proxies is empty, so nobody can sign on; name your proxy's address"
@@ -93,7 +103,15 @@ impl Config {
                 Identity::ProxyHeaders(way) if way.trusts_everybody() => warnings.push(format!(
                     "entrance {name}: identity.trusted_proxies lets everybody write identity headers; name your proxy's address"
                 )),
-                Identity::ProxyHeaders(_) | Identity::Bearer(_) => {}
+                Identity::Commercetools(way) if way.project_keys.is_empty() => warnings.push(format!(
+                    "entrance {name}: identity.project_keys is empty, so users of every commercetools project may come; name yours"
+                )),
+                Identity::ProxyHeaders(_)
+                | Identity::Bearer(_)
+                | Identity::AwsAlb(_)
+                | Identity::AppDirect(_)
+                | Identity::Commercetools(_)
+                | Identity::Caf(_) => {}
             }
             if embed.login_url.is_none() {
                 warnings.push(format!(

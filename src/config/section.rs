@@ -125,6 +125,17 @@ impl<'a> Section<'a> {
         self.text(name)
     }
 
+    /// What is written, else what is usual. It is asked for in either case, so
+    /// that a wrong key is told what there is.
+    pub fn or_usual<T>(&self, name: &str, usual: T, read: impl FnOnce(&Self) -> Option<T>) -> Option<T> {
+        if self.has(name) {
+            read(self)
+        } else {
+            self.asked.borrow_mut().push(name.to_owned());
+            Some(usual)
+        }
+    }
+
     /// A text, read into what it stands for.
     pub fn parsed<T, E: Display>(
         &self,

@@ -16,6 +16,8 @@ use crate::refusal::{Reason, Refusal};
 pub struct Embed {
     /// The pages that may frame us, and whose scripts may ask us.
     pub parents: Parents,
+    /// Further pages whose scripts may ask us.
+    pub scripts: Parents,
     /// What becomes of a frame that is not allowed.
     pub policy: Policy,
     /// What becomes of a request without Fetch Metadata: an old browser, a
@@ -105,6 +107,17 @@ impl Placement {
 }
 
 impl Embed {
+    /// The same, with further pages whose scripts may ask.
+    #[must_use]
+    pub fn with_scripts(self, more: Vec<Parent>) -> Self {
+        Self { scripts: self.scripts.and(more), ..self }
+    }
+
+    /// Whether scripts of this origin may ask, and read the answer.
+    pub fn allows_script(&self, origin: &str) -> bool {
+        self.parents.allow_origin(origin) || self.scripts.allow_origin(origin)
+    }
+
     /// Judges a request.
     pub fn judge(&self, headers: &Headers<'_>) -> Verdict {
         match self.object(headers) {
@@ -160,13 +173,17 @@ impl Embed {
         match metadata.mode {
             Some(b"cors" | b"same-origin") if same_origin => Ok(()),
             Some(b"cors") => match sole_text(headers, "origin")? {
-                Some(origin) if self.parents.allow_origin(origin) => Ok(()),
-                _ => Err(Objection::ByPolicy("the asking script's origin is not among embed.parents")),
+                Some(origin) if self.allows_script(origin) => Ok(()),
+                _ => Err(Objection::ByPolicy(UNKNOWN_SCRIPT)),
             },
             _ => Err(Objection::Never("a script asks without CORS")),
         }
     }
 }
+
+/// What is wrong with a script of another page.
+pub const UNKNOWN_SCRIPT: &str =
+    "the asking script's origin is neither among embed.parents nor embed.script_origins";
 
 /// Why a request is objected to: whatever the policy is, or because of it.
 enum Objection {
@@ -223,6 +240,7 @@ mod tests {
 
     fn embed(policy: Policy) -> Embed {
         Embed {
+            scripts: Parents::default(),
             parents: Parents::new(vec![
                 Parent::parse("https://app.example.com").unwrap(),
                 Parent::parse("https://*.customers.example.com").unwrap(),

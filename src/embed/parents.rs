@@ -125,6 +125,13 @@ impl Parents {
         Self { all }
     }
 
+    /// These and some more.
+    #[must_use]
+    pub fn and(mut self, more: Vec<Parent>) -> Self {
+        self.all.extend(more);
+        self
+    }
+
     /// Whether none is allowed.
     pub const fn is_empty(&self) -> bool {
         self.all.is_empty()

@@ -4,7 +4,7 @@
 use actix_web::HttpResponseBuilder;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
-use crate::embed::Parents;
+use crate::embed::Embed;
 
 /// Seconds for which a browser may remember a preflight's answer.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
@@ -15,10 +15,10 @@ pub(super) fn is_preflight(headers: &HeaderMap) -> bool {
 }
 
 /// Lets the asking script read the answer, if its origin may.
-pub(super) fn allow_origin(answer: &mut HttpResponseBuilder, headers: &HeaderMap, parents: &Parents) -> bool {
+pub(super) fn allow_origin(answer: &mut HttpResponseBuilder, headers: &HeaderMap, embed: &Embed) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
     answer.insert_header((header::VARY, HeaderValue::from_static("Origin")));
-    let is_allowed = origin.to_str().is_ok_and(|origin| parents.allow_origin(origin));
+    let is_allowed = origin.to_str().is_ok_and(|origin| embed.allows_script(origin));
     if is_allowed {
         answer.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
         answer.insert_header((header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")));
@@ -28,10 +28,10 @@ pub(super) fn allow_origin(answer: &mut HttpResponseBuilder, headers: &HeaderMap
     is_allowed
 }
 
-/// What an allowed preflight is told: the method, and the header in which a
-/// script brings its proof, if there is one.
-pub(super) fn allow_request(answer: &mut HttpResponseBuilder, proof: Option<&str>) {
-    let headers = proof.map_or_else(|| "accept".to_owned(), |proof| format!("accept, {proof}"));
+/// What an allowed preflight is told: the method, and the headers in which a
+/// script brings its proof, if there are any.
+pub(super) fn allow_request(answer: &mut HttpResponseBuilder, proof: &[&str]) {
+    let headers = [&["accept"], proof].concat().join(", ");
     answer.insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET")));
     answer.insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, headers));
     answer.insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S));

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::accept;
 use super::refused::Refused;
-use super::{Doorway, Visit, cors};
-use crate::arrival::Offer;
+use super::{Doorway, KeysFirst, Visit, cors};
 use crate::clock::Moment;
+use crate::embed::UNKNOWN_SCRIPT;
 use crate::pandium::HandOff;
 use crate::record::{Entry, Outcome};
 use crate::refusal::{Reason, Refusal};
@@ -28,27 +28,28 @@ struct Address<'a> {
 
 impl Visit<'_> {
     /// Somebody arrives at an entrance.
-    pub(super) fn enter(&self, doorway: &Doorway, install: Option<&str>) -> HttpResponse {
+    pub(super) fn enter(&self, doorway: &Doorway, install: Option<&str>) -> Result<HttpResponse, KeysFirst> {
         match *self.request.method() {
             Method::GET => self.sign_on(doorway, install),
-            Method::OPTIONS if cors::is_preflight(self.request.headers()) => self.preflight(doorway),
+            Method::OPTIONS if cors::is_preflight(self.request.headers()) => Ok(self.preflight(doorway)),
             _ => {
                 let refusal = Reason::MethodNotAllowed.because("a hand-off is asked for with GET");
-                self.refuse(Refused::at(doorway, &refusal))
+                Ok(self.refuse(Refused::at(doorway, &refusal)))
             }
         }
     }
 
-    fn sign_on(&self, doorway: &Doorway, install: Option<&str>) -> HttpResponse {
+    fn sign_on(&self, doorway: &Doorway, install: Option<&str>) -> Result<HttpResponse, KeysFirst> {
         let now = Moment::now();
         let headers = self.headers();
         let ask = Ask {
-            offer: Offer { peer: self.peer(), headers: &headers },
+            offer: self.offer(&headers),
             query: self.request.uri().query().unwrap_or_default(),
             install,
         };
         let SignOn { outcome, placement, reported, subject } =
             doorway.entrance.sign_on(&ask, Uuid::new_v4(), now);
+        self.keys_first(outcome.as_ref().err())?;
         // the record says that somebody was sent on when there is an answer that does it
         let handed_over = outcome.and_then(|hand_off| {
             let (jti, length) = (hand_off.jti, hand_off.address.len());
@@ -57,7 +58,7 @@ impl Visit<'_> {
         let (answer, jti, length) = match handed_over {
             Ok(handed_over) => handed_over,
             Err(refusal) => {
-                return self.refuse(Refused { subject, placement, ..Refused::at(doorway, &refusal) });
+                return Ok(self.refuse(Refused { subject, placement, ..Refused::at(doorway, &refusal) }));
             }
         };
         self.record(&Entry {
@@ -78,7 +79,7 @@ impl Visit<'_> {
         }
         #[expect(clippy::cast_precision_loss, reason = "an address is short")]
         self.shared.metrics.location_bytes.observe(length as f64);
-        answer
+        Ok(answer)
     }
 
     /// Sends the browser on, or tells the script where to.
@@ -108,19 +109,18 @@ impl Visit<'_> {
     pub(super) fn dress_entrance(&self, answer: &mut HttpResponseBuilder, doorway: &Doorway) {
         answer.insert_header((header::REFERRER_POLICY, doorway.referrer_policy.clone()));
         answer.insert_header((header::CONTENT_SECURITY_POLICY, doorway.frame_ancestors.clone()));
-        cors::allow_origin(answer, self.request.headers(), &doorway.entrance.embed.parents);
+        cors::allow_origin(answer, self.request.headers(), &doorway.entrance.embed);
     }
 
     /// A browser asks whether a script may ask.
     fn preflight(&self, doorway: &Doorway) -> HttpResponse {
         let mut answer = HttpResponse::NoContent();
         self.dress(&mut answer);
-        if !cors::allow_origin(&mut answer, self.request.headers(), &doorway.entrance.embed.parents) {
-            let refusal =
-                Reason::FrameNotAllowed.because("the asking script's origin is not among embed.parents");
+        if !cors::allow_origin(&mut answer, self.request.headers(), &doorway.entrance.embed) {
+            let refusal = Reason::FrameNotAllowed.because(UNKNOWN_SCRIPT);
             return self.refuse(Refused::at(doorway, &refusal));
         }
-        cors::allow_request(&mut answer, doorway.entrance.identity.script_header());
+        cors::allow_request(&mut answer, &doorway.entrance.identity.script_headers());
         self.shared.metrics.count_request(&doorway.entrance.name, StatusCode::NO_CONTENT.as_u16());
         answer.finish()
     }
@@ -131,6 +131,7 @@ impl Visit<'_> {
         if !span.is_disabled() {
             let (outcome, reason) = match entry.outcome {
                 Outcome::HandedOff { .. } => ("handed_off", ""),
+                Outcome::Verified => ("verified", ""),
                 Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
             };
             span.record("entrance", entry.entrance.unwrap_or_default());

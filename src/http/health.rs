@@ -1,13 +1,26 @@
-//! Health and metrics, for load balancers and operators.
+//! Health and metrics, for load balancers and operators. Readiness waits for
+//! the first answer of every issuer whose keys are fetched, good or bad; after
+//! that it depends on no foreign server.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use serde_json::json;
+use serde::Serialize;
 
 use super::Visit;
 use super::refused::{NO_ENTRANCE, Refused};
 use super::routes::Health;
+use crate::clock::Moment;
+use crate::identity::Identity;
 use crate::refusal::Reason;
+
+/// All is well, but for entrances that have no keys to believe anybody with.
+#[derive(Serialize)]
+struct Healthy<'a> {
+    status: &'static str,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    entrances_without_keys: Vec<&'a str>,
+}
 
 impl Visit<'_> {
     /// `/livez`, `/readyz` and `/healthz`.
@@ -15,15 +28,33 @@ impl Visit<'_> {
         if kind == Health::Ready && self.shared.is_draining() {
             return self.refuse(Refused::nowhere(&Reason::Draining.because("the service is about to stop")));
         }
+        let live = self.shared.live();
+        let mut identities = live.doorways.iter().map(|doorway| &doorway.entrance.identity);
+        if kind == Health::Ready && !identities.all(Identity::is_started) {
+            let refusal = Reason::KeysUnavailable.because("keys are being fetched for the first time");
+            return self.refuse(Refused::nowhere(&refusal));
+        }
         let mut answer = HttpResponse::Ok();
         self.dress(&mut answer);
         self.shared.metrics.count_request(NO_ENTRANCE, 200);
-        answer.json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+        let now = Moment::now();
+        let without_keys = live.doorways.iter().filter(|doorway| !doorway.entrance.identity.has_keys(now));
+        answer.json(Healthy {
+            status: "ok",
+            version: env!("CARGO_PKG_VERSION"),
+            entrances_without_keys: without_keys.map(|doorway| doorway.entrance.name.as_str()).collect(),
+        })
     }
 
     /// `/metrics`, in the text format.
     pub(super) fn metrics(&self) -> HttpResponse {
         self.shared.metrics.set_lost_lines(self.shared.lines.lost());
+        let (live, now) = (self.shared.live(), Moment::now());
+        let reports = live.doorways.iter().flat_map(|doorway| {
+            let entrance = &doorway.entrance;
+            entrance.identity.key_reports(now).into_iter().map(|report| (entrance.name.as_str(), report))
+        });
+        self.shared.metrics.set_keys(reports);
         let mut answer = HttpResponse::Ok();
         self.dress(&mut answer);
         answer

@@ -9,19 +9,21 @@ mod refused;
 mod routes;
 mod span;
 mod state;
+mod verify;
 
-use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicI64;
 
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
 use actix_web::http::{Method, header};
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, Scope, guard, web};
+use prometheus_client::metrics::gauge::Gauge;
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
 
-use crate::arrival::{Headers, Peer};
-use crate::clock::Stopwatch;
-use crate::refusal::Reason;
+use crate::arrival::{Headers, Offer, Peer};
+use crate::clock::{Moment, Stopwatch};
+use crate::refusal::{Reason, Refusal};
 use refused::Refused;
 use routes::Route;
 
@@ -81,23 +83,57 @@ pub fn answering(
     Service = impl Service<ServiceRequest>,
 > {
     fn_service(move |request: ServiceRequest| {
-        let response = answer(request.request(), &shared, listener);
-        ready(Ok::<_, Error>(request.into_response(response)))
+        let shared = shared.clone();
+        async move {
+            let response = answer(request.request(), &shared, listener).await;
+            Ok::<_, Error>(request.into_response(response))
+        }
     })
 }
 
-/// Answers any request. Nothing in it waits.
-pub fn answer(request: &HttpRequest, shared: &Shared, listener: Listener) -> HttpResponse {
+/// Answers any request. It waits for one thing only: for keys that a token
+/// needs and that are not there.
+pub async fn answer(request: &HttpRequest, shared: &Shared, listener: Listener) -> HttpResponse {
     let stopwatch = Stopwatch::start();
-    shared.metrics.in_flight.inc();
-    let visit = Visit { request, shared, listener, request_id: request_id(request), stopwatch };
-    let answer = catch_unwind(AssertUnwindSafe(|| visit.answer())).unwrap_or_else(|_| {
-        let internal = Reason::Internal.because("the handler panicked; the log says where");
-        visit.refuse(Refused::nowhere(&internal))
-    });
-    shared.metrics.in_flight.dec();
+    let _in_flight = InFlight::begin(&shared.metrics.in_flight);
+    let request_id = request_id(request);
+    let mut visit = Visit { request, shared, listener, request_id, stopwatch, keys: KeysAre::PerhapsOld };
+    let answer = match visit.answer() {
+        Ok(answer) => answer,
+        Err(KeysFirst) => {
+            visit.renew_keys().await;
+            visit.keys = KeysAre::AsNewAsCanBe;
+            visit.answer().unwrap_or_else(|KeysFirst| visit.fail("keys were renewed, and are wanted again"))
+        }
+    };
     shared.metrics.observe_duration(stopwatch.elapsed());
     answer
+}
+
+/// Newer keys may change the answer, and are to be fetched first.
+struct KeysFirst;
+
+/// Whether an answer may be put off until keys are renewed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeysAre {
+    PerhapsOld,
+    AsNewAsCanBe,
+}
+
+/// Counts a request as being answered, until it is or its client has gone.
+struct InFlight<'a>(&'a Gauge<i64, AtomicI64>);
+
+impl<'a> InFlight<'a> {
+    fn begin(gauge: &'a Gauge<i64, AtomicI64>) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// One request, and what is needed to answer it.
@@ -107,13 +143,21 @@ struct Visit<'a> {
     listener: Listener,
     request_id: Uuid,
     stopwatch: Stopwatch,
+    keys: KeysAre,
 }
 
 impl Visit<'_> {
-    fn answer(&self) -> HttpResponse {
+    /// The answer. A panic is one, too: what it unwinds through is read-only.
+    fn answer(&self) -> Result<HttpResponse, KeysFirst> {
+        catch_unwind(AssertUnwindSafe(|| self.find_answer()))
+            .unwrap_or_else(|_| Ok(self.fail("the handler panicked; the log says where")))
+    }
+
+    fn find_answer(&self) -> Result<HttpResponse, KeysFirst> {
         let live = self.shared.live();
-        match Route::find(&live, self.listener, self.request.path()) {
-            Route::Entrance { doorway, install } => self.enter(doorway, install),
+        let answer = match Route::find(&live, self.listener, self.request.path()) {
+            Route::Entrance { doorway, install } => self.enter(doorway, install)?,
+            Route::Verify(doorway) => self.verify(doorway)?,
             Route::Health(kind) => match *self.request.method() {
                 Method::GET | Method::HEAD => self.health(kind),
                 _ => self.refuse(Refused::nowhere(
@@ -130,7 +174,34 @@ impl Visit<'_> {
                 let refusal = Reason::NotFound.because("there is nothing at this path");
                 self.refuse(Refused { doorway: below, ..Refused::nowhere(&refusal) })
             }
-        }
+        };
+        Ok(answer)
+    }
+
+    fn fail(&self, cause: &'static str) -> HttpResponse {
+        self.refuse(Refused::nowhere(&Reason::Internal.because(cause)))
+    }
+
+    /// Whether a refusal is put off until keys are renewed.
+    fn keys_first(&self, refusal: Option<&Refusal>) -> Result<(), KeysFirst> {
+        let wants_keys = refusal.is_some_and(|refusal| refusal.reason == Reason::KeysUnavailable);
+        if wants_keys && self.keys == KeysAre::PerhapsOld { Err(KeysFirst) } else { Ok(()) }
+    }
+
+    /// Fetches the keys that this request needs, and waits for them.
+    async fn renew_keys(&self) {
+        let live = self.shared.live_for_long();
+        let doorway = match Route::find(&live, self.listener, self.request.path()) {
+            Route::Entrance { doorway, .. } | Route::Verify(doorway) => doorway,
+            Route::Health(_) | Route::Metrics | Route::Nothing { .. } => return,
+        };
+        let headers = self.headers();
+        doorway.entrance.identity.renew_keys(self.offer(&headers), Moment::now()).await;
+    }
+
+    /// What this request offers as proof, its path included.
+    fn offer<'a>(&'a self, headers: &'a Headers<'a>) -> Offer<'a> {
+        Offer { peer: self.peer(), path: Some(self.request.path()), headers }
     }
 
     /// The headers, free of actix.

@@ -8,6 +8,8 @@ use super::{Doorway, Listener, Live};
 pub(super) enum Route<'a> {
     /// An entrance, perhaps to the install page of an integration.
     Entrance { doorway: &'a Doorway, install: Option<&'a str> },
+    /// The question who somebody is, on behalf of an API.
+    Verify(&'a Doorway),
     /// A question for the service's health.
     Health(Health),
     /// The metrics.
@@ -16,6 +18,9 @@ pub(super) enum Route<'a> {
     /// as the entrance may.
     Nothing { below: Option<&'a Doorway> },
 }
+
+/// Before the name of an entrance: who somebody is, as that entrance sees it.
+const VERIFY: &str = "/v1/verify/";
 
 /// What about the service's health is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +40,12 @@ impl<'a> Route<'a> {
             "/metrics" if listener.is_admin => return Self::Metrics,
             _ if listener.is_admin => return Self::Nothing { below: None },
             _ => {}
+        }
+        if let Some(rest) = path.strip_prefix(VERIFY) {
+            // a proxy may add the path that it was asked for
+            let name = rest.split('/').next().unwrap_or(rest);
+            let named = live.doorways.iter().find(|doorway| doorway.entrance.name == name);
+            return named.map_or(Self::Nothing { below: None }, Self::Verify);
         }
         let mut below = None;
         for doorway in &live.doorways {

@@ -5,7 +5,8 @@
 use std::fmt;
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -18,7 +19,7 @@ pub struct Compact<'a> {
     pub claims: Map<String, Value>,
     /// What the signature is over: the first two parts as they came.
     pub signed: &'a str,
-    /// The signature, in base64url.
+    /// The signature, in base64url without padding.
     pub signature: &'a str,
 }
 
@@ -42,20 +43,35 @@ pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
 impl<'a> Compact<'a> {
     /// Reads a token's parts.
     pub fn parse(token: &'a str) -> Result<Self, NotCompact> {
+        Self::parse_as(token, &URL_SAFE_NO_PAD)
+    }
+
+    /// Reads the parts of a token that is not quite one: its base64url is padded
+    /// with `=`, and the signature is over the padded text.
+    pub fn parse_padded(token: &'a str) -> Result<Self, NotCompact> {
+        Self::parse_as(token, &URL_SAFE)
+    }
+
+    fn parse_as(token: &'a str, base64: &GeneralPurpose) -> Result<Self, NotCompact> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(NotCompact::TooLong);
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(NotCompact::Form)?;
         let (header, claims) = signed.split_once('.').ok_or(NotCompact::Form)?;
-        if claims.contains('.') || URL_SAFE_NO_PAD.decode(signature).is_err() {
+        if claims.contains('.') || base64.decode(signature).is_err() {
             return Err(NotCompact::Form);
         }
-        Ok(Self { header: object("header", header)?, claims: object("payload", claims)?, signed, signature })
+        Ok(Self {
+            header: object("header", header, base64)?,
+            claims: object("payload", claims, base64)?,
+            signed,
+            signature: signature.trim_end_matches('='),
+        })
     }
 }
 
-fn object(what: &'static str, part: &str) -> Result<Map<String, Value>, NotCompact> {
-    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| NotCompact::Form)?;
+fn object(what: &'static str, part: &str, base64: &GeneralPurpose) -> Result<Map<String, Value>, NotCompact> {
+    let json = base64.decode(part).map_err(|_| NotCompact::Form)?;
     match serde_json::from_slice(&json) {
         Ok(Strict(Value::Object(members))) => Ok(members),
         Ok(_) | Err(_) => Err(NotCompact::Json(what)),
@@ -176,6 +192,17 @@ mod tests {
     #[case("{}", "{} {}", NotCompact::Json("payload"))]
     fn json_is_read_strictly(#[case] header: &str, #[case] claims: &str, #[case] why: NotCompact) {
         assert_eq!(Compact::parse(&token(header, claims)).unwrap_err(), why);
+    }
+
+    #[rstest]
+    #[case::as_it_should_be("eyJhIjoxfQ==.eyJhIjoxfQ==.c2k=", true)]
+    #[case::nothing_to_pad("e30=.eyJhIjoiIn0=.c2ln", true)]
+    #[case::header_unpadded("eyJhIjoxfQ.eyJhIjoxfQ==.c2k=", false)]
+    #[case::signature_unpadded("eyJhIjoxfQ==.eyJhIjoxfQ==.c2k", false)]
+    #[case::padded_twice("eyJhIjoxfQ====.eyJhIjoxfQ==.c2k=", false)]
+    fn a_padded_token_is_padded_everywhere(#[case] token: &str, #[case] is_one: bool) {
+        assert_eq!(Compact::parse_padded(token).is_ok(), is_one);
+        assert!(Compact::parse(token).is_err());
     }
 
     proptest! {

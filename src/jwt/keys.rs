@@ -34,6 +34,16 @@ struct Key {
     key: DecodingKey,
 }
 
+/// Which keys are tried for a token without a `kid`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutKeyId {
+    /// The only one that fits; where several do, none.
+    TheOnlyOne,
+    /// Each that fits, up to [`KeySet::MAX_TRIED`]: for issuers that name no
+    /// keys and yet change them.
+    EachThatFits,
+}
+
 /// Why there is no key for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoKey {
@@ -128,6 +138,14 @@ impl KeySet {
     /// The most keys in a set.
     pub const MAX_KEYS: usize = 100;
 
+    /// The most keys that are tried for a token that names none.
+    pub const MAX_TRIED: usize = 4;
+
+    /// A set without keys.
+    pub const fn none() -> Self {
+        Self { keys: Vec::new(), ids: Ids::Named }
+    }
+
     /// Reads a published set. Keys that are not for signatures, or of a kind
     /// that is not known here, are passed over.
     pub fn from_jwks(text: &[u8]) -> Result<Self, BadKeys> {
@@ -193,9 +211,15 @@ impl KeySet {
         self.keys.iter().any(|key| key.fits.contains(&algorithm))
     }
 
-    /// The key for a token's `kid` and algorithm.
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&DecodingKey, NoKey> {
-        let named = |key: &&Key| match (self.ids, id) {
+    /// The key for a token's `kid` and algorithm; several, perhaps, for a token
+    /// that names none. Never an empty list.
+    pub(super) fn find(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+        without_id: WithoutKeyId,
+    ) -> Result<impl Iterator<Item = &DecodingKey>, NoKey> {
+        let named = move |key: &&Key| match (self.ids, id) {
             (Ids::Ignored, _) | (Ids::Named, None) => true,
             (Ids::Named, Some(id)) => key.id.as_deref() == Some(id),
         };
@@ -203,9 +227,14 @@ impl KeySet {
         if named.peek().is_none() {
             return Err(NoKey::UnknownId);
         }
-        let mut fitting = named.filter(|key| key.fits.contains(&algorithm));
-        match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Ok(&key.key),
+        let fitting = named.filter(move |key| key.fits.contains(&algorithm));
+        let most = match without_id {
+            WithoutKeyId::TheOnlyOne => 1,
+            WithoutKeyId::EachThatFits if id.is_some() => 1,
+            WithoutKeyId::EachThatFits => Self::MAX_TRIED,
+        };
+        match fitting.clone().count() {
+            1.. if fitting.clone().count() <= most => Ok(fitting.map(|key| &key.key)),
             _ => Err(NoKey::Misfit),
         }
     }
@@ -301,11 +330,18 @@ mod tests {
     #[test]
     fn a_key_is_found_by_its_id_and_algorithm() {
         let set = read(json!([ed("a"), ed("b")])).unwrap();
-        assert!(set.find(Some("a"), Algorithm::EdDSA).is_ok());
-        assert_eq!(set.find(Some("c"), Algorithm::EdDSA).err(), Some(NoKey::UnknownId));
-        assert_eq!(set.find(Some("a"), Algorithm::RS256).err(), Some(NoKey::Misfit));
-        assert_eq!(set.find(None, Algorithm::EdDSA).err(), Some(NoKey::Misfit));
-        assert!(read(json!([ed("a")])).unwrap().find(None, Algorithm::EdDSA).is_ok());
+        let find = |set: &KeySet, id, algorithm, without_id| {
+            set.find(id, algorithm, without_id).map(Iterator::count)
+        };
+        let (only, each) = (WithoutKeyId::TheOnlyOne, WithoutKeyId::EachThatFits);
+        assert_eq!(find(&set, Some("a"), Algorithm::EdDSA, only), Ok(1));
+        assert_eq!(find(&set, Some("a"), Algorithm::EdDSA, each), Ok(1));
+        assert_eq!(find(&set, Some("c"), Algorithm::EdDSA, each), Err(NoKey::UnknownId));
+        assert_eq!(find(&set, Some("a"), Algorithm::RS256, each), Err(NoKey::Misfit));
+        assert_eq!(find(&set, None, Algorithm::EdDSA, only), Err(NoKey::Misfit));
+        assert_eq!(find(&set, None, Algorithm::EdDSA, each), Ok(2));
+        assert_eq!(find(&read(json!([ed("a")])).unwrap(), None, Algorithm::EdDSA, only), Ok(1));
+        assert_eq!(find(&KeySet::none(), None, Algorithm::EdDSA, each), Err(NoKey::UnknownId));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! JSON Web Tokens (RFC 7519) in compact form (RFC 7515): reading them
-//! strictly, signing them, verifying them. Which claims a token has is not
-//! decided here.
+//! strictly, signing them, verifying them, and the keys for that. Which claims
+//! a token has is not decided here.
 
 pub mod compact;
+pub mod fetch;
 pub mod keys;
+pub mod one_at_a_time;
+pub mod published;
 pub mod sign;
 pub mod verify;
 

@@ -6,24 +6,53 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::{Map, Value};
 
 use super::compact::{Compact, NotCompact};
-use super::keys::{KeySet, NoKey, parse_algorithm};
+use super::keys::{KeySet, NoKey, WithoutKeyId, parse_algorithm};
 use crate::clock::Moment;
 use crate::secret::SharedSecret;
 use crate::user;
 
-/// What an issuer's tokens must be. Nothing in it has a default.
-#[derive(Clone, Debug)]
-pub struct Rules {
+/// What an issuer's tokens must be. Nothing in it has a default: every way in
+/// names every rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
     /// The algorithms that the issuer signs with; no other is believed.
-    pub algorithms: Vec<Algorithm>,
-    /// `iss`, exactly.
-    pub issuer: String,
-    /// One of these must be in `aud`, exactly.
-    pub audiences: Vec<String>,
+    pub algorithms: &'a [Algorithm],
+    /// Which keys are tried for a token that names none.
+    pub without_key_id: WithoutKeyId,
+    /// `iss`, exactly; none where the platform sends none.
+    pub issuer: Option<&'a str>,
+    /// What `aud` must be.
+    pub audience: Audience<'a>,
+    /// Whether `iat` must be there. Where it is, it never lies ahead.
+    pub issued_at: IssuedAt,
     /// By how many seconds the issuer's clock may differ from ours.
     pub leeway_s: u64,
     /// Claims that must have exactly this value.
-    pub required_claims: Vec<(String, Value)>,
+    pub required_claims: &'a [(String, Value)],
+    /// A claim that only a person's tokens have, and a program's do not.
+    pub person_claim: Option<&'a str>,
+    /// The claim that says who it is; none where the way in reads it itself.
+    pub subject: Option<&'a str>,
+}
+
+/// What `aud` must be, exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience<'a> {
+    /// The platform sends none, so none is looked at.
+    NotSent,
+    /// One of these must be in it.
+    OneOf(&'a [String]),
+    /// It must be this origin, or an address below it.
+    Below(&'a str),
+}
+
+/// Whether `iat` must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuedAt {
+    /// It must.
+    Required,
+    /// It need not.
+    Optional,
 }
 
 /// A token whose signature is right.
@@ -56,6 +85,12 @@ pub enum Refused {
     /// The key it names is for another algorithm, or it names none of several.
     #[error("no single key fits its kid and algorithm")]
     MisfitKey,
+    /// It names no key, and no key that is known here made its signature.
+    #[error("it names no key, and none that is known signed it")]
+    NoKeySignedIt,
+    /// There are no keys, or newer ones are needed and not there yet.
+    #[error("the keys that it would take cannot be had at the moment")]
+    NoKeys,
     /// The signature is another key's, or the token was changed.
     #[error("its signature is not that of the configured secret or key")]
     WrongSignature,
@@ -65,20 +100,37 @@ pub enum Refused {
     /// A claim is missing, of a wrong type, or not as it must be.
     #[error("its claim {0} is missing or not as it must be")]
     WrongClaim(String),
+    /// It is a program's token, not a person's.
+    #[error("it has no {0}, so it is a program's and not a person's")]
+    NoPerson(String),
 }
 
 /// The longest `kid`, in bytes.
 const MAX_KEY_ID_BYTES: usize = 256;
 
 /// Believes a token of an issuer, or says why not.
-pub fn verify(token: &str, rules: &Rules, keys: &KeySet, now: Moment) -> Result<Verified, Refused> {
-    let parts = Compact::parse(token)?;
-    let algorithm = algorithm(&parts.header, &rules.algorithms)?;
-    let key = keys.find(key_id(&parts.header)?, algorithm).map_err(|why| match why {
+pub fn verify(token: &str, rules: &Rules<'_>, keys: &KeySet, now: Moment) -> Result<Verified, Refused> {
+    believe(Compact::parse(token)?, rules, keys, now)
+}
+
+/// Believes a token that was read in its own form, or says why not.
+pub fn believe(
+    parts: Compact<'_>,
+    rules: &Rules<'_>,
+    keys: &KeySet,
+    now: Moment,
+) -> Result<Verified, Refused> {
+    let algorithm = algorithm(&parts.header, rules.algorithms)?;
+    let id = key_id(&parts.header)?;
+    let candidates = keys.find(id, algorithm, rules.without_key_id).map_err(|why| match why {
         NoKey::UnknownId => Refused::UnknownKey,
         NoKey::Misfit => Refused::MisfitKey,
     })?;
-    check_signature(&parts, key, algorithm)?;
+    let mut checked = candidates.map(|key| check_signature(&parts, key, algorithm));
+    if !checked.any(|signature| signature.is_ok()) {
+        return Err(if id.is_some() { Refused::WrongSignature } else { Refused::NoKeySignedIt });
+    }
+    drop(checked);
     check_claims(&parts.claims, rules, now.unix_seconds())?;
     Ok(Verified { header: parts.header, claims: parts.claims })
 }
@@ -116,13 +168,16 @@ fn check_signature(parts: &Compact<'_>, key: &DecodingKey, algorithm: Algorithm)
     }
 }
 
-fn check_claims(claims: &Map<String, Value>, rules: &Rules, now: u64) -> Result<(), Refused> {
+fn check_claims(claims: &Map<String, Value>, rules: &Rules<'_>, now: u64) -> Result<(), Refused> {
     let wrong = |name: &str| Refused::WrongClaim(name.to_owned());
     let latest_start = now.saturating_add(rules.leeway_s);
 
     let expires = claims.get("exp").and_then(numeric_date).ok_or_else(|| wrong("exp"))?;
     if expires.saturating_add(rules.leeway_s) <= now {
         return Err(Refused::Expired);
+    }
+    if rules.issued_at == IssuedAt::Required && !claims.contains_key("iat") {
+        return Err(wrong("iat"));
     }
     for name in ["nbf", "iat"] {
         if let Some(value) = claims.get(name) {
@@ -134,19 +189,30 @@ fn check_claims(claims: &Map<String, Value>, rules: &Rules, now: u64) -> Result<
             }
         }
     }
-    if claims.get("iss").and_then(Value::as_str) != Some(rules.issuer.as_str()) {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    if rules.issuer.is_some_and(|issuer| text("iss") != Some(issuer)) {
         return Err(wrong("iss"));
     }
-    if !claims.get("aud").is_some_and(|audience| is_among(audience, &rules.audiences)) {
+    if !rules.audience.is_met_by(claims.get("aud")) {
         return Err(wrong("aud"));
     }
-    if claims.get("sub").and_then(Value::as_str).is_none_or(|sub| user::is_no_value(sub.trim())) {
-        return Err(wrong("sub"));
+    if let Some((name, _)) =
+        rules.required_claims.iter().find(|(name, value)| claims.get(name) != Some(value))
+    {
+        return Err(wrong(name));
     }
-    match rules.required_claims.iter().find(|(name, value)| claims.get(name) != Some(value)) {
-        Some((name, _)) => Err(wrong(name)),
+    if let Some(name) = rules.person_claim.filter(|name| says_nothing(text(name))) {
+        return Err(Refused::NoPerson(name.to_owned()));
+    }
+    match rules.subject.filter(|name| says_nothing(text(name))) {
+        Some(name) => Err(wrong(name)),
         None => Ok(()),
     }
+}
+
+/// Whether a claim that should name somebody is not there, or a word for nobody.
+fn says_nothing(text: Option<&str>) -> bool {
+    text.is_none_or(|text| user::is_no_value(text.trim()))
 }
 
 /// A `NumericDate` (RFC 7519, 2): whole seconds since 1970, the fraction left
@@ -163,20 +229,35 @@ fn numeric_date(value: &Value) -> Option<u64> {
     })
 }
 
-/// `aud` is a text or a list of texts (RFC 7519, 4.1.3), nothing else.
-fn is_among(audience: &Value, wanted: &[String]) -> bool {
-    let is_wanted = |text: &str| wanted.iter().any(|wanted| wanted == text);
-    match audience {
-        Value::String(one) => is_wanted(one),
-        Value::Array(several) => {
-            several.iter().all(Value::is_string) && several.iter().filter_map(Value::as_str).any(is_wanted)
+impl Audience<'_> {
+    /// `aud` is a text or a list of texts (RFC 7519, 4.1.3), nothing else.
+    fn is_met_by(self, audience: Option<&Value>) -> bool {
+        match (self, audience) {
+            (Self::NotSent, _) => true,
+            (_, Some(Value::String(one))) => self.is_wanted(one),
+            (_, Some(Value::Array(several))) => {
+                let mut texts = several.iter().filter_map(Value::as_str);
+                several.iter().all(Value::is_string) && texts.any(|text| self.is_wanted(text))
+            }
+            (_, _) => false,
         }
-        _ => false,
+    }
+
+    fn is_wanted(self, audience: &str) -> bool {
+        match self {
+            Self::NotSent => true,
+            Self::OneOf(wanted) => wanted.iter().any(|wanted| wanted == audience),
+            Self::Below(origin) => {
+                audience.strip_prefix(origin).is_some_and(|path| path.is_empty() || path.starts_with('/'))
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
@@ -221,13 +302,19 @@ mod tests {
         assert!(verify_hs256(&token, &secret()).is_err());
     }
 
-    fn rules() -> Rules {
+    fn rules() -> Rules<'static> {
+        static AUDIENCES: LazyLock<[String; 1]> = LazyLock::new(|| ["us".into()]);
+        static REQUIRED: LazyLock<[(String, Value); 1]> = LazyLock::new(|| [("type".into(), json!("app"))]);
         Rules {
-            algorithms: vec![Algorithm::HS256],
-            issuer: "https://issuer.example".into(),
-            audiences: vec!["us".into()],
+            algorithms: &[Algorithm::HS256],
+            without_key_id: WithoutKeyId::TheOnlyOne,
+            issuer: Some("https://issuer.example"),
+            audience: Audience::OneOf(&*AUDIENCES),
+            issued_at: IssuedAt::Optional,
             leeway_s: 0,
-            required_claims: vec![("type".into(), json!("app"))],
+            required_claims: &*REQUIRED,
+            person_claim: None,
+            subject: Some("sub"),
         }
     }
 
@@ -296,7 +383,7 @@ mod tests {
     #[test]
     fn a_leeway_is_given_to_both_sides() {
         let keys = KeySet::from_shared_secret(&secret());
-        let rules = Rules { leeway_s: 5, required_claims: Vec::new(), ..rules() };
+        let rules = Rules { leeway_s: 5, required_claims: &[], ..rules() };
         let check = |exp: u64, iat: u64| {
             let claims = json!({"iss": rules.issuer, "aud": "us", "sub": "alice", "exp": exp, "iat": iat});
             let token = SigningKey::new(&secret()).sign(&claims).unwrap();

@@ -115,6 +115,11 @@ impl Marketplace {
         }
     }
 
+    /// What `sub` reads of a user.
+    pub fn subject_names(&self) -> &[String] {
+        self.claims.subject_names()
+    }
+
     /// Which parameters of a link travel on.
     pub const fn links(&self) -> &LinkRules {
         &self.links

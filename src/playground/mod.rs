@@ -9,6 +9,7 @@ mod people;
 mod reverse_proxy;
 mod sample_app;
 mod sessions;
+pub mod stand_ins;
 mod tenants;
 mod tier;
 mod token_rules;

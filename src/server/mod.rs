@@ -1,5 +1,6 @@
 //! Binds, tells its address, runs, and stops without losing a request.
 
+mod fresh_keys;
 mod listen;
 mod reload;
 mod stop;
@@ -123,6 +124,7 @@ impl Server {
         let running: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
         let to_abort = running.iter().map(|server| server.abort_handle()).collect();
         let reloading = actix_web::rt::spawn(reload::keep_up(hang_up, config, shared.clone()));
+        let freshening = actix_web::rt::spawn(fresh_keys::keep_fresh(shared.clone()));
         let stopping = actix_web::rt::spawn(stop::on_signal(
             stop_signals,
             handles,
@@ -138,6 +140,7 @@ impl Server {
             }
         }
         reloading.abort();
+        freshening.abort();
         stopping.abort();
         tracing::info!("stopped");
         shared.lines.flush();
@@ -146,10 +149,16 @@ impl Server {
 }
 
 /// What [`http::scope`] needs to mount our addresses in another application.
-/// Log lines go to standard error.
+/// Log lines go to standard error. Called within a runtime, it also has keys
+/// fetched before they are needed; otherwise the first user who needs them
+/// waits for them.
 pub fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
     let lines = Lines::to_stderr().map_err(StartError::Lines)?;
-    share_with_lines(&mut config, lines)
+    let shared = share_with_lines(&mut config, lines)?;
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(fresh_keys::keep_fresh(shared.clone()));
+    }
+    Ok(shared)
 }
 
 fn share_with_lines(config: &mut Config, lines: Lines) -> Result<web::Data<Shared>, StartError> {

@@ -270,7 +270,23 @@ fn an_issuers_clock_may_differ_by_the_leeway_and_claims_may_be_required() {
     "ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nuser.name = \"given_name ~ (family_name|lwoer)\"",
     "user.name"
 )]
-#[case::no_keys("ISSUER\nalgorithms = [\"ES256\"]", "jwks_file")]
+#[case::no_keys("issuer = \"i\"\naudience = \"a\"\nalgorithms = [\"ES256\"]", "jwks_url")]
+#[case::no_secret("ISSUER\nalgorithms = [\"HS256\"]", "shared_secret")]
+#[case::a_secret_at_an_address(
+    "ISSUER\nalgorithms = [\"HS256\"]\njwks_url = \"https://a.example/\"",
+    "jwks_url"
+)]
+#[case::keys_by_http("ISSUER\njwks_url = \"http://login.example.com/keys\"", "jwks_url")]
+#[case::keys_from_a_file("ISSUER\njwks_url = \"file:///etc/keys\"", "jwks_url")]
+#[case::keys_kept_too_shortly("ISSUER\njwks_url = \"https://a.example/\"\nkeys_keep_s = 300", "keys_keep_s")]
+#[case::a_cooldown_of_nothing(
+    "ISSUER\njwks_url = \"https://a.example/\"\nkeys_cooldown_s = 0",
+    "keys_cooldown_s"
+)]
+#[case::no_certificate(
+    "ISSUER\njwks_url = \"https://a.example/\"\nkeys_ca_file = \"/dev/null\"",
+    "keys_ca_file"
+)]
 #[case::two_files("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nPEM", "jwks_file")]
 #[case::a_file_and_a_secret("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nSECRET", "jwks_file")]
 #[case::no_file("ISSUER\nalgorithms = [\"ES256\"]\njwks_file = \"/nowhere/keys\"", "jwks_file")]

@@ -35,7 +35,7 @@ const ROOMS: [&str; 22] = [
 /// Crates that only some rooms may know.
 const KEPT: [(&str, &[&str]); 3] = [
     ("actix_web", &["http", "server", "playground", "cli"]),
-    ("reqwest", &["playground"]),
+    ("reqwest", &["jwt", "playground"]),
     ("clap", &["cli"]),
 ];
 

@@ -103,6 +103,34 @@ impl ProxyHeaders {
         self.trusted.is_everybody()
     }
 
+    /// Whether a user may have something of that name at all.
+    pub fn can_yield(&self, name: &str) -> bool {
+        let has = |wanted: &[Field]| {
+            let fields = self.layout.fields.iter().map(|(field, _)| field);
+            fields.into_iter().any(|field| wanted.contains(field) || *field == Field::AzurePrincipal)
+        };
+        match name.split_once('.') {
+            None => match name {
+                "id" => has(&[Field::Id]),
+                "email" => has(&[Field::Email, Field::Login]),
+                "name" => has(&[Field::Name]),
+                "username" => has(&[Field::Username, Field::Login]),
+                "organization" => has(&[Field::OrganizationId, Field::OrganizationName]),
+                "token" => false,
+                // whatever is within attributes, and groups, is not looked into
+                _ => true,
+            },
+            Some(("organization", "id")) => has(&[Field::OrganizationId]),
+            Some(("organization", "name")) => has(&[Field::OrganizationName]),
+            Some(("attributes", rest)) => {
+                let first = rest.split('.').next().unwrap_or(rest);
+                has(&[Field::Attribute(Cow::Owned(first.to_owned()))])
+            }
+            Some(("token", _)) => false,
+            Some(_) => true,
+        }
+    }
+
     /// Answers an offer.
     pub fn arrive(&self, offer: Offer<'_>) -> Arrival {
         let gathered = Gathered::from(&self.layout, offer.headers);
@@ -232,7 +260,11 @@ mod tests {
         let everybody = TrustedProxies::new(TrustedProxies::parse_network("127.0.0.1"));
         let headers: Headers<'_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         let peer = Peer::from_ip([127, 0, 0, 1].into());
-        match ProxyHeaders::new(everybody, Layout::preset(preset)).arrive(Offer { peer, headers: &headers }) {
+        match ProxyHeaders::new(everybody, Layout::preset(preset)).arrive(Offer {
+            peer,
+            path: None,
+            headers: &headers,
+        }) {
             Arrival::Absent => Ok(None),
             Arrival::Refused(refusal) => Err(refusal.reason),
             Arrival::Known(user) => {

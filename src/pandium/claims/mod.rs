@@ -62,6 +62,15 @@ impl Claims {
         compile::claims(written)
     }
 
+    /// What `sub` reads of a user.
+    pub fn subject_names(&self) -> &[String] {
+        let subject = self.entries.iter().find_map(|(name, node)| match node {
+            Node::Expression(expression, _) if name == "sub" => Some(expression.names()),
+            _ => None,
+        });
+        subject.unwrap_or_default()
+    }
+
     /// The claims of this user.
     pub fn of<'a>(&'a self, user: &'a User) -> Result<UserClaims<'a>, ClaimsError> {
         let subject = Subject::new(user);

@@ -47,6 +47,11 @@ impl UserExpression {
         Ok(Self { expression, look_up })
     }
 
+    /// What it reads of a user.
+    pub(super) fn names(&self) -> &[String] {
+        self.expression.names()
+    }
+
     pub(super) fn evaluate<'a>(&'a self, subject: &Subject<'a>) -> Result<Resolved<'a>, ExpressionError> {
         match &self.look_up {
             Some(look_up) => Ok(look_up.value(subject.user)),

@@ -1,18 +1,13 @@
 //! A stand-in for an issuer of tokens: it makes keys, publishes them in files,
 //! and signs whatever it is given, byte for byte.
 
-use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-    RSA_PKCS1_SHA256, RSA_PSS_SHA256,
-};
-use aws_lc_rs::{hmac, rsa};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD as WITH_PADDING, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD as WITH_PADDING, URL_SAFE};
+use marketplace_sso::playground::stand_ins::Signer;
+pub use marketplace_sso::playground::stand_ins::key_set as jwks;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,79 +22,38 @@ pub const AUDIENCE: &str = "the-marketplace";
 /// A key that signs, and the algorithm that it signs with.
 pub struct Key {
     pub algorithm: &'static str,
-    private: Private,
-}
-
-enum Private {
-    Rsa,
-    Ec(EcdsaKeyPair),
-    Ed(Ed25519KeyPair),
-    Shared(Vec<u8>),
+    signer: Signer,
 }
 
 impl Key {
     /// A new key; of RSA, always the same one, as they take long to make.
     pub fn new(algorithm: &'static str) -> Self {
-        let ec = |curve| Private::Ec(EcdsaKeyPair::generate(curve).unwrap());
-        let private = match algorithm {
-            "RS256" | "PS256" => Private::Rsa,
-            "ES256" => ec(&ECDSA_P256_SHA256_FIXED_SIGNING),
-            "ES384" => ec(&ECDSA_P384_SHA384_FIXED_SIGNING),
-            "EdDSA" => Private::Ed(Ed25519KeyPair::generate().unwrap()),
-            other => panic!("{other} has no key pairs here"),
-        };
-        Self { algorithm, private }
+        Self { algorithm, signer: Signer::new(algorithm).unwrap() }
     }
 
     /// A secret that signs with HS256.
     pub fn shared(secret: impl AsRef<[u8]>) -> Self {
-        Self { algorithm: "HS256", private: Private::Shared(secret.as_ref().to_vec()) }
+        Self { algorithm: "HS256", signer: Signer::shared(secret.as_ref()) }
     }
 
     /// The public key as a member of a set.
     pub fn jwk(&self, kid: Option<&str>) -> Value {
-        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let public = self.public();
-        let mut jwk = match self.algorithm {
-            // RSAPublicKey in DER: nine bytes, the modulus, and 65537
-            "RS256" | "PS256" => json!({"kty": "RSA", "n": text(&public[9..265]), "e": "AQAB"}),
-            "EdDSA" => json!({"kty": "OKP", "crv": "Ed25519", "x": text(&public)}),
-            ec => {
-                let (x, y) = public[1..].split_at(public.len() / 2);
-                let curve = if ec == "ES256" { "P-256" } else { "P-384" };
-                json!({"kty": "EC", "crv": curve, "x": text(x), "y": text(y)})
-            }
-        };
-        if let Some(kid) = kid {
-            jwk["kid"] = json!(kid);
-        }
-        jwk
+        self.signer.jwk(kid).unwrap()
     }
 
     /// The public key without any envelope.
     pub fn public(&self) -> Vec<u8> {
-        match &self.private {
-            Private::Rsa => rsa_key().public_key().as_ref().to_vec(),
-            Private::Ec(pair) => pair.public_key().as_ref().to_vec(),
-            Private::Ed(pair) => pair.public_key().as_ref().to_vec(),
-            Private::Shared(_) => panic!("a secret has no public key"),
-        }
+        self.signer.public().unwrap().to_vec()
     }
 
     /// The public key as X.509 has it.
     pub fn der(&self) -> Vec<u8> {
-        let der: PublicKeyX509Der<'_> = match &self.private {
-            Private::Rsa => rsa_key().public_key().as_der().unwrap(),
-            Private::Ec(pair) => pair.public_key().as_der().unwrap(),
-            Private::Ed(pair) => pair.public_key().as_der().unwrap(),
-            Private::Shared(_) => panic!("a secret has no public key"),
-        };
-        der.as_ref().to_vec()
+        self.signer.der().unwrap()
     }
 
     /// The public key in PEM.
     pub fn pem(&self) -> String {
-        pem("PUBLIC KEY", &self.der())
+        self.signer.pem().unwrap()
     }
 
     /// A new private key in PEM.
@@ -124,26 +78,18 @@ impl Key {
 
     /// This header and these claims, signed.
     pub fn sign(&self, header: &str, claims: &str) -> String {
-        self.sign_text(&format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims)))
+        self.signer.sign(header, claims).unwrap()
     }
 
     /// This very text, a dot, and its signature.
     pub fn sign_text(&self, text: &str) -> String {
-        let (bytes, random) = (text.as_bytes(), SystemRandom::new());
-        let signature = match &self.private {
-            Private::Rsa => {
-                let mut signature = vec![0; rsa_key().public_modulus_len()];
-                let how = if self.algorithm == "RS256" { &RSA_PKCS1_SHA256 } else { &RSA_PSS_SHA256 };
-                rsa_key().sign(how, &random, bytes, &mut signature).unwrap();
-                signature
-            }
-            Private::Ec(pair) => pair.sign(&random, bytes).unwrap().as_ref().to_vec(),
-            Private::Ed(pair) => pair.sign(bytes).as_ref().to_vec(),
-            Private::Shared(secret) => {
-                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), bytes).as_ref().to_vec()
-            }
-        };
-        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+        self.signer.sign_text(text).unwrap()
+    }
+
+    /// The same, as AWS's load balancers write it: every part padded.
+    pub fn sign_padded(&self, header: &str, claims: &str) -> String {
+        let text = format!("{}.{}", URL_SAFE.encode(header), URL_SAFE.encode(claims));
+        format!("{text}.{}", URL_SAFE.encode(self.signer.signature(text.as_bytes()).unwrap()))
     }
 }
 
@@ -167,11 +113,6 @@ pub fn claims_with(changed: &[(&str, &str)]) -> String {
         None => format!("{name:?}:{value}"),
     };
     format!("{{{}}}", members.map(member).collect::<Vec<_>>().join(","))
-}
-
-/// Keys as issuers publish them.
-pub fn jwks(keys: &[Value]) -> String {
-    json!({"keys": keys}).to_string()
 }
 
 /// A file of keys in a folder that lasts as long as the value.
@@ -255,11 +196,6 @@ fn pem(what: &str, der: &[u8]) -> String {
     let text = WITH_PADDING.encode(der);
     let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
     format!("-----BEGIN {what}-----\n{}\n-----END {what}-----\n", lines.join("\n"))
-}
-
-fn rsa_key() -> &'static rsa::KeyPair {
-    static KEY: OnceLock<rsa::KeyPair> = OnceLock::new();
-    KEY.get_or_init(|| rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap())
 }
 
 fn now() -> i64 {

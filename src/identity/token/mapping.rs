@@ -49,8 +49,31 @@ impl ClaimExpression {
 }
 
 impl UserMapping {
+    /// Whether a user may have something of that name at all.
+    pub fn can_yield(&self, name: &str) -> bool {
+        match name.split_once('.') {
+            None => match name {
+                "id" => self.id.is_some(),
+                "email" => self.email.is_some(),
+                "name" => self.name.is_some(),
+                "username" => self.username.is_some(),
+                "organization" => self.organization_id.is_some() || self.organization_name.is_some(),
+                "attributes" => !self.attributes.is_empty(),
+                // groups are a list, which nobody is; what a token holds is its issuer's to say
+                _ => true,
+            },
+            Some(("organization", "id")) => self.organization_id.is_some(),
+            Some(("organization", "name")) => self.organization_name.is_some(),
+            Some(("attributes", rest)) => {
+                let first = rest.split('.').next().unwrap_or(rest);
+                self.attributes.iter().any(|(name, _)| name == first)
+            }
+            Some(_) => true,
+        }
+    }
+
     /// The user whom verified claims describe.
-    pub(super) fn user(&self, claims: Map<String, Value>) -> Result<User, Refusal> {
+    pub fn user(&self, claims: Map<String, Value>) -> Result<User, Refusal> {
         let seen = Claims { claims: &claims, for_interpreter: OnceCell::new() };
         let mut user = User {
             id: seen.word(self.id.as_ref(), "id", Identifier::parse)?,

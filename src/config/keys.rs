@@ -1,0 +1,176 @@
+//! The keys of `[identity]`: handed over in a file, or where an issuer
+//! publishes them, and how often it is asked.
+
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+
+use super::section::Section;
+use crate::jwt::fetch::{Fetcher, KeyAddress};
+use crate::jwt::keys::{KeySet, is_symmetric};
+use crate::jwt::published::{First, KeyPlace, Keys, Pace, PublishedKeys};
+use crate::secret::SharedSecret;
+
+/// Where keys may come from, apart from a secret.
+const PUBLIC: [&str; 3] = ["jwks_url", "jwks_file", "public_key_file"];
+const SECRET: [&str; 2] = ["shared_secret", "shared_secret_file"];
+
+/// Where an issuer's discovery document is, below the issuer (OpenID Connect
+/// Discovery 1.0, 4).
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+const HELP: &str = "give one of jwks_url, jwks_file (a JSON Web Key Set), public_key_file (PEM) or, for HS256, \
+                    shared_secret; or make issuer an https address, and its discovery document is asked";
+
+/// The keys of an issuer: exactly one of the settings gives them, or `usual_url`,
+/// or the discovery document of the issuer.
+pub(super) fn read(
+    section: &Section<'_>,
+    issuer: Option<&str>,
+    usual_url: Option<&str>,
+    algorithms: Option<&[Algorithm]>,
+) -> Option<Keys> {
+    let given: Vec<&str> = PUBLIC.into_iter().chain(SECRET).filter(|name| section.has(name)).collect();
+    for name in PUBLIC.into_iter().chain(SECRET) {
+        // asked for all the same, so that a wrong key is told what there is
+        section.value(name);
+    }
+    let fetching = Fetching::read(section);
+    let wants_secret = algorithms.is_some_and(|all| all.iter().copied().any(is_symmetric));
+    match given.as_slice() {
+        [] if wants_secret => {
+            section.wrong("shared_secret", "there is no secret to verify with", HELP);
+            None
+        }
+        [] => match usual_url {
+            Some(url) => fetching?.keys_at(section, "jwks_url", url),
+            None => fetching?.discovered(section, issuer?),
+        },
+        ["jwks_url"] if wants_secret => {
+            section.wrong("jwks_url", "a secret is never published, and algorithms asks for one", HELP);
+            None
+        }
+        ["jwks_url"] => fetching?.keys_at(section, "jwks_url", &section.text("jwks_url")?),
+        ["jwks_file"] => from_file(section, "jwks_file", algorithms?, KeySet::from_jwks),
+        ["public_key_file"] => from_file(section, "public_key_file", algorithms?, KeySet::from_pem),
+        ["shared_secret" | "shared_secret_file", ..] => {
+            let (name, keys) = shared_secret(section, "shared_secret")?;
+            fitting(section, &name, algorithms?, keys)
+        }
+        [first, ..] => {
+            section.wrong(first, format!("keys are given more than once: {}", given.join(", ")), HELP);
+            None
+        }
+    }
+}
+
+/// A secret that both sides know, and the key that gave it.
+pub(super) fn shared_secret(section: &Section<'_>, name: &str) -> Option<(String, KeySet)> {
+    let (name, text) = section.secret(name, "give the secret that the other side signs with")?;
+    let secret = SharedSecret::parse(&text).map_err(|why| {
+        section.wrong(&name, format!("the secret cannot be used: {why}"), "use 32 bytes or more")
+    });
+    Some((name, KeySet::from_shared_secret(&secret.ok()?)))
+}
+
+fn from_file<E: std::fmt::Display>(
+    section: &Section<'_>,
+    name: &str,
+    algorithms: &[Algorithm],
+    read: impl FnOnce(&[u8]) -> Result<KeySet, E>,
+) -> Option<Keys> {
+    let text = section.file(name)?;
+    let keys = read(text.as_bytes());
+    let keys = keys.map_err(|why| {
+        section.wrong(name, format!("its keys cannot be used: {why}"), "give the issuer's public keys")
+    });
+    fitting(section, name, algorithms, keys.ok()?)
+}
+
+fn fitting(section: &Section<'_>, name: &str, algorithms: &[Algorithm], keys: KeySet) -> Option<Keys> {
+    if let Some(misfit) = algorithms.iter().find(|algorithm| !keys.fits(**algorithm)) {
+        let what = format!("no key in it fits the algorithm {misfit:?} of identity.algorithms");
+        section.wrong(name, what, "name the algorithms that the issuer signs with, and its keys");
+        return None;
+    }
+    Some(Keys::Given(keys))
+}
+
+/// How keys are fetched.
+pub(super) struct Fetching {
+    pub fetcher: Fetcher,
+    pub cooldown_s: u64,
+    refresh_s: u64,
+    keep_s: u64,
+    may_be_unencrypted: bool,
+}
+
+impl Fetching {
+    /// Reads it; with what is usual, where nothing is said.
+    pub fn read(section: &Section<'_>) -> Option<Self> {
+        let seconds = |name: &str, usual: u64, most: u64| {
+            section.or_usual(name, usual, |section| section.number(name, 1, most))
+        };
+        let refresh_s = seconds("keys_refresh_s", 300, 86_400);
+        let keep_s = seconds("keys_keep_s", 3_600, 604_800);
+        let cooldown_s = seconds("keys_cooldown_s", 30, 3_600);
+        let timeout_s = seconds("keys_timeout_s", 5, 60);
+        let authority = section.or_usual("keys_ca_file", None, |section| Some(Some(authority(section)?)))?;
+        let may_be_unencrypted = section.or_usual("dangerous_allow_http_keys", false, |section| {
+            section.flag("dangerous_allow_http_keys")
+        })?;
+        let (refresh_s, keep_s) = (refresh_s?, keep_s?);
+        if keep_s <= refresh_s {
+            let what = "keys would be gone before they are fetched again";
+            section.wrong("keys_keep_s", what, "write more than keys_refresh_s, which is 300 unless set");
+            return None;
+        }
+        let fetcher = Fetcher { timeout: Duration::from_secs(timeout_s?), authority };
+        Some(Self { fetcher, cooldown_s: cooldown_s?, refresh_s, keep_s, may_be_unencrypted })
+    }
+
+    /// The address at which keys may be fetched.
+    pub fn address(&self, section: &Section<'_>, name: &str, text: &str) -> Option<KeyAddress> {
+        let parse = match self.may_be_unencrypted {
+            true => KeyAddress::dangerous_parse_unencrypted,
+            false => KeyAddress::parse,
+        };
+        let wrong = |why| {
+            let what = format!("keys cannot be fetched there: {why}");
+            section.wrong(name, what, "write an https address, such as \"https://login.example.com/keys\"");
+        };
+        parse(text).map_err(wrong).ok()
+    }
+
+    /// The keys at an address.
+    pub fn keys_at(self, section: &Section<'_>, name: &str, text: &str) -> Option<Keys> {
+        let address = self.address(section, name, text)?;
+        Some(self.published(KeyPlace::Set(address), First::AtStart))
+    }
+
+    /// The keys at a place.
+    pub fn published(&self, place: KeyPlace, first: First) -> Keys {
+        let pace =
+            Pace { refresh_s: self.refresh_s, keep_s: self.keep_s, cooldown_s: self.cooldown_s, first };
+        Keys::Published(PublishedKeys::new(place, pace, self.fetcher.clone()))
+    }
+
+    fn discovered(&self, section: &Section<'_>, issuer: &str) -> Option<Keys> {
+        if !issuer.starts_with("http") {
+            section.wrong("jwks_url", "there are no keys to verify with", HELP);
+            return None;
+        }
+        let document = format!("{}{DISCOVERY}", issuer.trim_end_matches('/'));
+        let document = self.address(section, "issuer", &document)?;
+        Some(self.published(KeyPlace::Discovered { issuer: issuer.to_owned(), document }, First::AtStart))
+    }
+}
+
+fn authority(section: &Section<'_>) -> Option<Vec<u8>> {
+    let pem = section.file("keys_ca_file")?;
+    if !pem.contains("-----BEGIN CERTIFICATE-----") {
+        section.wrong("keys_ca_file", "it holds no certificate in PEM", "give the authority's certificate");
+        return None;
+    }
+    Some(pem.into_bytes())
+}

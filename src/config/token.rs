@@ -1,0 +1,130 @@
+//! What the ways in by token share in `[identity]`: where the token is, who
+//! signs it with what, and what its claims say.
+
+use jsonwebtoken::Algorithm;
+
+use super::section::Section;
+use crate::expression::Absent;
+use crate::identity::proxy_headers::FieldName;
+use crate::identity::token::{ClaimExpression, Place, UserMapping};
+use crate::jwt::keys::{is_symmetric, parse_algorithm};
+
+/// The standard claims of OpenID Connect (Core 1.0, 5.1), and `groups`.
+pub(super) const STANDARD_CLAIMS: [(&str, &str); 5] = [
+    ("id", "sub"),
+    ("email", "email"),
+    ("name", "name"),
+    ("username", "preferred_username"),
+    ("groups", "groups"),
+];
+
+/// A header and its scheme, or a cookie; `header` and `scheme` where nothing is said.
+pub(super) fn place(section: &Section<'_>, header: &str, scheme: Option<&str>) -> Option<Place> {
+    if section.has("cookie") {
+        for name in ["header", "scheme"] {
+            if section.has(name) {
+                section.value(name);
+                section.wrong(name, "the token is in a cookie", "keep either cookie, or header and scheme");
+            }
+        }
+        return section.parsed("cookie", "write the cookie's name", |name| {
+            FieldName::parse(name).map(|_| Place::Cookie(name.to_owned())).ok_or("it is not a cookie's name")
+        });
+    }
+    let name = section.or_usual("header", header.to_owned(), |section| {
+        section.parsed("header", "write a header's name, such as \"Authorization\"", |name| {
+            FieldName::parse(name).map(|name| name.as_str().to_owned()).ok_or("it is not a header's name")
+        })
+    })?;
+    let standard = match name.as_str() {
+        "authorization" => Some("Bearer"),
+        other if other == header => scheme,
+        _ => None,
+    };
+    let scheme = section.or_usual("scheme", standard.unwrap_or_default().to_owned(), |section| {
+        section.parsed("scheme", "write one word, such as \"Bearer\", or \"\" for none", |scheme| {
+            let is_word = scheme.is_empty() || FieldName::parse(scheme).is_some();
+            if is_word { Ok(scheme.to_owned()) } else { Err("it is not one word") }
+        })
+    })?;
+    Some(Place::header(&name, Some(scheme.as_str()).filter(|scheme| !scheme.is_empty())))
+}
+
+/// By how much the other side's clock may differ.
+pub(super) fn leeway_s(section: &Section<'_>, standard: u64) -> Option<u64> {
+    section.or_usual("leeway_s", standard, |section| section.number("leeway_s", 0, 300))
+}
+
+/// The algorithms that are believed; `standard` where nothing is said.
+pub(super) fn algorithms(section: &Section<'_>, standard: &[&str]) -> Option<Vec<Algorithm>> {
+    let help =
+        "write the algorithm that the issuer signs with, such as [\"RS256\"]; for HS256 give a shared_secret";
+    let standard = standard.iter().filter_map(|name| parse_algorithm(name)).collect();
+    let algorithms = section.or_usual("algorithms", standard, |section| {
+        section.all_parsed("algorithms", help, |name| {
+            parse_algorithm(name).ok_or("no such algorithm is known here")
+        })
+    })?;
+    let symmetric = algorithms.iter().filter(|algorithm| is_symmetric(**algorithm)).count();
+    if algorithms.is_empty() || (symmetric > 0 && symmetric < algorithms.len()) {
+        section.wrong("algorithms", "it is empty, or mixes secrets with public keys", help);
+        return None;
+    }
+    Some(algorithms)
+}
+
+/// A text that is not empty.
+pub(super) fn some_text(section: &Section<'_>, name: &str, help: &str) -> Option<String> {
+    section.needed_text(name, help).filter(|text| {
+        if text.is_empty() {
+            section.wrong(name, "it is empty", help);
+        }
+        !text.is_empty()
+    })
+}
+
+/// Which claims say what: `[identity.user]`, and `standard` where that does not
+/// say otherwise.
+pub(super) fn mapping(section: &Section<'_>, standard: &[(&str, &str)]) -> UserMapping {
+    let user = section.section("user");
+    let organization = user.section("organization");
+    let attributes = user.section("attributes");
+    let usual = |name: &str| standard.iter().find(|(own, _)| *own == name).map(|(_, claim)| *claim);
+    let attribute =
+        |name: String| Some((name.clone(), expression(&attributes, &name, Absent::ReadsAsEmpty)?));
+    let usual_attributes = standard.iter().filter_map(|(own, claim)| {
+        let name = own.strip_prefix("attributes.").filter(|name| !attributes.has(name))?;
+        Some((name.to_owned(), ClaimExpression::compile(claim, Absent::ReadsAsEmpty).ok()?))
+    });
+    let mapping = UserMapping {
+        id: word(&user, "id", usual("id")),
+        email: word(&user, "email", usual("email")),
+        name: word(&user, "name", usual("name")),
+        username: word(&user, "username", usual("username")),
+        groups: word(&user, "groups", usual("groups")),
+        organization_id: word(&organization, "id", usual("organization.id")),
+        organization_name: word(&organization, "name", usual("organization.name")),
+        attributes: attributes.names().into_iter().filter_map(attribute).chain(usual_attributes).collect(),
+    };
+    organization.finish();
+    attributes.finish();
+    user.finish();
+    mapping
+}
+
+/// The expression that is written, else the standard claim.
+fn word(section: &Section<'_>, name: &str, standard: Option<&str>) -> Option<ClaimExpression> {
+    if section.has(name) {
+        return expression(section, name, Absent::YieldsNothing);
+    }
+    // asked for all the same, so that a wrong key is told what there is
+    section.value(name);
+    standard.and_then(|claim| ClaimExpression::compile(claim, Absent::YieldsNothing).ok())
+}
+
+/// An expression; an empty one says that nothing is to be read.
+fn expression(section: &Section<'_>, name: &str, absent: Absent) -> Option<ClaimExpression> {
+    section.optional(name, "write an expression over the token's claims, such as \"sub\"", |written| {
+        ClaimExpression::compile(written, absent)
+    })
+}

@@ -1,0 +1,67 @@
+//! AppDirect: a platform extension inside a marketplace brings the secure token
+//! that the marketplace has signed for its user.
+//!
+//! Documented: the header `MP-Authorization: Bearer …`; `sub` the user's UUID,
+//! `name` the e-mail, `tenant` the partner's id, `iat`, and `exp` 300 s later.
+//! Documented to be missing: `iss`, `aud`, `jti`, `kid`, so a token is bound to
+//! us by the marketplace's keys and by its tenant. Not public: where the keys
+//! are and what they sign with, so both are configured. The page re-uses a
+//! token for up to 180 s: it arrives more than once.
+//!
+//! <https://developer.appdirect.com/user-guides/platform-extensions>
+
+use jsonwebtoken::Algorithm;
+use serde_json::Value;
+
+use super::token::{self, Place, UserMapping};
+use crate::arrival::{Arrival, Offer};
+use crate::clock::Moment;
+use crate::jwt::keys::WithoutKeyId;
+use crate::jwt::published::Keys;
+use crate::jwt::verify::{Audience, IssuedAt, Rules};
+
+/// The way in for the users of one marketplace.
+#[derive(Debug)]
+pub struct AppDirect {
+    /// Where in a request the token is: see [`HEADER`].
+    pub place: Place,
+    /// The algorithms that the marketplace signs with.
+    pub algorithms: Vec<Algorithm>,
+    /// By how many seconds the marketplace's clock may differ from ours.
+    pub leeway_s: u64,
+    /// `tenant`, as a claim that must have exactly this value.
+    pub tenant: (String, Value),
+    /// The marketplace's keys.
+    pub keys: Keys,
+    /// What the claims say of the user.
+    pub mapping: UserMapping,
+}
+
+/// The header that carries the token, in lower case.
+pub const HEADER: &str = "mp-authorization";
+
+/// The claim that names the marketplace's tenant.
+pub const TENANT: &str = "tenant";
+
+/// What the claims say, where the configuration does not say otherwise.
+pub const USER: [(&str, &str); 3] = [("id", "sub"), ("email", "name"), ("attributes.tenant", "tenant")];
+
+impl AppDirect {
+    /// Answers an offer.
+    pub fn arrive(&self, offer: Offer<'_>, now: Moment) -> Arrival {
+        let rules = Rules {
+            algorithms: &self.algorithms,
+            // tokens name no key, and keys change all the same
+            without_key_id: WithoutKeyId::EachThatFits,
+            issuer: None,
+            audience: Audience::NotSent,
+            issued_at: IssuedAt::Required,
+            leeway_s: self.leeway_s,
+            required_claims: std::slice::from_ref(&self.tenant),
+            person_claim: None,
+            subject: Some("sub"),
+        };
+        let believe = |token: &str| self.keys.verify(token, &rules, now);
+        token::arrive(&self.place, offer, believe, |verified| self.mapping.user(verified.claims))
+    }
+}

@@ -1,0 +1,137 @@
+//! Fronts that sign what they know of a user: each is a way to fill in
+//! [`super::Bearer`], and nothing but data. Where a front's own settings stand
+//! in its addresses, `{name}` marks the place.
+
+/// A front, as far as it differs from any other issuer.
+#[derive(Debug)]
+pub struct Front {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// A setting that stands in the addresses, and what to write for it.
+    pub setting: Option<(&'static str, &'static str)>,
+    /// The header that carries the token.
+    pub header: &'static str,
+    /// The word before it.
+    pub scheme: Option<&'static str>,
+    /// The algorithms that it signs with, by their names; the first is the
+    /// default where the front leaves a choice.
+    pub algorithms: &'static [&'static str],
+    /// `iss`; none where every installation has its own.
+    pub issuer: Option<&'static str>,
+    /// `aud`; none where it is told apart by that.
+    pub audience: Option<&'static str>,
+    /// Where its keys are; none where every installation has its own.
+    pub jwks_url: Option<&'static str>,
+    /// By how much its clocks may differ, in seconds.
+    pub leeway_s: u64,
+    /// Claims that must have exactly this value.
+    pub required_claims: &'static [(&'static str, &'static str)],
+    /// A claim that only a person's tokens have.
+    pub person_claim: Option<&'static str>,
+}
+
+/// All of them.
+pub const ALL: [Front; 5] = [CLOUDFLARE_ACCESS, GOOGLE_IAP, POMERIUM, AUTHENTIK, OATHKEEPER];
+
+/// <https://developers.cloudflare.com/cloudflare-one/access-controls/applications/http-apps/authorization-cookie/validating-json/>
+///
+/// A service token has `common_name` and no `email`: it is nobody.
+const CLOUDFLARE_ACCESS: Front = Front {
+    name: "cloudflare_access",
+    setting: Some(("team", "write the team's name, what stands before .cloudflareaccess.com")),
+    header: "cf-access-jwt-assertion",
+    scheme: None,
+    algorithms: &["RS256"],
+    issuer: Some("https://{team}.cloudflareaccess.com"),
+    audience: None,
+    jwks_url: Some("https://{team}.cloudflareaccess.com/cdn-cgi/access/certs"),
+    leeway_s: 0,
+    required_claims: &[("type", "app")],
+    person_claim: Some("email"),
+};
+
+/// <https://cloud.google.com/iap/docs/signed-headers-howto>
+///
+/// Google asks for 30 seconds of leeway. Health probes carry no token.
+const GOOGLE_IAP: Front = Front {
+    name: "google_iap",
+    setting: None,
+    header: "x-goog-iap-jwt-assertion",
+    scheme: None,
+    algorithms: &["ES256"],
+    issuer: Some("https://cloud.google.com/iap"),
+    audience: None,
+    jwks_url: Some("https://www.gstatic.com/iap/verify/public_key-jwk"),
+    leeway_s: 30,
+    required_claims: &[],
+    person_claim: None,
+};
+
+/// <https://www.pomerium.com/docs/capabilities/getting-users-identity>
+///
+/// `iss` and `aud` are both the host of the route, without a scheme.
+const POMERIUM: Front = Front {
+    name: "pomerium",
+    setting: Some(("route_host", "write the route's host, such as \"sso.example.com\"")),
+    header: "x-pomerium-jwt-assertion",
+    scheme: None,
+    algorithms: &["ES256"],
+    issuer: Some("{route_host}"),
+    audience: Some("{route_host}"),
+    jwks_url: Some("https://{route_host}/.well-known/pomerium/jwks.json"),
+    leeway_s: 0,
+    required_claims: &[],
+    person_claim: None,
+};
+
+/// <https://docs.goauthentik.io/add-secure-apps/providers/proxy/>
+///
+/// It also sends an address of keys (`X-authentik-meta-jwks`), which is never used.
+const AUTHENTIK: Front = Front {
+    name: "authentik",
+    setting: None,
+    header: "x-authentik-jwt",
+    scheme: None,
+    algorithms: &["RS256", "ES256"],
+    issuer: None,
+    audience: None,
+    jwks_url: None,
+    leeway_s: 0,
+    required_claims: &[],
+    person_claim: None,
+};
+
+/// The mutator `id_token`: <https://www.ory.com/docs/oathkeeper/pipeline/mutator#id_token>
+const OATHKEEPER: Front = Front {
+    name: "oathkeeper",
+    setting: None,
+    header: "authorization",
+    scheme: Some("Bearer"),
+    algorithms: &["RS256", "ES256", "EdDSA"],
+    issuer: None,
+    audience: None,
+    jwks_url: None,
+    leeway_s: 0,
+    required_claims: &[],
+    person_claim: None,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::keys::parse_algorithm;
+
+    #[test]
+    fn a_front_names_only_its_own_setting_and_known_algorithms() {
+        for front in &ALL {
+            for text in [front.issuer, front.audience, front.jwks_url].into_iter().flatten() {
+                let filled = front
+                    .setting
+                    .map_or(text.to_owned(), |(name, _)| text.replace(&format!("{{{name}}}"), "x"));
+                assert!(!filled.contains(['{', '}']), "{}: {text}", front.name);
+            }
+            assert!(front.algorithms.iter().all(|name| parse_algorithm(name).is_some()), "{}", front.name);
+            assert_eq!(front.header, front.header.to_ascii_lowercase());
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! commercetools: the Merchant Center's gateway forwards a request of one of
+//! its applications to us, with an exchange token for the user.
+//!
+//! Read in the platform's own verifier: the headers, RS256, the issuers, the
+//! audience. Documented: `exp` (60 s), `iat`, `sub`, `iss`, `aud`, `type`, the
+//! project's key and perhaps permissions, as claims named after the issuer.
+//! There is no e-mail. That verifier is lax where we are strict: it lets pass
+//! a missing `exp`, `iat`, `sub`, project key or scheme, another `type`, and
+//! an unknown version.
+//!
+//! <https://docs.commercetools.com/merchant-center-customizations/concepts/integrate-with-your-own-api>
+
+mod gateways;
+
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
+
+use super::token::{self, Place};
+use crate::arrival::{Arrival, Headers, Offer, Repeated};
+use crate::clock::Moment;
+use crate::jwt::keys::WithoutKeyId;
+use crate::jwt::published::{Keys, PublishedKeys};
+use crate::jwt::verify::{Audience, IssuedAt, Refused, Rules, Verified};
+use crate::refusal::{Reason, Refusal};
+use crate::user::{Identifier, User};
+
+pub use gateways::{CLOUDS, Cloud};
+
+/// The way in for the users of the Merchant Center.
+#[derive(Debug)]
+pub struct Commercetools {
+    /// Where in a request the token is: `Authorization: Bearer …`.
+    pub place: Place,
+    /// The gateways whose tokens are believed: that of the configuration first,
+    /// then, where the request may choose, those of the table.
+    pub gateways: Vec<Gateway>,
+    /// Where the gateway finds us: scheme, host, port.
+    pub public_origin: String,
+    /// What `aud` is made of.
+    pub audience_policy: AudiencePolicy,
+    /// The projects whose users may come; empty: any.
+    pub project_keys: Vec<String>,
+    /// By how many seconds the gateway's clock may differ from ours.
+    pub leeway_s: u64,
+    /// `type`, as a claim that must have exactly this value.
+    pub kind: (String, Value),
+}
+
+/// A gateway that signs tokens.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The cloud it stands in; none for an address of one's own.
+    pub cloud: Option<&'static Cloud>,
+    /// The version of the forwarding protocol in which it has this address;
+    /// none where it has it in each.
+    pub version: Option<Version>,
+    /// `iss`, exactly.
+    pub issuer: String,
+    /// Its keys.
+    pub keys: Keys,
+}
+
+/// What `aud` is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudiencePolicy {
+    /// Our origin and the path that was asked for.
+    ForwardUrlFullPath,
+    /// Our origin alone.
+    ForwardUrlOrigin,
+}
+
+/// A version of the forwarding protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The older one, in which two gateways have older addresses.
+    V1,
+    /// The newer one.
+    V2,
+}
+
+/// Names the cloud from which a request comes.
+const CLOUD_IDENTIFIER: &str = "x-mc-api-cloud-identifier";
+
+/// Names the version of the forwarding protocol.
+const FORWARD_TO_VERSION: &str = "x-mc-api-forward-to-version";
+
+impl Commercetools {
+    /// Answers an offer.
+    pub fn arrive(&self, offer: Offer<'_>, now: Moment) -> Arrival {
+        match self.place.find(offer.headers) {
+            Ok(None) => return Arrival::Absent,
+            Err(refusal) => return Arrival::Refused(refusal),
+            Ok(Some(_)) => {}
+        }
+        let gateway = match self.gateway(offer.headers) {
+            Ok(gateway) => gateway,
+            Err(refusal) => return Arrival::Refused(refusal),
+        };
+        let audiences;
+        let audience = match (self.audience_policy, offer.path) {
+            (AudiencePolicy::ForwardUrlOrigin, _) | (AudiencePolicy::ForwardUrlFullPath, Some("/")) => {
+                audiences = [self.public_origin.clone()];
+                Audience::OneOf(&audiences)
+            }
+            (AudiencePolicy::ForwardUrlFullPath, Some(path)) => {
+                audiences = [format!("{}{path}", self.public_origin)];
+                Audience::OneOf(&audiences)
+            }
+            (AudiencePolicy::ForwardUrlFullPath, None) => Audience::Below(&self.public_origin),
+        };
+        let rules = Rules {
+            algorithms: &[Algorithm::RS256],
+            without_key_id: WithoutKeyId::TheOnlyOne,
+            issuer: Some(&gateway.issuer),
+            audience,
+            issued_at: IssuedAt::Required,
+            leeway_s: self.leeway_s,
+            required_claims: std::slice::from_ref(&self.kind),
+            person_claim: None,
+            subject: Some("sub"),
+        };
+        let believe = |token: &str| gateway.keys.verify(token, &rules, now);
+        token::arrive(&self.place, offer, believe, |verified| self.user(gateway, verified))
+    }
+
+    /// Whether a user may have something of that name at all.
+    pub fn can_yield(name: &str) -> bool {
+        matches!(
+            name.split('.').take(2).collect::<Vec<_>>().as_slice(),
+            ["id" | "attributes" | "organization" | "token"]
+                | ["attributes", PROJECT_KEY | PERMISSIONS]
+                | ["organization", "id"]
+                | ["token", _]
+        )
+    }
+
+    /// The keys that an offer needs.
+    pub fn keys_for(&self, offer: Offer<'_>) -> Option<&std::sync::Arc<PublishedKeys>> {
+        self.gateway(offer.headers).ok()?.keys.published()
+    }
+
+    /// The gateway that forwarded a request, as far as the request may say.
+    fn gateway(&self, headers: &Headers<'_>) -> Result<&Gateway, Refusal> {
+        let cloud = said(headers, CLOUD_IDENTIFIER)?;
+        let version = match said(headers, FORWARD_TO_VERSION)? {
+            b"v1" => Version::V1,
+            b"v2" => Version::V2,
+            _ => return Err(Reason::InvalidToken.because("X-MC-API-Forward-To-Version is neither v1 nor v2")),
+        };
+        let configured = self.gateways.first().and_then(|gateway| gateway.cloud);
+        let may_choose = self.gateways.iter().any(|gateway| gateway.cloud != configured);
+        let chosen = CLOUDS.iter().find(|known| may_choose && known.has_name(cloud)).or(configured);
+        let fits =
+            |gateway: &&Gateway| gateway.cloud == chosen && gateway.version.is_none_or(|own| own == version);
+        let gateway = self.gateways.iter().find(fits);
+        gateway.ok_or_else(|| Reason::InvalidToken.because("no gateway is known for this cloud and version"))
+    }
+
+    fn user(&self, gateway: &Gateway, verified: Verified) -> Result<User, Refusal> {
+        let claims = verified.claims;
+        let wrong = |what: &str| {
+            let why = Refused::WrongClaim(what.to_owned());
+            Reason::InvalidToken.because(format!("the token is not believed: {why}"))
+        };
+        let claim = |name: &str| claims.get(&format!("{}/claims/{name}", gateway.issuer));
+        let text = |value: Option<&Value>| {
+            value.and_then(Value::as_str).and_then(|text| Identifier::parse(text).ok())
+        };
+        let id = text(claims.get("sub")).ok_or_else(|| wrong("sub"))?;
+        let project_key = text(claim("project_key")).ok_or_else(|| wrong("project_key"))?;
+        let permissions = match claim("user_permissions") {
+            None => None,
+            Some(Value::Array(all)) if all.iter().all(Value::is_string) => Some(all.clone()),
+            Some(_) => return Err(wrong("user_permissions")),
+        };
+        let is_ours = self.project_keys.iter().any(|own| own == project_key.as_str());
+        if !self.project_keys.is_empty() && !is_ours {
+            return Err(Reason::NotAllowed.because("the project is not among identity.project_keys"));
+        }
+        let mut user = User { id: Some(id), ..User::default() };
+        user.attributes.insert(PROJECT_KEY.into(), json!(project_key.as_str()));
+        user.attributes.extend(permissions.map(|all| (PERMISSIONS.into(), Value::Array(all))));
+        user.organization.id = Some(project_key);
+        user.token = claims.into_iter().collect();
+        Ok(user)
+    }
+}
+
+/// The attribute that holds the project's key.
+pub const PROJECT_KEY: &str = "project_key";
+
+/// The attribute that holds the user's permissions.
+pub const PERMISSIONS: &str = "permissions";
+
+/// What the gateway says in a header; it always says it, once.
+fn said<'a>(headers: &Headers<'a>, name: &str) -> Result<&'a [u8], Refusal> {
+    match headers.only(name) {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => {
+            Err(Reason::InvalidToken.because(format!("{name} is missing; the gateway always sends it")))
+        }
+        Err(Repeated) => Err(Reason::AmbiguousIdentity.because(format!("{name} came more than once"))),
+    }
+}

@@ -1,0 +1,52 @@
+//! One question at a time: whoever needs an answer while it is being asked for
+//! waits for that one.
+
+use std::sync::Mutex;
+
+use tokio::sync::watch;
+
+/// The question that is under way, if one is.
+#[derive(Debug, Default)]
+pub struct OneAtATime {
+    under_way: Mutex<Option<UnderWay>>,
+}
+
+/// A question that was asked.
+#[derive(Clone, Debug)]
+pub struct UnderWay(watch::Receiver<()>);
+
+impl OneAtATime {
+    /// The question that is under way; where none is, that of `begin`, which
+    /// may decline to ask one.
+    pub fn ask<F>(&self, begin: impl FnOnce() -> Option<F>) -> Option<UnderWay>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut under_way = self.under_way.lock().ok()?;
+        if let Some(earlier) = under_way.as_ref().filter(|earlier| !earlier.has_ended()) {
+            return Some(earlier.clone());
+        }
+        let question = begin()?;
+        let (ended, receiver) = watch::channel(());
+        // on its own, so that a client that goes away does not take it along
+        tokio::spawn(async move {
+            question.await;
+            drop(ended);
+        });
+        let asked = UnderWay(receiver);
+        *under_way = Some(asked.clone());
+        Some(asked)
+    }
+}
+
+impl UnderWay {
+    /// Waits until it has ended, however it does.
+    pub async fn ended(mut self) {
+        // nothing is ever sent: the end is that the sender is gone
+        while self.0.changed().await.is_ok() {}
+    }
+
+    fn has_ended(&self) -> bool {
+        self.0.has_changed().is_err()
+    }
+}

@@ -1,0 +1,271 @@
+//! Keys that an issuer publishes: fetched when they are needed, fetched again
+//! before they grow old, and kept for a while when the issuer does not answer.
+//!
+//! What is known is a value; deciding by it is pure, with the time as an
+//! argument. However many requests come with keys that nobody knows, one
+//! question at a time goes out, and no second one until a cooldown is over.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::fetch::{FetchError, Fetcher, KeyAddress};
+use super::keys::KeySet;
+use super::one_at_a_time::{OneAtATime, UnderWay};
+use super::verify::{Refused, Rules, Verified, verify};
+use crate::clock::Moment;
+
+/// The keys of a way in.
+#[derive(Debug)]
+pub enum Keys {
+    /// Handed over with the configuration.
+    Given(KeySet),
+    /// Published by the issuer.
+    Published(Arc<PublishedKeys>),
+}
+
+/// Keys at an address.
+#[derive(Debug)]
+pub struct PublishedKeys {
+    place: KeyPlace,
+    pace: Pace,
+    fetcher: Fetcher,
+    known: ArcSwap<Known>,
+    questions: OneAtATime,
+}
+
+/// Where an issuer publishes its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// At an address.
+    Set(KeyAddress),
+    /// Where the issuer's discovery document says.
+    Discovered {
+        /// The issuer, as the document has to name it.
+        issuer: String,
+        /// The document's address.
+        document: KeyAddress,
+    },
+}
+
+/// How often an issuer is asked, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// When it is asked again though nothing is amiss.
+    pub refresh_s: u64,
+    /// How long keys are believed that it no longer confirms.
+    pub keep_s: u64,
+    /// How long it is left alone after each question.
+    pub cooldown_s: u64,
+    /// Whether it is asked before anybody comes with a token of its.
+    pub first: First,
+}
+
+/// When an issuer is asked for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// At the start.
+    AtStart,
+    /// When a token comes that needs its keys.
+    WhenNeeded,
+}
+
+/// What is known of an issuer's keys.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    keys: Option<(Arc<KeySet>, Moment)>,
+    asked: Option<Asked>,
+    counts: Counts,
+}
+
+/// The latest question.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    at: Moment,
+    /// A question that has not ended, and may never, counts as one that failed.
+    was_answered: bool,
+}
+
+/// How questions ended so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// With keys.
+    pub answered: u64,
+    /// Without.
+    pub failed: u64,
+}
+
+impl Keys {
+    /// Believes a token, or says why not. [`Refused::NoKeys`] where newer keys
+    /// may change that: see [`PublishedKeys::renew`].
+    pub fn verify(&self, token: &str, rules: &Rules<'_>, now: Moment) -> Result<Verified, Refused> {
+        match self {
+            Self::Given(keys) => verify(token, rules, keys, now),
+            Self::Published(keys) => keys.verify(token, rules, now),
+        }
+    }
+
+    /// The keys at an address, if that is where they are.
+    pub const fn published(&self) -> Option<&Arc<PublishedKeys>> {
+        match self {
+            Self::Given(_) => None,
+            Self::Published(keys) => Some(keys),
+        }
+    }
+}
+
+impl PublishedKeys {
+    /// Keys of which nothing is known yet.
+    pub fn new(place: KeyPlace, pace: Pace, fetcher: Fetcher) -> Arc<Self> {
+        Arc::new(Self { place, pace, fetcher, known: ArcSwap::default(), questions: OneAtATime::default() })
+    }
+
+    /// The address that is asked first.
+    pub fn address(&self) -> &str {
+        match &self.place {
+            KeyPlace::Set(address) | KeyPlace::Discovered { document: address, .. } => address.as_str(),
+        }
+    }
+
+    /// How questions ended so far.
+    pub fn counts(&self) -> Counts {
+        self.known.load().counts
+    }
+
+    /// The age in seconds of the keys in use; none, where there are none.
+    pub fn age_s(&self, now: Moment) -> Option<u64> {
+        let known = self.known.load();
+        known.keys(self.pace, now).map(|(_, had)| now.seconds_since(had))
+    }
+
+    /// Whether the issuer has been asked as it should have been at the start.
+    pub fn is_started(&self) -> bool {
+        let known = self.known.load();
+        self.pace.first == First::WhenNeeded || known.counts != Counts::default() || known.keys.is_some()
+    }
+
+    /// Whether keys would be there at once for a token that needs them.
+    pub fn has_keys(&self, now: Moment) -> bool {
+        self.pace.first == First::WhenNeeded || self.known.load().keys(self.pace, now).is_some()
+    }
+
+    /// Takes over what another knows of the same place, so that a new
+    /// configuration begins with the keys of the old one.
+    pub fn adopt(&self, other: &Self) {
+        if self.place == other.place {
+            self.known.store(other.known.load_full());
+        }
+    }
+
+    /// Asks the issuer, unless it was asked a moment ago, and waits for the end
+    /// of it. `false`: nothing was asked, and nothing has changed.
+    pub async fn renew(self: &Arc<Self>, now: Moment) -> bool {
+        let Some(under_way) = self.ask(now) else { return false };
+        under_way.ended().await;
+        true
+    }
+
+    /// Asks the issuer, if it is time to, and does not wait.
+    pub fn refresh(self: &Arc<Self>, now: Moment) {
+        if self.known.load().is_due(self.pace, now) {
+            let _ = self.ask(now);
+        }
+    }
+
+    fn verify(&self, token: &str, rules: &Rules<'_>, now: Moment) -> Result<Verified, Refused> {
+        let known = self.known.load();
+        let none = KeySet::none();
+        let (keys, is_up_to_date) = match known.keys(self.pace, now) {
+            Some((keys, _)) => (keys.as_ref(), known.is_up_to_date(self.pace, now)),
+            None => (&none, false),
+        };
+        match verify(token, rules, keys, now) {
+            Err(Refused::UnknownKey | Refused::NoKeySignedIt) if !is_up_to_date => Err(Refused::NoKeys),
+            outcome => outcome,
+        }
+    }
+
+    /// The question that is under way; a new one, where there may be one.
+    fn ask(self: &Arc<Self>, now: Moment) -> Option<UnderWay> {
+        self.questions.ask(|| {
+            if !self.known.load().may_be_asked(self.pace, now) {
+                return None;
+            }
+            self.learn(|known| known.asked = Some(Asked { at: now, was_answered: false }));
+            let keys = Arc::clone(self);
+            Some(async move { keys.conclude(keys.fetch().await, now) })
+        })
+    }
+
+    async fn fetch(&self) -> Result<KeySet, FetchError> {
+        match &self.place {
+            KeyPlace::Set(address) => self.fetcher.key_set(address).await,
+            KeyPlace::Discovered { issuer, document } => {
+                self.fetcher.discovered_key_set(issuer, document).await
+            }
+        }
+    }
+
+    fn conclude(&self, outcome: Result<KeySet, FetchError>, now: Moment) {
+        let address = self.address();
+        match outcome {
+            Ok(keys) => {
+                tracing::debug!(%address, "keys were fetched");
+                let keys = Arc::new(keys);
+                self.learn(|known| {
+                    known.keys = Some((Arc::clone(&keys), now));
+                    known.asked = Some(Asked { at: now, was_answered: true });
+                    known.counts.answered += 1;
+                });
+            }
+            Err(error) => {
+                let kept = self.age_s(now).is_some();
+                tracing::warn!(%address, %error, kept, "keys cannot be fetched; those that are known stay in use for a time");
+                self.learn(|known| known.counts.failed += 1);
+            }
+        }
+    }
+
+    fn learn(&self, change: impl Fn(&mut Known)) {
+        self.known.rcu(|known| {
+            let mut known = Known::clone(known);
+            change(&mut known);
+            known
+        });
+    }
+}
+
+impl Known {
+    /// The keys, unless nobody has confirmed them for too long.
+    fn keys(&self, pace: Pace, now: Moment) -> Option<(&Arc<KeySet>, Moment)> {
+        let (keys, had) = self.keys.as_ref()?;
+        (now.seconds_since(*had) < pace.keep_s).then_some((keys, *had))
+    }
+
+    /// Whether the issuer has only just said what its keys are.
+    fn is_up_to_date(&self, pace: Pace, now: Moment) -> bool {
+        self.asked.is_some_and(|asked| asked.was_answered && asked.is_recent(pace, now))
+    }
+
+    fn may_be_asked(&self, pace: Pace, now: Moment) -> bool {
+        self.asked.is_none_or(|asked| !asked.is_recent(pace, now))
+    }
+
+    fn is_due(&self, pace: Pace, now: Moment) -> bool {
+        match self.asked {
+            None => pace.first == First::AtStart,
+            Some(asked) if asked.was_answered => {
+                asked.at > now || now.seconds_since(asked.at) >= pace.refresh_s
+            }
+            Some(_) => true,
+        }
+    }
+}
+
+impl Asked {
+    /// Whether the cooldown is not over. A clock that went back tells nothing,
+    /// and one question more does no harm.
+    fn is_recent(self, pace: Pace, now: Moment) -> bool {
+        self.at <= now && now.seconds_since(self.at) < pace.cooldown_s
+    }
+}

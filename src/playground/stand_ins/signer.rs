@@ -1,0 +1,157 @@
+//! Signs whatever it is given, byte for byte, as an issuer would: any algorithm
+//! that the service believes.
+
+use std::sync::OnceLock;
+
+use anyhow::{Context, bail};
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
+    RsaSignatureEncoding,
+};
+use aws_lc_rs::{hmac, rsa};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+/// A key that signs, and the algorithm that it signs with.
+pub struct Signer {
+    algorithm: &'static str,
+    private: Private,
+}
+
+enum Private {
+    Rsa(&'static rsa::KeyPair, &'static RsaSignatureEncoding),
+    Ec(EcdsaKeyPair),
+    Ed(Ed25519KeyPair),
+    Shared(Box<hmac::Key>),
+}
+
+/// `RSAPublicKey` in DER (RFC 8017, A.1.1), for 2048 bits: nine bytes, the
+/// modulus, and 65537.
+const MODULUS: std::ops::Range<usize> = 9..265;
+
+impl Signer {
+    /// A new key; of RSA, always the same one, as they take long to make.
+    pub fn new(algorithm: &'static str) -> anyhow::Result<Self> {
+        let private = match algorithm {
+            "RS256" => Private::Rsa(rsa_key()?, &RSA_PKCS1_SHA256),
+            "RS384" => Private::Rsa(rsa_key()?, &RSA_PKCS1_SHA384),
+            "RS512" => Private::Rsa(rsa_key()?, &RSA_PKCS1_SHA512),
+            "PS256" => Private::Rsa(rsa_key()?, &RSA_PSS_SHA256),
+            "PS384" => Private::Rsa(rsa_key()?, &RSA_PSS_SHA384),
+            "PS512" => Private::Rsa(rsa_key()?, &RSA_PSS_SHA512),
+            "ES256" => Private::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?),
+            "ES384" => Private::Ec(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING)?),
+            "EdDSA" => Private::Ed(Ed25519KeyPair::generate()?),
+            other => bail!("{other} has no key pairs here"),
+        };
+        Ok(Self { algorithm, private })
+    }
+
+    /// A secret that signs with HS256.
+    pub fn shared(secret: &[u8]) -> Self {
+        Self {
+            algorithm: "HS256",
+            private: Private::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret))),
+        }
+    }
+
+    /// The algorithm's name in JOSE.
+    pub const fn algorithm(&self) -> &'static str {
+        self.algorithm
+    }
+
+    /// The public key as a member of a set (RFC 7517, 4); a secret has none.
+    pub fn jwk(&self, kid: Option<&str>) -> anyhow::Result<Value> {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let public = self.public()?;
+        let mut jwk = match &self.private {
+            Private::Rsa(..) => {
+                let modulus = public.get(MODULUS).context("an RSA key is not of 2048 bits")?;
+                json!({"kty": "RSA", "n": text(modulus), "e": "AQAB"})
+            }
+            Private::Ed(_) => json!({"kty": "OKP", "crv": "Ed25519", "x": text(public)}),
+            Private::Ec(_) => {
+                let point = public.get(1..).context("an EC key is empty")?;
+                let (x, y) = point.split_at(point.len() / 2);
+                let curve = if self.algorithm == "ES256" { "P-256" } else { "P-384" };
+                json!({"kty": "EC", "crv": curve, "x": text(x), "y": text(y)})
+            }
+            Private::Shared(_) => bail!("a secret is not published"),
+        };
+        if let (Some(kid), Some(members)) = (kid, jwk.as_object_mut()) {
+            members.insert("kid".to_owned(), json!(kid));
+        }
+        Ok(jwk)
+    }
+
+    /// The public key without any envelope; a secret has none.
+    pub fn public(&self) -> anyhow::Result<&[u8]> {
+        Ok(match &self.private {
+            Private::Rsa(pair, _) => pair.public_key().as_ref(),
+            Private::Ec(pair) => pair.public_key().as_ref(),
+            Private::Ed(pair) => pair.public_key().as_ref(),
+            Private::Shared(_) => bail!("a secret has no public key"),
+        })
+    }
+
+    /// The public key as X.509 has it; a secret has none.
+    pub fn der(&self) -> anyhow::Result<Vec<u8>> {
+        let der: PublicKeyX509Der<'_> = match &self.private {
+            Private::Rsa(pair, _) => pair.public_key().as_der()?,
+            Private::Ec(pair) => pair.public_key().as_der()?,
+            Private::Ed(pair) => pair.public_key().as_der()?,
+            Private::Shared(_) => bail!("a secret has no public key"),
+        };
+        Ok(der.as_ref().to_vec())
+    }
+
+    /// The public key in PEM; a secret has none.
+    pub fn pem(&self) -> anyhow::Result<String> {
+        let text = STANDARD.encode(self.der()?);
+        let lines: Vec<&str> = text.as_bytes().chunks(64).flat_map(str::from_utf8).collect();
+        Ok(format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")))
+    }
+
+    /// This header and these claims, signed.
+    pub fn sign(&self, header: &str, claims: &str) -> anyhow::Result<String> {
+        self.sign_text(&format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims)))
+    }
+
+    /// This very text, a dot, and its signature.
+    pub fn sign_text(&self, text: &str) -> anyhow::Result<String> {
+        Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(self.signature(text.as_bytes())?)))
+    }
+
+    /// A signature alone.
+    pub fn signature(&self, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let random = SystemRandom::new();
+        Ok(match &self.private {
+            Private::Rsa(pair, encoding) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(*encoding, &random, bytes, &mut signature)?;
+                signature
+            }
+            Private::Ec(pair) => pair.sign(&random, bytes)?.as_ref().to_vec(),
+            Private::Ed(pair) => pair.sign(bytes).as_ref().to_vec(),
+            Private::Shared(key) => hmac::sign(key, bytes).as_ref().to_vec(),
+        })
+    }
+}
+
+/// Keys as issuers publish them (RFC 7517, 5).
+pub fn key_set(keys: &[Value]) -> String {
+    json!({"keys": keys}).to_string()
+}
+
+fn rsa_key() -> anyhow::Result<&'static rsa::KeyPair> {
+    static KEY: OnceLock<rsa::KeyPair> = OnceLock::new();
+    if let Some(key) = KEY.get() {
+        return Ok(key);
+    }
+    let key = rsa::KeyPair::generate(rsa::KeySize::Rsa2048)?;
+    Ok(KEY.get_or_init(|| key))
+}
