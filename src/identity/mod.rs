@@ -11,6 +11,8 @@ pub mod token;
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::arrival::{Arrival, Offer};
 use crate::clock::Moment;
 use crate::jwt::keys::KeySet;
@@ -109,6 +111,23 @@ impl Identity {
             Self::Commercetools(way) => Some(&way.place),
             Self::Caf(way) => Some(&way.place),
         }
+    }
+
+    /// The header fields with which a token would come, as far as they can be
+    /// told from the token itself. Its claims need not be verified.
+    pub fn fields_with(&self, token: &str, claims: &Map<String, Value>) -> Vec<(String, String)> {
+        let place = self.place().map(|place| match place {
+            Place::Header { name, scheme: Some(scheme) } => (name.clone(), format!("{scheme} {token}")),
+            Place::Header { name, scheme: None } => (name.clone(), token.to_owned()),
+            Place::Cookie(name) => ("cookie".to_owned(), format!("{name}={token}")),
+        });
+        let beside = match self {
+            Self::Commercetools(way) => way.fields_beside(claims.get("iss").and_then(Value::as_str)),
+            Self::ProxyHeaders(_) | Self::Bearer(_) | Self::AwsAlb(_) | Self::AppDirect(_) | Self::Caf(_) => {
+                Vec::new()
+            }
+        };
+        place.into_iter().chain(beside).collect()
     }
 
     /// The scheme by which a client may prove itself (RFC 9110, 11.6.1).

@@ -15,6 +15,7 @@ mod bearer;
 mod commands;
 mod hand_off;
 mod house;
+mod inspect;
 mod nginx;
 mod playground;
 mod promises;

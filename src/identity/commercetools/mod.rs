@@ -139,6 +139,21 @@ impl Commercetools {
         self.gateway(offer.headers).ok()?.keys.published()
     }
 
+    /// What the gateway that signs as this issuer sends beside a token.
+    pub fn fields_beside(&self, issuer: Option<&str>) -> Vec<(String, String)> {
+        let signs = |gateway: &&Gateway| Some(gateway.issuer.as_str()) == issuer;
+        let gateway = self.gateways.iter().find(signs).or(self.gateways.first());
+        let cloud = gateway.and_then(|gateway| gateway.cloud).and_then(|cloud| cloud.names.first());
+        let version = match gateway.and_then(|gateway| gateway.version) {
+            Some(Version::V1) => "v1",
+            Some(Version::V2) | None => "v2",
+        };
+        vec![
+            (CLOUD_IDENTIFIER.to_owned(), cloud.copied().unwrap_or("custom").to_owned()),
+            (FORWARD_TO_VERSION.to_owned(), version.to_owned()),
+        ]
+    }
+
     /// The gateway that forwarded a request, as far as the request may say.
     fn gateway(&self, headers: &Headers<'_>) -> Result<&Gateway, Refusal> {
         let cloud = said(headers, CLOUD_IDENTIFIER)?;

@@ -1,5 +1,7 @@
-//! `inspect`: verifies a token with the configured secrets and explains each
-//! claim.
+//! `inspect`: verifies a token with the configured secrets, asks every entrance
+//! whether it would take it, and explains each claim.
+
+mod ways_in;
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -22,7 +24,10 @@ Examples:
   marketplace-sso inspect --config sso.toml 'https://imp.sandbox.pandium.com/acme?tenant=eyJ…'
   marketplace-sso mint --config sso.toml --email alice@example.com | marketplace-sso inspect --config sso.toml -
 
-Exit status 1 where the token is not one that the marketplace would believe.")]
+Tokens that platforms and issuers sign are explained too: which entrance would take one, and why
+the others would not. Keys are fetched where that needs them.
+
+Exit status 1 where neither the marketplace nor any entrance would believe the token.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
@@ -37,33 +42,78 @@ const MAX_INPUT: u64 = 128 * 1024;
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let input = if arguments.token == "-" { read_input()? } else { arguments.token.clone() };
     let token = find_token(input.trim())?;
-    let parts =
-        Compact::parse(&token).map_err(|why| Failure::Running(anyhow::anyhow!("this is no token: {why}")))?;
+    let parts = Compact::parse(&token)
+        .or_else(|why| Compact::parse_padded(&token).map_err(|_| why))
+        .map_err(|why| Failure::Running(anyhow::anyhow!("this is no token: {why}")))?;
     let config = arguments.config.load()?;
-    let verdict = verdict(&config, &token);
+    let by_marketplace = verdict(&config, &token);
+    let by_entrances = ways_in::ask(&config, &token, &parts.claims)?;
+    let is_taken = by_entrances.iter().any(|verdict| verdict.outcome.is_ok());
+    let is_ours = by_marketplace.is_ok();
     let findings = known_rules::check(&parts.claims, Moment::now());
 
     let mut text = String::new();
-    let _ = match &verdict {
+    let _ = match &by_marketplace {
         Ok(entrances) => writeln!(text, "signature  right: the secret of {}\n", entrances.join(", ")),
+        Err(_) if is_taken => writeln!(text, "signature  not for the marketplace; see the ways in\n"),
         Err(why) => writeln!(text, "signature  WRONG: {why}\n"),
     };
+    explain_ways_in(&mut text, &by_entrances);
     let _ = writeln!(text, "header");
-    explain(&mut text, "", &parts.header, &|_| None);
+    explain(&mut text, "", &parts.header, &registered_meaning);
     let _ = writeln!(text, "\nclaims");
-    explain(&mut text, "", &parts.claims, &known_rules::meaning);
-    let _ = writeln!(text, "\nknown rules");
-    for finding in &findings {
-        let mark = if finding.holds { "holds " } else { "BROKEN" };
-        let _ = writeln!(text, "  {mark}  {} {}", finding.claim, finding.what);
+    let meaning = if is_ours || !is_taken { known_rules::meaning } else { registered_meaning };
+    explain(&mut text, "", &parts.claims, &meaning);
+    if is_ours || !is_taken {
+        let _ = writeln!(text, "\nknown rules");
+        for finding in &findings {
+            let mark = if finding.holds { "holds " } else { "BROKEN" };
+            let _ = writeln!(text, "  {mark}  {} {}", finding.claim, finding.what);
+        }
     }
     say(text.trim_end())?;
 
-    if verdict.is_ok() && findings.iter().all(|finding| finding.holds) {
+    if is_taken || (is_ours && findings.iter().all(|finding| finding.holds)) {
         Ok(())
     } else {
-        Err(Failure::Running(anyhow::anyhow!("the marketplace would not believe this token")))
+        let nobody = "neither the marketplace nor any entrance would believe this token";
+        let nobody =
+            if by_entrances.is_empty() { "the marketplace would not believe this token" } else { nobody };
+        Err(Failure::Running(anyhow::anyhow!(nobody)))
     }
+}
+
+/// Which entrances would take the token, where any is entered with one.
+fn explain_ways_in(text: &mut String, verdicts: &[ways_in::Verdict<'_>]) {
+    if verdicts.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "ways in");
+    for ways_in::Verdict { entrance, kind, outcome } in verdicts {
+        let entrance = format!("{entrance} ({kind})");
+        let _ = match outcome {
+            Ok(user) => writeln!(text, "  TAKEN    {entrance:<32}  {user}"),
+            Err(why) => writeln!(text, "  refused  {entrance:<32}  {}: {}", why.reason.code(), why.cause),
+        };
+    }
+    let _ = writeln!(text);
+}
+
+/// What a registered name means in any token (RFC 7515, 4.1; RFC 7519, 4.1).
+fn registered_meaning(path: &str) -> Option<&'static str> {
+    Some(match path {
+        "alg" => "the algorithm it says it is signed with",
+        "typ" => "what kind of token it is",
+        "kid" => "the key it says it is signed with",
+        "iss" => "who issued it",
+        "sub" => "whom it is about, as the issuer names him",
+        "aud" => "whom it is for",
+        "exp" => "when it expires",
+        "nbf" => "when it begins to hold",
+        "iat" => "when it was issued",
+        "jti" => "its id",
+        _ => return None,
+    })
 }
 
 /// The entrances whose secret signed the token.

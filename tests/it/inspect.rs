@@ -1,0 +1,83 @@
+//! `inspect` with tokens that others have signed: which entrance would take
+//! one, and why the others would not.
+
+use serde_json::json;
+
+use crate::harness::STANDARD;
+use crate::harness::command::{File, run};
+use crate::harness::issuer::{Key, claims_with, jwks};
+use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
+
+const SECRET_OF_CAF: &str = "a-secret-that-caf-and-we-alone-know";
+
+/// Three ways in by token beside the main entrance; the marketplace's keys are
+/// on a server.
+fn configuration(keys: &KeyServer) -> File {
+    File::new(&format!(
+        r#"{STANDARD}
+        [claims]
+        sub = "id"
+        [entrances.shop]
+        path = "/shop"
+        [entrances.shop.identity]
+        kind = "appdirect"
+        marketplace_url = "https://shop.example.com"
+        jwks_url = "{origin}/keys"
+        tenant = "t-1"
+        algorithms = ["ES256"]
+        [entrances.people]
+        path = "/people"
+        [entrances.people.identity]
+        kind = "caf"
+        client_secret = "{SECRET_OF_CAF}"
+        policy_id = "p-1"
+        [entrances.center]
+        path = "/center"
+        [entrances.center.identity]
+        kind = "commercetools"
+        issuer = "{origin}"
+        public_origin = "https://sso.example.com"
+        "#,
+        origin = keys.origin()
+    ))
+}
+
+fn line_of<'a>(output: &'a str, entrance: &str) -> &'a str {
+    output.lines().find(|line| line.contains(&format!("{entrance} ("))).unwrap_or_default()
+}
+
+#[test]
+fn each_entrance_says_whether_it_would_take_a_token_and_why_not() {
+    let key = Key::new("ES256");
+    let set = jwks(&[key.jwk(None)]);
+    let keys = KeyServer::start(Behaviour::Serve(vec![("/keys".into(), set)])).unwrap();
+    let config = configuration(&keys);
+    let token = key.token_with(&[("tenant", "\"t-1\""), ("name", "\"alice@example.com\"")]);
+    let inspected = run(&["inspect", "--config", &config.text(), &token]);
+    assert_eq!(inspected.status, 0, "{inspected:?}");
+    assert!(line_of(&inspected.output, "shop").contains("TAKEN"), "{}", inspected.output);
+    assert!(line_of(&inspected.output, "shop").contains("id u-1, email alice@example.com"));
+    for other in ["people", "center"] {
+        assert!(line_of(&inspected.output, other).contains("refused"), "{}", inspected.output);
+        assert!(line_of(&inspected.output, other).contains("algorithm"), "{}", inspected.output);
+    }
+    assert!(inspected.output.contains("whom it is about"), "{}", inspected.output);
+    assert!(!inspected.output.contains("known rules"), "{}", inspected.output);
+}
+
+#[test]
+fn a_token_that_nobody_would_take_fails_with_every_reason() {
+    let keys = KeyServer::start(Behaviour::Down).unwrap();
+    let config = configuration(&keys);
+    let now = claims_with(&[("policyId", "\"p-2\""), ("isAuthorized", "true")]);
+    let token = Key::shared(SECRET_OF_CAF).sign(&json!({"alg": "HS256"}).to_string(), &now);
+    let inspected = run(&["inspect", "--config", &config.text(), &token]);
+    assert_eq!(inspected.status, 1, "{inspected:?}");
+    assert!(line_of(&inspected.output, "people").contains("invalid_token"), "{}", inspected.output);
+    assert!(line_of(&inspected.output, "people").contains("policyId"), "{}", inspected.output);
+    assert!(inspected.errors.contains("neither the marketplace nor any entrance"), "{}", inspected.errors);
+
+    let of_the_shop = Key::new("ES256").token();
+    let inspected = run(&["inspect", "--config", &config.text(), &of_the_shop]);
+    assert!(line_of(&inspected.output, "shop").contains("keys_unavailable"), "{}", inspected.output);
+}
