@@ -1,6 +1,6 @@
 # What is done with this project. `make test` is everything that is checked.
 
-.PHONY: test tools format bench load
+.PHONY: test tools format bench load fuzz
 
 # Formatting, lints, documentation, tests. Installs what is missing.
 test: tools
@@ -26,3 +26,15 @@ bench:
 # Requests a second beside a bare responder, memory, start and size.
 load:
 	benches/load/run
+
+# Looks for bytes that break a promise (fuzz/targets.rs), a minute for each
+# target. What is found is in fuzz/artifacts: mend it, and add it to the corpus.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@rustup run nightly cargo --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
+	@for target in $$(ls fuzz/corpus); do \
+	  mkdir -p fuzz/found/$$target && echo "== $$target" && \
+	  cargo +nightly fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=5 -print_final_stats=1 -verbosity=0 || exit 1; \
+	done

@@ -13,6 +13,7 @@ mod harness;
 
 mod bearer;
 mod commands;
+mod corpora;
 mod hand_off;
 mod house;
 mod inspect;

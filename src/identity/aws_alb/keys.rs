@@ -73,6 +73,12 @@ impl KeysById {
         }
     }
 
+    /// Adds a key that was handed over, and need not be fetched.
+    pub fn know(&self, id: Uuid, key: KeySet) {
+        let key = Arc::new(key);
+        self.learn(|known| known.know(id, &key));
+    }
+
     /// The key of that id. [`Refused::NoKeys`] where asking may bring it.
     pub(super) fn key(&self, id: Uuid, now: Moment) -> Result<Arc<KeySet>, Refused> {
         let known = self.known.load();
@@ -107,26 +113,26 @@ impl KeysById {
     }
 
     fn conclude(&self, id: Uuid, outcome: Result<KeySet, FetchError>, now: Moment) {
-        let change: Box<dyn Fn(&mut Known)> = match outcome {
+        match outcome {
             Ok(key) => {
                 let key = Arc::new(key);
-                Box::new(move |known| {
-                    while known.keys.len() >= MAX_KEYS {
-                        known.keys.pop_first();
-                    }
-                    known.keys.insert(id, Arc::clone(&key));
+                self.learn(|known| {
+                    known.know(id, &key);
                     known.counts.answered += 1;
-                })
+                });
             }
             Err(error) => {
                 tracing::warn!(address = %self.address(), %error, "a load balancer's key cannot be fetched");
-                let is_none = error.is_not_found();
-                Box::new(move |known| {
-                    known.failed = Some(Failed { id, at: now, is_none });
+                let failed = Failed { id, at: now, is_none: error.is_not_found() };
+                self.learn(|known| {
+                    known.failed = Some(failed);
                     known.counts.failed += 1;
-                })
+                });
             }
-        };
+        }
+    }
+
+    fn learn(&self, change: impl Fn(&mut Known)) {
         self.known.rcu(|known| {
             let mut known = Known::clone(known);
             change(&mut known);
@@ -136,6 +142,13 @@ impl KeysById {
 }
 
 impl Known {
+    fn know(&mut self, id: Uuid, key: &Arc<KeySet>) {
+        while self.keys.len() >= MAX_KEYS {
+            self.keys.pop_first();
+        }
+        self.keys.insert(id, Arc::clone(key));
+    }
+
     fn recently_failed(&self, cooldown_s: u64, now: Moment) -> Option<Failed> {
         self.failed.filter(|failed| failed.at <= now && now.seconds_since(failed.at) < cooldown_s)
     }

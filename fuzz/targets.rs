@@ -1,0 +1,221 @@
+//! What is fuzzed. Each function takes any bytes at all, and fails only where
+//! something is broken that must hold whatever comes. `make fuzz` looks for
+//! such bytes; those it found are kept in `corpus`, and tried by every
+//! `make test`.
+
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use marketplace_sso::arrival::{Arrival, Headers, Offer, Peer};
+use marketplace_sso::clock::Moment;
+use marketplace_sso::config::Config;
+use marketplace_sso::identity::Identity;
+use marketplace_sso::jwt::compact::Compact;
+use marketplace_sso::jwt::keys::{KeySet, parse_algorithm};
+use marketplace_sso::jwt::verify::verify_hs256;
+use marketplace_sso::playground::stand_ins::{Signer, key_set};
+use marketplace_sso::secret::SharedSecret;
+use marketplace_sso::user::{Email, Identifier};
+
+/// The targets, by their names.
+pub const ALL: [(&str, fn(&[u8])); 8] = [
+    ("token", token),
+    ("key_set", keys),
+    ("arrive_proxy_headers", |data| arrive("pandium-sso", data)),
+    ("arrive_bearer", |data| arrive("bearer", data)),
+    ("arrive_appdirect", |data| arrive("appdirect", data)),
+    ("arrive_commercetools", |data| arrive("commercetools", data)),
+    ("arrive_caf", |data| arrive("caf", data)),
+    ("arrive_aws_alb", |data| arrive("aws_alb", data)),
+];
+
+/// What everything is signed with that a secret signs.
+const SECRET: &str = "what-the-fuzzer-and-the-service-share";
+
+/// When everything arrives.
+const NOW: u64 = 1_600_000_000;
+
+/// A token is read or refused; what is read stands in it, to the letter.
+pub fn token(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    if let Ok(parts) = Compact::parse(text) {
+        assert_eq!(format!("{}.{}", parts.signed, parts.signature), text);
+        assert_eq!(text.matches('.').count(), 2);
+    }
+    if let Ok(parts) = Compact::parse_padded(text) {
+        assert!(text.starts_with(parts.signed));
+    }
+    if let Ok(secret) = SharedSecret::parse(SECRET) {
+        assert!(verify_hs256(text, &secret).is_err(), "nobody knows the secret");
+    }
+}
+
+/// A key set is taken or refused, and never holds a secret.
+pub fn keys(data: &[u8]) {
+    let sets = [KeySet::from_jwks(data).ok(), KeySet::from_pem(data).ok()];
+    for set in sets.into_iter().flatten() {
+        for algorithm in ["HS256", "HS384", "HS512"].iter().filter_map(|name| parse_algorithm(name)) {
+            assert!(!set.fits(algorithm), "a public key is no secret");
+        }
+    }
+}
+
+/// The same offer gets the same answer, and what a user is known by is what it
+/// is taken for.
+pub fn arrive(entrance: &str, data: &[u8]) {
+    match (answer(entrance, data), answer(entrance, data)) {
+        (Arrival::Known(user), Arrival::Known(again)) => {
+            assert_eq!(user, again);
+            if let Some(email) = &user.email {
+                assert_eq!(Email::parse(email.as_str()).as_ref(), Ok(email));
+            }
+            for id in [&user.id, &user.username, &user.organization.id].into_iter().flatten() {
+                assert_eq!(Identifier::parse(id.as_str()).as_ref(), Ok(id));
+            }
+        }
+        (Arrival::Absent, Arrival::Absent) => {}
+        (Arrival::Refused(refusal), Arrival::Refused(again)) => assert_eq!(refusal, again),
+        (one, other) => panic!("{one:?} the first time, {other:?} the second"),
+    }
+}
+
+/// What an entrance answers.
+///
+/// The first line is a token's header, the second its claims, and they are
+/// signed as the entrance expects; lines after that are further header fields.
+/// A first line that begins with `!` is the token itself.
+pub fn answer(entrance: &str, data: &[u8]) -> Arrival {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let first = String::from_utf8_lossy(lines.next().unwrap_or_default());
+    let way =
+        WAYS_IN.iter().find(|(name, _)| name == entrance).map(|(_, way)| way).expect("a known entrance");
+    let token = match first.strip_prefix('!') {
+        Some(token) => token.to_owned(),
+        None => way.sign(&first, &String::from_utf8_lossy(lines.next().unwrap_or_default())),
+    };
+    let mut fields = way.identity.fields_with(&token, &serde_json::Map::new());
+    for line in lines {
+        let line = String::from_utf8_lossy(line);
+        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+        fields.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let peer = Peer::from_ip([127, 0, 0, 1].into());
+    let offer = Offer { peer, path: Some("/x"), headers: &headers };
+    way.identity.arrive(offer, Moment::from_unix_seconds(NOW))
+}
+
+/// An entrance's identity, and what signs for it.
+struct WayIn {
+    identity: Identity,
+    signer: Arc<Signer>,
+    is_padded: bool,
+}
+
+impl WayIn {
+    fn sign(&self, header: &str, claims: &str) -> String {
+        if self.is_padded {
+            let text = format!("{}.{}", URL_SAFE.encode(header), URL_SAFE.encode(claims));
+            let signature = self.signer.signature(text.as_bytes()).expect("a signature");
+            return format!("{text}.{}", URL_SAFE.encode(signature));
+        }
+        self.signer.sign(header, claims).expect("a signature")
+    }
+}
+
+/// Every way in, as the configuration makes it, with keys that are given where
+/// it would fetch them.
+static WAYS_IN: LazyLock<Vec<(String, WayIn)>> = LazyLock::new(|| ways_in().expect("ways in"));
+
+fn ways_in() -> anyhow::Result<Vec<(String, WayIn)>> {
+    let shared = Arc::new(Signer::shared(SECRET.as_bytes()));
+    let rsa = Arc::new(Signer::new("RS256")?);
+    let ec = Arc::new(Signer::new("ES256")?);
+    let config = Config::from_toml(&CONFIGURATION.replace("SECRET", SECRET))
+        .map_err(|problems| anyhow::anyhow!("{problems}"))?;
+    let entrances = config.entrances.into_iter().map(|entrance| {
+        let mut identity = entrance.identity;
+        let signer = match &mut identity {
+            Identity::Commercetools(way) => {
+                for gateway in &mut way.gateways {
+                    gateway.keys = given(&rsa)?;
+                }
+                Arc::clone(&rsa)
+            }
+            Identity::AwsAlb(way) => {
+                for (_, keys) in &way.load_balancers {
+                    keys.know(KEY_ID, KeySet::from_pem(ec.pem()?.as_bytes())?);
+                }
+                Arc::clone(&ec)
+            }
+            Identity::ProxyHeaders(_) | Identity::Bearer(_) | Identity::AppDirect(_) | Identity::Caf(_) => {
+                Arc::clone(&shared)
+            }
+        };
+        let is_padded = matches!(identity, Identity::AwsAlb(_));
+        Ok((entrance.name, WayIn { identity, signer, is_padded }))
+    });
+    entrances.collect()
+}
+
+fn given(signer: &Signer) -> anyhow::Result<marketplace_sso::jwt::published::Keys> {
+    let set = key_set(&[signer.jwk(None)?]);
+    Ok(marketplace_sso::jwt::published::Keys::Given(KeySet::from_jwks(set.as_bytes())?))
+}
+
+/// The id of the load balancers' only key.
+const KEY_ID: uuid::Uuid = uuid::uuid!("0f5a3c58-7f0e-4a4e-9a3e-2c9ff1f2a001");
+
+const CONFIGURATION: &str = r#"
+environment = "sandbox"
+[pandium]
+account = "acme"
+shared_secret = "0123456789abcdef0123456789abcdef"
+[claims]
+sub = "id or email"
+[identity]
+kind = "proxy_headers"
+preset = "authelia"
+trusted_proxies = ["127.0.0.1/32"]
+[entrances.bearer]
+path = "/bearer"
+[entrances.bearer.identity]
+kind = "bearer"
+issuer = "i"
+audience = ["a"]
+algorithms = ["HS256"]
+shared_secret = "SECRET"
+[entrances.bearer.identity.user]
+name = "given_name ~ ' ' ~ family_name"
+groups = "realm_access.roles"
+attributes.plan = "custom['plan'] or 'free'"
+[entrances.appdirect]
+path = "/appdirect"
+[entrances.appdirect.identity]
+kind = "appdirect"
+marketplace_url = "https://marketplace.example.com"
+tenant = "t"
+algorithms = ["HS256"]
+shared_secret = "SECRET"
+[entrances.commercetools]
+path = "/commercetools"
+[entrances.commercetools.identity]
+kind = "commercetools"
+issuer = "gcp-eu"
+infer_issuer = true
+public_origin = "https://sso.example.com"
+[entrances.caf]
+path = "/caf"
+[entrances.caf.identity]
+kind = "caf"
+client_secret = "SECRET"
+policy_id = "p"
+[entrances.aws_alb]
+path = "/aws_alb"
+[entrances.aws_alb.identity]
+kind = "aws_alb"
+load_balancers = ["arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/1"]
+client = "c"
+issuer = "i"
+"#;

@@ -1,0 +1,35 @@
+//! What the fuzzers begin with, and what they found: every input is tried here
+//! too, so that what was once mended stays mended. See `fuzz/targets.rs`.
+
+use std::path::PathBuf;
+
+use crate::harness::tree::root;
+
+#[path = "../../fuzz/targets.rs"]
+mod targets;
+
+#[test]
+fn every_input_of_every_corpus_is_answered_as_promised() {
+    for (name, target) in targets::ALL {
+        let folder = std::fs::read_dir(root().join("fuzz/corpus").join(name)).unwrap();
+        let inputs: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+        assert!(inputs.len() > 3, "{name} has no corpus");
+        for input in inputs {
+            let bytes = std::fs::read(&input).unwrap();
+            let answered = std::panic::catch_unwind(|| target(&bytes));
+            assert!(answered.is_ok(), "{} breaks a promise", input.display());
+        }
+    }
+}
+
+#[test]
+fn the_good_inputs_are_good() {
+    // a corpus in which nobody is known would look for nothing
+    for way in ["pandium-sso", "bearer", "appdirect", "commercetools", "caf", "aws_alb"] {
+        let folder =
+            if way == "pandium-sso" { "arrive_proxy_headers".into() } else { format!("arrive_{way}") };
+        let alice = std::fs::read(root().join("fuzz/corpus").join(folder).join("alice")).unwrap();
+        let answer = targets::answer(way, &alice);
+        assert!(matches!(answer, marketplace_sso::arrival::Arrival::Known(_)), "{way}: {answer:?}");
+    }
+}
