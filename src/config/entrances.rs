@@ -71,8 +71,9 @@ impl Context<'_, '_> {
         let (marketplace, referrer_policy, secret) = marketplace?;
         if identity.as_ref().is_some_and(|(identity, _)| identity.holds(&secret)) {
             let own = section.section("identity");
+            let names = ["client_secret", "client_secret_file", "shared_secret", "shared_secret_file"];
             own.wrong(
-                if own.has("client_secret") { "client_secret" } else { "shared_secret" },
+                names.into_iter().find(|name| own.has(name)).unwrap_or("shared_secret"),
                 "it is pandium.shared_secret too: every token that arrives would be believed by the marketplace as it is",
                 "agree on a secret of its own with the issuer",
             );

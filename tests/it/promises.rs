@@ -133,14 +133,20 @@ fn every_file_that_a_document_links_to_is_there() {
 /// Asserts that some layers make a configuration, with every file of secrets or keys there.
 fn assert_loads(what: &str, layers: &[&str]) {
     let folder = TempDir::new().unwrap();
-    let (secret, keys) = (folder.path().join("secret"), folder.path().join("keys"));
+    let named = |name: &str| folder.path().join(name);
+    let (secret, others, keys) = (named("secret"), named("others"), named("keys"));
     std::fs::write(&secret, SECRET).unwrap();
+    std::fs::write(&others, SECRET.to_uppercase()).unwrap();
     let modulus = URL_SAFE_NO_PAD.encode([255; 256]);
     std::fs::write(&keys, format!(r#"{{"keys":[{{"kty":"RSA","n":"{modulus}","e":"AQAB"}}]}}"#)).unwrap();
     let files = layers.iter().enumerate().map(|(number, text)| {
         let lines = text.lines().map(|line| match line.split_once("_file = ") {
             Some((key, _)) if !line.starts_with('#') => {
-                let file = if key.ends_with("jwks") { &keys } else { &secret };
+                let file = match key.trim() {
+                    key if key.ends_with("jwks") => &keys,
+                    "client_secret" => &others,
+                    _ => &secret,
+                };
                 format!("{key}_file = {:?}", file.to_str().unwrap())
             }
             _ => line.to_owned(),
