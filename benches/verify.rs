@@ -6,85 +6,59 @@
 
 use std::hint::black_box;
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
-};
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use criterion::{Criterion, criterion_group, criterion_main};
-use jsonwebtoken::Algorithm;
 use marketplace_sso::clock::Moment;
-use marketplace_sso::jwt::keys::{KeySet, WithoutKeyId};
+use marketplace_sso::jwt::keys::{KeySet, WithoutKeyId, parse_algorithm};
 use marketplace_sso::jwt::verify::{Audience, IssuedAt, Rules, verify};
+use marketplace_sso::playground::stand_ins::Signer;
+use marketplace_sso::secret::SharedSecret;
 
-type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// A key pair, seen from both sides.
+/// The bare operation: whether a signature is that of some bytes.
+type Check = Box<dyn Fn(&[u8], &[u8])>;
+
+/// What signs, what we verify with, and what the crypto library verifies with.
 struct Issuer {
-    name: &'static str,
-    algorithm: Algorithm,
-    bare: &'static dyn VerificationAlgorithm,
-    public: Vec<u8>,
-    der: Vec<u8>,
-    sign: Sign,
+    signer: Signer,
+    keys: KeySet,
+    bare: Check,
 }
 
 const CLAIMS: &str = r#"{"iss":"https://login.example.com/","aud":"marketplace-sso","sub":"user-4211",
     "email":"alice@example.com","name":"Alice","groups":["staff","buyers"],"iat":1600000000,"exp":1600000300}"#;
 
 fn issuers() -> Vec<Issuer> {
-    let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
-    let ec = EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-    let ed = Ed25519KeyPair::generate().unwrap();
-    let der = |key: PublicKeyX509Der<'_>| key.as_ref().to_vec();
+    let published = |algorithm: &'static str, bare: &'static dyn VerificationAlgorithm| {
+        let signer = Signer::new(algorithm).unwrap();
+        let keys = KeySet::from_pem(signer.pem().unwrap().as_bytes()).unwrap();
+        let key = UnparsedPublicKey::new(bare, signer.public().unwrap().to_vec());
+        let bare: Check = Box::new(move |message, signature| key.verify(message, signature).unwrap());
+        Issuer { signer, keys, bare }
+    };
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let shared = Issuer {
+        signer: Signer::shared(SECRET.as_bytes()),
+        keys: KeySet::from_shared_secret(&SharedSecret::parse(SECRET).unwrap()),
+        bare: Box::new(move |message, signature| hmac::verify(&key, message, signature).unwrap()),
+    };
     vec![
-        Issuer {
-            name: "RS256",
-            algorithm: Algorithm::RS256,
-            bare: &signature::RSA_PKCS1_2048_8192_SHA256,
-            public: rsa.public_key().as_ref().to_vec(),
-            der: der(rsa.public_key().as_der().unwrap()),
-            sign: Box::new(move |message| {
-                let mut signed = vec![0; rsa.public_modulus_len()];
-                rsa.sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signed).unwrap();
-                signed
-            }),
-        },
-        Issuer {
-            name: "ES256",
-            algorithm: Algorithm::ES256,
-            bare: &signature::ECDSA_P256_SHA256_FIXED,
-            public: ec.public_key().as_ref().to_vec(),
-            der: der(ec.public_key().as_der().unwrap()),
-            sign: Box::new(move |message| ec.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()),
-        },
-        Issuer {
-            name: "EdDSA",
-            algorithm: Algorithm::EdDSA,
-            bare: &signature::ED25519,
-            public: ed.public_key().as_ref().to_vec(),
-            der: der(ed.public_key().as_der().unwrap()),
-            sign: Box::new(move |message| ed.sign(message).as_ref().to_vec()),
-        },
+        shared,
+        published("RS256", &signature::RSA_PKCS1_2048_8192_SHA256),
+        published("ES256", &signature::ECDSA_P256_SHA256_FIXED),
+        published("EdDSA", &signature::ED25519),
     ]
 }
 
 fn believe(criterion: &mut Criterion) {
-    for issuer in issuers() {
-        let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, issuer.name);
-        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(CLAIMS));
-        let signature = (issuer.sign)(signed.as_bytes());
-        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&signature));
-        let pem = format!(
-            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-            STANDARD.encode(&issuer.der)
-        );
-        let keys = KeySet::from_pem(pem.as_bytes()).unwrap();
-        let audiences = ["marketplace-sso".to_owned()];
-        let algorithms = [issuer.algorithm];
+    for Issuer { signer, keys, bare } in issuers() {
+        let name = signer.algorithm();
+        let token = signer.sign(&format!(r#"{{"alg":"{name}","typ":"JWT"}}"#), CLAIMS).unwrap();
+        let (signed, _) = token.rsplit_once('.').unwrap();
+        let signature = signer.signature(signed.as_bytes()).unwrap();
+        let (audiences, algorithms) = (["marketplace-sso".to_owned()], [parse_algorithm(name).unwrap()]);
         let rules = Rules {
             algorithms: &algorithms,
             without_key_id: WithoutKeyId::TheOnlyOne,
@@ -97,11 +71,10 @@ fn believe(criterion: &mut Criterion) {
             subject: Some("sub"),
         };
         let now = Moment::from_unix_seconds(1_600_000_010);
-        let key = UnparsedPublicKey::new(issuer.bare, issuer.public.clone());
 
-        let mut group = criterion.benchmark_group(issuer.name);
+        let mut group = criterion.benchmark_group(name);
         group.bench_function("bare signature", |bencher| {
-            bencher.iter(|| key.verify(black_box(signed.as_bytes()), &signature).unwrap());
+            bencher.iter(|| bare(black_box(signed.as_bytes()), &signature));
         });
         group.bench_function("whole token", |bencher| {
             bencher.iter(|| verify(black_box(&token), &rules, &keys, now).unwrap());

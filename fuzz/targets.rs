@@ -18,8 +18,11 @@ use marketplace_sso::playground::stand_ins::{Signer, key_set};
 use marketplace_sso::secret::SharedSecret;
 use marketplace_sso::user::{Email, Identifier};
 
+/// What is done with any bytes.
+pub type Target = fn(&[u8]);
+
 /// The targets, by their names.
-pub const ALL: [(&str, fn(&[u8])); 8] = [
+pub const ALL: [(&str, Target); 8] = [
     ("token", token),
     ("key_set", keys),
     ("arrive_proxy_headers", |data| arrive("pandium-sso", data)),

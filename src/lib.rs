@@ -26,8 +26,8 @@
 //! | [`access`], [`embed`] | may this user go; may the answer be shown there |
 //! | [`metrics`], [`record`] | what is counted; one line for each hand-off and each refusal |
 //! | [`sign_on`] | the one use case, without HTTP: identify, allow, hand off |
+//! | [`page`] | what a person sees: typed contexts for `templates/`, in four languages |
 //! | [`config`] | the file as written, and what it means; all problems at once |
-//! | [`page`] | what a person sees: typed contexts for `templates/` |
 //! | [`http`] | the only rooms that know actix-web: routes, errors to statuses, headers, CORS, spans |
 //! | [`telemetry`], [`server`], [`playground`], [`cli`] | log events; bind, run, stop; the stand-ins; one file a command |
 //!

@@ -17,15 +17,11 @@ pub struct SeenFile {
 }
 
 impl SeenFile {
-    /// Reads a file, once for its text and for what to compare with later.
-    pub fn read(path: &Path) -> (Self, io::Result<String>) {
+    /// Reads a file, once for what it holds and for what to compare with later.
+    pub fn read(path: &Path) -> (Self, io::Result<Vec<u8>>) {
         let read = std::fs::read(path);
         let digest = read.as_ref().ok().map(|bytes| digest::digest(&digest::SHA256, bytes).as_ref().to_vec());
-        let text = read.and_then(|bytes| {
-            String::from_utf8(bytes)
-                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
-        });
-        (Self { path: path.to_owned(), digest }, text)
+        (Self { path: path.to_owned(), digest }, read)
     }
 
     /// When it was last written to; none where that cannot be told.

@@ -10,6 +10,7 @@ mod identity;
 mod keys;
 mod layers;
 mod marketplace;
+mod page;
 mod platforms;
 mod problem;
 mod section;
@@ -24,6 +25,7 @@ pub use problem::{Problem, Problems};
 pub use server::{Listen, LogSettings, ServerSettings};
 
 use crate::identity::Identity;
+use crate::page::Pages;
 use crate::pandium::Environment;
 use crate::sign_on::Entrance;
 use problem::Collector;
@@ -40,6 +42,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Where users arrive; the first is `/pandium-sso`.
     pub entrances: Vec<Entrance>,
+    /// What people see.
+    pub pages: Pages,
     /// The files that were read; when one changes, the configuration has.
     pub files: Vec<SeenFile>,
     effective: Value,
@@ -63,6 +67,11 @@ impl Config {
         let mut config = Self::read(merged, problems)?;
         config.sources = Some(sources.clone());
         Ok(config)
+    }
+
+    /// Hands over what requests are answered by, and keeps the rest.
+    pub fn take_live(&mut self) -> (Vec<Entrance>, Pages) {
+        (std::mem::take(&mut self.entrances), std::mem::take(&mut self.pages))
     }
 
     /// What this configuration was read from; `None` where that was a text.
@@ -140,12 +149,13 @@ impl Config {
         let assumed = environment.unwrap_or(Environment::Production);
         let server = server::read(&root.section("server"), environment);
         let log = server::read_log(&root.section("log"));
+        let pages = page::read(&root.section("page"));
         let entrances = entrances::read(&root, assumed, environment.is_some());
         root.finish();
         let files = problems.into_result()?;
 
-        let config = environment.zip(server).zip(log).zip(entrances);
-        let Some((((environment, server), log), entrances)) = config else {
+        let config = environment.zip(server).zip(log).zip(entrances).zip(pages);
+        let Some(((((environment, server), log), entrances), pages)) = config else {
             // a value was missed without a word; that must not pass for good
             let unsaid = Problem {
                 key: "configuration".to_owned(),
@@ -155,7 +165,7 @@ impl Config {
             };
             return Err(Problems { problems: vec![unsaid], files });
         };
-        Ok(Self { environment, server, log, entrances, files, effective, sources: None })
+        Ok(Self { environment, server, log, entrances, pages, files, effective, sources: None })
     }
 }
 

@@ -55,10 +55,16 @@ impl Collector {
     }
 
     /// Reads a file, and remembers what was in it.
-    pub fn read_file(&self, path: &Path) -> io::Result<String> {
-        let (seen, text) = SeenFile::read(path);
+    pub fn read_bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let (seen, read) = SeenFile::read(path);
         self.files.borrow_mut().push(seen);
-        text
+        read
+    }
+
+    /// The same, where a text is meant.
+    pub fn read_file(&self, path: &Path) -> io::Result<String> {
+        String::from_utf8(self.read_bytes(path)?)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     }
 
     /// What was wrong so far, where it is of no use to go on.

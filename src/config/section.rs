@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::io;
 use std::path::Path;
 
 use config::{Map, Value, ValueKind};
@@ -291,15 +292,30 @@ impl<'a> Section<'a> {
 
     /// What a file holds whose path is given.
     pub fn file(&self, name: &str) -> Option<String> {
+        self.read(name, |path| self.read_file(path))
+    }
+
+    /// The same, where it need not be a text.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        self.read(name, |path| self.problems.read_bytes(path))
+    }
+
+    /// What a file holds that a setting leads to; when it changes, the
+    /// configuration has.
+    pub fn read_file(&self, path: &Path) -> io::Result<String> {
+        self.problems.read_file(path)
+    }
+
+    fn read<T>(&self, name: &str, read: impl FnOnce(&Path) -> io::Result<T>) -> Option<T> {
         let path = self.text(name)?;
-        let read = self.problems.read_file(Path::new(&path));
-        read.map_err(|error| {
-            // what is no path may be the secret itself, written to the wrong key
-            let shown = if path.contains('/') { format!("{path:?}") } else { "named there".to_owned() };
-            let what = format!("the file {shown} cannot be read: {error}");
-            self.wrong(name, what, "write the path of a file that this process may read");
-        })
-        .ok()
+        read(Path::new(&path))
+            .map_err(|error| {
+                // what is no path may be the secret itself, written to the wrong key
+                let shown = if path.contains('/') { format!("{path:?}") } else { "named there".to_owned() };
+                let what = format!("the file {shown} cannot be read: {error}");
+                self.wrong(name, what, "write the path of a file that this process may read");
+            })
+            .ok()
     }
 
     fn is_from_variable(&self, name: &str) -> bool {

@@ -1,6 +1,9 @@
-//! Which kind of answer a client wants, by `Accept` (RFC 9110, 12.5.1).
+//! Which kind of answer a client wants, by `Accept` (RFC 9110, 12.5.1), and in
+//! which language, by `Accept-Language` (12.5.4).
 
-use actix_web::http::header::{ACCEPT, HeaderMap};
+use actix_web::http::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName};
+
+use crate::page::Language;
 
 /// The kinds of answers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,25 +25,42 @@ pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
 
 /// Reads the preference. Only what is named counts; `*/*` says nothing.
 pub(super) fn wanted(headers: &HeaderMap) -> Wanted {
-    let mut values = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok()).peekable();
-    if values.peek().is_none() {
-        return Wanted::Any;
-    }
     let (mut html, mut json) = (0, 0);
-    for range in values.flat_map(|value| value.split(',')) {
-        let mut parts = range.split(';').map(str::trim);
-        let place = match parts.next() {
-            Some(kind) if kind.eq_ignore_ascii_case("text/html") => &mut html,
-            Some(kind) if kind.eq_ignore_ascii_case("application/json") => &mut json,
+    for (kind, weight) in weighed(headers, ACCEPT) {
+        let place = match kind {
+            kind if kind.eq_ignore_ascii_case("text/html") => &mut html,
+            kind if kind.eq_ignore_ascii_case("application/json") => &mut json,
             _ => continue,
         };
-        *place = parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, weight).max(*place);
+        *place = weight.max(*place);
     }
     match (html, json) {
         (0, 0) => Wanted::Any,
         (html, json) if html >= json => Wanted::Html,
         _ => Wanted::Json,
     }
+}
+
+/// The language that is wanted most of those that there are; the first, where
+/// several are wanted as much.
+pub(super) fn language(headers: &HeaderMap) -> Language {
+    let mut best = (0, Language::English);
+    for (tag, weight) in weighed(headers, ACCEPT_LANGUAGE) {
+        if let Some(language) = Language::of_tag(tag).filter(|_| weight > best.0) {
+            best = (weight, language);
+        }
+    }
+    best.1
+}
+
+/// The items of a header, each with its weight.
+fn weighed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = (&str, u32)> {
+    let values = headers.get_all(name).filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let what = parts.next().unwrap_or_default();
+        (what, parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, weight))
+    })
 }
 
 /// A weight in thousandths; what is none weighs nothing.
@@ -62,6 +82,19 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case::nothing("", Language::English)]
+    #[case::none_of_ours("ja, zh;q=0.5", Language::English)]
+    #[case::region("de-AT,de;q=0.9,en;q=0.8", Language::German)]
+    #[case::by_weight("en;q=0.5, fr;q=0.7, es;q=0.6", Language::French)]
+    #[case::the_first_of_equals("es, fr", Language::Spanish)]
+    #[case::refused("de;q=0, fr;q=0.1", Language::French)]
+    fn the_language_is_read(#[case] accept: &'static str, #[case] meant: Language) {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static(accept));
+        assert_eq!(language(&headers), meant);
+    }
 
     #[rstest]
     #[case::nothing("", Wanted::Any)]

@@ -13,7 +13,7 @@ use super::accept::{self, Wanted};
 use super::{Doorway, Visit};
 use crate::clock::Moment;
 use crate::embed::Placement;
-use crate::page::{self, RefusalPage};
+use crate::page::RefusalPage;
 use crate::record::{Entry, Outcome};
 use crate::refusal::{Reason, Refusal};
 
@@ -92,6 +92,7 @@ impl Visit<'_> {
         if accept::wanted(self.request.headers()) == Wanted::Html
             && let Some((page, policy)) = self.page(doorway, refusal.reason)
         {
+            answer.append_header((header::VARY, HeaderValue::from_static("Accept-Language")));
             answer.insert_header((header::CONTENT_SECURITY_POLICY, policy));
             return answer.content_type("text/html; charset=utf-8").body(page);
         }
@@ -115,27 +116,23 @@ impl Visit<'_> {
     /// The page and its policy; `None` where it cannot be made.
     fn page(&self, doorway: Option<&Doorway>, reason: Reason) -> Option<(String, HeaderValue)> {
         let nonce = nonce();
-        let asks_to_sign_in = status(reason) == StatusCode::UNAUTHORIZED;
+        let status = status(reason);
+        let asks_to_sign_in = status == StatusCode::UNAUTHORIZED;
         let embed = doorway.map(|doorway| &doorway.entrance.embed).filter(|_| asks_to_sign_in);
         let page = RefusalPage {
-            reason: reason.code(),
-            title: reason.title(),
-            advice: page::advice(reason),
+            reason,
             request_id: self.request_id,
             is_about_sign_in: asks_to_sign_in,
+            is_worth_another_try: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
             login_url: embed.and_then(|embed| embed.login_url.as_deref()),
             message_targets: embed
                 .map(|embed| embed.parents.message_targets(self.referer()))
                 .unwrap_or_default(),
-            nonce: nonce.clone(),
         };
         let ancestors = doorway.and_then(|doorway| doorway.frame_ancestors.to_str().ok());
-        let policy = format!(
-            "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; \
-             form-action 'none'; {}",
-            ancestors.unwrap_or("frame-ancestors 'none'")
-        );
-        match self.shared.pages.refusal(&page) {
+        let policy = page_policy(&nonce, "", ancestors.unwrap_or("frame-ancestors 'none'"));
+        let language = accept::language(self.request.headers());
+        match self.shared.live().pages.refusal(&page, language, &nonce) {
             Ok(page) => Some((page, HeaderValue::try_from(policy).ok()?)),
             Err(error) => {
                 tracing::error!(%error, "a page could not be made");
@@ -164,7 +161,16 @@ const fn status(reason: Reason) -> StatusCode {
     }
 }
 
+/// What a page of ours may load, and who may frame it: nothing but what carries
+/// its nonce, images that stand in it, and `more`.
+pub(super) fn page_policy(nonce: &str, more: &str, ancestors: &str) -> String {
+    format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; {more}\
+         base-uri 'none'; form-action 'none'; {ancestors}"
+    )
+}
+
 /// 122 random bits that let one page's style and script run.
-fn nonce() -> String {
+pub(super) fn nonce() -> String {
     URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes())
 }

@@ -22,8 +22,6 @@ pub struct Shared {
     pub recorder: Recorder,
     /// Where log lines go.
     pub lines: Lines,
-    /// What people see.
-    pub pages: Pages,
 }
 
 /// The part that a new configuration swaps, at once.
@@ -31,6 +29,8 @@ pub struct Shared {
 pub struct Live {
     /// Where users arrive.
     pub doorways: Vec<Doorway>,
+    /// What people see.
+    pub pages: Pages,
 }
 
 /// An entrance with all that is made once for its answers.
@@ -48,16 +48,15 @@ pub struct Doorway {
 
 impl Shared {
     /// Makes ready what all requests share.
-    pub fn new(entrances: Vec<Entrance>, recorder: Recorder, lines: Lines, pages: Pages) -> Self {
+    pub fn new(entrances: Vec<Entrance>, pages: Pages, recorder: Recorder, lines: Lines) -> Self {
         let metrics = Metrics::default();
-        let live = Live::new(entrances, &metrics);
+        let live = Live::new(entrances, pages, &metrics);
         Self {
             live: ArcSwap::from_pointee(live),
             is_draining: AtomicBool::new(false),
             metrics,
             recorder,
             lines,
-            pages,
         }
     }
 
@@ -71,9 +70,9 @@ impl Shared {
         self.live.load_full()
     }
 
-    /// Swaps the entrances. Requests under way end as they began, and keys that
+    /// Swaps entrances and pages. Requests under way end as they began, and keys that
     /// were fetched are not fetched again.
-    pub fn swap(&self, entrances: Vec<Entrance>) {
+    pub fn swap(&self, entrances: Vec<Entrance>, pages: Pages) {
         let live = self.live.load();
         for entrance in &entrances {
             let before = live.doorways.iter().find(|doorway| doorway.entrance.name == entrance.name);
@@ -81,7 +80,7 @@ impl Shared {
                 entrance.identity.adopt_keys(&before.entrance.identity);
             }
         }
-        self.live.store(Arc::new(Live::new(entrances, &self.metrics)));
+        self.live.store(Arc::new(Live::new(entrances, pages, &self.metrics)));
     }
 
     /// Whether the service is about to stop.
@@ -96,8 +95,9 @@ impl Shared {
 }
 
 impl Live {
-    fn new(entrances: Vec<Entrance>, metrics: &Metrics) -> Self {
-        Self { doorways: entrances.into_iter().map(|entrance| Doorway::new(entrance, metrics)).collect() }
+    fn new(entrances: Vec<Entrance>, pages: Pages, metrics: &Metrics) -> Self {
+        let doorways = entrances.into_iter().map(|entrance| Doorway::new(entrance, metrics)).collect();
+        Self { doorways, pages }
     }
 }
 

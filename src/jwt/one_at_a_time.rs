@@ -37,6 +37,12 @@ impl OneAtATime {
         *under_way = Some(asked.clone());
         Some(asked)
     }
+
+    /// Whether a question was asked that has not ended.
+    pub fn is_under_way(&self) -> bool {
+        let under_way = self.under_way.lock();
+        under_way.is_ok_and(|under_way| under_way.as_ref().is_some_and(|asked| !asked.has_ended()))
+    }
 }
 
 impl UnderWay {

@@ -153,7 +153,13 @@ impl PublishedKeys {
     /// configuration begins with the keys of the old one.
     pub fn adopt(&self, other: &Self) {
         if self.place == other.place {
-            self.known.store(other.known.load_full());
+            let is_under_way = other.questions.is_under_way();
+            let mut known = Known::clone(&other.known.load());
+            if is_under_way {
+                // its answer goes to the other, so that the cooldown would be waited for in vain
+                known.asked = None;
+            }
+            self.known.store(Arc::new(known));
         }
     }
 

@@ -17,7 +17,6 @@ use uuid::Uuid;
 use crate::config::{Config, ServerSettings};
 use crate::http::{self, Listener, RootSpan, Shared};
 use crate::lines::Lines;
-use crate::page::{PageError, Pages};
 use crate::pandium::SelfTestError;
 use crate::record::Recorder;
 pub use listen::{BindError, BoundAddr};
@@ -40,9 +39,6 @@ pub enum StartError {
     /// An address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// A template is broken.
-    #[error(transparent)]
-    Page(#[from] PageError),
     /// Tokens cannot be signed.
     #[error("the self-test of entrance {entrance} failed: {error}")]
     SelfTest {
@@ -164,8 +160,8 @@ pub fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
 fn share_with_lines(config: &mut Config, lines: Lines) -> Result<web::Data<Shared>, StartError> {
     self_test(config)?;
     let recorder = Recorder::new(lines.clone(), config.log.format);
-    let entrances = std::mem::take(&mut config.entrances);
-    Ok(web::Data::new(Shared::new(entrances, recorder, lines, Pages::new()?)))
+    let (entrances, pages) = config.take_live();
+    Ok(web::Data::new(Shared::new(entrances, pages, recorder, lines)))
 }
 
 /// Signs and verifies a token for each entrance.

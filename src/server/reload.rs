@@ -111,7 +111,8 @@ async fn read_again(config: &Config, shared: &Shared) -> Option<Result<Config, V
             for warning in newer.warnings() {
                 tracing::warn!("{warning}");
             }
-            shared.swap(std::mem::take(&mut newer.entrances));
+            let (entrances, pages) = newer.take_live();
+            shared.swap(entrances, pages);
             shared.metrics.count_reload(Reload::Applied);
             tracing::info!("the new configuration is in use");
             Some(Ok(newer))

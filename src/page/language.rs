@@ -1,0 +1,132 @@
+//! The languages that people read our pages in, and what each page says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::refusal::Reason;
+
+/// A language that every page is there in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Language {
+    /// English, where nothing else is wanted.
+    English,
+    /// German.
+    German,
+    /// French.
+    French,
+    /// Spanish.
+    Spanish,
+}
+
+/// Texts of one language.
+#[derive(Debug, Deserialize)]
+pub struct Texts {
+    words: Words,
+    #[serde(flatten)]
+    refusals: BTreeMap<String, RefusalTexts>,
+}
+
+/// Words that stand on pages.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Words {
+    sign_in: String,
+    try_again: String,
+    reason: String,
+    request_id: String,
+    copy: String,
+    copied: String,
+    marketplace: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefusalTexts {
+    /// What happened; in English, what [`Reason::title`] says.
+    title: Option<String>,
+    advice: String,
+}
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::English, Self::German, Self::French, Self::Spanish];
+
+    /// The language of a tag (RFC 5646), whatever its region; none of ours, perhaps.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        let primary = tag.split('-').next().unwrap_or(tag);
+        Self::ALL.into_iter().find(|language| primary.eq_ignore_ascii_case(language.tag()))
+    }
+
+    /// The tag, for `lang`.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::German => "de",
+            Self::French => "fr",
+            Self::Spanish => "es",
+        }
+    }
+
+    const fn written(self) -> &'static str {
+        match self {
+            Self::English => include_str!("../../templates/texts/en.toml"),
+            Self::German => include_str!("../../templates/texts/de.toml"),
+            Self::French => include_str!("../../templates/texts/fr.toml"),
+            Self::Spanish => include_str!("../../templates/texts/es.toml"),
+        }
+    }
+}
+
+impl Texts {
+    /// The texts of a language.
+    pub fn of(language: Language) -> Result<Self, toml::de::Error> {
+        toml::from_str(language.written())
+    }
+
+    /// Words that stand on pages.
+    pub const fn words(&self) -> &Words {
+        &self.words
+    }
+
+    /// What happened.
+    pub fn title(&self, reason: Reason) -> &str {
+        let texts = self.refusals.get(reason.code());
+        texts.and_then(|texts| texts.title.as_deref()).unwrap_or(reason.title())
+    }
+
+    /// What the person can do.
+    pub fn advice(&self, reason: Reason) -> &str {
+        self.refusals.get(reason.code()).map_or("", |texts| &texts.advice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[test]
+    fn every_language_has_something_to_say_about_every_reason_and_nothing_else() {
+        for language in Language::ALL {
+            let texts = Texts::of(language).unwrap();
+            for reason in Reason::ALL {
+                assert!(!texts.advice(reason).is_empty(), "{language:?}: {}", reason.code());
+                let is_translated = texts.title(reason) != reason.title();
+                assert_eq!(is_translated, language != Language::English, "{language:?}: {}", reason.code());
+            }
+            assert_eq!(texts.refusals.len(), Reason::ALL.len(), "{language:?}");
+        }
+    }
+
+    #[rstest]
+    #[case("de", Some(Language::German))]
+    #[case("DE-at", Some(Language::German))]
+    #[case("fr-CA", Some(Language::French))]
+    #[case("den", None)]
+    #[case("", None)]
+    fn a_tag_names_a_language(#[case] tag: &str, #[case] language: Option<Language>) {
+        assert_eq!(Language::of_tag(tag), language);
+    }
+}
