@@ -45,6 +45,9 @@ struct Failed {
 /// who knows other balancers' ids.
 const MAX_KEYS: usize = 64;
 
+/// The most questions that a request waits for, the last one its own.
+const MOST_WAITS: usize = 4;
+
 /// The largest key in PEM, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
 
@@ -92,9 +95,17 @@ impl KeysById {
     /// Asks for the key of that id, unless asking was in vain a moment ago, and
     /// waits for the end of it. `false`: nothing was asked.
     pub async fn renew(self: &Arc<Self>, id: Uuid, now: Moment) -> bool {
-        let Some(under_way) = self.ask(id, now) else { return false };
-        under_way.ended().await;
-        true
+        let mut was_asked = false;
+        // the question that is under way may be for another key
+        for _ in 0..MOST_WAITS {
+            if self.known.load().keys.contains_key(&id) {
+                break;
+            }
+            let Some(under_way) = self.ask(id, now) else { break };
+            under_way.ended().await;
+            was_asked = true;
+        }
+        was_asked
     }
 
     fn ask(self: &Arc<Self>, id: Uuid, now: Moment) -> Option<UnderWay> {
