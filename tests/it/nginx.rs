@@ -1,17 +1,11 @@
 //! The recipes for nginx in `docs/recipes.md`, word for word, in a real nginx:
 //! only a login decides who arrives, whatever a client sends beside it.
 
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::harness::lines::Lines;
-use crate::harness::{Answer, App, Connection, Field, PATIENCE, Token, signal, wait};
+use crate::harness::nginx::Nginx;
+use crate::harness::{Answer, App, Field, Token};
 
 /// A recipe, what stands in for the login that it asks, and the service's side.
 #[derive(Clone, Copy)]
@@ -74,11 +68,8 @@ const HTML: Field<'static> = ("Accept", "text/html");
 
 /// nginx as the recipe has it, before a service.
 struct Front {
-    nginx: Child,
-    lines: Arc<Lines>,
-    socket: PathBuf,
+    nginx: Nginx,
     app: App,
-    _folder: TempDir,
 }
 
 impl Front {
@@ -101,53 +92,12 @@ impl Front {
             .replace(recipe.login_port, &format!("unix:{place}/login.sock"));
         let front: Vec<&str> =
             front.lines().filter(|line| !line.trim_start().starts_with("ssl_certificate")).collect();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
-            .concat();
-        let conf = format!(
-            "user root;\npid {place}/nginx.pid;\nworker_processes 1;\nerror_log stderr warn;\n\
-             events {{ worker_connections 64; }}\n\
-             http {{\naccess_log off;\n{temporary}{login}\n{}\n}}\n",
-            front.join("\n")
-        );
-        let file = folder.path().join("nginx.conf");
-        std::fs::write(&file, conf).unwrap();
-        let mut nginx = Command::new("nginx")
-            .args(["-p", &place, "-e", "stderr", "-g", "daemon off;", "-c"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("nginx is needed: make tools");
-        let lines = Arc::new(Lines::default());
-        lines.gather(nginx.stderr.take().unwrap());
-        let front = Self { nginx, lines, socket: folder.path().join("front.sock"), app, _folder: folder };
-        front.wait_until_it_listens()
-    }
-
-    fn wait_until_it_listens(mut self) -> Self {
-        let deadline = Instant::now() + PATIENCE;
-        while UnixStream::connect(&self.socket).is_err() {
-            let ended = self.nginx.try_wait().unwrap();
-            let in_time = Instant::now() < deadline && ended.is_none();
-            assert!(in_time, "nginx does not listen: {}", self.lines.all().join("\n"));
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        self
+        let nginx = Nginx::start(folder, &format!("{login}\n{}", front.join("\n")));
+        Self { nginx, app }
     }
 
     fn get(&self, target: &str, headers: &[Field<'_>]) -> Answer {
-        let stream = UnixStream::connect(&self.socket).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Connection::over(stream).ask("GET", target, headers).unwrap()
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        // not a kill: its workers would stay
-        signal(self.nginx.id(), "TERM");
-        wait(&mut self.nginx);
+        self.nginx.get(target, headers)
     }
 }
 

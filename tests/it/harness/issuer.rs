@@ -93,19 +93,24 @@ impl Key {
     }
 }
 
-/// The usual claims as JSON, some of them otherwise: a name, and what is
-/// written as its value; nothing, and it is left out; `@-5`, and it is the time
-/// five seconds ago.
+/// The usual claims as JSON, some of them otherwise, as [`claims_of`] has them.
 pub fn claims_with(changed: &[(&str, &str)]) -> String {
     let (issuer, audience) = (format!("{ISSUER:?}"), format!("{AUDIENCE:?}"));
-    let usual: [(&str, &str); 6] = [
-        ("iss", &issuer),
+    let usual = [
+        ("iss", issuer.as_str()),
         ("aud", &audience),
         ("sub", "\"u-1\""),
         ("email", "\"alice@example.com\""),
         ("exp", "@300"),
         ("iat", "@0"),
     ];
+    claims_of(&usual, changed)
+}
+
+/// Claims as JSON, some of them otherwise: a name, and what is written as its
+/// value; nothing, and it is left out; `@-5`, and it is the time five seconds
+/// ago.
+pub fn claims_of(usual: &[(&str, &str)], changed: &[(&str, &str)]) -> String {
     let unchanged = usual.iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
     let members = unchanged.chain(changed).filter(|(_, value)| !value.is_empty());
     let member = |(name, value): &(&str, &str)| match value.strip_prefix('@') {
@@ -176,8 +181,18 @@ impl App {
 
     /// Brings a token to the main entrance.
     pub fn bring(&self, token: &str) -> Answer {
-        self.get("/pandium-sso", &[("Authorization", &format!("Bearer {token}"))])
+        self.bring_to("/pandium-sso", token)
     }
+
+    /// Brings a token to an address.
+    pub fn bring_to(&self, target: &str, token: &str) -> Answer {
+        self.get(target, &[("Authorization", &format!("Bearer {token}"))])
+    }
+}
+
+/// Another entrance, at the path of its name.
+pub fn entrance(name: &str, identity: &str) -> String {
+    format!("[entrances.{name}]\npath = \"/{name}\"\n[entrances.{name}.identity]\n{identity}\n")
 }
 
 /// A key for ES256 named `k-1`, and its set in a file.

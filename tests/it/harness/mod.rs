@@ -4,6 +4,8 @@
 pub mod command;
 pub mod issuer;
 pub mod lines;
+pub mod nginx;
+pub mod published;
 pub mod token;
 pub mod tree;
 pub mod wire;
@@ -93,7 +95,17 @@ impl App {
         Self::start_over(folder, &STANDARD.replace(&secret, &in_file), "")
     }
 
+    /// Starts a service with a standard configuration of the caller's, and
+    /// environment variables.
+    pub fn start_with_variables(below: &str, toml: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_as(TempDir::new().unwrap(), below, toml, variables)
+    }
+
     fn start_over(folder: TempDir, below: &str, toml: &str) -> Self {
+        Self::start_as(folder, below, toml, &[])
+    }
+
+    fn start_as(folder: TempDir, below: &str, toml: &str, variables: &[(&str, &str)]) -> Self {
         let (standard, own) = (folder.path().join("standard.toml"), folder.path().join("sso.toml"));
         std::fs::write(&standard, below).unwrap();
         std::fs::write(&own, toml).unwrap();
@@ -101,6 +113,7 @@ impl App {
             .arg("serve")
             .args(["--config".as_ref(), standard.as_os_str(), "--config".as_ref(), own.as_os_str()])
             .env_clear()
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,0 +1,175 @@
+//! Keys that a stand-in for an issuer publishes at an address, and what the
+//! service has learned of them.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+pub use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
+use serde_json::Value;
+
+use super::issuer::{jwks, way_in};
+use super::{App, PATIENCE};
+
+/// A server that publishes these keys at `/keys`.
+pub fn publishing(keys: &[Value]) -> KeyServer {
+    KeyServer::start(keys_there(keys)).unwrap()
+}
+
+/// Publishing these keys at `/keys`.
+pub fn keys_there(keys: &[Value]) -> Behaviour {
+    serving(&[("/keys", &jwks(keys))])
+}
+
+/// Answering these paths, and no others.
+pub fn serving(pages: &[(&str, &str)]) -> Behaviour {
+    Behaviour::Serve(pages.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
+}
+
+/// The settings of a way in for ES256, with the keys at `/keys` of an origin.
+pub fn keys_at(origin: &str, more: &str) -> String {
+    way_in("ES256", &format!("jwks_url = \"{origin}/keys\"\n{more}"))
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never comes to that: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl App {
+    /// Starts a service with the keys at `/keys` of a server, and waits until it
+    /// has them.
+    pub fn start_fetching(server: &KeyServer, more: &str) -> Self {
+        let app = Self::start_with_identity(&keys_at(&server.origin(), more), "");
+        app.wait_until_ready();
+        app
+    }
+
+    /// Waits until the service says that it may be sent requests.
+    pub fn wait_until_ready(&self) {
+        until("ready", || self.get("/readyz", &[]).status == 200);
+    }
+
+    /// The entrances that have no keys, as readiness tells.
+    pub fn without_keys(&self) -> Vec<String> {
+        let ready = self.get("/readyz", &[]);
+        assert_eq!(ready.status, 200, "{ready:?}");
+        let names = ready.json()["entrances_without_keys"].as_array().cloned().unwrap_or_default();
+        names.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// How often asking an address for keys ended so.
+    pub fn fetches(&self, entrance: &str, address: &str, result: &str) -> u64 {
+        let labels = [("entrance", entrance), ("address", address), ("result", result)];
+        format!("{:.0}", self.metric("sso_key_fetches_total", &labels)).parse().unwrap()
+    }
+
+    /// How old the keys of the main entrance are; nothing, where there are none.
+    pub fn key_age(&self) -> Option<u64> {
+        let text = self.admin("/metrics").text();
+        let series = "sso_key_set_age_seconds{entrance=\"pandium-sso\"";
+        let line = text.lines().find(|line| line.starts_with(series))?;
+        line.rsplit_once(' ')?.1.parse().ok()
+    }
+
+    /// Waits until the cooldown of one second is over that began with the latest
+    /// question for the main entrance's keys.
+    pub fn wait_for_the_cooldown(&self) {
+        until("the keys are a second old", || self.key_age().is_some_and(|age| age >= 1));
+    }
+}
+
+/// A server that takes requests at once, and answers them when it is told to.
+pub struct Gate {
+    origin: String,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+struct State {
+    pages: Vec<(String, String)>,
+    asked: Vec<String>,
+    is_open: bool,
+}
+
+impl Gate {
+    /// Starts one that answers these paths; a text such as `Location: /there`
+    /// leads there.
+    pub fn start(pages: &[(&str, &str)], is_open: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let state = State { pages: Vec::new(), asked: Vec::new(), is_open };
+        let gate = Self { origin, state: Arc::new((Mutex::new(state), Condvar::new())) };
+        gate.serve(pages);
+        let state = Arc::clone(&gate.state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&state);
+                std::thread::spawn(move || answer(&state, stream));
+            }
+        });
+        gate
+    }
+
+    /// Its origin.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// From now on it answers these paths.
+    pub fn serve(&self, pages: &[(&str, &str)]) {
+        let pages = pages.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        self.state.0.lock().unwrap().pages = pages.collect();
+    }
+
+    /// The paths it was asked for so far, answered or not.
+    pub fn asked(&self) -> Vec<String> {
+        self.state.0.lock().unwrap().asked.clone()
+    }
+
+    /// Waits until it was asked so often.
+    pub fn wait_until_asked(&self, times: usize) {
+        until(&format!("asked {times} times"), || self.asked().len() >= times);
+    }
+
+    /// Answers nobody until it is opened.
+    pub fn close(&self) {
+        self.state.0.lock().unwrap().is_open = false;
+    }
+
+    /// Answers everybody who waits, and everybody after.
+    pub fn open(&self) {
+        self.state.0.lock().unwrap().is_open = true;
+        self.state.1.notify_all();
+    }
+}
+
+fn answer(state: &(Mutex<State>, Condvar), mut stream: TcpStream) {
+    let (mut request, mut part) = (Vec::new(), [0; 1024]);
+    while !request.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut part) {
+            Ok(0) | Err(_) => return,
+            Ok(count) => request.extend_from_slice(&part[..count]),
+        }
+    }
+    let path = String::from_utf8_lossy(&request).split(' ').nth(1).unwrap_or_default().to_owned();
+    let (state, opened) = state;
+    let mut state = state.lock().unwrap();
+    state.asked.push(path.clone());
+    let state = opened.wait_while(state, |state| !state.is_open).unwrap();
+    let page = state.pages.iter().find(|(own, _)| *own == path).map(|(_, text)| text.clone());
+    drop(state);
+    let (status, more, text) = match page {
+        None => (404, String::new(), String::new()),
+        Some(text) if text.starts_with("Location: ") => (302, text + "\r\n", String::new()),
+        Some(text) => (200, String::new(), text),
+    };
+    let length = text.len();
+    let head = format!("HTTP/1.1 {status} OK\r\n{more}Content-Length: {length}\r\nConnection: close\r\n\r\n");
+    // a client that has gone is nobody's mistake
+    let _ = stream.write_all((head + &text).as_bytes());
+}

@@ -1,0 +1,318 @@
+//! Keys that an issuer publishes, at an address or where its discovery document
+//! says: when they are fetched, how often, and what operators see of it.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::harness::issuer::{Key, entrance, jwks, way_in};
+use crate::harness::published::{
+    Behaviour, Gate, KeyServer, keys_at, keys_there, publishing, serving, until,
+};
+use crate::harness::wire::request;
+use crate::harness::{App, Token};
+
+const MAIN: &str = "pandium-sso";
+
+/// A cooldown that tests can wait for, and no refreshing before the time.
+const COOLDOWN: &str = "keys_cooldown_s = 1";
+
+#[test]
+fn keys_are_fetched_at_the_start_and_not_again_for_each_user() {
+    let key = Key::new("ES256");
+    let server = publishing(&[key.jwk(Some("k-1"))]);
+    let app = App::start_fetching(&server, "");
+    assert_eq!(server.asked(), ["/keys"]);
+    for _ in 0..20 {
+        assert_eq!(Token::of(&app.bring(&key.token_named("k-1"))).claims["external_id"], "u-1");
+    }
+    app.bring(&Key::new("ES256").token_named("k-1")).assert_refused(401, "invalid_token");
+    app.bring(&key.token_named("k-2")).assert_refused(401, "invalid_token");
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn a_new_key_is_fetched_when_its_first_users_come_and_once_for_all_of_them() {
+    let (old, new) = (Key::new("ES256"), Key::new("ES256"));
+    let server = publishing(&[old.jwk(Some("k-1"))]);
+    let app = App::start_fetching(&server, COOLDOWN);
+    app.wait_for_the_cooldown();
+    server.behave(keys_there(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| assert_eq!(app.bring(&new.token_named("k-2")).status, 307));
+        }
+    });
+    assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[test]
+fn a_new_key_without_a_name_is_fetched_too() {
+    let (old, new) = (Key::new("ES256"), Key::new("ES256"));
+    let server = publishing(&[old.jwk(None)]);
+    let app = App::start_fetching(&server, COOLDOWN);
+    assert_eq!(app.bring(&old.token()).status, 307);
+    // within the cooldown nobody is asked
+    app.bring(&new.token()).assert_refused(401, "invalid_token");
+    assert_eq!(server.asked().len(), 1);
+    app.wait_for_the_cooldown();
+    server.behave(keys_there(&[new.jwk(None)]));
+    assert_eq!(app.bring(&new.token()).status, 307);
+    app.bring(&old.token()).assert_refused(401, "invalid_token");
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[test]
+fn keys_are_rotated_without_one_refused_user() {
+    let (old, new) = (Key::new("ES256"), Key::new("ES256"));
+    let (first, second) = (old.jwk(Some("k-1")), new.jwk(Some("k-2")));
+    let server = publishing(std::slice::from_ref(&first));
+    let app = App::start_fetching(&server, "keys_cooldown_s = 1\nkeys_refresh_s = 1\nkeys_keep_s = 60");
+    let address = format!("{}/keys", server.origin());
+    let publish = |keys: &[Value]| {
+        server.behave(keys_there(keys));
+        let before = server.asked().len();
+        until("asked again", || server.asked().len() > before);
+        let asked = server.asked().len() as u64;
+        until("answered", || app.fetches(MAIN, &address, "fetched") >= asked);
+    };
+    let (current, is_over) = (Mutex::new(old.token_named("k-1")), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let users = scope.spawn(|| {
+            let mut count = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let token = current.lock().unwrap().clone();
+                let answer = app.bring(&token);
+                assert_eq!(answer.status, 307, "{answer:?}");
+                count += 1;
+            }
+            count
+        });
+        publish(&[first, second.clone()]);
+        assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
+        *current.lock().unwrap() = new.token_named("k-2");
+        publish(&[second]);
+        is_over.store(true, Ordering::Relaxed);
+        assert!(users.join().unwrap() > 10);
+    });
+    app.bring(&old.token_named("k-1")).assert_refused(401, "invalid_token");
+}
+
+#[rstest]
+fn keys_are_where_the_issuers_own_document_says(
+    #[values("", "/", "/tenants/acme", "/tenants/acme/")] path: &str,
+) {
+    let key = Key::new("ES256");
+    let server = KeyServer::start(Behaviour::Down).unwrap();
+    let issuer = format!("{}{path}", server.origin());
+    let place = format!("{}/.well-known/openid-configuration", path.trim_end_matches('/'));
+    let document = json!({"issuer": issuer, "jwks_uri": format!("{}/their/keys?v=1", server.origin())});
+    server.behave(serving(&[
+        (&place, &document.to_string()),
+        ("/their/keys?v=1", &jwks(&[key.jwk(Some("k-1"))])),
+    ]));
+    let app = App::start_with_identity(&discovering(&issuer), "");
+    app.wait_until_ready();
+    let token = key.sign(&named("k-1"), &issued_by(&issuer));
+    assert_eq!(app.bring(&token).status, 307);
+    app.bring(&key.token_named("k-1")).assert_refused(401, "invalid_token");
+    assert_eq!(server.asked(), [place.as_str(), "/their/keys?v=1"]);
+    assert_eq!(app.fetches(MAIN, &format!("{}{place}", server.origin()), "fetched"), 1);
+}
+
+#[test]
+fn a_discovery_document_that_is_wrong_leads_nowhere_until_it_is_right() {
+    const PLACE: &str = "/.well-known/openid-configuration";
+    let key = Key::new("ES256");
+    let set = jwks(&[key.jwk(Some("k-1"))]);
+    let documents = [
+        ("other", "{\"issuer\":\"https://evil.example\",\"jwks_uri\":\"SELF/keys\"}", "of another issuer"),
+        ("slash", "{\"issuer\":\"SELF/\",\"jwks_uri\":\"SELF/keys\"}", "of another issuer"),
+        ("none", "{\"jwks_uri\":\"SELF/keys\"}", "of another issuer"),
+        ("list", "{\"issuer\":[\"SELF\"],\"jwks_uri\":\"SELF/keys\"}", "of another issuer"),
+        ("nowhere", "{\"issuer\":\"SELF\"}", "names no jwks_uri"),
+        ("number", "{\"issuer\":\"SELF\",\"jwks_uri\":1}", "names no jwks_uri"),
+        ("http", "{\"issuer\":\"SELF\",\"jwks_uri\":\"http://keys.example.com/keys\"}", "is not https"),
+        ("file", "{\"issuer\":\"SELF\",\"jwks_uri\":\"file:///keys\"}", "is not https"),
+        ("login", "{\"issuer\":\"SELF\",\"jwks_uri\":\"http://a:b@127.0.0.1/keys\"}", "is not https"),
+        ("text", "no JSON", "is not JSON"),
+        ("empty", "", "is not JSON"),
+    ];
+    let servers = documents.map(|(name, document, told)| {
+        let server = KeyServer::start(Behaviour::Down).unwrap();
+        let document = document.replace("SELF", &server.origin());
+        server.behave(serving(&[(PLACE, &document), ("/keys", &set)]));
+        (name, server, told)
+    });
+    let more: String = servers
+        .iter()
+        .map(|(name, server, _)| entrance(name, &format!("{}\n{COOLDOWN}", discovering(&server.origin()))))
+        .collect();
+    let app = App::start(&more);
+    app.wait_until_ready();
+    let bring = |name: &str, server: &KeyServer| {
+        app.bring_to(&format!("/{name}"), &key.sign(&named("k-1"), &issued_by(&server.origin())))
+    };
+    for (name, server, told) in &servers {
+        bring(name, server).assert_refused(503, "keys_unavailable");
+        assert!(server.asked().iter().all(|path| path == PLACE), "{name}: {:?}", server.asked());
+        let address = format!("{}{PLACE}", server.origin());
+        assert!(app.fetches(name, &address, "failed") > 0, "{name}");
+        assert_eq!(app.fetches(name, &address, "fetched"), 0, "{name}");
+        app.wait_for_line(|line| {
+            line["address"] == address.as_str()
+                && line["error"].as_str().is_some_and(|error| error.contains(told))
+        });
+    }
+    for (_, server, _) in &servers {
+        let document = json!({"issuer": server.origin(), "jwks_uri": format!("{}/keys", server.origin())});
+        server.behave(serving(&[(PLACE, &document.to_string()), ("/keys", &set)]));
+    }
+    for (name, server, _) in &servers {
+        until(name, || bring(name, server).status == 307);
+    }
+}
+
+#[test]
+fn readiness_waits_for_the_first_answer_of_the_key_server() {
+    let key = Key::new("ES256");
+    let gate = Gate::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
+    let app = App::start_with_identity(&keys_at(gate.origin(), ""), "");
+    gate.wait_until_asked(1);
+    for path in ["/readyz", "/healthz"] {
+        let not_yet = app.get(path, &[]);
+        not_yet.assert_refused(503, "keys_unavailable");
+        assert!(not_yet.has("retry-after"));
+    }
+    assert_eq!(app.get("/livez", &[]).status, 200);
+    assert_eq!(app.admin("/readyz").status, 503);
+    std::thread::scope(|scope| {
+        // who comes before the keys waits for them
+        let user = scope.spawn(|| app.bring(&key.token_named("k-1")).status);
+        until("somebody waits", || app.metric("sso_requests_in_flight", &[]) > 1.5);
+        gate.open();
+        assert_eq!(user.join().unwrap(), 307);
+    });
+    assert!(app.without_keys().is_empty());
+    assert_eq!(gate.asked().len(), 1);
+}
+
+#[test]
+fn readiness_does_not_wait_for_a_good_answer_and_tells_which_entrances_have_no_keys() {
+    let key = Key::new("ES256");
+    let (good, bad) = (publishing(&[key.jwk(Some("k-1"))]), KeyServer::start(Behaviour::Hang(HOUR)).unwrap());
+    let down = KeyServer::start(Behaviour::Down).unwrap();
+    let more = entrance("hanging", &keys_at(&bad.origin(), "keys_timeout_s = 1"))
+        + &entrance("down", &keys_at(&down.origin(), ""));
+    let app = App::start_with_identity(&keys_at(&good.origin(), ""), &more);
+    app.get("/readyz", &[]).assert_refused(503, "keys_unavailable");
+    app.wait_until_ready();
+    assert_eq!(app.without_keys(), ["down", "hanging"]);
+    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
+    app.bring_to("/down", &key.token_named("k-1")).assert_refused(503, "keys_unavailable");
+    app.bring_to("/hanging", &key.token_named("k-1")).assert_refused(503, "keys_unavailable");
+}
+
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+
+#[test]
+fn keys_are_kept_for_a_time_while_nobody_answers_and_come_back() {
+    let key = Key::new("ES256");
+    let server = publishing(&[key.jwk(Some("k-1"))]);
+    let app = App::start_fetching(&server, "keys_cooldown_s = 1\nkeys_refresh_s = 1\nkeys_keep_s = 3");
+    let address = format!("{}/keys", server.origin());
+    assert!(app.key_age().is_some());
+    server.behave(Behaviour::Down);
+    until("a failure", || app.fetches(MAIN, &address, "failed") > 0);
+    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
+    assert!(app.without_keys().is_empty());
+
+    until("they are too old", || app.key_age().is_none());
+    let answer = app.bring(&key.token_named("k-1"));
+    answer.assert_refused(503, "keys_unavailable");
+    assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0);
+    assert_eq!(app.without_keys(), [MAIN]);
+    server.behave(keys_there(&[key.jwk(Some("k-1"))]));
+    until("they are back", || app.bring(&key.token_named("k-1")).status == 307);
+    assert!(app.without_keys().is_empty() && app.key_age().is_some());
+    assert!(app.fetches(MAIN, &address, "fetched") >= 2);
+}
+
+#[test]
+fn who_goes_away_while_keys_are_fetched_takes_nothing_along() {
+    let (old, new) = (Key::new("ES256"), Key::new("ES256"));
+    let gate = Gate::start(&[("/keys", &jwks(&[old.jwk(Some("k-1"))]))], true);
+    let app = App::start_with_identity(&keys_at(gate.origin(), COOLDOWN), "");
+    app.wait_until_ready();
+    app.wait_for_the_cooldown();
+    gate.serve(&[("/keys", &jwks(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]))]);
+    gate.close();
+    let bearer = format!("Bearer {}", new.token_named("k-2"));
+    let mut client = TcpStream::connect(app.address()).unwrap();
+    client.write_all(&request("GET", "/pandium-sso", &[("Authorization", &bearer)])).unwrap();
+    gate.wait_until_asked(2);
+    drop(client);
+    gate.open();
+    let address = format!("{}/keys", gate.origin());
+    until("answered", || app.fetches(MAIN, &address, "fetched") == 2);
+    assert_eq!(app.bring(&new.token_named("k-2")).status, 307);
+    assert_eq!(gate.asked().len(), 2);
+}
+
+#[test]
+fn a_new_configuration_keeps_the_keys_though_nobody_answers_any_more() {
+    let key = Key::new("ES256");
+    let server = publishing(&[key.jwk(Some("k-1"))]);
+    let app = App::start_fetching(&server, "");
+    server.behave(Behaviour::Down);
+    reload(&app, "[pandium]\naccount = \"second\"");
+    let token = Token::of(&app.bring(&key.token_named("k-1")));
+    assert_eq!(token.address.path(), "/second");
+    assert!(app.without_keys().is_empty());
+    assert_eq!(server.asked().len(), 1);
+
+    // keys of another address are other keys
+    let other = publishing(&[key.jwk(Some("k-2"))]);
+    reload(&app, &format!("[identity]\njwks_url = \"{}/keys\"", other.origin()));
+    app.wait_until_ready();
+    app.bring(&key.token_named("k-1")).assert_refused(401, "invalid_token");
+    assert_eq!(app.bring(&key.token_named("k-2")).status, 307);
+}
+
+#[test]
+fn a_new_configuration_in_the_midst_of_a_question_asks_again() {
+    let key = Key::new("ES256");
+    let gate = Gate::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
+    let app = App::start_with_identity(&keys_at(gate.origin(), "keys_cooldown_s = 600"), "");
+    gate.wait_until_asked(1);
+    reload(&app, "[pandium]\naccount = \"second\"");
+    gate.open();
+    app.wait_until_ready();
+    assert_eq!(Token::of(&app.bring(&key.token_named("k-1"))).address.path(), "/second");
+}
+
+fn reload(app: &App, toml: &str) {
+    let applied = [("result", "applied")];
+    let before = app.metric("sso_config_reloads_total", &applied);
+    std::fs::write(app.config_file(), toml).unwrap();
+    app.wait_for_metric("sso_config_reloads_total", &applied, before + 1.0);
+}
+
+/// The settings of a way in whose issuer says itself where its keys are.
+fn discovering(issuer: &str) -> String {
+    way_in("ES256", "").replace("https://login.example.com/", issuer)
+}
+
+fn named(kid: &str) -> String {
+    json!({"alg": "ES256", "kid": kid}).to_string()
+}
+
+/// The usual claims of another issuer.
+fn issued_by(issuer: &str) -> String {
+    crate::harness::issuer::claims_with(&[("iss", &format!("{issuer:?}"))])
+}

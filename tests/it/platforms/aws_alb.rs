@@ -1,0 +1,280 @@
+//! AWS Application Load Balancer: padded tokens, whose signer stands in the
+//! header, and keys that stand alone at an address each.
+
+use rstest::rstest;
+use serde_json::json;
+
+use crate::harness::issuer::{Key, claims_of, standard_with};
+use crate::harness::published::{Behaviour, Gate, KeyServer, serving, until};
+use crate::harness::{Answer, App, Token};
+
+const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/app/50dc6c495c0c9188";
+const OTHER_REGION: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/app/50dc6c495c0c9188";
+const ISSUER: &str = "https://idp.example.com";
+const KID: &str = "6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e7b11";
+const NEXT: &str = "b7d3c2f4-11aa-4d6e-8a3b-5e0f9c1d2e22";
+
+fn settings(more: &str) -> String {
+    format!(
+        "kind = \"aws_alb\"\nload_balancers = [{ARN:?}]\nclient = \"client-1\"\nissuer = {ISSUER:?}\n{more}"
+    )
+}
+
+fn at(origin: &str, more: &str) -> String {
+    settings(&format!("keys_url = {origin:?}\n{more}"))
+}
+
+/// The balancer's header, some of it otherwise.
+fn header(changed: &[(&str, &str)]) -> String {
+    let (kid, signer, issuer) = (format!("{KID:?}"), format!("{ARN:?}"), format!("{ISSUER:?}"));
+    let usual = [
+        ("typ", "\"JWT\""),
+        ("kid", kid.as_str()),
+        ("alg", "\"ES256\""),
+        ("iss", &issuer),
+        ("client", "\"client-1\""),
+        ("signer", &signer),
+        ("exp", "@120"),
+    ];
+    claims_of(&usual, changed)
+}
+
+const CLAIMS: &str =
+    r#"{"sub":"u-1","email":"alice@example.com","email_verified":"true","name":"Alice","exp":1}"#;
+
+fn token(key: &Key, changed: &[(&str, &str)]) -> String {
+    key.sign_padded(&header(changed), CLAIMS)
+}
+
+fn named(key: &Key, kid: &str) -> String {
+    token(key, &[("kid", &format!("{kid:?}"))])
+}
+
+fn bring(app: &App, token: &str) -> Answer {
+    app.get("/pandium-sso", &[("X-Amzn-Oidc-Data", token)])
+}
+
+/// A key, its place in the region's store, and a service that asks there.
+fn start(more: &str) -> (Key, KeyServer, App) {
+    let key = Key::new("ES256");
+    let server = KeyServer::start(serving(&[(&format!("/{KID}"), &key.pem())])).unwrap();
+    let app = App::start_with_identity(&at(&server.origin(), more), "");
+    (key, server, app)
+}
+
+#[test]
+fn what_is_documented_signs_a_user_on_and_its_key_is_fetched_once() {
+    let (key, server, app) = start("");
+    // nothing can be asked before a token names a key
+    app.wait_until_ready();
+    assert!(server.asked().is_empty() && app.without_keys().is_empty());
+    for _ in 0..10 {
+        let claims = Token::of(&bring(&app, &token(&key, &[]))).claims;
+        assert_eq!((&claims["sub"], &claims["external_id"]), (&json!("alice@example.com"), &json!("u-1")));
+        assert_eq!(claims["ti"]["ufn"], "Alice");
+    }
+    assert_eq!(server.asked(), [format!("/{KID}")]);
+    assert_eq!(app.fetches("pandium-sso", &format!("{}/", server.origin()), "fetched"), 1);
+}
+
+/// A member of the header, and what is written as its value.
+#[rstest]
+#[case::signer("signer", &["", "null", "\"arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/app/x\"",
+    "[\"ARN\"]", "\"ARN \"", "\"REGION\""], "invalid_token")]
+#[case::client("client", &["", "null", "\"client-2\"", "\"Client-1\"", "[\"client-1\"]"], "invalid_token")]
+#[case::issuer("iss", &["", "null", "\"https://idp.example.com/\"", "\"https://evil.example\""], "invalid_token")]
+#[case::algorithm("alg", &["", "null", "\"none\"", "\"ES384\"", "\"HS256\"", "\"es256\""], "invalid_token")]
+#[case::kid("kid", &["", "null", "1", "\"k-1\"", "\"6A2F1C1E-3B0F-4C50-9D52-0C6F6A0E7B11\"",
+    "\"6a2f1c1e3b0f4c509d520c6f6a0e7b11\"", "\"{6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e7b11}\"",
+    "\"urn:uuid:6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e7b11\"", "\"../6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e7b11\"",
+    "\"6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e7b11/..\"", "\"6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e7b11?\"",
+    "\"6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e7b11 \"", "\"../../dev/null\"", "\"http://evil.example/\""],
+    "invalid_token")]
+#[case::extension("crit", &["[]", "[\"exp\"]"], "invalid_token")]
+fn a_header_that_is_not_as_configured_is_refused_and_nobody_is_asked(
+    #[case] name: &str,
+    #[case] values: &[&str],
+    #[case] reason: &str,
+) {
+    let (key, server, app) = start("");
+    for value in values {
+        let value = value.replace("ARN", ARN).replace("REGION", OTHER_REGION);
+        let answer = bring(&app, &token(&key, &[(name, &value)]));
+        assert_eq!((answer.status, answer.reason().as_str()), (401, reason), "{name}: {value}");
+        answer.assert_no_token();
+    }
+    if name != "crit" {
+        assert!(server.asked().is_empty(), "{:?}", server.asked());
+    }
+    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+}
+
+#[test]
+fn the_time_stands_in_the_header_and_counts() {
+    let (key, _server, app) = start("");
+    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+    for over in ["@0", "@-1"] {
+        bring(&app, &token(&key, &[("exp", over)])).assert_refused(401, "expired_token");
+    }
+    for none in ["", "null", "\"@120\"", "true"] {
+        bring(&app, &token(&key, &[("exp", none)])).assert_refused(401, "invalid_token");
+    }
+    // what the claims say of it has no say
+    let later = CLAIMS.replace("\"exp\":1", "\"exp\":9999999999,\"iss\":\"https://idp.example.com\"");
+    bring(&app, &key.sign_padded(&header(&[("exp", "@-1")]), &later)).assert_refused(401, "expired_token");
+    bring(&app, &key.sign_padded(&header(&[("iss", "")]), &later)).assert_refused(401, "invalid_token");
+}
+
+#[test]
+fn only_the_padded_form_as_it_was_signed_is_read() {
+    let (key, server, app) = start("");
+    let padded = token(&key, &[]);
+    assert!(padded.ends_with("=="));
+    // properly signed in the usual form
+    for unpadded in [key.sign(&header(&[]), CLAIMS), padded.replace('=', "")] {
+        bring(&app, &unpadded).assert_refused(401, "invalid_token");
+    }
+    assert!(server.asked().is_empty());
+    let standard = padded.replace('-', "+").replace('_', "/");
+    for other in [format!("{padded}="), format!(" {padded} x"), padded.replacen('.', "..", 1)] {
+        bring(&app, &other).assert_refused(401, "invalid_token");
+    }
+    if standard != padded {
+        bring(&app, &standard).assert_refused(401, "invalid_token");
+    }
+    assert_eq!(bring(&app, &padded).status, 307);
+    bring(&app, &token(&Key::new("ES256"), &[])).assert_refused(401, "invalid_token");
+    let (signed, signature) = padded.rsplit_once('.').unwrap();
+    let other = key.sign_padded(&header(&[]), &CLAIMS.replace("u-1", "u-2"));
+    let (forged, _) = other.rsplit_once('.').unwrap();
+    bring(&app, &format!("{forged}.{signature}")).assert_refused(401, "invalid_token");
+    bring(&app, &format!("{signed}.")).assert_refused(401, "invalid_token");
+}
+
+#[test]
+fn what_the_balancer_does_not_sign_says_nothing() {
+    let (key, server, app) = start("");
+    let claims = [
+        ("X-Amzn-Oidc-Identity", "u-1"),
+        ("X-Amzn-Oidc-Accesstoken", "a.b.c"),
+        ("X-Auth-Request-Email", "alice@example.com"),
+    ];
+    app.get("/pandium-sso", &claims).assert_refused(401, "no_identity");
+    app.bring(&token(&key, &[])).assert_refused(401, "no_identity");
+    let good = token(&key, &[]);
+    let twice = [("X-Amzn-Oidc-Data", good.as_str()), ("x-amzn-oidc-data", &good)];
+    app.get("/pandium-sso", &twice).assert_refused(400, "ambiguous_identity");
+    assert!(server.asked().is_empty());
+    assert_eq!(bring(&app, &good).status, 307);
+}
+
+#[test]
+fn a_key_that_does_not_exist_is_asked_for_once_in_a_cooldown() {
+    let (key, server, app) = start("");
+    for _ in 0..20 {
+        bring(&app, &named(&key, NEXT)).assert_refused(401, "invalid_token");
+    }
+    assert_eq!(server.asked(), [format!("/{NEXT}")]);
+    // so long nobody else is asked for either; that may be a proper user, who is told to come again
+    for number in 0..20 {
+        let other = format!("6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e{number:04}");
+        let answer = bring(&app, &named(&key, &other));
+        answer.assert_refused(503, "keys_unavailable");
+        assert!(answer.has("retry-after"));
+    }
+    assert_eq!(server.asked().len(), 1);
+}
+
+/// What stands at the key's address.
+#[rstest]
+#[case::nobody(Behaviour::Down)]
+#[case::an_error(Behaviour::Answer(500, String::new()))]
+#[case::a_page(Behaviour::Answer(200, "<html>".into()))]
+#[case::a_private_key(Behaviour::Answer(200, Key::private_pem()))]
+#[case::too_much(Behaviour::Answer(200, "x".repeat(1 << 20)))]
+#[case::without_end(Behaviour::Endless)]
+#[case::another_place(Behaviour::Redirect("http://127.0.0.1:1/".into()))]
+fn a_key_that_cannot_be_had_is_nobodys_fault_and_others_stay(#[case] behaviour: Behaviour) {
+    let (key, server, app) = start("keys_cooldown_s = 1");
+    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+    server.behave(behaviour);
+    let answer = bring(&app, &named(&key, NEXT));
+    answer.assert_refused(503, "keys_unavailable");
+    assert!(answer.has("retry-after"));
+    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+    assert_eq!(app.get("/readyz", &[]).status, 200);
+    server.behave(serving(&[(&format!("/{NEXT}"), &key.pem())]));
+    until("it is back", || bring(&app, &named(&key, NEXT)).status == 307);
+}
+
+#[rstest]
+#[case("ES384")]
+#[case("RS256")]
+#[case("EdDSA")]
+fn a_key_for_another_algorithm_verifies_nothing(#[case] algorithm: &'static str) {
+    let (key, server, app) = start("");
+    let other = Key::new(algorithm);
+    server.behave(serving(&[(&format!("/{KID}"), &key.pem()), (&format!("/{NEXT}"), &other.pem())]));
+    let next = format!("{NEXT:?}");
+    bring(&app, &token(&other, &[("kid", &next)])).assert_refused(401, "invalid_token");
+    bring(&app, &token(&key, &[("kid", &next)])).assert_refused(401, "invalid_token");
+    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+}
+
+#[test]
+fn many_who_come_with_the_same_new_key_cost_one_question() {
+    let key = Key::new("ES256");
+    let gate = Gate::start(&[(&format!("/{KID}"), &key.pem())], false);
+    let app = App::start_with_identity(&at(gate.origin(), ""), "");
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| assert_eq!(bring(&app, &token(&key, &[])).status, 307));
+        }
+        until("all of them wait", || app.metric("sso_requests_in_flight", &[]) > 16.5);
+        gate.open();
+    });
+    assert_eq!(gate.asked().len(), 1);
+}
+
+#[test]
+fn who_comes_with_a_key_while_another_is_asked_for_is_served_too() {
+    let (one, other) = (Key::new("ES256"), Key::new("ES256"));
+    let gate = Gate::start(&[(&format!("/{KID}"), &one.pem()), (&format!("/{NEXT}"), &other.pem())], false);
+    let app = App::start_with_identity(&at(gate.origin(), ""), "");
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(bring(&app, &token(&one, &[])).status, 307));
+        gate.wait_until_asked(1);
+        scope.spawn(|| assert_eq!(bring(&app, &named(&other, NEXT)).status, 307));
+        until("both wait", || app.metric("sso_requests_in_flight", &[]) > 2.5);
+        gate.open();
+    });
+    assert_eq!(gate.asked(), [format!("/{KID}"), format!("/{NEXT}")]);
+}
+
+#[test]
+fn a_new_configuration_keeps_the_keys() {
+    let (key, server, app) = start("");
+    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+    server.behave(Behaviour::Down);
+    std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
+    app.wait_for_metric("sso_config_reloads_total", &[("result", "applied")], 1.0);
+    assert_eq!(Token::of(&bring(&app, &token(&key, &[]))).address.path(), "/second");
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn the_region_of_the_configured_balancer_says_where_its_keys_are() {
+    let key = Key::new("ES256");
+    let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
+    let balancers = format!("load_balancers = [{ARN:?}, {OTHER_REGION:?}]");
+    let identity = settings("").replace(&format!("load_balancers = [{ARN:?}]"), &balancers);
+    let app = App::start_with_variables(&standard_with(&identity), "", &[("HTTPS_PROXY", &proxy.origin())]);
+    for (arn, region) in [(ARN, "eu-west-1"), (OTHER_REGION, "us-east-1")] {
+        let before = proxy.asked().len();
+        let answer = bring(&app, &token(&key, &[("signer", &format!("{arn:?}"))]));
+        answer.assert_refused(503, "keys_unavailable");
+        let asked = [format!("public-keys.auth.elb.{region}.amazonaws.com:443")];
+        assert_eq!(proxy.asked()[before..], asked);
+    }
+}

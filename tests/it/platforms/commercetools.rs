@@ -1,0 +1,382 @@
+//! commercetools: the Merchant Center's gateway forwards its users with an
+//! exchange token, for this very address, in the headers that it always sends.
+
+use rstest::rstest;
+use serde_json::json;
+
+use crate::harness::command::{File, run};
+use crate::harness::issuer::{Key, claims_of, jwks, standard_with};
+use crate::harness::published::{Behaviour, KeyServer, serving};
+use crate::harness::{Answer, App, Field, Token};
+
+/// What `sub` is made of, as there is no e-mail.
+const RECIPE: &str = "[claims]\nsub = \"attributes.project_key ~ ':' ~ id\"\n[claims.meta]\n\
+                      permissions = \"attributes.permissions\"\norganization = \"organization.id\"";
+
+const HERE: &str = "https://sso.example.com/pandium-sso";
+
+const CLOUD: Field<'static> = ("X-MC-API-Cloud-Identifier", "gcp-eu");
+const VERSION: Field<'static> = ("X-MC-API-Forward-To-Version", "v2");
+
+/// The gateway: its key, and where it publishes it.
+struct Gateway {
+    key: Key,
+    server: KeyServer,
+}
+
+impl Gateway {
+    fn start() -> Self {
+        let key = Key::new("RS256");
+        let set = jwks(&[key.jwk(Some("k-1"))]);
+        Self { key, server: KeyServer::start(serving(&[("/.well-known/jwks.json", &set)])).unwrap() }
+    }
+
+    fn settings(&self, more: &str) -> String {
+        let issuer = self.server.origin();
+        format!(
+            "kind = \"commercetools\"\nissuer = {issuer:?}\npublic_origin = \"https://sso.example.com\"\n{more}"
+        )
+    }
+
+    fn app(&self, more: &str) -> App {
+        let app = App::start_with_identity(&self.settings(more), RECIPE);
+        app.wait_until_ready();
+        app
+    }
+
+    /// An exchange token, some of it otherwise; `ISSUER` stands for the gateway.
+    fn token(&self, changed: &[(&str, &str)]) -> String {
+        let issuer = self.server.origin();
+        let (quoted, audience) = (format!("{issuer:?}"), format!("{HERE:?}"));
+        let project = format!("{issuer}/claims/project_key");
+        let usual = [
+            ("iss", quoted.as_str()),
+            ("sub", "\"user-1\""),
+            ("aud", &audience),
+            ("type", "\"exchange\""),
+            ("iat", "@0"),
+            ("exp", "@60"),
+            (&project, "\"shop\""),
+        ];
+        let changed: Vec<(String, String)> = changed
+            .iter()
+            .map(|(name, value)| (name.replace("ISSUER", &issuer), value.replace("ISSUER", &issuer)))
+            .collect();
+        let changed: Vec<(&str, &str)> =
+            changed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.key.sign(r#"{"alg":"RS256","typ":"JWT","kid":"k-1"}"#, &claims_of(&usual, &changed))
+    }
+
+    fn for_audience(&self, audience: &str) -> String {
+        self.token(&[("aud", &format!("{audience:?}"))])
+    }
+}
+
+/// Forwards a token as the gateway does.
+fn forward(app: &App, target: &str, token: &str) -> Answer {
+    app.get(target, &[("Authorization", &format!("Bearer {token}")), CLOUD, VERSION])
+}
+
+#[test]
+fn a_user_of_the_merchant_center_is_signed_on() {
+    let gateway = Gateway::start();
+    let app = gateway.app("");
+    let claims = Token::of(&forward(&app, "/pandium-sso", &gateway.token(&[]))).claims;
+    assert_eq!((&claims["sub"], &claims["external_id"]), (&json!("shop:user-1"), &json!("user-1")));
+    assert_eq!(claims["meta"], json!({"organization": "shop"}));
+    assert_eq!(claims["ti"]["aid"], "shop");
+
+    let allowed = ("ISSUER/claims/user_permissions", "[\"ViewOrders\",\"ManageProject\"]");
+    let claims = Token::of(&forward(&app, "/pandium-sso", &gateway.token(&[allowed]))).claims;
+    assert_eq!(claims["meta"]["permissions"], json!(["ViewOrders", "ManageProject"]));
+    for bad in ["\"ViewOrders\"", "[1]", "null", "{}"] {
+        let token = gateway.token(&[("ISSUER/claims/user_permissions", bad)]);
+        forward(&app, "/pandium-sso", &token).assert_refused(401, "invalid_token");
+    }
+    assert_eq!(gateway.server.asked(), ["/.well-known/jwks.json"]);
+}
+
+/// A claim, and what is written as its value, as `claims_of` has it.
+#[rstest]
+#[case::exp("exp", &["", "null", "\"@60\"", "true"], "invalid_token")]
+#[case::over("exp", &["@0", "@-1"], "expired_token")]
+#[case::iat("iat", &["", "null", "\"0\"", "@60"], "invalid_token")]
+#[case::nbf("nbf", &["@60"], "invalid_token")]
+#[case::sub("sub", &["", "null", "1", "\"\"", "\"null\"", "[\"user-1\"]"], "invalid_token")]
+#[case::iss("iss", &["", "\"ISSUER/\"", "\"https://mc-api.europe-west1.gcp.commercetools.com\"", "[\"ISSUER\"]"],
+    "invalid_token")]
+#[case::kind("type", &["", "\"access\"", "\"Exchange\"", "null", "[\"exchange\"]"], "invalid_token")]
+#[case::project("ISSUER/claims/project_key", &["", "null", "\"\"", "\" \"", "1", "[\"shop\"]"], "invalid_token")]
+#[case::aud("aud", &["", "null", "1", "[]", "{}"], "invalid_token")]
+fn a_claim_that_is_not_as_it_must_be_is_refused(
+    #[case] name: &str,
+    #[case] values: &[&str],
+    #[case] reason: &str,
+) {
+    let gateway = Gateway::start();
+    let app = gateway.app("");
+    assert_eq!(forward(&app, "/pandium-sso", &gateway.token(&[])).status, 307);
+    for value in values {
+        let answer = forward(&app, "/pandium-sso", &gateway.token(&[(name, value)]));
+        assert_eq!((answer.status, answer.reason().as_str()), (401, reason), "{name}: {value}");
+        answer.assert_no_token();
+    }
+}
+
+#[test]
+fn the_project_key_of_another_issuer_is_none() {
+    let gateway = Gateway::start();
+    let app = gateway.app("");
+    for other in ["project_key", "https://mc-api.commercetools.com/claims/project_key", "ISSUER/project_key"]
+    {
+        let token = gateway.token(&[("ISSUER/claims/project_key", ""), (other, "\"shop\"")]);
+        forward(&app, "/pandium-sso", &token).assert_refused(401, "invalid_token");
+    }
+    assert_eq!(forward(&app, "/pandium-sso", &gateway.token(&[])).status, 307);
+}
+
+#[test]
+fn what_the_gateway_always_sends_must_be_there_and_once() {
+    let gateway = Gateway::start();
+    let app = gateway.app("");
+    let token = gateway.token(&[]);
+    let bearer = format!("Bearer {token}");
+    let authorization = ("Authorization", bearer.as_str());
+    let ask = |headers: &[Field<'_>]| app.get("/pandium-sso", headers);
+    for version in ["v1", "v2"] {
+        assert_eq!(ask(&[authorization, CLOUD, (VERSION.0, version)]).status, 307);
+    }
+    ask(&[CLOUD, VERSION]).assert_refused(401, "no_identity");
+    ask(&[authorization, VERSION]).assert_refused(401, "invalid_token");
+    ask(&[authorization, CLOUD]).assert_refused(401, "invalid_token");
+    for version in ["v3", "v0", "V1", "1", "", "v1, v2", "v2 v2"] {
+        ask(&[authorization, CLOUD, (VERSION.0, version)]).assert_refused(401, "invalid_token");
+    }
+    for value in [token.as_str(), &format!("Token {token}"), &format!("Bearer{token}"), "Bearer"] {
+        ask(&[("Authorization", value), CLOUD, VERSION]).assert_refused(401, "invalid_token");
+    }
+    for twice in [authorization, CLOUD, VERSION] {
+        ask(&[authorization, CLOUD, VERSION, twice]).assert_refused(400, "ambiguous_identity");
+    }
+}
+
+/// What was asked for, what the token is for, and whether that is the same.
+#[rstest]
+#[case::the_same("/pandium-sso", HERE, true)]
+#[case::the_query_does_not_count("/pandium-sso?integration_id=1121", HERE, true)]
+#[case::the_query("/pandium-sso?integration_id=1121", "HERE?integration_id=1121", false)]
+#[case::an_install_page("/pandium-sso/install/1121", "HERE/install/1121", true)]
+#[case::another_install_page("/pandium-sso/install/1121", "HERE/install/1122", false)]
+#[case::above_the_install_page("/pandium-sso/install/1121", HERE, false)]
+#[case::the_origin("/pandium-sso", "https://sso.example.com", false)]
+#[case::the_origin_and_a_slash("/pandium-sso", "https://sso.example.com/", false)]
+#[case::a_slash("/pandium-sso", "HERE/", false)]
+#[case::two_slashes("/pandium-sso", "https://sso.example.com//pandium-sso", false)]
+#[case::in_capitals("/pandium-sso", "https://SSO.example.com/pandium-sso", false)]
+#[case::encoded("/pandium-sso", "https://sso.example.com/pandium%2Dsso", false)]
+#[case::an_encoded_letter("/pandium-sso", "https://sso.example.com/%70andium-sso", false)]
+#[case::a_port("/pandium-sso", "https://sso.example.com:443/pandium-sso", false)]
+#[case::not_https("/pandium-sso", "http://sso.example.com/pandium-sso", false)]
+#[case::another_host("/pandium-sso", "https://evil.example/pandium-sso", false)]
+#[case::without_a_host("/pandium-sso", "/pandium-sso", false)]
+#[case::a_fragment("/pandium-sso", "HERE#", false)]
+fn a_token_is_for_the_address_that_was_asked_for(
+    #[case] target: &str,
+    #[case] audience: &str,
+    #[case] is_same: bool,
+) {
+    let gateway = Gateway::start();
+    let app = gateway.app("");
+    let audience = audience.replace("HERE", HERE);
+    let answer = forward(&app, target, &gateway.for_audience(&audience));
+    match is_same {
+        true => assert_eq!(Token::of(&answer).claims["sub"], "shop:user-1"),
+        false => answer.assert_refused(401, "invalid_token"),
+    }
+    let listed = gateway.token(&[("aud", &format!("[\"https://other.example\",{audience:?}]"))]);
+    assert_eq!(forward(&app, target, &listed).status, if is_same { 307 } else { 401 });
+}
+
+#[test]
+fn no_header_changes_which_address_was_asked_for() {
+    let gateway = Gateway::start();
+    let app = gateway.app("");
+    let (there, here) = (gateway.for_audience("https://evil.example/there"), gateway.token(&[]));
+    let claims = [
+        ("Host", "evil.example"),
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Forwarded-Uri", "/there"),
+        ("X-Original-URL", "/there"),
+        ("Forwarded", "host=evil.example"),
+    ];
+    for (token, status) in [(there, 401), (here, 307)] {
+        let bearer = format!("Bearer {token}");
+        let headers = [&[("Authorization", bearer.as_str()), CLOUD, VERSION], &claims[..]].concat();
+        assert_eq!(app.get("/pandium-sso", &headers).status, status);
+    }
+}
+
+#[test]
+fn the_origin_may_be_what_a_token_is_for_and_is_that_of_public_url_unless_told() {
+    let gateway = Gateway::start();
+    let app = gateway.app("audience_policy = \"forward-url-origin\"");
+    let bring = |audience: &str| forward(&app, "/pandium-sso", &gateway.for_audience(audience));
+    assert_eq!(bring("https://sso.example.com").status, 307);
+    for other in ["https://sso.example.com/", HERE, "https://sso.example.com.evil.example"] {
+        bring(other).assert_refused(401, "invalid_token");
+    }
+    let settings = gateway.settings("").replace("public_origin = \"https://sso.example.com\"", "");
+    let public = "[server]\npublic_url = \"https://app.example.com\"\n";
+    let app = App::start_with_identity(&settings, &format!("{public}{RECIPE}"));
+    app.wait_until_ready();
+    let there = gateway.for_audience("https://app.example.com/pandium-sso");
+    assert_eq!(forward(&app, "/pandium-sso", &there).status, 307);
+    forward(&app, "/pandium-sso", &gateway.token(&[])).assert_refused(401, "invalid_token");
+}
+
+#[test]
+fn only_users_of_the_named_projects_may_come() {
+    let gateway = Gateway::start();
+    let app = gateway.app("project_keys = [\"shop\", \"other\"]");
+    let bring = |project: &str| {
+        let token = gateway.token(&[("ISSUER/claims/project_key", &format!("{project:?}"))]);
+        forward(&app, "/pandium-sso", &token)
+    };
+    assert_eq!(Token::of(&bring("other")).claims["sub"], "other:user-1");
+    for stranger in ["evil", "Shop", "shop2"] {
+        bring(stranger).assert_refused(403, "not_allowed");
+    }
+}
+
+#[test]
+fn nothing_but_rs256_by_a_named_key_is_believed() {
+    let gateway = Gateway::start();
+    let app = gateway.app("");
+    assert_eq!(forward(&app, "/pandium-sso", &gateway.token(&[])).status, 307);
+    let token = gateway.token(&[]);
+    let claims = token.split('.').nth(1).unwrap();
+    let sign = |key: &Key, header: &str| {
+        use base64::Engine;
+        let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(header);
+        key.sign_text(&format!("{header}.{claims}"))
+    };
+    let (pss, ec) = (Key::new("PS256"), Key::new("ES256"));
+    assert_eq!(forward(&app, "/pandium-sso", &sign(&gateway.key, r#"{"alg":"RS256"}"#)).status, 307);
+    for forged in [
+        sign(&gateway.key, r#"{"alg":"none","kid":"k-1"}"#),
+        sign(&gateway.key, r#"{"alg":"RS512","kid":"k-1"}"#),
+        sign(&pss, r#"{"alg":"PS256","kid":"k-1"}"#),
+        sign(&ec, r#"{"alg":"RS256","kid":"k-1"}"#),
+        sign(&Key::shared(gateway.key.pem()), r#"{"alg":"HS256","kid":"k-1"}"#),
+    ] {
+        forward(&app, "/pandium-sso", &forged).assert_refused(401, "invalid_token");
+    }
+}
+
+/// What the request says of its gateway, and whose keys are then asked for.
+const TABLE: [(&str, &str, &str); 12] = [
+    ("gcp-au", "v2", "mc-api.australia-southeast1.gcp.commercetools.com"),
+    ("gcp-au", "v1", "mc-api.australia-southeast1.gcp.commercetools.com"),
+    ("gcp-eu", "v2", "mc-api.europe-west1.gcp.commercetools.com"),
+    ("gcp-eu", "v1", "mc-api.commercetools.com"),
+    ("gcp-us", "v2", "mc-api.us-central1.gcp.commercetools.com"),
+    ("gcp-us", "v1", "mc-api.commercetools.co"),
+    ("aws-eu", "v2", "mc-api.eu-central-1.aws.commercetools.com"),
+    ("aws-fra", "v2", "mc-api.eu-central-1.aws.commercetools.com"),
+    ("aws-fra", "v1", "mc-api.eu-central-1.aws.commercetools.com"),
+    ("aws-us", "v2", "mc-api.us-east-2.aws.commercetools.com"),
+    ("aws-ohio", "v2", "mc-api.us-east-2.aws.commercetools.com"),
+    ("aws-us", "v1", "mc-api.us-east-2.aws.commercetools.com"),
+];
+
+/// Starts a service whose way out is a proxy that counts where it is to lead.
+fn start_behind(proxy: &KeyServer, identity: &str) -> App {
+    let app =
+        App::start_with_variables(&standard_with(identity), RECIPE, &[("HTTPS_PROXY", &proxy.origin())]);
+    app.wait_until_ready();
+    app
+}
+
+#[test]
+fn the_request_chooses_among_the_known_gateways_where_it_may_and_among_no_others() {
+    let gateway = Gateway::start();
+    let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
+    let app = start_behind(&proxy, &gateway.settings("infer_issuer = true"));
+    let bearer = format!("Bearer {}", gateway.token(&[]));
+    let ask = |cloud: &str, version: &str| {
+        app.get("/pandium-sso", &[("Authorization", &bearer), (CLOUD.0, cloud), (VERSION.0, version)])
+    };
+    // nobody of the table is asked before somebody comes by it
+    assert!(proxy.asked().is_empty());
+    let mut expected: Vec<String> = Vec::new();
+    for (cloud, version, host) in TABLE {
+        ask(cloud, version).assert_refused(503, "keys_unavailable");
+        // and each once in a cooldown
+        let place = format!("{host}:443");
+        if !expected.contains(&place) {
+            expected.push(place);
+        }
+        assert_eq!(proxy.asked(), expected, "{cloud} {version}");
+    }
+    for cloud in ["gcp-xx", "GCP-EU", "gcp-eu.evil.example", "https://evil.example", ""] {
+        // whatever else it says, it is the configured one
+        assert_eq!(ask(cloud, "v2").status, 307, "{cloud}");
+    }
+    assert_eq!(proxy.asked(), expected);
+    assert!(app.without_keys().is_empty());
+}
+
+#[rstest]
+#[case::by_its_identifier("gcp-us", "mc-api.us-central1.gcp.commercetools.com")]
+#[case::by_the_older_one("aws-ohio", "mc-api.us-east-2.aws.commercetools.com")]
+#[case::by_its_address(
+    "https://mc-api.europe-west1.gcp.commercetools.com",
+    "mc-api.europe-west1.gcp.commercetools.com"
+)]
+fn without_leave_the_request_does_not_choose(#[case] issuer: &str, #[case] host: &str) {
+    let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
+    let gateway = Gateway::start();
+    let settings = gateway.settings("").replace(&gateway.server.origin(), issuer);
+    let app = start_behind(&proxy, &settings);
+    let bearer = format!("Bearer {}", gateway.token(&[]));
+    for (cloud, _, _) in TABLE {
+        let headers = [("Authorization", bearer.as_str()), (CLOUD.0, cloud), VERSION];
+        app.get("/pandium-sso", &headers).assert_refused(503, "keys_unavailable");
+    }
+    assert_eq!(proxy.asked(), [format!("{host}:443")]);
+    assert_eq!(app.without_keys(), ["pandium-sso"]);
+}
+
+/// Settings over the usual ones, the key that is named, and what is told of it.
+#[rstest]
+#[case::nobody_has_an_email("", "", "claims.sub", "attributes.project_key")]
+#[case::no_such_attribute("", "[claims]\nsub = \"attributes.project\"", "claims.sub", "attributes.project")]
+#[case::no_cloud("issuer = \"gcp-xx\"", RECIPE, "identity.issuer", "")]
+#[case::by_http("issuer = \"http://mc-api.example.com\"", RECIPE, "identity.issuer", "https")]
+#[case::more_than_an_origin(
+    "public_origin = \"https://sso.example.com/path\"",
+    RECIPE,
+    "identity.public_origin",
+    "alone"
+)]
+#[case::no_policy("audience_policy = \"any\"", RECIPE, "identity.audience_policy", "forward-url-full-path")]
+#[case::none_of_its("jwks_url = \"https://a.example/\"", RECIPE, "identity.jwks_url", "")]
+fn a_setting_that_is_wrong_is_named(
+    #[case] identity: &str,
+    #[case] more: &str,
+    #[case] named: &str,
+    #[case] told: &str,
+) {
+    let check = |identity: &str, more: &str| {
+        let usual = "issuer = \"gcp-eu\"\npublic_origin = \"https://sso.example.com\"";
+        let kept = usual.lines().filter(|line| !identity.starts_with(line.split(' ').next().unwrap()));
+        let kept: Vec<&str> = kept.collect();
+        let identity = format!("kind = \"commercetools\"\n{}\n{identity}", kept.join("\n"));
+        let config = File::new(&format!("{}\n{more}", standard_with(&identity)));
+        run(&["check", "--config", &config.text()])
+    };
+    let ran = check(identity, more);
+    assert_eq!(ran.status, 78, "{ran:?}");
+    assert!(ran.errors.contains(&format!("{named}: ")) && ran.errors.contains(told), "{}", ran.errors);
+    assert_eq!(check("", RECIPE).status, 0);
+}

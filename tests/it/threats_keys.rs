@@ -1,0 +1,330 @@
+//! Key servers that fail, lie and hang, and people who would have them asked
+//! without end. Lines 9, 11, 12 and 13 of what must never work.
+
+use std::time::Duration;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::harness::issuer::{Key, claims_with, entrance, jwks};
+use crate::harness::published::{
+    Behaviour, Gate, KeyServer, keys_at, keys_there, publishing, serving, until,
+};
+use crate::harness::{App, Connection, Token};
+
+const MAIN: &str = "pandium-sso";
+
+/// What a key server does in place of serving keys, and what the log says of
+/// it. Another server would have the keys.
+fn failures(ours: &Value, elsewhere: &str) -> Vec<(&'static str, Behaviour, &'static str)> {
+    let twins = jwks(&[ours.clone(), ours.clone()]);
+    let secret = json!({"kty": "oct", "kid": "k-2", "k": "c2VjcmV0LWtleS1vZi10aGUtaXNzdWVy"});
+    let private = json!({"kty": "OKP", "crv": "Ed25519", "x": "YQ", "d": "YQ"});
+    let many: Vec<Value> =
+        (0..10_000).map(|n| json!({"kty": "EC", "kid": n.to_string()})).chain([ours.clone()]).collect();
+    let large = json!({"keys": [ours], "x": "x".repeat(1 << 20)}).to_string();
+    let answer = |text: String| Behaviour::Answer(200, text);
+    vec![
+        ("down", Behaviour::Down, "it does not answer"),
+        ("hanging", Behaviour::Hang(Duration::from_secs(3600)), "the time is over"),
+        ("endless", Behaviour::Endless, "larger than 262144 bytes"),
+        ("elsewhere", Behaviour::Redirect(format!("{elsewhere}/keys")), "it answers 302"),
+        ("loop", Behaviour::Redirect("/keys".into()), "it answers 302"),
+        ("error", Behaviour::Answer(500, jwks(std::slice::from_ref(ours))), "it answers 500"),
+        ("missing", Behaviour::Answer(404, jwks(std::slice::from_ref(ours))), "it answers 404"),
+        ("partial", Behaviour::Answer(206, jwks(std::slice::from_ref(ours))), "it answers 206"),
+        ("large", answer(large), "larger than 262144 bytes"),
+        ("many", answer(jwks(&many)), "more than 100 keys"),
+        ("secret", answer(jwks(&[ours.clone(), secret])), "symmetric"),
+        ("private", answer(jwks(&[ours.clone(), private])), "private"),
+        ("twins", answer(twins), "two keys of one kid"),
+        ("cut", answer(jwks(std::slice::from_ref(ours)).replace("]}", "")), "not a JSON Web Key Set"),
+        ("page", answer("<html>keys</html>".into()), "not a JSON Web Key Set"),
+        ("nothing", answer(String::new()), "not a JSON Web Key Set"),
+        ("none", answer(jwks(&[])), "no key that can verify"),
+    ]
+}
+
+const IMPATIENT: &str = "keys_timeout_s = 1\nkeys_cooldown_s = 1\nkeys_refresh_s = 1";
+
+/// A service with an entrance for each server, named as it is.
+fn start(servers: &[(&str, KeyServer, Behaviour, &str)]) -> App {
+    let entrances = servers.iter().map(|(name, server, ..)| {
+        entrance(name, &keys_at(&server.origin(), &format!("{IMPATIENT}\nkeys_keep_s = 60")))
+    });
+    let app = App::start(&entrances.collect::<String>());
+    app.wait_until_ready();
+    app
+}
+
+#[test]
+fn without_keys_nobody_is_let_in_nor_told_that_he_is_wrong() {
+    let key = Key::new("ES256");
+    let ours = key.jwk(Some("k-1"));
+    let elsewhere = publishing(std::slice::from_ref(&ours));
+    let servers: Vec<_> = failures(&ours, &elsewhere.origin())
+        .into_iter()
+        .map(|(name, does, told)| (name, KeyServer::start(does.clone()).unwrap(), does, told))
+        .collect();
+    let app = start(&servers);
+    let mut names: Vec<&str> = servers.iter().map(|(name, ..)| *name).collect();
+    names.sort_unstable();
+    assert_eq!(app.without_keys(), names);
+    let token = key.token_named("k-1");
+    for (name, server, _, told) in &servers {
+        let answer = app.bring_to(&format!("/{name}"), &token);
+        assert_eq!((answer.status, answer.reason().as_str()), (503, "keys_unavailable"), "{name}");
+        answer.assert_no_token();
+        assert!(answer.has("retry-after") && !answer.has("www-authenticate"), "{name}: {answer:?}");
+        // what no key would make good is told at once
+        app.bring_to(&format!("/{name}"), "no.token").assert_refused(401, "invalid_token");
+        let address = format!("{}/keys", server.origin());
+        assert!(app.fetches(name, &address, "failed") > 0, "{name}");
+        let line = app.wait_for_line(|line| line["address"] == address.as_str());
+        let error = line["error"].as_str().unwrap();
+        assert!(error.contains(told), "{name}: {error}");
+        assert!(!error.contains("c2VjcmV0"), "{name}: {error}");
+    }
+    assert!(elsewhere.asked().is_empty(), "a redirect was followed to another origin");
+    assert_eq!(app.get("/livez", &[]).status, 200);
+
+    for (_, server, ..) in &servers {
+        server.behave(keys_there(std::slice::from_ref(&ours)));
+    }
+    for (name, ..) in &servers {
+        until(name, || app.bring_to(&format!("/{name}"), &token).status == 307);
+    }
+    assert!(app.without_keys().is_empty());
+}
+
+#[test]
+fn the_keys_that_are_known_serve_while_new_ones_cannot_be_had() {
+    let key = Key::new("ES256");
+    let ours = key.jwk(Some("k-1"));
+    let elsewhere = publishing(std::slice::from_ref(&ours));
+    let servers: Vec<_> = failures(&ours, &elsewhere.origin())
+        .into_iter()
+        .map(|(name, does, told)| (name, publishing(std::slice::from_ref(&ours)), does, told))
+        .collect();
+    let app = start(&servers);
+    let address = |server: &KeyServer| format!("{}/keys", server.origin());
+    for (_, server, does, _) in &servers {
+        server.behave(does.clone());
+    }
+    for (name, server, ..) in &servers {
+        until(name, || app.fetches(name, &address(server), "failed") > 0);
+    }
+    let fetched = |(name, server, ..): &(&str, KeyServer, Behaviour, &str)| {
+        app.fetches(name, &address(server), "fetched")
+    };
+    let before: Vec<u64> = servers.iter().map(fetched).collect();
+    for (name, ..) in &servers {
+        let target = format!("/{name}");
+        assert_eq!(app.bring_to(&target, &key.token_named("k-1")).status, 307, "{name}");
+        // a key that is not known may be a new one, which is not this user's fault
+        let new = app.bring_to(&target, &key.token_named("k-2"));
+        assert_eq!((new.status, new.reason().as_str()), (503, "keys_unavailable"), "{name}");
+        app.bring_to(&target, &Key::new("ES256").token_named("k-1")).assert_refused(401, "invalid_token");
+    }
+    assert_eq!(servers.iter().map(fetched).collect::<Vec<u64>>(), before);
+    assert!(app.without_keys().is_empty());
+    assert!(elsewhere.asked().is_empty());
+    assert_eq!(app.get("/livez", &[]).status, 200);
+}
+
+/// Where each of some addresses leads; the last one has the keys.
+#[rstest]
+#[case::one_step(&["/keys", "/moved"], 307)]
+#[case::three_steps(&["/keys", "/a", "/b", "/c"], 307)]
+#[case::too_many_steps(&["/keys", "/a", "/b", "/c", "/d"], 503)]
+fn a_redirect_within_the_origin_is_followed_a_few_steps(#[case] steps: &[&str], #[case] status: u16) {
+    let key = Key::new("ES256");
+    let set = jwks(&[key.jwk(Some("k-1"))]);
+    let (last, before) = steps.split_last().unwrap();
+    let leads: Vec<String> = steps[1..].iter().map(|next| format!("Location: {next}")).collect();
+    let mut pages: Vec<(&str, &str)> = before.iter().copied().zip(leads.iter().map(String::as_str)).collect();
+    pages.push((last, &set));
+    let server = Gate::start(&pages, true);
+    let app = App::start_with_identity(&keys_at(server.origin(), ""), "");
+    app.wait_until_ready();
+    assert_eq!(app.bring(&key.token_named("k-1")).status, status);
+    assert_eq!(server.asked(), steps[..steps.len().min(4)]);
+}
+
+/// How a key server takes it, and what each of the many is told.
+#[rstest]
+#[case::that_serves(true, 401, "invalid_token", 10_000)]
+#[case::that_is_down(false, 503, "keys_unavailable", 2_000)]
+fn ten_thousand_kids_that_nobody_knows_cost_one_question(
+    #[case] serves: bool,
+    #[case] status: u16,
+    #[case] reason: &str,
+    #[case] count: usize,
+) {
+    const CLIENTS: usize = 4;
+    let key = Key::new("ES256");
+    let server = publishing(&[key.jwk(Some("k-1"))]);
+    if !serves {
+        server.behave(Behaviour::Down);
+    }
+    let app = App::start_with_identity(&keys_at(&server.origin(), "keys_cooldown_s = 3600"), "");
+    app.wait_until_ready();
+    // the signature is never come to, so one for all will do
+    let token = key.token_named("k-1");
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let (_, claims) = signed.split_once('.').unwrap();
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let app = &app;
+            scope.spawn(move || {
+                let mut connection = Connection::open(app.address()).unwrap();
+                for number in 0..count / CLIENTS {
+                    let header = base64url(&format!(r#"{{"alg":"ES256","kid":"{client}-{number}"}}"#));
+                    let bearer = format!("Bearer {header}.{claims}.{signature}");
+                    let answer =
+                        connection.ask("GET", "/pandium-sso", &[("Authorization", &bearer)]).unwrap();
+                    assert_eq!((answer.status, answer.reason().as_str()), (status, reason));
+                }
+            });
+        }
+    });
+    let refused = [("entrance", MAIN), ("reason", reason)];
+    assert!((app.metric("sso_refusals_total", &refused) - count as f64).abs() < 0.5);
+    assert_eq!(server.asked().len(), 1);
+    assert_eq!(app.bring(&token).status, if serves { 307 } else { 503 });
+}
+
+#[test]
+fn a_header_sends_us_nowhere_whatever_it_names() {
+    let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
+    let server = publishing(&[key.jwk(Some("k-1"))]);
+    let theirs = publishing(&[attacker.jwk(Some("k-1")), attacker.jwk(Some("k-2"))]);
+    let app = App::start_fetching(&server, "keys_cooldown_s = 1");
+    app.wait_for_the_cooldown();
+    let url = format!("\"{}/keys\"", theirs.origin());
+    let members = [
+        ("jku", url.clone()),
+        ("x5u", url.clone()),
+        ("kid", url.clone()),
+        ("iss", url),
+        ("jwk", attacker.jwk(Some("k-2")).to_string()),
+        ("x5c", "[\"MIIB\"]".to_owned()),
+    ];
+    for (member, value) in &members {
+        for kid in [r#""kid":"k-1","#, r#""kid":"k-2","#, ""] {
+            let kid = if *member == "kid" { "" } else { kid };
+            app.refuses(
+                &attacker.sign(&format!(r#"{{"alg":"ES256",{kid}{member:?}:{value}}}"#), &claims_with(&[])),
+            );
+        }
+    }
+    assert!(theirs.asked().is_empty(), "{:?}", theirs.asked());
+    // ours was asked, where it is configured to be, for what it may have by now
+    let asked = server.asked();
+    assert!(asked.len() >= 2 && asked.iter().all(|path| path == "/keys"), "{asked:?}");
+    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
+}
+
+#[test]
+fn a_kid_never_becomes_part_of_a_question() {
+    let key = Key::new("ES256");
+    let server = publishing(&[key.jwk(Some("k-1"))]);
+    let app = App::start_fetching(&server, "keys_cooldown_s = 1");
+    app.wait_for_the_cooldown();
+    // too long, or no text: nobody is asked, although somebody could be
+    let long = "k".repeat(10 * 1024);
+    app.refuses(&key.token_named(&long));
+    for other in [json!(null), json!(1), json!(["k-2"]), json!({"k-2": "k-2"})] {
+        app.refuses(&key.sign(&json!({"alg": "ES256", "kid": other}).to_string(), &claims_with(&[])));
+    }
+    assert_eq!(server.asked().len(), 1);
+    let kids = "../../dev/null /dev/null %2e%2e/keys //127.0.0.1/ k-1' /keys?kid=k-1 keys#k-1 |id";
+    for kid in kids.split(' ').chain(["k-1' OR '1'='1", "|touch pwned", "k-1\r\nHost: x", "k-1\0", "", "K-1"])
+    {
+        app.refuses(&key.token_named(kid));
+    }
+    // the first of them was one that could have been new; the cooldown may have ended once more
+    let asked = server.asked();
+    assert!((2..=4).contains(&asked.len()) && asked.iter().all(|path| path == "/keys"), "{asked:?}");
+    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
+}
+
+/// Each way in, its settings, and the header and claims of its tokens. `ORIGIN`
+/// stands for the one server that has the one key for all of them.
+const KINDS: [(&str, &str, &str, &str); 6] = [
+    (
+        "bearer",
+        "kind = \"bearer\"\nissuer = \"ORIGIN\"\naudience = \"https://sso.example.com/bearer\"",
+        "Authorization: Bearer",
+        r#""iss":"ORIGIN","aud":"https://sso.example.com/bearer""#,
+    ),
+    (
+        "oathkeeper",
+        "kind = \"oathkeeper\"\nissuer = \"ORIGIN\"\naudience = \"https://sso.example.com/oathkeeper\"",
+        "Authorization: Bearer",
+        r#""iss":"ORIGIN","aud":"https://sso.example.com/oathkeeper""#,
+    ),
+    (
+        "access",
+        "kind = \"cloudflare_access\"\nteam = \"acme\"\nissuer = \"ORIGIN\"\naudience = \"tag\"",
+        "Cf-Access-Jwt-Assertion:",
+        r#""iss":"ORIGIN","aud":["tag"],"type":"app""#,
+    ),
+    (
+        "authentik",
+        "kind = \"authentik\"\nissuer = \"ORIGIN\"\naudience = \"client\"",
+        "X-authentik-jwt:",
+        r#""iss":"ORIGIN","aud":"client""#,
+    ),
+    (
+        "appdirect",
+        "kind = \"appdirect\"\nmarketplace_url = \"https://market.example.com\"\ntenant = \"acme\"",
+        "MP-Authorization: Bearer",
+        r#""tenant":"acme","name":"alice@example.com""#,
+    ),
+    (
+        "commercetools",
+        "kind = \"commercetools\"\nissuer = \"ORIGIN\"\npublic_origin = \"https://sso.example.com\"",
+        "Authorization: Bearer",
+        r#""iss":"ORIGIN","aud":"https://sso.example.com/commercetools","type":"exchange","ORIGIN/claims/project_key":"shop""#,
+    ),
+];
+
+#[test]
+fn a_token_of_one_kind_is_none_at_another_kinds_entrance_though_both_know_its_key() {
+    let key = Key::new("RS256");
+    let set = jwks(&[key.jwk(Some("k-1"))]);
+    let server = KeyServer::start(serving(&[("/keys", &set), ("/.well-known/jwks.json", &set)])).unwrap();
+    let here = |text: &str| text.replace("ORIGIN", &server.origin());
+    let entrances = KINDS.map(|(name, settings, ..)| {
+        let keys = if name == "commercetools" { "" } else { "jwks_url = \"ORIGIN/keys\"" };
+        entrance(name, &here(&format!("{settings}\n{keys}")))
+            + &format!("[entrances.{name}.claims]\nsub = \"id\"\n")
+    });
+    let app = App::start(&entrances.concat());
+    app.wait_until_ready();
+    assert!(app.without_keys().is_empty());
+    for (own, _, _, claims) in KINDS {
+        let usual = [("sub", "\"u-1\""), ("email", "\"alice@example.com\""), ("exp", "@60"), ("iat", "@0")];
+        let times = crate::harness::issuer::claims_of(&usual, &[]);
+        let claims = format!("{{{},{}", here(claims), &times[1..]);
+        let token = key.sign(r#"{"alg":"RS256","kid":"k-1"}"#, &claims);
+        for (name, _, header, _) in KINDS {
+            let (header, scheme) = header.split_once(':').unwrap();
+            let value = format!("{} {token}", scheme.trim());
+            let beside = [("X-MC-API-Cloud-Identifier", "custom"), ("X-MC-API-Forward-To-Version", "v2")];
+            let answer = app.get(&format!("/{name}"), &[&[(header, value.trim())], &beside[..]].concat());
+            if own == name {
+                assert_eq!(Token::of(&answer).claims["sub"], "u-1");
+            } else {
+                let told = (answer.status, answer.reason());
+                assert_eq!(told, (401, "invalid_token".into()), "a token for {own} at {name}");
+            }
+        }
+    }
+}
+
+fn base64url(text: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
+}
