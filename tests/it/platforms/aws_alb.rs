@@ -4,7 +4,7 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::harness::issuer::{Key, claims_of, standard_with};
+use crate::harness::issuer::{Key, claims_of, entrance, standard_with};
 use crate::harness::published::{Behaviour, Gate, KeyServer, serving, until};
 use crate::harness::{Answer, App, Token};
 
@@ -186,26 +186,39 @@ fn a_key_that_does_not_exist_is_asked_for_once_in_a_cooldown() {
     assert_eq!(server.asked().len(), 1);
 }
 
-/// What stands at the key's address.
-#[rstest]
-#[case::nobody(Behaviour::Down)]
-#[case::an_error(Behaviour::Answer(500, String::new()))]
-#[case::a_page(Behaviour::Answer(200, "<html>".into()))]
-#[case::a_private_key(Behaviour::Answer(200, Key::private_pem()))]
-#[case::too_much(Behaviour::Answer(200, "x".repeat(1 << 20)))]
-#[case::without_end(Behaviour::Endless)]
-#[case::another_place(Behaviour::Redirect("http://127.0.0.1:1/".into()))]
-fn a_key_that_cannot_be_had_is_nobodys_fault_and_others_stay(#[case] behaviour: Behaviour) {
-    let (key, server, app) = start("keys_cooldown_s = 1");
-    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
-    server.behave(behaviour);
-    let answer = bring(&app, &named(&key, NEXT));
-    answer.assert_refused(503, "keys_unavailable");
-    assert!(answer.has("retry-after"));
-    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+#[test]
+fn a_key_that_cannot_be_had_is_nobodys_fault_and_others_stay() {
+    let key = Key::new("ES256");
+    let (here, there) = (format!("/{KID}"), format!("/{NEXT}"));
+    let failures = [
+        ("down", Behaviour::Down),
+        ("error", Behaviour::Answer(500, String::new())),
+        ("page", Behaviour::Answer(200, "<html>".into())),
+        ("private", Behaviour::Answer(200, Key::private_pem())),
+        ("large", Behaviour::Answer(200, "x".repeat(1 << 20))),
+        ("endless", Behaviour::Endless),
+        ("elsewhere", Behaviour::Redirect("http://127.0.0.1:1/".into())),
+    ]
+    .map(|(name, does)| (name, KeyServer::start(serving(&[(&here, &key.pem())])).unwrap(), does));
+    let entrances =
+        failures.iter().map(|(name, server, _)| entrance(name, &at(&server.origin(), "keys_cooldown_s = 1")));
+    let app = App::start(&entrances.collect::<String>());
+    let bring = |name: &str, token: &str| app.get(&format!("/{name}"), &[("X-Amzn-Oidc-Data", token)]);
+    for (name, server, does) in &failures {
+        assert_eq!(bring(name, &token(&key, &[])).status, 307, "{name}");
+        server.behave(does.clone());
+        let answer = bring(name, &named(&key, NEXT));
+        assert_eq!((answer.status, answer.reason().as_str()), (503, "keys_unavailable"), "{name}");
+        assert!(answer.has("retry-after"), "{name}");
+        assert_eq!(bring(name, &token(&key, &[])).status, 307, "{name}");
+    }
     assert_eq!(app.get("/readyz", &[]).status, 200);
-    server.behave(serving(&[(&format!("/{NEXT}"), &key.pem())]));
-    until("it is back", || bring(&app, &named(&key, NEXT)).status == 307);
+    for (_, server, _) in &failures {
+        server.behave(serving(&[(&there, &key.pem())]));
+    }
+    for (name, ..) in &failures {
+        until(name, || bring(name, &named(&key, NEXT)).status == 307);
+    }
 }
 
 #[rstest]

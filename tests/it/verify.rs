@@ -1,0 +1,336 @@
+//! The question who somebody is, which proxies ask before they let a request
+//! pass to an API: the same rules as at the entrance, and nothing is signed.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::issuer::{Key, claims_of, claims_with, entrance, jwks, key_and_file, way_in};
+use crate::harness::nginx::Nginx;
+use crate::harness::published::{Behaviour, KeyServer, keys_at, publishing, serving};
+use crate::harness::tree::{read, root};
+use crate::harness::{ALICE, Answer, App, Token};
+
+const VERIFY: &str = "/v1/verify/pandium-sso";
+
+const STAFF: &[(&str, &str)] = &[("groups", "[\"staff\",\"ops\"]"), ("name", "\"Alice\"")];
+
+/// A service that believes a key.
+fn start(more: &str) -> (Key, App) {
+    let (key, file) = key_and_file();
+    let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), more);
+    (key, app)
+}
+
+fn headers_of(answer: &Answer) -> [String; 3] {
+    ["user", "email", "groups"].map(|name| answer.all(&format!("x-auth-request-{name}")).join(" and "))
+}
+
+#[test]
+fn who_it_is_stands_in_three_headers_and_in_json() {
+    let (key, app) = start("");
+    let answer = app.bring_to(VERIFY, &key.token_with(STAFF));
+    assert_eq!(answer.status, 200);
+    assert_eq!(headers_of(&answer), ["u-1", "alice@example.com", "staff,ops"]);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let told = answer.json();
+    assert_eq!(told["entrance"], "pandium-sso");
+    let user = &told["user"];
+    let expected = [("id", json!("u-1")), ("email", json!("alice@example.com")), ("name", json!("Alice"))];
+    for (name, value) in expected.into_iter().chain([("groups", json!(["staff", "ops"]))]) {
+        assert_eq!(user[name], value, "{name}");
+    }
+    assert_eq!(user["token"]["iss"], "https://login.example.com/");
+}
+
+#[test]
+fn nothing_is_signed_and_nobody_is_recorded_as_sent_on() {
+    let (key, app) = start("");
+    let answer = app.bring_to(VERIFY, &key.token());
+    assert_eq!(answer.status, 200);
+    answer.assert_no_token();
+    assert!(!answer.has("set-cookie") && !answer.has("location"));
+    let record = app.record_of(&answer);
+    assert_eq!((&record["outcome"], &record["entrance"]), (&json!("verified"), &json!("pandium-sso")));
+    assert_eq!(record["jti"], Value::Null);
+    let handed = [("entrance", "pandium-sso"), ("environment", "sandbox")];
+    assert!(app.metric("sso_handoffs_total", &handed) < 0.5);
+    assert!(app.metric("sso_requests_total", &[("entrance", "pandium-sso"), ("code", "200")]) > 0.5);
+
+    // the same user has the same name in the record when he is sent on
+    let sent = app.bring(&key.token());
+    assert_eq!(app.record_of(&sent)["subject"], record["subject"]);
+    app.wait_for_metric("sso_handoffs_total", &handed, 1.0);
+    for line in app.lines() {
+        assert!(!line.to_string().contains("alice"), "{line}");
+    }
+}
+
+/// What the token says besides, and what the three headers are.
+#[rstest]
+#[case::a_comma_in_a_group(&[("groups", "[\"a,b\",\"ops\"]")], ["u-1", "alice@example.com", "ops"])]
+#[case::nothing_but_such_a_group(&[("groups", "[\"admins,staff\"]")], ["u-1", "alice@example.com", ""])]
+#[case::no_groups(&[("groups", "[]")], ["u-1", "alice@example.com", ""])]
+#[case::one_group(&[("groups", "\"ops\"")], ["u-1", "alice@example.com", "ops"])]
+#[case::not_ascii(&[("sub", "\"jürgen-Ω\""), ("email", "\"jürgen@exämple.com\""), ("groups", "[\"größe\",\"社員\"]")],
+    ["jürgen-Ω", "jürgen@exämple.com", "größe,社員"])]
+#[case::no_email(&[("email", "")], ["u-1", "", ""])]
+#[case::an_email_that_is_not_confirmed(&[("email_verified", "false")], ["u-1", "", ""])]
+fn the_headers_hold_what_is_said_and_no_more(#[case] changed: &[(&str, &str)], #[case] headers: [&str; 3]) {
+    let (key, app) = start("[claims]\nsub = \"id\"");
+    let answer = app.bring_to(VERIFY, &key.token_with(changed));
+    assert_eq!((answer.status, headers_of(&answer)), (200, headers.map(str::to_owned)));
+    if let Some((_, groups)) =
+        changed.iter().find(|(name, _)| *name == "groups").filter(|(_, g)| g.starts_with('['))
+    {
+        assert_eq!(answer.json()["user"]["groups"], serde_json::from_str::<Value>(groups).unwrap());
+    }
+}
+
+#[rstest]
+#[case::the_id("", ["u-1", "alice@example.com"])]
+#[case::the_user_name("id = \"\"", ["alice", "alice@example.com"])]
+#[case::the_email("id = \"\"\nusername = \"\"", ["alice@example.com", "alice@example.com"])]
+fn the_user_is_named_by_id_or_user_name_or_email(#[case] mapping: &str, #[case] expected: [&str; 2]) {
+    let (key, app) = start(&format!("[identity.user]\n{mapping}"));
+    let answer = app.bring_to(VERIFY, &key.token_with(&[("preferred_username", "\"alice\"")]));
+    assert_eq!(headers_of(&answer)[..2], expected);
+}
+
+#[test]
+fn a_value_that_would_break_a_header_is_refused() {
+    let (key, app) = start("");
+    for bad in ["\"a\\r\\nX-Auth-Request-User: boss\"", "\"a\\u0000\"", "\"a\\u202eb\""] {
+        for name in ["sub", "email", "groups"] {
+            let answer = app.bring_to(VERIFY, &key.token_with(&[(name, bad)]));
+            assert!(matches!(answer.status, 400 | 401), "{name}: {bad}: {answer:?}");
+            assert_eq!(headers_of(&answer), ["", "", ""]);
+        }
+    }
+    assert_eq!(app.bring_to(VERIFY, &key.token()).status, 200);
+}
+
+#[test]
+fn who_is_refused_at_the_entrance_is_refused_here_for_the_same_reason() {
+    let (key, app) = start(
+        "[access]\ngroups = [\"staff\"]\ndenied_groups = [\"guests\"]\nemail_domains = [\"example.com\"]",
+    );
+    let tokens = [
+        (key.token_with(STAFF), 200, ""),
+        (key.token(), 403, "not_allowed"),
+        (key.token_with(&[("groups", "[\"staff\",\"guests\"]")]), 403, "not_allowed"),
+        (key.token_with(&[STAFF, &[("email", "\"alice@evil.example\"")]].concat()), 403, "not_allowed"),
+        (key.token_with(&[STAFF, &[("exp", "@-1")]].concat()), 401, "expired_token"),
+        (key.token_with(&[STAFF, &[("iss", "\"https://evil.example/\"")]].concat()), 401, "invalid_token"),
+        (key.token_with(&[STAFF, &[("email", "\"a@b@example.com\"")]].concat()), 400, "bad_identity"),
+        (Key::new("ES256").token_with(STAFF), 401, "invalid_token"),
+        ("no.token.".to_owned(), 401, "invalid_token"),
+    ];
+    for (token, status, reason) in &tokens {
+        let (here, there) = (app.bring_to(VERIFY, token), app.bring(token));
+        assert_eq!((here.status, here.reason().as_str()), (*status, *reason));
+        assert_eq!(there.reason(), *reason);
+        if *status != 200 {
+            here.assert_refused(*status, reason);
+            assert_eq!(headers_of(&here), ["", "", ""]);
+            assert_eq!(app.record_of(&here)["outcome"], "refused");
+        }
+    }
+    let nobody = app.get(VERIFY, &[]);
+    nobody.assert_refused(401, "no_identity");
+    assert_eq!(nobody.header("www-authenticate"), "Bearer");
+    // what a client writes under the names of the answer is not said again
+    let forged = [("X-Auth-Request-User", "boss"), ("X-Auth-Request-Email", "boss@example.com")];
+    let answer = app.get(VERIFY, &forged);
+    answer.assert_refused(401, "no_identity");
+    assert_eq!(headers_of(&answer), ["", "", ""]);
+}
+
+#[test]
+fn keys_that_cannot_be_had_are_nobodys_fault_here_either() {
+    let key = Key::new("ES256");
+    let server = KeyServer::start(Behaviour::Down).unwrap();
+    let app = App::start_with_identity(&keys_at(&server.origin(), ""), "");
+    app.wait_until_ready();
+    let answer = app.bring_to(VERIFY, &key.token_named("k-1"));
+    answer.assert_refused(503, "keys_unavailable");
+    assert!(answer.has("retry-after"));
+    let good = App::start_fetching(&publishing(&[key.jwk(Some("k-1"))]), "");
+    assert_eq!(good.bring_to(VERIFY, &key.token_named("k-1")).status, 200);
+}
+
+#[test]
+fn any_method_is_answered_and_any_path_below() {
+    let (key, app) = start("");
+    let bearer = format!("Bearer {}", key.token());
+    let asked = [
+        ("Authorization", bearer.as_str()),
+        ("Origin", "https://evil.example"),
+        ("Access-Control-Request-Method", "GET"),
+        ("Sec-Fetch-Dest", "image"),
+        ("Sec-Purpose", "prefetch"),
+        ("Content-Length", "0"),
+    ];
+    let below = ["", "/", "/api/orders", "/../livez", "//x", "?tenant=x&unknown=1", "/a?b=c"];
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
+        for rest in below {
+            let target = format!("{VERIFY}{rest}");
+            assert_eq!(app.ask(method, &target, &asked).status, 200, "{method} {target}");
+            assert_eq!(app.ask(method, &target, &asked[1..]).status, 401, "{method} {target}");
+        }
+    }
+}
+
+#[test]
+fn an_entrance_is_named_exactly_and_only_where_browsers_connect() {
+    let (key, app) = start("");
+    for path in [
+        "/v1/verify",
+        "/v1/verify/",
+        "/v1/verify//pandium-sso",
+        "/v1/verify/nobody",
+        "/v1/verify/Pandium-SSO",
+        "/v1/verify/pandium-sso-x",
+        "/v1/verify/pandium%2dsso",
+        "/v1/verify/pandium-sso%2f",
+        "/v1/Verify/pandium-sso",
+        "//v1/verify/pandium-sso",
+    ] {
+        app.bring_to(path, &key.token()).assert_refused(404, "not_found");
+    }
+    assert_eq!(app.bring_to(VERIFY, &key.token()).status, 200);
+    assert_eq!(app.admin(VERIFY).status, 404);
+}
+
+#[test]
+fn each_entrance_is_asked_by_its_name() {
+    let (ours, theirs) = (Key::new("ES256"), Key::new("ES256"));
+    let servers = [publishing(&[ours.jwk(Some("k-1"))]), publishing(&[theirs.jwk(Some("k-1"))])];
+    let [a, b] = [0, 1].map(|at| keys_at(&servers[at].origin(), ""));
+    let app = App::start(&(entrance("a", &a) + &entrance("b", &b)));
+    app.wait_until_ready();
+    for (name, own, other) in [("a", &ours, &theirs), ("b", &theirs, &ours)] {
+        let target = format!("/v1/verify/{name}");
+        let answer = app.bring_to(&target, &own.token_named("k-1"));
+        assert_eq!((answer.status, &answer.json()["entrance"]), (200, &json!(name)));
+        app.bring_to(&target, &other.token_named("k-1")).assert_refused(401, "invalid_token");
+    }
+    // the main one believes its proxy's headers, from where it stands
+    let answer = app.get(VERIFY, ALICE);
+    assert_eq!(headers_of(&answer), ["alice@example.com", "alice@example.com", ""]);
+}
+
+#[test]
+fn a_token_of_commercetools_is_for_any_address_of_ours_here() {
+    let key = Key::new("RS256");
+    let set = jwks(&[key.jwk(Some("k-1"))]);
+    let server = KeyServer::start(serving(&[("/.well-known/jwks.json", &set)])).unwrap();
+    let issuer = server.origin();
+    let settings =
+        format!("kind = \"commercetools\"\nissuer = {issuer:?}\npublic_origin = \"https://sso.example.com\"");
+    let app = App::start_with_identity(&settings, "[claims]\nsub = \"id\"");
+    app.wait_until_ready();
+    let ask = |audience: &str| {
+        let (quoted, audience) = (format!("{issuer:?}"), format!("{audience:?}"));
+        let project = format!("{issuer}/claims/project_key");
+        let claims = [
+            ("iss", quoted.as_str()),
+            ("sub", "\"user-1\""),
+            ("aud", &audience),
+            ("type", "\"exchange\""),
+            ("iat", "@0"),
+            ("exp", "@60"),
+            (&project, "\"shop\""),
+        ];
+        let token = key.sign(r#"{"alg":"RS256","kid":"k-1"}"#, &claims_of(&claims, &[]));
+        let headers = [
+            ("Authorization", &*format!("Bearer {token}")),
+            ("X-MC-API-Cloud-Identifier", "custom"),
+            ("X-MC-API-Forward-To-Version", "v2"),
+        ];
+        app.get(VERIFY, &headers)
+    };
+    for ours in ["https://sso.example.com", "https://sso.example.com/", "https://sso.example.com/api/orders"]
+    {
+        assert_eq!(headers_of(&ask(ours))[0], "user-1", "{ours}");
+    }
+    for other in [
+        "https://sso.example.com.evil.example/",
+        "https://sso.example.com@evil.example/",
+        "https://sso.example.com:8443/",
+        "http://sso.example.com/api",
+        "https://SSO.example.com/api",
+        "sso.example.com/api",
+        "",
+    ] {
+        ask(other).assert_refused(401, "invalid_token");
+    }
+}
+
+/// The nginx block of `docs/verify.md`, before a stand-in for an API that says
+/// what it was told.
+fn nginx_before_an_api(app: &App) -> Nginx {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path().to_str().unwrap().to_owned();
+    let text = read(&root().join("docs/verify.md"));
+    let (_, block) = text.split_once("\n```nginx\n").unwrap();
+    let block = block.split("\n```").next().unwrap();
+    let there = format!("{}/v1/verify/pandium-sso", app.address());
+    let block = block
+        .replace("127.0.0.1:8080/v1/verify/appdirect", &there)
+        .replace("127.0.0.1:3000", &format!("unix:{place}/api.sock"));
+    assert!(block.contains(&there) && block.contains("api.sock"), "{block}");
+    let api = "default_type text/plain; location / { return 200 \
+               \"$request_method $http_x_auth_request_user|$http_x_auth_request_email|$http_x_auth_request_groups\"; }";
+    Nginx::start(
+        folder,
+        &format!(
+            "server {{ listen unix:{place}/api.sock; {api} }}\nserver {{ listen unix:{place}/front.sock; {block} }}"
+        ),
+    )
+}
+
+#[test]
+fn nginx_lets_an_api_be_asked_by_those_alone_who_are_known() {
+    let (key, app) = start("[access]\ndenied_groups = [\"guests\"]\n[claims]\nsub = \"id\"");
+    let nginx = nginx_before_an_api(&app);
+    let staff = format!("Bearer {}", key.token_with(STAFF));
+    let known = ("Authorization", staff.as_str());
+    let answer = nginx.get("/api/orders?tenant=x", &[known]);
+    assert_eq!((answer.status, answer.text().as_str()), (200, "GET u-1|alice@example.com|staff,ops"));
+    let posted = nginx.ask("POST", "/api/orders", &[known, ("Content-Length", "0")]);
+    assert_eq!(posted.text(), "POST u-1|alice@example.com|staff,ops");
+
+    let forged = [
+        ("X-Auth-Request-User", "boss"),
+        ("X-Auth-Request-Email", "boss@example.com"),
+        ("X-Auth-Request-Groups", "admins"),
+        ("X_Auth_Request_User", "boss"),
+    ];
+    assert_eq!(
+        nginx.get("/api/", &[&forged[..], &[known]].concat()).text(),
+        "GET u-1|alice@example.com|staff,ops"
+    );
+    // what is not said is taken away all the same
+    let bare = format!("Bearer {}", key.sign(r#"{"alg":"ES256"}"#, &claims_with(&[("email", "")])));
+    let told = nginx.get("/api/", &[&forged[..], &[("Authorization", bare.as_str())]].concat());
+    assert_eq!(told.text(), "GET u-1||");
+
+    let guest = format!("Bearer {}", key.token_with(&[("groups", "[\"guests\"]")]));
+    let late = format!("Bearer {}", key.token_with(&[("exp", "@-1")]));
+    for (headers, status) in [
+        (vec![], 401),
+        (forged.to_vec(), 401),
+        (vec![("Authorization", late.as_str())], 401),
+        (vec![("Authorization", "Bearer x.y.z")], 401),
+        (vec![("Authorization", guest.as_str())], 403),
+    ] {
+        let answer = nginx.get("/api/orders", &headers);
+        assert_eq!(answer.status, status, "{headers:?}");
+        assert!(!answer.text().contains("boss") && !answer.text().contains('|'));
+    }
+    // the question itself is nobody's to ask from outside
+    assert_eq!(nginx.get("/verify", &[known]).status, 404);
+    assert_eq!(Token::of(&app.bring(&key.token())).claims["sub"], "u-1");
+}
