@@ -1,6 +1,6 @@
 //! Health and metrics, for load balancers and operators. Readiness waits for
-//! the first answer of every issuer whose keys are fetched, good or bad; after
-//! that it depends on no foreign server.
+//! the first answer of every issuer whose keys are fetched at the start, good or
+//! bad; after that it depends on no foreign server, nor on a new configuration.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -10,7 +10,6 @@ use super::Visit;
 use super::refused::{NO_ENTRANCE, Refused};
 use super::routes::Health;
 use crate::clock::Moment;
-use crate::identity::Identity;
 use crate::refusal::Reason;
 
 /// All is well, but for entrances that have no keys to believe anybody with.
@@ -28,16 +27,14 @@ impl Visit<'_> {
         if kind == Health::Ready && self.shared.is_draining() {
             return self.refuse(Refused::nowhere(&Reason::Draining.because("the service is about to stop")));
         }
-        let live = self.shared.live();
-        let mut identities = live.doorways.iter().map(|doorway| &doorway.entrance.identity);
-        if kind == Health::Ready && !identities.all(Identity::is_started) {
+        if kind == Health::Ready && !self.shared.has_started() {
             let refusal = Reason::KeysUnavailable.because("keys are being fetched for the first time");
             return self.refuse(Refused::nowhere(&refusal));
         }
         let mut answer = HttpResponse::Ok();
         self.dress(&mut answer);
         self.shared.metrics.count_request(NO_ENTRANCE, 200);
-        let now = Moment::now();
+        let (live, now) = (self.shared.live(), Moment::now());
         let without_keys = live.doorways.iter().filter(|doorway| !doorway.entrance.identity.has_keys(now));
         answer.json(Healthy {
             status: "ok",

@@ -16,6 +16,7 @@ use crate::sign_on::Entrance;
 pub struct Shared {
     live: ArcSwap<Live>,
     is_draining: AtomicBool,
+    has_started: AtomicBool,
     /// The counters.
     pub metrics: Metrics,
     /// The record.
@@ -54,6 +55,7 @@ impl Shared {
         Self {
             live: ArcSwap::from_pointee(live),
             is_draining: AtomicBool::new(false),
+            has_started: AtomicBool::new(false),
             metrics,
             recorder,
             lines,
@@ -81,6 +83,16 @@ impl Shared {
             }
         }
         self.live.store(Arc::new(Live::new(entrances, pages, &self.metrics)));
+    }
+
+    /// Whether every issuer of the first configuration has answered, good or bad.
+    pub fn has_started(&self) -> bool {
+        let has_started = self.has_started.load(Ordering::Relaxed)
+            || self.live().doorways.iter().all(|doorway| doorway.entrance.identity.is_started());
+        if has_started {
+            self.has_started.store(true, Ordering::Relaxed);
+        }
+        has_started
     }
 
     /// Whether the service is about to stop.
