@@ -197,6 +197,23 @@ fn what_is_no_preflight_is_refused_as_another_method() {
     preflight_is_answered_only_at_entrances(&app);
 }
 
+#[test]
+fn two_origins_are_nobodys() {
+    let app = start();
+    let (ours, evil) = (("Origin", "https://app.example.com"), ("Origin", "https://evil.example"));
+    let method = ("Access-Control-Request-Method", "GET");
+    for both in [[ours, evil], [evil, ours]] {
+        for answer in [
+            app.ask("OPTIONS", "/pandium-sso", &[&both[..], &[method]].concat()),
+            app.get("/pandium-sso", &[&both[..], ALICE].concat()),
+        ] {
+            assert!(!answer.has("access-control-allow-origin"), "{answer:?}");
+        }
+    }
+    let once = app.ask("OPTIONS", "/pandium-sso", &[ours, method]);
+    assert_eq!(once.header("access-control-allow-origin"), ours.1);
+}
+
 fn preflight_is_answered_only_at_entrances(app: &App) {
     for path in ["/livez", "/readyz", "/nowhere", "/v1/verify/pandium-sso"] {
         let answer = preflight(app, path, "https://app.example.com");

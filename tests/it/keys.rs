@@ -27,6 +27,8 @@ fn keys_are_fetched_at_the_start_and_not_again_for_each_user() {
     let server = publishing(&[key.jwk(Some("k-1"))]);
     let app = App::start_fetching(&server, "");
     assert_eq!(server.asked(), ["/keys"]);
+    let age = format!("sso_key_set_age_seconds{{entrance=\"{MAIN}\",address=\"{}/keys\"}} ", server.origin());
+    assert!(app.admin("/metrics").text().contains(&age), "{age}");
     for _ in 0..20 {
         assert_eq!(Token::of(&app.bring(&key.token_named("k-1"))).claims["external_id"], "u-1");
     }
@@ -294,6 +296,19 @@ fn a_new_configuration_in_the_midst_of_a_question_asks_again() {
     gate.open();
     app.wait_until_ready();
     assert_eq!(Token::of(&app.bring(&key.token_named("k-1"))).address.path(), "/second");
+}
+
+#[test]
+fn readiness_does_not_wait_again_when_a_new_configuration_names_another_issuer() {
+    let key = Key::new("ES256");
+    let app = App::start_fetching(&publishing(&[key.jwk(Some("k-1"))]), "");
+    let gate = Gate::start(&[("/keys", &jwks(&[key.jwk(Some("k-2"))]))], false);
+    reload(&app, &format!("[identity]\njwks_url = \"{}/keys\"", gate.origin()));
+    gate.wait_until_asked(1);
+    assert_eq!(app.without_keys(), [MAIN]);
+    gate.open();
+    assert_eq!(app.bring(&key.token_named("k-2")).status, 307);
+    assert!(app.without_keys().is_empty());
 }
 
 fn reload(app: &App, toml: &str) {

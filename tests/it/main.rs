@@ -20,6 +20,7 @@ mod hand_off;
 mod house;
 mod inspect;
 mod keys;
+mod keys_by_https;
 mod nginx;
 mod platforms;
 mod playground;

@@ -1,0 +1,78 @@
+//! Keys that come encrypted, from a server whose certificate is signed by an
+//! authority that the configuration names, or from nobody.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::harness::App;
+use crate::harness::issuer::{Key, jwks, way_in};
+use crate::harness::nginx::Nginx;
+use crate::harness::published::until;
+
+/// Runs openssl in a folder.
+fn openssl(folder: &Path, arguments: &str) {
+    let mut command = Command::new("openssl");
+    let command = command.args(arguments.split(' ')).current_dir(folder).stderr(Stdio::null());
+    assert!(command.status().unwrap().success(), "openssl {arguments}");
+}
+
+/// An authority `NAME.pem`, and a server's key and certificate by it.
+fn authority(folder: &Path, name: &str) {
+    let new_key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+    openssl(folder, &format!("{new_key} -subj /CN={name} -keyout {name}.key -out {name}.pem"));
+    openssl(
+        folder,
+        &format!(
+            "{new_key} -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 \
+             -addext basicConstraints=critical,CA:FALSE -CA {name}.pem -CAkey {name}.key \
+             -keyout {name}-server.key -out {name}-server.pem"
+        ),
+    );
+}
+
+#[test]
+fn a_server_is_believed_by_its_authority_alone() {
+    let folder = TempDir::new().unwrap();
+    for name in ["ours", "theirs"] {
+        authority(folder.path(), name);
+    }
+    let place = folder.path().to_str().unwrap().to_owned();
+    let key = Key::new("ES256");
+    std::fs::write(folder.path().join("keys"), jwks(&[key.jwk(Some("k-1"))])).unwrap();
+    // nginx takes no port of the system's choice
+    let ports = [0, 0].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [ours, theirs] = ports.map(|port| port.local_addr().unwrap().port());
+    let server = |name: &str, port: u16| {
+        format!(
+            "server {{ listen 127.0.0.1:{port} ssl; root {place}; ssl_certificate {place}/{name}-server.pem; \
+             ssl_certificate_key {place}/{name}-server.key; }}\n"
+        )
+    };
+    let http = server("ours", ours) + &server("theirs", theirs);
+    let last = format!("server {{ listen unix:{place}/front.sock; }}");
+    let _nginx = Nginx::start(folder, &format!("{http}{last}"));
+
+    let settings = |port: u16, more: &str| {
+        way_in("ES256", &format!("jwks_url = \"https://127.0.0.1:{port}/keys\"\nkeys_cooldown_s = 1\n{more}"))
+    };
+    let authority = format!("keys_ca_file = \"{place}/ours.pem\"");
+    for (port, more, status) in [(ours, authority.as_str(), 307), (theirs, &authority, 503), (ours, "", 503)]
+    {
+        let app = App::start_with_identity(&settings(port, more), "");
+        app.wait_until_ready();
+        let answer = app.bring(&key.token_named("k-1"));
+        assert_eq!(answer.status, status, "{port} {more}: {answer:?}");
+        if status == 503 {
+            app.wait_for_line(|line| {
+                line["error"].as_str().is_some_and(|error| error.contains("certificate"))
+            });
+        }
+    }
+    // the same place without encryption is no place for keys
+    let app = App::start_with_identity(&settings(ours, &authority).replace("https:", "http:"), "");
+    until("an answer", || app.without_keys() == ["pandium-sso"]);
+    app.bring(&key.token_named("k-1")).assert_refused(503, "keys_unavailable");
+}
