@@ -11,10 +11,13 @@ test: tools
 
 # Programs that tests run beside ours, by the system's package manager.
 tools:
-	@command -v nginx >/dev/null || { \
-	  echo "tests need nginx; installing it"; \
+	@missing=; \
+	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	[ -z "$$missing" ] || { \
+	  echo "tests need$$missing; installing"; \
 	  SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-	  $$SUDO apt-get update -q && $$SUDO apt-get install -qy --no-install-recommends nginx-light; }
+	  $$SUDO apt-get update -q && $$SUDO apt-get install -qy --no-install-recommends $$missing; }
 
 format:
 	cargo fmt

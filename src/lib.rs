@@ -29,7 +29,7 @@
 //! | [`page`] | what a person sees: typed contexts for `templates/`, in four languages |
 //! | [`config`] | the file as written, and what it means; all problems at once |
 //! | [`http`] | the only rooms that know actix-web: routes, errors to statuses, headers, CORS, spans |
-//! | [`telemetry`], [`server`], [`playground`], [`cli`] | log events; bind, run, stop; the stand-ins; one file a command |
+//! | [`telemetry`], [`server`], [`playground`], [`doctor`], [`cli`] | log events; bind, run, stop; the stand-ins; a look from outside; one file a command |
 //!
 //! # Invariants
 //!
@@ -58,6 +58,7 @@ pub mod arrival;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod embed;
 pub mod expression;
 pub mod http;

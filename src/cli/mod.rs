@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out. One file a command.
 
 mod check;
+mod doctor;
 mod healthcheck;
 mod inspect;
 mod mint;
@@ -36,7 +37,6 @@ pub struct CommandLine {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the time of a command")]
 enum Command {
     /// Run the service
     Serve(serve::Arguments),
@@ -48,6 +48,8 @@ enum Command {
     Mint(mint::Arguments),
     /// Verify a token and explain each claim
     Inspect(inspect::Arguments),
+    /// Look at a running set-up from outside, and tell what would break it
+    Doctor(doctor::Arguments),
     /// Ask a running service whether it is ready; for images without a shell
     Healthcheck(healthcheck::Arguments),
 }
@@ -88,6 +90,7 @@ impl CommandLine {
             Command::Check(arguments) => check::run(&arguments),
             Command::Mint(arguments) => mint::run(&arguments),
             Command::Inspect(arguments) => inspect::run(&arguments),
+            Command::Doctor(arguments) => doctor::run(&arguments),
             Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         };
         match outcome {

@@ -10,7 +10,8 @@ use crate::record::{SubjectHash, SubjectLog};
 use crate::sign_on::Entrance;
 
 /// Paths that are taken, whatever the entrances are.
-const FIXED: [&str; 4] = ["/livez", "/readyz", "/healthz", "/metrics"];
+const FIXED: [&str; 8] =
+    ["/livez", "/readyz", "/healthz", "/metrics", "/embed", "/embed.js", "/embed.d.ts", "/embed.json"];
 
 /// Reads all entrances. Whether the environment is known only decides what is
 /// worth telling.

@@ -34,13 +34,13 @@ pub(super) fn read(section: &Section<'_>) -> Option<Pages> {
 }
 
 fn logo(section: &Section<'_>) -> Option<Option<Logo>> {
-    if section.text("logo")?.is_empty() {
+    if section.text("logo_file")?.is_empty() {
         return Some(None);
     }
-    let bytes = section.bytes("logo")?;
+    let bytes = section.bytes("logo_file")?;
     let help = "give a small image: SVG, PNG, JPEG or WebP";
     Logo::from_bytes(&bytes)
-        .map_err(|why| section.wrong("logo", format!("it cannot be used: {why}"), help))
+        .map_err(|why| section.wrong("logo_file", format!("it cannot be used: {why}"), help))
         .ok()
         .map(Some)
 }

@@ -2,6 +2,7 @@
 //! offers, and how an answer is written as status, headers and body.
 
 mod accept;
+mod component;
 mod cors;
 mod hand_off;
 mod health;
@@ -158,6 +159,7 @@ impl Visit<'_> {
         let answer = match Route::find(&live, self.listener, self.request.path()) {
             Route::Entrance { doorway, install } => self.enter(doorway, install)?,
             Route::Verify(doorway) => self.verify(doorway)?,
+            Route::Component(component) => self.component(component),
             Route::Health(kind) => match *self.request.method() {
                 Method::GET | Method::HEAD => self.health(kind),
                 _ => self.refuse(Refused::nowhere(
@@ -193,7 +195,7 @@ impl Visit<'_> {
         let live = self.shared.live_for_long();
         let doorway = match Route::find(&live, self.listener, self.request.path()) {
             Route::Entrance { doorway, .. } | Route::Verify(doorway) => doorway,
-            Route::Health(_) | Route::Metrics | Route::Nothing { .. } => return,
+            Route::Component(_) | Route::Health(_) | Route::Metrics | Route::Nothing { .. } => return,
         };
         let headers = self.headers();
         doorway.entrance.identity.renew_keys(self.offer(&headers), Moment::now()).await;

@@ -1,6 +1,7 @@
 //! Which address is whose: by the request target's own path, byte for byte. No
 //! header has a say in it, and nothing is decoded, folded or trimmed.
 
+use super::component::Component;
 use super::{Doorway, Listener, Live};
 
 /// What a path leads to.
@@ -10,6 +11,8 @@ pub(super) enum Route<'a> {
     Entrance { doorway: &'a Doorway, install: Option<&'a str> },
     /// The question who somebody is, on behalf of an API.
     Verify(&'a Doorway),
+    /// The component for the app's page.
+    Component(Component),
     /// A question for the service's health.
     Health(Health),
     /// The metrics.
@@ -46,6 +49,9 @@ impl<'a> Route<'a> {
             let name = rest.split('/').next().unwrap_or(rest);
             let named = live.doorways.iter().find(|doorway| doorway.entrance.name == name);
             return named.map_or(Self::Nothing { below: None }, Self::Verify);
+        }
+        if let Some(component) = Component::at(path) {
+            return Self::Component(component);
         }
         let mut below = None;
         for doorway in &live.doorways {

@@ -51,6 +51,13 @@ impl BaseUrl {
         &self.0
     }
 
+    /// Scheme, host and port: where the marketplace's messages come from.
+    pub fn origin(&self) -> &str {
+        let host = self.0.find("://").map_or(0, |at| at + "://".len());
+        let end = self.0.get(host..).and_then(|rest| rest.find('/')).map_or(self.0.len(), |at| host + at);
+        self.0.get(..end).unwrap_or(&self.0)
+    }
+
     /// Whether a token sent there travels encrypted.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https:")

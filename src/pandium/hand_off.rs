@@ -13,6 +13,7 @@ use crate::user::User;
 /// A marketplace to send users to, made once from its settings.
 #[derive(Debug)]
 pub struct Marketplace {
+    origin: String,
     account_url: String,
     key: SigningKey,
     secret: SharedSecret,
@@ -104,6 +105,7 @@ impl Marketplace {
     pub fn new(settings: Settings) -> Self {
         let Settings { base_url, account, shared_secret, claims, links, .. } = settings;
         Self {
+            origin: base_url.origin().to_owned(),
             account_url: format!("{base_url}/{account}"),
             key: SigningKey::new(&shared_secret),
             secret: shared_secret,
@@ -113,6 +115,11 @@ impl Marketplace {
             iat_backdate_s: settings.iat_backdate_s,
             max_location_bytes: settings.max_location_bytes,
         }
+    }
+
+    /// Where users go: scheme, host and port.
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// What `sub` reads of a user.

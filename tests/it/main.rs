@@ -13,8 +13,10 @@ mod harness;
 
 mod bearer;
 mod commands;
+mod component;
 mod corpora;
 mod cors;
+mod doctor;
 mod fronts;
 mod hand_off;
 mod house;
@@ -22,6 +24,7 @@ mod inspect;
 mod keys;
 mod keys_by_https;
 mod nginx;
+mod pages;
 mod platforms;
 mod playground;
 mod promises;

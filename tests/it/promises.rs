@@ -134,7 +134,8 @@ fn every_file_that_a_document_links_to_is_there() {
 fn assert_loads(what: &str, layers: &[&str]) {
     let folder = TempDir::new().unwrap();
     let named = |name: &str| folder.path().join(name);
-    let (secret, others, keys) = (named("secret"), named("others"), named("keys"));
+    let (secret, others, keys, logo) = (named("secret"), named("others"), named("keys"), named("logo"));
+    std::fs::write(&logo, "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
     std::fs::write(&secret, SECRET).unwrap();
     std::fs::write(&others, SECRET.to_uppercase()).unwrap();
     let modulus = URL_SAFE_NO_PAD.encode([255; 256]);
@@ -145,6 +146,7 @@ fn assert_loads(what: &str, layers: &[&str]) {
                 let file = match key.trim() {
                     key if key.ends_with("jwks") => &keys,
                     "client_secret" => &others,
+                    "logo" => &logo,
                     _ => &secret,
                 };
                 format!("{key}_file = {:?}", file.to_str().unwrap())

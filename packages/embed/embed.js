@@ -1,0 +1,439 @@
+// <marketplace-frame>: the marketplace in an app's page. Served as it stands, at /embed.js.
+
+const NAMES = ["title", "loading", "sign-in", "error", "sign-in-button", "error-button", "open-button"];
+const TEXTS = {
+  en: [
+    "Integrations",
+    "Loading…",
+    "Please sign in to go on.",
+    "The integrations could not be loaded.",
+    "Sign in",
+    "Try again",
+    "Open integrations",
+  ],
+  de: [
+    "Integrationen",
+    "Wird geladen …",
+    "Bitte melden Sie sich an.",
+    "Die Integrationen konnten nicht geladen werden.",
+    "Anmelden",
+    "Erneut versuchen",
+    "Integrationen öffnen",
+  ],
+  fr: [
+    "Intégrations",
+    "Chargement…",
+    "Veuillez vous connecter.",
+    "Les intégrations n’ont pas pu être chargées.",
+    "Se connecter",
+    "Réessayer",
+    "Ouvrir les intégrations",
+  ],
+  es: [
+    "Integraciones",
+    "Cargando…",
+    "Inicie sesión para continuar.",
+    "No se pudieron cargar las integraciones.",
+    "Iniciar sesión",
+    "Reintentar",
+    "Abrir integraciones",
+  ],
+};
+
+const STYLE = `
+:host { display: block; min-height: var(--marketplace-frame-min-height, 20rem) }
+:host([hidden]), .ready div { display: none }
+section { display: grid; height: 100%; min-height: inherit }
+section.loading, .ready { height: var(--marketplace-frame-height, var(--reported, 100%)) }
+iframe, div { grid-area: 1 / 1 }
+iframe { width: 100%; height: 100%; contain: size; border: 0; background: var(--marketplace-frame-background) }
+:not(.ready) > iframe { visibility: hidden }
+div { display: grid; gap: 1rem; place-content: center; justify-items: center; padding: 1rem; text-align: center }
+p { margin: 0 }
+small { display: block }
+a, button { font: inherit; padding: .6rem 1.4rem; border: 1px solid transparent; text-decoration: none;
+  border-radius: var(--marketplace-frame-radius, .5rem);
+  background: var(--marketplace-frame-accent, #2f5bd8); color: var(--marketplace-frame-on-accent, #fff) }
+.loading div::before { content: ""; padding: .6rem; border: 3px solid; border-radius: 50%; border-top-color: transparent }
+@media (prefers-reduced-motion: no-preference) { ::before { animation: turn 1s linear infinite } }
+@keyframes turn { to { rotate: 1turn } }
+`;
+
+const LINK = ["install", "integration-id", "display", "integration-settings"];
+const SLOTS = { loading: "loading", "signed-out": "sign-in", error: "error", popup: "open" };
+const TICK_MS = 30000;
+
+const ISOLATED = "Cross-Origin-Embedder-Policy blocks frames without one. Leave it out, or use mode=popup.";
+
+let sheet;
+
+const snake = (name) => name.replace("-", "_");
+const make = (name, properties, ...children) => {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...children);
+  return element;
+};
+const originOf = (address) => {
+  try {
+    return new URL(address).origin;
+  } catch {
+    return "";
+  }
+};
+const say = (level, words) => console[level](`<marketplace-frame>: ${words}`);
+
+export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
+  static observedAttributes = LINK.concat("base,entrance,params,link-from,mode,title,lang".split(","));
+
+  #box = make("section");
+  #panel = make("div");
+  #message = make("p", { part: "message" });
+  #state = "idle";
+  #provider = null;
+  #button; #frame; #note; #look; #place; #key; #asked; #settings; #popup; #stay; #attempt;
+  #hadFocus; #wasCutOff; #lastSeen;
+
+  constructor() {
+    super();
+    if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(STYLE);
+    const root = this.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [sheet];
+    root.append(this.#box);
+    this.#box.append(this.#panel);
+    this.#panel.append(this.#message);
+  }
+
+  connectedCallback() {
+    // set before the element was defined, it hides the accessor
+    const { tokenProvider } = this;
+    delete this.tokenProvider;
+    this.tokenProvider = tokenProvider;
+    const { signal } = (this.#stay = new AbortController());
+    const on = (target, type, listener) => target.addEventListener(type, listener, { signal });
+    on(window, "message", (event) => this.#hear(event));
+    on(window, "hashchange", () => this.#schedule());
+    on(window, "focus", () => this.#retry());
+    // its session is old
+    on(window, "pageshow", (event) => event.persisted && this.reload());
+    on(document, "visibilitychange", () => (this.#wake(), this.#retry()));
+    on(document, "prerenderingchange", () => this.#schedule());
+    on(document, "securitypolicyviolation", (event) => /^(frame|connect)-/.test(event.effectiveDirective) && this.#blocked(event));
+    const ticking = setInterval(() => this.#wake(), TICK_MS);
+    const reports = window.ReportingObserver && new ReportingObserver((all) => all.forEach(({ body }) =>
+      this.#blocked(body.toJSON())), { types: ["coep"] });
+    reports?.observe();
+    signal.onabort = () => {
+      clearInterval(ticking);
+      reports?.disconnect();
+    };
+    this.#lastSeen = Date.now();
+    this.#schedule();
+  }
+
+  disconnectedCallback() {
+    this.#stay.abort();
+    this.#drop();
+    this.#key = "";
+  }
+
+  attributeChangedCallback() {
+    this.#schedule();
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get tokenProvider() {
+    return this.#provider;
+  }
+
+  set tokenProvider(provider) {
+    this.#provider = provider ?? null;
+    this.#schedule();
+  }
+
+  reload() {
+    if (this.#key && this.#state !== "popup") this.#open();
+  }
+
+  openSignIn() {
+    const login = this.#login();
+    if (!login) return this.reload();
+    if (this.getAttribute("sign-in") !== "top") {
+      if (this.#popup && !this.#popup.closed) return this.#popup.focus();
+      // opened empty, to forget its opener while we see it closing
+      const popup = (this.#popup = window.open("", "", "popup,width=520,height=680"));
+      if (popup) {
+        popup.opener = null;
+        popup.location.replace(login);
+        const opened = Date.now();
+        const watching = setInterval(() => {
+          if (!popup.closed) return;
+          clearInterval(watching);
+          this.#wasCutOff = Date.now() - opened < 2000;
+          this.#retry();
+        }, 250);
+        return this.#stay.signal.addEventListener("abort", () => clearInterval(watching));
+      }
+      say("warn", "No pop-up opens; the page itself goes to the sign-in.");
+    }
+    const name = this.getAttribute("return-parameter");
+    if (name) login.searchParams.set(name, location.href);
+    window.open(login, "_top");
+  }
+
+  #login() {
+    const login = this.#settings?.login_url;
+    return /^http/.test(originOf(login)) && new URL(login);
+  }
+
+  #number(name, otherwise) {
+    const number = parseFloat(this.getAttribute(name));
+    return number >= 0 ? number : otherwise;
+  }
+
+  #emit(name, detail = null) {
+    this.dispatchEvent(new CustomEvent("marketplace-" + name, { detail, bubbles: true, composed: true }));
+  }
+
+  #schedule() {
+    queueMicrotask(() => {
+      // a page that is rendered in advance gets no token
+      if (this.isConnected && !document.prerendering) this.#update();
+    });
+  }
+
+  #update() {
+    const isPopup = this.getAttribute("mode") === "popup";
+    this.#place = this.#address();
+    const key = JSON.stringify([this.#place, isPopup, !this.#provider]);
+    if (key === this.#key) return this.#show(this.#state, this.#note);
+    this.#key = key;
+    if (!isPopup || !this.#place.origin) return this.#open();
+    this.#drop();
+    this.#show("popup");
+  }
+
+  #address() {
+    const get = (name) => this.getAttribute(name);
+    const base = (get("base") || originOf(import.meta.url)).replace(/\/+$/, "");
+    const entrance = get("entrance") || "/pandium-sso";
+    const hash = new URLSearchParams(get("link-from") === "hash" ? location.hash.slice(1) : "");
+    const isLinked = LINK.some((name) => hash.get(snake(name)));
+    const query = new URLSearchParams(get("params") ?? "");
+    for (const name of LINK) {
+      const value = isLinked ? hash.get(snake(name)) : get(name);
+      if (value) query.set(snake(name), value);
+    }
+    // only the service says who somebody is
+    for (const name of [...query.keys()]) if (/^tenant$/i.test(name)) query.delete(name);
+    const page = `${base}/embed?${new URLSearchParams({ entrance })}&${query}`;
+    const install = query.get("install");
+    query.delete("install");
+    return {
+      // an entrance without a slash could make another host
+      origin: /^\/[^?#]*$/.test(entrance) && /^http/.test(base) && originOf(base),
+      settings: `${base}/embed.json?${new URLSearchParams({ entrance })}`,
+      frame: `${base}${entrance}${install ? `/install/${encodeURIComponent(install)}` : ""}?${query}`,
+      page,
+    };
+  }
+
+  #drop() {
+    this.#hadFocus = this.#hasFocus();
+    this.#attempt?.abort();
+    this.#frame?.remove();
+    this.#frame = null;
+  }
+
+  #hasFocus() {
+    return this.matches(":focus-within") || (this.#hadFocus && document.activeElement === document.body);
+  }
+
+  async #open(isQuiet) {
+    this.#drop();
+    const { signal } = (this.#attempt = new AbortController());
+    // the sign-in stays until there is more to see
+    if (!isQuiet) this.#show("loading");
+    this.#box.ariaBusy = true;
+    const place = this.#place;
+    const limit = this.#number("timeout", 20);
+    const late = limit && setTimeout(() => this.#fail({ code: "timeout", message: `Nothing has loaded within ${limit} s.${
+      window.crossOriginIsolated ? " " + ISOLATED : ""}` }, true), limit * 1000);
+    signal.addEventListener("abort", () => clearTimeout(late));
+    try {
+      if (!place.origin) throw { code: "configuration", message: "base is no address, or entrance no path." };
+      const asked = (this.#asked = this.#ask(place.settings, { signal }));
+      asked.then((settings) => (this.#settings = settings), () => {});
+      const url = this.#provider && (await this.#signedAddress(place, await asked, signal));
+      if (signal.aborted) return;
+      // a new frame's first address, with its token, is not in the page's history
+      const frame = (this.#frame = make("iframe", {
+        part: "frame",
+        title: this.#title(),
+        allow: "clipboard-write; storage-access",
+        // by it the service knows its parent
+        referrerPolicy: "strict-origin",
+      }));
+      if (!url) frame.src = place.frame;
+      this.#box.append(frame);
+      frame.onload = () => asked.then(() => {
+        if (signal.aborted || this.#state === "ready" || frame.contentDocument?.URL === "about:blank") return;
+        clearTimeout(late);
+        this.#wasCutOff = false;
+        this.#show("ready");
+        this.#emit("ready");
+      }, () => {});
+      if (url) frame.contentWindow.location.replace(url);
+      await asked;
+    } catch (error) {
+      // a violation, if that is why, is told next
+      await new Promise((resolve) => setTimeout(resolve));
+      if (signal.aborted) return;
+      if (error.status === 401) this.#signOut(error.code);
+      else this.#fail(error);
+    }
+  }
+
+  async #ask(address, options) {
+    const answer = await fetch(address, options).catch(() => {
+      throw { code: "unreachable", message: `No answer from ${address.split("?")[0]}. Is ${location.origin} in embed.parents?` };
+    });
+    const body = await answer.json().catch(() => null);
+    if (answer.ok && body) return body;
+    const { status } = answer;
+    const { reason = `http_${status}`, title = "", request_id: id = "" } = body ?? {};
+    throw { code: reason, message: `The service refuses: ${reason}. ${title} ${id}`, status, id };
+  }
+
+  async #signedAddress(place, settings, signal) {
+    const { proof_header: header, proof_scheme: scheme, marketplace_origin: marketplace } = settings;
+    for (let refresh = false; ; refresh = true) {
+      const token = await new Promise((resolve) => resolve(this.#provider({ refresh }))).catch(() => {});
+      if (signal.aborted) return;
+      if (!token) throw { code: "token_provider", message: "The tokenProvider gives no token." };
+      const headers = { Accept: "application/json" };
+      if (header) headers[header] = scheme ? `${scheme} ${token}` : token;
+      try {
+        // a redirect would take the token along
+        const options = { headers, signal, credentials: "include", cache: "no-store", redirect: "error" };
+        const { url } = await this.#ask(place.frame, options);
+        if (marketplace && originOf(url) === marketplace) return url;
+        throw { code: "wrong_origin", message: `The service names an address that is not at ${marketplace}.` };
+      } catch (error) {
+        if (error.code !== "expired_token" || refresh) throw error;
+      }
+    }
+  }
+
+  async #hear({ source, origin, data }) {
+    const frame = this.#frame;
+    if (!frame || source !== frame.contentWindow) return;
+    const settings = await this.#asked.catch(() => {});
+    if (frame !== this.#frame) return;
+    if (origin === this.#place.origin && data?.type === "marketplace-sso:unauthenticated") {
+      return this.#signOut(String(data.reason));
+    }
+    if (origin !== settings?.marketplace_origin) return;
+    this.#emit("message", data);
+    const { message, tenant, height: told } = data ?? {};
+    if (message === "pandium-install-cancel") this.#emit("install-cancel");
+    if (message === "pandium-save-sync") this.#emit("save-sync", { tenant: { id: tenant?.id, name: tenant?.name } });
+    if (message === "pandium-content-height-change" && isFinite(parseFloat(told))) {
+      const height = Math.min(Math.max(parseFloat(told), 0), 20000);
+      this.#box.style.setProperty("--reported", `${height}px`);
+      this.#emit("height", { height });
+    }
+  }
+
+  #signOut(reason) {
+    const isNews = this.#state !== "signed-out";
+    this.#drop();
+    this.#show("signed-out");
+    if (this.#wasCutOff) {
+      say("warn", "The pop-up is cut off. Send: Cross-Origin-Opener-Policy: same-origin-allow-popups");
+    }
+    this.#wasCutOff = false;
+    if (isNews) this.#emit("unauthenticated", { reason });
+  }
+
+  #retry() {
+    if (!document.hidden && this.#state === "signed-out" && this.#box.ariaBusy !== "true") this.#open(true);
+  }
+
+  #wake() {
+    if (document.hidden) return;
+    const now = Date.now();
+    const limit = this.#number("max-age", 1800) * 1000;
+    if (limit && now - this.#lastSeen > limit + TICK_MS && this.#state !== "signed-out") this.reload();
+    this.#lastSeen = now;
+  }
+
+  #fail({ code, message, id }, keepsFrame) {
+    if (!keepsFrame) this.#drop();
+    say("error", message);
+    this.#show("error", id ? `${code} · ${id}` : code);
+    this.#emit("error", { code, message });
+  }
+
+  async #blocked({ effectiveDirective: directive, blockedURI, blockedURL = blockedURI, disposition }) {
+    const { origin } = this.#place ?? {};
+    const marketplace = (await this.#asked?.catch(() => {}))?.marketplace_origin ?? "https://(marketplace)";
+    const code = directive ? "csp" : "coep";
+    if (this.#note === code || ![origin, marketplace].includes(originOf(blockedURL))) return;
+    const message = directive
+      ? `Content-Security-Policy (${directive}) blocks. Add: frame-src ${origin} ${marketplace}; connect-src ${origin}`
+      : ISOLATED;
+    if (disposition === "enforce") this.#fail({ code, message });
+    else say("warn", message);
+  }
+
+  #lang() {
+    const lang = (this.closest("[lang]")?.lang || document.documentElement.lang || navigator.language).slice(0, 2);
+    return TEXTS[lang] ? lang : "en";
+  }
+
+  #title() {
+    return this.title || TEXTS[this.#lang()][0];
+  }
+
+  #show(state, note = "") {
+    const lang = this.#lang();
+    const slot = SLOTS[state];
+    const fill = (name, text = name) => make("slot", { name }, TEXTS[lang][NAMES.indexOf(text)] ?? "");
+    const isLink = state === "popup";
+    const label = slot === "sign-in" && !this.#login() ? "error-button" : `${slot}-button`;
+    if (this.#frame) this.#frame.title = this.#title();
+    this.#box.ariaBusy = state === "loading";
+    const look = [state, note, lang, label, isLink && this.#place.page].join();
+    if (look === this.#look) return;
+    const hadFocus = this.#hasFocus();
+    this.#look = look;
+    this.#state = state;
+    this.#note = note;
+    this.#box.className = state;
+    this.#box.lang = lang;
+    this.#panel.part = `panel ${state}`;
+    this.#message.role = state === "error" ? "alert" : "status";
+    if (slot) this.#message.replaceChildren(fill(slot), make("small", {}, note));
+    this.#button?.remove();
+    this.#button = null;
+    if (slot && state !== "loading") {
+      this.#button = isLink
+        ? make("a", { href: this.#place.page, target: "_blank", rel: "noopener", referrerPolicy: "strict-origin" })
+        : make("button", { type: "button", onclick: () => (state === "error" ? this.reload() : this.openSignIn()) });
+      this.#button.part = "button";
+      this.#button.append(fill(`${slot}-button`, label));
+      this.#panel.append(this.#button);
+    }
+    const heir = state === "ready" ? this.#frame : this.#button;
+    if (hadFocus) heir?.focus();
+    this.#hadFocus = hadFocus && !heir;
+  }
+}
+
+// it may come twice
+if (globalThis.customElements && !customElements.get("marketplace-frame")) {
+  customElements.define("marketplace-frame", MarketplaceFrame);
+}

@@ -1,0 +1,54 @@
+// <marketplace-frame> for React 18 and later: props in, events out. No build step, no JSX.
+
+import { createElement, forwardRef, useEffect, useImperativeHandle, useLayoutEffect, useRef } from "react";
+import "./embed.js";
+
+const ATTRIBUTES = {
+  integrationId: "integration-id",
+  integrationSettings: "integration-settings",
+  linkFrom: "link-from",
+  signIn: "sign-in",
+  returnParameter: "return-parameter",
+  maxAge: "max-age",
+  // React 18 passes className to custom elements as it is
+  className: "class",
+};
+
+const EVENTS = {
+  onReady: "marketplace-ready",
+  onError: "marketplace-error",
+  onUnauthenticated: "marketplace-unauthenticated",
+  onInstallCancel: "marketplace-install-cancel",
+  onSaveSync: "marketplace-save-sync",
+  onHeight: "marketplace-height",
+  onMessage: "marketplace-message",
+};
+
+// a server has no layout, and warns
+const useBeforePaint = typeof window === "undefined" ? useEffect : useLayoutEffect;
+
+export const MarketplaceFrame = forwardRef(function MarketplaceFrame({ tokenProvider, ...props }, ref) {
+  const element = useRef(null);
+  const latest = useRef(props);
+  useImperativeHandle(ref, () => element.current);
+
+  // before the element's own first look at itself, so that the first address is asked for rightly
+  useBeforePaint(() => {
+    latest.current = props;
+    element.current.tokenProvider = tokenProvider;
+  });
+
+  useBeforePaint(() => {
+    const leaving = new AbortController();
+    for (const [prop, type] of Object.entries(EVENTS)) {
+      element.current.addEventListener(type, (event) => latest.current[prop]?.(event), { signal: leaving.signal });
+    }
+    return () => leaving.abort();
+  }, []);
+
+  const passed = { ref: element };
+  for (const [name, value] of Object.entries(props)) {
+    if (!(name in EVENTS)) passed[ATTRIBUTES[name] ?? name] = value;
+  }
+  return createElement("marketplace-frame", passed);
+});

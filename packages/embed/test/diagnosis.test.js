@@ -1,0 +1,163 @@
+// What stands in the way is said in words, on the console and in an event.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openPage, startBrowser, waitUntil } from "./stand-in.js";
+
+const browser = await startBrowser();
+
+const policy = (change = {}) => (world) => {
+  const directives = {
+    "default-src": "'none'",
+    "script-src": world.sso,
+    "connect-src": world.sso,
+    "frame-src": `${world.sso} ${world.market}`,
+    "style-src": "'none'",
+    "require-trusted-types-for": "'script'",
+    "trusted-types": "'none'",
+    ...(typeof change === "function" ? change(world) : change),
+  };
+  const header = Object.entries(directives).map((directive) => directive.join(" ")).join("; ");
+  return { headers: { "content-security-policy": header } };
+};
+const collect = () => {
+  window.violations = [];
+  document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => window.violations.push(effectiveDirective));
+};
+
+test("a page with a strict policy and Trusted Types has no violation", async (t) => {
+  const { tab, state, marketplace, event, said } = await openPage(t, browser, { page: policy(), init: collect });
+  await state("ready");
+  await marketplace().evaluate(() => window.post({ message: "pandium-content-height-change", height: 700 }));
+  await event("marketplace-height");
+  assert.equal((await tab.locator("iframe").boundingBox()).height, 700);
+  assert.deepEqual(await tab.evaluate(() => window.violations), []);
+  assert.deepEqual(said, []);
+});
+
+test("nor has it when somebody signs in", async (t) => {
+  const { tab, state, context, world } = await openPage(t, browser, { page: policy(), init: collect, world: { isSignedIn: false } });
+  await state("signed-out");
+  const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button").click()]);
+  await popup.waitForURL(`${world.app}/login`);
+  assert.deepEqual(await tab.evaluate(() => window.violations), []);
+});
+
+for (const [what, change] of [
+  ["frame-src without the marketplace", (world) => ({ "frame-src": world.sso })],
+  ["frame-src without the service", (world) => ({ "frame-src": world.market })],
+  ["no frame-src at all", { "frame-src": "'none'" }],
+]) {
+  test(`a policy with ${what} is told what it needs`, async (t) => {
+    const { world, event, events, said, tab } = await openPage(t, browser, { page: policy(change) });
+    const { code, message } = await event("marketplace-error");
+    assert.equal(code, "csp");
+    const words = `Content-Security-Policy (frame-src) blocks. Add: frame-src ${world.sso} ${world.market}; connect-src ${world.sso}`;
+    assert.equal(message, words);
+    assert.ok(said.includes(`error: <marketplace-frame>: ${words}`));
+    await tab.getByRole("alert").waitFor();
+    assert.equal((await events("marketplace-error")).length, 1);
+    assert.doesNotMatch(said.join(), /secret-token/);
+  });
+}
+
+test("a policy without connect-src is told what it needs, once", async (t) => {
+  const { world, tab, event, events, state } = await openPage(t, browser, { page: policy({ "connect-src": "'none'" }) });
+  const { code, message } = await event("marketplace-error");
+  assert.equal(code, "csp");
+  assert.match(message, new RegExp(`\\(connect-src\\) blocks.*connect-src ${world.sso}$`));
+  await state("error");
+  await tab.evaluate(() => new Promise(requestAnimationFrame));
+  assert.equal((await events("marketplace-error")).length, 1);
+});
+
+test("a policy that only reports is a warning, and the frame loads", async (t) => {
+  const { said, state } = await openPage(t, browser, {
+    page: () => ({ headers: { "content-security-policy-report-only": "frame-src 'none'" } }),
+  });
+  await state("ready");
+  await waitUntil(() => said.some((line) => line.startsWith("warning: <marketplace-frame>: Content-Security-Policy")));
+});
+
+test("a policy that blocks another frame is none of our business", async (t) => {
+  const { said, state, tab } = await openPage(t, browser, {
+    page: policy(), init: collect,
+    markup: `<iframe src="http://other.localhost/"></iframe><marketplace-frame></marketplace-frame>`,
+  });
+  await state("ready");
+  await waitUntil(() => tab.evaluate(() => window.violations.length));
+  assert.equal(said.some((line) => line.includes("<marketplace-frame>")), false);
+});
+
+test("a page that demands an embedder policy of its frames is told so", async (t) => {
+  const { event, said } = await openPage(t, browser, {
+    page: () => ({ headers: { "cross-origin-embedder-policy": "require-corp" } }),
+    markup: "",
+    pages: {},
+  }).then(async (opened) => {
+    // with this policy the module has to come from the app, or with a permission of its own
+    const { tab, world } = opened;
+    await tab.evaluate(async ([module, base]) => {
+      await import(module);
+      const node = document.createElement("marketplace-frame");
+      node.setAttribute("base", base);
+      document.body.append(node);
+    }, [`${world.app}/package/embed.js`, world.sso]);
+    return opened;
+  });
+  const { code, message } = await event("marketplace-error");
+  assert.equal(code, "coep");
+  assert.match(message, /Cross-Origin-Embedder-Policy/);
+  assert.ok(said.some((line) => line.includes("Cross-Origin-Embedder-Policy blocks frames")));
+});
+
+test("what has not loaded in time can be tried again; what loads late is shown", async (t) => {
+  let answer;
+  const patience = new Promise((resolve) => (answer = resolve));
+  const { event, state, tab, said } = await openPage(t, browser, {
+    world: { patience }, markup: `<marketplace-frame timeout="0.3"></marketplace-frame>`,
+  });
+  assert.deepEqual(await event("marketplace-error"), { code: "timeout", message: "Nothing has loaded within 0.3 s." });
+  await tab.getByRole("button", { name: "Try again" }).waitFor();
+  assert.ok(said.join().includes("Nothing has loaded"));
+  answer();
+  await state("ready");
+});
+
+test("the time to load is 20 seconds, and 0 is without end", async (t) => {
+  for (const [timeout, isLate] of [[null, true], ["0", false]]) {
+    const { tab, state, element, world } = await openPage(t, browser, {
+      clock: true, world: { patience: new Promise(() => {}) },
+      markup: `<marketplace-frame ${timeout ? `timeout="${timeout}"` : ""}></marketplace-frame>`,
+    });
+    await waitUntil(() => world.seen.some(({ host }) => host === "market"));
+    await tab.clock.fastForward(19000);
+    assert.equal(await element.evaluate((node) => node.state), "loading");
+    await tab.clock.fastForward(2000);
+    if (isLate) await state("error");
+    else assert.equal(await element.evaluate((node) => node.state), "loading");
+  }
+});
+
+test("a refusal of the service is told with its reason and its request", async (t) => {
+  const { world, tab, event, state } = await openPage(t, browser, { world: { settingsStatus: 404 } });
+  assert.equal((await event("marketplace-error")).code, "not_found");
+  assert.equal(await tab.locator("small").textContent(), "not_found · request-7");
+  world.settingsStatus = 200;
+  await tab.getByRole("button", { name: "Try again" }).click();
+  await state("ready");
+});
+
+test("a service that does not answer is an error to try again", async (t) => {
+  const { event, said } = await openPage(t, browser, { markup: `<marketplace-frame base="http://nowhere.localhost:1"></marketplace-frame>` });
+  const { code, message } = await event("marketplace-error");
+  assert.equal(code, "unreachable");
+  assert.match(message, /No answer from http:\/\/nowhere\.localhost:1\/embed\.json\. Is http:\/\/app\.localhost:\d+ in embed\.parents\?/);
+  assert.ok(said.some((line) => line.includes(message)));
+});
+
+test("an error page of the service is shown as it is", async (t) => {
+  const { tab, state } = await openPage(t, browser, { world: { entranceStatus: 403 } });
+  await state("ready");
+  await tab.frameLocator("iframe").getByText("Refused").waitFor();
+});

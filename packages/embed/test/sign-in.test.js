@@ -1,0 +1,233 @@
+// When nobody is signed in, and when the app proves its user with a token of its own.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openPage, startBrowser, waitUntil } from "./stand-in.js";
+
+const browser = await startBrowser();
+const last = (list) => list.at(-1);
+const signedOut = { isSignedIn: false };
+const signIn = (tab) => tab.getByRole("button", { name: "Sign in" });
+
+test("whoever signs in through the pop-up comes back to the same integration", async (t) => {
+  const { world, tab, state, event, events, context } = await openPage(t, browser, {
+    world: signedOut, markup: `<marketplace-frame integration-id="1121"></marketplace-frame>`,
+  });
+  assert.deepEqual(await event("marketplace-unauthenticated"), { reason: "no_identity" });
+  assert.equal(await tab.locator("iframe").count(), 0);
+  const [popup] = await Promise.all([context.waitForEvent("page"), signIn(tab).click()]);
+  await popup.waitForURL(`${world.app}/login`);
+  assert.equal(await popup.evaluate(() => window.opener), null);
+  world.isSignedIn = true;
+  await popup.close();
+  await state("ready");
+  assert.equal(last(world.entries()).search, "?integration_id=1121");
+  assert.equal((await events("marketplace-unauthenticated")).length, 1);
+});
+
+test("a second click brings the same pop-up to the front", async (t) => {
+  const { tab, context, world, state } = await openPage(t, browser, { world: signedOut });
+  await state("signed-out");
+  const [popup] = await Promise.all([context.waitForEvent("page"), signIn(tab).click()]);
+  await popup.waitForURL(`${world.app}/login`);
+  await signIn(tab).click();
+  assert.equal(context.pages().length, 2);
+});
+
+for (const [what, target, type] of [["gets the focus", "window", "focus"], ["is seen again", "document", "visibilitychange"]]) {
+  test(`a page that ${what} tries again, and keeps the button until there is more to see`, async (t) => {
+    const { world, tab, state } = await openPage(t, browser, { world: signedOut });
+    await state("signed-out");
+    const button = await signIn(tab).elementHandle();
+    const again = () => tab.evaluate(([target, type]) => window[target].dispatchEvent(new Event(type)), [target, type]);
+    await again();
+    await waitUntil(() => world.entries().length === 2);
+    await tab.waitForFunction(() => document.querySelector("marketplace-frame").shadowRoot.querySelector('[aria-busy="false"]'));
+    assert.equal(await button.evaluate((node) => node.isConnected), true);
+    world.isSignedIn = true;
+    await again();
+    await state("ready");
+  });
+}
+
+test("a page that is only left open asks nothing", async (t) => {
+  const { world, tab, state } = await openPage(t, browser, { world: signedOut, clock: true });
+  await state("signed-out");
+  await tab.clock.fastForward("45:00");
+  await tab.evaluate(() => new Promise(requestAnimationFrame));
+  assert.equal(world.entries().length, 1);
+});
+
+test("the sign-in at the top level knows the way back", async (t) => {
+  const { world, tab, state } = await openPage(t, browser, {
+    world: signedOut, path: "/#integration_id=1",
+    markup: `<marketplace-frame sign-in="top" return-parameter="return_to"></marketplace-frame>`,
+  });
+  await state("signed-out");
+  await signIn(tab).click();
+  await tab.waitForURL(`${world.app}/login?return_to=${encodeURIComponent(`${world.app}/#integration_id=1`)}`);
+});
+
+test("the sign-in at the top level adds nothing unasked", async (t) => {
+  const { world, tab, state } = await openPage(t, browser, { world: signedOut, markup: `<marketplace-frame sign-in="top"></marketplace-frame>` });
+  await state("signed-out");
+  await signIn(tab).click();
+  await tab.waitForURL(`${world.app}/login`);
+});
+
+test("where no pop-up opens, the page itself goes to the sign-in, and says so", async (t) => {
+  const { world, tab, state, said } = await openPage(t, browser, {
+    world: signedOut,
+    init: () => {
+      const { open } = window;
+      window.open = (address, ...more) => (address ? open.call(window, address, ...more) : null);
+    },
+  });
+  await state("signed-out");
+  await signIn(tab).click();
+  await tab.waitForURL(`${world.app}/login`);
+  assert.match(said.join(), /No pop-up opens/);
+});
+
+test("a sign-in that is no web address is not opened: all there is, is to try again", async (t) => {
+  for (const loginUrl of [() => null, () => "javascript:alert(1)"]) {
+    const { world, tab, state } = await openPage(t, browser, { world: { ...signedOut, loginUrl } });
+    await state("signed-out");
+    world.isSignedIn = true;
+    await tab.getByRole("button", { name: "Try again" }).click();
+    await state("ready");
+  }
+});
+
+test("a button of the app can open the sign-in", async (t) => {
+  const { world, tab, state, context } = await openPage(t, browser, {
+    world: signedOut,
+    markup: `<marketplace-frame></marketplace-frame><button id="own">Own</button>`,
+  });
+  await state("signed-out");
+  await tab.evaluate(() => (document.querySelector("#own").onclick = () => document.querySelector("marketplace-frame").openSignIn()));
+  const [popup] = await Promise.all([context.waitForEvent("page"), tab.locator("#own").click()]);
+  await popup.waitForURL(`${world.app}/login`);
+});
+
+test("a page whose opener policy cuts off the pop-up is told which policy to send", async (t) => {
+  const { world, tab, state, said } = await openPage(t, browser, {
+    world: { ...signedOut, loginUrl: (origin) => `${origin.market}/login` },
+    page: { headers: { "cross-origin-opener-policy": "same-origin" } },
+  });
+  await state("signed-out");
+  await signIn(tab).click();
+  await waitUntil(() => said.join().includes("Cross-Origin-Opener-Policy: same-origin-allow-popups"));
+  world.isSignedIn = true;
+  await tab.evaluate(() => window.dispatchEvent(new Event("focus")));
+  await state("ready");
+});
+
+test("the focus goes to the button only from inside", async (t) => {
+  const { world, tab, state, element } = await openPage(t, browser, { markup: `<input><marketplace-frame></marketplace-frame>` });
+  const focused = () => tab.evaluate(() => (document.activeElement.shadowRoot?.activeElement ?? document.activeElement).localName);
+  await state("ready");
+  world.isSignedIn = false;
+  await tab.locator("input").focus();
+  await element.evaluate((node) => node.reload());
+  await state("signed-out");
+  assert.equal(await focused(), "input");
+  world.isSignedIn = true;
+  await tab.evaluate(() => window.dispatchEvent(new Event("focus")));
+  await state("ready");
+  assert.equal(await focused(), "input");
+  await tab.locator("iframe").focus();
+  world.isSignedIn = false;
+  await element.evaluate((node) => node.reload());
+  await state("signed-out");
+  assert.equal(await focused(), "button");
+  world.isSignedIn = true;
+  // the frame that went has given the focus back, so the element may be trying already
+  await tab.locator('section[aria-busy="false"]').waitFor();
+  await tab.evaluate(() => window.dispatchEvent(new Event("focus")));
+  await state("ready");
+  assert.equal(await focused(), "iframe");
+});
+
+// the app's page gives its element a provider that keeps what it was asked
+const provider = (body) => (world) => `<marketplace-frame></marketplace-frame><script type="module">
+  window.asked = [];
+  document.querySelector("marketplace-frame").tokenProvider = async (ask) => { window.asked.push(ask); ${body} };
+</script>`;
+const proof = { proofHeader: "MP-Authorization", proofScheme: "Bearer", isSignedIn: false };
+const good = provider(`return ask.refresh ? "fresh" : "first";`);
+
+test("with a token of the app, the address is asked for, and only its frame knows it", async (t) => {
+  const { world, tab, state, marketplace, said } = await openPage(t, browser, { world: proof, markup: good });
+  const before = await tab.evaluate(() => history.length);
+  await state("ready");
+  assert.match(marketplace().url(), /tenant=secret-token/);
+  const { headers } = last(world.entries());
+  assert.equal(headers["mp-authorization"], "Bearer first");
+  assert.equal(headers.accept, "application/json");
+  assert.deepEqual(await tab.evaluate(() => window.asked), [{ refresh: false }]);
+  assert.equal(await tab.evaluate(() => history.length), before);
+  const html = await tab.evaluate(() => document.querySelector("marketplace-frame").shadowRoot.innerHTML);
+  assert.doesNotMatch(html + said.join(), /secret-token|first/);
+});
+
+test("a token that has expired is asked for once more", async (t) => {
+  const { world, tab, state } = await openPage(t, browser, {
+    world: { ...proof, answer: (token) => (token === "Bearer fresh" ? undefined : "expired_token") }, markup: good,
+  });
+  await state("ready");
+  assert.deepEqual(await tab.evaluate(() => window.asked), [{ refresh: false }, { refresh: true }]);
+  assert.equal(world.entries().filter(({ headers }) => headers["mp-authorization"]).length, 2);
+});
+
+for (const [reason, times] of [["expired_token", 2], ["invalid_token", 1]]) {
+  test(`a token that stays refused (${reason}) asks the person to sign in`, async (t) => {
+    const { tab, event, state } = await openPage(t, browser, { world: { ...proof, answer: () => reason }, markup: good });
+    assert.deepEqual(await event("marketplace-unauthenticated"), { reason });
+    await state("signed-out");
+    assert.equal(await tab.evaluate(() => window.asked.length), times);
+  });
+}
+
+for (const [what, url] of [["at another origin", "https://evil.example/?tenant=secret-token"], ["of another kind", "javascript:alert('secret-token')"], ["that is none", "secret-token"]]) {
+  test(`an address ${what} is not framed`, async (t) => {
+    const { tab, event, said } = await openPage(t, browser, { world: { ...proof, answer: () => ({ url }) }, markup: good });
+    assert.equal((await event("marketplace-error")).code, "wrong_origin");
+    assert.equal(await tab.locator("iframe").count(), 0);
+    assert.doesNotMatch(said.join(), /secret-token/);
+  });
+}
+
+for (const [what, body] of [["none", "return '';"], ["an error", "throw new Error('secret-token');"]]) {
+  test(`a provider that gives ${what} is an error, told without what it threw`, async (t) => {
+    const { event, said } = await openPage(t, browser, { world: proof, markup: provider(body) });
+    assert.equal((await event("marketplace-error")).code, "token_provider");
+    assert.doesNotMatch(said.join(), /secret-token/);
+  });
+}
+
+test("a provider that is made anew loads nothing, a first one does", async (t) => {
+  const { world, tab, state, element } = await openPage(t, browser, { world: { ...proof, isSignedIn: true } });
+  await state("ready");
+  const set = () => element.evaluate((node) => { node.tokenProvider = async () => "first"; });
+  await set();
+  await waitUntil(() => world.entries().some(({ headers }) => headers["mp-authorization"]));
+  await state("ready");
+  const { length } = world.entries();
+  await set();
+  await tab.evaluate(() => new Promise(requestAnimationFrame));
+  assert.equal(await element.evaluate((node) => node.state), "ready");
+  assert.equal(world.entries().length, length);
+});
+
+test("a provider that is set before the element is defined is used", async (t) => {
+  const { world, state } = await openPage(t, browser, {
+    world: proof,
+    page: { head: `<script>addEventListener("DOMContentLoaded", () => 0); document.addEventListener("readystatechange", () => {
+      const node = document.querySelector("marketplace-frame");
+      if (node && !customElements.get("marketplace-frame")) node.tokenProvider = () => "early";
+    });</script>` },
+  });
+  await state("ready");
+  assert.equal(world.entries().find(({ headers }) => headers["mp-authorization"]).headers["mp-authorization"], "Bearer early");
+});

@@ -1,0 +1,221 @@
+// Stands in for the app, the service and the marketplace, each on a host of its own; and starts the browser.
+
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { after } from "node:test";
+import { chromium } from "playwright-core";
+
+const require = createRequire(import.meta.url);
+const folder = new URL("../", import.meta.url);
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** One browser for a file of tests. */
+export async function startBrowser() {
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
+  after(() => browser.close());
+  return browser;
+}
+
+
+const MODULES = {
+  "/vendor/react.js": ["react/cjs/react.production.js", {}],
+  "/vendor/scheduler.js": ["scheduler/cjs/scheduler.production.js", {}],
+  "/vendor/react-dom.js": ["react-dom/cjs/react-dom.production.js", { react: "/vendor/react.js" }],
+  "/vendor/react-dom-client.js": [
+    "react-dom/cjs/react-dom-client.production.js",
+    { react: "/vendor/react.js", "react-dom": "/vendor/react-dom.js", scheduler: "/vendor/scheduler.js" },
+  ],
+};
+
+// React has no ES modules: its own files are wrapped as they are served
+async function vendored([file, imports]) {
+  const source = await readFile(new URL(`node_modules/${file}`, folder), "utf8");
+  const named = Object.keys(require(new URL(`node_modules/${file}`, folder).pathname));
+  return [
+    ...Object.values(imports).map((from, n) => `import m${n} from "${from}";`),
+    `const known = {${Object.keys(imports).map((name, n) => `"${name}": m${n}`)}};`,
+    "const module = { exports: {} }, exports = module.exports, require = (name) => known[name];",
+    "const process = { env: { NODE_ENV: 'production' } };",
+    `(function () { ${source}\n })();`,
+    "export default module.exports;",
+    `export const { ${named.join(", ")} } = module.exports;`,
+  ].join("\n");
+}
+
+/**
+ * Starts the three hosts on one port that the system chooses. What the service does can be changed while it runs.
+ */
+export async function startHosts(changes = {}) {
+  const world = {
+    isSignedIn: true,
+    loginUrl: (origin) => `${origin.app}/login`,
+    proofHeader: null,
+    proofScheme: null,
+    settingsStatus: 200,
+    entranceStatus: 200,
+    /** Answers to scripts at the entrance, given the token; `undefined` is the usual one. */
+    answer: () => undefined,
+    marketplaceHeaders: {},
+    pages: {},
+    /** A promise that the marketplace waits for before it answers. */
+    patience: null,
+    seen: [],
+    ...changes,
+  };
+  const server = createServer((request, response) => {
+    answer(world, request, response).catch((error) => {
+      response.writeHead(500).end(String(error));
+    });
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  world.app = `http://app.localhost:${port}`;
+  world.sso = `http://sso.localhost:${port}`;
+  world.market = `http://market.localhost:${port}`;
+  world.close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  /** What the service was asked for at the entrance, in order. */
+  world.entries = () => world.seen.filter((seen) => seen.host === "sso" && seen.path.startsWith("/pandium-sso"));
+  return world;
+}
+
+async function answer(world, request, response) {
+  const host = request.headers.host.split(".")[0];
+  const { pathname: path, searchParams: query, search } = new URL(request.url, "http://x");
+  world.seen.push({ host, path, search, headers: request.headers });
+  const send = (status, type, body, headers = {}) => {
+    response.writeHead(status, { "content-type": `${type}; charset=utf-8`, ...headers });
+    response.end(body);
+  };
+  const file = async (name, type) => send(200, type, await readFile(new URL(name, folder)), { "access-control-allow-origin": "*" });
+
+  if (path === "/favicon.ico") return response.writeHead(204).end();
+  if (host === "market") {
+    await world.patience;
+    return send(200, "text/html", MARKETPLACE, world.marketplaceHeaders);
+  }
+  if (host === "sso") {
+    const allowed = {
+      "access-control-allow-origin": world.app,
+      "access-control-allow-credentials": "true",
+      "access-control-allow-headers": `accept, ${world.proofHeader ?? "accept"}`,
+      vary: "Origin",
+    };
+    if (request.method === "OPTIONS") return response.writeHead(204, allowed).end();
+    const problem = (status, reason) =>
+      send(status, "application/problem+json", JSON.stringify({
+        type: `urn:marketplace-sso:${reason}`, title: "A refusal", status, reason, request_id: "request-7",
+      }), allowed);
+    if (path === "/embed.js") return file("embed.js", "text/javascript");
+    if (path === "/embed.json") {
+      if (world.settingsStatus !== 200) return problem(world.settingsStatus, "not_found");
+      return send(200, "application/json", JSON.stringify({
+        entrance: query.get("entrance"),
+        marketplace_origin: world.market,
+        login_url: world.loginUrl(world),
+        proof_header: world.proofHeader,
+        proof_scheme: world.proofScheme,
+      }), allowed);
+    }
+    if (path === "/embed") return send(200, "text/html", "<title>Integrations</title><p>The page of the service</p>");
+    if (request.headers.accept === "application/json") {
+      const given = world.answer(request.headers[world.proofHeader?.toLowerCase()]);
+      if (typeof given === "string") return problem(401, given);
+      return send(200, "application/json", JSON.stringify({
+        url: `${world.market}/acme?tenant=secret-token`, jti: "1", issued_at: 1, expires_at: null, ...given,
+      }), allowed);
+    }
+    if (world.entranceStatus !== 200) return send(world.entranceStatus, "text/html", "<h1>Refused</h1>");
+    if (!world.isSignedIn) return send(401, "text/html", UNAUTHENTICATED);
+    response.writeHead(307, { location: `${world.market}/acme?tenant=secret-token&${query}` });
+    return response.end();
+  }
+  if (path === "/login") return send(200, "text/html", "<title>Login</title><h1>Login</h1>");
+  if (path in MODULES) return send(200, "text/javascript", await vendored(MODULES[path]));
+  if (path === "/vendor/vue.js") return file("node_modules/vue/dist/vue.esm-browser.prod.js", "text/javascript");
+  if (path.startsWith("/package/")) return file(path.slice(9), "text/javascript");
+  const page = world.pages[path];
+  if (!page) return send(404, "text/html", "nothing here");
+  return send(200, "text/html", page.body, page.headers);
+}
+
+// the marketplace does what a test asks it to: posts messages to whom it is told
+const MARKETPLACE = `<!doctype html><html lang="en"><title>Marketplace</title><main><h1>Marketplace</h1></main><script>
+  window.post = (data) => parent.postMessage(data, "*");
+</script></html>`;
+
+const UNAUTHENTICATED = `<!doctype html><html lang="en"><title>Sign in</title><main><h1>Sign in</h1></main><script>
+  parent.postMessage({ type: "marketplace-sso:unauthenticated", reason: "no_identity" }, "*");
+</script></html>`;
+
+/** A page of the app that holds the component. */
+export const page = (world, markup, { head = "", headers = {}, lang = "en" } = {}) => ({
+  headers,
+  body: `<!doctype html><html lang="${lang}"><head><title>App</title>${head}
+<script type="module" src="${world.sso}/embed.js"></script></head><body><main><h1>App</h1>${markup}</main></body></html>`,
+});
+
+/**
+ * Opens a page of the app with the given markup in a browser context of its own. It keeps what the console says, and
+ * the component's events, from before the page's own scripts.
+ */
+export async function openPage(t, browser, { world: changes, markup = "<marketplace-frame></marketplace-frame>", path = "/",
+  script, context: contextOptions, pages = {}, init, clock, ...options } = {}) {
+  const world = await startHosts(changes);
+  t.after(() => world.close());
+  world.pages["/"] = page(world, typeof markup === "function" ? markup(world) : markup, typeof options.page === "function" ? options.page(world) : options.page);
+  for (const [name, make] of Object.entries(pages)) world.pages[name] = make(world);
+  const context = await browser.newContext(contextOptions);
+  t.after(() => context.close());
+  const tab = await context.newPage();
+  const said = [];
+  context.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
+  context.on("weberror", (error) => said.push(`thrown: ${error.error()}`));
+  await tab.addInitScript(() => {
+    window.events = [];
+    const names = ["ready", "error", "unauthenticated", "message", "height", "save-sync", "install-cancel"];
+    for (const name of names) {
+      window.addEventListener(`marketplace-${name}`, ({ type, detail, target }) =>
+        window.events.push({ type, detail, id: target.id }));
+    }
+  });
+  if (init) await tab.addInitScript(init);
+  if (clock) await tab.clock.install();
+  await tab.goto(world.app + path, { waitUntil: "domcontentloaded" });
+  const element = tab.locator("marketplace-frame").first();
+  const state = async (wanted, which = element) =>
+    tab.waitForFunction(([node, wanted]) => node.state === wanted, [ensure(await which.elementHandle()), wanted]);
+  const marketplace = () => tab.frames().find((frame) => frame.url().startsWith(world.market));
+  const events = (type) => tab.evaluate((type) => window.events.filter((event) => event.type === type), type);
+  const event = async (type) => {
+    await tab.waitForFunction((type) => window.events.some((event) => event.type === type), type);
+    return (await events(type)).at(-1).detail;
+  };
+  return { world, context, tab, said, element, state, marketplace, events, event };
+}
+
+/** Waits for what no event tells, at most as long as the browser's own waits. */
+export async function waitUntil(holds) {
+  const last = Date.now() + 30000;
+  while (!(await holds())) {
+    if (Date.now() > last) throw new Error(`never: ${holds}`);
+    await new Promise(setImmediate);
+  }
+}
+
+const ensure = (handle) => {
+  if (!handle) throw new Error("there is no <marketplace-frame> in the page");
+  return handle;
+};

@@ -1,0 +1,34 @@
+// Compiled, never run: what the types must allow, and what they must not.
+
+import { createRef } from "react";
+import { MarketplaceFrame as Element, type MarketplaceFrameState } from "@marketplace-sso/embed";
+import { MarketplaceFrame } from "@marketplace-sso/embed/react";
+
+const element: Element = document.createElement("marketplace-frame");
+const state: MarketplaceFrameState = element.state;
+element.tokenProvider = async ({ refresh }) => (refresh ? "new" : "old");
+element.tokenProvider = null;
+element.reload();
+element.openSignIn();
+element.addEventListener("marketplace-height", ({ detail }) => detail.height.toFixed());
+document.addEventListener("marketplace-save-sync", ({ detail }) => detail.tenant.name?.trim());
+window.addEventListener("marketplace-error", ({ detail }) => detail.code === "csp" && detail.message.trim());
+// @ts-expect-error the state is the element's own
+element.state = "ready";
+// @ts-expect-error a token is text
+element.tokenProvider = async () => 1;
+// @ts-expect-error there is no such event detail
+element.addEventListener("marketplace-height", ({ detail }) => detail.width);
+
+const ref = createRef<Element>();
+export const wrapped = (
+  <MarketplaceFrame ref={ref} integrationId={1121} display="settings" onSaveSync={({ detail }) => detail.tenant.id} className="a">
+    <span slot="loading">Wait</span>
+  </MarketplaceFrame>
+);
+export const bare = <marketplace-frame integration-id="1121" display="list" tokenProvider={() => "token"} />;
+// @ts-expect-error there is no such display
+export const wrongDisplay = <MarketplaceFrame display="all" />;
+// @ts-expect-error there is no such display
+export const wrongBare = <marketplace-frame display="all" />;
+export { state };

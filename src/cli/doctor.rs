@@ -1,0 +1,85 @@
+//! `doctor`: looks at a running set-up from outside, and says what would break it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use url::Url;
+
+use super::{Failure, Outcome, say};
+use crate::doctor::{self, Grade, SetUp};
+use crate::sign_on::Entrance;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  marketplace-sso doctor https://app.example.com
+  marketplace-sso doctor https://sso.example.com/pandium-sso --page https://app.example.com/integrations
+  marketplace-sso doctor https://app.example.com --page https://app.example.com/integrations --cookie-file cookie.txt
+
+Run it from outside, where your users are. It changes nothing: it asks as a browser would, as a
+stranger with forged headers would, and, with a cookie, as that user.
+
+Exit status 1 where something is broken.")]
+pub(super) struct Arguments {
+    /// The entrance as browsers reach it; without a path, /pandium-sso
+    #[arg(value_name = "URL")]
+    url: Url,
+    /// The page of the app that frames it
+    #[arg(long, value_name = "URL")]
+    page: Option<Url>,
+    /// A file with the Cookie header of a signed-in user: name=value; name=value
+    #[arg(long, value_name = "FILE")]
+    cookie_file: Option<PathBuf>,
+    /// A header in which your proxy says who it is, if it is not one of a known proxy's; may be repeated
+    #[arg(long = "identity-header", value_name = "NAME")]
+    identity_headers: Vec<String>,
+    /// A certificate authority to believe beside the system's, in PEM
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let findings = actix_web::rt::System::new().block_on(doctor::examine(&set_up(arguments)?))?;
+    let mut text = String::new();
+    for finding in &findings {
+        let _ = writeln!(text, "{:<7} {:<15} {}", finding.grade, finding.about, finding.what);
+    }
+    say(text.trim_end())?;
+    match findings.iter().filter(|finding| finding.grade == Grade::Broken).count() {
+        0 => Ok(()),
+        1 => Err(Failure::Running(anyhow::anyhow!("one thing is broken"))),
+        count => Err(Failure::Running(anyhow::anyhow!("{count} things are broken"))),
+    }
+}
+
+fn set_up(arguments: &Arguments) -> Result<SetUp, Failure> {
+    let mut entrance = arguments.url.clone();
+    for url in [Some(&entrance), arguments.page.as_ref()].into_iter().flatten() {
+        if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
+            let what = format!("{url} is not an address that a browser could open: write https://…");
+            return Err(Failure::Arguments(what));
+        }
+    }
+    if matches!(entrance.path(), "" | "/") {
+        entrance.set_path(Entrance::MAIN_PATH);
+    }
+    entrance.set_fragment(None);
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|error| {
+            Failure::Arguments(format!("the file {} cannot be read: {error}", path.display()))
+        })
+    };
+    let cookie = arguments.cookie_file.as_ref().map(read).transpose()?;
+    let cookie = cookie.map(|bytes| {
+        let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+        text.strip_prefix("Cookie:").map_or(text.clone(), |value| value.trim().to_owned())
+    });
+    if cookie.as_ref().is_some_and(|cookie| !cookie.bytes().all(|byte| (b' '..=b'~').contains(&byte))) {
+        let what = "the cookie file holds more than one line; write name=value; name=value";
+        return Err(Failure::Arguments(what.to_owned()));
+    }
+    let authority = arguments.ca_file.as_ref().map(read).transpose()?;
+    let (page, identity_headers) = (arguments.page.clone(), arguments.identity_headers.clone());
+    Ok(SetUp { entrance, page, identity_headers, cookie, authority })
+}

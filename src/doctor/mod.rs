@@ -1,0 +1,101 @@
+//! Looks at a running set-up from outside, as a browser and as somebody who
+//! forges headers would, and says what would break it. It changes nothing, and
+//! no token that it meets leaves it.
+
+mod frame;
+mod probe;
+mod service;
+
+use std::fmt;
+
+use url::Url;
+
+use crate::clock::Moment;
+use probe::Probe;
+
+/// What to look at.
+#[derive(Debug)]
+pub struct SetUp {
+    /// The entrance, as browsers reach it.
+    pub entrance: Url,
+    /// The page of the app that frames it.
+    pub page: Option<Url>,
+    /// Headers, beside those of every known proxy, that would say who it is.
+    pub identity_headers: Vec<String>,
+    /// A signed-in user's `Cookie` header.
+    pub cookie: Option<String>,
+    /// A certificate authority to believe beside the system's, in PEM.
+    pub authority: Option<Vec<u8>>,
+}
+
+/// What was found in one respect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub grade: Grade,
+    /// What was looked at, in a few words.
+    pub about: &'static str,
+    /// What was found, and what to do about it.
+    pub what: String,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// As it should be.
+    Fine,
+    /// It was not looked at, for want of something.
+    Skipped,
+    /// It may break for somebody.
+    Doubtful,
+    /// It breaks, or lets somebody in.
+    Broken,
+}
+
+/// Why nothing can be looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("no request can be made: {0}")]
+pub struct CannotAsk(#[from] reqwest::Error);
+
+impl Finding {
+    fn new(grade: Grade, about: &'static str, what: impl Into<String>) -> Self {
+        Self { grade, about, what: what.into() }
+    }
+
+    fn fine(about: &'static str, what: impl Into<String>) -> Self {
+        Self::new(Grade::Fine, about, what)
+    }
+
+    fn skipped(about: &'static str, what: impl Into<String>) -> Self {
+        Self::new(Grade::Skipped, about, what)
+    }
+
+    fn doubtful(about: &'static str, what: impl Into<String>) -> Self {
+        Self::new(Grade::Doubtful, about, what)
+    }
+
+    fn broken(about: &'static str, what: impl Into<String>) -> Self {
+        Self::new(Grade::Broken, about, what)
+    }
+}
+
+impl fmt::Display for Grade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Fine => "ok",
+            Self::Skipped => "-",
+            Self::Doubtful => "DOUBT",
+            Self::Broken => "BROKEN",
+        })
+    }
+}
+
+/// Looks at everything, and says what it found in each respect.
+pub async fn examine(set_up: &SetUp) -> Result<Vec<Finding>, CannotAsk> {
+    let probe = Probe::new(set_up.authority.as_deref())?;
+    let (mut findings, about) = service::examine(&probe, set_up, Moment::now()).await;
+    // without an answer there is nothing else to look at
+    let Some(about) = about else { return Ok(findings) };
+    findings.extend(frame::examine(&probe, set_up, &about).await);
+    Ok(findings)
+}

@@ -1,0 +1,100 @@
+//! Asking the set-up: no redirect is followed, nothing is kept, and neither a
+//! large nor a slow answer holds anybody up.
+
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Method, Url};
+
+/// Asks.
+pub(super) struct Probe {
+    client: Client,
+}
+
+/// An answer, as far as it matters.
+pub(super) struct Answer {
+    pub status: u16,
+    headers: reqwest::header::HeaderMap,
+    pub body: String,
+}
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most that is read of an answer, in bytes.
+const MAX_BYTES: usize = 256 * 1024;
+
+impl Probe {
+    pub fn new(authority: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+        let mut client = Client::builder()
+            .redirect(Policy::none())
+            .timeout(PATIENCE)
+            .referer(false)
+            .user_agent(concat!("marketplace-sso-doctor/", env!("CARGO_PKG_VERSION")));
+        if let Some(pem) = authority {
+            client = client.tls_certs_merge(Certificate::from_pem_bundle(pem)?);
+        }
+        Ok(Self { client: client.build()? })
+    }
+
+    /// Asks with GET.
+    pub async fn get(&self, url: &Url, headers: &[(&str, &str)]) -> Result<Answer, String> {
+        self.ask(Method::GET, url, headers).await
+    }
+
+    /// Asks with another method.
+    pub async fn ask(&self, method: Method, url: &Url, headers: &[(&str, &str)]) -> Result<Answer, String> {
+        let mut request = self.client.request(method, url.clone());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = request.send().await.map_err(why)?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let mut body = Vec::new();
+        while body.len() < MAX_BYTES {
+            match answer.chunk().await.map_err(why)? {
+                Some(chunk) => body.extend_from_slice(&chunk),
+                None => break,
+            }
+        }
+        body.truncate(MAX_BYTES);
+        Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+}
+
+impl Answer {
+    /// The values of a header, with commas between them; empty, where there is none.
+    pub fn header(&self, name: &str) -> String {
+        let values = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The size of all headers, in bytes, as a proxy has to buffer them.
+    pub fn header_bytes(&self) -> usize {
+        let field = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+            name.as_str().len() + ": \r\n".len() + value.len()
+        };
+        self.headers.iter().map(field).sum()
+    }
+
+    /// Whether it sends the browser to that origin with a token.
+    pub fn is_hand_off(&self, marketplace_origin: &str) -> bool {
+        let location = self.header("location");
+        let is_there = location
+            .strip_prefix(marketplace_origin)
+            .is_some_and(|rest| rest.starts_with('/') || rest.starts_with('?'));
+        self.status == 307 && is_there && location.contains("tenant=")
+    }
+}
+
+/// What went wrong, and what that came from. The address is said beside it.
+fn why(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

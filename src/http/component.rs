@@ -1,0 +1,263 @@
+//! The component for the app's page: its script and its types, what it asks
+//! about an entrance, and a page of ours that holds it. None of it knows a user
+//! or a token.
+
+use std::sync::LazyLock;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use url::form_urlencoded;
+
+use super::refused::{NO_ENTRANCE, Refused, nonce, page_policy};
+use super::{Doorway, Visit, accept, cors};
+use crate::identity::token::Place;
+use crate::page::EmbedPage;
+use crate::pandium::LinkRules;
+use crate::refusal::{Reason, Refusal};
+use crate::sign_on::Entrance;
+
+/// What about the component is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Component {
+    /// The script.
+    Script,
+    /// Its types.
+    Types,
+    /// What it has to know of an entrance.
+    About,
+    /// The page of ours that holds it.
+    Page,
+}
+
+/// What the component has to know of an entrance.
+#[derive(Serialize)]
+struct About<'a> {
+    entrance: &'a str,
+    /// Where the marketplace's messages come from.
+    marketplace_origin: &'a str,
+    login_url: Option<&'a str>,
+    /// The header in which a script brings the user's token, where it may.
+    proof_header: Option<&'a str>,
+    proof_scheme: Option<&'a str>,
+}
+
+/// A file of ours that anybody may read.
+struct Asset {
+    text: &'static str,
+    kind: &'static str,
+    etag: LazyLock<HeaderValue>,
+}
+
+static SCRIPT: Asset = Asset {
+    text: include_str!("../../packages/embed/embed.js"),
+    kind: "text/javascript; charset=utf-8",
+    etag: LazyLock::new(|| etag(SCRIPT.text)),
+};
+
+static TYPES: Asset = Asset {
+    text: include_str!("../../packages/embed/embed.d.ts"),
+    kind: "text/plain; charset=utf-8",
+    etag: LazyLock::new(|| etag(TYPES.text)),
+};
+
+/// How long a browser may use a file without asking again: a new version is
+/// everywhere soon after it is installed.
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// Parameters that lead to an entrance, not on to the marketplace.
+const ENTRANCE: &str = "entrance";
+const INSTALL: &str = "install";
+
+impl Component {
+    /// What a path asks for.
+    pub fn at(path: &str) -> Option<Self> {
+        match path {
+            "/embed.js" => Some(Self::Script),
+            "/embed.d.ts" => Some(Self::Types),
+            "/embed.json" => Some(Self::About),
+            "/embed" => Some(Self::Page),
+            _ => None,
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// Whatever is asked about the component.
+    pub(super) fn component(&self, component: Component) -> HttpResponse {
+        if !matches!(*self.request.method(), Method::GET | Method::HEAD) {
+            let refusal = Reason::MethodNotAllowed.because("the component is asked for with GET");
+            return self.refuse(Refused::nowhere(&refusal));
+        }
+        match component {
+            Component::Script => self.asset(&SCRIPT),
+            Component::Types => self.asset(&TYPES),
+            Component::About => self.about(),
+            Component::Page => self.embed_page(),
+        }
+    }
+
+    fn asset(&self, asset: &'static Asset) -> HttpResponse {
+        let etag = &*asset.etag;
+        let is_known = self.request.headers().get_all(header::IF_NONE_MATCH).any(|known| known == etag);
+        let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+        self.shared.metrics.count_request(NO_ENTRANCE, status.as_u16());
+        let mut answer = HttpResponse::build(status);
+        self.dress(&mut answer);
+        answer
+            .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
+            .insert_header((header::ETAG, etag.clone()))
+            // a module's script is fetched with CORS, and says nothing that is not public
+            .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))
+            .insert_header((
+                HeaderName::from_static("cross-origin-resource-policy"),
+                HeaderValue::from_static("cross-origin"),
+            ))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+            .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)));
+        if is_known { answer.finish() } else { answer.body(asset.text) }
+    }
+
+    fn about(&self) -> HttpResponse {
+        let live = self.shared.live();
+        let asked = Asked::read(self.request.uri().query().unwrap_or_default());
+        let doorway = match asked.as_ref().map(|asked| find(&live.doorways, asked)) {
+            Ok(Some(doorway)) => doorway,
+            Ok(None) => return self.refuse(Refused::nowhere(&no_such_entrance())),
+            Err(refusal) => return self.refuse(Refused::nowhere(refusal)),
+        };
+        let entrance = &doorway.entrance;
+        self.shared.metrics.count_request(&entrance.name, 200);
+        let mut answer = HttpResponse::Ok();
+        self.dress(&mut answer);
+        cors::allow_origin(&mut answer, self.request.headers(), &entrance.embed);
+        let (proof_header, proof_scheme) = match entrance.identity.place() {
+            Some(Place::Header { name, scheme }) => (Some(name.as_str()), scheme.as_deref()),
+            Some(Place::Cookie(_)) | None => (None, None),
+        };
+        answer.json(About {
+            entrance: &entrance.path,
+            marketplace_origin: entrance.marketplace.origin(),
+            login_url: entrance.embed.login_url.as_deref(),
+            proof_header,
+            proof_scheme,
+        })
+    }
+
+    /// A page for teams that only link, and for pop-ups.
+    fn embed_page(&self) -> HttpResponse {
+        let live = self.shared.live();
+        let asked = match Asked::read(self.request.uri().query().unwrap_or_default()) {
+            Ok(asked) => asked,
+            Err(refusal) => return self.refuse(Refused::nowhere(&refusal)),
+        };
+        let Some(doorway) = find(&live.doorways, &asked) else {
+            return self.refuse(Refused::nowhere(&no_such_entrance()));
+        };
+        let entrance = &doorway.entrance;
+        // read as it will be read when the frame asks, so that a bad link is told here
+        if let Err(refusal) = entrance.marketplace.links().read(&asked.link, asked.install.as_deref()) {
+            return self.refuse(Refused::at(doorway, &refusal));
+        }
+        let nonce = nonce();
+        let language = accept::language(self.request.headers());
+        let page = EmbedPage { entrance: &entrance.path, attributes: asked.attributes() };
+        let page = match live.pages.embed(&page, language, &nonce) {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(%error, "a page could not be made");
+                return self.fail("a page could not be made; the log says why");
+            }
+        };
+        let more = format!("connect-src 'self'; frame-src 'self' {}; ", entrance.marketplace.origin());
+        let policy =
+            page_policy(&nonce, &more, doorway.frame_ancestors.to_str().unwrap_or("frame-ancestors 'none'"));
+        let Ok(policy) = HeaderValue::try_from(policy) else {
+            return self.fail("the page's policy is no header's value");
+        };
+        self.shared.metrics.count_request(&entrance.name, 200);
+        let mut answer = HttpResponse::Ok();
+        self.dress(&mut answer);
+        answer
+            .insert_header((header::CONTENT_SECURITY_POLICY, policy))
+            // connectors open their login in a pop-up, which has to find its way back
+            .insert_header((
+                HeaderName::from_static("cross-origin-opener-policy"),
+                HeaderValue::from_static("same-origin-allow-popups"),
+            ))
+            // the frame says where it stands, and nothing more
+            .insert_header((header::REFERRER_POLICY, HeaderValue::from_static("strict-origin")))
+            .insert_header((header::VARY, HeaderValue::from_static("Accept-Language")))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+            .content_type("text/html; charset=utf-8")
+            .body(page)
+    }
+}
+
+/// A query: which entrance, and the link to pass to it.
+struct Asked {
+    entrance: String,
+    install: Option<String>,
+    link: String,
+}
+
+impl Asked {
+    fn read(query: &str) -> Result<Self, Refusal> {
+        let (mut entrance, mut install) = (None, None);
+        let mut link = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let place = match name.as_ref() {
+                ENTRANCE => &mut entrance,
+                INSTALL => &mut install,
+                _ => {
+                    link.append_pair(&name, &value);
+                    continue;
+                }
+            };
+            if place.replace(value.into_owned()).is_some() {
+                return Err(Reason::BadLink.because("entrance or install is there more than once"));
+            }
+        }
+        let entrance = entrance.unwrap_or_else(|| Entrance::MAIN_PATH.to_owned());
+        Ok(Self { entrance, install, link: link.finish() })
+    }
+
+    /// The link as attributes of the component.
+    fn attributes(&self) -> Vec<(&'static str, String)> {
+        let mut more = form_urlencoded::Serializer::new(String::new());
+        let mut attributes: Vec<(&'static str, String)> =
+            self.install.iter().map(|id| (INSTALL, id.clone())).collect();
+        for (name, value) in form_urlencoded::parse(self.link.as_bytes()) {
+            match name.as_ref() {
+                "integration_id" => attributes.push(("integration-id", value.into_owned())),
+                "display" => attributes.push(("display", value.into_owned())),
+                "integration_settings" => attributes.push(("integration-settings", value.into_owned())),
+                // never there: the link was read, and refused with it
+                LinkRules::TOKEN_PARAMETER => {}
+                _ => {
+                    more.append_pair(&name, &value);
+                }
+            }
+        }
+        attributes.extend(Some(more.finish()).filter(|more| !more.is_empty()).map(|more| ("params", more)));
+        attributes
+    }
+}
+
+fn find<'a>(doorways: &'a [Doorway], asked: &Asked) -> Option<&'a Doorway> {
+    doorways.iter().find(|doorway| doorway.entrance.path == asked.entrance)
+}
+
+fn no_such_entrance() -> Refusal {
+    Reason::NotFound.because("there is no entrance at the path that entrance names")
+}
+
+fn etag(text: &str) -> HeaderValue {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let short = digest.as_ref().get(..12).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_default();
+    HeaderValue::try_from(format!("\"{short}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}

@@ -1,0 +1,145 @@
+//! The component's files, what it asks about an entrance, and the page of ours
+//! that holds it. What a browser makes of them is in `tests/browser`.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::harness::{ALICE, App, Field};
+
+const PARENT: Field<'_> = ("Origin", "https://app.example.com");
+
+/// A second way in, with a header of its own and another marketplace.
+const SHOP: &str = r#"
+[entrances.shop]
+path = "/shop"
+[entrances.shop.identity]
+kind = "appdirect"
+marketplace_url = "https://shop.example.com/"
+jwks_url = "https://shop.example.com/keys"
+tenant = "t-1"
+[entrances.shop.pandium]
+base_url = "https://imp.other.example:8443/deep"
+"#;
+
+#[rstest]
+#[case("/embed.js", "text/javascript; charset=utf-8", "customElements.define")]
+#[case("/embed.d.ts", "text/plain; charset=utf-8", "HTMLElementTagNameMap")]
+fn a_file_of_the_component_is_anybodys_and_is_fetched_once(
+    #[case] path: &str,
+    #[case] kind: &str,
+    #[case] holds: &str,
+) {
+    let app = App::start("");
+    let answer = app.get(path, &[("Origin", "https://anybody.example")]);
+    assert_eq!((answer.status, answer.header("content-type")), (200, kind));
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    assert_eq!(answer.header("cross-origin-resource-policy"), "cross-origin");
+    assert!(answer.header("cache-control").contains("max-age"));
+    assert!(!answer.header("x-request-id").is_empty());
+    assert!(answer.text().contains(holds), "{path} is another file");
+
+    let again = app.get(path, &[("If-None-Match", answer.header("etag"))]);
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    assert_eq!(app.get(path, &[("If-None-Match", "\"older\"")]).status, 200);
+    app.ask("POST", path, &[]).assert_refused(405, "method_not_allowed");
+}
+
+#[test]
+fn the_component_learns_what_it_needs_of_an_entrance_and_nothing_else() {
+    let app = App::start(SHOP);
+    let about = |target: &str| app.get(target, &[PARENT]).json();
+    assert_eq!(
+        about("/embed.json"),
+        json!({"entrance": "/pandium-sso", "marketplace_origin": "https://imp.sandbox.pandium.com",
+            "login_url": "https://app.example.com/login", "proof_header": null, "proof_scheme": null})
+    );
+    assert_eq!(
+        about("/embed.json?entrance=%2Fshop"),
+        json!({"entrance": "/shop", "marketplace_origin": "https://imp.other.example:8443",
+            "login_url": "https://app.example.com/login", "proof_header": "mp-authorization",
+            "proof_scheme": "Bearer"})
+    );
+    app.get("/embed.json?entrance=/nowhere", &[PARENT]).assert_refused(404, "not_found");
+    app.get("/embed.json?entrance=/shop&entrance=/shop", &[PARENT]).assert_refused(400, "bad_link");
+}
+
+#[rstest]
+#[case::parent("/pandium-sso", "https://app.example.com", true)]
+#[case::stranger("/pandium-sso", "https://evil.example", false)]
+#[case::marketplace_of_the_shop("/shop", "https://shop.example.com", true)]
+#[case::that_marketplace_elsewhere("/pandium-sso", "https://shop.example.com", false)]
+fn pages_that_may_ask_the_entrance_may_ask_about_it(
+    #[case] entrance: &str,
+    #[case] origin: &str,
+    #[case] may: bool,
+) {
+    let app = App::start(SHOP);
+    let answer = app.get(&format!("/embed.json?entrance={entrance}"), &[("Origin", origin)]);
+    let allowed = answer.all("access-control-allow-origin").concat();
+    assert_eq!(allowed, if may { origin } else { "" });
+    assert!(answer.header("vary").contains("Origin"));
+    assert_eq!(answer.header("cache-control"), "no-store");
+}
+
+#[test]
+fn the_page_holds_the_component_with_the_link_that_was_asked_for() {
+    let app = App::start("[pandium]\nlink_parameters = [\"integration_id\", \"display\", \"campaign\"]");
+    let page = app.get("/embed?integration_id=1121&display=settings&campaign=a%22%3E%26b", &[]);
+    assert_eq!(page.status, 200);
+    let text = page.text();
+    for part in [
+        "entrance=\"&#x2f;pandium-sso\"",
+        "integration-id=\"1121\"",
+        "display=\"settings\"",
+        "params=\"campaign=a%22%3E%26b\"",
+    ] {
+        assert!(text.contains(part), "{part} is missing: {text}");
+    }
+    let policy = page.header("content-security-policy");
+    for part in [
+        "default-src 'none'",
+        "connect-src 'self'",
+        "frame-src 'self' https://imp.sandbox.pandium.com",
+        "frame-ancestors https://app.example.com",
+    ] {
+        assert!(policy.contains(part), "{part} is missing: {policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+    assert_eq!(text.matches(&format!("nonce=\"{nonce}\"")).count(), 2, "{text}");
+    assert_eq!(page.header("cross-origin-opener-policy"), "same-origin-allow-popups");
+
+    let install = app.get("/embed?install=7", &[]).text();
+    assert!(install.contains("install=\"7\""), "{install}");
+    let another = app.get("/embed", &[]);
+    assert!(!another.header("content-security-policy").contains(nonce), "a nonce came twice");
+}
+
+#[rstest]
+#[case("/embed?tenant=x", 400, "bad_link")]
+#[case("/embed?integration_id=x", 400, "bad_link")]
+#[case("/embed?install=x", 400, "bad_link")]
+#[case("/embed?entrance=/nowhere", 404, "not_found")]
+#[case("/embed?entrance=//evil.example/", 404, "not_found")]
+#[case("/embed/", 404, "not_found")]
+fn a_page_with_a_bad_link_is_refused(#[case] target: &str, #[case] status: u16, #[case] reason: &str) {
+    let app = App::start("");
+    app.get(target, &[]).assert_refused(status, reason);
+    assert_eq!(app.get("/embed?integration_id=7", &[]).status, 200);
+}
+
+#[test]
+fn nothing_of_the_component_signs_anybody_on() {
+    let app = App::start("");
+    for path in ["/embed", "/embed.js", "/embed.json", "/embed.d.ts"] {
+        let answer = app.get(path, ALICE);
+        assert_eq!(answer.status, 200, "{path}");
+        answer.assert_no_token();
+    }
+    assert_eq!(
+        app.metric("sso_handoffs_total", &[("entrance", "pandium-sso"), ("environment", "sandbox")]),
+        0.0
+    );
+    let outcomes: Vec<Value> = app.records();
+    assert!(outcomes.is_empty(), "{outcomes:?}");
+}

@@ -1,0 +1,199 @@
+//! `doctor` in front of a real nginx with TLS: a set-up that is as it should
+//! be, and each way in which one usually is not.
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use rstest::rstest;
+use tempfile::TempDir;
+
+use crate::harness::App;
+use crate::harness::command::{File, Ran, run};
+use crate::harness::nginx::Nginx;
+
+/// A set-up with its page at `/`, its cookie `session=alice`, and one
+/// difference: a text of nginx's configuration in place of another.
+struct SetUp {
+    _nginx: Nginx,
+    _app: App,
+    origin: String,
+    authority: String,
+    cookie: File,
+}
+
+const GOOD: &str = r#"
+map $http_cookie $email { default ""; "session=alice" "alice@example.com"; }
+server {
+    listen unix:FOLDER/front.sock;
+    listen 127.0.0.1:PORT ssl;
+    ssl_certificate FOLDER/cert.pem;
+    ssl_certificate_key FOLDER/key.pem;
+    add_header Strict-Transport-Security "max-age=31536000" always;
+    location = / {
+        default_type text/html;
+        add_header Content-Security-Policy "frame-src https://127.0.0.1:PORT MARKET";
+        add_header Cross-Origin-Opener-Policy "same-origin-allow-popups";
+        return 200 "<p>the app</p>";
+    }
+    location /pandium-sso {
+        proxy_set_header X-Auth-Request-Email $email;
+        proxy_pass http://SERVICE;
+    }
+    location /embed { proxy_pass http://SERVICE; }
+    location / { return 404; }
+}
+"#;
+
+impl SetUp {
+    fn new(there: &str, instead: &str, embed: &str) -> Self {
+        assert!(GOOD.contains(there), "{there} is not in the good configuration");
+        // nobody else takes a port that was just given back
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let origin = format!("https://127.0.0.1:{port}");
+        let market = TcpListener::bind("127.0.0.1:0").unwrap();
+        let market_origin = format!("http://{}", market.local_addr().unwrap());
+        std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            for mut stream in market.incoming().flatten() {
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream
+                    .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        let app = App::start(&format!(
+            "[identity]\npreset = \"auth_request\"\n[pandium]\nbase_url = \"{market_origin}\"\n[embed]\n{}",
+            if embed.is_empty() { format!("parents = [\"{origin}\"]") } else { embed.to_owned() }
+        ));
+        let folder = TempDir::new().unwrap();
+        let place = folder.path().to_str().unwrap().to_owned();
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "1",
+            ])
+            .args([
+                "-subj",
+                "/CN=127.0.0.1",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+            ])
+            .args(["-keyout", &format!("{place}/key.pem"), "-out", &format!("{place}/cert.pem")])
+            .output()
+            .expect("openssl is needed: make tools");
+        assert!(made.status.success(), "{made:?}");
+        let authority = std::fs::read_to_string(format!("{place}/cert.pem")).unwrap();
+        let conf = GOOD
+            .replace(there, instead)
+            .replace("FOLDER", &place)
+            .replace("PORT", &port.to_string())
+            .replace("MARKET", &market_origin)
+            .replace("SERVICE", &app.address().to_string());
+        let (nginx, cookie) = (Nginx::start(folder, &conf), File::new("Cookie: session=alice\n"));
+        Self { _nginx: nginx, _app: app, origin, authority, cookie }
+    }
+
+    fn examine(&self) -> Ran {
+        let authority = File::new(&self.authority);
+        run(&[
+            "doctor",
+            &self.origin,
+            "--page",
+            &format!("{}/", self.origin),
+            "--cookie-file",
+            &self.cookie.text(),
+            "--ca-file",
+            &authority.text(),
+        ])
+    }
+}
+
+#[test]
+fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
+    let ran = SetUp::new("listen", "listen", "").examine();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let grades: Vec<&str> = ran.output.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(grades.len() > 10 && grades.iter().all(|grade| *grade == "ok"), "{}", ran.output);
+    assert!(!ran.output.contains("eyJ"), "a token is shown: {}", ran.output);
+}
+
+#[rstest]
+#[case::forged("proxy_set_header X-Auth-Request-Email $email;", "", "BROKEN", "forged headers")]
+#[case::metrics_outside(
+    "location / { return 404; }",
+    "location / { return 200 \"sso_requests_total 1\"; }",
+    "BROKEN",
+    "insides"
+)]
+#[case::no_hsts(
+    "add_header Strict-Transport-Security \"max-age=31536000\" always;",
+    "",
+    "DOUBT",
+    "encryption"
+)]
+#[case::no_frame_src("frame-src https://127.0.0.1:PORT MARKET", "frame-src 'self'", "BROKEN", "frame-src")]
+#[case::coop("same-origin-allow-popups", "same-origin", "BROKEN", "opener")]
+#[case::coep(
+    "add_header Cross-Origin-Opener-Policy \"same-origin-allow-popups\";",
+    "add_header Cross-Origin-Embedder-Policy require-corp;",
+    "BROKEN",
+    "embedder"
+)]
+#[case::health_outside(
+    "location / { return 404; }",
+    "location / { proxy_pass http://SERVICE; }",
+    "DOUBT",
+    "insides"
+)]
+#[case::login_in_the_frame(
+    "proxy_set_header X-Auth-Request-Email $email;",
+    "proxy_set_header X-Auth-Request-Email $email; if ($email = \"\") { return 302 https://login.example.com/; }",
+    "DOUBT",
+    "no login"
+)]
+#[case::login_lost("\"session=alice\" \"alice@example.com\";", "", "BROKEN", "signed in")]
+#[case::small_buffers(
+    "add_header Strict-Transport-Security \"max-age=31536000\" always;",
+    "add_header Strict-Transport-Security \"max-age=31536000\" always; add_header X-Padding LONG;",
+    "DOUBT",
+    "signed in"
+)]
+#[case::component_kept_back("location /embed { proxy_pass http://SERVICE; }", "", "BROKEN", "entrance")]
+fn a_set_up_that_breaks_something_is_told_what(
+    #[case] there: &str,
+    #[case] instead: &str,
+    #[case] grade: &str,
+    #[case] about: &str,
+) {
+    let instead = instead.replace("LONG", &"x".repeat(3700));
+    let ran = SetUp::new(there, &instead, "").examine();
+    let line = ran.output.lines().find(|line| line[8..].starts_with(about)).unwrap_or_default();
+    assert!(line.starts_with(grade), "{about} is not told to be {grade}:\n{}", ran.output);
+    assert_eq!(ran.status, i32::from(ran.output.contains("BROKEN")), "{ran:?}");
+}
+
+#[test]
+fn a_page_that_the_service_lets_nobody_frame_from_is_told_of() {
+    let ran = SetUp::new("listen", "listen", "parents = [\"https://elsewhere.example\"]").examine();
+    let line = ran.output.lines().find(|line| line[8..].starts_with("parents")).unwrap();
+    assert!(line.starts_with("BROKEN") && line.contains("to embed.parents"), "{}", ran.output);
+}
+
+#[rstest]
+#[case::no_address(&["doctor", "app.example.com"], 2)]
+#[case::a_file(&["doctor", "file:///etc/passwd"], 2)]
+#[case::no_such_cookie_file(&["doctor", "https://app.example.com", "--cookie-file", "/nowhere"], 2)]
+#[case::nobody_there(&["doctor", "https://127.0.0.1:1"], 1)]
+fn what_cannot_be_examined_is_told(#[case] arguments: &[&str], #[case] status: i32) {
+    let ran = run(arguments);
+    assert_eq!(ran.status, status, "{ran:?}");
+    assert!(!ran.errors.is_empty(), "{ran:?}");
+}

@@ -1,0 +1,121 @@
+//! The pages that say why somebody is not sent on: in the reader's language,
+//! with the operator's name, colour and logo, or in the operator's own words.
+
+use rstest::rstest;
+use tempfile::TempDir;
+
+use crate::harness::command::{File, run};
+use crate::harness::{App, Field, STANDARD};
+
+const HTML: Field<'_> = ("Accept", "text/html");
+
+#[rstest]
+#[case("de-AT,de;q=0.9", "de", "Niemand ist angemeldet", "Anmelden")]
+#[case("fr", "fr", "Personne n’est connecté", "Se connecter")]
+#[case("es-MX", "es", "Nadie ha iniciado sesión", "Iniciar sesión")]
+#[case("en-GB", "en", "Nobody is signed in", "Sign in")]
+#[case("ja", "en", "Nobody is signed in", "Sign in")]
+#[case("ja, de;q=0.3, fr;q=0.7", "fr", "Personne n’est connecté", "Se connecter")]
+fn a_page_speaks_the_readers_language(
+    #[case] wanted: &str,
+    #[case] lang: &str,
+    #[case] title: &str,
+    #[case] button: &str,
+) {
+    let app = App::start("");
+    let answer = app.get("/pandium-sso", &[HTML, ("Accept-Language", wanted)]);
+    assert_eq!(answer.status, 401);
+    let page = answer.text();
+    for part in [&format!("<html lang=\"{lang}\">"), title, button, answer.header("x-request-id")] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+    assert!(answer.header("vary").contains("Accept-Language"));
+    // programs read the same in every language
+    let problem = app.get("/pandium-sso", &[("Accept-Language", wanted)]).json();
+    assert_eq!(problem["title"], "Nobody is signed in");
+}
+
+#[test]
+fn another_try_is_offered_where_it_may_help() {
+    let app = App::start("");
+    let page = |target: &str| app.get(target, &[HTML]).text();
+    assert!(!page("/pandium-sso?tenant=x").contains("Try again"));
+    let key_server_down = App::start_with_identity(
+        "kind = \"bearer\"\nissuer = \"i\"\naudience = \"a\"\njwks_url = \"http://127.0.0.1:1/\"",
+        "",
+    );
+    let token = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln";
+    let answer = key_server_down.get("/pandium-sso", &[HTML, ("Authorization", &format!("Bearer {token}"))]);
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains("Try again"), "{}", answer.text());
+}
+
+#[test]
+fn an_operators_name_colour_and_logo_stand_on_the_pages() {
+    let folder = TempDir::new().unwrap();
+    let logo = folder.path().join("logo.svg");
+    std::fs::write(&logo, "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
+    let settings = format!("[page]\nname = \"Acme & Co\"\ncolor = \"#FFD400\"\nlogo_file = {logo:?}");
+    let app = App::start_in(folder, &settings);
+    for target in ["/pandium-sso", "/embed"] {
+        let answer = app.get(target, &[HTML]);
+        let page = answer.text();
+        assert!(page.contains("Acme &amp; Co"), "{page}");
+        assert!(page.contains("--accent: #ffd400; --on-accent: #000000;"), "{page}");
+        assert!(answer.header("content-security-policy").contains("img-src data:"));
+    }
+    let page = app.get("/pandium-sso", &[HTML]).text();
+    assert!(page.contains("<img class=\"logo\"") && page.contains("svg+xml;base64,"), "{page}");
+}
+
+#[test]
+fn an_operators_template_takes_the_place_of_ours() {
+    let folder = TempDir::new().unwrap();
+    let templates = folder.path().join("templates");
+    std::fs::create_dir(&templates).unwrap();
+    let own = "{% extends \"base.html\" %}{% block body %}<h1>Oh: {{ title }}</h1><i>{{ reason }}</i>{% endblock %}";
+    std::fs::write(templates.join("refusal.html"), own).unwrap();
+    let app = App::start_in(folder, &format!("[page]\ntemplates_dir = {templates:?}"));
+    let page = app.get("/pandium-sso", &[HTML]).text();
+    assert!(page.contains("<h1>Oh: Nobody is signed in</h1><i>no_identity</i>"), "{page}");
+    assert!(page.contains("<meta name=\"viewport\""), "ours is extended: {page}");
+
+    // a change is in use without a restart; a broken one is not
+    std::fs::write(templates.join("refusal.html"), "<h1>{{ title }}!</h1>").unwrap();
+    app.wait_for_metric("sso_config_reloads_total", &[("result", "applied")], 1.0);
+    assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>Nobody is signed in!</h1>");
+    std::fs::write(templates.join("refusal.html"), "{{ titel }}").unwrap();
+    app.wait_for_metric("sso_config_reloads_total", &[("result", "refused")], 1.0);
+    assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>Nobody is signed in!</h1>");
+}
+
+#[rstest]
+#[case::an_unknown_name("error.html", "x", "templates_dir", "base.html, refusal.html, embed.html")]
+#[case::no_template("refusal.html", "{% if %}", "templates_dir", "refusal.html, line 1")]
+#[case::an_unknown_value("refusal.html", "\n{{ titel }}", "templates_dir", "refusal.html, line 2")]
+#[case::a_block_that_is_not_there("embed.html", "{% extends \"bas.html\" %}", "templates_dir", "bas.html")]
+fn a_template_that_is_wrong_is_told_with_its_line(
+    #[case] name: &str,
+    #[case] text: &str,
+    #[case] key: &str,
+    #[case] told: &str,
+) {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join(name), text).unwrap();
+    let config = File::new(&format!("{STANDARD}\n[page]\ntemplates_dir = {:?}", folder.path()));
+    let ran = run(&["check", "--config", &config.text()]);
+    assert_eq!(ran.status, 78, "{ran:?}");
+    assert!(ran.errors.contains(&format!("page.{key}: ")) && ran.errors.contains(told), "{}", ran.errors);
+}
+
+#[rstest]
+#[case("color = \"red; } body { display: none\"", "color")]
+#[case("logo_file = \"/nowhere/logo.svg\"", "logo_file")]
+#[case("logo_file = \"/dev/null\"", "logo_file")]
+#[case("templates_dir = \"/nowhere\"", "templates_dir")]
+fn a_brand_that_cannot_be_is_told(#[case] setting: &str, #[case] key: &str) {
+    let config = File::new(&format!("{STANDARD}\n[page]\n{setting}"));
+    let ran = run(&["check", "--config", &config.text()]);
+    assert_eq!(ran.status, 78, "{ran:?}");
+    assert!(ran.errors.contains(&format!("page.{key}: ")), "{}", ran.errors);
+}
