@@ -1,7 +1,7 @@
 //! Signs whatever it is given, byte for byte, as an issuer would: any algorithm
 //! that the service believes.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
@@ -23,7 +23,7 @@ pub struct Signer {
 }
 
 enum Private {
-    Rsa(&'static rsa::KeyPair, &'static RsaSignatureEncoding),
+    Rsa(Arc<rsa::KeyPair>, &'static RsaSignatureEncoding),
     Ec(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
     Shared(Box<hmac::Key>),
@@ -36,6 +36,18 @@ const MODULUS: std::ops::Range<usize> = 9..265;
 impl Signer {
     /// A new key; of RSA, always the same one, as they take long to make.
     pub fn new(algorithm: &'static str) -> anyhow::Result<Self> {
+        Self::with_rsa(algorithm, the_rsa_key)
+    }
+
+    /// A key that nothing was signed with before, of RSA too.
+    pub fn fresh(algorithm: &'static str) -> anyhow::Result<Self> {
+        Self::with_rsa(algorithm, new_rsa_key)
+    }
+
+    fn with_rsa(
+        algorithm: &'static str,
+        rsa_key: impl FnOnce() -> anyhow::Result<Arc<rsa::KeyPair>>,
+    ) -> anyhow::Result<Self> {
         let private = match algorithm {
             "RS256" => Private::Rsa(rsa_key()?, &RSA_PKCS1_SHA256),
             "RS384" => Private::Rsa(rsa_key()?, &RSA_PKCS1_SHA384),
@@ -147,11 +159,15 @@ pub fn key_set(keys: &[Value]) -> String {
     json!({"keys": keys}).to_string()
 }
 
-fn rsa_key() -> anyhow::Result<&'static rsa::KeyPair> {
-    static KEY: OnceLock<rsa::KeyPair> = OnceLock::new();
+fn the_rsa_key() -> anyhow::Result<Arc<rsa::KeyPair>> {
+    static KEY: OnceLock<Arc<rsa::KeyPair>> = OnceLock::new();
     if let Some(key) = KEY.get() {
-        return Ok(key);
+        return Ok(Arc::clone(key));
     }
-    let key = rsa::KeyPair::generate(rsa::KeySize::Rsa2048)?;
-    Ok(KEY.get_or_init(|| key))
+    let key = new_rsa_key()?;
+    Ok(Arc::clone(KEY.get_or_init(|| key)))
+}
+
+fn new_rsa_key() -> anyhow::Result<Arc<rsa::KeyPair>> {
+    Ok(Arc::new(rsa::KeyPair::generate(rsa::KeySize::Rsa2048)?))
 }
