@@ -3,20 +3,31 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{Failure, Outcome};
+use crate::playground::{self, Kind};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   marketplace-sso playground
   marketplace-sso playground --listen 127.0.0.1:9000
+  marketplace-sso playground --as commercetools
 
 Open the address that it prints. Ctrl-C stops it.")]
 pub(super) struct Arguments {
-    /// Where the sample app listens; the stand-in marketplace takes the next port, or any that is free
+    /// Where the front end listens; the others take the next ports, or any that are free
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088", value_parser = read_address)]
     listen: SocketAddr,
+    /// Stand in for a platform whose users bring a token, in place of a sample app with a login
+    #[arg(long = "as", value_name = "KIND", value_parser = kinds())]
+    platform: Option<Kind>,
+}
+
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    let words = PossibleValuesParser::new(Kind::ALL.map(Kind::word));
+    words.try_map(|word| Kind::parse(&word).ok_or("there is no such platform here"))
 }
 
 /// An address with a port, or a port on this machine.
@@ -27,5 +38,7 @@ fn read_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    actix_web::rt::System::new().block_on(crate::playground::run(arguments.listen)).map_err(Failure::Running)
+    actix_web::rt::System::new()
+        .block_on(playground::run(arguments.listen, arguments.platform))
+        .map_err(Failure::Running)
 }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::integrations::{Integration, Shelf, Standing};
+use super::own_name::{comes_from, foreign_form};
 use super::pages::{Page, Pages, Policy, nonce};
-use super::sample_app::comes_from;
 use super::tenants::Tenants;
 use super::token_rules::{BrokenRule, Told, explain};
 use super::views::{
@@ -127,7 +127,7 @@ async fn install(
             state.tenants.add(&visit.told.sub, integration.id);
             see_other(format!("{}&saved=1", visit.settings_href(integration)))
         }
-        Standing::Available => HttpResponse::Forbidden().body("This form was sent from another site.\n"),
+        Standing::Available => foreign_form(),
     }
 }
 
@@ -302,7 +302,7 @@ impl Marketplace {
     }
 
     fn policy<'a>(&'a self, nonce: &'a str) -> Policy<'a> {
-        Policy { nonce, frames: None, framed_by: &self.app_origin }
+        Policy { nonce, asks: None, frames: None, framed_by: &self.app_origin }
     }
 }
 

@@ -1,13 +1,17 @@
-//! The playground: a sample app with a login, this service behind its login
-//! proxy, and a stand-in marketplace, all on this machine. For trying things
-//! out and for showing them; not a way to run the service.
+//! The playground: a front end, this service, and a stand-in marketplace, all on
+//! this machine. The front end is a sample app behind a login proxy, or that of
+//! a stand-in platform which vouches for its users. For trying things out and
+//! for showing them; not a way to run the service.
 
 mod integrations;
 mod marketplace;
+mod own_name;
 mod pages;
 mod people;
+mod platform;
 mod reverse_proxy;
 mod sample_app;
+mod service_config;
 mod sessions;
 pub mod stand_ins;
 mod tenants;
@@ -24,10 +28,13 @@ use anyhow::{Context, anyhow};
 use uuid::Uuid;
 
 use self::marketplace::Marketplace;
+use self::own_name::{OwnOrigin, one_name_only};
 use self::pages::Pages;
 use self::people::{PASSWORD, PEOPLE};
+pub use self::platform::Kind;
 use self::reverse_proxy::ReverseProxy;
-use self::sample_app::{SampleApp, one_name_only};
+use self::sample_app::SampleApp;
+use self::service_config::{ACCOUNT, Service, behind_login_proxy};
 use self::sessions::Sessions;
 use self::tenants::Tenants;
 use crate::config::Config;
@@ -36,72 +43,60 @@ use crate::server::Server;
 
 /// The three, bound and ready to run.
 pub struct Playground {
-    /// Where the sample app listens.
+    /// Where the front end listens.
     pub app: SocketAddr,
     /// Where the stand-in marketplace listens.
     pub marketplace: SocketAddr,
+    platform: Option<Kind>,
     service: Server,
     app_server: ActixServer,
     marketplace_server: ActixServer,
 }
 
-/// Starts everything, says where to look, and runs until Ctrl-C.
-pub async fn run(listen: SocketAddr) -> anyhow::Result<()> {
-    let playground = Playground::start(listen).await?;
+/// What every front end is built on.
+struct Ground {
+    app_origin: String,
+    marketplace_origin: String,
+    /// What the service signs with.
+    secret: String,
+}
+
+/// Starts everything, says where to look, and runs until Ctrl-C. The front end
+/// is the platform's, or the sample app behind its login proxy.
+pub async fn run(listen: SocketAddr, platform: Option<Kind>) -> anyhow::Result<()> {
+    let playground = Playground::start(listen, platform).await?;
     println!("{}", playground.greeting());
     playground.run().await
 }
 
 impl Playground {
-    /// Binds everything: the app to `listen`, the marketplace to the port after
-    /// it (or any), the service to any. Port 0 lets the system choose.
-    pub async fn start(listen: SocketAddr) -> anyhow::Result<Self> {
+    /// Binds everything: the front end to `listen`, the marketplace to the port
+    /// after it (or any), the service to the one after that (or any). Port 0
+    /// lets the system choose.
+    pub async fn start(listen: SocketAddr, platform: Option<Kind>) -> anyhow::Result<Self> {
         let app_listener = TcpListener::bind(listen).with_context(|| {
             format!("{listen} cannot be listened on; choose another address with --listen")
         })?;
         let marketplace_listener = listen_beside(listen).context("there is no port for the marketplace")?;
         let app = app_listener.local_addr()?;
         let marketplace = marketplace_listener.local_addr()?;
-        let (app_origin, marketplace_origin) = (origin(app), origin(marketplace));
-
-        let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let config = Config::from_toml(&service_config(&app_origin, &marketplace_origin, &secret))
-            .map_err(|problems| anyhow!("the playground's own configuration is wrong: {problems}"))?;
-        let service =
-            Server::bind(config).await.map_err(|error| anyhow!("the service cannot start: {error}"))?;
-        let upstream = service.addr().ip().context("the service does not listen on a port")?;
-
-        let sample_app = web::Data::new(SampleApp {
-            pages: Pages::compile()?,
-            sessions: Sessions::default(),
-            proxy: ReverseProxy::new(format!("http://{upstream}"))?,
-            origin: app_origin.clone(),
-            marketplace_origin: marketplace_origin.clone(),
-        });
-        let stand_in = web::Data::new(Marketplace {
-            pages: Pages::compile()?,
-            account: ACCOUNT,
-            secret: SharedSecret::parse(&secret).context("the secret that was made up is no secret")?,
-            app_origin,
-            origin: marketplace_origin,
-            tenants: Tenants::default(),
-        });
-        let app_server = HttpServer::new(move || {
-            App::new().app_data(sample_app.clone()).wrap(from_fn(one_name_only)).configure(sample_app::routes)
-        });
-        let marketplace_server =
-            HttpServer::new(move || App::new().app_data(stand_in.clone()).configure(marketplace::routes));
-        Ok(Self {
-            app,
-            marketplace,
-            service,
-            app_server: app_server.workers(1).disable_signals().listen(app_listener)?.run(),
-            marketplace_server: marketplace_server
-                .workers(1)
-                .disable_signals()
-                .listen(marketplace_listener)?
-                .run(),
-        })
+        let ground = Ground {
+            app_origin: origin(app),
+            marketplace_origin: origin(marketplace),
+            secret: made_up_secret(),
+        };
+        let marketplace_server = marketplace_server(marketplace_listener, &ground)?;
+        let (service, app_server) = match platform {
+            None => {
+                let (service, state) = login_proxy(&ground).await?;
+                (service, front_server(app_listener, &ground, state, sample_app::routes)?)
+            }
+            Some(kind) => {
+                let (service, state) = platform::start(kind, &ground, marketplace).await?;
+                (service, front_server(app_listener, &ground, state, platform::routes)?)
+            }
+        };
+        Ok(Self { app, marketplace, platform, service, app_server, marketplace_server })
     }
 
     /// Runs the three until Ctrl-C, or until one of them ends.
@@ -109,7 +104,7 @@ impl Playground {
         let handles = [self.app_server.handle(), self.marketplace_server.handle()];
         let ended = tokio::select! {
             ended = self.service.run() => ended.context("the service ended"),
-            ended = self.app_server => ended.context("the sample app ended"),
+            ended = self.app_server => ended.context("the front end ended"),
             ended = self.marketplace_server => ended.context("the marketplace ended"),
             ended = tokio::signal::ctrl_c() => ended.context("Ctrl-C cannot be waited for"),
         };
@@ -120,19 +115,81 @@ impl Playground {
     }
 
     fn greeting(&self) -> String {
-        let people: String = PEOPLE
-            .iter()
-            .map(|person| format!("  {:<14}{:<12}{}\n", person.name, person.plan.word(), person.email))
-            .collect();
-        format!(
-            "The playground is ready. Open\n\n  {}\n\nand sign in as one of\n\n{people}\n\
-             with the password {PASSWORD}. Ctrl-C stops it.",
-            origin(self.app)
-        )
+        let open = format!("The playground is ready. Open\n\n  {}\n\n", origin(self.app));
+        let Some(kind) = self.platform else {
+            let people: String = PEOPLE
+                .iter()
+                .map(|person| format!("  {:<14}{:<12}{}\n", person.name, person.plan.word(), person.email))
+                .collect();
+            return format!(
+                "{open}and sign in as one of\n\n{people}\nwith the password {PASSWORD}. Ctrl-C stops it."
+            );
+        };
+        format!("{open}{}\nCtrl-C stops it.", kind.greeting())
     }
 }
 
-/// The port after the app's, so that both can be opened to a browser outside a
+/// The service behind a login proxy, and the sample app that is the proxy.
+async fn login_proxy(ground: &Ground) -> anyhow::Result<(Server, web::Data<SampleApp>)> {
+    let config = Service {
+        listen: "127.0.0.1:0",
+        public_url: &ground.app_origin,
+        marketplace_origin: &ground.marketplace_origin,
+        secret: &ground.secret,
+    };
+    let service = bind_service(&config.with(behind_login_proxy(&ground.app_origin))).await?;
+    let upstream = service.addr().ip().context("the service does not listen on a port")?;
+    let state = SampleApp {
+        pages: Pages::compile()?,
+        sessions: Sessions::default(),
+        proxy: ReverseProxy::new(format!("http://{upstream}"))?,
+        origin: ground.app_origin.clone(),
+        marketplace_origin: ground.marketplace_origin.clone(),
+    };
+    Ok((service, web::Data::new(state)))
+}
+
+async fn bind_service(config: &str) -> anyhow::Result<Server> {
+    let config = Config::from_toml(config)
+        .map_err(|problems| anyhow!("the playground's own configuration is wrong: {problems}"))?;
+    Server::bind(config).await.map_err(|error| anyhow!("the service cannot start: {error}"))
+}
+
+fn front_server<S: Send + Sync + 'static>(
+    listener: TcpListener,
+    ground: &Ground,
+    state: web::Data<S>,
+    routes: fn(&mut web::ServiceConfig),
+) -> anyhow::Result<ActixServer> {
+    let own = web::Data::new(OwnOrigin(ground.app_origin.clone()));
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(own.clone())
+            .app_data(state.clone())
+            .wrap(from_fn(one_name_only))
+            .configure(routes)
+    });
+    Ok(server.workers(1).disable_signals().listen(listener)?.run())
+}
+
+fn marketplace_server(listener: TcpListener, ground: &Ground) -> anyhow::Result<ActixServer> {
+    let state = web::Data::new(Marketplace {
+        pages: Pages::compile()?,
+        account: ACCOUNT,
+        secret: SharedSecret::parse(&ground.secret).context("the secret that was made up is no secret")?,
+        app_origin: ground.app_origin.clone(),
+        origin: ground.marketplace_origin.clone(),
+        tenants: Tenants::default(),
+    });
+    let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(marketplace::routes));
+    Ok(server.workers(1).disable_signals().listen(listener)?.run())
+}
+
+fn made_up_secret() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+/// The port after another, so that all can be opened to a browser outside a
 /// container; any port, where that one is taken.
 fn listen_beside(listen: SocketAddr) -> std::io::Result<TcpListener> {
     let next = match listen.port() {
@@ -140,6 +197,11 @@ fn listen_beside(listen: SocketAddr) -> std::io::Result<TcpListener> {
         port => port.checked_add(1).unwrap_or(0),
     };
     TcpListener::bind((listen.ip(), next)).or_else(|_| TcpListener::bind((listen.ip(), 0)))
+}
+
+/// An address beside another at which nobody listens.
+fn free_address(beside: SocketAddr) -> std::io::Result<SocketAddr> {
+    listen_beside(beside)?.local_addr()
 }
 
 /// How a browser on this machine names that address.
@@ -151,77 +213,6 @@ fn origin(address: SocketAddr) -> String {
     };
     format!("http://{}", SocketAddr::new(ip, address.port()))
 }
-
-/// The service's configuration, as an operator would write it.
-fn service_config(app_origin: &str, marketplace_origin: &str, secret: &str) -> String {
-    format!(
-        r#"
-environment = "sandbox"
-
-[server]
-listen = "127.0.0.1:0"
-admin_listen = ""
-public_url = "{app_origin}"
-workers = 1
-drain_delay_s = 0
-shutdown_timeout_s = 1
-
-[pandium]
-account = "{ACCOUNT}"
-shared_secret = "{secret}"
-base_url = "{marketplace_origin}"
-
-[identity]
-kind = "proxy_headers"
-preset = "custom"
-trusted_proxies = ["127.0.0.1/32"]
-
-[identity.headers]
-id = "X-Auth-Request-User"
-email = "X-Auth-Request-Email"
-name = "X-Auth-Request-Name"
-username = "X-Auth-Request-Preferred-Username"
-groups = "X-Auth-Request-Groups"
-organization.id = "X-Auth-Request-Organization-Id"
-organization.name = "X-Auth-Request-Organization-Name"
-attributes.plan = "X-Auth-Request-Plan"
-attributes.installed = "X-Auth-Request-Installed"
-attributes.hidden = "X-Auth-Request-Hidden"
-
-[claims]
-sub = "email"
-external_id = "id"
-
-[claims.meta]
-username = "username"
-groups = "groups"
-
-[claims.ti]
-uem = "email"
-ufn = "name"
-udn = "name"
-aid = "organization.id"
-adn = "organization.name"
-ili = "attributes.installed|split(',')|list if attributes.installed else []"
-
-[claims.ti.xti]
-user_tier = "attributes.plan"
-hidden_integrations = "attributes.hidden|split(',')|list if attributes.hidden else []"
-allowed_installs = "50 if attributes.plan == 'enterprise' else 5 if attributes.plan == 'pro' else 2"
-
-[embed]
-parents = ["{app_origin}"]
-policy = "enforce"
-login_url = "{app_origin}/login"
-
-[log]
-format = "text"
-"#
-    )
-}
-
-/// The account at the stand-in marketplace.
-const ACCOUNT: &str = "playground";
 
 #[cfg(test)]
 mod tests {

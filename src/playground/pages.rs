@@ -24,6 +24,8 @@ pub trait Page: Serialize {
 pub struct Policy<'a> {
     /// The one word that makes the page's own style and script count.
     pub nonce: &'a str,
+    /// A source beside the page's own origin that its scripts may ask, if there is one.
+    pub asks: Option<&'a str>,
     /// Sources beside the page's own origin that it may frame, if it frames any.
     pub frames: Option<&'a str>,
     /// Who may frame the page: `'none'` or an origin.
@@ -68,10 +70,11 @@ impl Pages {
 impl Policy<'_> {
     fn to_header(&self) -> String {
         let nonce = self.nonce;
+        let asks = self.asks.unwrap_or_default();
         let frames = self.frames.map(|frames| format!("frame-src 'self' {frames}; ")).unwrap_or_default();
         format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; \
-             connect-src 'self'; form-action 'self'; base-uri 'none'; {frames}frame-ancestors {}",
+             connect-src 'self' {asks}; form-action 'self'; base-uri 'none'; {frames}frame-ancestors {}",
             self.framed_by
         )
     }
@@ -83,13 +86,17 @@ pub fn nonce() -> String {
 }
 
 /// Styles and scripts hold no values, so that their names do not matter for escaping.
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 18] = [
     ("tokens.css", include_str!("../../templates/playground/tokens.css")),
     ("icons.html", include_str!("../../templates/playground/icons.html")),
+    ("frame.js", include_str!("../../templates/playground/frame.js")),
     ("sample.css", include_str!("../../templates/playground/sample.css")),
     ("sample.js", include_str!("../../templates/playground/sample.js")),
     ("sample_login.html", include_str!("../../templates/playground/sample_login.html")),
     ("sample_app.html", include_str!("../../templates/playground/sample_app.html")),
+    ("platform.css", include_str!("../../templates/playground/platform.css")),
+    ("platform.js", include_str!("../../templates/playground/platform.js")),
+    ("platform.html", include_str!("../../templates/playground/platform.html")),
     ("market.css", include_str!("../../templates/playground/market.css")),
     ("market.js", include_str!("../../templates/playground/market.js")),
     ("market_layout.html", include_str!("../../templates/playground/market_layout.html")),

@@ -1,4 +1,4 @@
-//! The three sample users and the headers in which the login proxy tells the
+//! The three sample users, and the headers in which the login proxy tells the
 //! service who they are. Nothing here decides whether somebody is logged in.
 
 use super::tier::Tier;
@@ -8,6 +8,8 @@ use super::tier::Tier;
 pub struct Person {
     /// The user's id: never changes.
     pub id: &'static str,
+    /// The id by which platforms know the user.
+    pub uuid: &'static str,
     /// The user's e-mail address.
     pub email: &'static str,
     /// The short name to log in with.
@@ -24,6 +26,8 @@ pub struct Person {
     pub organization_id: &'static str,
     /// The company's name.
     pub organization_name: &'static str,
+    /// The company's project at a platform that has projects.
+    pub project_key: &'static str,
     /// Ids of integrations that are installed already.
     pub installed: &'static [u32],
     /// Ids of integrations that this user shall not see.
@@ -62,6 +66,7 @@ fn comma_list(ids: &[u32]) -> String {
 pub static PEOPLE: [Person; 3] = [
     Person {
         id: "usr-201",
+        uuid: "3f1d6c7a-52c4-4d0e-9b0f-6a8e21f0c201",
         email: "ada@winter-pottery.example",
         username: "ada",
         name: "Ada Winter",
@@ -70,11 +75,13 @@ pub static PEOPLE: [Person; 3] = [
         plan: Tier::Free,
         organization_id: "org-17",
         organization_name: "Winter Pottery",
+        project_key: "winter-pottery",
         installed: &[1121],
         hidden: &[],
     },
     Person {
         id: "usr-318",
+        uuid: "b7a4e0d2-18f9-4c63-8e57-0d9c4b7a5318",
         email: "ben@okafor-cycles.example",
         username: "ben",
         name: "Ben Okafor",
@@ -83,11 +90,13 @@ pub static PEOPLE: [Person; 3] = [
         plan: Tier::Pro,
         organization_id: "org-42",
         organization_name: "Okafor Cycles",
+        project_key: "okafor-cycles",
         installed: &[1121, 1124],
         hidden: &[1129],
     },
     Person {
         id: "usr-407",
+        uuid: "c95e2b18-7d3a-4f86-a1c4-5be07f92d407",
         email: "carla@mendes-trading.example",
         username: "carla",
         name: "Carla Mendes",
@@ -96,6 +105,7 @@ pub static PEOPLE: [Person; 3] = [
         plan: Tier::Enterprise,
         organization_id: "org-63",
         organization_name: "Mendes Trading Group",
+        project_key: "mendes-trading",
         installed: &[1121, 1124, 1127, 1128],
         hidden: &[1123, 1126],
     },

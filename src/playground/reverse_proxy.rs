@@ -42,13 +42,7 @@ pub enum NotPassed {
 impl ReverseProxy {
     /// A proxy to the service at `upstream`, such as `http://127.0.0.1:4000`.
     pub fn new(upstream: String) -> reqwest::Result<Self> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(WHOLE_TIMEOUT)
-            .build()?;
-        Ok(Self { client, upstream })
+        Ok(Self { client: client()?, upstream })
     }
 
     /// Passes the request on as that person's, or as nobody's, and the answer back.
@@ -90,7 +84,8 @@ impl NotPassed {
         }
     }
 
-    fn from_client(error: reqwest::Error) -> Self {
+    /// What is to be said of an error of the client.
+    pub fn from_client(error: reqwest::Error) -> Self {
         if error.is_timeout() { Self::Slow(error) } else { Self::Broken(error) }
     }
 }
@@ -106,7 +101,18 @@ fn passed_on(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
         .collect()
 }
 
-async fn passed_back(mut answer: reqwest::Response) -> Result<HttpResponse, NotPassed> {
+/// A client for servers on this machine: goes nowhere else, and waits for nobody long.
+pub fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(WHOLE_TIMEOUT)
+        .build()
+}
+
+/// The service's answer, for the browser.
+pub async fn passed_back(mut answer: reqwest::Response) -> Result<HttpResponse, NotPassed> {
     let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut headers = HeaderMap::new();
     for (name, value) in answer.headers() {

@@ -2,14 +2,12 @@
 //! It stands for the company's own application and its login proxy; it knows
 //! no secret and sees no token.
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap};
-use actix_web::middleware::Next;
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
+use super::own_name::{comes_from, foreign_form};
 use super::pages::{Pages, Policy, nonce};
 use super::people::{PASSWORD, PEOPLE, Person};
 use super::reverse_proxy::ReverseProxy;
@@ -44,33 +42,6 @@ pub fn routes(app: &mut web::ServiceConfig) {
         );
 }
 
-/// Answers under one name only: a page's origin is then the one that the
-/// service, the marketplace and the `Origin` checks were told, and a foreign
-/// name that resolves to this machine gets nothing.
-pub async fn one_name_only(
-    state: web::Data<SampleApp>,
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    if host.is_some() && host == state.origin.strip_prefix("http://") {
-        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
-    }
-    let answer = if request.method().is_safe() {
-        HttpResponse::TemporaryRedirect()
-            .insert_header((header::LOCATION, format!("{}/", state.origin)))
-            .finish()
-    } else {
-        HttpResponse::MisdirectedRequest().finish()
-    };
-    Ok(request.into_response(answer))
-}
-
-/// Whether a request that changes something comes from a page of that origin.
-pub fn comes_from(origin: &str, headers: &HeaderMap) -> bool {
-    headers.get(header::ORIGIN).is_some_and(|sent| sent.as_bytes() == origin.as_bytes())
-}
-
 #[derive(Deserialize)]
 struct LoginForm {
     user: String,
@@ -82,7 +53,8 @@ async fn home(state: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse
         return see_other("/login").finish();
     };
     let nonce = nonce();
-    let policy = Policy { nonce: &nonce, frames: Some(&state.marketplace_origin), framed_by: "'none'" };
+    let policy =
+        Policy { nonce: &nonce, asks: None, frames: Some(&state.marketplace_origin), framed_by: "'none'" };
     let headers = person.identity_headers().into_iter().map(|(name, value)| HeaderLine { name, value });
     let page = AppPage {
         nonce: &nonce,
@@ -143,7 +115,7 @@ async fn through_the_proxy(
 
 fn login_page(state: &SampleApp, status: StatusCode, error: Option<&'static str>) -> HttpResponse {
     let nonce = nonce();
-    let policy = Policy { nonce: &nonce, frames: None, framed_by: "'none'" };
+    let policy = Policy { nonce: &nonce, asks: None, frames: None, framed_by: "'none'" };
     let page = LoginPage {
         nonce: &nonce,
         product: PRODUCT,
@@ -158,10 +130,6 @@ fn see_other(path: &'static str) -> actix_web::HttpResponseBuilder {
     let mut answer = HttpResponse::SeeOther();
     answer.insert_header((header::LOCATION, path)).insert_header((header::CACHE_CONTROL, "no-store"));
     answer
-}
-
-fn foreign_form() -> HttpResponse {
-    HttpResponse::Forbidden().body("This form was sent from another site.\n")
 }
 
 /// A made-up product.

@@ -4,20 +4,16 @@
   const marketplaceOrigin = document.body.dataset.marketplaceOrigin;
   const frame = byId("marketplace");
 
-  // A message counts only if it comes from our frame and from an origin we expect there.
-  window.addEventListener("message", (event) => {
-    if (event.source !== frame.contentWindow) return;
-    if (event.data === null || typeof event.data !== "object") return;
-    if (event.origin === marketplaceOrigin) fromMarketplace(event.data);
-    else if (event.origin === window.location.origin) fromService(event.data);
+  {% include "frame.js" %}
+  onMessage(frame, (origin, data) => {
+    if (origin === marketplaceOrigin) fromMarketplace(data);
+    else if (origin === window.location.origin) fromService(data);
   });
 
   function fromMarketplace(data) {
     switch (data.message) {
       case "pandium-content-height-change":
-        if (!Number.isFinite(data.height)) return;
-        frame.style.height = `${Math.min(Math.max(Math.ceil(data.height), 240), 20000)}px`;
-        log(data.message, `height ${Math.ceil(data.height)} px`);
+        if (fitHeight(frame, data)) log(data.message, `height ${Math.ceil(data.height)} px`);
         break;
       case "pandium-save-sync": {
         const tenant = data.tenant ?? {};

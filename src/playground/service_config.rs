@@ -1,0 +1,96 @@
+//! The service's configuration in the playground, as an operator would write
+//! it: what all have, around what says who is asking.
+
+use std::fmt::Display;
+
+/// What differs from one run to the next.
+pub struct Service<'a> {
+    /// Where the service listens.
+    pub listen: &'a str,
+    /// How browsers and platforms reach it.
+    pub public_url: &'a str,
+    /// Where the stand-in marketplace is.
+    pub marketplace_origin: &'a str,
+    /// What the service signs with.
+    pub secret: &'a str,
+}
+
+/// The account at the stand-in marketplace.
+pub const ACCOUNT: &str = "playground";
+
+impl Service<'_> {
+    /// The whole of it, with the sections on identity, claims and embedding.
+    pub fn with(&self, sections: impl Display) -> String {
+        let Self { listen, public_url, marketplace_origin, secret } = self;
+        format!(
+            r#"environment = "sandbox"
+
+[server]
+listen = "{listen}"
+admin_listen = ""
+public_url = "{public_url}"
+workers = 1
+drain_delay_s = 0
+shutdown_timeout_s = 1
+
+[pandium]
+account = "{ACCOUNT}"
+shared_secret = "{secret}"
+base_url = "{marketplace_origin}"
+
+{sections}
+[log]
+format = "text"
+"#
+        )
+    }
+}
+
+/// The sections for the sample app with its login proxy.
+pub fn behind_login_proxy(app_origin: &str) -> String {
+    format!(
+        r#"[identity]
+kind = "proxy_headers"
+preset = "custom"
+trusted_proxies = ["127.0.0.1/32"]
+
+[identity.headers]
+id = "X-Auth-Request-User"
+email = "X-Auth-Request-Email"
+name = "X-Auth-Request-Name"
+username = "X-Auth-Request-Preferred-Username"
+groups = "X-Auth-Request-Groups"
+organization.id = "X-Auth-Request-Organization-Id"
+organization.name = "X-Auth-Request-Organization-Name"
+attributes.plan = "X-Auth-Request-Plan"
+attributes.installed = "X-Auth-Request-Installed"
+attributes.hidden = "X-Auth-Request-Hidden"
+
+[claims]
+sub = "email"
+external_id = "id"
+
+[claims.meta]
+username = "username"
+groups = "groups"
+
+[claims.ti]
+uem = "email"
+ufn = "name"
+udn = "name"
+aid = "organization.id"
+adn = "organization.name"
+ili = "attributes.installed|split(',')|list if attributes.installed else []"
+
+[claims.ti.xti]
+user_tier = "attributes.plan"
+hidden_integrations = "attributes.hidden|split(',')|list if attributes.hidden else []"
+allowed_installs = "50 if attributes.plan == 'enterprise' else 5 if attributes.plan == 'pro' else 2"
+
+[embed]
+parents = ["{app_origin}"]
+policy = "enforce"
+login_url = "{app_origin}/login"
+"#
+    )
+}
