@@ -27,6 +27,7 @@ mod nginx;
 mod pages;
 mod platforms;
 mod playground;
+mod playground_as;
 mod promises;
 mod records;
 mod reload;

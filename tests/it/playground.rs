@@ -19,15 +19,21 @@ const FRAME: [Field<'static>; 4] = [
 ];
 
 /// A running playground.
-struct Playground {
+pub struct Playground {
     child: Child,
-    origin: String,
+    pub origin: String,
 }
 
 impl Playground {
     fn start() -> Self {
+        Self::start_with(&[], "password")
+    }
+
+    /// With further arguments, up to a line of its greeting.
+    pub fn start_with(arguments: &[&str], said: &str) -> Self {
         let mut child = Command::new(PROGRAM)
             .args(["playground", "--listen", "127.0.0.1:0"])
+            .args(arguments)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -39,18 +45,20 @@ impl Playground {
         let mut playground = Self { child, origin: String::new() };
         let line = lines.wait_for_text(PATIENCE, |line| line.trim().starts_with("http://"));
         playground.origin = line.trim().to_owned();
-        let greeting = lines.wait_for_text(PATIENCE, |line| line.contains("password"));
-        assert!(greeting.contains("playground"), "{greeting}");
+        lines.wait_for_text(PATIENCE, |line| line.contains(said));
         playground
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &[Field<'_>], body: &str) -> Answer {
+    /// Asks as a page of its own would.
+    pub fn ask(&self, method: &str, path: &str, headers: &[Field<'_>], body: &str) -> Answer {
         let host = self.origin.strip_prefix("http://").unwrap();
         let length = body.len().to_string();
+        let kind =
+            if body.starts_with('{') { "application/json" } else { "application/x-www-form-urlencoded" };
         let own = [
             ("Host", host),
             ("Origin", self.origin.as_str()),
-            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Content-Type", kind),
             ("Content-Length", length.as_str()),
         ];
         let request =
@@ -60,7 +68,7 @@ impl Playground {
         connection.read(method).unwrap()
     }
 
-    fn get(&self, path: &str, headers: &[Field<'_>]) -> Answer {
+    pub fn get(&self, path: &str, headers: &[Field<'_>]) -> Answer {
         self.ask("GET", path, headers, "")
     }
 
@@ -76,6 +84,14 @@ impl Playground {
     /// What the marketplace shows whoever has this cookie.
     fn marketplace(&self, path: &str, cookie: &str) -> Answer {
         follow(&self.get(path, &[&FRAME[..], &[("Cookie", cookie)]].concat()))
+    }
+}
+
+impl Playground {
+    /// Ends it as Ctrl-C does.
+    pub fn interrupt(&mut self) {
+        signal(self.child.id(), "INT");
+        assert_eq!(wait(&mut self.child).code(), Some(0));
     }
 }
 
@@ -213,7 +229,5 @@ fn the_marketplace_believes_no_token_but_a_good_one() {
 
 #[test]
 fn ctrl_c_ends_it() {
-    let mut playground = Playground::start();
-    signal(playground.child.id(), "INT");
-    assert_eq!(wait(&mut playground.child).code(), Some(0));
+    Playground::start().interrupt();
 }

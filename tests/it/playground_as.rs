@@ -1,0 +1,277 @@
+//! The playground with a stand-in platform, as its page uses it: a token, the
+//! entrance, the address, and the marketplace with whom it was told of.
+
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rstest::rstest;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::harness::{Answer, Field, command, wire};
+use crate::playground::Playground;
+
+const ADA: &str = "usr-201";
+const BEN: &str = "usr-318";
+
+/// A stand-in platform, and what its page says of itself.
+struct Platform {
+    playground: Playground,
+    page: String,
+}
+
+impl Platform {
+    fn start(kind: &str) -> Self {
+        let playground = Playground::start_with(&["--as", kind], "Ctrl-C");
+        let answer = playground.get("/", &[]);
+        assert_eq!(answer.status, 200);
+        Self { playground, page: answer.page() }
+    }
+
+    /// A value that the page's body carries for its script.
+    fn data(&self, name: &str) -> &str {
+        let (_, rest) = self.page.split_once(&format!("data-{name}=\"")).unwrap();
+        rest.split('"').next().unwrap()
+    }
+
+    /// A new token, as the page asks for it.
+    fn token(&self, person: &str, is_authorized: bool) -> String {
+        let body = json!({"person": person, "is_authorized": is_authorized}).to_string();
+        let answer = self.playground.ask("POST", "/platform/token", &[], &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// The page's script asks the entrance, and the browser first whether it may.
+    fn enter(&self, token: &str) -> Answer {
+        let entrance = Url::parse(self.data("entrance")).unwrap();
+        let (place, host) = place(&entrance);
+        let (origin, header) = (self.playground.origin.as_str(), self.data("header").to_owned());
+        let asked = format!("accept,{}", header.to_ascii_lowercase());
+        let preflight = [
+            ("Host", host.as_str()),
+            ("Origin", origin),
+            ("Access-Control-Request-Method", "GET"),
+            ("Access-Control-Request-Headers", &asked),
+        ];
+        let may = wire::ask(place, "OPTIONS", entrance.path(), &preflight).unwrap();
+        assert_eq!(may.status, 204, "{may:?}");
+        assert_eq!(may.header("access-control-allow-origin"), origin);
+        assert_eq!(may.header("access-control-allow-credentials"), "true");
+        let named = may.header("access-control-allow-headers").to_ascii_lowercase();
+        assert!(named.contains(&header.to_ascii_lowercase()), "{named}");
+
+        let proof = format!("Bearer {token}");
+        let request = [
+            ("Host", host.as_str()),
+            ("Origin", origin),
+            ("Accept", "application/json"),
+            ("Sec-Fetch-Dest", "empty"),
+            ("Sec-Fetch-Mode", "cors"),
+            ("Sec-Fetch-Site", "same-site"),
+            (&header, &proof),
+        ];
+        let answer = wire::ask(place, "GET", entrance.path(), &request).unwrap();
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        answer
+    }
+
+    /// The page asks the gateway.
+    fn forward(&self, project_key: &str) -> Answer {
+        let to = [("X-Forward-To", self.data("entrance")), ("X-Project-Key", project_key)];
+        self.playground.get(self.data("gateway"), &to)
+    }
+
+    /// Whichever of the two the page does.
+    fn open(&self, person: &str) -> Answer {
+        if self.data("header").is_empty() {
+            self.forward(if person == ADA { "winter-pottery" } else { "okafor-cycles" })
+        } else {
+            self.enter(&self.token(person, true))
+        }
+    }
+
+    /// What the marketplace shows at the address that came.
+    fn marketplace(&self, answer: &Answer) -> String {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let address = Url::parse(answer.json()["url"].as_str().unwrap()).unwrap();
+        let (place, host) = place(&address);
+        let target = &address[url::Position::BeforePath..];
+        let shown = wire::ask(place, "GET", target, &[("Host", &host)]).unwrap();
+        assert_eq!(shown.status, 200, "{shown:?}");
+        let ancestors = format!("frame-ancestors {}", self.playground.origin);
+        assert!(shown.header("content-security-policy").contains(&ancestors));
+        shown.page()
+    }
+
+    /// Does something with the platform's keys.
+    fn change_keys(&self, what: &str) -> Value {
+        let answer = self.playground.ask("POST", "/platform/keys", &[], &json!({"do": what}).to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+}
+
+fn place(address: &Url) -> (SocketAddr, String) {
+    let place = address.socket_addrs(|| None).unwrap()[0];
+    (place, place.to_string())
+}
+
+/// A token's header and claims.
+fn decode(token: &str) -> (Value, Value) {
+    let read = |part: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+    let parts: Vec<&str> = token.split('.').collect();
+    assert_eq!(parts.len(), 3);
+    (read(parts[0]), read(parts[1]))
+}
+
+#[rstest]
+#[case::appdirect("appdirect", "ada@winter-pottery.example", "ben@okafor-cycles.example")]
+#[case::commercetools("commercetools", "winter-pottery:3f1d6c7a", "okafor-cycles:b7a4e0d2")]
+#[case::caf("caf", "3f1d6c7a", "b7a4e0d2")]
+#[case::bearer("bearer", "Ada Winter", "Ben Okafor")]
+fn each_person_arrives_as_who_the_platform_says(#[case] kind: &str, #[case] ada: &str, #[case] ben: &str) {
+    let mut platform = Platform::start(kind);
+    for (person, name) in [(ADA, ada), (BEN, ben)] {
+        let shown = platform.marketplace(&platform.open(person));
+        assert!(shown.contains(&format!("Signed on as {name}")), "{shown}");
+        assert!(shown.contains("signature verified"), "{shown}");
+    }
+    platform.playground.interrupt();
+}
+
+#[rstest]
+fn the_page_is_strict_and_hides_secrets(#[values("appdirect", "commercetools", "caf", "bearer")] kind: &str) {
+    let platform = Platform::start(kind);
+    let answer = platform.playground.get("/", &[]);
+    let policy = answer.header("content-security-policy");
+    let service = platform.data("entrance").strip_suffix("/pandium-sso").unwrap();
+    for part in ["default-src 'none'", "script-src 'nonce-", "frame-ancestors 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(policy.contains(&format!("connect-src 'self' {service};")), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+
+    let page = platform.page.replace("&quot;", "\"");
+    assert!(page.contains(&format!("kind = \"{kind}\"")), "{page}");
+    let secrets: Vec<&str> = page.lines().filter(|line| line.contains("_secret = ")).collect();
+    assert_eq!(secrets.len(), if kind == "caf" { 2 } else { 1 });
+    assert!(secrets.iter().all(|line| line.ends_with("\"[hidden]\"")), "{secrets:?}");
+    for inline in [" onclick=", " onchange=", " style=", "javascript:"] {
+        assert!(!page.contains(inline), "{inline}");
+    }
+}
+
+#[rstest]
+#[case::appdirect("appdirect")]
+#[case::commercetools("commercetools")]
+#[case::bearer("bearer")]
+fn nobody_is_refused_by_a_rotation_and_known_keys_serve_while_the_server_is_down(#[case] kind: &str) {
+    let platform = Platform::start(kind);
+    let first = platform.change_keys("up");
+    assert_eq!(platform.open(ADA).status, 200);
+    for _ in 0..2 {
+        let before = platform.playground.get("/platform/keys", &[]).json();
+        let after = platform.change_keys("rotate");
+        assert_ne!(before["signing"], after["signing"]);
+        assert!(after["published"].as_array().unwrap().contains(&before["signing"]));
+        assert_eq!(platform.open(ADA).status, 200, "{after}");
+    }
+    assert!(
+        platform.playground.get("/platform/keys", &[]).json()["asked"].as_u64() > first["asked"].as_u64()
+    );
+
+    assert_eq!(platform.change_keys("down")["is_down"], true);
+    assert_eq!(platform.open(BEN).status, 200);
+    platform.change_keys("rotate");
+    // a key that could never be fetched is nobody's
+    let refused = platform.open(BEN);
+    assert_eq!((refused.status, refused.reason().as_str()), (503, "keys_unavailable"));
+    assert_eq!(platform.change_keys("up")["is_down"], false);
+    assert_eq!(platform.open(BEN).status, 200);
+}
+
+#[test]
+fn appdirect_tokens_name_no_key_and_come_more_than_once() {
+    let platform = Platform::start("appdirect");
+    let token = platform.token(ADA, true);
+    let (header, claims) = decode(&token);
+    assert_eq!(header, json!({"alg": "RS256", "typ": "JWT"}));
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 300);
+    assert_eq!(
+        (&claims["name"], &claims["tenant"]),
+        (&json!("ada@winter-pottery.example"), &json!("northgate"))
+    );
+    assert_eq!((platform.enter(&token).status, platform.enter(&token).status), (200, 200));
+    platform.change_keys("rotate");
+    // signed with the key before, which is still published
+    assert_eq!(platform.enter(&token).status, 200);
+    assert_eq!(platform.data("reuse-s"), "180");
+}
+
+#[test]
+fn the_gateway_signs_for_one_address_and_forwards_nowhere_else() {
+    let platform = Platform::start("commercetools");
+    let answer = platform.forward("winter-pottery");
+    let (header, claims) = decode(answer.header("x-stand-in-token"));
+    assert_eq!((&header["alg"], &claims["type"]), (&json!("RS256"), &json!("exchange")));
+    assert_eq!(claims["aud"], platform.data("entrance"));
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 60);
+    let issuer = claims["iss"].as_str().unwrap();
+    assert_eq!(claims[&format!("{issuer}/claims/project_key")], "winter-pottery");
+
+    let gateway = platform.data("gateway");
+    let ask = |fields: &[Field<'_>]| platform.playground.get(gateway, fields);
+    let elsewhere = [("X-Forward-To", "http://127.0.0.1:1/"), ("X-Project-Key", "winter-pottery")];
+    assert_eq!(ask(&elsewhere).status, 400);
+    assert_eq!(ask(&[("X-Project-Key", "winter-pottery")]).status, 403);
+    assert_eq!(platform.forward("nobodys-project").status, 400);
+    let body = json!({"person": ADA, "is_authorized": true}).to_string();
+    assert_eq!(platform.playground.ask("POST", "/platform/token", &[], &body).status, 404);
+}
+
+#[test]
+fn who_is_not_authorized_is_refused_however_good_the_signature() {
+    let platform = Platform::start("caf");
+    platform.enter(&platform.token(ADA, false)).assert_refused(403, "not_allowed");
+    assert_eq!(platform.enter(&platform.token(ADA, true)).status, 200);
+    assert_eq!(platform.playground.get("/platform/keys", &[]).status, 404);
+}
+
+#[test]
+fn another_site_gets_no_token_and_changes_no_keys() {
+    let platform = Platform::start("bearer");
+    let host = platform.playground.origin.strip_prefix("http://").unwrap();
+    for (path, body) in [
+        ("/platform/token", json!({"person": ADA, "is_authorized": true})),
+        ("/platform/keys", json!({"do": "down"})),
+    ] {
+        let body = body.to_string();
+        let length = body.len().to_string();
+        for origin in ["https://evil.example", "null"] {
+            let headers = [
+                ("Host", host),
+                ("Origin", origin),
+                ("Content-Type", "application/json"),
+                ("Content-Length", &length),
+            ];
+            let request = [wire::request("POST", path, &headers), body.as_bytes().to_vec()].concat();
+            let answer = wire::send(host.parse().unwrap(), &request).unwrap();
+            assert_eq!(answer.status, 403, "{path} {origin}");
+            answer.assert_no_token();
+        }
+    }
+    assert_eq!(platform.playground.get("/platform/keys", &[]).json()["is_down"], false);
+}
+
+#[test]
+fn the_help_names_the_platforms_and_another_is_a_wrong_argument() {
+    let help = command::run(&["playground", "--help"]).output;
+    assert!(help.contains("playground --as commercetools"), "{help}");
+    let wrong = command::run(&["playground", "--as", "elsewhere"]);
+    assert_eq!(wrong.status, 2);
+    for kind in ["appdirect", "commercetools", "caf", "bearer"] {
+        assert!(help.contains(kind) && wrong.errors.contains(kind), "{}", wrong.errors);
+    }
+}
