@@ -91,7 +91,7 @@ impl Kind {
     pub fn greeting(self) -> String {
         let Words { stands_for, token, .. } = self.words();
         let to_try = match self {
-            Self::Caf => "Switch the authorization off to see a refusal.",
+            Self::Caf => "Switch \"Not authorized\" on to see a refusal.",
             Self::AppDirect | Self::Commercetools | Self::Bearer => {
                 "Rotate its keys, or take its key server down, and nobody is refused."
             }
