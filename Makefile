@@ -7,7 +7,7 @@ test: tools
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
-	cargo test --locked
+	cargo test --locked -- --test-threads=4
 
 # Programs that tests run beside ours, by the system's package manager.
 tools:

@@ -191,11 +191,18 @@ pub(super) fn aws_alb(section: &Section<'_>) -> Option<Box<AwsAlb>> {
         section.wrong("load_balancers", "it is empty", help);
         return None;
     }
+    if elsewhere.is_none() && load_balancers.iter().any(|balancer| balancer.keys_url().is_none()) {
+        section.needed_text(
+            "keys_url",
+            "write where AWS publishes the keys of this partition, without the key's id",
+        );
+        return None;
+    }
     let mut regions: Vec<(KeyAddress, Arc<KeysById>)> = Vec::new();
     let mut keys_of = |balancer: &LoadBalancer| {
         let address = match &elsewhere {
             Some(address) => address.clone(),
-            None => fetching.address(section, "load_balancers", &balancer.keys_url())?,
+            None => fetching.address(section, "load_balancers", balancer.keys_url()?)?,
         };
         if let Some((_, keys)) = regions.iter().find(|(known, _)| *known == address) {
             return Some(Arc::clone(keys));

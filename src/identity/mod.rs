@@ -186,7 +186,7 @@ impl Identity {
     /// What is known of the keys that are fetched.
     pub fn key_reports(&self, now: Moment) -> Vec<KeyReport> {
         let report = |keys: &&Arc<PublishedKeys>| KeyReport {
-            address: keys.address().to_owned(),
+            address: keys.address(),
             age_s: keys.age_s(now),
             counts: keys.counts(),
         };
@@ -194,11 +194,7 @@ impl Identity {
             Self::AwsAlb(way) => way
                 .load_balancers
                 .iter()
-                .map(|(_, keys)| KeyReport {
-                    address: keys.address().to_owned(),
-                    age_s: None,
-                    counts: keys.counts(),
-                })
+                .map(|(_, keys)| KeyReport { address: keys.address(), age_s: None, counts: keys.counts() })
                 .collect(),
             _ => self.published_keys().iter().map(report).collect(),
         }

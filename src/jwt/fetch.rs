@@ -93,9 +93,11 @@ impl KeyAddress {
         Ok(Self(url))
     }
 
-    /// The address.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
+    /// The address without its query, which may hold a secret.
+    pub fn shown(&self) -> String {
+        let mut url = self.0.clone();
+        url.set_query(None);
+        url.into()
     }
 
     /// The address of something below it.
@@ -149,6 +151,11 @@ impl Fetcher {
         issuer: &str,
         document: &KeyAddress,
     ) -> Result<KeySet, FetchError> {
+        // both questions together have the time that one has
+        self.in_time(self.discover(issuer, document)).await
+    }
+
+    async fn discover(&self, issuer: &str, document: &KeyAddress) -> Result<KeySet, FetchError> {
         let document_text = self.get(document, MAX_DISCOVERY_BYTES).await?;
         let told: serde_json::Value =
             serde_json::from_slice(&document_text).map_err(|_| FetchError::Discovery("is not JSON"))?;
@@ -166,7 +173,10 @@ impl Fetcher {
 
     /// What is at an address, up to a size.
     pub async fn get(&self, address: &KeyAddress, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
-        let fetch = self.get_unhurried(address, max_bytes);
+        self.in_time(self.get_unhurried(address, max_bytes)).await
+    }
+
+    async fn in_time<T>(&self, fetch: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
         let in_time = tokio::time::timeout(self.timeout, fetch).await;
         in_time.unwrap_or_else(|_| Err(FetchError::NoAnswer("the time is over".into())))
     }

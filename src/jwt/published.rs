@@ -120,10 +120,10 @@ impl PublishedKeys {
         Arc::new(Self { place, pace, fetcher, known: ArcSwap::default(), questions: OneAtATime::default() })
     }
 
-    /// The address that is asked first.
-    pub fn address(&self) -> &str {
+    /// The address that is asked first, without its query.
+    pub fn address(&self) -> String {
         match &self.place {
-            KeyPlace::Set(address) | KeyPlace::Discovered { document: address, .. } => address.as_str(),
+            KeyPlace::Set(address) | KeyPlace::Discovered { document: address, .. } => address.shown(),
         }
     }
 

@@ -4,7 +4,9 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadBalancer {
     arn: String,
-    region: String,
+    /// Where the keys of its region are, as AWS documents it for its main
+    /// partition alone.
+    keys_url: Option<String>,
 }
 
 impl LoadBalancer {
@@ -22,7 +24,9 @@ impl LoadBalancer {
             && is_region
             && is_account
             && resource.starts_with("loadbalancer/app/");
-        is_one.then(|| Self { arn: arn.to_owned(), region: region.to_owned() })
+        let keys_url =
+            (partition == "aws").then(|| format!("https://public-keys.auth.elb.{region}.amazonaws.com"));
+        is_one.then(|| Self { arn: arn.to_owned(), keys_url })
     }
 
     /// The whole name.
@@ -30,9 +34,9 @@ impl LoadBalancer {
         &self.arn
     }
 
-    /// Where the keys of its region are.
-    pub fn keys_url(&self) -> String {
-        format!("https://public-keys.auth.elb.{}.amazonaws.com", self.region)
+    /// Where the keys of its region are; none, where that is not known.
+    pub fn keys_url(&self) -> Option<&str> {
+        self.keys_url.as_deref()
     }
 }
 
@@ -45,8 +49,9 @@ mod tests {
     #[test]
     fn the_region_says_where_the_keys_are() {
         let arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/app/50dc6c495c0c9188";
-        let keys = LoadBalancer::parse(arn).map(|balancer| balancer.keys_url());
-        assert_eq!(keys.as_deref(), Some("https://public-keys.auth.elb.eu-west-1.amazonaws.com"));
+        let keys = |arn: &str| LoadBalancer::parse(arn).unwrap().keys_url().map(str::to_owned);
+        assert_eq!(keys(arn).as_deref(), Some("https://public-keys.auth.elb.eu-west-1.amazonaws.com"));
+        assert_eq!(keys(&arn.replace("arn:aws:", "arn:aws-us-gov:")), None);
     }
 
     #[rstest]

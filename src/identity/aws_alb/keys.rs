@@ -59,9 +59,9 @@ impl KeysById {
         Arc::new(Self { base, fetcher, cooldown_s, known, questions })
     }
 
-    /// The address that ids are added to.
-    pub fn address(&self) -> &str {
-        self.base.as_str()
+    /// The address that ids are added to, without its query.
+    pub fn address(&self) -> String {
+        self.base.shown()
     }
 
     /// How questions ended so far.
