@@ -40,7 +40,7 @@ pub struct CommandLine {
 enum Command {
     /// Run the service
     Serve(serve::Arguments),
-    /// Show everything on this machine: a sample app, this service, a stand-in marketplace
+    /// Show everything on this machine: a sample app or a platform's page, this service, a stand-in marketplace
     Playground(playground::Arguments),
     /// Tell what is wrong with the configuration, then what applies
     Check(check::Arguments),

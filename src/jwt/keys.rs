@@ -139,7 +139,7 @@ impl KeySet {
     pub const MAX_KEYS: usize = 100;
 
     /// The most keys that are tried for a token that names none.
-    pub const MAX_TRIED: usize = 4;
+    pub const MAX_TRIED: usize = 8;
 
     /// A set without keys.
     pub const fn none() -> Self {

@@ -75,6 +75,8 @@ pub enum First {
 struct Known {
     keys: Option<(Arc<KeySet>, Moment)>,
     asked: Option<Asked>,
+    /// When a token was last the reason for asking.
+    wanted: Option<Moment>,
     counts: Counts,
 }
 
@@ -157,16 +159,18 @@ impl PublishedKeys {
             let mut known = Known::clone(&other.known.load());
             if is_under_way {
                 // its answer goes to the other, so that the cooldown would be waited for in vain
-                known.asked = None;
+                (known.asked, known.wanted) = (None, None);
             }
             self.known.store(Arc::new(known));
         }
     }
 
-    /// Asks the issuer, unless it was asked a moment ago, and waits for the end
-    /// of it. `false`: nothing was asked, and nothing has changed.
+    /// Asks the issuer because of a token, unless it was asked because of one a
+    /// moment ago, and waits for the end of it. `false`: nothing was asked, and
+    /// nothing has changed.
     pub async fn renew(self: &Arc<Self>, now: Moment) -> bool {
-        let Some(under_way) = self.ask(now) else { return false };
+        let Some(under_way) = self.ask(now, Known::may_be_wanted) else { return false };
+        self.learn(|known| known.wanted = Some(now));
         under_way.ended().await;
         true
     }
@@ -174,7 +178,7 @@ impl PublishedKeys {
     /// Asks the issuer, if it is time to, and does not wait.
     pub fn refresh(self: &Arc<Self>, now: Moment) {
         if self.known.load().is_due(self.pace, now) {
-            let _ = self.ask(now);
+            let _ = self.ask(now, Known::is_due);
         }
     }
 
@@ -192,9 +196,13 @@ impl PublishedKeys {
     }
 
     /// The question that is under way; a new one, where there may be one.
-    fn ask(self: &Arc<Self>, now: Moment) -> Option<UnderWay> {
+    fn ask(
+        self: &Arc<Self>,
+        now: Moment,
+        may_be: impl FnOnce(&Known, Pace, Moment) -> bool,
+    ) -> Option<UnderWay> {
         self.questions.ask(|| {
-            if !self.known.load().may_be_asked(self.pace, now) {
+            if !may_be(&self.known.load(), self.pace, now) {
                 return None;
             }
             self.learn(|known| known.asked = Some(Asked { at: now, was_answered: false }));
@@ -248,30 +256,75 @@ impl Known {
         (now.seconds_since(*had) < pace.keep_s).then_some((keys, *had))
     }
 
-    /// Whether the issuer has only just said what its keys are.
+    /// Whether the issuer has said what its keys are since a token last gave
+    /// reason to ask: one that is still unknown then is nobody's.
     fn is_up_to_date(&self, pace: Pace, now: Moment) -> bool {
-        self.asked.is_some_and(|asked| asked.was_answered && asked.is_recent(pace, now))
+        self.asked.is_some_and(|asked| asked.was_answered) && is_recent(self.wanted, pace, now)
     }
 
-    fn may_be_asked(&self, pace: Pace, now: Moment) -> bool {
-        self.asked.is_none_or(|asked| !asked.is_recent(pace, now))
+    /// Whether a token is reason enough to ask. What was asked for no token's
+    /// sake does not count: the issuer may have changed its keys right after.
+    fn may_be_wanted(&self, pace: Pace, now: Moment) -> bool {
+        !is_recent(self.wanted, pace, now) && !is_recent(self.failed_at(), pace, now)
     }
 
     fn is_due(&self, pace: Pace, now: Moment) -> bool {
         match self.asked {
             None => pace.first == First::AtStart,
-            Some(asked) if asked.was_answered => {
-                asked.at > now || now.seconds_since(asked.at) >= pace.refresh_s
-            }
-            Some(_) => true,
+            Some(Asked { at, was_answered: true }) => at > now || now.seconds_since(at) >= pace.refresh_s,
+            Some(_) => !is_recent(self.failed_at(), pace, now),
         }
+    }
+
+    fn failed_at(&self) -> Option<Moment> {
+        self.asked.filter(|asked| !asked.was_answered).map(|asked| asked.at)
     }
 }
 
-impl Asked {
-    /// Whether the cooldown is not over. A clock that went back tells nothing,
-    /// and one question more does no harm.
-    fn is_recent(self, pace: Pace, now: Moment) -> bool {
-        self.at <= now && now.seconds_since(self.at) < pace.cooldown_s
+/// Whether the cooldown after something is not over. A clock that went back
+/// tells nothing, and one question more does no harm.
+fn is_recent(at: Option<Moment>, pace: Pace, now: Moment) -> bool {
+    at.is_some_and(|at| at <= now && now.seconds_since(at) < pace.cooldown_s)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace = Pace { refresh_s: 300, keep_s: 3600, cooldown_s: 30, first: First::AtStart };
+
+    fn known(asked: Option<(u64, bool)>, wanted: Option<u64>) -> Known {
+        let asked = asked.map(|(at, was_answered)| Asked { at: Moment::from_unix_seconds(at), was_answered });
+        Known { asked, wanted: wanted.map(Moment::from_unix_seconds), ..Known::default() }
+    }
+
+    #[test]
+    fn a_token_is_reason_to_ask_once_in_a_cooldown() {
+        let may = |known: Known, now: u64| known.may_be_wanted(PACE, Moment::from_unix_seconds(now));
+        assert!(may(known(None, None), 1000), "nobody was asked");
+        assert!(may(known(Some((1000, true)), None), 1001), "asked, but for no token's sake");
+        assert!(!may(known(Some((1000, true)), Some(1000)), 1029));
+        assert!(may(known(Some((1000, true)), Some(1000)), 1030));
+        assert!(!may(known(Some((1000, false)), None), 1029), "in vain a moment ago");
+        assert!(may(known(Some((1000, false)), Some(1000)), 500), "the clock went back");
+    }
+
+    #[test]
+    fn an_issuer_is_asked_again_before_its_keys_grow_old() {
+        let due = |known: Known, now: u64| known.is_due(PACE, Moment::from_unix_seconds(now));
+        assert!(due(known(None, None), 1000));
+        assert!(!due(known(Some((1000, true)), None), 1299));
+        assert!(due(known(Some((1000, true)), None), 1300));
+        assert!(!due(known(Some((1000, false)), None), 1029) && due(known(Some((1000, false)), None), 1030));
+        assert!(due(known(Some((1000, true)), None), 500), "the clock went back");
+    }
+
+    #[test]
+    fn an_unknown_key_is_nobodys_only_after_the_issuer_was_asked_for_it() {
+        let is = |known: Known, now: u64| known.is_up_to_date(PACE, Moment::from_unix_seconds(now));
+        assert!(is(known(Some((1000, true)), Some(1000)), 1029));
+        assert!(!is(known(Some((1000, true)), None), 1001));
+        assert!(!is(known(Some((1000, false)), Some(1000)), 1001));
+        assert!(!is(known(Some((1000, true)), Some(1000)), 1030));
     }
 }
