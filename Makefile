@@ -1,19 +1,34 @@
 # What is done with this project. `make test` is everything that is checked.
 
-.PHONY: test tools format bench load fuzz
+.PHONY: test browser tools format bench load fuzz
 
-# Formatting, lints, documentation, tests. Installs what is missing.
+# Formatting, lints, documentation, tests, browser. Installs what is missing.
 test: tools
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	cargo test --locked -- --test-threads=4
+	$(MAKE) browser
+
+# The component in Chromium, then the program behind nginx with an app and a
+# stand-in marketplace. Pictures of every page are in tests/browser/artefacts.
+BROWSER_TESTS = packages/embed tests/browser
+browser: tools $(BROWSER_TESTS:%=%/node_modules/.package-lock.json)
+	cargo build --locked
+	@for folder in $(BROWSER_TESTS); do (cd $$folder && npm test) || exit 1; done
+
+# npm's own copy of the lock tells when it was followed last.
+%/node_modules/.package-lock.json: %/package-lock.json | tools
+	cd $* && npm ci --no-progress && touch node_modules/.package-lock.json
 
 # Programs that tests run beside ours, by the system's package manager.
 tools:
 	@missing=; \
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	[ -z "$$missing" ] || { \
 	  echo "tests need$$missing; installing"; \
 	  SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); \

@@ -1,0 +1,133 @@
+// Chromium, with names that lead to nginx, and tabs that remember what pages say.
+
+import assert from "node:assert/strict";
+import { mkdir, readFile } from "node:fs/promises";
+import { after } from "node:test";
+import { chromium } from "playwright-core";
+import { APP, MARKET, SSO, until } from "./hosts.js";
+
+const FLAGS = [
+  "--no-sandbox", // also where everything runs as root
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const ARTEFACTS = new URL("../artefacts/", import.meta.url);
+
+/** One browser for a file of tests. */
+export async function startBrowser(hosts, { flags = [] } = {}) {
+  await mkdir(ARTEFACTS, { recursive: true });
+  const sites = ["*.example.test", "*.other.test", "*.elsewhere.test", "evil.test"];
+  const rules = sites.map((site) => `MAP ${site} 127.0.0.1:${hosts.port}`);
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      ...FLAGS, ...flags,
+      `--host-resolver-rules=${rules.join(",")}`,
+      // this one certificate is good, and no other
+      `--ignore-certificate-errors-spki-list=${hosts.certificate}`,
+    ],
+  });
+  after(() => browser.close());
+  return browser;
+}
+
+/** A page of the app around some markup, with the component's script. */
+export const page = (markup, { head = "", lang = "en", from = SSO, title = "App" } = {}) => `<!doctype html>
+<html lang="${lang}"><head><title>${title}</title><meta name="viewport" content="width=device-width">${head}
+<script type="module" src="${from}/embed.js"></script></head>
+<body style="margin: 1rem"><main><h1>${title}</h1>${markup}</main></body></html>`;
+
+const FRAME = `<marketplace-frame></marketplace-frame>`;
+
+let count = 0;
+
+/**
+ * Opens a page in a browser context of its own, whose user is `who`. The page is `markup` at an address of its own on
+ * `at`, or whatever stands at `url`.
+ */
+export async function open(t, hosts, browser, { who = "ada", markup = FRAME, at = APP, url, suffix = "", headers, init,
+  context: options, expects = () => false, ...look } = {}) {
+  const context = await browser.newContext({ locale: "en-GB", ...options });
+  context.setDefaultTimeout(60000);
+  t.after(() => context.close());
+  if (who) await signIn(hosts, context, who);
+  const said = [];
+  const violations = [];
+  context.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
+  context.on("weberror", (error) => said.push(`thrown: ${error.error()}`));
+  await context.exposeBinding("tellOfViolation", (_, words) => violations.push(words));
+  await context.addInitScript(watch);
+  if (init) await context.addInitScript(init);
+  const tab = await context.newPage();
+  count += 1;
+  const address = url ?? hosts.app.put(`${at}/page-${count}`, page(markup, look), headers);
+  const arrived = hosts.market.arrivals.length;
+  const before = Object.fromEntries(Object.values(hosts.services).map((service) => [service.host, service.records().length]));
+  await tab.goto(address + suffix, { waitUntil: "domcontentloaded" });
+
+  const element = tab.locator("marketplace-frame").first();
+  t.after(() => {
+    assert.doesNotMatch(said.join("\n"), /eyJ/, "the console shows a token");
+    assert.deepEqual(violations.filter((words) => !expects(words)), [], "a policy is violated");
+    assert.deepEqual(said.filter((words) => words.startsWith("thrown") && !expects(words)), []);
+  });
+  return {
+    context, tab, said, violations, element, address,
+    /** Waits for the component's state. */
+    state: (wanted, which = element) => which.evaluate((node, wanted) => new Promise((resolve) => {
+      const look = () => (node.state === wanted ? resolve() : setTimeout(look, 20));
+      look();
+    }), wanted),
+    /** The marketplace's frame, once it is there. */
+    marketplace: (n = 0) => until(() => tab.frames().filter((frame) => frame.url().startsWith(MARKET))[n]),
+    /** What the service recorded for this page. */
+    records: (host = "sso.example.test") => hosts.services[host].records().slice(before[host]),
+    /** Who came to the marketplace from this page. */
+    arrivals: () => hosts.market.arrivals.slice(arrived),
+    events: (type) => tab.evaluate((type) => window.events.filter((event) => event.type === type).map(({ detail }) => detail), `marketplace-${type}`),
+    /** Waits for an event, and tells its detail. */
+    event: async (type) => {
+      const handle = await tab.waitForFunction((type) => window.events.findLast((event) => event.type === type), `marketplace-${type}`);
+      return (await handle.jsonValue()).detail;
+    },
+  };
+}
+
+/** Gives a browser the session's cookie, as the login does. */
+export async function signIn(hosts, context, who) {
+  const value = hosts.app.signIn(who);
+  await context.addCookies([{ name: "session", value, domain: ".example.test", path: "/", httpOnly: true, secure: true, sameSite: "Lax" }]);
+}
+
+/** In every page and frame, before its own scripts. */
+function watch() {
+  document.addEventListener("securitypolicyviolation", (event) =>
+    window.tellOfViolation(`${document.location.origin}: ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
+  window.events = [];
+  for (const name of ["ready", "error", "unauthenticated", "message", "height", "save-sync", "install-cancel"]) {
+    window.addEventListener(`marketplace-${name}`, ({ type, detail, target }) => window.events.push({ type, detail, id: target.id }));
+  }
+}
+
+const axe = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+
+/** What axe-core finds on a page or in a frame, in light and dark. */
+export async function accessibility(tab, where = tab, options = { iframes: false }) {
+  const found = [];
+  for (const colorScheme of ["light", "dark"]) {
+    await tab.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await where.evaluate(axe);
+    const { violations } = await where.evaluate((options) => window.axe.run(document, options), options);
+    found.push(...violations.map(({ id, nodes }) => [colorScheme, id, ...nodes.map(({ html }) => html)]));
+  }
+  return found;
+}
+
+/** Keeps a picture of the page. */
+export async function picture(tab, name) {
+  await tab.screenshot({ path: new URL(`${name}.png`, ARTEFACTS).pathname, animations: "disabled" });
+}

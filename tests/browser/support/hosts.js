@@ -1,0 +1,233 @@
+// Starts what a file of tests looks at, each on a host of its own: the real program (as many as there are
+// configurations), the app and the marketplace, all behind a real nginx with TLS.
+//
+//   app.example.test, sso.example.test …   one site: the app, the service
+//   market.other.test                      the marketplace
+//   evil.test, sso.elsewhere.test …        further sites
+
+import { execFile, spawn } from "node:child_process";
+import { createHash, X509Certificate } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after } from "node:test";
+import { promisify } from "node:util";
+import { startApp } from "./app.js";
+import { startMarketplace } from "./marketplace.js";
+
+export const ROOT = new URL("../../../", import.meta.url);
+export const PROGRAM = process.env.MARKETPLACE_SSO ?? new URL("target/debug/marketplace-sso", ROOT).pathname;
+export const SECRET = "the-secret-of-the-browser-suite-0123456789abcdef";
+export const APP = "https://app.example.test";
+export const SSO = "https://sso.example.test";
+export const MARKET = "https://market.other.test";
+
+/** The answer to what may take long on a slow machine. */
+const PATIENCE_MS = 60000;
+
+/**
+ * Starts everything. `services` gives the hosts of the program, each with what differs in its configuration; `more`
+ * are further hosts of the app.
+ */
+export async function startHosts({ services = { "sso.example.test": "" }, more = ["evil.test", "other.example.test"] } = {}) {
+  const folder = await mkdtemp(join(tmpdir(), "marketplace-sso-browser-"));
+  const closing = [() => rm(folder, { recursive: true, force: true })];
+  after(async () => {
+    for (const close of closing.reverse()) await close();
+  });
+  await writeFile(join(folder, "secret"), SECRET);
+
+  const app = await startApp(join(folder, "app.sock"));
+  const market = await startMarketplace(join(folder, "market.sock"));
+  closing.push(app.close, market.close);
+  const [certificate, ...running] = await Promise.all([
+    makeCertificate(folder),
+    ...Object.entries(services).map(([host, toml]) => startService(folder, host, toml, closing)),
+  ]);
+  const blocks = await recipe();
+  const isService = (host) => host in services;
+  const servers = [
+    ...Object.keys(services).map((host, n) => blocks(host, n, `unix:${folder}/${host}.sock`, `unix:${folder}/app.sock`)),
+    ...["app.example.test", ...more].filter((host) => !isService(host)).map((host) => plain(host, `${folder}/app.sock`)),
+    plain("market.other.test", `${folder}/market.sock`),
+  ];
+  const port = await startNginx(folder, servers.join("\n"), closing);
+  return { app, market, services: Object.fromEntries(running.map((one) => [one.host, one])), port, certificate, folder };
+}
+
+/** The nginx of docs/recipes.md, "nginx and your own sessions", word for word but for names and addresses. */
+async function recipe() {
+  const text = await readFile(new URL("docs/recipes.md", ROOT), "utf8");
+  const block = text.split("\n## nginx and your own sessions\n")[1].split("\n```nginx\n")[1].split("\n```")[0];
+  return (host, n, service, app) =>
+    block
+      .replace("listen 443 ssl;", "listen PORT ssl;")
+      .replaceAll(/ssl_certificate.*\n/g, "")
+      .replace("app.example.com", host)
+      .replace("127.0.0.1:8080", service)
+      .replace("127.0.0.1:3000", app)
+      .replaceAll("marketplace_sso", `marketplace_sso_${n}`)
+      .replaceAll(/\bapplication\b/g, `application_${n}`)
+      .replace(/}\s*$/, `
+    # what knows nobody, and entrances whose users bring a token
+    location ~ ^/(embed(\\.js|\\.json)?$|by-token/) {
+        proxy_pass http://marketplace_sso_${n};
+        proxy_set_header Host $host;
+    }
+}`);
+}
+
+const plain = (host, socket) => `server {
+  listen PORT ssl;
+  server_name ${host};
+  location / { proxy_pass http://unix:${socket}; proxy_set_header Host $host; }
+}`;
+
+async function makeCertificate(folder) {
+  const [key, file] = [join(folder, "key.pem"), join(folder, "certificate.pem")];
+  await promisify(execFile)("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+    "-nodes", "-days", "2", "-subj", "/CN=test", "-keyout", key, "-out", file,
+    "-addext", "subjectAltName=DNS:evil.test,DNS:*.example.test,DNS:*.other.test,DNS:*.elsewhere.test"]);
+  const certificate = new X509Certificate(await readFile(file));
+  const publicKey = certificate.publicKey.export({ type: "spki", format: "der" });
+  return createHash("sha256").update(publicKey).digest("base64");
+}
+
+/** Starts the program with a configuration of its own, and keeps the lines of its log. */
+async function startService(folder, host, more, closing) {
+  const config = join(folder, `${host}.toml`);
+  await writeFile(config, `
+environment = "sandbox"
+server.listen = "unix:${folder}/${host}.sock"
+server.admin_listen = "127.0.0.1:0"
+server.public_url = "https://${host}"
+server.drain_delay_s = 0
+server.workers = 1
+pandium.account = "acme"
+pandium.shared_secret_file = "${folder}/secret"
+pandium.base_url = "${MARKET}"
+identity.kind = "proxy_headers"
+identity.preset = "custom"
+identity.headers.id = "X-User-Id"
+identity.headers.email = "X-User-Email"
+identity.headers.name = "X-User-Name"
+identity.headers.groups = "X-User-Groups"
+identity.headers.attributes.plan = "X-User-Plan"
+claims.sub = "id"
+access.denied_groups = ["blocked"]
+`);
+  const own = join(folder, `${host}.own.toml`);
+  await writeFile(own, more);
+  const common = join(folder, `${host}.common.toml`);
+  await writeFile(common, `[embed]\nparents = ["${APP}"]\nlogin_url = "${APP}/login"\n`);
+  const child = spawn(PROGRAM, ["serve", ...[config, common, own].flatMap((file) => ["--config", file])], {
+    stdio: ["ignore", "ignore", "pipe"], cwd: folder,
+  });
+  closing.push(() => stop(child));
+  const lines = [];
+  let heard;
+  const listening = new Promise((resolve, reject) => {
+    heard = resolve;
+    child.on("error", reject);
+    child.on("exit", () => reject(new Error(`the service for ${host} has ended:\n${lines.join("\n")}`)));
+  });
+  listening.catch(() => {});
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    lines.push(line);
+    if (line.includes('"message":"listening"')) heard(JSON.parse(line).admin_listen);
+  });
+  const admin = await inTime(listening, `the service for ${host} does not start`);
+  const records = () => lines.filter((line) => line.includes('"outcome"')).map((line) => JSON.parse(line));
+  return {
+    host, lines, records,
+    origin: `https://${host}`,
+    /** How often a metric counted, over all its labels. */
+    async metric(name) {
+      const text = await (await fetch(`${admin}/metrics`)).text();
+      const values = text.split("\n").filter((line) => line.startsWith(name)).map((line) => Number(line.split(" ").at(-1)));
+      return values.reduce((sum, value) => sum + value, 0);
+    },
+  };
+}
+
+async function startNginx(folder, servers, closing) {
+  for (let attempt = 1; ; attempt += 1) {
+    const port = await freePort();
+    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`);
+    await writeFile(join(folder, "nginx.conf"), `
+${process.getuid?.() === 0 ? "user root;" : ""}
+pid ${folder}/nginx.pid;
+worker_processes 1;
+error_log stderr warn;
+events { worker_connections 256; }
+http {
+  access_log off;
+  server_names_hash_bucket_size 128;
+  ssl_certificate ${folder}/certificate.pem;
+  ssl_certificate_key ${folder}/key.pem;
+  ${temporary.join("\n  ")}
+  ${servers.replaceAll("listen PORT ", `listen 127.0.0.1:${port} `)}
+}`);
+    const child = spawn("nginx", ["-p", folder, "-e", "stderr", "-g", "daemon off;", "-c", join(folder, "nginx.conf")], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    const said = [];
+    child.stderr.on("data", (data) => said.push(String(data)));
+    const ended = new Promise((resolve) => child.on("exit", () => resolve(false)));
+    const isUp = await inTime(Promise.race([ended, listens(port, child)]), "nginx does not start");
+    if (isUp) {
+      closing.push(() => stop(child));
+      return port;
+    }
+    // somebody else took the port in between
+    if (attempt === 3 || !said.join("").includes("Address already in use")) throw new Error(`nginx: ${said.join("")}`);
+  }
+}
+
+async function listens(port, child) {
+  while (child.exitCode === null) {
+    const isUp = await fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false);
+    if (isUp) return true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return false;
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Asks a program to end, and waits until it has. */
+export function stop(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return undefined;
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  return ended;
+}
+
+/** The same, or an error where it takes too long. */
+export function inTime(promise, words) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(words)), PATIENCE_MS);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Waits for what no event tells. */
+export async function until(holds) {
+  const last = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const held = await holds();
+    if (held) return held;
+    if (Date.now() > last) throw new Error(`never: ${holds}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

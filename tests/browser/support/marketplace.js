@@ -1,0 +1,42 @@
+// A stand-in for the marketplace: it keeps what it was sent, and posts what a test wants.
+
+import { createHmac } from "node:crypto";
+import { createServer } from "node:http";
+import { close } from "./app.js";
+
+/** Starts it. */
+export async function startMarketplace(socket) {
+  const state = {
+    /** Everybody who came, in order: path, link, token, headers. */
+    arrivals: [],
+    /** A promise that it waits for before it answers. */
+    patience: null,
+    close: () => close(server),
+  };
+  const server = createServer(async (request, response) => {
+    const { pathname: path, searchParams } = new URL(request.url, "http://x");
+    if (path === "/favicon.ico") return response.writeHead(204).end();
+    const link = Object.fromEntries(searchParams);
+    delete link.tenant;
+    state.arrivals.push({ path, link, token: searchParams.get("tenant"), tokens: searchParams.getAll("tenant").length, headers: request.headers });
+    await state.patience;
+    response.writeHead(200, { "content-type": "text/html; charset=utf-8" });
+    return response.end(PAGE(path));
+  });
+  await new Promise((resolve) => server.listen(socket, resolve));
+  return state;
+}
+
+/** The claims of a token, if it is signed with the secret and says what every token must. */
+export function verified(token, secret) {
+  const [header, claims, signature, ...more] = token.split(".");
+  const expected = createHmac("sha256", secret).update(`${header}.${claims}`).digest("base64url");
+  const read = (part) => JSON.parse(Buffer.from(part, "base64url"));
+  if (more.length || signature !== expected || read(header).alg !== "HS256") throw new Error("the token is not valid");
+  return read(claims);
+}
+
+const PAGE = (path) => `<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><title>Marketplace</title>
+<style>body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem; color: #1c2330; background: #f4f6fa }</style></head>
+<body><main><h1>Marketplace</h1><p>You are at ${path.replaceAll(/[<&]/g, "")}.</p></main>
+<script>window.post = (data, to = parent) => to.postMessage(data, "*");</script></body></html>`;
