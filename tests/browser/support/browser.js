@@ -6,6 +6,7 @@ import { after } from "node:test";
 import { chromium } from "playwright-core";
 import { APP, MARKET, SSO, until } from "./hosts.js";
 
+export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = [
   "--no-sandbox", // also where everything runs as root
   "--disable-gpu",
@@ -17,20 +18,22 @@ const FLAGS = [
 ];
 const ARTEFACTS = new URL("../artefacts/", import.meta.url);
 
-/** One browser for a file of tests. */
-export async function startBrowser(hosts, { flags = [] } = {}) {
-  await mkdir(ARTEFACTS, { recursive: true });
+/** How Chromium is started, so that names lead to nginx. */
+export function flagsFor(hosts) {
   const sites = ["*.example.test", "*.other.test", "*.elsewhere.test", "evil.test"];
   const rules = sites.map((site) => `MAP ${site} 127.0.0.1:${hosts.port}`);
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      ...FLAGS, ...flags,
-      `--host-resolver-rules=${rules.join(",")}`,
-      // this one certificate is good, and no other
-      `--ignore-certificate-errors-spki-list=${hosts.certificate}`,
-    ],
-  });
+  return [
+    ...FLAGS,
+    `--host-resolver-rules=${rules.join(",")}`,
+    // this one certificate is good, and no other
+    `--ignore-certificate-errors-spki-list=${hosts.certificate}`,
+  ];
+}
+
+/** One browser for a file of tests. */
+export async function startBrowser(hosts) {
+  await mkdir(ARTEFACTS, { recursive: true });
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: flagsFor(hosts) });
   after(() => browser.close());
   return browser;
 }

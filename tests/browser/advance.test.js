@@ -1,0 +1,170 @@
+// What a browser does before anybody asks (prefetch, prerender), and where a token could be left behind.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startBareBrowser } from "./support/bare.js";
+import { open, page, startBrowser } from "./support/browser.js";
+import { APP, MARKET, SSO, startHosts, until } from "./support/hosts.js";
+
+const hosts = await startHosts({ services: { "sso.example.test": "", "app.example.test": "" } });
+const browser = await startBrowser(hosts);
+const start = (t, options) => open(t, hosts, browser, options);
+const handOffs = async () => {
+  const counts = await Promise.all(Object.values(hosts.services).map((service) => service.metric("sso_handoffs_total")));
+  return counts.reduce((sum, count) => sum + count, 0);
+};
+const rules = (rules) => `<script type="speculationrules">${JSON.stringify(rules)}</script>`;
+
+/** What the browser tells of its work in advance: addresses, and how each ended. */
+async function speculations({ context, tab }) {
+  const session = await context.newCDPSession(tab);
+  const ends = [];
+  for (const [event, kind] of [["prefetchStatusUpdated", "prefetch"], ["prerenderStatusUpdated", "prerender"]]) {
+    session.on(`Preload.${event}`, (told) => ends.push({ kind, url: told.key.url, status: told.status, why: told.prefetchStatus ?? told.prerenderStatus }));
+  }
+  await session.send("Preload.enable");
+  return (kind, url, ...statuses) => until(() => ends.find((end) => end.kind === kind && end.url.startsWith(url) && statuses.includes(end.status)));
+}
+const insert = (tab, markup) => tab.evaluate((markup) => document.head.append(document.createRange().createContextualFragment(markup)), markup);
+
+test("a prefetch by speculation rules gets no token", async (t) => {
+  const opened = await start(t, { markup: "" });
+  const ended = await speculations(opened);
+  const before = await handOffs();
+  // the control: another page of the app is prefetched
+  const control = hosts.app.put(`${APP}/control`, "<!doctype html><title>Control</title>");
+  await insert(opened.tab, rules({ prefetch: [{ urls: [control, "/pandium-sso", `${SSO}/pandium-sso`], eagerness: "immediate" }] }));
+  await ended("prefetch", control, "Ready");
+  await ended("prefetch", `${APP}/pandium-sso`, "Failure");
+  await until(() => opened.records("app.example.test").length);
+  assert.equal(opened.records("app.example.test")[0].reason, "frame_not_allowed");
+  assert.match(opened.records("app.example.test")[0].cause, /in advance/);
+  assert.equal(await handOffs(), before);
+  assert.deepEqual(opened.arrivals(), []);
+});
+
+test("a prefetch by a link gets no token", async (t) => {
+  const { tab, records, arrivals } = await start(t, { markup: "" });
+  const before = await handOffs();
+  await insert(tab, `<link rel="prefetch" href="/pandium-sso">`);
+  await until(() => records("app.example.test").length);
+  assert.equal(records("app.example.test")[0].outcome, "refused");
+  assert.equal(await handOffs(), before);
+  assert.deepEqual(arrivals(), []);
+});
+
+/** A page of the app in a browser that nobody steers, signed in as Ada. */
+async function startBare() {
+  const { send, on } = await startBareBrowser(hosts);
+  const ends = [];
+  on((method, { key, status, prerenderStatus } = {}) => {
+    if (method === "Preload.prerenderStatusUpdated") ends.push({ url: key.url, status, why: prerenderStatus });
+  });
+  await send("Preload.enable");
+  await send("Network.setCookie", { name: "session", value: hosts.app.signIn("ada"), domain: ".example.test", path: "/",
+    secure: true, httpOnly: true, sameSite: "Lax" });
+  const evaluate = async (expression) => (await send("Runtime.evaluate", { expression, awaitPromise: true })).result.value;
+  return {
+    evaluate,
+    /** Opens the page, which wants another one rendered in advance, and waits for how that ends. */
+    async prerender(url) {
+      const page = hosts.app.put(`${APP}/before`, `<!doctype html><title>Before</title><a href="${url}">go</a>${
+        rules({ prerender: [{ urls: [url], eagerness: "immediate" }] })}`);
+      await send("Page.navigate", { url: page });
+      return until(() => ends.find((end) => end.url === url && /Ready|Failure/.test(end.status)));
+    },
+  };
+}
+
+test("a prerendered entrance gets no token, and the click after it does", async () => {
+  const { prerender, evaluate } = await startBare();
+  const before = await handOffs();
+  const arrived = hosts.market.arrivals.length;
+  const ended = await prerender(`${APP}/pandium-sso`);
+  assert.equal(ended.status, "Failure", ended.why);
+  assert.equal(await handOffs(), before);
+  assert.equal(hosts.market.arrivals.length, arrived);
+  await evaluate(`document.querySelector("a").click()`);
+  await until(() => hosts.market.arrivals.length === arrived + 1);
+  assert.equal(await handOffs(), before + 1);
+});
+
+test("the component in a prerendered page waits until somebody looks at it", async () => {
+  const next = hosts.app.put(`${APP}/prerendered`, page("<marketplace-frame></marketplace-frame>"));
+  const { prerender, evaluate } = await startBare();
+  const before = await handOffs();
+  const arrived = hosts.market.arrivals.length;
+  assert.equal((await prerender(next)).status, "Ready");
+  assert.equal(await handOffs(), before);
+  await evaluate(`document.querySelector("a").click()`);
+  await until(() => hosts.market.arrivals.length === arrived + 1);
+  assert.equal(await handOffs(), before + 1);
+});
+
+test("a plain frame in a prerendered page gets its token when somebody looks at it, and not before", async () => {
+  const known = hosts.services["app.example.test"].records().length;
+  const next = hosts.app.put(`${APP}/prerendered-plain`, `<!doctype html><title>Next</title><iframe src="/pandium-sso"></iframe>`);
+  const { prerender, evaluate } = await startBare();
+  const before = await handOffs();
+  const arrived = hosts.market.arrivals.length;
+  assert.equal((await prerender(next)).status, "Ready");
+  await until(() => hosts.services["app.example.test"].records().slice(known).some(({ reason }) => reason === "frame_not_allowed"));
+  assert.equal(await handOffs(), before);
+  assert.equal(hosts.market.arrivals.length, arrived);
+  await evaluate(`document.querySelector("a").click()`);
+  // what was refused in advance is asked for again
+  await until(() => hosts.market.arrivals.length === arrived + 1);
+  assert.equal(await handOffs(), before + 1);
+});
+
+/** Everything that a page of the app could remember. */
+const remembered = (tab) => tab.evaluate(async () => JSON.stringify({
+  entries: performance.getEntries(), local: { ...localStorage }, session: { ...sessionStorage }, cookie: document.cookie,
+  databases: await indexedDB.databases(), caches: await caches.keys(), state: history.state, address: location.href,
+  html: document.documentElement.outerHTML, referrer: document.referrer,
+}));
+
+for (const [what, options] of [
+  ["the component", {}],
+  ["a plain frame", { markup: `<iframe src="${SSO}/pandium-sso?integration_id=1"></iframe>` }],
+  ["a plain frame on the same host", { markup: `<iframe src="/pandium-sso?integration_id=1"></iframe>` }],
+]) {
+  test(`with ${what}, no token is in the page, its history, its timings or its storage`, async (t) => {
+    const { tab, context, marketplace, arrivals } = await start(t, { ...options, suffix: "?secret-of-the-app=1" });
+    const frame = await marketplace();
+    await frame.waitForLoadState();
+    await tab.waitForLoadState();
+    assert.match(frame.url(), /tenant=eyJ/);
+    assert.doesNotMatch(await remembered(tab), /eyJ/);
+    const session = await context.newCDPSession(tab);
+    const { entries } = await session.send("Page.getNavigationHistory");
+    assert.doesNotMatch(JSON.stringify(entries), /eyJ/);
+    // and the marketplace learns nothing of the app
+    assert.equal(await frame.evaluate(() => document.referrer), "");
+    const [{ headers }] = arrivals();
+    assert.equal(headers.referer, undefined);
+    assert.equal(headers.cookie, undefined);
+  });
+}
+
+test("after a link at the top level, the app's own page has no token in its history", async (t) => {
+  const { tab, context, address } = await start(t, { markup: `<a href="/pandium-sso">go</a>` });
+  await tab.getByRole("link", { name: "go" }).click();
+  await tab.waitForURL(`${MARKET}/**`);
+  assert.equal(await tab.evaluate(() => document.referrer), "");
+  const session = await context.newCDPSession(tab);
+  const { entries } = await session.send("Page.getNavigationHistory");
+  for (const entry of entries.filter(({ url }) => url.startsWith(APP))) assert.doesNotMatch(JSON.stringify(entry), /eyJ/);
+  // the way here, without which the marketplace could not be opened at all
+  assert.equal(entries.filter(({ url }) => url.includes("eyJ")).length, 1);
+  await tab.goBack();
+  assert.equal(tab.url(), address);
+  assert.doesNotMatch(await remembered(tab), /eyJ/);
+});
+
+test("no line of the service's log has a token in it", () => {
+  for (const { lines } of Object.values(hosts.services)) {
+    assert.ok(lines.length > 1);
+    assert.doesNotMatch(lines.join("\n"), /eyJ|tenant=/);
+  }
+});

@@ -1,0 +1,50 @@
+// Chromium by its own protocol, without the library: whatever steers pages keeps the browser from prerendering them.
+
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after } from "node:test";
+import { CHROMIUM, flagsFor } from "./browser.js";
+import { stop } from "./hosts.js";
+
+/** Starts a browser, and gives a page of it that `send`s commands and hears events by `on`. */
+export async function startBareBrowser(hosts) {
+  const profile = await mkdtemp(join(tmpdir(), "marketplace-sso-chromium-"));
+  const child = spawn(CHROMIUM, [
+    "--headless", `--user-data-dir=${profile}`, "--remote-debugging-pipe", "--password-store=basic", ...flagsFor(hosts), "about:blank",
+  ], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+  after(async () => {
+    await stop(child);
+    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+  });
+  const [, , , to, from] = child.stdio;
+  const waiting = new Map();
+  const listeners = [];
+  let last = 0;
+  let text = "";
+  from.setEncoding("utf8").on("data", (data) => {
+    const messages = (text + data).split("\0");
+    text = messages.pop();
+    for (const { id, method, params, result, error } of messages.map(JSON.parse)) {
+      if (!id) listeners.forEach((listener) => listener(method, params));
+      else if (error) waiting.get(id).reject(new Error(error.message));
+      else waiting.get(id).resolve(result);
+    }
+  });
+  const send = (method, params = {}, sessionId) => new Promise((resolve, reject) => {
+    last += 1;
+    waiting.set(last, { resolve, reject });
+    to.write(`${JSON.stringify({ id: last, method, params, sessionId })}\0`);
+  });
+  // by way of its tab: who holds on to a page itself keeps the browser from making another in its place
+  const { targetId } = await send("Target.createTarget", { url: "about:blank", forTab: true });
+  const { sessionId: tab } = await send("Target.attachToTarget", { targetId, flatten: true });
+  const attached = new Promise((resolve) => listeners.push((method, { sessionId }) => method === "Target.attachedToTarget" && resolve(sessionId)));
+  await send("Target.setAutoAttach", { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, tab);
+  const sessionId = await attached;
+  return {
+    send: (method, params) => send(method, params, sessionId),
+    on: (listener) => listeners.push(listener),
+  };
+}
