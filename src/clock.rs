@@ -34,6 +34,20 @@ impl Moment {
         self.since_epoch.as_secs()
     }
 
+    /// So much later.
+    #[must_use]
+    pub const fn later_by(self, time: Duration) -> Self {
+        Self { since_epoch: self.since_epoch.saturating_add(time) }
+    }
+
+    /// Whether this lies less than so many seconds before another moment; or
+    /// after it, as others may have read the clock a little later. What lies
+    /// further ahead was read before the clock went back, and tells nothing.
+    pub const fn is_within(self, seconds: u64, now: Self) -> bool {
+        // one of the two is 0
+        now.seconds_since(self) + self.seconds_since(now) < seconds
+    }
+
     /// Whole seconds since an earlier moment; 0 where that one is the later.
     pub const fn seconds_since(self, earlier: Self) -> u64 {
         self.since_epoch.saturating_sub(earlier.since_epoch).as_secs()

@@ -8,7 +8,7 @@ use super::keys;
 use super::section::Section;
 use super::token::{self, STANDARD_CLAIMS};
 use crate::identity::Bearer;
-use crate::identity::bearer::fronts::Front;
+use crate::identity::bearer::fronts::{Front, Setting};
 
 pub(super) fn read(section: &Section<'_>, front: Option<&Front>) -> Option<Box<Bearer>> {
     let usual = Usual::of(section, front);
@@ -81,7 +81,7 @@ impl Usual {
                 person_claim: None,
             };
         };
-        let setting = front.setting.and_then(|(name, help)| Some((name, own_setting(section, name, help)?)));
+        let setting = front.setting.as_ref().and_then(|own| Some((own.name, own_setting(section, own)?)));
         let filled = |text: Option<&str>| match (&setting, text) {
             (Some((name, value)), Some(text)) => Some(text.replace(&format!("{{{name}}}"), value)),
             // the missing setting has been told; nothing else shall be
@@ -102,19 +102,26 @@ impl Usual {
     }
 }
 
-/// A host, or a part of one, that stands in a front's addresses.
-fn own_setting(section: &Section<'_>, name: &str, help: &str) -> Option<String> {
-    section.needed_text(name, help)?;
+/// What stands in a front's addresses.
+fn own_setting(section: &Section<'_>, setting: &Setting) -> Option<String> {
+    let Setting { name, help, is_host } = setting;
+    if !section.need(name, help) {
+        return None;
+    }
     section.parsed(name, help, |text| {
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte);
-        if !text.is_empty() && text.bytes().all(is_host) { Ok(text.to_owned()) } else { Err("it is no host") }
+        let is_part =
+            |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || (*is_host && b".:".contains(&byte));
+        if !text.is_empty() && text.bytes().all(is_part) {
+            Ok(text.to_owned())
+        } else {
+            Err("it is not that")
+        }
     })
 }
 
 fn audiences(section: &Section<'_>) -> Option<Vec<String>> {
     let help = "write what the tokens' aud names: this service, as the issuer knows it";
-    if !section.has("audience") {
-        section.needed_text("audience", help);
+    if !section.need("audience", help) {
         return None;
     }
     // a single text is one audience, whatever stands in it

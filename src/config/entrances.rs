@@ -7,6 +7,7 @@ use crate::access::Access;
 use crate::identity::Identity;
 use crate::pandium::Environment;
 use crate::record::{SubjectHash, SubjectLog};
+use crate::secret::SharedSecret;
 use crate::sign_on::Entrance;
 
 /// Paths that are taken, whatever the entrances are.
@@ -39,18 +40,14 @@ pub(super) fn read(
             section.needed_text("path", "write where browsers arrive, such as \"/partners/pandium-sso\"");
         let path = path.and_then(|path| read_path(&section, path, &taken));
         taken.extend(path.clone().map(|path| (name.clone(), path)));
-        if !section.has("identity") {
-            section.wrong(
-                "identity",
-                "it is not set",
-                "say who is asking there: every entrance has its own identity",
-            );
-        }
+        section.need("identity", "say who is asking there: every entrance has its own identity");
         all.push(context.entrance(&section, &name, path));
         section.finish();
     }
     more.finish();
-    all.into_iter().collect()
+    let all: Vec<(Entrance, SharedSecret)> = all.into_iter().collect::<Option<_>>()?;
+    keep_secrets_apart(&all, root, &more);
+    Some(all.into_iter().map(|(entrance, _)| entrance).collect())
 }
 
 /// What all entrances share.
@@ -62,31 +59,31 @@ struct Context<'a, 'p> {
 }
 
 impl Context<'_, '_> {
-    fn entrance(&self, section: &Section<'_>, name: &str, path: Option<String>) -> Option<Entrance> {
+    fn entrance(
+        &self,
+        section: &Section<'_>,
+        name: &str,
+        path: Option<String>,
+    ) -> Option<(Entrance, SharedSecret)> {
         let over = |part: &str| section_over(section, self.root, part);
-        let identity = identity::read(&section.section("identity"), self.public_url);
+        let identity = identity::read(&section.section("identity"), self.public_url, self.https);
         let claims = over("claims");
         let marketplace = marketplace::read(&over("pandium"), &claims, self.environment, self.https);
         let access = read_access(&over("access"));
         let embed = embed::read(&over("embed"), self.https);
         let (marketplace, referrer_policy, secret) = marketplace?;
-        if identity.as_ref().is_some_and(|(identity, _)| identity.holds(&secret)) {
-            let own = section.section("identity");
-            let names = ["client_secret", "client_secret_file", "shared_secret", "shared_secret_file"];
-            own.wrong(
-                names.into_iter().find(|name| own.has(name)).unwrap_or("shared_secret"),
-                "it is pandium.shared_secret too: every token that arrives would be believed by the marketplace as it is",
-                "agree on a secret of its own with the issuer",
-            );
-        }
         let (identity, scripts) = identity?;
         let reads = marketplace.subject_names();
         // a login proxy writes what its operator has it write: see Config::warnings
         let is_fixed = !matches!(identity, Identity::ProxyHeaders(_));
-        if is_fixed && !identity.can_yield_any(reads) {
+        let is_empty = || marketplace.subject(&identity.sample(reads)).is_none();
+        if is_fixed && !identity.can_yield_all(reads) && is_empty() {
             claims.wrong(
                 "sub",
-                format!("no user of entrance {name} has {}, so nobody could go", reads.join(" or ")),
+                format!(
+                    "it is empty for every user of entrance {name}: none has all of {}",
+                    reads.join(", ")
+                ),
                 help_with_subject(&identity),
             );
         }
@@ -95,7 +92,7 @@ impl Context<'_, '_> {
             "subject",
             &[("none", Subject::None), ("hashed", Subject::Hashed), ("plain", Subject::Plain)],
         )?;
-        Some(Entrance {
+        let entrance = Entrance {
             name: name.to_owned(),
             path: path?,
             identity,
@@ -109,7 +106,32 @@ impl Context<'_, '_> {
                 Subject::Hashed => SubjectLog::Hashed(SubjectHash::keyed_by(&secret)),
                 Subject::Plain => SubjectLog::Plain,
             },
-        })
+        };
+        Some((entrance, secret))
+    }
+}
+
+/// Whoever may sign for an identity must not thereby sign for a marketplace: a
+/// token that arrives would be believed there as it is.
+fn keep_secrets_apart(all: &[(Entrance, SharedSecret)], root: &Section<'_>, more: &Section<'_>) {
+    const SECRETS: [&str; 4] = ["client_secret", "client_secret_file", "shared_secret", "shared_secret_file"];
+    for (entrance, _) in all {
+        let Some((other, _)) = all.iter().find(|(_, secret)| entrance.identity.holds(secret)) else {
+            continue;
+        };
+        let section = if entrance.name == Entrance::MAIN_NAME {
+            root.section("identity")
+        } else {
+            more.section(&entrance.name).section("identity")
+        };
+        section.wrong(
+            SECRETS.into_iter().find(|name| section.has(name)).unwrap_or("shared_secret"),
+            format!(
+                "it is pandium.shared_secret of entrance {} too: every token that arrives would be believed by the marketplace as it is",
+                other.name
+            ),
+            "agree on a secret of its own with the other side",
+        );
     }
 }
 

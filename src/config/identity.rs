@@ -16,10 +16,10 @@ use crate::identity::{Identity, ProxyHeaders};
 pub(super) type Read = (Identity, Vec<Parent>);
 
 /// Reads the section. Browsers find us at `public_url`.
-pub(super) fn read(section: &Section<'_>, public_url: Option<&str>) -> Option<Read> {
+pub(super) fn read(section: &Section<'_>, public_url: Option<&str>, https: bool) -> Option<Read> {
     if !section.has("kind") {
         if !section.names().is_empty() {
-            section.needed_text("kind", "write kind = \"proxy_headers\", or which tokens say who it is");
+            section.need("kind", "write kind = \"proxy_headers\", or which tokens say who it is");
         }
         return None;
     }
@@ -38,11 +38,13 @@ pub(super) fn read(section: &Section<'_>, public_url: Option<&str>) -> Option<Re
         Kind::ProxyHeaders => proxy_headers(section).map(Identity::ProxyHeaders),
         Kind::Bearer(front) => bearer::read(section, front).map(Identity::Bearer),
         Kind::AwsAlb => platforms::aws_alb(section).map(Identity::AwsAlb),
-        Kind::AppDirect => platforms::appdirect(section).map(|(identity, marketplace)| {
+        Kind::AppDirect => platforms::appdirect(section, https).map(|(identity, marketplace)| {
             scripts.push(marketplace);
             Identity::AppDirect(identity)
         }),
-        Kind::Commercetools => platforms::commercetools(section, public_url).map(Identity::Commercetools),
+        Kind::Commercetools => {
+            platforms::commercetools(section, public_url, https).map(Identity::Commercetools)
+        }
         Kind::Caf => platforms::caf(section).map(Identity::Caf),
     };
     section.finish();
@@ -75,8 +77,7 @@ fn layout(section: &Section<'_>) -> Option<Layout> {
     let custom = ("custom", None);
     let known: Vec<(&str, Option<&presets::Preset>)> =
         presets::ALL.iter().map(|preset| (preset.name, Some(preset))).chain([custom]).collect();
-    if !section.has("preset") {
-        section.needed_text("preset", "write which proxy is in front, such as preset = \"oauth2_proxy\"");
+    if !section.need("preset", "write which proxy is in front, such as preset = \"oauth2_proxy\"") {
         return None;
     }
     match section.choice("preset", &known)? {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 
 use super::section::Section;
-use crate::jwt::fetch::{Fetcher, KeyAddress};
+use crate::jwt::fetch::{Authority, Fetcher, KeyAddress};
 use crate::jwt::keys::{KeySet, is_symmetric};
 use crate::jwt::published::{First, KeyPlace, Keys, Pace, PublishedKeys};
 use crate::secret::SharedSecret;
@@ -35,7 +35,8 @@ pub(super) fn read(
         // asked for all the same, so that a wrong key is told what there is
         section.value(name);
     }
-    let fetching = Fetching::read(section);
+    // settings about fetching are nobody's where nothing is fetched
+    let fetching = || Fetching::read(section);
     let wants_secret = algorithms.is_some_and(|all| all.iter().copied().any(is_symmetric));
     match given.as_slice() {
         [] if wants_secret => {
@@ -43,14 +44,14 @@ pub(super) fn read(
             None
         }
         [] => match usual_url {
-            Some(url) => fetching?.keys_at(section, "jwks_url", url),
-            None => fetching?.discovered(section, issuer?),
+            Some(url) => fetching()?.keys_at("jwks_url", url, First::AtStart),
+            None => fetching()?.discovered(issuer?),
         },
         ["jwks_url"] if wants_secret => {
             section.wrong("jwks_url", "a secret is never published, and algorithms asks for one", HELP);
             None
         }
-        ["jwks_url"] => fetching?.keys_at(section, "jwks_url", &section.text("jwks_url")?),
+        ["jwks_url"] => fetching()?.keys_at("jwks_url", &section.text("jwks_url")?, First::AtStart),
         ["jwks_file"] => from_file(section, "jwks_file", algorithms?, KeySet::from_jwks),
         ["public_key_file"] => from_file(section, "public_key_file", algorithms?, KeySet::from_pem),
         ["shared_secret" | "shared_secret_file", ..] => {
@@ -62,6 +63,11 @@ pub(super) fn read(
             None
         }
     }
+}
+
+/// Whether any setting gives keys.
+pub(super) fn are_given(section: &Section<'_>) -> bool {
+    PUBLIC.iter().chain(&SECRET).any(|name| section.has(name))
 }
 
 /// A secret that both sides know, and the key that gave it.
@@ -88,7 +94,10 @@ fn from_file<E: std::fmt::Display>(
 }
 
 fn fitting(section: &Section<'_>, name: &str, algorithms: &[Algorithm], keys: KeySet) -> Option<Keys> {
-    if let Some(misfit) = algorithms.iter().find(|algorithm| !keys.fits(**algorithm)) {
+    let misfits = || algorithms.iter().filter(|algorithm| !keys.fits(**algorithm));
+    // of algorithms that nobody wrote down, one that fits will do
+    let is_usual = !section.has("algorithms") && misfits().count() < algorithms.len();
+    if let Some(misfit) = misfits().next().filter(|_| !is_usual) {
         let what = format!("no key in it fits the algorithm {misfit:?} of identity.algorithms");
         section.wrong(name, what, "name the algorithms that the issuer signs with, and its keys");
         return None;
@@ -97,80 +106,79 @@ fn fitting(section: &Section<'_>, name: &str, algorithms: &[Algorithm], keys: Ke
 }
 
 /// How keys are fetched.
-pub(super) struct Fetching {
+pub(super) struct Fetching<'s, 'p> {
+    section: &'s Section<'p>,
     pub fetcher: Fetcher,
     pub cooldown_s: u64,
-    refresh_s: u64,
-    keep_s: u64,
     may_be_unencrypted: bool,
 }
 
-impl Fetching {
+impl<'s, 'p> Fetching<'s, 'p> {
     /// Reads it; with what is usual, where nothing is said.
-    pub fn read(section: &Section<'_>) -> Option<Self> {
-        let seconds = |name: &str, usual: u64, most: u64| {
-            section.or_usual(name, usual, |section| section.number(name, 1, most))
-        };
-        let refresh_s = seconds("keys_refresh_s", 300, 86_400);
-        let keep_s = seconds("keys_keep_s", 3_600, 604_800);
-        let cooldown_s = seconds("keys_cooldown_s", 30, 3_600);
-        let timeout_s = seconds("keys_timeout_s", 5, 60);
-        let authority = section.or_usual("keys_ca_file", None, |section| Some(Some(authority(section)?)))?;
+    pub fn read(section: &'s Section<'p>) -> Option<Self> {
+        let cooldown_s = seconds(section, "keys_cooldown_s", 30, 3_600);
+        let timeout_s = seconds(section, "keys_timeout_s", 5, 60);
+        let authority = section.or_usual("keys_ca_file", None, |section| authority(section).map(Some))?;
         let may_be_unencrypted = section.or_usual("dangerous_allow_http_keys", false, |section| {
             section.flag("dangerous_allow_http_keys")
         })?;
-        let (refresh_s, keep_s) = (refresh_s?, keep_s?);
-        if keep_s <= refresh_s {
-            let what = "keys would be gone before they are fetched again";
-            section.wrong("keys_keep_s", what, "write more than keys_refresh_s, which is 300 unless set");
-            return None;
-        }
         let fetcher = Fetcher { timeout: Duration::from_secs(timeout_s?), authority };
-        Some(Self { fetcher, cooldown_s: cooldown_s?, refresh_s, keep_s, may_be_unencrypted })
+        Some(Self { section, fetcher, cooldown_s: cooldown_s?, may_be_unencrypted })
     }
 
-    /// The address at which keys may be fetched.
-    pub fn address(&self, section: &Section<'_>, name: &str, text: &str) -> Option<KeyAddress> {
+    /// The address at which keys may be fetched, as this setting gives it.
+    pub fn address(&self, name: &str, text: &str) -> Option<KeyAddress> {
         let parse = match self.may_be_unencrypted {
             true => KeyAddress::dangerous_parse_unencrypted,
             false => KeyAddress::parse,
         };
         let wrong = |why| {
             let what = format!("keys cannot be fetched there: {why}");
-            section.wrong(name, what, "write an https address, such as \"https://login.example.com/keys\"");
+            let help = "write an https address, such as \"https://login.example.com/keys\"";
+            self.section.wrong(name, what, help);
         };
         parse(text).map_err(wrong).ok()
     }
 
-    /// The keys at an address.
-    pub fn keys_at(self, section: &Section<'_>, name: &str, text: &str) -> Option<Keys> {
-        let address = self.address(section, name, text)?;
-        Some(self.published(KeyPlace::Set(address), First::AtStart))
+    /// The keys at an address, as this setting gives it.
+    pub fn keys_at(&self, name: &str, text: &str, first: First) -> Option<Keys> {
+        self.published(KeyPlace::Set(self.address(name, text)?), first)
     }
 
-    /// The keys at a place.
-    pub fn published(&self, place: KeyPlace, first: First) -> Keys {
-        let pace =
-            Pace { refresh_s: self.refresh_s, keep_s: self.keep_s, cooldown_s: self.cooldown_s, first };
-        Keys::Published(PublishedKeys::new(place, pace, self.fetcher.clone()))
+    fn published(&self, place: KeyPlace, first: First) -> Option<Keys> {
+        let refresh_s = seconds(self.section, "keys_refresh_s", 300, 86_400);
+        let keep_s = seconds(self.section, "keys_keep_s", 3_600, 604_800);
+        let (refresh_s, keep_s) = (refresh_s?, keep_s?);
+        if keep_s <= refresh_s {
+            let what = "keys would be gone before they are fetched again";
+            let help = "write more than keys_refresh_s, which is 300 unless set";
+            self.section.wrong("keys_keep_s", what, help);
+            return None;
+        }
+        let pace = Pace { refresh_s, keep_s, cooldown_s: self.cooldown_s, first };
+        Some(Keys::Published(PublishedKeys::new(place, pace, self.fetcher.clone())))
     }
 
-    fn discovered(&self, section: &Section<'_>, issuer: &str) -> Option<Keys> {
+    fn discovered(&self, issuer: &str) -> Option<Keys> {
         if !issuer.starts_with("http") {
-            section.wrong("jwks_url", "there are no keys to verify with", HELP);
+            self.section.wrong("jwks_url", "there are no keys to verify with", HELP);
             return None;
         }
         let document = format!("{}{DISCOVERY}", issuer.trim_end_matches('/'));
-        let document = self.address(section, "issuer", &document)?;
-        Some(self.published(KeyPlace::Discovered { issuer: issuer.to_owned(), document }, First::AtStart))
+        let document = self.address("issuer", &document)?;
+        self.published(KeyPlace::Discovered { issuer: issuer.to_owned(), document }, First::AtStart)
     }
 }
 
-fn authority(section: &Section<'_>) -> Option<Vec<u8>> {
+fn seconds(section: &Section<'_>, name: &str, usual: u64, most: u64) -> Option<u64> {
+    section.or_usual(name, usual, |section| section.number(name, 1, most))
+}
+
+fn authority(section: &Section<'_>) -> Option<Authority> {
     let pem = section.file("keys_ca_file")?;
-    if !pem.contains("-----BEGIN CERTIFICATE-----") {
-        section.wrong("keys_ca_file", "it holds no certificate in PEM", "give the authority's certificate");
-        return None;
-    }
-    Some(pem.into_bytes())
+    let wrong = |why| {
+        let what = format!("it cannot be used: {why}");
+        section.wrong("keys_ca_file", what, "give the authority's certificate in PEM");
+    };
+    Authority::parse(pem.as_bytes()).map_err(wrong).ok()
 }

@@ -99,7 +99,7 @@ impl Config {
         let by_unix_socket = matches!(self.server.listen, Listen::Unix(_));
         for Entrance { name, identity, embed, marketplace, .. } in &self.entrances {
             let reads = marketplace.subject_names();
-            if !identity.can_yield_any(reads) {
+            if !identity.can_yield_all(reads) && marketplace.subject(&identity.sample(reads)).is_none() {
                 warnings.push(format!(
                     "entrance {name}: claims.sub reads {}, which no header of its identity gives, so nobody can sign on",
                     reads.join(" and ")

@@ -14,33 +14,21 @@ use crate::identity::commercetools::{AudiencePolicy, CLOUDS, Cloud, Gateway, Ver
 use crate::identity::token::Place;
 use crate::identity::{AppDirect, Caf, Commercetools, appdirect, caf};
 use crate::jwt::fetch::KeyAddress;
-use crate::jwt::published::{First, KeyPlace};
+use crate::jwt::published::First;
 
 /// Reads `kind = "appdirect"`, and the origin of the marketplace, whose scripts ask.
-pub(super) fn appdirect(section: &Section<'_>) -> Option<(Box<AppDirect>, Parent)> {
-    let marketplace = token::some_text(
-        section,
-        "marketplace_url",
-        "write the marketplace's address, such as \"https://marketplace.example.com\"",
-    )
-    .and_then(|_| {
-        section.parsed(
-            "marketplace_url",
-            "write scheme and host, such as \"https://marketplace.example.com\"",
-            |text| {
-                let url = Url::parse(text).map_err(|error| error.to_string())?;
-                Parent::parse(&url.origin().ascii_serialization()).map_err(|why| why.to_string())
-            },
-        )
+pub(super) fn appdirect(section: &Section<'_>, https: bool) -> Option<(Box<AppDirect>, Parent)> {
+    let help = "write the marketplace's address, such as \"https://marketplace.example.com\"";
+    let marketplace = section.need("marketplace_url", help).then(|| {
+        section.parsed("marketplace_url", help, |text| {
+            let (origin, _) = web_origin(text, https)?;
+            Parent::parse(&origin).map_err(|why| why.to_string())
+        })
     });
     let tenant = token::some_text(section, "tenant", "write the tenant that the marketplace's tokens name");
     let algorithms = token::algorithms(section, &["RS256"]);
-    if !["jwks_url", "jwks_file", "public_key_file", "shared_secret", "shared_secret_file"]
-        .iter()
-        .any(|name| section.has(name))
-    {
-        section
-            .needed_text("jwks_url", "write where the marketplace publishes its keys; ask AppDirect for it");
+    if !keys::are_given(section) {
+        section.need("jwks_url", "write where the marketplace publishes its keys; ask AppDirect for it");
     }
     let place = token::place(section, appdirect::HEADER, Some("Bearer"));
     let leeway_s = token::leeway_s(section, 0);
@@ -54,17 +42,21 @@ pub(super) fn appdirect(section: &Section<'_>) -> Option<(Box<AppDirect>, Parent
         keys: keys?,
         mapping,
     });
-    Some((identity, marketplace?))
+    Some((identity, marketplace??))
 }
 
 /// Reads `kind = "commercetools"`; browsers find us at `public_url`, unless
 /// `public_origin` says otherwise.
-pub(super) fn commercetools(section: &Section<'_>, public_url: Option<&str>) -> Option<Box<Commercetools>> {
+pub(super) fn commercetools(
+    section: &Section<'_>,
+    public_url: Option<&str>,
+    https: bool,
+) -> Option<Box<Commercetools>> {
     let help = "write a cloud's identifier, such as \"gcp-eu\", or the gateway's address";
     let issuer = token::some_text(section, "issuer", help);
     let may_choose = section.or_usual("infer_issuer", false, |section| section.flag("infer_issuer"));
     let fetching = Fetching::read(section);
-    let public_origin = public_origin(section, public_url);
+    let public_origin = public_origin(section, public_url, https);
     let policies = [
         ("forward-url-full-path", AudiencePolicy::ForwardUrlFullPath),
         ("forward-url-origin", AudiencePolicy::ForwardUrlOrigin),
@@ -79,11 +71,17 @@ pub(super) fn commercetools(section: &Section<'_>, public_url: Option<&str>) -> 
 
     let named = CLOUDS.iter().find(|cloud| cloud.has_name(issuer.as_bytes()));
     let mut gateways = match named {
-        Some(cloud) => gateways_of(section, &fetching, cloud, First::AtStart)?,
-        None => vec![gateway(section, &fetching, None, None, &issuer, First::AtStart)?],
+        Some(cloud) => gateways_of(&fetching, cloud, First::AtStart)?,
+        None if !issuer.contains("://") => {
+            let known: Vec<&str> = CLOUDS.iter().flat_map(|cloud| cloud.names).copied().collect();
+            let what = format!("{issuer:?} is none of the known clouds: {}", known.join(", "));
+            section.wrong("issuer", what, help);
+            return None;
+        }
+        None => vec![gateway(&fetching, None, None, &issuer, First::AtStart)?],
     };
     for cloud in CLOUDS.iter().filter(|cloud| may_choose && Some(*cloud) != named) {
-        gateways.extend(gateways_of(section, &fetching, cloud, First::WhenNeeded)?);
+        gateways.extend(gateways_of(&fetching, cloud, First::WhenNeeded)?);
     }
     Some(Box::new(Commercetools {
         place: Place::header("authorization", Some("Bearer")),
@@ -96,56 +94,59 @@ pub(super) fn commercetools(section: &Section<'_>, public_url: Option<&str>) -> 
     }))
 }
 
-fn public_origin(section: &Section<'_>, public_url: Option<&str>) -> Option<String> {
+fn public_origin(section: &Section<'_>, public_url: Option<&str>, https: bool) -> Option<String> {
     let help =
         "write how the gateway reaches this service: scheme, host, port, such as \"https://sso.example.com\"";
-    if !section.has("public_origin") && public_url.is_none() {
-        section.needed_text("public_origin", help);
-        return None;
-    }
-    section.value("public_origin");
-    let read = |text: &str| {
-        let url = Url::parse(text).map_err(|error| error.to_string())?;
-        let is_origin = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
-        if !matches!(url.scheme(), "https" | "http") || !is_origin {
-            return Err("it is not scheme, host and port alone".to_owned());
-        }
-        Ok(url.origin().ascii_serialization())
+    let read = |text: &str| match web_origin(text, https)? {
+        (origin, true) => Ok(origin),
+        (_, false) => Err("it is not scheme, host and port alone".to_owned()),
     };
-    match public_url {
-        Some(url) if !section.has("public_origin") => read(url).ok(),
-        _ => section.parsed("public_origin", help, read),
+    match public_url.map(read) {
+        Some(Ok(origin)) => {
+            section.or_usual("public_origin", origin, |section| section.parsed("public_origin", help, read))
+        }
+        _ if section.need("public_origin", help) => section.parsed("public_origin", help, read),
+        _ => None,
     }
 }
 
+/// The origin of a web address, and whether the address says no more than that.
+fn web_origin(text: &str, https: bool) -> Result<(String, bool), String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if url.scheme() != "https" && (https || url.scheme() != "http") {
+        return Err("it is not https".to_owned());
+    }
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.host_str().is_none_or(|host| host.contains('*'))
+    {
+        return Err("it holds a user name, or no single host".to_owned());
+    }
+    let is_bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    Ok((url.origin().ascii_serialization(), is_bare))
+}
+
 /// A cloud's gateway, under each of its addresses.
-fn gateways_of(
-    section: &Section<'_>,
-    fetching: &Fetching,
-    cloud: &'static Cloud,
-    first: First,
-) -> Option<Vec<Gateway>> {
+fn gateways_of(fetching: &Fetching<'_, '_>, cloud: &'static Cloud, first: First) -> Option<Vec<Gateway>> {
     let Some(older) = cloud.issuer_v1 else {
-        return Some(vec![gateway(section, fetching, Some(cloud), None, cloud.issuer, first)?]);
+        return Some(vec![gateway(fetching, Some(cloud), None, cloud.issuer, first)?]);
     };
     Some(vec![
-        gateway(section, fetching, Some(cloud), Some(Version::V2), cloud.issuer, first)?,
+        gateway(fetching, Some(cloud), Some(Version::V2), cloud.issuer, first)?,
         // hardly anybody comes by it, so it is not asked before somebody does
-        gateway(section, fetching, Some(cloud), Some(Version::V1), older, First::WhenNeeded)?,
+        gateway(fetching, Some(cloud), Some(Version::V1), older, First::WhenNeeded)?,
     ])
 }
 
 fn gateway(
-    section: &Section<'_>,
-    fetching: &Fetching,
+    fetching: &Fetching<'_, '_>,
     cloud: Option<&'static Cloud>,
     version: Option<Version>,
     issuer: &str,
     first: First,
 ) -> Option<Gateway> {
     let keys = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
-    let address = fetching.address(section, "issuer", &keys)?;
-    let keys = fetching.published(KeyPlace::Set(address), first);
+    let keys = fetching.keys_at("issuer", &keys, first)?;
     Some(Gateway { cloud, version, issuer: issuer.to_owned(), keys })
 }
 
@@ -155,6 +156,10 @@ pub(super) fn caf(section: &Section<'_>) -> Option<Box<Caf>> {
     let secret = keys::shared_secret(section, "client_secret");
     let place = token::place(section, "authorization", Some("Bearer"));
     let leeway_s = token::leeway_s(section, 0);
+    let user = section.section("user");
+    if user.has("id") {
+        user.wrong("id", "it is always the person whom CAF names", "take it out");
+    }
     let mapping = token::mapping(section, &caf::USER);
     Some(Box::new(Caf {
         place: place?,
@@ -169,9 +174,7 @@ pub(super) fn caf(section: &Section<'_>) -> Option<Box<Caf>> {
 pub(super) fn aws_alb(section: &Section<'_>) -> Option<Box<AwsAlb>> {
     let help = "write the balancers' ARNs, such as \
                 [\"arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/NAME/ID\"]";
-    if !section.has("load_balancers") {
-        section.needed_text("load_balancers", help);
-    }
+    section.need("load_balancers", help);
     let load_balancers = section.all_parsed("load_balancers", help, |text| {
         LoadBalancer::parse(text).ok_or("it is not the ARN of an application load balancer")
     });
@@ -184,7 +187,7 @@ pub(super) fn aws_alb(section: &Section<'_>) -> Option<Box<AwsAlb>> {
     let mapping = token::mapping(section, &STANDARD_CLAIMS);
     let fetching = Fetching::read(section)?;
     let elsewhere = section.or_usual("keys_url", None, |section| {
-        Some(Some(fetching.address(section, "keys_url", &section.text("keys_url")?)?))
+        fetching.address("keys_url", &section.text("keys_url")?).map(Some)
     })?;
     let load_balancers = load_balancers?;
     if load_balancers.is_empty() {
@@ -202,7 +205,7 @@ pub(super) fn aws_alb(section: &Section<'_>) -> Option<Box<AwsAlb>> {
     let mut keys_of = |balancer: &LoadBalancer| {
         let address = match &elsewhere {
             Some(address) => address.clone(),
-            None => fetching.address(section, "load_balancers", balancer.keys_url()?)?,
+            None => fetching.address("load_balancers", balancer.keys_url()?)?,
         };
         if let Some((_, keys)) = regions.iter().find(|(known, _)| *known == address) {
             return Some(Arc::clone(keys));

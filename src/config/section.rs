@@ -116,14 +116,18 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether something is there that has to be; a problem, where it is not.
+    pub fn need(&self, name: &str, help: &str) -> bool {
+        self.asked.borrow_mut().push(name.to_owned());
+        if !self.has(name) {
+            self.wrong(name, "it is not set", help);
+        }
+        self.has(name)
+    }
+
     /// A text that has to be there.
     pub fn needed_text(&self, name: &str, help: &str) -> Option<String> {
-        if !self.has(name) {
-            self.asked.borrow_mut().push(name.to_owned());
-            self.wrong(name, "it is not set", help);
-            return None;
-        }
-        self.text(name)
+        if self.need(name, help) { self.text(name) } else { None }
     }
 
     /// What is written, else what is usual. It is asked for in either case, so

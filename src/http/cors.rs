@@ -16,9 +16,9 @@ pub(super) fn is_preflight(headers: &HeaderMap) -> bool {
 
 /// Lets the asking script read the answer, if its origin may.
 pub(super) fn allow_origin(answer: &mut HttpResponseBuilder, headers: &HeaderMap, embed: &Embed) -> bool {
+    answer.insert_header((header::VARY, HeaderValue::from_static("Origin, Accept")));
     let mut origins = headers.get_all(header::ORIGIN);
     let Some(origin) = origins.next() else { return false };
-    answer.insert_header((header::VARY, HeaderValue::from_static("Origin")));
     // no browser sends two, and which of them it is cannot be told
     let is_only = origins.next().is_none();
     let is_allowed = is_only && origin.to_str().is_ok_and(|origin| embed.allows_script(origin));

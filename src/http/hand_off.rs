@@ -43,7 +43,7 @@ impl Visit<'_> {
         let now = Moment::now();
         let headers = self.headers();
         let ask = Ask {
-            offer: self.offer(&headers),
+            offer: self.offer(Some(self.request.path()), &headers),
             query: self.request.uri().query().unwrap_or_default(),
             install,
         };

@@ -158,7 +158,7 @@ impl Visit<'_> {
         let live = self.shared.live();
         let answer = match Route::find(&live, self.listener, self.request.path()) {
             Route::Entrance { doorway, install } => self.enter(doorway, install)?,
-            Route::Verify(doorway) => self.verify(doorway)?,
+            Route::Verify { doorway, path } => self.verify(doorway, path)?,
             Route::Component(component) => self.component(component),
             Route::Health(kind) => match *self.request.method() {
                 Method::GET | Method::HEAD => self.health(kind),
@@ -194,16 +194,17 @@ impl Visit<'_> {
     async fn renew_keys(&self) {
         let live = self.shared.live_for_long();
         let doorway = match Route::find(&live, self.listener, self.request.path()) {
-            Route::Entrance { doorway, .. } | Route::Verify(doorway) => doorway,
+            Route::Entrance { doorway, .. } | Route::Verify { doorway, .. } => doorway,
             Route::Component(_) | Route::Health(_) | Route::Metrics | Route::Nothing { .. } => return,
         };
         let headers = self.headers();
-        doorway.entrance.identity.renew_keys(self.offer(&headers), Moment::now()).await;
+        // which keys it needs does not depend on the path
+        doorway.entrance.identity.renew_keys(self.offer(None, &headers), Moment::now()).await;
     }
 
-    /// What this request offers as proof, its path included.
-    fn offer<'a>(&'a self, headers: &'a Headers<'a>) -> Offer<'a> {
-        Offer { peer: self.peer(), path: Some(self.request.path()), headers }
+    /// What this request offers as proof.
+    fn offer<'a>(&self, path: Option<&'a str>, headers: &'a Headers<'a>) -> Offer<'a> {
+        Offer { peer: self.peer(), path, headers }
     }
 
     /// The headers, free of actix.

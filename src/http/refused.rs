@@ -23,6 +23,8 @@ pub(super) struct Refused<'a> {
     pub refusal: &'a Refusal,
     pub placement: Placement,
     pub subject: Option<String>,
+    /// Whether a program asks on behalf of an API: no page, and no word to browsers.
+    pub is_for_api: bool,
 }
 
 impl<'a> Refused<'a> {
@@ -31,9 +33,14 @@ impl<'a> Refused<'a> {
         Self { doorway: Some(doorway), ..Self::nowhere(refusal) }
     }
 
+    /// A refusal at an entrance, of what was asked on behalf of an API.
+    pub fn for_api(doorway: &'a Doorway, refusal: &'a Refusal) -> Self {
+        Self { is_for_api: true, ..Self::at(doorway, refusal) }
+    }
+
     /// A refusal at no entrance.
     pub const fn nowhere(refusal: &'a Refusal) -> Self {
-        Self { doorway: None, refusal, placement: Placement::Unknown, subject: None }
+        Self { doorway: None, refusal, placement: Placement::Unknown, subject: None, is_for_api: false }
     }
 }
 
@@ -53,7 +60,7 @@ struct Problem {
 impl Visit<'_> {
     /// Refuses a request: records, counts and answers.
     pub(super) fn refuse(&self, refused: Refused<'_>) -> HttpResponse {
-        let Refused { doorway, refusal, placement, subject } = refused;
+        let Refused { doorway, refusal, placement, subject, is_for_api } = refused;
         self.record(&Entry {
             at: Moment::now(),
             request_id: self.request_id,
@@ -73,7 +80,7 @@ impl Visit<'_> {
 
         let mut answer = HttpResponse::build(status);
         self.dress(&mut answer);
-        if let Some(doorway) = doorway {
+        if let Some(doorway) = doorway.filter(|_| !is_for_api) {
             self.dress_entrance(&mut answer, doorway);
         }
         answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
@@ -84,15 +91,16 @@ impl Visit<'_> {
         }
         let challenge = doorway.and_then(|doorway| doorway.entrance.identity.challenge());
         if let Some(scheme) = challenge.filter(|_| status == StatusCode::UNAUTHORIZED) {
-            answer.insert_header((header::WWW_AUTHENTICATE, scheme));
+            answer.insert_header((header::WWW_AUTHENTICATE, challenge_with(scheme, refusal.reason)));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             answer.insert_header((header::RETRY_AFTER, HeaderValue::from_static("5")));
         }
-        if accept::wanted(self.request.headers()) == Wanted::Html
+        if !is_for_api
+            && accept::wanted(self.request.headers()) == Wanted::Html
             && let Some((page, policy)) = self.page(doorway, refusal.reason)
         {
-            answer.append_header((header::VARY, HeaderValue::from_static("Accept-Language")));
+            answer.insert_header((header::VARY, HeaderValue::from_static("Origin, Accept, Accept-Language")));
             answer.insert_header((header::CONTENT_SECURITY_POLICY, policy));
             return answer.content_type("text/html; charset=utf-8").body(page);
         }
@@ -139,6 +147,14 @@ impl Visit<'_> {
                 None
             }
         }
+    }
+}
+
+/// The scheme, and what was wrong with the token that came (RFC 6750, 3.1).
+fn challenge_with(scheme: &str, reason: Reason) -> String {
+    match reason {
+        Reason::InvalidToken | Reason::ExpiredToken => format!("{scheme} error=\"invalid_token\""),
+        _ => scheme.to_owned(),
     }
 }
 

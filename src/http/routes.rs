@@ -9,8 +9,9 @@ use super::{Doorway, Listener, Live};
 pub(super) enum Route<'a> {
     /// An entrance, perhaps to the install page of an integration.
     Entrance { doorway: &'a Doorway, install: Option<&'a str> },
-    /// The question who somebody is, on behalf of an API.
-    Verify(&'a Doorway),
+    /// The question who somebody is, on behalf of an API; and the API's path,
+    /// where the asking proxy adds it.
+    Verify { doorway: &'a Doorway, path: Option<&'a str> },
     /// The component for the app's page.
     Component(Component),
     /// A question for the service's health.
@@ -45,10 +46,12 @@ impl<'a> Route<'a> {
             _ => {}
         }
         if let Some(rest) = path.strip_prefix(VERIFY) {
-            // a proxy may add the path that it was asked for
-            let name = rest.split('/').next().unwrap_or(rest);
-            let named = live.doorways.iter().find(|doorway| doorway.entrance.name == name);
-            return named.map_or(Self::Nothing { below: None }, Self::Verify);
+            let (name, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let path = Some(path).filter(|path| !path.is_empty());
+            let mut named = live.doorways.iter().filter(|doorway| doorway.entrance.name == name);
+            // headers that nobody signed would be the client's own: a proxy hands them on when it asks
+            let by_token = named.find(|doorway| doorway.entrance.identity.place().is_some());
+            return by_token.map_or(Self::Nothing { below: None }, |doorway| Self::Verify { doorway, path });
         }
         if let Some(component) = Component::at(path) {
             return Self::Component(component);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
+use crate::identity::Identity;
 use crate::lines::Lines;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
@@ -74,13 +75,11 @@ impl Shared {
 
     /// Swaps entrances and pages. Requests under way end as they began, and keys that
     /// were fetched are not fetched again.
-    pub fn swap(&self, entrances: Vec<Entrance>, pages: Pages) {
+    pub fn swap(&self, mut entrances: Vec<Entrance>, pages: Pages) {
         let live = self.live.load();
-        for entrance in &entrances {
-            let before = live.doorways.iter().find(|doorway| doorway.entrance.name == entrance.name);
-            if let Some(before) = before {
-                entrance.identity.adopt_keys(&before.entrance.identity);
-            }
+        let before: Vec<&Identity> = live.doorways.iter().map(|doorway| &doorway.entrance.identity).collect();
+        for entrance in &mut entrances {
+            entrance.identity.take_over_keys(&before);
         }
         self.live.store(Arc::new(Live::new(entrances, pages, &self.metrics)));
     }

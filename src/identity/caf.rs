@@ -15,7 +15,7 @@ use super::token::{self, Place, UserMapping};
 use crate::arrival::{Arrival, Offer};
 use crate::clock::Moment;
 use crate::jwt::keys::{KeySet, WithoutKeyId};
-use crate::jwt::verify::{Audience, IssuedAt, Refused, Rules, Verified, verify};
+use crate::jwt::verify::{Audience, IssuedAt, Refused, Rules, verify};
 use crate::refusal::{Reason, Refusal};
 use crate::user::{Identifier, User};
 
@@ -58,14 +58,14 @@ impl Caf {
         };
         let believe = |token: &str| {
             let verified = verify(token, &rules, &self.secret, now)?;
-            person(&verified.claims)?;
-            Ok(verified)
+            let person = person(&verified.claims)?;
+            Ok((verified.claims, person))
         };
-        token::arrive(&self.place, offer, believe, |verified| self.user(verified))
+        token::arrive(&self.place, offer, believe, |(claims, person)| self.user(claims, person))
     }
 
-    fn user(&self, verified: Verified) -> Result<User, Refusal> {
-        match verified.claims.get("isAuthorized") {
+    fn user(&self, claims: Map<String, Value>, person: Identifier) -> Result<User, Refusal> {
+        match claims.get("isAuthorized") {
             Some(Value::Bool(true)) => {}
             Some(Value::Bool(false)) => {
                 return Err(
@@ -78,21 +78,16 @@ impl Caf {
                 );
             }
         }
-        let id = person(&verified.claims).ok().map(str::to_owned);
-        let mut user = self.mapping.user(verified.claims)?;
-        if user.id.is_none() {
-            user.id = id.and_then(|id| Identifier::parse(&id).ok());
-        }
-        Ok(user)
+        Ok(User { id: Some(person), ..self.mapping.user(claims)? })
     }
 }
 
-/// The person's id: in one claim or the other, and the same where in both.
-fn person(claims: &Map<String, Value>) -> Result<&str, Refused> {
+/// The person's id: in one claim or the other, never in both.
+fn person(claims: &Map<String, Value>) -> Result<Identifier, Refused> {
     let wrong = || Refused::WrongClaim("peopleId".into());
     let named: Vec<&Value> = ["peopleId", "personId"].iter().filter_map(|name| claims.get(*name)).collect();
     match named.as_slice() {
-        [Value::String(id)] => Identifier::within(id).map_err(|_| wrong()),
+        [Value::String(id)] => Identifier::parse(id).map_err(|_| wrong()),
         _ => Err(wrong()),
     }
 }

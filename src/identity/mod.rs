@@ -9,15 +9,17 @@ pub mod commercetools;
 pub mod proxy_headers;
 pub mod token;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::arrival::{Arrival, Offer};
 use crate::clock::Moment;
 use crate::jwt::keys::KeySet;
 use crate::jwt::published::{Counts, Keys, PublishedKeys};
 use crate::secret::SharedSecret;
+use crate::user::{Email, Identifier, Label, User};
 
 pub use appdirect::AppDirect;
 pub use aws_alb::AwsAlb;
@@ -83,10 +85,29 @@ impl Identity {
         }
     }
 
-    /// Whether a user may have something of these names at all, such as `email`
-    /// or `attributes.plan`. Of no names, too: what names nothing needs nothing.
-    pub fn can_yield_any(&self, names: &[String]) -> bool {
-        names.is_empty() || names.iter().any(|name| self.can_yield(name))
+    /// Whether a user may have something of each of these names, such as `email`
+    /// or `attributes.plan`.
+    pub fn can_yield_all(&self, names: &[String]) -> bool {
+        names.iter().all(|name| self.can_yield(name))
+    }
+
+    /// A user who has something of each of these names that a user may have.
+    pub fn sample(&self, names: &[String]) -> User {
+        let mut user = User::default();
+        for name in names.iter().filter(|name| self.can_yield(name)) {
+            match name.split_once('.') {
+                None if name == "id" => user.id = Identifier::parse("id").ok(),
+                None if name == "email" => user.email = Email::parse("user@example.com").ok(),
+                None if name == "name" => user.name = Label::parse("Name").ok(),
+                None if name == "username" => user.username = Identifier::parse("username").ok(),
+                Some(("organization", "id")) => user.organization.id = Identifier::parse("org").ok(),
+                Some(("organization", "name")) => user.organization.name = Label::parse("Org").ok(),
+                Some(("attributes", path)) => sample_value(&mut user.attributes, path),
+                Some(("token", path)) => sample_value(&mut user.token, path),
+                _ => {}
+            }
+        }
+        user
     }
 
     fn can_yield(&self, name: &str) -> bool {
@@ -200,14 +221,24 @@ impl Identity {
         }
     }
 
-    /// Takes over the keys that another has of the same issuers.
-    pub fn adopt_keys(&self, other: &Self) {
-        for (own, other) in self.published_keys().iter().zip(other.published_keys()) {
-            own.adopt(other);
-        }
-        if let (Self::AwsAlb(own), Self::AwsAlb(other)) = (self, other) {
-            for ((_, own), (_, other)) in own.load_balancers.iter().zip(&other.load_balancers) {
-                own.adopt(other);
+    /// Goes on with the keys that other identities have of the same issuers.
+    pub fn take_over_keys(&mut self, others: &[&Self]) {
+        let published: Vec<Arc<PublishedKeys>> =
+            others.iter().flat_map(|other| other.published_keys()).cloned().collect();
+        match self {
+            Self::ProxyHeaders(_) | Self::Caf(_) => {}
+            Self::Bearer(way) => way.keys.take_over(&published),
+            Self::AppDirect(way) => way.keys.take_over(&published),
+            Self::Commercetools(way) => {
+                way.gateways.iter_mut().for_each(|gateway| gateway.keys.take_over(&published));
+            }
+            Self::AwsAlb(way) => {
+                let balancers = others.iter().filter_map(|other| match other {
+                    Self::AwsAlb(other) => Some(&other.load_balancers),
+                    _ => None,
+                });
+                let by_id: Vec<_> = balancers.flatten().map(|(_, keys)| Arc::clone(keys)).collect();
+                way.load_balancers.iter_mut().for_each(|(_, keys)| *keys = keys.or_earlier(&by_id));
             }
         }
     }
@@ -220,8 +251,9 @@ impl Identity {
         };
         match self {
             Self::Bearer(way) => given(&way.keys),
+            Self::AppDirect(way) => given(&way.keys),
             Self::Caf(way) => KeySet::holds(&way.secret, secret),
-            Self::ProxyHeaders(_) | Self::AwsAlb(_) | Self::AppDirect(_) | Self::Commercetools(_) => false,
+            Self::ProxyHeaders(_) | Self::AwsAlb(_) | Self::Commercetools(_) => false,
         }
     }
 
@@ -235,4 +267,12 @@ impl Identity {
             }
         }
     }
+}
+
+/// Puts a text at a dotted path.
+fn sample_value(table: &mut BTreeMap<String, Value>, path: &str) {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let nested = rest.into_iter().flat_map(|rest| rest.rsplit('.'));
+    let value = nested.fold(Value::from("value"), |value, name| json!({ name: value }));
+    table.insert(first.to_owned(), value);
 }

@@ -2,6 +2,7 @@
 //! where the configuration says, follows nobody elsewhere, takes no more than
 //! it can use, and does not wait for long.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
@@ -29,13 +30,17 @@ pub enum BadAddress {
 }
 
 /// How foreign servers are asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetcher {
     /// How long an answer may take, from the first name look-up to its end.
     pub timeout: Duration,
-    /// A certificate authority to believe beside the system's, in PEM.
-    pub authority: Option<Vec<u8>>,
+    /// A certificate authority to believe beside the system's.
+    pub authority: Option<Authority>,
 }
+
+/// Certificates of an authority, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority(Vec<u8>);
 
 /// Why there is no answer that could be used. It quotes nothing of the answer.
 #[derive(Debug, thiserror::Error)]
@@ -121,12 +126,25 @@ impl KeyAddress {
     }
 
     fn is_on_this_machine(&self) -> bool {
+        let is_ours = |ip: IpAddr| ip.to_canonical().is_loopback() || ip.is_unspecified();
         match self.0.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(Host::Domain(name)) => matches!(name, "localhost" | "localhost."),
+            Some(Host::Ipv4(ip)) => is_ours(ip.into()),
+            Some(Host::Ipv6(ip)) => is_ours(ip.into()),
             None => false,
         }
+    }
+}
+
+impl Authority {
+    /// Reads certificates, and makes sure that they can be used.
+    pub fn parse(pem: &[u8]) -> Result<Self, String> {
+        let certificates = Certificate::from_pem_bundle(pem).map_err(|error| causes(&error))?;
+        if certificates.is_empty() {
+            return Err("there is no certificate in it".to_owned());
+        }
+        let client = Client::builder().tls_certs_only(certificates).build();
+        client.map(|_| Self(pem.to_owned())).map_err(|error| causes(&error))
     }
 }
 
@@ -214,7 +232,7 @@ impl Fetcher {
             if is_on_this_machine {
                 client = client.no_proxy();
             }
-            if let Some(pem) = authority {
+            if let Some(Authority(pem)) = authority {
                 client = client.tls_certs_merge(Certificate::from_pem_bundle(&pem)?);
             }
             client.build()
@@ -253,7 +271,8 @@ mod tests {
     #[case("http://127.0.0.1:8081/keys", None)]
     #[case("http://[::1]/keys", None)]
     #[case("http://localhost:1/", None)]
-    #[case("http://login.localhost/", None)]
+    #[case("http://[::ffff:127.0.0.1]/", None)]
+    #[case("http://login.localhost/", Some(BadAddress::NotHttps))]
     #[case("http://login.example.com/keys", Some(BadAddress::NotHttps))]
     #[case("http://localhost.example.com/", Some(BadAddress::NotHttps))]
     #[case("file:///etc/passwd", Some(BadAddress::NotAUrl))]

@@ -1,7 +1,7 @@
 //! One question at a time: whoever needs an answer while it is being asked for
 //! waits for that one.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -22,7 +22,7 @@ impl OneAtATime {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut under_way = self.under_way.lock().ok()?;
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(earlier) = under_way.as_ref().filter(|earlier| !earlier.has_ended()) {
             return Some(earlier.clone());
         }
@@ -36,12 +36,6 @@ impl OneAtATime {
         let asked = UnderWay(receiver);
         *under_way = Some(asked.clone());
         Some(asked)
-    }
-
-    /// Whether a question was asked that has not ended.
-    pub fn is_under_way(&self) -> bool {
-        let under_way = self.under_way.lock();
-        under_way.is_ok_and(|under_way| under_way.as_ref().is_some_and(|asked| !asked.has_ended()))
     }
 }
 

@@ -13,7 +13,7 @@ use super::fetch::{FetchError, Fetcher, KeyAddress};
 use super::keys::KeySet;
 use super::one_at_a_time::{OneAtATime, UnderWay};
 use super::verify::{Refused, Rules, Verified, verify};
-use crate::clock::Moment;
+use crate::clock::{Moment, Stopwatch};
 
 /// The keys of a way in.
 #[derive(Debug)]
@@ -77,6 +77,8 @@ struct Known {
     asked: Option<Asked>,
     /// When a token was last the reason for asking.
     wanted: Option<Moment>,
+    /// Questions in vain since the last that was not.
+    failures_in_row: u32,
     counts: Counts,
 }
 
@@ -97,6 +99,9 @@ pub struct Counts {
     pub failed: u64,
 }
 
+/// How long an issuer is left alone that did not answer the first time.
+const FIRST_PAUSE_S: u64 = 5;
+
 impl Keys {
     /// Believes a token, or says why not. [`Refused::NoKeys`] where newer keys
     /// may change that: see [`PublishedKeys::renew`].
@@ -104,6 +109,13 @@ impl Keys {
         match self {
             Self::Given(keys) => verify(token, rules, keys, now),
             Self::Published(keys) => keys.verify(token, rules, now),
+        }
+    }
+
+    /// Goes on with the keys of an earlier configuration, if they are the same.
+    pub fn take_over(&mut self, earlier: &[Arc<PublishedKeys>]) {
+        if let Self::Published(keys) = self {
+            *keys = keys.or_earlier(earlier);
         }
     }
 
@@ -151,18 +163,21 @@ impl PublishedKeys {
         self.pace.first == First::WhenNeeded || self.known.load().keys(self.pace, now).is_some()
     }
 
-    /// Takes over what another knows of the same place, so that a new
-    /// configuration begins with the keys of the old one.
-    pub fn adopt(&self, other: &Self) {
-        if self.place == other.place {
-            let is_under_way = other.questions.is_under_way();
-            let mut known = Known::clone(&other.known.load());
-            if is_under_way {
-                // its answer goes to the other, so that the cooldown would be waited for in vain
-                (known.asked, known.wanted) = (None, None);
-            }
-            self.known.store(Arc::new(known));
+    /// What stands in for these keys when a configuration is exchanged: those of
+    /// the old one, if they are the same, question under way and all.
+    #[must_use]
+    pub fn or_earlier(self: &Arc<Self>, earlier: &[Arc<Self>]) -> Arc<Self> {
+        let of_same_place = || earlier.iter().filter(|earlier| earlier.place == self.place);
+        let is_same = |earlier: &&Arc<Self>| earlier.pace == self.pace && earlier.fetcher == self.fetcher;
+        if let Some(same) = of_same_place().find(is_same) {
+            return Arc::clone(same);
         }
+        if let Some(earlier) = of_same_place().next() {
+            // when it was asked is left out, so that it is asked anew, as it now should be
+            let Known { keys, counts, .. } = Known::clone(&earlier.known.load());
+            self.learn(|known| (known.keys, known.counts) = (keys.clone(), counts));
+        }
+        Arc::clone(self)
     }
 
     /// Asks the issuer because of a token, unless it was asked because of one a
@@ -206,8 +221,11 @@ impl PublishedKeys {
                 return None;
             }
             self.learn(|known| known.asked = Some(Asked { at: now, was_answered: false }));
-            let keys = Arc::clone(self);
-            Some(async move { keys.conclude(keys.fetch().await, now) })
+            let (keys, stopwatch) = (Arc::clone(self), Stopwatch::start());
+            Some(async move {
+                let outcome = keys.fetch().await;
+                keys.conclude(outcome, now, now.later_by(stopwatch.elapsed()));
+            })
         })
     }
 
@@ -220,24 +238,42 @@ impl PublishedKeys {
         }
     }
 
-    fn conclude(&self, outcome: Result<KeySet, FetchError>, now: Moment) {
+    /// Remembers how a question ended. The cooldown begins now, not when it was
+    /// asked: an issuer that is slow is not to be asked without a pause.
+    fn conclude(&self, outcome: Result<KeySet, FetchError>, began: Moment, now: Moment) {
         let address = self.address();
-        match outcome {
+        let keys = match outcome {
             Ok(keys) => {
                 tracing::debug!(%address, "keys were fetched");
-                let keys = Arc::new(keys);
-                self.learn(|known| {
-                    known.keys = Some((Arc::clone(&keys), now));
-                    known.asked = Some(Asked { at: now, was_answered: true });
-                    known.counts.answered += 1;
-                });
+                Some(Arc::new(keys))
             }
             Err(error) => {
-                let kept = self.age_s(now).is_some();
-                tracing::warn!(%address, %error, kept, "keys cannot be fetched; those that are known stay in use for a time");
-                self.learn(|known| known.counts.failed += 1);
+                match self.age_s(now) {
+                    Some(age_s) => {
+                        tracing::warn!(%address, %error, age_s, "keys cannot be fetched; those that are known stay in use for a time");
+                    }
+                    None => tracing::warn!(%address, %error, "keys cannot be fetched, and none are known"),
+                }
+                None
             }
-        }
+        };
+        self.learn(|known| {
+            known.asked = Some(Asked { at: now, was_answered: keys.is_some() });
+            if known.wanted >= Some(began) {
+                known.wanted = Some(now);
+            }
+            match &keys {
+                Some(keys) => {
+                    known.keys = Some((Arc::clone(keys), now));
+                    known.counts.answered += 1;
+                    known.failures_in_row = 0;
+                }
+                None => {
+                    known.counts.failed += 1;
+                    known.failures_in_row = known.failures_in_row.saturating_add(1);
+                }
+            }
+        });
     }
 
     fn learn(&self, change: impl Fn(&mut Known)) {
@@ -259,32 +295,37 @@ impl Known {
     /// Whether the issuer has said what its keys are since a token last gave
     /// reason to ask: one that is still unknown then is nobody's.
     fn is_up_to_date(&self, pace: Pace, now: Moment) -> bool {
-        self.asked.is_some_and(|asked| asked.was_answered) && is_recent(self.wanted, pace, now)
+        self.asked.is_some_and(|asked| asked.was_answered)
+            && self.wanted.is_some_and(|at| at.is_within(pace.cooldown_s, now))
     }
 
     /// Whether a token is reason enough to ask. What was asked for no token's
     /// sake does not count: the issuer may have changed its keys right after.
     fn may_be_wanted(&self, pace: Pace, now: Moment) -> bool {
-        !is_recent(self.wanted, pace, now) && !is_recent(self.failed_at(), pace, now)
+        !self.wanted.is_some_and(|at| at.is_within(pace.cooldown_s, now))
+            && !self.failed_at().is_some_and(|at| at.is_within(pace.cooldown_s, now))
     }
 
     fn is_due(&self, pace: Pace, now: Moment) -> bool {
         match self.asked {
             None => pace.first == First::AtStart,
             Some(Asked { at, was_answered: true }) => at > now || now.seconds_since(at) >= pace.refresh_s,
-            Some(_) => !is_recent(self.failed_at(), pace, now),
+            Some(Asked { at, .. }) => at > now || now.seconds_since(at) >= self.pause_s(pace),
+        }
+    }
+
+    /// How long an issuer is left alone that did not answer: where there are no
+    /// keys at all, so much shorter at first that a start is not lost to a hiccup.
+    fn pause_s(&self, pace: Pace) -> u64 {
+        match self.keys {
+            Some(_) => pace.cooldown_s,
+            None => (FIRST_PAUSE_S << self.failures_in_row.saturating_sub(1).min(10)).min(pace.cooldown_s),
         }
     }
 
     fn failed_at(&self) -> Option<Moment> {
         self.asked.filter(|asked| !asked.was_answered).map(|asked| asked.at)
     }
-}
-
-/// Whether the cooldown after something is not over. A clock that went back
-/// tells nothing, and one question more does no harm.
-fn is_recent(at: Option<Moment>, pace: Pace, now: Moment) -> bool {
-    at.is_some_and(|at| at <= now && now.seconds_since(at) < pace.cooldown_s)
 }
 
 #[cfg(test)]
@@ -315,7 +356,13 @@ mod tests {
         assert!(due(known(None, None), 1000));
         assert!(!due(known(Some((1000, true)), None), 1299));
         assert!(due(known(Some((1000, true)), None), 1300));
-        assert!(!due(known(Some((1000, false)), None), 1029) && due(known(Some((1000, false)), None), 1030));
+        assert!(due(known(Some((1000, false)), None), 1005), "there is no key at all");
+        let had = |known: Known| {
+            let keys = Some((Arc::new(KeySet::none()), Moment::from_unix_seconds(999)));
+            Known { keys, ..known }
+        };
+        let failed = || had(known(Some((1000, false)), None));
+        assert!(!due(failed(), 1029) && due(failed(), 1030));
         assert!(due(known(Some((1000, true)), None), 500), "the clock went back");
     }
 

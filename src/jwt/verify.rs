@@ -38,8 +38,10 @@ pub struct Rules<'a> {
 /// What `aud` must be, exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience<'a> {
-    /// The platform sends none, so none is looked at.
+    /// The platform sends none: one that is there is for somebody else.
     NotSent,
+    /// Whatever it is, something else says that the token is for us.
+    NotLookedAt,
     /// One of these must be in it.
     OneOf(&'a [String]),
     /// It must be this origin, or an address below it.
@@ -76,6 +78,9 @@ pub enum Refused {
     /// It asks for extensions to be understood (RFC 7515, 4.1.11).
     #[error("its header has a crit member, and no extension is known here")]
     Critical,
+    /// It is a token for another purpose, by its `typ` (RFC 8725, 3.11).
+    #[error("its typ says that it is for another purpose")]
+    OtherPurpose,
     /// Its `kid` is not a short text.
     #[error("its kid is not a text of at most {MAX_KEY_ID_BYTES} bytes")]
     BadKeyId,
@@ -105,6 +110,11 @@ pub enum Refused {
     NoPerson(String),
 }
 
+/// What issuers sign with the same keys, and what signs nobody in: a log-out
+/// (OpenID Connect Back-Channel Logout, 2.4), an event (RFC 8417), a proof of
+/// possession (RFC 9449), an answer to a question about a token (RFC 9701).
+const OTHER_PURPOSES: [&str; 4] = ["logout+jwt", "secevent+jwt", "dpop+jwt", "token-introspection+jwt"];
+
 /// The longest `kid`, in bytes.
 const MAX_KEY_ID_BYTES: usize = 256;
 
@@ -126,11 +136,10 @@ pub fn believe(
         NoKey::UnknownId => Refused::UnknownKey,
         NoKey::Misfit => Refused::MisfitKey,
     })?;
-    let mut checked = candidates.map(|key| check_signature(&parts, key, algorithm));
-    if !checked.any(|signature| signature.is_ok()) {
+    let is_signed = { candidates }.any(|key| check_signature(&parts, key, algorithm).is_ok());
+    if !is_signed {
         return Err(if id.is_some() { Refused::WrongSignature } else { Refused::NoKeySignedIt });
     }
-    drop(checked);
     check_claims(&parts.claims, rules, now.unix_seconds())?;
     Ok(Verified { header: parts.header, claims: parts.claims })
 }
@@ -147,6 +156,10 @@ pub fn verify_hs256(token: &str, secret: &SharedSecret) -> Result<Verified, Refu
 fn algorithm(header: &Map<String, Value>, allowed: &[Algorithm]) -> Result<Algorithm, Refused> {
     if header.contains_key("crit") {
         return Err(Refused::Critical);
+    }
+    let purpose = header.get("typ").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
+    if OTHER_PURPOSES.contains(&purpose.trim_start_matches("application/")) {
+        return Err(Refused::OtherPurpose);
     }
     let named = header.get("alg").and_then(Value::as_str).and_then(parse_algorithm);
     named.filter(|algorithm| allowed.contains(algorithm)).ok_or(Refused::WrongAlgorithm)
@@ -233,7 +246,8 @@ impl Audience<'_> {
     /// `aud` is a text or a list of texts (RFC 7519, 4.1.3), nothing else.
     fn is_met_by(self, audience: Option<&Value>) -> bool {
         match (self, audience) {
-            (Self::NotSent, _) => true,
+            (Self::NotSent, audience) => audience.is_none(),
+            (Self::NotLookedAt, _) => true,
             (_, Some(Value::String(one))) => self.is_wanted(one),
             (_, Some(Value::Array(several))) => {
                 let mut texts = several.iter().filter_map(Value::as_str);
@@ -245,7 +259,7 @@ impl Audience<'_> {
 
     fn is_wanted(self, audience: &str) -> bool {
         match self {
-            Self::NotSent => true,
+            Self::NotSent | Self::NotLookedAt => true,
             Self::OneOf(wanted) => wanted.iter().any(|wanted| wanted == audience),
             Self::Below(origin) => {
                 audience.strip_prefix(origin).is_some_and(|path| path.is_empty() || path.starts_with('/'))

@@ -32,6 +32,7 @@ fn a_browser_is_sent_on_with_exactly_these_headers() {
             "date",
             "location",
             "referrer-policy",
+            "vary",
             "x-request-id"
         ]
     );
@@ -178,7 +179,7 @@ fn a_script_of_a_parent_may_read_the_answer_and_others_may_not() {
     assert_eq!(allowed.status, 200);
     assert_eq!(allowed.header("access-control-allow-origin"), "https://app.example.com");
     assert_eq!(allowed.header("access-control-allow-credentials"), "true");
-    assert_eq!(allowed.header("vary"), "Origin");
+    assert_eq!(allowed.header("vary"), "Origin, Accept");
     let refused = ask("https://evil.example");
     refused.assert_refused(403, "frame_not_allowed");
     assert!(!refused.has("access-control-allow-origin"));

@@ -16,7 +16,7 @@ fn configuration(keys: &KeyServer) -> File {
     File::new(&format!(
         r#"{STANDARD}
         [claims]
-        sub = "id"
+        sub = "id or email"
         [entrances.shop]
         path = "/shop"
         [entrances.shop.identity]
@@ -52,7 +52,7 @@ fn each_entrance_says_whether_it_would_take_a_token_and_why_not() {
     let set = jwks(&[key.jwk(None)]);
     let keys = KeyServer::start(Behaviour::Serve(vec![("/keys".into(), set)])).unwrap();
     let config = configuration(&keys);
-    let token = key.token_with(&[("tenant", "\"t-1\""), ("name", "\"alice@example.com\"")]);
+    let token = key.token_with(&[("aud", ""), ("tenant", "\"t-1\""), ("name", "\"alice@example.com\"")]);
     let inspected = run(&["inspect", "--config", &config.text(), &token]);
     assert_eq!(inspected.status, 0, "{inspected:?}");
     assert!(line_of(&inspected.output, "shop").contains("TAKEN"), "{}", inspected.output);
@@ -69,7 +69,7 @@ fn each_entrance_says_whether_it_would_take_a_token_and_why_not() {
 fn a_token_that_nobody_would_take_fails_with_every_reason() {
     let keys = KeyServer::start(Behaviour::Down).unwrap();
     let config = configuration(&keys);
-    let now = claims_with(&[("policyId", "\"p-2\""), ("isAuthorized", "true")]);
+    let now = claims_with(&[("aud", ""), ("policyId", "\"p-2\""), ("isAuthorized", "true")]);
     let token = Key::shared(SECRET_OF_CAF).sign(&json!({"alg": "HS256"}).to_string(), &now);
     let inspected = run(&["inspect", "--config", &config.text(), &token]);
     assert_eq!(inspected.status, 1, "{inspected:?}");

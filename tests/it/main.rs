@@ -23,6 +23,7 @@ mod house;
 mod inspect;
 mod keys;
 mod keys_by_https;
+mod let_in;
 mod nginx;
 mod pages;
 mod platforms;

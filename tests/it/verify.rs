@@ -9,7 +9,7 @@ use crate::harness::issuer::{Key, claims_of, claims_with, entrance, jwks, key_an
 use crate::harness::nginx::Nginx;
 use crate::harness::published::{Behaviour, KeyServer, keys_at, publishing, serving};
 use crate::harness::tree::{read, root};
-use crate::harness::{ALICE, Answer, App, Token};
+use crate::harness::{ALICE, Answer, App, Field, Token};
 
 const VERIFY: &str = "/v1/verify/pandium-sso";
 
@@ -90,12 +90,35 @@ fn the_headers_hold_what_is_said_and_no_more(#[case] changed: &[(&str, &str)], #
 
 #[rstest]
 #[case::the_id("", ["u-1", "alice@example.com"])]
-#[case::the_user_name("id = \"\"", ["alice", "alice@example.com"])]
-#[case::the_email("id = \"\"\nusername = \"\"", ["alice@example.com", "alice@example.com"])]
-fn the_user_is_named_by_id_or_user_name_or_email(#[case] mapping: &str, #[case] expected: [&str; 2]) {
+#[case::never_the_user_name("id = \"\"", ["", "alice@example.com"])]
+#[case::never_the_email("id = \"\"\nusername = \"\"", ["", "alice@example.com"])]
+fn the_user_is_named_by_the_id_alone(#[case] mapping: &str, #[case] expected: [&str; 2]) {
     let (key, app) = start(&format!("[identity.user]\n{mapping}"));
     let answer = app.bring_to(VERIFY, &key.token_with(&[("preferred_username", "\"alice\"")]));
     assert_eq!(headers_of(&answer)[..2], expected);
+}
+
+#[test]
+fn who_has_no_name_at_all_is_nobody() {
+    let (key, app) = start("[identity.user]\nid = \"\"\nusername = \"\"");
+    assert_eq!(app.bring_to(VERIFY, &key.token()).status, 200);
+    let unconfirmed = key.token_with(&[("email_verified", "false")]);
+    app.bring_to(VERIFY, &unconfirmed).assert_refused(401, "no_identity");
+}
+
+#[test]
+fn a_cookie_that_another_sites_page_had_sent_says_nothing() {
+    let (key, file) = key_and_file();
+    let settings = way_in("ES256", &format!("{}cookie = \"session\"", file.setting("jwks_file")));
+    let app = App::start_with_identity(&settings, "");
+    let cookie = format!("session={}", key.token());
+    let ask = |more: &[Field<'_>]| app.ask("POST", VERIFY, &[&[("Cookie", cookie.as_str())], more].concat());
+    assert_eq!(ask(&[]).status, 200);
+    assert_eq!(ask(&[("Sec-Fetch-Site", "same-origin")]).status, 200);
+    let elsewhere = ("Sec-Fetch-Site", "cross-site");
+    ask(&[elsewhere]).assert_refused(403, "frame_not_allowed");
+    ask(&[elsewhere, ("Origin", "https://evil.example")]).assert_refused(403, "frame_not_allowed");
+    assert_eq!(ask(&[elsewhere, ("Origin", "https://app.example.com")]).status, 200);
 }
 
 #[test]
@@ -216,9 +239,8 @@ fn each_entrance_is_asked_by_its_name() {
         assert_eq!((answer.status, &answer.json()["entrance"]), (200, &json!(name)));
         app.bring_to(&target, &other.token_named("k-1")).assert_refused(401, "invalid_token");
     }
-    // the main one believes its proxy's headers, from where it stands
-    let answer = app.get(VERIFY, ALICE);
-    assert_eq!(headers_of(&answer), ["alice@example.com", "alice@example.com", ""]);
+    // a proxy that asks hands the client's own headers on: what nobody signed is not asked about
+    app.get(VERIFY, ALICE).assert_refused(404, "not_found");
 }
 
 #[test]

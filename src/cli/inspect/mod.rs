@@ -136,7 +136,9 @@ fn explain(
     meaning: &dyn Fn(&str) -> Option<&'static str>,
 ) {
     for (name, value) in claims {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        // a name may be anything, and this goes to a terminal
+        let name = name.escape_debug();
+        let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
         let meaning_of = meaning(&path).unwrap_or_default();
         let shown = match value {
             Value::Object(_) => path.clone(),

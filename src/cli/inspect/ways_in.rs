@@ -2,12 +2,11 @@
 //! and why the others would not.
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
-use crate::access::Access;
-use crate::arrival::{Arrival, Headers, Offer, Peer};
+use crate::arrival::{Headers, Offer, Peer};
 use crate::clock::Moment;
 use crate::config::Config;
-use crate::identity::Identity;
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::Entrance;
 use crate::user::{Email, Identifier, User};
@@ -32,31 +31,26 @@ pub(super) fn ask<'a>(
     let verdict = |entrance: &'a Entrance| Verdict {
         entrance: &entrance.name,
         kind: entrance.identity.kind(),
-        outcome: runtime.block_on(bring(&entrance.identity, &entrance.access, token, claims)),
+        outcome: runtime.block_on(bring(entrance, token, claims)),
     };
     Ok(by_token.map(verdict).collect())
 }
 
-async fn bring(
-    identity: &Identity,
-    access: &Access,
-    token: &str,
-    claims: &Map<String, Value>,
-) -> Result<String, Refusal> {
-    let fields = identity.fields_with(token, claims);
+async fn bring(entrance: &Entrance, token: &str, claims: &Map<String, Value>) -> Result<String, Refusal> {
+    let fields = entrance.identity.fields_with(token, claims);
     let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    let offer = Offer { peer: Peer::Unknown, path: None, headers: &headers };
+    let offer = Offer { peer: Peer::Unknown, path: Some(&entrance.path), headers: &headers };
     let now = Moment::now();
-    let mut arrival = identity.arrive(offer, now);
-    let wants_keys = |arrival: &Arrival| matches!(arrival, Arrival::Refused(refusal) if refusal.reason == Reason::KeysUnavailable);
-    if wants_keys(&arrival) && identity.renew_keys(offer, now).await {
-        arrival = identity.arrive(offer, now);
+    let mut known = entrance.identify(offer, now).0;
+    let wants_keys = |refusal: &Refusal| refusal.reason == Reason::KeysUnavailable;
+    if known.as_ref().is_err_and(wants_keys) && entrance.identity.renew_keys(offer, now).await {
+        known = entrance.identify(offer, now).0;
     }
-    match arrival {
-        Arrival::Known(user) => access.allow(&user).map(|()| name(&user)),
-        Arrival::Absent => Err(Reason::NoIdentity.because("it would not see a token there")),
-        Arrival::Refused(refusal) => Err(refusal),
-    }
+    let user = known?;
+    // somebody may be known, and yet nobody to the marketplace
+    let listing = entrance.marketplace.links().read("", None)?;
+    entrance.hand_off(&user, &listing, Uuid::new_v4(), now)?;
+    Ok(name(&user))
 }
 
 /// A user in a few words.

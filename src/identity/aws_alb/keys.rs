@@ -2,13 +2,12 @@
 //! first names it, and then kept, since what stands at an address never
 //! changes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use uuid::Uuid;
 
-use crate::clock::Moment;
+use crate::clock::{Moment, Stopwatch};
 use crate::jwt::fetch::{FetchError, Fetcher, KeyAddress};
 use crate::jwt::keys::KeySet;
 use crate::jwt::one_at_a_time::{OneAtATime, UnderWay};
@@ -27,26 +26,22 @@ pub struct KeysById {
 
 #[derive(Clone, Debug, Default)]
 struct Known {
-    keys: BTreeMap<Uuid, Arc<KeySet>>,
-    failed: Option<Failed>,
+    /// The latest last.
+    keys: Vec<(Uuid, Arc<KeySet>)>,
+    /// Ids of which there is no key, and when that was said.
+    none: Vec<(Uuid, Moment)>,
+    /// When nobody was there to ask.
+    failed: Option<Moment>,
     counts: Counts,
-}
-
-/// The latest question that brought no key.
-#[derive(Clone, Copy, Debug)]
-struct Failed {
-    id: Uuid,
-    at: Moment,
-    /// There is no such key, as opposed to nobody to say so.
-    is_none: bool,
 }
 
 /// The most keys that are kept. A region has few; the rest would be somebody's
 /// who knows other balancers' ids.
 const MAX_KEYS: usize = 64;
 
-/// The most questions that a request waits for, the last one its own.
-const MOST_WAITS: usize = 4;
+/// The most ids in a cooldown that may turn out to be nobody's: whoever makes
+/// them up shall not keep us asking, nor keep others from being asked for.
+const MAX_NONE: usize = 8;
 
 /// The largest key in PEM, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
@@ -69,11 +64,16 @@ impl KeysById {
         self.known.load().counts
     }
 
-    /// Takes over what another knows of the same place.
-    pub fn adopt(&self, other: &Self) {
-        if self.base == other.base {
-            self.known.store(other.known.load_full());
-        }
+    /// What stands in for these keys when a configuration is exchanged: those of
+    /// the old one, if they are the same.
+    #[must_use]
+    pub fn or_earlier(self: &Arc<Self>, earlier: &[Arc<Self>]) -> Arc<Self> {
+        let is_same = |earlier: &&Arc<Self>| {
+            earlier.base == self.base
+                && earlier.fetcher == self.fetcher
+                && earlier.cooldown_s == self.cooldown_s
+        };
+        Arc::clone(earlier.iter().find(is_same).unwrap_or(self))
     }
 
     /// Adds a key that was handed over, and need not be fetched.
@@ -85,10 +85,10 @@ impl KeysById {
     /// The key of that id. [`Refused::NoKeys`] where asking may bring it.
     pub(super) fn key(&self, id: Uuid, now: Moment) -> Result<Arc<KeySet>, Refused> {
         let known = self.known.load();
-        match (known.keys.get(&id), known.recently_failed(self.cooldown_s, now)) {
-            (Some(key), _) => Ok(Arc::clone(key)),
-            (None, Some(failed)) if failed.id == id && failed.is_none => Err(Refused::UnknownKey),
-            (None, _) => Err(Refused::NoKeys),
+        match known.find(id) {
+            Some(key) => Ok(Arc::clone(key)),
+            None if known.is_none(id, self.cooldown_s, now) => Err(Refused::UnknownKey),
+            None => Err(Refused::NoKeys),
         }
     }
 
@@ -96,25 +96,29 @@ impl KeysById {
     /// waits for the end of it. `false`: nothing was asked.
     pub async fn renew(self: &Arc<Self>, id: Uuid, now: Moment) -> bool {
         let mut was_asked = false;
-        // the question that is under way may be for another key
-        for _ in 0..MOST_WAITS {
-            if self.known.load().keys.contains_key(&id) {
-                break;
+        let ask = async {
+            // the question that is under way may be for another key
+            while self.known.load().find(id).is_none() {
+                let Some(under_way) = self.ask(id, now) else { break };
+                under_way.ended().await;
+                was_asked = true;
             }
-            let Some(under_way) = self.ask(id, now) else { break };
-            under_way.ended().await;
-            was_asked = true;
-        }
+        };
+        // however many others are in front of it, nobody waits longer than for one
+        let _ = tokio::time::timeout(self.fetcher.timeout, ask).await;
         was_asked
     }
 
     fn ask(self: &Arc<Self>, id: Uuid, now: Moment) -> Option<UnderWay> {
         self.questions.ask(|| {
-            if self.known.load().recently_failed(self.cooldown_s, now).is_some() {
+            if !self.known.load().may_be_asked_for(id, self.cooldown_s, now) {
                 return None;
             }
-            let keys = Arc::clone(self);
-            Some(async move { keys.conclude(id, keys.fetch(id).await, now) })
+            let (keys, stopwatch) = (Arc::clone(self), Stopwatch::start());
+            Some(async move {
+                let outcome = keys.fetch(id).await;
+                keys.conclude(id, outcome, now.later_by(stopwatch.elapsed()));
+            })
         })
     }
 
@@ -134,9 +138,13 @@ impl KeysById {
             }
             Err(error) => {
                 tracing::warn!(address = %self.address(), %error, "a load balancer's key cannot be fetched");
-                let failed = Failed { id, at: now, is_none: error.is_not_found() };
                 self.learn(|known| {
-                    known.failed = Some(failed);
+                    if error.is_not_found() {
+                        known.none.retain(|(_, at)| at.is_within(self.cooldown_s, now));
+                        known.none.push((id, now));
+                    } else {
+                        known.failed = Some(now);
+                    }
                     known.counts.failed += 1;
                 });
             }
@@ -153,14 +161,24 @@ impl KeysById {
 }
 
 impl Known {
-    fn know(&mut self, id: Uuid, key: &Arc<KeySet>) {
-        while self.keys.len() >= MAX_KEYS {
-            self.keys.pop_first();
-        }
-        self.keys.insert(id, Arc::clone(key));
+    fn find(&self, id: Uuid) -> Option<&Arc<KeySet>> {
+        self.keys.iter().find(|(own, _)| *own == id).map(|(_, key)| key)
     }
 
-    fn recently_failed(&self, cooldown_s: u64, now: Moment) -> Option<Failed> {
-        self.failed.filter(|failed| failed.at <= now && now.seconds_since(failed.at) < cooldown_s)
+    fn know(&mut self, id: Uuid, key: &Arc<KeySet>) {
+        if self.keys.len() >= MAX_KEYS {
+            self.keys.remove(0);
+        }
+        self.keys.push((id, Arc::clone(key)));
+    }
+
+    fn is_none(&self, id: Uuid, cooldown_s: u64, now: Moment) -> bool {
+        self.none.iter().any(|(own, at)| *own == id && at.is_within(cooldown_s, now))
+    }
+
+    fn may_be_asked_for(&self, id: Uuid, cooldown_s: u64, now: Moment) -> bool {
+        let in_vain = self.none.iter().filter(|(_, at)| at.is_within(cooldown_s, now)).count();
+        let failed = self.failed.is_some_and(|at| at.is_within(cooldown_s, now));
+        !failed && in_vain < MAX_NONE && !self.is_none(id, cooldown_s, now)
     }
 }

@@ -76,7 +76,8 @@ impl AwsAlb {
             algorithms: &[Algorithm::ES256],
             without_key_id: WithoutKeyId::TheOnlyOne,
             issuer: Some(&self.issuer),
-            audience: Audience::NotSent,
+            // it is for whoever stands behind the balancer that signed it
+            audience: Audience::NotLookedAt,
             issued_at: IssuedAt::Optional,
             leeway_s: self.leeway_s,
             required_claims: &[],

@@ -7,8 +7,8 @@
 pub struct Front {
     /// Its name in the configuration.
     pub name: &'static str,
-    /// A setting that stands in the addresses, and what to write for it.
-    pub setting: Option<(&'static str, &'static str)>,
+    /// A setting that stands in the addresses.
+    pub setting: Option<Setting>,
     /// The header that carries the token.
     pub header: &'static str,
     /// The word before it.
@@ -30,6 +30,17 @@ pub struct Front {
     pub person_claim: Option<&'static str>,
 }
 
+/// A host, or the first label of one, that every customer has another of.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// What to write for it.
+    pub help: &'static str,
+    /// Whether it is a whole host, perhaps with a port.
+    pub is_host: bool,
+}
+
 /// All of them.
 pub const ALL: [Front; 5] = [CLOUDFLARE_ACCESS, GOOGLE_IAP, POMERIUM, AUTHENTIK, OATHKEEPER];
 
@@ -38,7 +49,11 @@ pub const ALL: [Front; 5] = [CLOUDFLARE_ACCESS, GOOGLE_IAP, POMERIUM, AUTHENTIK,
 /// A service token has `common_name` and no `email`: it is nobody.
 const CLOUDFLARE_ACCESS: Front = Front {
     name: "cloudflare_access",
-    setting: Some(("team", "write the team's name, what stands before .cloudflareaccess.com")),
+    setting: Some(Setting {
+        name: "team",
+        help: "write the team's name, what stands before .cloudflareaccess.com",
+        is_host: false,
+    }),
     header: "cf-access-jwt-assertion",
     scheme: None,
     algorithms: &["RS256"],
@@ -72,7 +87,11 @@ const GOOGLE_IAP: Front = Front {
 /// `iss` and `aud` are both the host of the route, without a scheme.
 const POMERIUM: Front = Front {
     name: "pomerium",
-    setting: Some(("route_host", "write the route's host, such as \"sso.example.com\"")),
+    setting: Some(Setting {
+        name: "route_host",
+        help: "write the route's host, such as \"sso.example.com\"",
+        is_host: true,
+    }),
     header: "x-pomerium-jwt-assertion",
     scheme: None,
     algorithms: &["ES256"],
@@ -127,7 +146,8 @@ mod tests {
             for text in [front.issuer, front.audience, front.jwks_url].into_iter().flatten() {
                 let filled = front
                     .setting
-                    .map_or(text.to_owned(), |(name, _)| text.replace(&format!("{{{name}}}"), "x"));
+                    .as_ref()
+                    .map_or(text.to_owned(), |setting| text.replace(&format!("{{{}}}", setting.name), "x"));
                 assert!(!filled.contains(['{', '}']), "{}: {text}", front.name);
             }
             assert!(front.algorithms.iter().all(|name| parse_algorithm(name).is_some()), "{}", front.name);

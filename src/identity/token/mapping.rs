@@ -73,7 +73,12 @@ impl UserMapping {
     }
 
     /// The user whom verified claims describe.
-    pub fn user(&self, claims: Map<String, Value>) -> Result<User, Refusal> {
+    pub fn user(&self, mut claims: Map<String, Value>) -> Result<User, Refusal> {
+        // before anything is read: an expression for something else may name it too
+        let is_confirmed = is_confirmed(claims.get("email_verified"));
+        if !is_confirmed {
+            claims.remove("email");
+        }
         let seen = Claims { claims: &claims, for_interpreter: OnceCell::new() };
         let mut user = User {
             id: seen.word(self.id.as_ref(), "id", Identifier::parse)?,
@@ -93,9 +98,8 @@ impl UserMapping {
             }
         }
         user.token = claims.into_iter().collect();
-        if !is_confirmed(user.token.get("email_verified")) {
+        if !is_confirmed {
             user.email = None;
-            user.token.remove("email");
         }
         Ok(user)
     }

@@ -9,17 +9,17 @@ pub use mapping::{ClaimExpression, UserMapping};
 pub use place::Place;
 
 use crate::arrival::{Arrival, Offer};
-use crate::jwt::verify::{Refused, Verified};
+use crate::jwt::verify::Refused;
 use crate::refusal::{Reason, Refusal};
 use crate::user::User;
 
 /// Answers an offer: the token at its place, believed or not, and the user of
 /// whom it speaks.
-pub(super) fn arrive(
+pub(super) fn arrive<V>(
     place: &Place,
     offer: Offer<'_>,
-    believe: impl FnOnce(&str) -> Result<Verified, Refused>,
-    user: impl FnOnce(Verified) -> Result<User, Refusal>,
+    believe: impl FnOnce(&str) -> Result<V, Refused>,
+    user: impl FnOnce(V) -> Result<User, Refusal>,
 ) -> Arrival {
     let token = match place.find(offer.headers) {
         Ok(Some(token)) => token,
@@ -41,6 +41,7 @@ fn refuse(why: Refused) -> Refusal {
         Refused::NotCompact(_)
         | Refused::WrongAlgorithm
         | Refused::Critical
+        | Refused::OtherPurpose
         | Refused::BadKeyId
         | Refused::UnknownKey
         | Refused::MisfitKey

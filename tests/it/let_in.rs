@@ -1,0 +1,130 @@
+//! What would let somebody in who is not meant, if a configuration or a token
+//! were read a little too kindly.
+
+use rstest::rstest;
+
+use crate::harness::command::{File, run};
+use crate::harness::issuer::{Key, claims_with, entrance, key_and_file, way_in};
+use crate::harness::{App, SECRET, STANDARD};
+
+const OTHER: &str = "a-secret-that-another-side-shares-with-us";
+
+/// Settings beside the standard ones, and the key that is named.
+#[rstest]
+#[case::appdirect_by_the_marketplaces_secret(
+    "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"appdirect\"\ntenant = \"t\"\nalgorithms = [\"HS256\"]\n\
+     marketplace_url = \"https://m.example.com\"\nshared_secret = \"SECRET\"",
+    "entrances.a.identity.shared_secret"
+)]
+#[case::the_secret_of_another_entrance(
+    "[entrances.a]\npath = \"/a\"\n[entrances.a.pandium]\nshared_secret = \"OTHER\"\n[entrances.a.identity]\nkind = \"bearer\"\n\
+     issuer = \"i\"\naudience = \"a\"\nalgorithms = [\"HS256\"]\nshared_secret = \"SECRET\"",
+    "entrances.a.identity.shared_secret"
+)]
+#[case::a_subject_that_needs_what_nobody_has(
+    "[entrances.a]\npath = \"/a\"\n[entrances.a.claims]\nsub = \"email ~ ':' ~ id\"\n[entrances.a.identity]\n\
+     kind = \"commercetools\"\nissuer = \"gcp-eu\"\npublic_origin = \"https://sso.example.com\"",
+    "entrances.a.claims.sub"
+)]
+#[case::a_cloud_that_is_none(
+    "[entrances.a]\npath = \"/a\"\n[entrances.a.claims]\nsub = \"id\"\n[entrances.a.identity]\n\
+     kind = \"commercetools\"\nissuer = \"gcp-ue\"\npublic_origin = \"https://sso.example.com\"",
+    "entrances.a.identity.issuer"
+)]
+#[case::a_team_that_is_a_host(
+    "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"cloudflare_access\"\naudience = \"a\"\n\
+     team = \"acme.cloudflareaccess.com\"",
+    "entrances.a.identity.team"
+)]
+#[case::settings_about_fetching_where_nothing_is_fetched(
+    "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"bearer\"\nissuer = \"i\"\naudience = \"a\"\n\
+     algorithms = [\"HS256\"]\nshared_secret = \"OTHER\"\nkeys_keep_s = 900",
+    "entrances.a.identity.keys_keep_s"
+)]
+fn a_configuration_that_would_is_refused(#[case] settings: &str, #[case] key: &str) {
+    let settings = settings.replace("SECRET", SECRET).replace("OTHER", OTHER);
+    let ran = run(&["check", "--config", &File::new(&format!("{STANDARD}{settings}")).text()]);
+    assert_eq!(ran.status, 78, "{ran:?}");
+    assert!(ran.errors.contains(&format!("{key}: ")), "{key} is not named: {}", ran.errors);
+    assert!(!ran.errors.contains(SECRET) && !ran.errors.contains(OTHER), "{}", ran.errors);
+}
+
+#[rstest]
+#[case("http://m.example.com", false)]
+#[case("https://*.example.com", false)]
+#[case("https://u:p@m.example.com", false)]
+#[case("https://m.example.com/shop", true)]
+fn a_marketplace_of_appdirect_is_one_host_by_https_in_production(#[case] url: &str, #[case] is_right: bool) {
+    let config = STANDARD
+        .replace("\"sandbox\"", "\"production\"")
+        .replace("[pandium]", "public_url = \"https://sso.example.com\"\n[pandium]");
+    let settings = format!(
+        "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"appdirect\"\ntenant = \"t\"\n\
+         marketplace_url = {url:?}\njwks_url = \"https://m.example.com/keys\""
+    );
+    let ran = run(&["check", "--config", &File::new(&format!("{config}{settings}")).text()]);
+    assert_eq!(ran.status, if is_right { 0 } else { 78 }, "{ran:?}");
+    assert_eq!(ran.errors.contains("identity.marketplace_url: "), !is_right, "{}", ran.errors);
+}
+
+#[rstest]
+#[case::as_the_id("id = \"email\"")]
+#[case::as_the_user_name("id = \"\"\nusername = \"email\"")]
+#[case::lower_case("id = \"email|lower\"")]
+#[case::as_an_attribute("id = \"\"\nattributes.mail = \"email\"")]
+fn an_email_that_is_not_confirmed_is_read_by_no_expression(#[case] mapping: &str) {
+    let (key, file) = key_and_file();
+    let sub = "[claims]\nsub = \"id or username or attributes.mail\"";
+    let settings = format!("[identity.user]\n{mapping}\n{sub}");
+    let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), &settings);
+    assert_eq!(app.bring(&key.token_with(&[("email_verified", "true")])).status, 307);
+    for unconfirmed in ["false", "\"false\"", "0", "null"] {
+        let token = key.token_with(&[("email_verified", unconfirmed)]);
+        app.bring(&token).assert_refused(401, "no_identity");
+    }
+}
+
+#[test]
+fn a_token_that_names_another_audience_is_for_somebody_else() {
+    let key = Key::shared(OTHER);
+    let caf = format!("kind = \"caf\"\npolicy_id = \"p-1\"\nclient_secret = {OTHER:?}");
+    let shop = format!(
+        "kind = \"appdirect\"\nmarketplace_url = \"https://m.example.com\"\ntenant = \"t-1\"\n\
+         algorithms = [\"HS256\"]\nshared_secret = {OTHER:?}"
+    );
+    let app = App::start_with_identity(&caf, &format!("{}[claims]\nsub = \"id\"", entrance("shop", &shop)));
+    let claims =
+        [("policyId", "\"p-1\""), ("isAuthorized", "true"), ("peopleId", "\"x\""), ("tenant", "\"t-1\"")];
+    let claims = [claims.as_slice(), &[("name", "\"alice@example.com\"")]].concat();
+    let without = key.token_with(&[claims.as_slice(), &[("aud", "")]].concat());
+    let with = key.token_with(&claims);
+    let to_shop = |token: &str| app.get("/shop", &[("MP-Authorization", &format!("Bearer {token}"))]);
+    assert_eq!((app.bring(&without).status, to_shop(&without).status), (307, 307));
+    app.bring(&with).assert_refused(401, "invalid_token");
+    to_shop(&with).assert_refused(401, "invalid_token");
+}
+
+#[rstest]
+#[case("JWT", true)]
+#[case("at+jwt", true)]
+#[case("logout+jwt", false)]
+#[case("application/Logout+JWT", false)]
+#[case("secevent+jwt", false)]
+#[case("dpop+jwt", false)]
+fn a_token_for_another_purpose_signs_nobody_on(#[case] purpose: &str, #[case] is_believed: bool) {
+    let (key, file) = key_and_file();
+    let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), "");
+    let header = format!(r#"{{"alg":"ES256","kid":"k-1","typ":{purpose:?}}}"#);
+    let answer = app.bring(&key.sign(&header, &claims_with(&[])));
+    assert_eq!(answer.status, if is_believed { 307 } else { 401 }, "{answer:?}");
+}
+
+#[test]
+fn what_is_wrong_is_told_to_programs_too() {
+    let (key, file) = key_and_file();
+    let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), "");
+    let challenge = |token: &str| app.bring(token).header("www-authenticate").to_owned();
+    assert_eq!(challenge(&Key::new("ES256").token()), "Bearer error=\"invalid_token\"");
+    assert_eq!(challenge(&key.token_with(&[("exp", "@-1")])), "Bearer error=\"invalid_token\"");
+    assert_eq!(app.get("/pandium-sso", &[]).header("www-authenticate"), "Bearer");
+}
