@@ -10,7 +10,7 @@ use super::section::Section;
 use super::token::{self, STANDARD_CLAIMS};
 use crate::embed::Parent;
 use crate::identity::aws_alb::{self, AwsAlb, KeysById, LoadBalancer};
-use crate::identity::commercetools::{AudiencePolicy, CLOUDS, Cloud, Gateway, Version};
+use crate::identity::commercetools::{AudiencePolicy, CLOUDS, Choice, Cloud, Gateway, Version};
 use crate::identity::token::Place;
 use crate::identity::{AppDirect, Caf, Commercetools, appdirect, caf};
 use crate::jwt::fetch::KeyAddress;
@@ -86,6 +86,7 @@ pub(super) fn commercetools(
     Some(Box::new(Commercetools {
         place: Place::header("authorization", Some("Bearer")),
         gateways,
+        choice: if may_choose { Choice::ByRequest } else { Choice::Configured },
         public_origin: public_origin?,
         audience_policy: audience_policy?,
         project_keys: project_keys?,

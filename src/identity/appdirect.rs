@@ -61,7 +61,8 @@ impl AppDirect {
             person_claim: None,
             subject: Some("sub"),
         };
-        let believe = |token: &str| self.keys.verify(token, &rules, now);
-        token::arrive(&self.place, offer, believe, |verified| self.mapping.user(verified.claims))
+        token::arrive(&self.place, offer, |token| {
+            self.mapping.user(self.keys.verify(token, &rules, now)?.claims)
+        })
     }
 }

@@ -56,15 +56,11 @@ impl Caf {
             person_claim: None,
             subject: None,
         };
-        let believe = |token: &str| {
-            let verified = verify(token, &rules, &self.secret, now)?;
-            let person = person(&verified.claims)?;
-            Ok((verified.claims, person))
-        };
-        token::arrive(&self.place, offer, believe, |(claims, person)| self.user(claims, person))
+        token::arrive(&self.place, offer, |token| self.user(verify(token, &rules, &self.secret, now)?.claims))
     }
 
-    fn user(&self, claims: Map<String, Value>, person: Identifier) -> Result<User, Refusal> {
+    fn user(&self, claims: Map<String, Value>) -> Result<User, Refusal> {
+        let person = person(&claims)?;
         match claims.get("isAuthorized") {
             Some(Value::Bool(true)) => {}
             Some(Value::Bool(false)) => {

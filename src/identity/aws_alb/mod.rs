@@ -50,12 +50,7 @@ pub const HEADER: &str = "x-amzn-oidc-data";
 impl AwsAlb {
     /// Answers an offer.
     pub fn arrive(&self, offer: Offer<'_>, now: Moment) -> Arrival {
-        token::arrive(
-            &self.place,
-            offer,
-            |token| self.believe(token, now),
-            |verified| self.mapping.user(verified.claims),
-        )
+        token::arrive(&self.place, offer, |token| self.mapping.user(self.believe(token, now)?.claims))
     }
 
     /// The keys, and the `kid` among them, that an offer needs.

@@ -50,7 +50,8 @@ impl Bearer {
             person_claim: self.person_claim.as_deref(),
             subject: Some("sub"),
         };
-        let believe = |token: &str| self.keys.verify(token, &rules, now);
-        token::arrive(&self.place, offer, believe, |verified| self.mapping.user(verified.claims))
+        token::arrive(&self.place, offer, |token| {
+            self.mapping.user(self.keys.verify(token, &rules, now)?.claims)
+        })
     }
 }

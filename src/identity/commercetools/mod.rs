@@ -13,14 +13,14 @@
 mod gateways;
 
 use jsonwebtoken::Algorithm;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::token::{self, Place};
 use crate::arrival::{Arrival, Headers, Offer, Repeated};
 use crate::clock::Moment;
 use crate::jwt::keys::WithoutKeyId;
 use crate::jwt::published::{Keys, PublishedKeys};
-use crate::jwt::verify::{Audience, IssuedAt, Refused, Rules, Verified};
+use crate::jwt::verify::{Audience, IssuedAt, Refused, Rules};
 use crate::refusal::{Reason, Refusal};
 use crate::user::{Identifier, User};
 
@@ -34,6 +34,8 @@ pub struct Commercetools {
     /// The gateways whose tokens are believed: that of the configuration first,
     /// then, where the request may choose, those of the table.
     pub gateways: Vec<Gateway>,
+    /// Who says which of them forwarded a request.
+    pub choice: Choice,
     /// Where the gateway finds us: scheme, host, port.
     pub public_origin: String,
     /// What `aud` is made of.
@@ -58,6 +60,15 @@ pub struct Gateway {
     pub issuer: String,
     /// Its keys.
     pub keys: Keys,
+}
+
+/// Who says which gateway forwarded a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The configuration: it is always the same.
+    Configured,
+    /// The request names a cloud of the table.
+    ByRequest,
 }
 
 /// What `aud` is made of.
@@ -87,15 +98,11 @@ const FORWARD_TO_VERSION: &str = "x-mc-api-forward-to-version";
 impl Commercetools {
     /// Answers an offer.
     pub fn arrive(&self, offer: Offer<'_>, now: Moment) -> Arrival {
-        match self.place.find(offer.headers) {
-            Ok(None) => return Arrival::Absent,
-            Err(refusal) => return Arrival::Refused(refusal),
-            Ok(Some(_)) => {}
-        }
-        let gateway = match self.gateway(offer.headers) {
-            Ok(gateway) => gateway,
-            Err(refusal) => return Arrival::Refused(refusal),
-        };
+        token::arrive(&self.place, offer, |token| self.believe(token, offer, now))
+    }
+
+    fn believe(&self, token: &str, offer: Offer<'_>, now: Moment) -> Result<User, Refusal> {
+        let gateway = self.gateway(offer.headers)?;
         let audiences;
         let audience = match (self.audience_policy, offer.path) {
             (AudiencePolicy::ForwardUrlOrigin, _) | (AudiencePolicy::ForwardUrlFullPath, Some("/")) => {
@@ -119,8 +126,7 @@ impl Commercetools {
             person_claim: None,
             subject: Some("sub"),
         };
-        let believe = |token: &str| gateway.keys.verify(token, &rules, now);
-        token::arrive(&self.place, offer, believe, |verified| self.user(gateway, verified))
+        self.user(gateway, gateway.keys.verify(token, &rules, now)?.claims)
     }
 
     /// Whether a user may have something of that name at all.
@@ -163,20 +169,19 @@ impl Commercetools {
             _ => return Err(Reason::InvalidToken.because("X-MC-API-Forward-To-Version is neither v1 nor v2")),
         };
         let configured = self.gateways.first().and_then(|gateway| gateway.cloud);
-        let may_choose = self.gateways.iter().any(|gateway| gateway.cloud != configured);
-        let chosen = CLOUDS.iter().find(|known| may_choose && known.has_name(cloud)).or(configured);
+        let chosen = match self.choice {
+            Choice::Configured => configured,
+            // a cloud that is not in the table has the configured gateway, whose keys decide
+            Choice::ByRequest => CLOUDS.iter().find(|known| known.has_name(cloud)).or(configured),
+        };
         let fits =
             |gateway: &&Gateway| gateway.cloud == chosen && gateway.version.is_none_or(|own| own == version);
         let gateway = self.gateways.iter().find(fits);
         gateway.ok_or_else(|| Reason::InvalidToken.because("no gateway is known for this cloud and version"))
     }
 
-    fn user(&self, gateway: &Gateway, verified: Verified) -> Result<User, Refusal> {
-        let claims = verified.claims;
-        let wrong = |what: &str| {
-            let why = Refused::WrongClaim(what.to_owned());
-            Reason::InvalidToken.because(format!("the token is not believed: {why}"))
-        };
+    fn user(&self, gateway: &Gateway, claims: Map<String, Value>) -> Result<User, Refusal> {
+        let wrong = |what: &str| Refused::WrongClaim(what.to_owned());
         let claim = |name: &str| claims.get(&format!("{}/claims/{name}", gateway.issuer));
         let text = |value: Option<&Value>| {
             value.and_then(Value::as_str).and_then(|text| Identifier::parse(text).ok())
@@ -186,7 +191,7 @@ impl Commercetools {
         let permissions = match claim("user_permissions") {
             None => None,
             Some(Value::Array(all)) if all.iter().all(Value::is_string) => Some(all.clone()),
-            Some(_) => return Err(wrong("user_permissions")),
+            Some(_) => return Err(wrong("user_permissions").into()),
         };
         let is_ours = self.project_keys.iter().any(|own| own == project_key.as_str());
         if !self.project_keys.is_empty() && !is_ours {

@@ -13,41 +13,42 @@ use crate::jwt::verify::Refused;
 use crate::refusal::{Reason, Refusal};
 use crate::user::User;
 
-/// Answers an offer: the token at its place, believed or not, and the user of
-/// whom it speaks.
-pub(super) fn arrive<V>(
+/// Answers an offer: by the token at its place, and the user whom a way in sees
+/// in it.
+pub(super) fn arrive(
     place: &Place,
     offer: Offer<'_>,
-    believe: impl FnOnce(&str) -> Result<V, Refused>,
-    user: impl FnOnce(V) -> Result<User, Refusal>,
+    believe: impl FnOnce(&str) -> Result<User, Refusal>,
 ) -> Arrival {
-    let token = match place.find(offer.headers) {
-        Ok(Some(token)) => token,
+    let user = match place.find(offer.headers) {
+        Ok(Some(token)) => believe(token),
         Ok(None) => return Arrival::Absent,
-        Err(refusal) => return Arrival::Refused(refusal),
+        Err(refusal) => Err(refusal),
     };
-    match believe(token).map_err(refuse).and_then(user) {
+    match user {
         Ok(user) => Arrival::Known(Box::new(user)),
         Err(refusal) => Arrival::Refused(refusal),
     }
 }
 
 /// What a verdict means to the person who brought the token.
-fn refuse(why: Refused) -> Refusal {
-    let reason = match why {
-        Refused::Expired => Reason::ExpiredToken,
-        Refused::NoKeys => Reason::KeysUnavailable,
-        Refused::NoPerson(_) => Reason::NotAllowed,
-        Refused::NotCompact(_)
-        | Refused::WrongAlgorithm
-        | Refused::Critical
-        | Refused::OtherPurpose
-        | Refused::BadKeyId
-        | Refused::UnknownKey
-        | Refused::MisfitKey
-        | Refused::NoKeySignedIt
-        | Refused::WrongSignature
-        | Refused::WrongClaim(_) => Reason::InvalidToken,
-    };
-    reason.because(format!("the token is not believed: {why}"))
+impl From<Refused> for Refusal {
+    fn from(why: Refused) -> Self {
+        let reason = match why {
+            Refused::Expired => Reason::ExpiredToken,
+            Refused::NoKeys => Reason::KeysUnavailable,
+            Refused::NoPerson(_) => Reason::NotAllowed,
+            Refused::NotCompact(_)
+            | Refused::WrongAlgorithm
+            | Refused::Critical
+            | Refused::OtherPurpose
+            | Refused::BadKeyId
+            | Refused::UnknownKey
+            | Refused::MisfitKey
+            | Refused::NoKeySignedIt
+            | Refused::WrongSignature
+            | Refused::WrongClaim(_) => Reason::InvalidToken,
+        };
+        reason.because(format!("the token is not believed: {why}"))
+    }
 }
