@@ -31,6 +31,7 @@ FROM dependencies AS build
 COPY src ./src
 COPY config ./config
 COPY templates ./templates
+COPY packages/embed/embed.js packages/embed/embed.d.ts ./packages/embed/
 RUN cargo build --release --locked --bin marketplace-sso
 
 # ---- What runs: the C library, and the program.

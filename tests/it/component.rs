@@ -115,6 +115,27 @@ fn the_page_holds_the_component_with_the_link_that_was_asked_for() {
     assert!(!another.header("content-security-policy").contains(nonce), "a nonce came twice");
 }
 
+#[test]
+fn the_page_frames_a_refusal_and_hears_of_it() {
+    let app = App::start("");
+    let framed = [
+        ("Accept", "text/html"),
+        ("Sec-Fetch-Dest", "iframe"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Referer", "https://sso.app.example.com/"),
+    ];
+    let page = app.get("/pandium-sso", &framed);
+    assert_eq!(page.status, 401);
+    let policy = page.header("content-security-policy").to_owned();
+    assert!(policy.ends_with("frame-ancestors https://app.example.com 'self'"), "{policy}");
+    assert!(
+        page.page().contains(r#"["https://app.example.com","https://sso.app.example.com"]"#),
+        "{}",
+        page.page()
+    );
+}
+
 #[rstest]
 #[case("/embed?tenant=x", 400, "bad_link")]
 #[case("/embed?integration_id=x", 400, "bad_link")]

@@ -130,6 +130,32 @@ fn every_file_that_a_document_links_to_is_there() {
     }
 }
 
+#[test]
+fn the_image_is_built_from_every_file_that_is_compiled_in() {
+    let dockerfile = read(&root().join("Dockerfile"));
+    let copied: Vec<&str> = dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .flat_map(|line| line.split_whitespace())
+        .collect();
+    let let_in = read(&root().join(".dockerignore"));
+    let mut count = 0;
+    for file in files_below(&root().join("src"), "rs") {
+        let text = read(&file);
+        for part in text.split("include_str!(\"").skip(1) {
+            let named = part.split('"').next().unwrap();
+            let built_in = file.parent().unwrap().join(named).canonicalize().unwrap();
+            let path = built_in.strip_prefix(root().canonicalize().unwrap()).unwrap().to_str().unwrap();
+            let top = path.split('/').next().unwrap();
+            let is_copied = copied.iter().any(|copied| *copied == path || *copied == top);
+            assert!(is_copied, "the Dockerfile does not copy {path}");
+            assert!(let_in.lines().any(|line| line == format!("!{top}")), ".dockerignore keeps {top} out");
+            count += 1;
+        }
+    }
+    assert!(count > 10, "the search finds nothing");
+}
+
 /// Asserts that some layers make a configuration, with every file of secrets or keys there.
 fn assert_loads(what: &str, layers: &[&str]) {
     let folder = TempDir::new().unwrap();
