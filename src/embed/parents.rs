@@ -152,15 +152,17 @@ impl Parents {
     }
 
     /// The origins to which a page of ours may post a message: those that are
-    /// named, and that of the page before it, if a pattern allows it.
-    pub fn message_targets(&self, referer: &str) -> Vec<String> {
+    /// named, and that of the page before it, if a pattern allows it or it is
+    /// our own (`/embed`).
+    pub fn message_targets(&self, referer: &str, is_same_origin: bool) -> Vec<String> {
         let named = self.all.iter().filter_map(|parent| match parent {
             Parent::Origin(origin) => Some(origin.clone()),
             Parent::Subdomains { .. } | Parent::Scheme(_) => None,
         });
         let mut targets: Vec<String> = named.collect();
         targets.extend(
-            origin_of(referer).filter(|origin| !targets.contains(origin) && self.allow_origin(origin)),
+            origin_of(referer)
+                .filter(|origin| !targets.contains(origin) && (is_same_origin || self.allow_origin(origin))),
         );
         targets
     }
@@ -173,6 +175,14 @@ impl Parents {
         self.all
             .iter()
             .fold("frame-ancestors".to_owned(), |directive, parent| format!("{directive} {parent}"))
+    }
+
+    /// The same for what a frame in a page of ours shows.
+    pub fn frame_ancestors_and_self(&self) -> String {
+        if self.all.is_empty() {
+            return "frame-ancestors 'self'".to_owned();
+        }
+        self.frame_ancestors() + " 'self'"
     }
 }
 
@@ -222,6 +232,7 @@ mod tests {
     #[test]
     fn nobody_may_frame_where_nobody_is_named() {
         assert_eq!(Parents::default().frame_ancestors(), "frame-ancestors 'none'");
+        assert_eq!(Parents::default().frame_ancestors_and_self(), "frame-ancestors 'self'");
     }
 
     proptest! {

@@ -121,6 +121,11 @@ impl Visit<'_> {
         self.request.headers().get(header::REFERER).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// Whether a page of our own asks, as far as the browser says.
+    fn is_same_origin(&self) -> bool {
+        self.request.headers().get("sec-fetch-site").is_some_and(|site| site == "same-origin")
+    }
+
     /// The page and its policy; `None` where it cannot be made.
     fn page(&self, doorway: Option<&Doorway>, reason: Reason) -> Option<(String, HeaderValue)> {
         let nonce = nonce();
@@ -134,11 +139,12 @@ impl Visit<'_> {
             is_worth_another_try: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
             login_url: embed.and_then(|embed| embed.login_url.as_deref()),
             message_targets: embed
-                .map(|embed| embed.parents.message_targets(self.referer()))
+                .map(|embed| embed.parents.message_targets(self.referer(), self.is_same_origin()))
                 .unwrap_or_default(),
         };
-        let ancestors = doorway.and_then(|doorway| doorway.frame_ancestors.to_str().ok());
-        let policy = page_policy(&nonce, "", ancestors.unwrap_or("frame-ancestors 'none'"));
+        // `/embed` frames every entrance, also where it is not among the parents
+        let ancestors = doorway.map(|doorway| doorway.entrance.embed.parents.frame_ancestors_and_self());
+        let policy = page_policy(&nonce, "", ancestors.as_deref().unwrap_or("frame-ancestors 'none'"));
         let language = accept::language(self.request.headers());
         match self.shared.live().pages.refusal(&page, language, &nonce) {
             Ok(page) => Some((page, HeaderValue::try_from(policy).ok()?)),
