@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { after } from "node:test";
 import { chromium } from "playwright-core";
-import { APP, MARKET, SSO, until } from "./hosts.js";
+import { APP, MARKET, PATIENCE_MS, SSO, until } from "./hosts.js";
 
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = [
@@ -55,7 +55,7 @@ let count = 0;
 export async function open(t, hosts, browser, { who = "ada", markup = FRAME, at = APP, url, suffix = "", headers, init,
   context: options, expects = () => false, ...look } = {}) {
   const context = await browser.newContext({ locale: "en-GB", ...options });
-  context.setDefaultTimeout(60000);
+  context.setDefaultTimeout(PATIENCE_MS);
   t.after(() => context.close());
   if (who) await signIn(hosts, context, who);
   const said = [];
@@ -81,10 +81,7 @@ export async function open(t, hosts, browser, { who = "ada", markup = FRAME, at 
   return {
     context, tab, said, violations, element, address,
     /** Waits for the component's state. */
-    state: (wanted, which = element) => which.evaluate((node, wanted) => new Promise((resolve) => {
-      const look = () => (node.state === wanted ? resolve() : setTimeout(look, 20));
-      look();
-    }), wanted),
+    state: async (wanted, which = element) => tab.waitForFunction(([node, wanted]) => node.state === wanted, [await which.elementHandle(), wanted]),
     /** The marketplace's frame, once it is there. */
     marketplace: (n = 0) => until(() => tab.frames().filter((frame) => frame.url().startsWith(MARKET))[n]),
     /** What the service recorded for this page. */

@@ -1,0 +1,225 @@
+// The pages that say why somebody is not sent on: four languages, small and large, light and dark; and those of the
+// playground.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, test } from "node:test";
+import { accessibility, open, picture, startBrowser } from "./support/browser.js";
+import { APP, inTime, PROGRAM, SSO, startHosts, stop, until } from "./support/hosts.js";
+
+const art = await mkdtemp(join(tmpdir(), "marketplace-sso-logo-"));
+after(() => rm(art, { recursive: true, force: true }));
+const logo = join(art, "logo.svg");
+await writeFile(logo, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 40" width="160" height="40"><rect width="40" height="40" rx="9" fill="#b8322a"/>
+<text x="52" y="29" font-family="sans-serif" font-size="26" font-weight="700" fill="#b8322a">Acme</text></svg>`);
+const BEARER = `
+[entrances.by_token]
+path = "/by-token/pandium-sso"
+[entrances.by_token.identity]
+kind = "bearer"
+issuer = "https://login.example.test/"
+audience = "marketplace-sso"
+cookie = "token"
+`;
+
+const now = () => Math.floor(Date.now() / 1000);
+const hosts = await startHosts({
+  services: {
+    "sso.example.test": `${BEARER}
+algorithms = ["HS256"]
+shared_secret = "what-the-issuer-signs-with-0123456789"`,
+    // an issuer that does not answer
+    "keys.example.test": `${BEARER}
+jwks_url = "https://127.0.0.1:9/keys"`,
+    "acme.example.test": `page.name = "Acme"
+page.color = "#b8322a"
+page.logo_file = "${logo}"`,
+    "yellow.example.test": `page.name = "Yellow"
+page.color = "#ffd400"
+pandium.max_location_bytes = 1000`,
+  },
+});
+const browser = await startBrowser(hosts);
+const start = (t, options) => open(t, hosts, browser, options);
+const SIZES = [["small", 300, 400], ["large", 1280, 800]];
+
+/** What fits: nothing to scroll, and what can be pressed is in sight. */
+const fit = (tab) => tab.evaluate(() => {
+  const seen = (node) => {
+    const { top, bottom, left, right } = node.getBoundingClientRect();
+    return top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth;
+  };
+  return {
+    sideways: document.documentElement.scrollWidth > innerWidth,
+    down: document.documentElement.scrollHeight > innerHeight,
+    hidden: [...document.querySelectorAll("h1, .button")].filter((node) => !seen(node)).map((node) => node.textContent),
+  };
+});
+
+const jwt = (claims, alg = "HS256") => `${Buffer.from(JSON.stringify({ alg, kid: "k" })).toString("base64url")}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.AAAA`;
+const REASONS = {
+  no_identity: { who: null, url: `${SSO}/pandium-sso` },
+  not_allowed: { who: "bob", url: `${SSO}/pandium-sso` },
+  bad_link: { url: `${SSO}/pandium-sso?integration_id=x` },
+  not_found: { url: `${SSO}/pandium-sso/nothing` },
+  token_too_large: { who: "long", url: "https://yellow.example.test/pandium-sso" },
+  invalid_token: { url: `${SSO}/by-token/pandium-sso`, token: jwt({}) },
+  keys_unavailable: {
+    url: "https://keys.example.test/by-token/pandium-sso",
+    token: jwt({ iss: "https://login.example.test/", aud: "marketplace-sso", sub: "u-1", iat: now(), exp: now() + 300 }, "RS256"),
+  },
+};
+const LANGUAGES = ["en", "de", "fr", "es"];
+
+for (const [reason, { token, url, ...options }] of Object.entries(REASONS)) {
+  for (const lang of LANGUAGES) {
+    test(`the page for ${reason} speaks ${lang}, fits into 300 × 400 and axe-core finds nothing on it`, async (t) => {
+      const { tab, context } = await start(t, { ...options, url: hosts.app.put(`${APP}/blank`, "<!doctype html><title>Blank</title>"), context: { locale: lang } });
+      if (token) await context.addCookies([{ name: "token", value: token, domain: ".example.test", path: "/", secure: true }]);
+      const answer = await tab.goto(url);
+      assert.ok(answer.status() >= 400);
+      assert.match(answer.headers()["content-security-policy"], /default-src 'none'.*frame-ancestors/);
+      assert.equal(await tab.locator("html").getAttribute("lang"), lang);
+      assert.equal(await tab.locator("dd").first().textContent(), reason);
+      assert.equal(await tab.locator("#request-id").textContent(), answer.headers()["x-request-id"]);
+      for (const [size, width, height] of SIZES) {
+        await tab.setViewportSize({ width, height });
+        assert.deepEqual(await fit(tab), { sideways: false, down: false, hidden: [] }, size);
+        for (const colorScheme of ["light", "dark"]) {
+          await tab.emulateMedia({ colorScheme });
+          await picture(tab, `refusal-${reason}-${lang}-${size}-${colorScheme}`);
+        }
+        if (lang === "en" || size === "small") assert.deepEqual(await accessibility(tab), [], size);
+      }
+    });
+  }
+}
+
+test("the page says the same in a real frame of 300 × 400", async (t) => {
+  const { tab } = await start(t, { who: null, markup: `<iframe src="${SSO}/pandium-sso" width="300" height="400" title="Integrations"></iframe>` });
+  await tab.frameLocator("iframe").getByRole("link", { name: "Sign in" }).waitFor();
+  assert.deepEqual(await accessibility(tab, tab.frames()[1]), []);
+  await picture(tab, "refusal-in-a-frame");
+});
+
+test("the request's id is copied by its button", async (t) => {
+  const { tab, context } = await start(t, { who: "bob", url: `${SSO}/pandium-sso` });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: SSO });
+  await tab.getByRole("button", { name: "Copy" }).click();
+  await tab.getByRole("button", { name: "Copied" }).waitFor();
+  assert.equal(await tab.evaluate(() => navigator.clipboard.readText()), await tab.locator("#request-id").textContent());
+  await picture(tab, "refusal-copied");
+});
+
+for (const [what, allow, result] of [["that may", "clipboard-write", "Copied"], ["that may not", "", null]]) {
+  test(`in a frame ${what}, the button ${result ? "copies too" : "goes away, and the id can be selected"}`, async (t) => {
+    const { tab, context } = await start(t, { who: "bob", markup: `<iframe allow="${allow}" src="${SSO}/pandium-sso" width="300" height="400"></iframe>` });
+    if (allow) await context.grantPermissions(["clipboard-write"], { origin: SSO });
+    const frame = tab.frameLocator("iframe");
+    await frame.getByRole("button", { name: "Copy" }).click();
+    if (result) return frame.getByRole("button", { name: result }).waitFor();
+    await frame.locator(".copy").waitFor({ state: "hidden" });
+    await frame.locator("#request-id").click();
+    assert.equal(await tab.frames()[1].evaluate(() => getSelection().toString().trim()), await frame.locator("#request-id").textContent());
+    return undefined;
+  });
+}
+
+for (const [host, name, color] of [["acme", "Acme", "rgb(184, 50, 42)"], ["yellow", "Yellow", "rgb(255, 212, 0)"]]) {
+  test(`the pages of ${name} carry its name, colour and logo`, async (t) => {
+    const origin = `https://${host}.example.test`;
+    const { tab } = await start(t, { who: null, url: `${origin}/pandium-sso` });
+    assert.ok((await tab.title()).endsWith(` · ${name}`));
+    const button = tab.getByRole("link", { name: "Sign in" });
+    assert.equal(await button.evaluate((node) => getComputedStyle(node).backgroundColor), color);
+    if (host === "acme") {
+      await tab.waitForFunction(() => document.querySelector(".logo").naturalWidth === 160);
+      assert.equal(await tab.locator(".logo").getAttribute("alt"), name);
+    }
+    for (const [size, width, height] of SIZES) {
+      await tab.setViewportSize({ width, height });
+      assert.deepEqual(await accessibility(tab), []);
+      assert.deepEqual(await fit(tab), { sideways: false, down: false, hidden: [] });
+      for (const colorScheme of ["light", "dark"]) {
+        await tab.emulateMedia({ colorScheme });
+        await picture(tab, `brand-${host}-${size}-${colorScheme}`);
+      }
+    }
+    await tab.goto(`${origin}/embed`);
+    await tab.getByRole("button", { name: "Sign in" }).waitFor();
+    assert.equal(await tab.getByRole("button", { name: "Sign in" }).evaluate((node) => getComputedStyle(node).backgroundColor), color);
+    assert.deepEqual(await accessibility(tab), []);
+    await picture(tab, `brand-${host}-embed`);
+  });
+}
+
+for (const [name, options] of Object.entries({
+  ready: {},
+  "signed-out": { who: null },
+  error: { markup: `<marketplace-frame entrance="/nothing"></marketplace-frame>` },
+  popup: { markup: `<marketplace-frame mode="popup"></marketplace-frame>` },
+})) {
+  test(`axe-core finds nothing on the component in a page of the app while it is ${name}`, async (t) => {
+    const { tab, state } = await start(t, { ...options, head: `<meta name="color-scheme" content="light dark">` });
+    await state(name);
+    assert.deepEqual(await accessibility(tab), []);
+    for (const colorScheme of ["light", "dark"]) {
+      await tab.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      await picture(tab, `component-${name}-${colorScheme}`);
+    }
+  });
+}
+
+/** The playground, and the addresses that it prints. */
+async function startPlayground() {
+  const child = spawn(PROGRAM, ["playground", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "ignore"] });
+  after(() => stop(child));
+  const lines = createInterface({ input: child.stdout });
+  const found = new Promise((resolve, reject) => {
+    lines.on("line", (line) => {
+      const address = /http:\/\/[^\s]+/.exec(line);
+      if (address) resolve(address[0]);
+    });
+    child.on("exit", () => reject(new Error("the playground has ended")));
+  });
+  return inTime(found, "the playground does not start");
+}
+
+const playground = await startPlayground();
+const PLAYGROUND_PAGES = {
+  login: {},
+  home: { user: "Ada Winter" },
+};
+
+for (const [name, { user }] of Object.entries(PLAYGROUND_PAGES)) {
+  test(`axe-core finds nothing on the playground's ${name} page, and nothing violates its policy`, async (t) => {
+    const { tab } = await start(t, { who: null, url: playground });
+    if (user) {
+      await tab.getByRole("button", { name: user }).click();
+      await until(() => tab.frames().some((frame) => frame.url().includes("tenant=")));
+    }
+    for (const [size, width, height] of [["large", 1280, 800], ["small", 400, 800]]) {
+      await tab.setViewportSize({ width, height });
+      // the small login page shows its heading to nobody
+      const rules = size === "small" ? { "page-has-heading-one": { enabled: false } } : {};
+      assert.deepEqual(await accessibility(tab, tab, { iframes: false, rules }), [], size);
+      for (const colorScheme of ["light", "dark"]) {
+        await tab.emulateMedia({ colorScheme });
+        await picture(tab, `playground-${name}-${size}-${colorScheme}`);
+      }
+    }
+  });
+}
+
+test("the playground's marketplace, in the frame, is as good", async (t) => {
+  const { tab } = await start(t, { who: null, url: playground });
+  await tab.getByRole("button", { name: "Ada Winter" }).click();
+  const frame = await until(() => tab.frames().find((one) => one.url().includes("tenant=")));
+  await frame.waitForLoadState();
+  // its line that says what it is stands before the landmarks, on purpose
+  assert.deepEqual(await accessibility(tab, frame, { rules: { region: { enabled: false } } }), []);
+});

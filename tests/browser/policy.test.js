@@ -1,0 +1,147 @@
+// Strict pages of an app around the component; pages of ours under their own policy; the service's own page that holds
+// the component.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { accessibility, open, picture, startBrowser } from "./support/browser.js";
+import { APP, MARKET, SSO, startHosts, until } from "./support/hosts.js";
+
+const hosts = await startHosts();
+const browser = await startBrowser(hosts);
+const start = (t, options) => open(t, hosts, browser, options);
+
+// what docs/embedding.md asks for, and nothing beside it
+const STRICT = [
+  "default-src 'none'", "base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'",
+  `frame-src ${SSO} ${MARKET}`, `script-src ${SSO}`, `connect-src ${SSO}`,
+].join("; ");
+// without a style or a script of the page's own, which such a policy would not let in
+const bare = (address, markup = "<marketplace-frame></marketplace-frame>", headers = {}) => hosts.app.put(`${APP}/${address}`, `<!doctype html>
+<html lang="en"><head><title>Strict</title><script type="module" src="${SSO}/embed.js"></script></head>
+<body><main><h1>Strict</h1>${markup}</main></body></html>`, { "content-security-policy": STRICT, ...headers });
+
+test("a page with the policy that the documentation names, and Trusted Types, shows the marketplace", async (t) => {
+  const { state, marketplace, said } = await start(t, { url: bare("strict") });
+  await state("ready");
+  const frame = await marketplace();
+  await frame.evaluate(() => post({ message: "pandium-content-height-change", height: 640 }));
+  const { event, element } = await start(t, { url: bare("strict") });
+  await event("ready");
+  assert.equal(await element.evaluate((node) => getComputedStyle(node).display), "block");
+  assert.deepEqual(said.filter((words) => words.startsWith("error")), []);
+});
+
+test("under the same policy the panel, the sign-in and the way back work too", async (t) => {
+  const { tab, context, state } = await start(t, { who: null, url: bare("strict-out", undefined, { "cross-origin-opener-policy": "same-origin-allow-popups" }) });
+  await state("signed-out");
+  const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button", { name: "Sign in" }).click()]);
+  await popup.waitForURL(`${APP}/login`);
+  await Promise.all([popup.waitForEvent("close"), popup.getByRole("button", { name: "Log in" }).click()]);
+  await state("ready");
+});
+
+for (const [what, policy, expected] of [
+  ["the marketplace", STRICT.replace(` ${MARKET}`, ""), /frame-src .*market\.other\.test/],
+  ["the service", STRICT.replace(`frame-src ${SSO} `, "frame-src "), /frame-src https:\/\/sso\.example\.test/],
+  ["the question", STRICT.replace(`connect-src ${SSO}`, "connect-src 'none'"), /connect-src https:\/\/sso\.example\.test/],
+]) {
+  test(`a policy that leaves out ${what} is named in words`, async (t) => {
+    const { state, event, said } = await start(t, {
+      url: bare("left-out", undefined, { "content-security-policy": policy }), expects: (words) => /(frame|connect)-src/.test(words),
+    });
+    await state("error");
+    assert.equal((await event("error")).code, "csp");
+    assert.match(said.filter((words) => words.includes("<marketplace-frame>")).join("\n"), expected);
+  });
+}
+
+test("a page that isolates itself is told why there is no frame, and a link in its place works", async (t) => {
+  const { tab, element, state, said, context, arrivals } = await start(t, {
+    markup: `<marketplace-frame timeout="5" integration-id="3"></marketplace-frame>`,
+    headers: { "cross-origin-embedder-policy": "require-corp", "cross-origin-opener-policy": "same-origin" },
+  });
+  await state("error");
+  assert.match(said.join("\n"), /Cross-Origin-Embedder-Policy/);
+  await element.evaluate((node) => node.setAttribute("mode", "popup"));
+  await state("popup");
+  await picture(tab, "component-popup");
+  const [opened] = await Promise.all([context.waitForEvent("page"), tab.getByRole("link", { name: "Open integrations" }).click()]);
+  await opened.waitForURL(`${SSO}/embed?**`);
+  await until(() => opened.frames().some((frame) => frame.url().startsWith(`${MARKET}/acme`)));
+  assert.equal(await opened.evaluate(() => window.opener), null);
+  assert.deepEqual(arrivals().at(-1).link, { integration_id: "3" });
+});
+
+const EMBED = `${SSO}/embed?integration_id=1121&display=settings`;
+
+test("the service's own page shows the marketplace at the top level, under a policy that nothing violates", async (t) => {
+  const { tab, state, marketplace, arrivals, records, said } = await start(t, { url: EMBED });
+  await state("ready");
+  await (await marketplace()).waitForLoadState();
+  assert.deepEqual(arrivals()[0].link, { integration_id: "1121", display: "settings" });
+  assert.equal(await tab.title(), "Integrations");
+  await until(() => records().length);
+  assert.equal(records()[0].outcome, "handed_off");
+  assert.deepEqual(said, []);
+  // as large as the window, and nothing to scroll
+  const { height, scrolls } = await tab.evaluate(() => ({
+    height: document.querySelector("marketplace-frame").offsetHeight, scrolls: document.documentElement.scrollHeight > innerHeight,
+  }));
+  assert.deepEqual([height, scrolls], [720, false]);
+  await picture(tab, "embed-ready");
+});
+
+test("the service's own page may be framed by the app, and by nobody else", async (t) => {
+  const { tab, arrivals } = await start(t, { markup: `<iframe src="${EMBED}"></iframe>` });
+  await until(() => tab.frames().some((frame) => frame.url().startsWith(`${MARKET}/acme`)));
+  assert.equal(arrivals().length, 1);
+  const evil = await start(t, { at: "https://evil.test", markup: `<iframe src="${EMBED}"></iframe>`, expects: (words) => words.includes("frame-ancestors") });
+  await until(() => evil.tab.frames()[1].url().startsWith("chrome-error:"));
+  assert.deepEqual(evil.arrivals(), []);
+});
+
+test("the service's own page lets people sign in, and goes on", async (t) => {
+  const { tab, context, state, arrivals } = await start(t, { url: EMBED, who: null });
+  await state("signed-out");
+  const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button", { name: "Sign in" }).click()]);
+  await popup.waitForURL(`${APP}/login`);
+  await Promise.all([popup.waitForEvent("close"), popup.getByRole("button", { name: "Log in" }).click()]);
+  await state("ready");
+  assert.deepEqual(arrivals().at(-1).link, { integration_id: "1121", display: "settings" });
+});
+
+for (const [name, { patience, ...options }] of Object.entries({
+  loading: { patience: true },
+  ready: {},
+  "signed-out": { who: null },
+  error: { who: "bob" },
+})) {
+  test(`axe-core finds nothing on the service's own page while it is ${name}`, async (t) => {
+    let answer;
+    if (patience) hosts.market.patience = new Promise((resolve) => (answer = resolve));
+    t.after(() => {
+      answer?.();
+      hosts.market.patience = null;
+    });
+    const { tab, state } = await start(t, { ...options, url: EMBED });
+    await state(name === "error" ? "ready" : name);
+    for (const [size, width, height] of [["small", 300, 400], ["large", 1280, 800]]) {
+      await tab.setViewportSize({ width, height });
+      assert.deepEqual(await accessibility(tab), []);
+      for (const colorScheme of ["light", "dark"]) {
+        await tab.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        await picture(tab, `embed-${name}-${size}-${colorScheme}`);
+      }
+    }
+  });
+}
+
+for (const lang of ["de", "fr", "es"]) {
+  test(`the service's own page speaks ${lang}`, async (t) => {
+    const { tab, state } = await start(t, { url: EMBED, who: null, context: { locale: lang } });
+    await state("signed-out");
+    assert.equal(await tab.locator("html").getAttribute("lang"), lang);
+    assert.ok(await tab.title() !== "Integrations");
+    await picture(tab, `embed-signed-out-${lang}`);
+  });
+}
