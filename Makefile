@@ -14,6 +14,7 @@ test: tools
 # stand-in marketplace. Pictures of every page are in tests/browser/artefacts.
 BROWSER_TESTS = packages/embed tests/browser
 browser: tools $(BROWSER_TESTS:%=%/node_modules/.package-lock.json)
+	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' || { echo "these tests need Node.js 20 or newer"; exit 1; }
 	cargo build --locked
 	@for folder in $(BROWSER_TESTS); do (cd $$folder && npm test) || exit 1; done
 

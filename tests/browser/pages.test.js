@@ -2,14 +2,13 @@
 // playground.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { accessibility, open, picture, startBrowser } from "./support/browser.js";
-import { APP, inTime, PROGRAM, SSO, startHosts, stop, until } from "./support/hosts.js";
+import { APP, inTime, PROGRAM, spawn, SSO, startHosts, stop, until } from "./support/hosts.js";
 
 const art = await mkdtemp(join(tmpdir(), "marketplace-sso-logo-"));
 after(() => rm(art, { recursive: true, force: true }));

@@ -162,8 +162,7 @@ test("where the browser blocks cookies of other sites, the service on another si
   await picture(tab, "component-signed-out");
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button", { name: "Sign in" }).click()]);
   await popup.waitForURL(`${ELSEWHERE}/login`);
-  await popup.getByRole("button", { name: "Log in" }).click();
-  await popup.waitForEvent("close");
+  await Promise.all([popup.waitForEvent("close"), popup.getByRole("button", { name: "Log in" }).click()]);
   await until(() => records("sso.elsewhere.test").length >= 2);
   await tab.locator('section[aria-busy="false"].signed-out').waitFor();
   await tab.evaluate(() => new Promise((resolve) => requestIdleCallback(() => requestAnimationFrame(resolve))));

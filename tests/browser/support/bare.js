@@ -1,12 +1,11 @@
 // Chromium by its own protocol, without the library: whatever steers pages keeps the browser from prerendering them.
 
-import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { CHROMIUM, flagsFor } from "./browser.js";
-import { stop } from "./hosts.js";
+import { spawn, stop } from "./hosts.js";
 
 /** Starts a browser, and gives a page of it that `send`s commands and hears events by `on`. */
 export async function startBareBrowser(hosts) {

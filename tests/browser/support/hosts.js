@@ -5,7 +5,7 @@
 //   market.other.test                      the marketplace
 //   evil.test, sso.elsewhere.test …        further sites
 
-import { execFile, spawn } from "node:child_process";
+import { execFile, spawn as spawnProcess } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -25,7 +25,7 @@ export const SSO = "https://sso.example.test";
 export const MARKET = "https://market.other.test";
 
 /** How long anything may take, on a slow machine too. */
-export const PATIENCE_MS = 8000;
+export const PATIENCE_MS = 30000;
 
 /**
  * Starts everything. `services` gives the hosts of the program, each with what differs in its configuration; `more`
@@ -202,6 +202,15 @@ function freePort() {
       server.close(() => resolve(port));
     });
   });
+}
+
+/** Starts a program that does not outlive this one, however it ends. */
+export function spawn(...command) {
+  const child = spawnProcess(...command);
+  const end = () => child.kill("SIGTERM");
+  process.once("exit", end);
+  child.once("exit", () => process.off("exit", end));
+  return child;
 }
 
 /** Asks a program to end, and waits until it has. */
