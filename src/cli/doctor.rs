@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{Failure, Outcome, say};
 use crate::doctor::{self, Grade, SetUp};
+use crate::identity::proxy_headers::FieldName;
 use crate::sign_on::Entrance;
 
 #[derive(Debug, Args)]
@@ -32,11 +33,15 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<PathBuf>,
     /// A header in which your proxy says who it is, if it is not one of a known proxy's; may be repeated
-    #[arg(long = "identity-header", value_name = "NAME")]
+    #[arg(long = "identity-header", value_name = "NAME", value_parser = read_header_name)]
     identity_headers: Vec<String>,
     /// A certificate authority to believe beside the system's, in PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+}
+
+fn read_header_name(text: &str) -> Result<String, &'static str> {
+    FieldName::parse(text).map(|name| name.as_str().to_owned()).ok_or("it is not a header's name")
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
@@ -63,6 +68,7 @@ fn set_up(arguments: &Arguments) -> Result<SetUp, Failure> {
     }
     if matches!(entrance.path(), "" | "/") {
         entrance.set_path(Entrance::MAIN_PATH);
+        entrance.set_query(None);
     }
     entrance.set_fragment(None);
     let read = |path: &PathBuf| {
@@ -73,7 +79,10 @@ fn set_up(arguments: &Arguments) -> Result<SetUp, Failure> {
     let cookie = arguments.cookie_file.as_ref().map(read).transpose()?;
     let cookie = cookie.map(|bytes| {
         let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-        text.strip_prefix("Cookie:").map_or(text.clone(), |value| value.trim().to_owned())
+        match text.split_once(':') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("cookie") => value.trim().to_owned(),
+            _ => text,
+        }
     });
     if cookie.as_ref().is_some_and(|cookie| !cookie.bytes().all(|byte| (b' '..=b'~').contains(&byte))) {
         let what = "the cookie file holds more than one line; write name=value; name=value";

@@ -8,9 +8,8 @@ mod service;
 
 use std::fmt;
 
-use url::Url;
+use url::{Host, Url};
 
-use crate::clock::Moment;
 use probe::Probe;
 
 /// What to look at.
@@ -92,10 +91,24 @@ impl fmt::Display for Grade {
 
 /// Looks at everything, and says what it found in each respect.
 pub async fn examine(set_up: &SetUp) -> Result<Vec<Finding>, CannotAsk> {
-    let probe = Probe::new(set_up.authority.as_deref())?;
-    let (mut findings, about) = service::examine(&probe, set_up, Moment::now()).await;
+    let probe = Probe::new(set_up.authority.as_deref(), is_on_this_machine(&set_up.entrance))?;
+    let (mut findings, about) = service::examine(&probe, set_up).await;
     // without an answer there is nothing else to look at
     let Some(about) = about else { return Ok(findings) };
     findings.extend(frame::examine(&probe, set_up, &about).await);
     Ok(findings)
+}
+
+fn is_on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+/// An address without what may be a secret: user, query and fragment.
+fn shown(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }

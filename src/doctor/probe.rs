@@ -25,12 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_BYTES: usize = 256 * 1024;
 
 impl Probe {
-    pub fn new(authority: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+    /// `is_direct`: proxies of the environment are left out.
+    pub fn new(authority: Option<&[u8]>, is_direct: bool) -> Result<Self, reqwest::Error> {
         let mut client = Client::builder()
             .redirect(Policy::none())
             .timeout(PATIENCE)
             .referer(false)
             .user_agent(concat!("marketplace-sso-doctor/", env!("CARGO_PKG_VERSION")));
+        if is_direct {
+            client = client.no_proxy();
+        }
         if let Some(pem) = authority {
             client = client.tls_certs_merge(Certificate::from_pem_bundle(pem)?);
         }
@@ -77,13 +81,22 @@ impl Answer {
         self.headers.iter().map(field).sum()
     }
 
-    /// Whether it sends the browser to that origin with a token.
-    pub fn is_hand_off(&self, marketplace_origin: &str) -> bool {
-        let location = self.header("location");
-        let is_there = location
-            .strip_prefix(marketplace_origin)
-            .is_some_and(|rest| rest.starts_with('/') || rest.starts_with('?'));
-        self.status == 307 && is_there && location.contains("tenant=")
+    /// Whether it sends the browser on with a token, or tells a script where to.
+    pub fn is_hand_off(&self) -> bool {
+        let is_signed = |address: &str| address.contains("?tenant=") || address.contains("&tenant=");
+        let told: Option<serde_json::Value> = serde_json::from_str(&self.body).ok();
+        let url = told.as_ref().and_then(|told| told.get("url")?.as_str());
+        (self.status == 307 && is_signed(&self.header("location")))
+            || (self.status == 200 && url.is_some_and(is_signed))
+    }
+
+    /// The reason of a refusal of the service's; none, where it is not one.
+    pub fn reason(&self) -> Option<String> {
+        let told: serde_json::Value = serde_json::from_str(&self.body).ok()?;
+        let is_ours = told.get("type")?.as_str()?.starts_with("urn:marketplace-sso:");
+        let reason = told.get("reason")?.as_str()?;
+        let is_code = reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        (is_ours && is_code).then(|| reason.to_owned())
     }
 }
 

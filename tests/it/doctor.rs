@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::harness::App;
 use crate::harness::command::{File, Ran, run};
 use crate::harness::nginx::Nginx;
+use crate::harness::published::{Behaviour, KeyServer};
 
 /// A set-up with its page at `/`, its cookie `session=alice`, and one
 /// difference: a text of nginx's configuration in place of another.
@@ -31,7 +32,7 @@ server {
     add_header Strict-Transport-Security "max-age=31536000" always;
     location = / {
         default_type text/html;
-        add_header Content-Security-Policy "frame-src https://127.0.0.1:PORT MARKET";
+        add_header Content-Security-Policy "frame-src https://127.0.0.1:PORT MARKET; script-src https://127.0.0.1:PORT; connect-src 'self'";
         add_header Cross-Origin-Opener-Policy "same-origin-allow-popups";
         return 200 "<p>the app</p>";
     }
@@ -116,6 +117,12 @@ impl SetUp {
     }
 }
 
+/// The line about something; nothing, where there is none.
+fn line_about(ran: &Ran, about: &str) -> String {
+    let line = ran.output.lines().find(|line| line.get(8..).is_some_and(|rest| rest.starts_with(about)));
+    line.unwrap_or_default().to_owned()
+}
+
 #[test]
 fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
     let ran = SetUp::new("listen", "listen", "").examine();
@@ -166,7 +173,14 @@ fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
     "DOUBT",
     "signed in"
 )]
-#[case::component_kept_back("location /embed { proxy_pass http://SERVICE; }", "", "BROKEN", "entrance")]
+#[case::component_kept_out("script-src https://127.0.0.1:PORT", "script-src 'none'", "DOUBT", "component")]
+#[case::everybody_is_alice(
+    "X-Auth-Request-Email $email",
+    "X-Auth-Request-Email alice@example.com",
+    "BROKEN",
+    "no login"
+)]
+#[case::component_kept_back("location /embed { proxy_pass http://SERVICE; }", "", "DOUBT", "entrance")]
 fn a_set_up_that_breaks_something_is_told_what(
     #[case] there: &str,
     #[case] instead: &str,
@@ -175,7 +189,7 @@ fn a_set_up_that_breaks_something_is_told_what(
 ) {
     let instead = instead.replace("LONG", &"x".repeat(3700));
     let ran = SetUp::new(there, &instead, "").examine();
-    let line = ran.output.lines().find(|line| line[8..].starts_with(about)).unwrap_or_default();
+    let line = line_about(&ran, about);
     assert!(line.starts_with(grade), "{about} is not told to be {grade}:\n{}", ran.output);
     assert_eq!(ran.status, i32::from(ran.output.contains("BROKEN")), "{ran:?}");
 }
@@ -183,11 +197,52 @@ fn a_set_up_that_breaks_something_is_told_what(
 #[test]
 fn a_page_that_the_service_lets_nobody_frame_from_is_told_of() {
     let ran = SetUp::new("listen", "listen", "parents = [\"https://elsewhere.example\"]").examine();
-    let line = ran.output.lines().find(|line| line[8..].starts_with("parents")).unwrap();
+    let line = line_about(&ran, "parents");
     assert!(line.starts_with("BROKEN") && line.contains("to embed.parents"), "{}", ran.output);
 }
 
 #[rstest]
+#[case::who_only_lacks_a_better_domain("auth_request", "email_domains = [\"example.com\"]")]
+#[case::who_only_lacks_a_group("auth_request", "groups = [\"staff\"]")]
+fn a_stranger_who_is_believed_and_not_allowed_is_told_of(#[case] preset: &str, #[case] access: &str) {
+    let app = App::start(&format!("[identity]\npreset = {preset:?}\n[access]\n{access}"));
+    let ran = run(&["doctor", &format!("http://{}", app.address())]);
+    let line = line_about(&ran, "forged headers");
+    assert!(line.starts_with("BROKEN") && line.contains("(not_allowed)"), "{}", ran.output);
+    assert_eq!(ran.status, 1);
+}
+
+#[test]
+fn azures_principal_is_forged_too() {
+    let app = App::start("[identity]\npreset = \"azure\"");
+    let ran = run(&["doctor", &format!("http://{}", app.address())]);
+    assert!(line_about(&ran, "forged headers").starts_with("BROKEN"), "{}", ran.output);
+}
+
+#[test]
+fn nothing_secret_is_shown_or_sent_elsewhere() {
+    let elsewhere = KeyServer::start(Behaviour::Answer(200, "<p>".into())).unwrap();
+    let set_up = SetUp::new("listen", "listen", "");
+    let authority = File::new(&set_up.authority);
+    let page = elsewhere.origin().replace("http://", "http://user:hush-hush@") + "/page?token=hush-hush";
+    let cookie = File::new("cookie: session=alice");
+    let ran = run(&[
+        "doctor",
+        &format!("{}/?x=hush-hush", set_up.origin),
+        "--page",
+        &page,
+        "--cookie-file",
+        &cookie.text(),
+        "--ca-file",
+        &authority.text(),
+    ]);
+    assert!(line_about(&ran, "signed in").starts_with("ok"), "{}", ran.output);
+    assert!(!format!("{ran:?}").contains("hush-hush") && !format!("{ran:?}").contains("eyJ"), "{ran:?}");
+    assert_eq!(elsewhere.asked(), ["/page?token=hush-hush"]);
+}
+
+#[rstest]
+#[case::no_header(&["doctor", "https://app.example.com", "--identity-header", "X-User:"], 2)]
 #[case::no_address(&["doctor", "app.example.com"], 2)]
 #[case::a_file(&["doctor", "file:///etc/passwd"], 2)]
 #[case::no_such_cookie_file(&["doctor", "https://app.example.com", "--cookie-file", "/nowhere"], 2)]

@@ -10,12 +10,12 @@ use crate::harness::{App, Field, STANDARD};
 const HTML: Field<'_> = ("Accept", "text/html");
 
 #[rstest]
-#[case("de-AT,de;q=0.9", "de", "Niemand ist angemeldet", "Anmelden")]
-#[case("fr", "fr", "Personne n’est connecté", "Se connecter")]
-#[case("es-MX", "es", "Nadie ha iniciado sesión", "Iniciar sesión")]
+#[case("de-AT,de;q=0.9", "de", "Sie sind nicht angemeldet", "Anmelden")]
+#[case("fr", "fr", "Vous n’êtes pas connecté", "Se connecter")]
+#[case("es-MX", "es", "No ha iniciado sesión", "Iniciar sesión")]
 #[case("en-GB", "en", "Nobody is signed in", "Sign in")]
 #[case("ja", "en", "Nobody is signed in", "Sign in")]
-#[case("ja, de;q=0.3, fr;q=0.7", "fr", "Personne n’est connecté", "Se connecter")]
+#[case("ja, de;q=0.3, fr;q=0.7", "fr", "Vous n’êtes pas connecté", "Se connecter")]
 fn a_page_speaks_the_readers_language(
     #[case] wanted: &str,
     #[case] lang: &str,
