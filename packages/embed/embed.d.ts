@@ -70,7 +70,8 @@ export class MarketplaceFrame extends HTMLElement {
   tokenProvider: TokenProvider | null;
   /** Loads the frame again, with a new token. */
   reload(): void;
-  /** Does what the sign-in button does. Call it from a click, or the browser blocks the pop-up. */
+  /** Does what the sign-in button does. Call it from a click: where the browser
+   * blocks the pop-up, the page itself goes to the sign-in. */
   openSignIn(): void;
 }
 
@@ -79,9 +80,4 @@ declare global {
     "marketplace-frame": MarketplaceFrame;
   }
   interface GlobalEventHandlersEventMap extends MarketplaceFrameEventMap {}
-  namespace JSX {
-    interface IntrinsicElements {
-      "marketplace-frame": MarketplaceFrameAttributes & { [attribute: string]: unknown };
-    }
-  }
 }

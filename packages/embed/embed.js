@@ -91,7 +91,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   #state = "idle";
   #provider = null;
   #button; #frame; #note; #look; #place; #key; #asked; #settings; #popup; #stay; #attempt;
-  #hadFocus; #wasCutOff; #lastSeen;
+  #hadFocus; #refused; #wasCutOff; #lastSeen;
 
   constructor() {
     super();
@@ -161,7 +161,11 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     const login = this.#login();
     if (!login) return this.reload();
     if (this.getAttribute("sign-in") !== "top") {
-      if (this.#popup && !this.#popup.closed) return this.#popup.focus();
+      if (this.#popup && !this.#popup.closed) {
+        // it may have gone elsewhere meanwhile
+        this.#popup.location.replace(login);
+        return this.#popup.focus();
+      }
       // opened empty, to forget its opener while we see it closing
       const popup = (this.#popup = window.open("", "", "popup,width=520,height=680"));
       if (popup) {
@@ -212,6 +216,9 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     this.#key = key;
     if (!isPopup || !this.#place.origin) return this.#open();
     this.#drop();
+    if (this.#provider) {
+      return this.#fail({ code: "configuration", message: "mode=popup has no use for a tokenProvider." });
+    }
     this.#show("popup");
   }
 
@@ -227,7 +234,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
       if (value) query.set(snake(name), value);
     }
     // only the service says who somebody is
-    for (const name of [...query.keys()]) if (/^tenant$/i.test(name)) query.delete(name);
+    for (const name of [...query.keys()]) if (/^(tenant|entrance)$/i.test(name)) query.delete(name);
     const page = `${base}/embed?${new URLSearchParams({ entrance })}&${query}`;
     const install = query.get("install");
     query.delete("install");
@@ -279,9 +286,11 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
       if (!url) frame.src = place.frame;
       this.#box.append(frame);
       frame.onload = () => asked.then(() => {
-        if (signal.aborted || this.#state === "ready" || frame.contentDocument?.URL === "about:blank") return;
+        if (signal.aborted || this.#refused === frame || this.#state === "ready" || frame.contentDocument?.URL === "about:blank") return;
         clearTimeout(late);
         this.#wasCutOff = false;
+        this.#popup?.close();
+        this.#popup = null;
         this.#show("ready");
         this.#emit("ready");
       }, () => {});
@@ -330,18 +339,23 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   async #hear({ source, origin, data }) {
     const frame = this.#frame;
     if (!frame || source !== frame.contentWindow) return;
+    const [, told] = (origin === this.#place.origin && /^marketplace-sso:(.+)/.exec(data?.type)) || [];
+    // it has loaded, but not what it was to show
+    if (told === "unauthenticated") this.#refused = frame;
     const settings = await this.#asked.catch(() => {});
     if (frame !== this.#frame) return;
-    if (origin === this.#place.origin && data?.type === "marketplace-sso:unauthenticated") {
-      return this.#signOut(String(data.reason));
+    if (told === "unauthenticated") return this.#signOut(String(data.reason));
+    if (told === "refused") {
+      const { reason, request_id: id } = data;
+      return this.#emit("error", { code: String(reason), message: `The service refuses: ${reason}. ${id}` });
     }
     if (origin !== settings?.marketplace_origin) return;
     this.#emit("message", data);
-    const { message, tenant, height: told } = data ?? {};
+    const { message, tenant, height: wanted } = data ?? {};
     if (message === "pandium-install-cancel") this.#emit("install-cancel");
     if (message === "pandium-save-sync") this.#emit("save-sync", { tenant: { id: tenant?.id, name: tenant?.name } });
-    if (message === "pandium-content-height-change" && isFinite(parseFloat(told))) {
-      const height = Math.min(Math.max(parseFloat(told), 0), 20000);
+    if (message === "pandium-content-height-change" && isFinite(parseFloat(wanted))) {
+      const height = Math.min(Math.max(parseFloat(wanted), 0), 20000);
       this.#box.style.setProperty("--reported", `${height}px`);
       this.#emit("height", { height });
     }
@@ -352,7 +366,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     this.#drop();
     this.#show("signed-out");
     if (this.#wasCutOff) {
-      say("warn", "The pop-up is cut off. Send: Cross-Origin-Opener-Policy: same-origin-allow-popups");
+      say("warn", "The pop-up is cut off. Cross-Origin-Opener-Policy: same-origin-allow-popups here; unsafe-none there.");
     }
     this.#wasCutOff = false;
     if (isNews) this.#emit("unauthenticated", { reason });
@@ -390,7 +404,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   }
 
   #lang() {
-    const lang = (this.closest("[lang]")?.lang || document.documentElement.lang || navigator.language).slice(0, 2);
+    const lang = (this.closest("[lang]")?.lang || document.documentElement.lang || navigator.language).toLowerCase().split("-")[0];
     return TEXTS[lang] ? lang : "en";
   }
 

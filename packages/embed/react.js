@@ -48,7 +48,9 @@ export const MarketplaceFrame = forwardRef(function MarketplaceFrame({ tokenProv
 
   const passed = { ref: element };
   for (const [name, value] of Object.entries(props)) {
-    if (!(name in EVENTS)) passed[ATTRIBUTES[name] ?? name] = value;
+    // React 18 writes true and false as texts
+    const text = value === true ? "" : value === false ? undefined : value;
+    if (!(name in EVENTS)) passed[ATTRIBUTES[name] ?? name] = text;
   }
   return createElement("marketplace-frame", passed);
 });

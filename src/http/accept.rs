@@ -59,7 +59,10 @@ fn weighed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = (&str,
     values.flat_map(|value| value.split(',')).map(|item| {
         let mut parts = item.split(';').map(str::trim);
         let what = parts.next().unwrap_or_default();
-        (what, parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, weight))
+        (
+            what,
+            parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q="))).map_or(1000, weight),
+        )
     })
 }
 

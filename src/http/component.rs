@@ -14,7 +14,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::refused::{NO_ENTRANCE, Refused, nonce, page_policy};
-use super::{Doorway, Visit, accept, cors};
+use super::{Doorway, Live, Visit, accept, cors};
 use crate::identity::token::Place;
 use crate::page::EmbedPage;
 use crate::pandium::LinkRules;
@@ -101,7 +101,13 @@ impl Visit<'_> {
 
     fn asset(&self, asset: &'static Asset) -> HttpResponse {
         let etag = &asset.etag;
-        let is_known = self.request.headers().get_all(header::IF_NONE_MATCH).any(|known| known == etag);
+        // proxies that compress an answer make its tag a weak one (RFC 9110, 8.8.3)
+        let known = self.request.headers().get_all(header::IF_NONE_MATCH);
+        let mut known = known.filter_map(|known| known.to_str().ok()).flat_map(|known| known.split(','));
+        let is_known = known.any(|known| {
+            let known = known.trim();
+            known == "*" || known.strip_prefix("W/").unwrap_or(known).as_bytes() == etag.as_bytes()
+        });
         let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
         self.shared.metrics.count_request(NO_ENTRANCE, status.as_u16());
         let mut answer = HttpResponse::build(status);
@@ -125,13 +131,14 @@ impl Visit<'_> {
         let asked = Asked::read(self.request.uri().query().unwrap_or_default());
         let doorway = match asked.as_ref().map(|asked| find(&live.doorways, asked)) {
             Ok(Some(doorway)) => doorway,
-            Ok(None) => return self.refuse(Refused::nowhere(&no_such_entrance())),
-            Err(refusal) => return self.refuse(Refused::nowhere(refusal)),
+            Ok(None) => return self.refuse_about(&live, &no_such_entrance()),
+            Err(refusal) => return self.refuse_about(&live, refusal),
         };
         let entrance = &doorway.entrance;
         self.shared.metrics.count_request(&entrance.name, 200);
         let mut answer = HttpResponse::Ok();
         self.dress(&mut answer);
+        answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
         cors::allow_origin(&mut answer, self.request.headers(), &entrance.embed);
         let (proof_header, proof_scheme) = match entrance.identity.place() {
             Some(Place::Header { name, scheme }) => (Some(name.as_str()), scheme.as_deref()),
@@ -144,6 +151,14 @@ impl Visit<'_> {
             proof_header,
             proof_scheme,
         })
+    }
+
+    /// A mistyped entrance has to reach the page that mistyped it.
+    fn refuse_about(&self, live: &Live, refusal: &Refusal) -> HttpResponse {
+        let mut answer = self.refuse(Refused::nowhere(refusal));
+        let embeds = live.doorways.iter().map(|doorway| &doorway.entrance.embed);
+        cors::let_read(&mut answer, self.request.headers(), embeds);
+        answer
     }
 
     /// A page for teams that only link, and for pop-ups.

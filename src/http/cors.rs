@@ -1,8 +1,8 @@
 //! Cross-origin requests by scripts of allowed parents (Fetch Standard, 3.2).
 //! An origin is named or nothing is said; never `*`.
 
-use actix_web::HttpResponseBuilder;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use crate::embed::Embed;
 
@@ -29,6 +29,20 @@ pub(super) fn allow_origin(answer: &mut HttpResponseBuilder, headers: &HeaderMap
             .insert_header((header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("X-Request-Id")));
     }
     is_allowed
+}
+
+/// Lets a script read why it is refused, where any of several entrances would
+/// let it ask.
+pub(super) fn let_read<'a>(
+    answer: &mut HttpResponse,
+    headers: &HeaderMap,
+    mut embeds: impl Iterator<Item = &'a Embed>,
+) {
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin, Accept"));
+    let Some(origin) = headers.get(header::ORIGIN) else { return };
+    if origin.to_str().is_ok_and(|origin| embeds.any(|embed| embed.allows_script(origin))) {
+        answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    }
 }
 
 /// What an allowed preflight is told: the method, and the headers in which a

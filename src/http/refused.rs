@@ -131,13 +131,13 @@ impl Visit<'_> {
         let nonce = nonce();
         let status = status(reason);
         let asks_to_sign_in = status == StatusCode::UNAUTHORIZED;
-        let embed = doorway.map(|doorway| &doorway.entrance.embed).filter(|_| asks_to_sign_in);
+        let embed = doorway.map(|doorway| &doorway.entrance.embed);
         let page = RefusalPage {
             reason,
             request_id: self.request_id,
             is_about_sign_in: asks_to_sign_in,
             is_worth_another_try: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
-            login_url: embed.and_then(|embed| embed.login_url.as_deref()),
+            login_url: embed.filter(|_| asks_to_sign_in).and_then(|embed| embed.login_url.as_deref()),
             message_targets: embed
                 .map(|embed| embed.parents.message_targets(self.referer(), self.is_same_origin()))
                 .unwrap_or_default(),

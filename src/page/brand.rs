@@ -81,7 +81,8 @@ impl Logo {
             return Err(BadLogo::TooLarge);
         }
         let is_svg = || {
-            let text = std::str::from_utf8(bytes).unwrap_or_default().trim_start();
+            let text =
+                std::str::from_utf8(bytes).unwrap_or_default().trim_start_matches('\u{feff}').trim_start();
             text.starts_with('<') && text.contains("<svg")
         };
         let kind = match bytes {

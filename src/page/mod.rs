@@ -147,20 +147,23 @@ impl Pages {
     pub fn try_out(&self) -> Result<(), PageError> {
         for language in Language::ALL {
             for reason in Reason::ALL {
-                for login_url in [None, Some("https://app.example.com/login")] {
+                for (is_about_sign_in, login_url) in
+                    [(false, None), (true, None), (true, Some("https://app.example.com/login"))]
+                {
                     let page = RefusalPage {
                         reason,
                         request_id: Uuid::nil(),
-                        is_about_sign_in: login_url.is_some(),
-                        is_worth_another_try: login_url.is_none(),
+                        is_about_sign_in,
+                        is_worth_another_try: !is_about_sign_in,
                         login_url,
-                        message_targets: vec!["https://app.example.com".to_owned()],
+                        message_targets: login_url.iter().map(|_| "https://app.example.com".into()).collect(),
                     };
                     self.refusal(&page, language, "nonce")?;
                 }
             }
-            let attributes = vec![("integration-id", "1121".to_owned())];
-            self.embed(&EmbedPage { entrance: "/pandium-sso", attributes }, language, "nonce")?;
+            for attributes in [Vec::new(), vec![("integration-id", "1121".to_owned())]] {
+                self.embed(&EmbedPage { entrance: "/pandium-sso", attributes }, language, "nonce")?;
+            }
         }
         Ok(())
     }

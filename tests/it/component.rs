@@ -38,8 +38,11 @@ fn a_file_of_the_component_is_anybodys_and_is_fetched_once(
     assert!(!answer.header("x-request-id").is_empty());
     assert!(answer.text().contains(holds), "{path} is another file");
 
-    let again = app.get(path, &[("If-None-Match", answer.header("etag"))]);
-    assert_eq!((again.status, again.body.len()), (304, 0));
+    let etag = answer.header("etag");
+    for known in [etag, &format!("W/{etag}"), &format!("\"older\", W/{etag}"), "*"] {
+        let again = app.get(path, &[("If-None-Match", known)]);
+        assert_eq!((again.status, again.body.len()), (304, 0), "{known}");
+    }
     assert_eq!(app.get(path, &[("If-None-Match", "\"older\"")]).status, 200);
     app.ask("POST", path, &[]).assert_refused(405, "method_not_allowed");
 }
@@ -59,7 +62,11 @@ fn the_component_learns_what_it_needs_of_an_entrance_and_nothing_else() {
             "login_url": "https://app.example.com/login", "proof_header": "mp-authorization",
             "proof_scheme": "Bearer"})
     );
-    app.get("/embed.json?entrance=/nowhere", &[PARENT]).assert_refused(404, "not_found");
+    let mistyped = app.get("/embed.json?entrance=/nowhere", &[PARENT]);
+    mistyped.assert_refused(404, "not_found");
+    assert_eq!(mistyped.header("access-control-allow-origin"), PARENT.1, "the page cannot read why");
+    let stranger = app.get("/embed.json?entrance=/nowhere", &[("Origin", "https://evil.example")]);
+    assert!(stranger.all("access-control-allow-origin").is_empty());
     app.get("/embed.json?entrance=/shop&entrance=/shop", &[PARENT]).assert_refused(400, "bad_link");
 }
 

@@ -79,6 +79,7 @@ fn an_operators_template_takes_the_place_of_ours() {
     let page = app.get("/pandium-sso", &[HTML]).text();
     assert!(page.contains("<h1>Oh: Nobody is signed in</h1><i>no_identity</i>"), "{page}");
     assert!(page.contains("<meta name=\"viewport\""), "ours is extended: {page}");
+    assert!(page.contains("data-type=\"unauthenticated\""), "the page around it is told: {page}");
 
     // a change is in use without a restart; a broken one is not
     std::fs::write(templates.join("refusal.html"), "<h1>{{ title }}!</h1>").unwrap();

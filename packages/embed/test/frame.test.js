@@ -208,6 +208,7 @@ test("our own frame, once it is elsewhere, is not heard", async (t) => {
   const frame = marketplace();
   await frame.evaluate((address) => location.replace(address), `${world.app}/foreign`);
   await waitUntil(() => frame.url().endsWith("/foreign"));
+  await frame.getByText("foreign").waitFor();
   await frame.evaluate(() => {
     parent.postMessage({ message: "pandium-install-cancel" }, "*");
     return new Promise((resolve) => setTimeout(resolve));

@@ -126,8 +126,10 @@ test("the types compile, and refuse what they should", async () => {
   await run("node", ["node_modules/typescript/bin/tsc", "-p", "."], { cwd: folder.pathname }).catch((error) => assert.fail(error.stdout));
 });
 
-test("the module is smaller than 6 kB compressed", async () => {
-  assert.ok(gzipSync(await read("embed.js"), { level: 9 }).length < 6144);
+test("the module is smaller than 6 kB compressed, as the service serves it: without comments and indentation", async () => {
+  const lines = (await read("embed.js")).split("\n").map((line) => line.trimStart());
+  const served = lines.filter((line) => line && !line.startsWith("//")).join("\n");
+  assert.ok(gzipSync(served, { level: 9 }).length < 6000);
 });
 
 test("the package holds its files, and its lock file no host", async () => {
