@@ -33,6 +33,7 @@ test("a user who is logged in to the app arrives in the frame, with a token that
   assert.equal(claims.sub, "u-ada");
   assert.equal(claims.ti.uem, "ada@example.test");
   assert.equal(claims.ti.xti.user_tier, "gold");
+  await until(() => records().length);
   const [record] = records();
   assert.equal(record.outcome, "handed_off");
   assert.equal(record.placement, "frame");
@@ -64,6 +65,7 @@ test("service and app on one host work with a plain frame", async (t) => {
   const { marketplace, arrivals, records } = await start(t, { markup: `<iframe src="/pandium-sso" title="Integrations"></iframe>` });
   await marketplace();
   assert.equal(verified(arrivals()[0].token, SECRET).sub, "u-ada");
+  await until(() => records("app.example.test").length);
   assert.equal(records("app.example.test")[0].outcome, "handed_off");
 });
 
@@ -108,6 +110,7 @@ test("a frame of the app that hides its parent gets the page that says so", asyn
     markup: `<iframe referrerpolicy="no-referrer" src="${SSO}/pandium-sso" width="300" height="400"></iframe>`,
   });
   await tab.frameLocator("iframe").getByText("frame_not_allowed").waitFor();
+  await until(() => records().length);
   assert.match(records()[0].cause, /referrerpolicy/);
   assert.deepEqual(arrivals(), []);
 });
@@ -125,6 +128,7 @@ test("in mode report the same frame is served, and the record says what would be
     at: "https://other.example.test", markup: `<iframe src="https://report.example.test/pandium-sso"></iframe>`,
   });
   await marketplace();
+  await until(() => records("report.example.test").length);
   const [record] = records("report.example.test");
   assert.equal(record.outcome, "handed_off");
   assert.match(record.reported, /embed\.parents/);
