@@ -19,7 +19,7 @@
 //! | room | holds |
 //! |---|---|
 //! | [`user`], [`clock`], [`secret`], [`refusal`], [`lines`], [`expression`] | parsed words: each value parsed once; the only reader of the time; secrets that print as hidden; why somebody is refused; whole lines to one place; one expression |
-//! | [`jwt`] | signing, and verifying with every option named |
+//! | [`jwt`] | signing, verifying with every option named, and the keys that issuers publish |
 //! | [`arrival`] | what a request offers, free of actix, and the three answers to it: absent, known, refused |
 //! | [`identity`] | who is asking: a closed enum, one room for each way in |
 //! | [`pandium`] | the way out: environment, claims, links, hand-off; pure |
@@ -35,7 +35,8 @@
 //!
 //! 1. A room uses only what stands above it. Ways in do not know each other,
 //!    nor actix, nor the configuration.
-//! 2. Deciding is pure: the time and the token's id are arguments.
+//! 2. Deciding is pure: the time and the token's id are arguments. Where newer
+//!    keys could change an answer, they are fetched first, and it is decided again.
 //! 3. Exactly one identity for an entrance. Absent, known and refused are three
 //!    answers; a bad credential never falls through.
 //! 4. Nothing is signed without a parsed user.
