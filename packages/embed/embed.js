@@ -307,7 +307,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
 
   async #ask(address, options) {
     const answer = await fetch(address, options).catch(() => {
-      throw { code: "unreachable", message: `No answer from ${address.split("?")[0]}. Is ${location.origin} in embed.parents?` };
+      throw { code: "unreachable", message: `No answer from ${address.split("?")[0]}. Is base right, and ${location.origin} in embed.parents?` };
     });
     const body = await answer.json().catch(() => null);
     if (answer.ok && body) return body;
@@ -369,6 +369,8 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
       say("warn", "The pop-up is cut off. Cross-Origin-Opener-Policy: same-origin-allow-popups here; unsafe-none there.");
     }
     this.#wasCutOff = false;
+    const { proof_header: header } = this.#settings ?? {};
+    if (header && !this.#provider) say("warn", `This entrance reads a token from ${header}. Is a tokenProvider missing?`);
     if (isNews) this.#emit("unauthenticated", { reason });
   }
 

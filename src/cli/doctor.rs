@@ -24,10 +24,10 @@ stranger with forged headers would, and, with a cookie, as that user.
 Exit status 1 where something is broken.")]
 pub(super) struct Arguments {
     /// The entrance as browsers reach it; without a path, /pandium-sso
-    #[arg(value_name = "URL")]
+    #[arg(value_name = "URL", value_parser = read_url)]
     url: Url,
     /// The page of the app that frames it
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = read_url)]
     page: Option<Url>,
     /// A file with the Cookie header of a signed-in user: name=value; name=value
     #[arg(long, value_name = "FILE")]
@@ -38,6 +38,11 @@ pub(super) struct Arguments {
     /// A certificate authority to believe beside the system's, in PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+}
+
+fn read_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+    url.ok_or("it is not an address that a browser could open: write https:// and a host")
 }
 
 fn read_header_name(text: &str) -> Result<String, &'static str> {
@@ -60,12 +65,6 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 
 fn set_up(arguments: &Arguments) -> Result<SetUp, Failure> {
     let mut entrance = arguments.url.clone();
-    for url in [Some(&entrance), arguments.page.as_ref()].into_iter().flatten() {
-        if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
-            let what = format!("{url} is not an address that a browser could open: write https://…");
-            return Err(Failure::Arguments(what));
-        }
-    }
     if matches!(entrance.path(), "" | "/") {
         entrance.set_path(Entrance::MAIN_PATH);
         entrance.set_query(None);

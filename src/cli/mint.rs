@@ -17,14 +17,15 @@ Examples:
   marketplace-sso mint --config sso.toml --email alice@example.com
   marketplace-sso mint --config sso.toml --email alice@example.com --group admins \\
     --set attributes.plan=pro --set organization.id=org-1 --integration-id 1121 --display settings
+  marketplace-sso mint --config sso.toml --entrance merchant_center --id u-1 --set attributes.project_key=acme
 
 The address is a key to the user's integrations: whoever has it is that user.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// The user's e-mail address
-    #[arg(long, value_name = "E")]
-    email: String,
+    /// The user's e-mail address; may be left out where users have an --id and none
+    #[arg(long, value_name = "E", required_unless_present = "id")]
+    email: Option<String>,
     /// The user's own id
     #[arg(long, value_name = "I")]
     id: Option<String>,
@@ -97,7 +98,7 @@ fn query(arguments: &Arguments) -> Result<String, Failure> {
 
 fn user(arguments: &Arguments) -> Result<User, Failure> {
     let mut user = User {
-        email: Some(Email::parse(&arguments.email).map_err(bad("email"))?),
+        email: arguments.email.as_deref().map(Email::parse).transpose().map_err(bad("email"))?,
         id: arguments.id.as_deref().map(Identifier::parse).transpose().map_err(bad("id"))?,
         name: arguments.name.as_deref().map(Label::parse).transpose().map_err(bad("name"))?,
         groups: arguments

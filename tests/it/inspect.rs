@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
-use crate::harness::STANDARD;
 use crate::harness::command::{File, run};
 use crate::harness::issuer::{Key, claims_with, jwks};
+use crate::harness::{SECRET, STANDARD, Token};
 use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
 
 const SECRET_OF_CAF: &str = "a-secret-that-caf-and-we-alone-know";
@@ -66,6 +66,18 @@ fn each_entrance_says_whether_it_would_take_a_token_and_why_not() {
 }
 
 #[test]
+fn a_user_without_an_email_is_minted_for_as_he_arrives() {
+    let keys = KeyServer::start(Behaviour::Down).unwrap();
+    let config = configuration(&keys);
+    let path = config.text();
+    let mint = |more: &[&str]| run(&[&["mint", "--config", &path, "--entrance", "center"], more].concat());
+    let minted = mint(&["--id", "u-1", "--set", "attributes.project_key=acme"]);
+    let claims = Token::within(minted.output.trim(), SECRET).claims;
+    assert_eq!((&claims["sub"], claims.get("ti")), (&json!("u-1"), None), "nothing is made up");
+    assert_eq!(mint(&[]).status, 2);
+}
+
+#[test]
 fn a_token_that_nobody_would_take_fails_with_every_reason() {
     let keys = KeyServer::start(Behaviour::Down).unwrap();
     let config = configuration(&keys);
@@ -80,4 +92,8 @@ fn a_token_that_nobody_would_take_fails_with_every_reason() {
     let of_the_shop = Key::new("ES256").token();
     let inspected = run(&["inspect", "--config", &config.text(), &of_the_shop]);
     assert!(line_of(&inspected.output, "shop").contains("keys_unavailable"), "{}", inspected.output);
+    // nothing is said of the marketplace's signature and rules, for which it was not made
+    assert!(inspected.output.contains("not for the marketplace"), "{}", inspected.output);
+    assert!(!inspected.output.contains("known rules"), "{}", inspected.output);
+    assert_eq!(run(&["inspect", "--config", &config.text(), &format!("Bearer {of_the_shop}")]), inspected);
 }

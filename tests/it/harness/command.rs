@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{PROGRAM, wait};
 
 /// What a command did.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Ran {
     pub status: i32,
     pub output: String,
