@@ -62,6 +62,7 @@ a, button { font: inherit; padding: .6rem 1.4rem; border: 1px solid transparent;
 const LINK = ["install", "integration-id", "display", "integration-settings"];
 const SLOTS = { loading: "loading", "signed-out": "sign-in", error: "error", popup: "open" };
 const TICK_MS = 30000;
+const GRACE_MS = 50;
 
 const ISOLATED = "Cross-Origin-Embedder-Policy blocks frames without one. Leave it out, or use mode=popup.";
 
@@ -285,7 +286,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
       }));
       if (!url) frame.src = place.frame;
       this.#box.append(frame);
-      frame.onload = () => asked.then(() => {
+      const loaded = () => {
         if (signal.aborted || this.#refused === frame || this.#state === "ready" || frame.contentDocument?.URL === "about:blank") return;
         clearTimeout(late);
         this.#wasCutOff = false;
@@ -293,7 +294,12 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
         this.#popup = null;
         this.#show("ready");
         this.#emit("ready");
-      }, () => {});
+      };
+      frame.onload = () => {
+        // what the page told while it loaded may come after the news that it has
+        const grace = setTimeout(() => asked.then(loaded, () => {}), GRACE_MS);
+        signal.addEventListener("abort", () => clearTimeout(grace));
+      };
       if (url) frame.contentWindow.location.replace(url);
       await asked;
     } catch (error) {
