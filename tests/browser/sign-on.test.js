@@ -119,7 +119,7 @@ test("a frame that is not allowed stays empty under the component, which says wh
   const { event, state, records, said } = await start(t, { at: "https://other.example.test", expects: isAncestors });
   assert.equal((await event("error")).code, "unreachable");
   await state("error");
-  assert.match(said.join(), /Is https:\/\/other\.example\.test in embed\.parents\?/);
+  assert.match(said.join(), /Is base right, and https:\/\/other\.example\.test in embed\.parents\?/);
   assert.equal(records().filter(({ outcome }) => outcome === "handed_off").length, 0);
 });
 
