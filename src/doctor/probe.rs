@@ -6,6 +6,8 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, Url};
 
+use crate::jwt::fetch::causes;
+
 /// Asks.
 pub(super) struct Probe {
     client: Client,
@@ -102,12 +104,5 @@ impl Answer {
 
 /// What went wrong, and what that came from. The address is said beside it.
 fn why(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    causes(&error.without_url())
 }

@@ -250,7 +250,7 @@ fn no_answer(error: reqwest::Error) -> FetchError {
 }
 
 /// An error and what it came from, which says more than the error itself.
-fn causes(error: &dyn std::error::Error) -> String {
+pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -234,7 +234,7 @@ impl KeySet {
             WithoutKeyId::EachThatFits => Self::MAX_TRIED,
         };
         match fitting.clone().count() {
-            1.. if fitting.clone().count() <= most => Ok(fitting.map(|key| &key.key)),
+            count if (1..=most).contains(&count) => Ok(fitting.map(|key| &key.key)),
             _ => Err(NoKey::Misfit),
         }
     }

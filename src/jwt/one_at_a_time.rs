@@ -1,8 +1,9 @@
 //! One question at a time: whoever needs an answer while it is being asked for
-//! waits for that one.
+//! waits for that one. And what is known, which answers change.
 
 use std::sync::{Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 /// The question that is under way, if one is.
@@ -49,4 +50,13 @@ impl UnderWay {
     fn has_ended(&self) -> bool {
         self.0.has_changed().is_err()
     }
+}
+
+/// Changes what is known; whoever has looked at it goes on with what he saw.
+pub fn learn<K: Clone>(known: &ArcSwap<K>, change: impl Fn(&mut K)) {
+    known.rcu(|known| {
+        let mut known = K::clone(known);
+        change(&mut known);
+        known
+    });
 }

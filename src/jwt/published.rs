@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::fetch::{FetchError, Fetcher, KeyAddress};
 use super::keys::KeySet;
-use super::one_at_a_time::{OneAtATime, UnderWay};
+use super::one_at_a_time::{OneAtATime, UnderWay, learn};
 use super::verify::{Refused, Rules, Verified, verify};
 use crate::clock::{Moment, Stopwatch};
 
@@ -175,7 +175,7 @@ impl PublishedKeys {
         if let Some(earlier) = of_same_place().next() {
             // when it was asked is left out, so that it is asked anew, as it now should be
             let Known { keys, counts, .. } = Known::clone(&earlier.known.load());
-            self.learn(|known| (known.keys, known.counts) = (keys.clone(), counts));
+            learn(&self.known, |known| (known.keys, known.counts) = (keys.clone(), counts));
         }
         Arc::clone(self)
     }
@@ -185,7 +185,7 @@ impl PublishedKeys {
     /// nothing has changed.
     pub async fn renew(self: &Arc<Self>, now: Moment) -> bool {
         let Some(under_way) = self.ask(now, Known::may_be_wanted) else { return false };
-        self.learn(|known| known.wanted = Some(now));
+        learn(&self.known, |known| known.wanted = Some(now));
         under_way.ended().await;
         true
     }
@@ -220,7 +220,7 @@ impl PublishedKeys {
             if !may_be(&self.known.load(), self.pace, now) {
                 return None;
             }
-            self.learn(|known| known.asked = Some(Asked { at: now, was_answered: false }));
+            learn(&self.known, |known| known.asked = Some(Asked { at: now, was_answered: false }));
             let (keys, stopwatch) = (Arc::clone(self), Stopwatch::start());
             Some(async move {
                 let outcome = keys.fetch().await;
@@ -257,7 +257,7 @@ impl PublishedKeys {
                 None
             }
         };
-        self.learn(|known| {
+        learn(&self.known, |known| {
             known.asked = Some(Asked { at: now, was_answered: keys.is_some() });
             if known.wanted >= Some(began) {
                 known.wanted = Some(now);
@@ -273,14 +273,6 @@ impl PublishedKeys {
                     known.failures_in_row = known.failures_in_row.saturating_add(1);
                 }
             }
-        });
-    }
-
-    fn learn(&self, change: impl Fn(&mut Known)) {
-        self.known.rcu(|known| {
-            let mut known = Known::clone(known);
-            change(&mut known);
-            known
         });
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::clock::{Moment, Stopwatch};
 use crate::jwt::fetch::{FetchError, Fetcher, KeyAddress};
 use crate::jwt::keys::KeySet;
-use crate::jwt::one_at_a_time::{OneAtATime, UnderWay};
+use crate::jwt::one_at_a_time::{OneAtATime, UnderWay, learn};
 use crate::jwt::published::Counts;
 use crate::jwt::verify::Refused;
 
@@ -79,7 +79,7 @@ impl KeysById {
     /// Adds a key that was handed over, and need not be fetched.
     pub fn know(&self, id: Uuid, key: KeySet) {
         let key = Arc::new(key);
-        self.learn(|known| known.know(id, &key));
+        learn(&self.known, |known| known.know(id, &key));
     }
 
     /// The key of that id. [`Refused::NoKeys`] where asking may bring it.
@@ -131,14 +131,14 @@ impl KeysById {
         match outcome {
             Ok(key) => {
                 let key = Arc::new(key);
-                self.learn(|known| {
+                learn(&self.known, |known| {
                     known.know(id, &key);
                     known.counts.answered += 1;
                 });
             }
             Err(error) => {
                 tracing::warn!(address = %self.address(), %error, "a load balancer's key cannot be fetched");
-                self.learn(|known| {
+                learn(&self.known, |known| {
                     if error.is_not_found() {
                         known.none.retain(|(_, at)| at.is_within(self.cooldown_s, now));
                         known.none.push((id, now));
@@ -149,14 +149,6 @@ impl KeysById {
                 });
             }
         }
-    }
-
-    fn learn(&self, change: impl Fn(&mut Known)) {
-        self.known.rcu(|known| {
-            let mut known = Known::clone(known);
-            change(&mut known);
-            known
-        });
     }
 }
 
