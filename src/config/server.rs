@@ -25,7 +25,7 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// Threads that answer; 0: one a core.
     pub workers: usize,
-    /// Open connections for each worker.
+    /// Open connections, for all workers together.
     pub max_connections: usize,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,

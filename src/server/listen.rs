@@ -54,6 +54,13 @@ pub(super) enum Socket {
     Unix(UnixListener),
 }
 
+/// What the kernel keeps of responses that a peer has not read yet. It doubles
+/// this (socket(7), `SO_SNDBUF`). The largest response has some 30 kB.
+const SEND_BUFFER_BYTES: u32 = 32 * 1024;
+
+/// What the kernel keeps of requests that were not read yet; doubled as above.
+const RECEIVE_BUFFER_BYTES: u32 = 16 * 1024;
+
 impl BoundAddr {
     /// The network address, if it is one.
     pub const fn ip(&self) -> Option<SocketAddr> {
@@ -88,6 +95,9 @@ fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<BoundListener> {
     let socket =
         if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
+    // connections inherit these; by themselves they could grow to some megabytes each
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.bind(address)?;
     let socket = socket.listen(backlog)?.into_std()?;
     Ok(BoundListener { addr: BoundAddr::Ip(socket.local_addr()?), socket: Socket::Tcp(socket) })

@@ -1,26 +1,30 @@
 //! Binds, tells its address, runs, and stops without losing a request.
 
+mod capacity;
+mod connections;
 mod fresh_keys;
 mod listen;
 mod reload;
+mod serving;
 mod stop;
 
 use std::io;
-use std::time::Duration;
 
-use actix_web::dev::Server as ActixServer;
-use actix_web::{App, HttpServer, web};
+use actix_server::Server as ActixServer;
+use actix_web::web;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_actix_web::TracingLogger;
 use uuid::Uuid;
 
-use crate::config::{Config, ServerSettings};
-use crate::http::{self, Listener, RootSpan, Shared};
+use crate::config::Config;
+use crate::http::Shared;
 use crate::lines::Lines;
 use crate::pandium::SelfTestError;
 use crate::record::Recorder;
+use capacity::Capacities;
+pub use capacity::TooFewDescriptors;
+use listen::BoundListener;
 pub use listen::{BindError, BoundAddr};
-use listen::{BoundListener, Socket};
+use serving::serve;
 use stop::StopSignals;
 
 /// A service that has its addresses and takes no requests yet.
@@ -29,6 +33,7 @@ pub struct Server {
     shared: web::Data<Shared>,
     public: BoundListener,
     admin: Option<BoundListener>,
+    capacities: Capacities,
     stop_signals: StopSignals,
     hang_up: Signal,
 }
@@ -39,6 +44,9 @@ pub enum StartError {
     /// An address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Connections need more open files than the process may have.
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     /// Tokens cannot be signed.
     #[error("the self-test of entrance {entrance} failed: {error}")]
     SelfTest {
@@ -79,6 +87,7 @@ impl Server {
         // before anybody can connect, so that nobody who did is lost to a signal
         let stop_signals = StopSignals::listen().map_err(StartError::Signals)?;
         let hang_up = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+        let capacities = Capacities::of_process(&config.server)?;
         let mode = config.server.unix_socket_mode;
         let public = BoundListener::bind(&config.server.listen, mode, BACKLOG)?;
         let admin = match &config.server.admin_listen {
@@ -86,7 +95,7 @@ impl Server {
             None => None,
         };
         let shared = share_with_lines(&mut config, lines)?;
-        Ok(Self { config, shared, public, admin, stop_signals, hang_up })
+        Ok(Self { config, shared, public, admin, capacities, stop_signals, hang_up })
     }
 
     /// Where browsers and proxies connect.
@@ -101,7 +110,7 @@ impl Server {
 
     /// Serves until SIGTERM or SIGINT, and until what was in flight is done.
     pub async fn run(self) -> Result<(), RunError> {
-        let Self { config, shared, public, admin, stop_signals, hang_up } = self;
+        let Self { config, shared, public, admin, capacities, stop_signals, hang_up } = self;
         let settings = config.server.clone();
         tracing::info!(
             listen = %public.addr,
@@ -111,9 +120,9 @@ impl Server {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let mut servers = vec![serve(public, &settings, &shared, false)?];
+        let mut servers = vec![serve(public, capacities.public, &settings, &shared, false)?];
         if let Some(admin) = admin {
-            servers.push(serve(admin, &settings, &shared, true)?);
+            servers.push(serve(admin, capacities.admin, &settings, &shared, true)?);
         }
         let handles: Vec<_> = servers.iter().map(ActixServer::handle).collect();
         // a server does nothing until it is polled, so each gets a task
@@ -173,41 +182,4 @@ fn self_test(config: &Config) -> Result<(), StartError> {
             .map_err(|error| StartError::SelfTest { entrance: entrance.name.clone(), error })?;
     }
     Ok(())
-}
-
-fn serve(
-    bound: BoundListener,
-    settings: &ServerSettings,
-    shared: &web::Data<Shared>,
-    is_admin: bool,
-) -> io::Result<ActixServer> {
-    let shared = shared.clone();
-    let listener = Listener { is_admin, is_unix: matches!(bound.addr, BoundAddr::Unix(_)) };
-    let server = HttpServer::new(move || {
-        App::new()
-            .wrap(TracingLogger::<RootSpan>::new())
-            .default_service(http::answering(shared.clone(), listener))
-    })
-    .workers(if is_admin { 1 } else { worker_count(settings) })
-    .max_connections(settings.max_connections)
-    .keep_alive(settings.keep_alive)
-    .client_request_timeout(settings.request_timeout)
-    .client_disconnect_timeout(Duration::from_secs(5))
-    .tcp_nodelay(true)
-    .shutdown_timeout(settings.shutdown_timeout.as_secs())
-    .disable_signals();
-    let server = match bound.socket {
-        Socket::Tcp(socket) => server.listen(socket)?,
-        Socket::Unix(socket) => server.listen_uds(socket)?,
-    };
-    Ok(server.run())
-}
-
-/// One for each core, where nothing else is said. More than 512 are refused by
-/// actix, which the configuration's bounds respect.
-fn worker_count(settings: &ServerSettings) -> usize {
-    match settings.workers {
-        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(512)),
-        count => count,
-    }
 }

@@ -34,6 +34,7 @@ mod records;
 mod reload;
 mod sockets;
 mod threats_addresses;
+mod threats_connections;
 mod threats_headers;
 mod threats_keys;
 mod threats_leaks;

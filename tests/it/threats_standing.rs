@@ -52,7 +52,7 @@ fn idle_connections_keep_nobody_from_being_served() {
     for _ in 0..20 {
         assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
     }
-    assert!(memory_kb(&app) < MOST_MEMORY_KB, "{} kB", memory_kb(&app));
+    assert!(app.memory_kb() < MOST_MEMORY_KB, "{} kB", app.memory_kb());
 }
 
 #[rstest]
@@ -79,7 +79,7 @@ fn a_mad_request_is_refused_or_cut_off(#[case] request: Vec<u8>) {
         }
     }
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
-    assert!(memory_kb(&app) < MOST_MEMORY_KB, "{} kB", memory_kb(&app));
+    assert!(app.memory_kb() < MOST_MEMORY_KB, "{} kB", app.memory_kb());
 }
 
 #[rstest]
@@ -202,11 +202,4 @@ fn a_thousand_headers() -> Vec<u8> {
     let names: Vec<String> = (0..1000).map(|number| format!("X-{number}")).collect();
     let headers: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
     wire::request("GET", "/pandium-sso", &[&headers, ALICE].concat())
-}
-
-/// The process's memory, resident, as the system says.
-fn memory_kb(app: &App) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", app.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

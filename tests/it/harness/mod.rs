@@ -105,15 +105,26 @@ impl App {
         Self::start_as(folder, below, toml, &[])
     }
 
+    /// Starts a service that may have so many open files.
+    pub fn start_with_open_files(limit: u32, toml: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), PROGRAM]);
+        Self::start_by(shell, TempDir::new().unwrap(), STANDARD, toml)
+    }
+
     fn start_as(folder: TempDir, below: &str, toml: &str, variables: &[(&str, &str)]) -> Self {
+        let mut program = Command::new(PROGRAM);
+        program.env_clear().envs(variables.iter().copied());
+        Self::start_by(program, folder, below, toml)
+    }
+
+    fn start_by(mut program: Command, folder: TempDir, below: &str, toml: &str) -> Self {
         let (standard, own) = (folder.path().join("standard.toml"), folder.path().join("sso.toml"));
         std::fs::write(&standard, below).unwrap();
         std::fs::write(&own, toml).unwrap();
-        let mut child = Command::new(PROGRAM)
+        let mut child = program
             .arg("serve")
             .args(["--config".as_ref(), standard.as_os_str(), "--config".as_ref(), own.as_os_str()])
-            .env_clear()
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -137,6 +148,13 @@ impl App {
     /// Where operators connect.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_listen.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    /// The process's memory, resident, as the system says.
+    pub fn memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     /// The process.

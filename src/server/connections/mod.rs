@@ -1,0 +1,219 @@
+//! The open connections of one listener: how many there may be, and which one
+//! is closed when there are more.
+//!
+//! At the limit, actix would leave new connections waiting until an open one
+//! ends. A peer that holds idle connections would then lock all others out, so
+//! the connection without progress for the longest time is closed instead.
+
+mod stream;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+pub(super) use stream::LimitedStream;
+
+use crate::clock::Stopwatch;
+
+/// The open connections of one listener.
+#[derive(Debug)]
+pub(super) struct Connections {
+    limit: usize,
+    started: Stopwatch,
+    open: Mutex<HashMap<u64, Arc<Connection>>>,
+    last_id: AtomicU64,
+    /// When the limit was last logged, in milliseconds since the start.
+    logged_at_ms: AtomicU64,
+}
+
+/// What is known of one connection, shared by its stream, its requests and the
+/// listener.
+#[derive(Debug)]
+pub(super) struct Connection {
+    id: u64,
+    started: Stopwatch,
+    /// When bytes of a response were last written, or the connection was
+    /// accepted, in milliseconds since the listener's start. Bytes that are
+    /// read do not count: a peer could send one at a time.
+    progress_at_ms: AtomicU64,
+    has_been_answered: AtomicBool,
+    requests_in_progress: AtomicU32,
+    is_closing: AtomicBool,
+    /// Wakes the task that serves the connection.
+    waker: Mutex<Option<Waker>>,
+}
+
+/// Counts a request as in progress until it is dropped.
+#[derive(Debug)]
+pub(super) struct RequestInProgress(Arc<Connection>);
+
+/// The shortest time between two log lines about the limit.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+impl Connections {
+    /// No connections yet, and at most `limit` at once.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            started: Stopwatch::start(),
+            open: Mutex::default(),
+            last_id: AtomicU64::new(0),
+            logged_at_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds a connection. Above the limit, closes the one that made no progress
+    /// for the longest time; those that were never answered come first, those
+    /// with a request in progress are left alone.
+    fn add(&self) -> Arc<Connection> {
+        let connection = Arc::new(Connection {
+            id: self.last_id.fetch_add(1, Ordering::Relaxed),
+            started: self.started,
+            progress_at_ms: AtomicU64::new(milliseconds(self.started)),
+            has_been_answered: AtomicBool::new(false),
+            requests_in_progress: AtomicU32::new(0),
+            is_closing: AtomicBool::new(false),
+            waker: Mutex::default(),
+        });
+        let mut open = lock(&self.open);
+        if open.len() >= self.limit {
+            let candidates = open.values().filter(|open| open.may_be_closed());
+            if let Some(idle) = candidates.min_by_key(|open| open.precedence()) {
+                idle.close();
+                self.log_limit();
+            }
+        }
+        open.insert(connection.id, Arc::clone(&connection));
+        connection
+    }
+
+    fn remove(&self, connection: &Connection) {
+        lock(&self.open).remove(&connection.id);
+    }
+
+    fn log_limit(&self) {
+        let now = milliseconds(self.started);
+        let last = self.logged_at_ms.load(Ordering::Relaxed);
+        let is_due = last == 0 || u128::from(now.saturating_sub(last)) >= LOG_INTERVAL.as_millis();
+        if is_due && self.logged_at_ms.swap(now.max(1), Ordering::Relaxed) == last {
+            tracing::warn!(
+                max_connections = self.limit,
+                "the limit of open connections is reached: idle ones are closed; see server.max_connections"
+            );
+        }
+    }
+}
+
+impl Connection {
+    /// Marks the connection as in use until the value is dropped.
+    pub fn begin_request(self: &Arc<Self>) -> RequestInProgress {
+        self.requests_in_progress.fetch_add(1, Ordering::Relaxed);
+        RequestInProgress(Arc::clone(self))
+    }
+
+    fn may_be_closed(&self) -> bool {
+        self.requests_in_progress.load(Ordering::Relaxed) == 0 && !self.is_closing()
+    }
+
+    /// The smallest is closed first.
+    fn precedence(&self) -> (bool, u64, u64) {
+        let has_been_answered = self.has_been_answered.load(Ordering::Relaxed);
+        (has_been_answered, self.progress_at_ms.load(Ordering::Relaxed), self.id)
+    }
+
+    fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
+        if let Some(waker) = lock(&self.waker).take() {
+            waker.wake();
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
+    }
+
+    fn note_progress(&self) {
+        self.has_been_answered.store(true, Ordering::Relaxed);
+        self.progress_at_ms.store(milliseconds(self.started), Ordering::Relaxed);
+    }
+
+    /// Remembers whom to wake when the connection is to be closed.
+    fn wake_when_closing(&self, waker: &Waker) {
+        let mut known = lock(&self.waker);
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+}
+
+impl Drop for RequestInProgress {
+    fn drop(&mut self) {
+        self.0.requests_in_progress.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn milliseconds(stopwatch: Stopwatch) -> u64 {
+    u64::try_from(stopwatch.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Connections whose progress was at these milliseconds.
+    fn open(limit: usize, progress_at_ms: &[u64]) -> (Connections, Vec<Arc<Connection>>) {
+        let connections = Connections::new(limit);
+        let open = progress_at_ms.iter().map(|at_ms| {
+            let connection = connections.add();
+            connection.progress_at_ms.store(*at_ms, Ordering::Relaxed);
+            connection
+        });
+        let open = open.collect();
+        (connections, open)
+    }
+
+    fn closing(open: &[Arc<Connection>]) -> Vec<bool> {
+        open.iter().map(|connection| connection.is_closing()).collect()
+    }
+
+    #[test]
+    fn below_the_limit_no_connection_is_closed() {
+        let (connections, open) = open(3, &[1, 2]);
+        connections.add();
+        assert_eq!(closing(&open), [false, false]);
+    }
+
+    #[test]
+    fn the_longest_idle_connection_is_closed_first() {
+        let (connections, open) = open(3, &[20, 10, 30]);
+        connections.add();
+        assert_eq!(closing(&open), [false, true, false]);
+        connections.add();
+        assert_eq!(closing(&open), [true, true, false], "one that is closing is not chosen again");
+    }
+
+    #[test]
+    fn a_connection_without_an_answer_is_closed_before_others() {
+        let (connections, open) = open(2, &[10, 20]);
+        open[0].has_been_answered.store(true, Ordering::Relaxed);
+        connections.add();
+        assert_eq!(closing(&open), [false, true]);
+    }
+
+    #[test]
+    fn a_connection_with_a_request_in_progress_stays_open() {
+        let (connections, open) = open(2, &[10, 20]);
+        let request = open[0].begin_request();
+        connections.add();
+        assert_eq!(closing(&open), [false, true]);
+        drop(request);
+        connections.add();
+        assert_eq!(closing(&open), [true, true]);
+    }
+}

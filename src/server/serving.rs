@@ -1,0 +1,151 @@
+//! One listener's server: actix-server accepts, actix-http reads and writes
+//! over [`LimitedStream`], and the application handles requests.
+//!
+//! This is what `actix_web::HttpServer` assembles, with a stream of our own.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::{AppConfig, Service};
+use actix_web::rt::net::{ActixStream, TcpStream, UnixStream};
+use actix_web::{App, web};
+use tracing_actix_web::TracingLogger;
+
+use super::connections::{Connection, Connections, LimitedStream};
+use super::listen::{BoundAddr, BoundListener, Socket};
+use crate::config::ServerSettings;
+use crate::http::{self, Listener, RootSpan, Shared};
+
+/// How many threads serve a listener, and how many connections it may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    pub workers: usize,
+    pub connections: usize,
+}
+
+/// Connections beyond the limit that are accepted, so that an idle one can be
+/// closed in favour of a new one.
+pub(super) const SPARE_CONNECTIONS: usize = 32;
+
+/// How long the end of a connection is waited for after the last response.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Serves requests to one listener.
+pub(super) fn serve(
+    bound: BoundListener,
+    capacity: Capacity,
+    settings: &ServerSettings,
+    shared: &web::Data<Shared>,
+    is_admin: bool,
+) -> io::Result<Server> {
+    let listener = Listener { is_admin, is_unix: matches!(bound.addr, BoundAddr::Unix(_)) };
+    let server = Server::build()
+        .workers(capacity.workers)
+        .max_concurrent_connections(capacity.connections_for_each_worker())
+        .shutdown_timeout(settings.shutdown_timeout.as_secs())
+        .disable_signals();
+    let http = HttpSettings {
+        connections: Arc::new(Connections::new(capacity.connections)),
+        keep_alive: settings.keep_alive,
+        request_timeout: settings.request_timeout,
+        shared: shared.clone(),
+        listener,
+    };
+    let server = match bound.socket {
+        Socket::Tcp(socket) => listen_tcp(server, socket, http)?,
+        Socket::Unix(socket) => listen_unix(server, socket, http)?,
+    };
+    Ok(server.run())
+}
+
+impl Capacity {
+    /// actix limits each worker by itself; connections are spread evenly.
+    const fn connections_for_each_worker(self) -> usize {
+        (self.connections + SPARE_CONNECTIONS).div_ceil(self.workers)
+    }
+}
+
+/// What each worker makes its service from.
+#[derive(Clone)]
+struct HttpSettings {
+    connections: Arc<Connections>,
+    keep_alive: Duration,
+    request_timeout: Duration,
+    shared: web::Data<Shared>,
+    listener: Listener,
+}
+
+fn listen_tcp(server: ServerBuilder, socket: TcpListener, http: HttpSettings) -> io::Result<ServerBuilder> {
+    let stopping = server.graceful_shutdown_signal();
+    server.listen("tcp", socket, move || {
+        let connections = Arc::clone(&http.connections);
+        fn_service(move |io: TcpStream| {
+            let connections = Arc::clone(&connections);
+            async move {
+                // a response is written at once; there is nothing to gather
+                io.set_nodelay(true).map_err(DispatchError::Io)?;
+                let peer = io.peer_addr().ok();
+                Ok((LimitedStream::new(io, connections), peer))
+            }
+        })
+        .and_then(http1(http.clone(), stopping.clone()))
+    })
+}
+
+fn listen_unix(server: ServerBuilder, socket: UnixListener, http: HttpSettings) -> io::Result<ServerBuilder> {
+    let stopping = server.graceful_shutdown_signal();
+    server.listen_uds("unix", socket, move || {
+        let connections = Arc::clone(&http.connections);
+        fn_service(move |io: UnixStream| {
+            let connections = Arc::clone(&connections);
+            async move { Ok((LimitedStream::new(io, connections), None)) }
+        })
+        .and_then(http1(http.clone(), stopping.clone()))
+    })
+}
+
+/// HTTP/1.1 over a stream, with the application behind it.
+fn http1<Io: ActixStream + 'static>(
+    http: HttpSettings,
+    stopping: GracefulShutdownSignal,
+) -> impl ServiceFactory<
+    (LimitedStream<Io>, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+> {
+    let application = App::new()
+        .wrap_fn(|request, service| {
+            let in_progress = request.request().conn_data::<Arc<Connection>>().map(Connection::begin_request);
+            let response = service.call(request);
+            async move {
+                let response = response.await;
+                drop(in_progress);
+                response
+            }
+        })
+        .wrap(TracingLogger::<RootSpan>::new())
+        .default_service(http::answering(http.shared, http.listener))
+        .into_factory()
+        .map_err(|error| error.error_response());
+    HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(http.keep_alive)
+        .client_request_timeout(http.request_timeout)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .on_connect_ext(|stream: &LimitedStream<Io>, data| {
+            data.insert(Arc::clone(stream.connection()));
+        })
+        .h1(map_config(application, |()| AppConfig::default()))
+}

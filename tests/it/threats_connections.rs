@@ -1,0 +1,129 @@
+//! Peers that hold connections: many, idle, half-sent, or never read from.
+//! Memory stays bounded, and users and probes are served.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use rstest::rstest;
+
+use crate::harness::{ALICE, App, Connection, Field, wire};
+
+/// What five connections may cost in all, program included.
+const MOST_MEMORY_KB: u64 = 40_000;
+
+/// What is offered to each connection: far more than may be kept.
+const OFFERED_BYTES: usize = 16 * 1024 * 1024;
+
+#[rstest]
+#[case::not_modified("GET", "/embed.js", &[("If-None-Match", "*")])]
+#[case::refused("GET", "/pandium-sso", &[])]
+#[case::redirected("GET", "/pandium-sso", ALICE)]
+#[case::script("GET", "/embed.js", &[])]
+#[case::preflight("OPTIONS", "/pandium-sso", &[
+    ("Origin", "https://app.example.com"),
+    ("Access-Control-Request-Method", "GET"),
+])]
+#[case::health("HEAD", "/livez", &[])]
+fn unread_responses_do_not_grow_memory(
+    #[case] method: &str,
+    #[case] target: &str,
+    #[case] headers: &[Field<'_>],
+) {
+    let app = App::start("");
+    assert_unread_responses_are_bounded(&app, app.address(), &wire::request(method, target, headers));
+}
+
+#[test]
+fn unread_metrics_do_not_grow_memory() {
+    let app = App::start("");
+    assert_unread_responses_are_bounded(&app, app.admin_address(), &wire::request("GET", "/metrics", &[]));
+}
+
+#[test]
+fn a_reader_that_pauses_gets_every_response() {
+    let app = App::start("");
+    const REQUESTS: usize = 20_000;
+    let writer = TcpStream::connect(app.address()).unwrap();
+    let mut reader = Connection::over(writer.try_clone().unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let request = wire::request("GET", "/embed.js", &[("If-None-Match", "*")]);
+            (&writer).write_all(&request.repeat(REQUESTS)).unwrap();
+        });
+        for _ in 0..REQUESTS {
+            assert_eq!(reader.read("GET").unwrap().status, 304);
+        }
+    });
+}
+
+#[rstest]
+#[case::idle(b"")]
+#[case::half_a_head(b"GET /pandium-sso HTTP/1.1\r\nHost: app.example.com\r\nX-Slow: ")]
+#[case::after_a_response(b"GET /livez HTTP/1.1\r\nHost: app.example.com\r\n\r\n")]
+fn connections_beyond_the_open_files_lock_no_peer_out(#[case] sent: &[u8]) {
+    let app = App::start_with_open_files(256, "[server]\nrequest_timeout_s = 60");
+    let held: Vec<TcpStream> = (0..600)
+        .map(|_| {
+            let mut stream = TcpStream::connect(app.address()).unwrap();
+            // an earlier one may be closed in favour of a later one
+            let _ = stream.write_all(sent);
+            stream
+        })
+        .collect();
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+    assert_eq!(app.admin("/readyz").status, 200);
+    drop(held);
+}
+
+#[test]
+fn idle_connections_to_the_admin_listener_do_not_silence_it() {
+    let app = App::start_with_open_files(256, "[server]\nrequest_timeout_s = 60");
+    let held: Vec<_> = (0..400).map(|_| TcpStream::connect(app.admin_address()).unwrap()).collect();
+    assert_eq!(app.admin("/readyz").status, 200);
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+    drop(held);
+}
+
+#[test]
+fn a_full_set_of_unfinished_heads_fits_the_container() {
+    let app = App::start("");
+    let mut held = Vec::new();
+    for _ in 0..700 {
+        let mut stream = TcpStream::connect(app.address()).unwrap();
+        let head = [b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Long: ".as_slice(), &[b'a'; 120_000]].concat();
+        offer(&mut stream, &head, head.len());
+        held.push(stream);
+    }
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+    assert!(app.memory_kb() < 100_000, "{} kB", app.memory_kb());
+}
+
+/// Five connections are offered requests, and read nothing.
+fn assert_unread_responses_are_bounded(app: &App, address: SocketAddr, request: &[u8]) {
+    let many = request.repeat(1_000_000 / request.len());
+    let held: Vec<TcpStream> = (0..5)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            offer(&mut stream, &many, OFFERED_BYTES);
+            stream
+        })
+        .collect();
+    assert!(app.memory_kb() < MOST_MEMORY_KB, "{} kB", app.memory_kb());
+    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+    assert_eq!(app.admin("/readyz").status, 200);
+    drop(held);
+}
+
+/// Writes some bytes again and again, up to a number, until none are taken for a while.
+fn offer(stream: &mut TcpStream, bytes: &[u8], most: usize) {
+    stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut offered = 0;
+    while offered < most {
+        match stream.write(&bytes[offered % bytes.len()..]) {
+            Ok(taken) => offered += taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
