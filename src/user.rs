@@ -95,8 +95,7 @@ pub const MAX_EMAIL: usize = 254;
 impl Email {
     /// Reads an e-mail address; white space around it does not count.
     pub fn parse(text: &str) -> Result<Self, BadText> {
-        let text = visible(text, MAX_EMAIL)?;
-        refuse_joiners(text)?;
+        let text = distinguishable(text, MAX_EMAIL)?;
         let (local, domain) = text.split_once('@').ok_or(BadText::NotAnEmail)?;
         let whole = !local.is_empty() && !domain.is_empty() && !domain.contains('@');
         if !whole || text.chars().any(char::is_whitespace) {
@@ -124,8 +123,7 @@ impl Identifier {
 
     /// The id that a text holds, where it stands.
     pub fn within(text: &str) -> Result<&str, BadText> {
-        let text = visible(text, MAX_TEXT)?;
-        refuse_joiners(text)?;
+        let text = distinguishable(text, MAX_TEXT)?;
         if is_no_value(text) { Err(BadText::NoValue) } else { Ok(text) }
     }
 
@@ -170,10 +168,37 @@ fn visible(text: &str, max: usize) -> Result<&str, BadText> {
     Ok(text)
 }
 
-/// Joiners have no width. Names in some scripts need them; ids and addresses
-/// that differ in nothing else would look the same.
-fn refuse_joiners(text: &str) -> Result<(), BadText> {
-    if text.contains(['\u{200c}', '\u{200d}']) { Err(BadText::Invisible) } else { Ok(()) }
+/// A visible text in which every character can be told apart by eye from its
+/// absence. Names of people may hold joiners and variation selectors, which
+/// some scripts need; ids and addresses that differ in nothing else would look
+/// the same.
+fn distinguishable(text: &str, max: usize) -> Result<&str, BadText> {
+    let text = visible(text, max)?;
+    let is_blank = |c: char| c == BRAILLE_BLANK || is_default_ignorable(c) || (c.is_whitespace() && c != ' ');
+    if !text.is_ascii() && text.chars().any(is_blank) { Err(BadText::Invisible) } else { Ok(text) }
+}
+
+/// A braille pattern without dots.
+const BRAILLE_BLANK: char = '\u{2800}';
+
+/// Unicode's `Default_Ignorable_Code_Point`, version 16
+/// (<https://www.unicode.org/Public/16.0.0/ucd/DerivedCoreProperties.txt>).
+const fn is_default_ignorable(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}'
+        | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fff8}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Control characters, line and paragraph separators, the byte order mark, what
@@ -225,6 +250,55 @@ mod tests {
     #[case(" - ")]
     fn an_id_is_never_a_word_for_no_value(#[case] text: &str) {
         assert_eq!(Identifier::parse(text), Err(BadText::NoValue));
+    }
+
+    #[rstest]
+    fn ids_and_emails_hold_no_invisible_character(
+        #[values(
+            '\u{ad}',
+            '\u{34f}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{180b}',
+            '\u{180e}',
+            '\u{180f}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{2065}',
+            '\u{206f}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe00}',
+            '\u{fe0f}',
+            '\u{ffa0}',
+            '\u{fff0}',
+            '\u{fff8}',
+            '\u{1bca3}',
+            '\u{1d17a}',
+            '\u{e0001}',
+            '\u{e0061}',
+            '\u{e0fff}',
+            '\u{a0}',
+            '\u{3000}'
+        )]
+        c: char,
+    ) {
+        assert_eq!(Identifier::parse(&format!("al{c}ice")), Err(BadText::Invisible));
+        assert!(Email::parse(&format!("al{c}ice@company.com")).is_err());
+    }
+
+    #[rstest]
+    #[case("Zoë Müller")]
+    #[case("山田 太郎")]
+    #[case("u 1")]
+    fn ids_hold_every_script(#[case] text: &str) {
+        assert!(Identifier::parse(text).is_ok());
+    }
+
+    #[test]
+    fn names_of_people_may_hold_joiners() {
+        assert!(Label::parse("می\u{200c}خواهم ❤\u{fe0f}").is_ok());
     }
 
     proptest! {
