@@ -4,8 +4,10 @@
 //! `frame-ancestors` on a redirect is not enforced by browsers, so the control
 //! is Fetch Metadata (<https://www.w3.org/TR/fetch-metadata/>).
 
+mod metadata;
 mod parents;
 
+pub use metadata::{BadMetadata, FetchMetadata};
 pub use parents::{BadParent, Parent, Parents};
 
 use crate::arrival::Headers;
@@ -135,7 +137,7 @@ impl Embed {
     }
 
     fn object(&self, headers: &Headers<'_>) -> Result<(), Objection> {
-        let metadata = Metadata::read(headers)?;
+        let metadata = FetchMetadata::read(headers)?;
         let Some(destination) = metadata.destination else {
             return match self.without_fetch_metadata {
                 WithoutFetchMetadata::Allow => Ok(()),
@@ -143,6 +145,9 @@ impl Embed {
             };
         };
         match destination {
+            b"document" | b"iframe" | b"frame" if metadata.mode.is_some_and(|mode| mode != b"navigate") => {
+                Err(Objection::Never("the request for a page or a frame is not a navigation"))
+            }
             b"document" => Ok(()),
             b"iframe" | b"frame" => self.object_to_frame(&metadata, headers),
             b"empty" => self.object_to_script(&metadata, headers),
@@ -150,7 +155,7 @@ impl Embed {
         }
     }
 
-    fn object_to_frame(&self, metadata: &Metadata<'_>, headers: &Headers<'_>) -> Result<(), Objection> {
+    fn object_to_frame(&self, metadata: &FetchMetadata<'_>, headers: &Headers<'_>) -> Result<(), Objection> {
         let same_origin = metadata.site == Some(b"same-origin".as_slice());
         if same_origin {
             return Ok(());
@@ -168,7 +173,7 @@ impl Embed {
         }
     }
 
-    fn object_to_script(&self, metadata: &Metadata<'_>, headers: &Headers<'_>) -> Result<(), Objection> {
+    fn object_to_script(&self, metadata: &FetchMetadata<'_>, headers: &Headers<'_>) -> Result<(), Objection> {
         let same_origin = metadata.site == Some(b"same-origin".as_slice());
         match metadata.mode {
             Some(b"cors" | b"same-origin") if same_origin => Ok(()),
@@ -186,45 +191,16 @@ pub const UNKNOWN_SCRIPT: &str =
     "the asking script's origin is neither among embed.parents nor embed.script_origins";
 
 /// Why a request is objected to: whatever the policy is, or because of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Objection {
     Never(&'static str),
     ByPolicy(&'static str),
 }
 
-/// The Fetch Metadata of a request.
-struct Metadata<'a> {
-    destination: Option<&'a [u8]>,
-    mode: Option<&'a [u8]>,
-    site: Option<&'a [u8]>,
-}
-
-impl<'a> Metadata<'a> {
-    fn read(headers: &Headers<'a>) -> Result<Self, Objection> {
-        let mut metadata = Self { destination: None, mode: None, site: None };
-        for (name, value) in headers.iter() {
-            let place = match name {
-                "sec-fetch-dest" => &mut metadata.destination,
-                "sec-fetch-mode" => &mut metadata.mode,
-                "sec-fetch-site" => &mut metadata.site,
-                "sec-purpose" | "purpose" | "x-moz" if is_prefetch(value) => {
-                    return Err(Objection::Never("the browser asks in advance (prefetch)"));
-                }
-                _ => continue,
-            };
-            if place.replace(value).is_some() {
-                return Err(Objection::Never("a Fetch Metadata header came twice"));
-            }
-        }
-        Ok(metadata)
+impl From<BadMetadata> for Objection {
+    fn from(why: BadMetadata) -> Self {
+        Self::Never(why.cause())
     }
-}
-
-/// `prefetch`, `prefetch;prerender`, `prefetch;anonymous-client-ip`, …
-fn is_prefetch(purpose: &[u8]) -> bool {
-    let word = purpose.split(|byte| *byte == b';').next().unwrap_or(purpose);
-    [b"prefetch".as_slice(), b"prerender", b"preview"]
-        .iter()
-        .any(|name| word.trim_ascii().eq_ignore_ascii_case(name))
 }
 
 fn sole_text<'a>(headers: &Headers<'a>, name: &str) -> Result<Option<&'a str>, Objection> {

@@ -39,24 +39,32 @@ pub enum BadParent {
     /// An address within an origin.
     #[error("it says more than an origin: leave out the path, the query and the user")]
     MoreThanAnOrigin,
+    /// A scheme that no page of an app has.
+    #[error(
+        "its scheme is none that a parent can have: http, https with a host, or one of a desktop or \
+         mobile shell (app, capacitor, capacitor-electron, file, ionic, tauri)"
+    )]
+    Scheme,
     /// `*` by itself or in the midst.
     #[error("'*' may only stand for the first label of a host, such as https://*.example.com")]
     Wildcard,
 }
 
+/// Schemes of the pages in desktop and mobile shells. Any other scheme without
+/// a host would allow every page of the web, or pages that any page can make
+/// (`blob:`, `data:`, `filesystem:`).
+const SHELL_SCHEMES: [&str; 6] = ["app", "capacitor", "capacitor-electron", "file", "ionic", "tauri"];
+
 impl Parent {
-    /// Reads a parent.
+    /// Reads a parent; schemes and hosts have no case.
     pub fn parse(text: &str) -> Result<Self, BadParent> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(BadParent::NotAnOrigin);
         }
+        let text = text.to_ascii_lowercase();
         if let Some(scheme) = text.strip_suffix(':') {
-            let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
-                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-                && !matches!(scheme, "http" | "https" | "data" | "blob" | "javascript");
-            return is_scheme
-                .then(|| Self::Scheme(scheme.to_ascii_lowercase()))
-                .ok_or(BadParent::NotAnOrigin);
+            let is_shell = SHELL_SCHEMES.contains(&scheme);
+            return is_shell.then(|| Self::Scheme(scheme.to_owned())).ok_or(BadParent::Scheme);
         }
         if let Some((scheme, host)) = text.split_once("://*.") {
             let one = Self::parse(&format!("{scheme}://{host}"))?;
@@ -71,11 +79,14 @@ impl Parent {
         if text.contains('*') {
             return Err(BadParent::Wildcard);
         }
-        let url = Url::parse(text).map_err(|_| BadParent::NotAnOrigin)?;
+        let url = Url::parse(&text).map_err(|_| BadParent::NotAnOrigin)?;
+        if !matches!(url.scheme(), "http" | "https") && !SHELL_SCHEMES.contains(&url.scheme()) {
+            return Err(BadParent::Scheme);
+        }
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(BadParent::NotAnOrigin)?;
         let plain =
             |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]+".contains(&byte));
-        if !plain(host) || !plain(url.scheme()) {
+        if !plain(host) {
             return Err(BadParent::NotAnOrigin);
         }
         let more = !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
@@ -206,6 +217,8 @@ mod tests {
     #[case("https://app.example.com:443", "https://app.example.com")]
     #[case("http://localhost:3000", "http://localhost:3000")]
     #[case("https://*.example.com", "https://*.example.com")]
+    #[case("HTTPS://*.Example.com:8443", "https://*.example.com:8443")]
+    #[case("FILE:", "file:")]
     #[case("capacitor://localhost", "capacitor://localhost")]
     #[case("file:", "file:")]
     fn a_parent_is_read(#[case] text: &str, #[case] written: &str) {
@@ -219,6 +232,17 @@ mod tests {
     #[case("https://a.*.com")]
     #[case("app.example.com")]
     #[case("https:")]
+    #[case("hTTPS:")]
+    #[case("http:")]
+    #[case("about:")]
+    #[case("blob:")]
+    #[case("data:")]
+    #[case("filesystem:")]
+    #[case("javascript:")]
+    #[case("ws:")]
+    #[case("wss://app.example.com")]
+    #[case("ftp://app.example.com")]
+    #[case("blob:https://app.example.com")]
     #[case("https://app.example.com/path")]
     #[case("https://user@app.example.com")]
     #[case("https://app.example.com; script-src *")]

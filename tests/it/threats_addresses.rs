@@ -168,14 +168,13 @@ fn no_header_turns_an_entrance_into_something_else() {
 }
 
 #[test]
-fn an_address_in_full_is_its_path_and_its_host_means_nothing() {
+fn an_absolute_target_is_its_path() {
     let app = App::start("");
-    for host in ["http://app.example.com", "https://evil.example", "http://user:password@evil.example:1"] {
-        let answer =
-            app.get(&format!("{host}/pandium-sso?display=list"), &[ALICE, &[("Host", "x")]].concat());
-        assert_eq!(answer.status, 307, "{host}");
+    for origin in ["http://app.example.com", "https://app.example.com:8443", "http://127.0.0.1"] {
+        let answer = app.get(&format!("{origin}/pandium-sso?display=list"), ALICE);
+        assert_eq!(answer.status, 307, "{origin}");
         assert_destination(&answer);
-        app.get(&format!("{host}/livez/../pandium-sso"), ALICE).assert_refused(404, "not_found");
+        app.get(&format!("{origin}/livez/../pandium-sso"), ALICE).assert_refused(404, "not_found");
     }
 }
 
@@ -222,7 +221,17 @@ fn a_preflight_gets_no_token_and_an_answer_only_for_parents() {
 #[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Purpose", "prefetch")])]
 #[case(&[("Sec-Purpose", "prefetch;prerender")])]
 #[case(&[("Purpose", "prefetch")])]
+#[case(&[("X-Purpose", "preview")])]
+#[case(&[("Sec-Purpose", "prefetch;anonymous-client-ip")])]
 #[case(&[("Sec-Fetch-Dest", "image"), ("Sec-Fetch-Dest", "document")])]
+#[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Dest", "document")])]
+#[case(&[("Sec-Fetch-Site", "same-origin")])]
+#[case(&[("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "none")])]
+#[case(&[("Sec-Fetch-User", "?1")])]
+#[case(&[("Sec-Fetch-Dest", "page"), ("Sec-Fetch-Mode", "navigate")])]
+#[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "teleport")])]
+#[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "cors")])]
+#[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Site", "same")])]
 fn what_is_not_shown_to_the_user_gets_no_token(#[case] headers: &[Field<'_>]) {
     let app = App::start("");
     app.get("/pandium-sso", &[ALICE, headers].concat()).assert_refused(403, "frame_not_allowed");
@@ -256,6 +265,18 @@ fn a_frame_of_a_parent_is_served() {
     let headers =
         [&[(EMAIL, "alice@example.com")], &FRAME[..], &[("Referer", "https://app.example.com/x?y")]];
     assert_eq!(app.get("/pandium-sso", &headers.concat()).status, 307);
+    let same_site =
+        [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-site")];
+    let sibling = [ALICE, &same_site, &[("Referer", "https://other.example.com/")]].concat();
+    app.get("/pandium-sso", &sibling).assert_refused(403, "frame_not_allowed");
     // a parent that hides itself is not known to be one
     app.get("/pandium-sso", &[ALICE, &FRAME].concat()).assert_refused(403, "frame_not_allowed");
+}
+
+#[test]
+fn a_request_without_fetch_metadata_is_refused_where_configured() {
+    let app = App::start("[embed]\nwithout_fetch_metadata = \"refuse\"");
+    app.get("/pandium-sso", ALICE).assert_refused(403, "frame_not_allowed");
+    let page = [("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "none")];
+    assert_eq!(app.get("/pandium-sso", &[ALICE, &page].concat()).status, 307);
 }

@@ -1,0 +1,166 @@
+//! The Fetch Metadata of a request (<https://www.w3.org/TR/fetch-metadata/>),
+//! and whether a browser sent it before a person asked for the page.
+
+use crate::arrival::Headers;
+
+/// The Fetch Metadata of a request. Without a destination there is none at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FetchMetadata<'a> {
+    /// `Sec-Fetch-Dest`: what the response is for.
+    pub destination: Option<&'a [u8]>,
+    /// `Sec-Fetch-Mode`.
+    pub mode: Option<&'a [u8]>,
+    /// `Sec-Fetch-Site`: how the initiator relates to this origin.
+    pub site: Option<&'a [u8]>,
+}
+
+/// Why a request's Fetch Metadata is refused. A browser sends each field at
+/// most once, with a value of the specification, and all of them or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadMetadata {
+    /// A prefetch, a prerender or a preview.
+    InAdvance,
+    /// Some fields, but not the destination.
+    WithoutDestination,
+    /// A field came twice.
+    Repeated,
+    /// A value that the specification does not have.
+    UnknownValue,
+}
+
+const SITES: [&[u8]; 4] = [b"cross-site", b"none", b"same-origin", b"same-site"];
+const MODES: [&[u8]; 5] = [b"cors", b"navigate", b"no-cors", b"same-origin", b"websocket"];
+
+/// Request destinations (Fetch Standard, 2.2.5), and `empty` for none.
+const DESTINATIONS: [&[u8]; 27] = [
+    b"audio",
+    b"audioworklet",
+    b"document",
+    b"embed",
+    b"empty",
+    b"fencedframe",
+    b"font",
+    b"frame",
+    b"iframe",
+    b"image",
+    b"json",
+    b"manifest",
+    b"object",
+    b"paintworklet",
+    b"report",
+    b"script",
+    b"serviceworker",
+    b"sharedworker",
+    b"speculationrules",
+    b"style",
+    b"text",
+    b"track",
+    b"video",
+    b"webidentity",
+    b"websocket",
+    b"worker",
+    b"xslt",
+];
+
+impl<'a> FetchMetadata<'a> {
+    /// Reads the fields.
+    pub fn read(headers: &Headers<'a>) -> Result<Self, BadMetadata> {
+        let mut metadata = Self::default();
+        let mut user_activation = None;
+        for (name, value) in headers.iter() {
+            let (field, values): (_, &[&[u8]]) = match name {
+                "sec-fetch-dest" => (&mut metadata.destination, &DESTINATIONS),
+                "sec-fetch-mode" => (&mut metadata.mode, &MODES),
+                "sec-fetch-site" => (&mut metadata.site, &SITES),
+                "sec-fetch-user" => (&mut user_activation, &[b"?0", b"?1"]),
+                // browsers send it with requests in advance alone
+                "sec-purpose" => return Err(BadMetadata::InAdvance),
+                "purpose" | "x-purpose" | "x-moz" if is_in_advance(value) => {
+                    return Err(BadMetadata::InAdvance);
+                }
+                _ => continue,
+            };
+            if field.replace(value).is_some() {
+                return Err(BadMetadata::Repeated);
+            }
+            if !values.contains(&value) {
+                return Err(BadMetadata::UnknownValue);
+            }
+        }
+        let is_some = metadata.mode.or(metadata.site).or(user_activation).is_some();
+        if is_some && metadata.destination.is_none() {
+            return Err(BadMetadata::WithoutDestination);
+        }
+        Ok(metadata)
+    }
+}
+
+impl BadMetadata {
+    /// The cause for the operator's log.
+    pub const fn cause(self) -> &'static str {
+        match self {
+            Self::InAdvance => "the browser asks in advance (prefetch, prerender or preview)",
+            Self::WithoutDestination => "the request has Fetch Metadata without Sec-Fetch-Dest",
+            Self::Repeated => "a Fetch Metadata field came twice",
+            Self::UnknownValue => "a Fetch Metadata field has a value that the specification does not have",
+        }
+    }
+}
+
+/// `prefetch`, `preview`, `instant`, also with parameters or in a list.
+fn is_in_advance(purpose: &[u8]) -> bool {
+    let words = purpose.split(|byte| b",;\"".contains(byte));
+    let names = [b"instant".as_slice(), b"prefetch", b"prerender", b"preview"];
+    words.map(<[u8]>::trim_ascii).any(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn read(text: &'static str) -> Result<FetchMetadata<'static>, BadMetadata> {
+        let fields = text.split(" | ").filter_map(|field| field.split_once(": "));
+        FetchMetadata::read(&fields.map(|(name, value)| (name, value.as_bytes())).collect())
+    }
+
+    #[rstest]
+    #[case::none("accept: */*")]
+    #[case::all(
+        "sec-fetch-dest: iframe | sec-fetch-mode: navigate | sec-fetch-site: same-site | sec-fetch-user: ?1"
+    )]
+    #[case::destination_alone("sec-fetch-dest: document")]
+    #[case::another_purpose("purpose: payment | x-moz: b")]
+    fn metadata_is_read(#[case] text: &'static str) {
+        assert!(read(text).is_ok());
+    }
+
+    #[rstest]
+    #[case::site_alone("sec-fetch-site: same-origin", BadMetadata::WithoutDestination)]
+    #[case::mode_alone("sec-fetch-mode: navigate", BadMetadata::WithoutDestination)]
+    #[case::user_alone("sec-fetch-user: ?1", BadMetadata::WithoutDestination)]
+    #[case::destination_twice("sec-fetch-dest: document | sec-fetch-dest: document", BadMetadata::Repeated)]
+    #[case::user_twice(
+        "sec-fetch-dest: document | sec-fetch-user: ?1 | sec-fetch-user: ?1",
+        BadMetadata::Repeated
+    )]
+    #[case::destination("sec-fetch-dest: page", BadMetadata::UnknownValue)]
+    #[case::list("sec-fetch-dest: document, iframe", BadMetadata::UnknownValue)]
+    #[case::capitals("sec-fetch-dest: Document", BadMetadata::UnknownValue)]
+    #[case::blank("sec-fetch-dest: ", BadMetadata::UnknownValue)]
+    #[case::site("sec-fetch-dest: document | sec-fetch-site: same", BadMetadata::UnknownValue)]
+    #[case::mode("sec-fetch-dest: document | sec-fetch-mode: x", BadMetadata::UnknownValue)]
+    #[case::user("sec-fetch-dest: document | sec-fetch-user: 1", BadMetadata::UnknownValue)]
+    #[case::prefetch("sec-purpose: prefetch", BadMetadata::InAdvance)]
+    #[case::prerender("sec-purpose: prefetch;prerender", BadMetadata::InAdvance)]
+    #[case::proxied("sec-purpose: prefetch;anonymous-client-ip", BadMetadata::InAdvance)]
+    #[case::purpose("purpose: prefetch", BadMetadata::InAdvance)]
+    #[case::capital_purpose("purpose: Prefetch ;x", BadMetadata::InAdvance)]
+    #[case::top_sites("x-purpose: preview", BadMetadata::InAdvance)]
+    #[case::quoted("x-purpose: \"instant\"", BadMetadata::InAdvance)]
+    #[case::list_of_purposes("x-moz: x, prefetch", BadMetadata::InAdvance)]
+    fn metadata_is_refused(#[case] text: &'static str, #[case] why: BadMetadata) {
+        assert_eq!(read(text), Err(why));
+    }
+}
