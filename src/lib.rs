@@ -18,7 +18,7 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`user`], [`clock`], [`secret`], [`refusal`], [`lines`], [`expression`] | parsed words: each value parsed once; the only reader of the time; secrets that print as hidden; why somebody is refused; whole lines to one place; one expression |
+//! | [`user`], [`clock`], [`secret`], [`host`], [`refusal`], [`lines`], [`expression`] | parsed words: each value parsed once; the only reader of the time; secrets that print as hidden; the names the service answers to; why somebody is refused; whole lines to one place; one expression |
 //! | [`jwt`] | signing, verifying with every option named, and the keys that issuers publish |
 //! | [`arrival`] | what a request offers, free of actix, and the three answers to it: absent, known, refused |
 //! | [`identity`] | who is asking: a closed enum, one room for each way in |
@@ -62,6 +62,7 @@ pub mod config;
 pub mod doctor;
 pub mod embed;
 pub mod expression;
+pub mod host;
 pub mod http;
 pub mod identity;
 pub mod jwt;

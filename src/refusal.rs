@@ -31,6 +31,8 @@ pub enum Reason {
     NotFound,
     /// Only GET gives a hand-off.
     MethodNotAllowed,
+    /// A `Host` that this service does not answer to.
+    MisdirectedRequest,
     /// Too many requests.
     TooManyRequests,
     /// The address would be longer than the limit.
@@ -58,7 +60,7 @@ pub struct Refusal {
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoIdentity,
         Self::InvalidToken,
         Self::ExpiredToken,
@@ -71,6 +73,7 @@ impl Reason {
         Self::MissingScope,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::MisdirectedRequest,
         Self::TooManyRequests,
         Self::TokenTooLarge,
         Self::Internal,
@@ -95,6 +98,7 @@ impl Reason {
             Self::MissingScope => "missing_scope",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::MisdirectedRequest => "misdirected_request",
             Self::TooManyRequests => "too_many_requests",
             Self::TokenTooLarge => "token_too_large",
             Self::Internal => "internal",
@@ -120,6 +124,7 @@ impl Reason {
             Self::MissingScope => "The token lacks a scope",
             Self::NotFound => "There is nothing here",
             Self::MethodNotAllowed => "This method is not allowed",
+            Self::MisdirectedRequest => "This address is not served here",
             Self::TooManyRequests => "Too many requests",
             Self::TokenTooLarge => "There is too much to say about this account",
             Self::Internal => "Something went wrong",

@@ -9,10 +9,12 @@ use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use super::section::Section;
+use crate::host::{HostName, HostNames};
 use crate::pandium::Environment;
 use crate::record::Format;
 
-/// How the service listens, runs and stops. A change needs a restart.
+/// How the service listens, runs and stops. A change of anything but `hosts`
+/// needs a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
     /// Where browsers and proxies connect.
@@ -23,6 +25,8 @@ pub struct ServerSettings {
     pub unix_socket_mode: u32,
     /// The origin by which browsers reach the service.
     pub public_url: Option<String>,
+    /// The names it answers to: that of `public_url`, and others.
+    pub hosts: HostNames,
     /// Threads that answer; 0: one a core.
     pub workers: usize,
     /// Open connections, for all workers together.
@@ -35,6 +39,14 @@ pub struct ServerSettings {
     pub drain_delay: Duration,
     /// Time for what is in flight after that.
     pub shutdown_timeout: Duration,
+}
+
+impl ServerSettings {
+    /// Whether these differ from earlier ones in more than a reload applies.
+    pub fn needs_restart_after(&self, earlier: &Self) -> bool {
+        let hosts = self.hosts.clone();
+        *self != Self { hosts, ..earlier.clone() }
+    }
 }
 
 /// How the service logs. A change needs a restart.
@@ -99,6 +111,7 @@ pub(super) fn read(section: &Section<'_>, environment: Option<Environment>) -> O
         read_mode,
     );
     let public_url = public_url(section, environment);
+    let hosts = hosts(section, public_url.as_deref());
     let (workers, max_connections) = (count("workers", 0, 512), count("max_connections", 1, 1_000_000));
     let (keep_alive, request_timeout) = (seconds("keep_alive_s"), seconds("request_timeout_s"));
     let (drain_delay, shutdown_timeout) = (seconds("drain_delay_s"), seconds("shutdown_timeout_s"));
@@ -108,6 +121,7 @@ pub(super) fn read(section: &Section<'_>, environment: Option<Environment>) -> O
         admin_listen,
         unix_socket_mode: unix_socket_mode?,
         public_url,
+        hosts: hosts?,
         workers: workers?,
         max_connections: max_connections?,
         keep_alive: keep_alive?,
@@ -135,6 +149,14 @@ fn public_url(section: &Section<'_>, environment: Option<Environment>) -> Option
         _ => {}
     }
     url
+}
+
+fn hosts(section: &Section<'_>, public_url: Option<&str>) -> Option<HostNames> {
+    let help = "write host names, such as [\"sso.example.com\"]";
+    let mut names = section.all_parsed("hosts", help, HostName::parse)?;
+    let own = public_url.and_then(|url| url.split_once("://"));
+    names.extend(own.and_then(|(_, authority)| HostName::of_authority(authority).ok()));
+    Some(HostNames::new(names))
 }
 
 fn read_origin(text: &str) -> Result<String, String> {

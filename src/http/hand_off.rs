@@ -91,6 +91,7 @@ impl Visit<'_> {
         self.dress_entrance(&mut answer, doorway);
         if prefers_json {
             self.shared.metrics.count_request(&doorway.entrance.name, status.as_u16());
+            Self::protect_json(&mut answer);
             let HandOff { address, jti, issued_at, expires_at, .. } = &hand_off;
             return Ok(answer.json(Address {
                 url: address.expose(),

@@ -16,7 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicI64;
 
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
-use actix_web::http::{Method, header};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, Scope, guard, web};
 use prometheus_client::metrics::gauge::Gauge;
 use tracing_actix_web::RequestId;
@@ -24,12 +25,13 @@ use uuid::Uuid;
 
 use crate::arrival::{Headers, Offer, Peer};
 use crate::clock::{Moment, Stopwatch};
+use crate::host::HostName;
 use crate::refusal::{Reason, Refusal};
 use refused::Refused;
 use routes::Route;
 
 pub use span::{RootSpan, TARGET as SPAN_TARGET};
-pub use state::{Doorway, Live, Shared};
+pub use state::{Doorway, Live, Served, Shared};
 
 /// Which listener a request came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +158,13 @@ impl Visit<'_> {
 
     fn find_answer(&self) -> Result<HttpResponse, KeysFirst> {
         let live = self.shared.live();
-        let answer = match Route::find(&live, self.listener, self.request.path()) {
+        let route = Route::find(&live, self.listener, self.request.path());
+        if !matches!(route, Route::Health(_))
+            && let Err(refusal) = self.check_host(&live)
+        {
+            return Ok(self.refuse(Refused::nowhere(&refusal)));
+        }
+        let answer = match route {
             Route::Entrance { doorway, install } => self.enter(doorway, install)?,
             Route::Verify { doorway, path } => self.verify(doorway, path)?,
             Route::Component(component) => self.component(component),
@@ -178,6 +186,25 @@ impl Visit<'_> {
             }
         };
         Ok(answer)
+    }
+
+    /// Refuses a request for a host that is not the service's: a foreign name may
+    /// resolve to this address. The host of an absolute target replaces that of
+    /// the field (RFC 9112, 3.2.2); both have to be right.
+    fn check_host(&self, live: &Live) -> Result<(), Refusal> {
+        let fields = self.request.headers().get_all(header::HOST).map(HeaderValue::as_bytes);
+        let target = self.request.uri().authority().map(|authority| authority.as_str().as_bytes());
+        let mut hosts = fields.chain(target).peekable();
+        let is_answered = |authority: &[u8]| {
+            let host = std::str::from_utf8(authority).map(HostName::of_authority);
+            host.is_ok_and(|host| host.is_ok_and(|host| live.hosts.include(&host)))
+        };
+        if hosts.peek().is_some() && hosts.all(is_answered) {
+            return Ok(());
+        }
+        Err(Reason::MisdirectedRequest.because(
+            "Host is neither that of server.public_url nor in server.hosts; name it there if it is this service's",
+        ))
     }
 
     fn fail(&self, cause: &'static str) -> HttpResponse {
@@ -221,12 +248,19 @@ impl Visit<'_> {
         }
     }
 
+    /// Headers of JSON about a user: a page of another origin can neither include
+    /// it nor have it taken for something else.
+    fn protect_json(answer: &mut actix_web::HttpResponseBuilder) {
+        answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+        answer.insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")));
+    }
+
     /// Headers that every answer has.
     fn dress(&self, answer: &mut actix_web::HttpResponseBuilder) {
-        answer.insert_header((header::CACHE_CONTROL, header::HeaderValue::from_static("no-store")));
+        answer.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
         let mut buffer = Uuid::encode_buffer();
         let id = self.request_id.hyphenated().encode_lower(&mut buffer);
-        if let Ok(id) = header::HeaderValue::from_str(id) {
+        if let Ok(id) = HeaderValue::from_str(id) {
             answer.insert_header((header::HeaderName::from_static("x-request-id"), id));
         }
         // a wish to switch protocols is not granted, and the connection not kept in doubt

@@ -174,6 +174,7 @@ const fn status(reason: Reason) -> StatusCode {
         }
         Reason::NotFound => StatusCode::NOT_FOUND,
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Reason::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
         Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Reason::TokenTooLarge | Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Reason::KeysUnavailable

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
+use crate::host::HostNames;
 use crate::identity::Identity;
 use crate::lines::Lines;
 use crate::metrics::{EntranceMetrics, Metrics};
@@ -26,6 +27,17 @@ pub struct Shared {
     pub lines: Lines,
 }
 
+/// What of a configuration requests are answered by.
+#[derive(Debug)]
+pub struct Served {
+    /// The entrances; the first is `/pandium-sso`.
+    pub entrances: Vec<Entrance>,
+    /// Pages for people.
+    pub pages: Pages,
+    /// The names that requests may be for.
+    pub hosts: HostNames,
+}
+
 /// The part that a new configuration swaps, at once.
 #[derive(Debug)]
 pub struct Live {
@@ -33,6 +45,8 @@ pub struct Live {
     pub doorways: Vec<Doorway>,
     /// What people see.
     pub pages: Pages,
+    /// The names that requests may be for.
+    pub hosts: HostNames,
 }
 
 /// An entrance with all that is made once for its answers.
@@ -50,9 +64,9 @@ pub struct Doorway {
 
 impl Shared {
     /// Makes ready what all requests share.
-    pub fn new(entrances: Vec<Entrance>, pages: Pages, recorder: Recorder, lines: Lines) -> Self {
+    pub fn new(served: Served, recorder: Recorder, lines: Lines) -> Self {
         let metrics = Metrics::default();
-        let live = Live::new(entrances, pages, &metrics);
+        let live = Live::new(served, &metrics);
         Self {
             live: ArcSwap::from_pointee(live),
             is_draining: AtomicBool::new(false),
@@ -73,15 +87,15 @@ impl Shared {
         self.live.load_full()
     }
 
-    /// Swaps entrances and pages. Requests under way end as they began, and keys that
+    /// Swaps what a configuration says of requests. Requests under way end as they began, and keys that
     /// were fetched are not fetched again.
-    pub fn swap(&self, mut entrances: Vec<Entrance>, pages: Pages) {
+    pub fn swap(&self, mut served: Served) {
         let live = self.live.load();
         let before: Vec<&Identity> = live.doorways.iter().map(|doorway| &doorway.entrance.identity).collect();
-        for entrance in &mut entrances {
+        for entrance in &mut served.entrances {
             entrance.identity.take_over_keys(&before);
         }
-        self.live.store(Arc::new(Live::new(entrances, pages, &self.metrics)));
+        self.live.store(Arc::new(Live::new(served, &self.metrics)));
     }
 
     /// Whether every issuer of the first configuration has answered, good or bad.
@@ -106,9 +120,9 @@ impl Shared {
 }
 
 impl Live {
-    fn new(entrances: Vec<Entrance>, pages: Pages, metrics: &Metrics) -> Self {
+    fn new(Served { entrances, pages, hosts }: Served, metrics: &Metrics) -> Self {
         let doorways = entrances.into_iter().map(|entrance| Doorway::new(entrance, metrics)).collect();
-        Self { doorways, pages }
+        Self { doorways, pages, hosts }
     }
 }
 

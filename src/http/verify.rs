@@ -10,7 +10,8 @@ use super::refused::Refused;
 use super::{Doorway, KeysFirst, Visit};
 use crate::arrival::Headers;
 use crate::clock::Moment;
-use crate::embed::Placement;
+use crate::embed::{FetchMetadata, Placement};
+use crate::host::HostName;
 use crate::identity::token::Place;
 use crate::record::{Entry, Outcome};
 use crate::refusal::{Reason, Refusal};
@@ -61,8 +62,8 @@ impl Visit<'_> {
         self.shared.metrics.count_request(&entrance.name, 200);
         let mut answer = HttpResponse::Ok();
         self.dress(&mut answer);
-        let id = user.id.as_ref().map(Identifier::as_str);
-        let email = user.email.as_ref().map(Email::as_str);
+        let id = user.id.as_ref().map(Identifier::as_str).filter(|id| is_one_word(id));
+        let email = user.email.as_ref().map(Email::as_str).filter(|email| is_one_word(email));
         let groups = groups(&user.groups);
         for (name, value) in [(USER, id), (EMAIL, email), (GROUPS, groups.as_deref())] {
             // what was parsed has nothing invisible in it; UTF-8 is sent as it is
@@ -71,18 +72,36 @@ impl Visit<'_> {
                 answer.insert_header((name, value));
             }
         }
+        Self::protect_json(&mut answer);
         Ok(answer.json(Verified { entrance: &entrance.name, user: &user }))
     }
 
-    /// A cookie comes by itself, whichever page had the browser ask.
+    /// A browser sends a cookie whichever page makes it send the request. So an
+    /// `Origin` has to be an allowed page's or the service's own, and a request
+    /// from another site needs one.
     fn object_to_cookie(&self, entrance: &Entrance, headers: &Headers<'_>) -> Option<Refusal> {
-        let is_cookie = matches!(entrance.identity.place(), Some(Place::Cookie(_)));
-        let says = |name: &str| headers.all(name).next();
-        let comes_from_elsewhere = says("sec-fetch-site") == Some(b"cross-site");
-        let origin = says("origin").and_then(|origin| std::str::from_utf8(origin).ok());
-        let is_allowed = origin.is_some_and(|origin| entrance.embed.allows_script(origin));
-        (is_cookie && comes_from_elsewhere && !is_allowed)
-            .then(|| Reason::FrameNotAllowed.because("another site's page had the browser send its cookie"))
+        if !matches!(entrance.identity.place(), Some(Place::Cookie(_))) {
+            return None;
+        }
+        let refuse = |cause: &'static str| Some(Reason::FrameNotAllowed.because(cause));
+        let metadata = match FetchMetadata::read(headers) {
+            Ok(metadata) => metadata,
+            Err(why) => return refuse(why.cause()),
+        };
+        let Ok(origin) = headers.only("origin") else { return refuse("Origin came twice") };
+        let is_from_other_site = metadata.site == Some(b"cross-site".as_slice());
+        let is_foreign = match origin.map(|origin| std::str::from_utf8(origin).unwrap_or_default()) {
+            Some(origin) if entrance.embed.allows_script(origin) => false,
+            Some(origin) => is_from_other_site || !self.is_own(origin),
+            None => is_from_other_site,
+        };
+        if is_foreign { refuse("a page of another origin made the browser send its cookie") } else { None }
+    }
+
+    /// Whether an origin is on one of the service's configured hosts.
+    fn is_own(&self, origin: &str) -> bool {
+        let authority = origin.split_once("://").map(|(_, authority)| HostName::of_authority(authority));
+        authority.is_some_and(|host| host.is_ok_and(|host| self.shared.live().hosts.name(&host)))
     }
 }
 
@@ -94,6 +113,12 @@ fn named(user: Box<User>) -> Result<Box<User>, Refusal> {
         }
         _ => Ok(user),
     }
+}
+
+/// Whether a header's reader cannot take a value for several, or for a quoted
+/// one. Other values are in the JSON alone.
+fn is_one_word(value: &str) -> bool {
+    !value.contains([',', ';', '"', ' '])
 }
 
 /// The groups, with commas between them. One that has a comma in it would read

@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::http::Shared;
+use crate::http::{Served, Shared};
 use crate::lines::Lines;
 use crate::pandium::SelfTestError;
 use crate::record::Recorder;
@@ -169,8 +169,14 @@ pub fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
 fn share_with_lines(config: &mut Config, lines: Lines) -> Result<web::Data<Shared>, StartError> {
     self_test(config)?;
     let recorder = Recorder::new(lines.clone(), config.log.format);
+    Ok(web::Data::new(Shared::new(served(config), recorder, lines)))
+}
+
+/// Takes out what requests are answered by.
+fn served(config: &mut Config) -> Served {
+    let hosts = config.server.hosts.clone();
     let (entrances, pages) = config.take_live();
-    Ok(web::Data::new(Shared::new(entrances, pages, recorder, lines)))
+    Served { entrances, pages, hosts }
 }
 
 /// Signs and verifies a token for each entrance.

@@ -11,7 +11,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
-use super::self_test;
+use super::{self_test, served};
 use crate::config::{Config, SeenFile};
 use crate::http::Shared;
 use crate::metrics::Reload;
@@ -103,7 +103,7 @@ async fn read_again(config: &Config, shared: &Shared) -> Option<Result<Config, V
     };
     match tested {
         Ok(mut newer) => {
-            if newer.server != config.server || newer.log != config.log {
+            if newer.server.needs_restart_after(&config.server) || newer.log != config.log {
                 tracing::warn!(
                     "settings in [server], log.format or log.level have changed; they apply after a restart"
                 );
@@ -111,8 +111,7 @@ async fn read_again(config: &Config, shared: &Shared) -> Option<Result<Config, V
             for warning in newer.warnings() {
                 tracing::warn!("{warning}");
             }
-            let (entrances, pages) = newer.take_live();
-            shared.swap(entrances, pages);
+            shared.swap(served(&mut newer));
             shared.metrics.count_reload(Reload::Applied);
             tracing::info!("the new configuration is in use");
             Some(Ok(newer))

@@ -55,9 +55,7 @@ fn a_configuration_that_would_is_refused(#[case] settings: &str, #[case] key: &s
 #[case("https://u:p@m.example.com", false)]
 #[case("https://m.example.com/shop", true)]
 fn a_marketplace_of_appdirect_is_one_host_by_https_in_production(#[case] url: &str, #[case] is_right: bool) {
-    let config = STANDARD
-        .replace("\"sandbox\"", "\"production\"")
-        .replace("[pandium]", "public_url = \"https://sso.example.com\"\n[pandium]");
+    let config = STANDARD.replace("\"sandbox\"", "\"production\"");
     let settings = format!(
         "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"appdirect\"\ntenant = \"t\"\n\
          marketplace_url = {url:?}\njwks_url = \"https://m.example.com/keys\""

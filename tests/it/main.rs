@@ -36,6 +36,7 @@ mod sockets;
 mod threats_addresses;
 mod threats_connections;
 mod threats_headers;
+mod threats_hosts;
 mod threats_keys;
 mod threats_leaks;
 mod threats_standing;

@@ -34,6 +34,8 @@ fn who_it_is_stands_in_three_headers_and_in_json() {
     assert_eq!(headers_of(&answer), ["u-1", "alice@example.com", "staff,ops"]);
     assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
     let told = answer.json();
     assert_eq!(told["entrance"], "pandium-sso");
     let user = &told["user"];
@@ -71,6 +73,11 @@ fn nothing_is_signed_and_nobody_is_recorded_as_sent_on() {
 #[rstest]
 #[case::a_comma_in_a_group(&[("groups", "[\"a,b\",\"ops\"]")], ["u-1", "alice@example.com", "ops"])]
 #[case::nothing_but_such_a_group(&[("groups", "[\"admins,staff\"]")], ["u-1", "alice@example.com", ""])]
+#[case::a_comma_in_the_id(&[("sub", "\"a,b\"")], ["", "alice@example.com", ""])]
+#[case::a_semicolon_in_the_id(&[("sub", "\"a;b\"")], ["", "alice@example.com", ""])]
+#[case::quotes_in_the_id(&[("sub", "\"a\\\"b\"")], ["", "alice@example.com", ""])]
+#[case::a_blank_in_the_id(&[("sub", "\"a b\"")], ["", "alice@example.com", ""])]
+#[case::a_comma_in_the_email(&[("email", "\"a,b@example.com\"")], ["u-1", "", ""])]
 #[case::no_groups(&[("groups", "[]")], ["u-1", "alice@example.com", ""])]
 #[case::one_group(&[("groups", "\"ops\"")], ["u-1", "alice@example.com", "ops"])]
 #[case::not_ascii(&[("sub", "\"jürgen-Ω\""), ("email", "\"jürgen@exämple.com\""), ("groups", "[\"größe\",\"社員\"]")],
@@ -114,11 +121,42 @@ fn a_cookie_that_another_sites_page_had_sent_says_nothing() {
     let cookie = format!("session={}", key.token());
     let ask = |more: &[Field<'_>]| app.ask("POST", VERIFY, &[&[("Cookie", cookie.as_str())], more].concat());
     assert_eq!(ask(&[]).status, 200);
-    assert_eq!(ask(&[("Sec-Fetch-Site", "same-origin")]).status, 200);
-    let elsewhere = ("Sec-Fetch-Site", "cross-site");
-    ask(&[elsewhere]).assert_refused(403, "frame_not_allowed");
-    ask(&[elsewhere, ("Origin", "https://evil.example")]).assert_refused(403, "frame_not_allowed");
-    assert_eq!(ask(&[elsewhere, ("Origin", "https://app.example.com")]).status, 200);
+    let by_script = ("Sec-Fetch-Dest", "empty");
+    let (own, elsewhere) = (("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site"));
+    let (evil, app_page) = (("Origin", "https://evil.example"), ("Origin", "https://app.example.com"));
+    for allowed in [&[by_script, own][..], &[by_script, own, app_page], &[by_script, elsewhere, app_page]] {
+        assert_eq!(ask(allowed).status, 200, "{allowed:?}");
+    }
+    assert_eq!(ask(&[app_page]).status, 200);
+    let refused: &[&[Field<'_>]] = &[
+        &[by_script, elsewhere],
+        &[by_script, elsewhere, evil],
+        &[by_script, ("Sec-Fetch-Site", "same-site"), evil],
+        &[by_script, own, own],
+        &[by_script, ("Sec-Fetch-Site", "near")],
+        &[own],
+        &[evil],
+        &[("Origin", "null")],
+        &[app_page, evil],
+    ];
+    for fields in refused {
+        ask(fields).assert_refused(403, "frame_not_allowed");
+    }
+}
+
+#[test]
+fn a_cookie_counts_on_every_name_of_the_service() {
+    let (key, file) = key_and_file();
+    let settings = way_in("ES256", &format!("{}cookie = \"session\"", file.setting("jwks_file")));
+    let app = App::start_with_identity(&settings, "[server]\nhosts = [\"api.example.com\"]");
+    let cookie = format!("session={}", key.token());
+    let ask = |origin| app.ask("POST", VERIFY, &[("Cookie", cookie.as_str()), ("Origin", origin)]);
+    assert_eq!(ask("https://api.example.com").status, 200);
+    for origin in
+        ["https://api.example.com.evil.example", "http://127.0.0.1:3000", "https://x.api.example.com"]
+    {
+        ask(origin).assert_refused(403, "frame_not_allowed");
+    }
 }
 
 #[test]

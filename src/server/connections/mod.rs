@@ -178,6 +178,11 @@ mod tests {
         (connections, open)
     }
 
+    /// A connection that was accepted after all others.
+    fn add_newer(connections: &Connections) {
+        connections.add().progress_at_ms.store(u64::MAX, Ordering::Relaxed);
+    }
+
     fn closing(open: &[Arc<Connection>]) -> Vec<bool> {
         open.iter().map(|connection| connection.is_closing()).collect()
     }
@@ -185,16 +190,16 @@ mod tests {
     #[test]
     fn below_the_limit_no_connection_is_closed() {
         let (connections, open) = open(3, &[1, 2]);
-        connections.add();
+        add_newer(&connections);
         assert_eq!(closing(&open), [false, false]);
     }
 
     #[test]
     fn the_longest_idle_connection_is_closed_first() {
         let (connections, open) = open(3, &[20, 10, 30]);
-        connections.add();
+        add_newer(&connections);
         assert_eq!(closing(&open), [false, true, false]);
-        connections.add();
+        add_newer(&connections);
         assert_eq!(closing(&open), [true, true, false], "one that is closing is not chosen again");
     }
 
@@ -202,7 +207,7 @@ mod tests {
     fn a_connection_without_an_answer_is_closed_before_others() {
         let (connections, open) = open(2, &[10, 20]);
         open[0].has_been_answered.store(true, Ordering::Relaxed);
-        connections.add();
+        add_newer(&connections);
         assert_eq!(closing(&open), [false, true]);
     }
 
@@ -210,10 +215,10 @@ mod tests {
     fn a_connection_with_a_request_in_progress_stays_open() {
         let (connections, open) = open(2, &[10, 20]);
         let request = open[0].begin_request();
-        connections.add();
+        add_newer(&connections);
         assert_eq!(closing(&open), [false, true]);
         drop(request);
-        connections.add();
+        add_newer(&connections);
         assert_eq!(closing(&open), [true, true]);
     }
 }

@@ -47,6 +47,7 @@ environment = "sandbox"
 listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
 workers = 2
+public_url = "https://app.example.com"
 drain_delay_s = 0
 shutdown_timeout_s = 5
 

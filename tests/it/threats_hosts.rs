@@ -1,0 +1,84 @@
+//! DNS rebinding: a request for a host that public DNS could have given to an
+//! attacker gets no token, whatever else it carries.
+
+use rstest::rstest;
+
+use crate::harness::{ALICE, App, wire};
+
+const TARGETS: [&str; 6] = [
+    "/pandium-sso",
+    "/pandium-sso/install/1121",
+    "/v1/verify/pandium-sso",
+    "/embed",
+    "/embed.json",
+    "/nowhere",
+];
+
+#[rstest]
+#[case::foreign("evil.example")]
+#[case::foreign_with_our_port("evil.example:8080")]
+#[case::below_our_name("x.app.example.com")]
+#[case::our_name_in_front("app.example.com.evil.example")]
+#[case::loopback_in_front("127.0.0.1.evil.example")]
+#[case::empty("")]
+fn a_request_for_a_foreign_host_is_refused(#[case] host: &str) {
+    let app = App::start("");
+    for target in TARGETS {
+        let answer = app.get(target, &[ALICE, &[("Host", host)]].concat());
+        answer.assert_refused(421, "misdirected_request");
+        let record = app.record_of(&answer);
+        assert!(record.to_string().contains("server.hosts"), "{record}");
+    }
+    let admin = wire::ask(app.admin_address(), "GET", "/metrics", &[("Host", host)]).unwrap();
+    admin.assert_refused(421, "misdirected_request");
+}
+
+#[rstest]
+#[case::public_url("app.example.com")]
+#[case::another_port("APP.example.com:8443")]
+#[case::configured("sso.example.org")]
+#[case::loopback("localhost:8080")]
+#[case::address("192.0.2.7")]
+#[case::ipv6("[2001:db8::7]:8080")]
+#[case::container("marketplace-sso:8080")]
+fn a_request_for_a_name_of_the_service_is_answered(#[case] host: &str) {
+    let app = App::start("[server]\nhosts = [\"sso.example.org\"]");
+    assert_eq!(app.get("/pandium-sso", &[ALICE, &[("Host", host)]].concat()).status, 307);
+    let metrics = wire::ask(app.admin_address(), "GET", "/metrics", &[("Host", host)]).unwrap();
+    assert_eq!(metrics.status, 200);
+}
+
+#[test]
+fn health_is_answered_for_any_host() {
+    let app = App::start("");
+    for target in ["/livez", "/readyz", "/healthz"] {
+        for address in [app.address(), app.admin_address()] {
+            assert_eq!(wire::ask(address, "GET", target, &[("Host", "evil.example")]).unwrap().status, 200);
+        }
+    }
+}
+
+#[test]
+fn every_host_that_a_request_names_counts() {
+    let app = App::start("");
+    let twice = [ALICE, &[("Host", "app.example.com"), ("Host", "app.example.com")]].concat();
+    // actix's parser refuses two, or none, by itself
+    assert_eq!(app.get("/pandium-sso", &twice).status, 400);
+    app.get("http://evil.example/pandium-sso", ALICE).assert_refused(421, "misdirected_request");
+    let foreign = [ALICE, &[("Host", "evil.example")]].concat();
+    app.get("http://app.example.com/pandium-sso", &foreign).assert_refused(421, "misdirected_request");
+    let none = b"GET /pandium-sso HTTP/1.1\r\nX-Auth-Request-Email: alice@example.com\r\n\r\n";
+    assert_eq!(wire::send(app.address(), none).unwrap().status, 400);
+}
+
+#[test]
+fn a_reload_changes_the_names_of_the_service() {
+    let app = App::start("");
+    let ask = || app.get("/pandium-sso", &[ALICE, &[("Host", "sso.example.org")]].concat()).status;
+    assert_eq!(ask(), 421);
+    std::fs::write(app.config_file(), "[server]\nhosts = [\"sso.example.org\"]").unwrap();
+    app.signal("HUP");
+    app.wait_for_line(|line| line["message"] == "the new configuration is in use");
+    assert_eq!(ask(), 307);
+    assert!(!app.output().contains("apply after a restart"), "{}", app.output());
+}
