@@ -1,124 +1,31 @@
-//! The recipes for nginx in `docs/recipes.md`, word for word, in a real nginx:
-//! only a login decides who arrives, whatever a client sends beside it.
+//! The documented nginx configurations, unchanged, in a real nginx: only a
+//! login decides who is signed on, whatever a client sends beside it, and each
+//! backend that is down leaves a page that a frame may show.
 
 use rstest::rstest;
-use tempfile::TempDir;
 
-use crate::harness::nginx::Nginx;
-use crate::harness::{Answer, App, Field, Token};
-
-/// A recipe, what stands in for the login that it asks, and the service's side.
-#[derive(Clone, Copy)]
-struct Recipe {
-    heading: &'static str,
-    login_port: &'static str,
-    login: &'static str,
-    service: &'static str,
-    alice: &'static str,
-}
-
-/// Whoever has the cookie is Alice.
-const OAUTH2_PROXY: Recipe = Recipe {
-    heading: "nginx and oauth2-proxy",
-    login_port: "127.0.0.1:4180",
-    login: r#"
-        location = /oauth2/auth {
-            if ($email = "") { return 401; }
-            add_header X-Auth-Request-Email  $email always;
-            add_header X-Auth-Request-Groups $groups always;
-            return 202;
-        }"#,
-    service: "",
-    alice: "alice@example.com",
+use crate::harness::recipe::{
+    ALL, AUTHELIA, AUTHENTIK, Front, INGRESS_NGINX, OAUTH2_PROXY, OWN_SESSIONS, Outage, README, Recipe,
+    VOUCH, start_before_echo_of_host,
 };
-
-const OWN_SESSIONS: Recipe = Recipe {
-    heading: "nginx and your own sessions",
-    login_port: "127.0.0.1:3000",
-    login: r#"
-        location = /internal/session {
-            if ($email = "") { return 401; }
-            add_header X-User-Id     u-1 always;
-            add_header X-User-Email  $email always;
-            add_header X-User-Groups $groups always;
-            return 200;
-        }"#,
-    service: r#"
-        [identity]
-        preset = "custom"
-        [identity.headers]
-        id = "X-User-Id"
-        email = "X-User-Email"
-        name = "X-User-Name"
-        groups = "X-User-Groups"
-        attributes.plan = "X-User-Plan"
-        [claims]
-        sub = "id"
-        "#,
-    alice: "u-1",
-};
-
-const COOKIES: &str = r#"
-map $cookie_session $email  { alice "alice@example.com"; default ""; }
-map $cookie_session $groups { alice "staff,ops"; default ""; }
-"#;
+use crate::harness::{Field, Token};
 
 const ALICES_COOKIE: Field<'static> = ("Cookie", "session=alice");
 const HTML: Field<'static> = ("Accept", "text/html");
 
-/// nginx as the recipe has it, before a service.
-struct Front {
-    nginx: Nginx,
-    app: App,
-}
-
-impl Front {
-    fn start(recipe: Recipe, by_socket: bool) -> Self {
-        let folder = TempDir::new().unwrap();
-        let place = folder.path().to_str().unwrap().to_owned();
-        let claims = format!("{}\n[claims.meta]\ngroups = \"groups\"", recipe.service);
-        let app = if by_socket {
-            App::start(&format!(
-                "{claims}\n[server]\nlisten = \"unix:{place}/sso.sock\"\n[identity]\ntrusted_proxies = []"
-            ))
-        } else {
-            App::start(&claims)
-        };
-        let service = if by_socket { format!("unix:{place}/sso.sock") } else { app.address().to_string() };
-        let login = format!("{COOKIES}server {{ listen unix:{place}/login.sock; {} }}", recipe.login);
-        let front = text_of(recipe)
-            .replace("listen 443 ssl;", &format!("listen unix:{place}/front.sock;"))
-            .replace("127.0.0.1:8080", &service)
-            .replace(recipe.login_port, &format!("unix:{place}/login.sock"));
-        let front: Vec<&str> =
-            front.lines().filter(|line| !line.trim_start().starts_with("ssl_certificate")).collect();
-        let nginx = Nginx::start(folder, &format!("{login}\n{}", front.join("\n")));
-        Self { nginx, app }
-    }
-
-    fn get(&self, target: &str, headers: &[Field<'_>]) -> Answer {
-        self.nginx.get(target, headers)
-    }
-}
-
-/// The nginx block of a recipe.
-fn text_of(recipe: Recipe) -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md");
-    let recipes = std::fs::read_to_string(path).unwrap();
-    let (_, section) = recipes.split_once(&format!("\n## {}\n", recipe.heading)).unwrap();
-    let (_, block) = section.split_once("\n```nginx\n").unwrap();
-    block.split("\n```").next().unwrap().to_owned()
-}
-
 #[rstest]
-#[case::by_port(OAUTH2_PROXY, false)]
-#[case::by_socket(OAUTH2_PROXY, true)]
-#[case::own_sessions(OWN_SESSIONS, false)]
-fn who_has_logged_in_is_sent_on(#[case] recipe: Recipe, #[case] by_socket: bool) {
-    let front = Front::start(recipe, by_socket);
+#[case::oauth2_proxy(Front::start(OAUTH2_PROXY), OAUTH2_PROXY)]
+#[case::by_socket(Front::start_by_socket(OAUTH2_PROXY), OAUTH2_PROXY)]
+#[case::readme(Front::start(README), README)]
+#[case::ingress_nginx(Front::start(INGRESS_NGINX), INGRESS_NGINX)]
+#[case::own_sessions(Front::start(OWN_SESSIONS), OWN_SESSIONS)]
+#[case::vouch(Front::start(VOUCH), VOUCH)]
+#[case::authelia(Front::start(AUTHELIA), AUTHELIA)]
+#[case::authentik(Front::start(AUTHENTIK), AUTHENTIK)]
+fn who_has_logged_in_is_sent_on(#[case] front: Front, #[case] recipe: Recipe) {
     let answer = front.get("/pandium-sso", &[ALICES_COOKIE, HTML]);
     let token = Token::of(&answer);
-    assert_eq!(token.claims["sub"], recipe.alice);
+    assert_eq!(token.claims["sub"], recipe.sub);
     assert_eq!(token.claims["ti"]["uem"], "alice@example.com");
     assert_eq!(token.claims["meta"]["groups"], serde_json::json!(["staff", "ops"]));
     assert_eq!(answer.header("cache-control"), "no-store");
@@ -133,11 +40,15 @@ fn who_has_logged_in_is_sent_on(#[case] recipe: Recipe, #[case] by_socket: bool)
 }
 
 #[rstest]
-#[case::by_port(OAUTH2_PROXY, false)]
-#[case::by_socket(OAUTH2_PROXY, true)]
-#[case::own_sessions(OWN_SESSIONS, false)]
-fn who_has_not_gets_our_page(#[case] recipe: Recipe, #[case] by_socket: bool) {
-    let front = Front::start(recipe, by_socket);
+#[case::oauth2_proxy(Front::start(OAUTH2_PROXY))]
+#[case::by_socket(Front::start_by_socket(OAUTH2_PROXY))]
+#[case::readme(Front::start(README))]
+#[case::ingress_nginx(Front::start(INGRESS_NGINX))]
+#[case::own_sessions(Front::start(OWN_SESSIONS))]
+#[case::vouch(Front::start(VOUCH))]
+#[case::authelia(Front::start(AUTHELIA))]
+#[case::authentik(Front::start(AUTHENTIK))]
+fn a_signed_out_user_sees_the_sign_in_page(#[case] front: Front) {
     for cookie in [None, Some(("Cookie", "session=mallory"))] {
         let headers: Vec<Field<'_>> = cookie.into_iter().chain([HTML]).collect();
         let page = front.get("/pandium-sso", &headers);
@@ -147,6 +58,56 @@ fn who_has_not_gets_our_page(#[case] recipe: Recipe, #[case] by_socket: bool) {
         assert!(page.header("content-security-policy").contains("frame-ancestors https://app.example.com"));
     }
     front.get("/pandium-sso", &[]).assert_refused(401, "no_identity");
+}
+
+#[test]
+fn the_component_needs_no_login() {
+    for recipe in ALL {
+        let front = Front::start(*recipe);
+        for (path, kind) in [
+            ("/embed", "text/html; charset=utf-8"),
+            ("/embed.js", "text/javascript; charset=utf-8"),
+            ("/embed.json", "application/json"),
+            ("/embed.d.ts", "text/plain; charset=utf-8"),
+        ] {
+            let answer = front.get(path, &[]);
+            assert_eq!((answer.status, answer.header("content-type")), (200, kind), "{path}");
+        }
+    }
+}
+
+#[rstest]
+#[case::login(Outage::Login)]
+#[case::service(Outage::Service)]
+fn an_outage_is_a_page_that_a_frame_may_show(#[case] outage: Outage) {
+    for recipe in ALL {
+        let front = Front::start_without(*recipe, outage);
+        for headers in [&[HTML][..], &[HTML, ALICES_COOKIE], FORGED[0]] {
+            let page = front.get("/pandium-sso?display=settings", headers);
+            assert_eq!((page.status, page.header("content-type")), (503, "text/html"));
+            assert!(page.text().contains("Sign-in is not available"), "{}", page.text());
+            assert!(!page.has("x-frame-options"));
+            page.assert_no_token();
+            if !recipe.is_sample {
+                let policy = page.header("content-security-policy");
+                assert_eq!(policy, "default-src 'none'; frame-ancestors https://app.example.com");
+                assert_eq!((page.header("cache-control"), page.header("retry-after")), ("no-store", "10"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_service_gets_the_host_that_the_browser_sent() {
+    for recipe in ALL {
+        let nginx = start_before_echo_of_host(*recipe);
+        let host = ("Host", "app.example.com");
+        for headers in [&[host][..], &[host, ALICES_COOKIE]] {
+            for path in ["/pandium-sso", "/pandium-sso/install/1121", "/embed", "/embed.js"] {
+                assert_eq!(nginx.get(path, headers).text(), "app.example.com", "{path}");
+            }
+        }
+    }
 }
 
 const FORGED: &[&[Field<'static>]] = &[
@@ -164,14 +125,24 @@ const FORGED: &[&[Field<'static>]] = &[
     &[("X_User_Email", "boss@example.com"), ("X-User-Plan", "gold"), ("X-User-Name", "Boss")],
     &[("X-User-Groups", "admins"), ("Connection", "X-User-Email")],
     &[("Remote-User", "boss"), ("X-Original-URL", "/oauth2/auth")],
+    &[("Remote-User", "boss"), ("Remote-Email", "boss@example.com"), ("Remote-Groups", "admins")],
+    &[("X-authentik-username", "boss"), ("X-authentik-email", "boss@example.com")],
+    &[("X-authentik-uid", "boss"), ("X-authentik-name", "Boss"), ("X-authentik-groups", "admins")],
+    &[("X-Vouch-User", "boss@example.com"), ("X-Vouch-IdP-Claims-Email", "boss@example.com")],
+    &[("X-Vouch-IdP-Claims-Sub", "boss"), ("X-Vouch-IdP-Claims-Name", "Boss")],
+    &[("X-Vouch-IdP-Claims-Groups", "admins"), ("Connection", "X-Vouch-User")],
 ];
 
 #[rstest]
-#[case::by_port(OAUTH2_PROXY, false)]
-#[case::by_socket(OAUTH2_PROXY, true)]
-#[case::own_sessions(OWN_SESSIONS, false)]
-fn what_a_client_forges_changes_nothing(#[case] recipe: Recipe, #[case] by_socket: bool) {
-    let front = Front::start(recipe, by_socket);
+#[case::oauth2_proxy(Front::start(OAUTH2_PROXY))]
+#[case::by_socket(Front::start_by_socket(OAUTH2_PROXY))]
+#[case::readme(Front::start(README))]
+#[case::ingress_nginx(Front::start(INGRESS_NGINX))]
+#[case::own_sessions(Front::start(OWN_SESSIONS))]
+#[case::vouch(Front::start(VOUCH))]
+#[case::authelia(Front::start(AUTHELIA))]
+#[case::authentik(Front::start(AUTHENTIK))]
+fn what_a_client_forges_changes_nothing(#[case] front: Front) {
     let usual = Token::of(&front.get("/pandium-sso", &[ALICES_COOKIE])).claims;
     for forged in FORGED {
         front.get("/pandium-sso", forged).assert_refused(401, "no_identity");
@@ -184,8 +155,8 @@ fn what_a_client_forges_changes_nothing(#[case] recipe: Recipe, #[case] by_socke
 }
 
 #[test]
-fn without_nginx_between_the_same_header_is_believed_only_from_where_it_stands() {
-    let front = Front::start(OAUTH2_PROXY, false);
-    // this is nginx's own address: the control that shows what nginx takes away
+fn the_service_trusts_nginx_and_not_what_nginx_removes() {
+    let front = Front::start(OAUTH2_PROXY);
+    // asked from nginx's own address: the control that shows what nginx removes
     assert_eq!(front.app.get("/pandium-sso", FORGED[0]).status, 307);
 }

@@ -30,7 +30,7 @@ fn every_example_configuration_loads() {
             loaded += 1;
         }
     }
-    assert!(loaded >= 13, "only {loaded} were found");
+    assert!(loaded >= 16, "only {loaded} were found");
 }
 
 #[test]
@@ -154,6 +154,74 @@ fn the_image_is_built_from_every_file_that_is_compiled_in() {
         }
     }
     assert!(count > 10, "the search finds nothing");
+}
+
+#[test]
+fn every_recipe_passes_the_component_on() {
+    let recipes = read(&root().join("docs/recipes.md"));
+    let mut fronts = 0;
+    for section in recipes.split("\n## ").skip(2) {
+        let (heading, text) = section.split_once('\n').unwrap();
+        if heading.starts_with("A Unix socket") {
+            continue;
+        }
+        // a front of a whole host, or one whose configuration stands elsewhere, says so in words
+        assert!(text.contains("/embed") || text.contains("component"), "{heading}");
+        for block in text.split("\n```") {
+            if !["nginx\n", "caddyfile\n", "haproxy\n", "apache\n"].iter().any(|kind| block.starts_with(kind))
+            {
+                continue;
+            }
+            let each = ["/embed ", "/embed.js ", "/embed.json ", "/embed.d.ts"];
+            let has_all = each.iter().all(|path| block.contains(path));
+            assert!(has_all || block.contains(r"/embed(\.js|\.json|\.d\.ts)?"), "{heading}:\n{block}");
+            fronts += 1;
+        }
+    }
+    assert!(fronts >= 9, "only {fronts} were found");
+}
+
+#[test]
+fn every_nginx_location_of_the_service_passes_host_on() {
+    let mut locations = 0;
+    let compose = (root().join("deploy/compose/nginx.conf"), String::new(), String::new());
+    for (file, language, block) in blocks().into_iter().chain([compose]) {
+        let text = if language.is_empty() { read(&file) } else { block };
+        if !matches!(language.as_str(), "nginx" | "") || file.ends_with("verify.md") {
+            continue;
+        }
+        for location in text.split("location ").skip(1) {
+            let asks = ["http://marketplace_sso;", "http://127.0.0.1:8080;"];
+            if asks.iter().any(|ask| location.contains(ask)) {
+                let passes = location.split(';').any(|line| {
+                    line.split_whitespace().collect::<Vec<_>>().ends_with(&[
+                        "proxy_set_header",
+                        "Host",
+                        "$host",
+                    ])
+                });
+                assert!(passes, "{}: location {location}", file.display());
+                locations += 1;
+            }
+        }
+    }
+    assert!(locations >= 20, "only {locations} were found");
+}
+
+#[test]
+fn no_page_in_the_documents_has_an_inline_style() {
+    let mut pages = 0;
+    for (file, language, block) in blocks() {
+        if language == "html" {
+            assert!(!block.contains("style="), "{}:\n{block}", file.display());
+            pages += 1;
+        }
+    }
+    for file in files_below(&root().join("deploy"), "html") {
+        assert!(!read(&file).contains("style="), "{}", file.display());
+        pages += 1;
+    }
+    assert!(pages >= 4, "only {pages} were found");
 }
 
 /// Asserts that some layers make a configuration, with every file of secrets or keys there.

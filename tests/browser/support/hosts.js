@@ -65,14 +65,14 @@ async function recipe() {
     block
       .replace("listen 443 ssl;", "listen PORT ssl;")
       .replaceAll(/ssl_certificate.*\n/g, "")
-      .replace("app.example.com", host)
+      .replaceAll("app.example.com", host)
       .replace("127.0.0.1:8080", service)
       .replace("127.0.0.1:3000", app)
       .replaceAll("marketplace_sso", `marketplace_sso_${n}`)
       .replaceAll(/\bapplication\b/g, `application_${n}`)
       .replace(/}\s*$/, `
-    # what knows nobody, and entrances whose users bring a token
-    location ~ ^/(embed(\\.js|\\.json)?$|by-token/) {
+    # entrances whose users bring a token
+    location /by-token/ {
         proxy_pass http://marketplace_sso_${n};
         proxy_set_header Host $host;
     }

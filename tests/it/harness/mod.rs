@@ -6,6 +6,7 @@ pub mod issuer;
 pub mod lines;
 pub mod nginx;
 pub mod published;
+pub mod recipe;
 pub mod token;
 pub mod tree;
 pub mod wire;

@@ -1,0 +1,291 @@
+//! The documents' nginx configurations, run in a real nginx between a client
+//! and the service. What stands in for each login backend answers by a cookie.
+
+use std::fmt::Write;
+
+use tempfile::TempDir;
+
+use super::nginx::Nginx;
+use super::tree::{read, root};
+use super::{Answer, App, Field};
+
+/// One documented configuration, a stand-in for the login it asks, and the
+/// service's settings for it.
+#[derive(Clone, Copy)]
+pub struct Recipe {
+    source: Source,
+    login_address: &'static str,
+    login: &'static str,
+    service: &'static str,
+    /// The `sub` of the user that the login knows.
+    pub sub: &'static str,
+    /// A short sample, whose page for an outage has no headers.
+    pub is_sample: bool,
+}
+
+/// Where a configuration is written.
+#[derive(Clone, Copy)]
+enum Source {
+    /// The first nginx block of a section of a document.
+    Section(&'static str, &'static str),
+    /// The annotations of an Ingress, as the ingress-nginx controller uses them.
+    Ingress(&'static str),
+}
+
+const OAUTH2_PROXY_LOGIN: &str = r#"
+    location = /oauth2/auth {
+        if ($email = "") { return 401; }
+        add_header X-Auth-Request-Email  $email always;
+        add_header X-Auth-Request-Groups $groups always;
+        return 202;
+    }"#;
+
+pub const OAUTH2_PROXY: Recipe = Recipe {
+    source: Source::Section("docs/recipes.md", "nginx and oauth2-proxy"),
+    login_address: "127.0.0.1:4180",
+    login: OAUTH2_PROXY_LOGIN,
+    service: "",
+    sub: "alice@example.com",
+    is_sample: false,
+};
+
+pub const README: Recipe =
+    Recipe { source: Source::Section("README.md", "Recipes"), is_sample: true, ..OAUTH2_PROXY };
+
+pub const INGRESS_NGINX: Recipe = Recipe {
+    source: Source::Ingress("deploy/kubernetes/ingress-nginx.yaml"),
+    login_address: "oauth2-proxy.marketplace.svc.cluster.local:4180",
+    ..OAUTH2_PROXY
+};
+
+pub const OWN_SESSIONS: Recipe = Recipe {
+    source: Source::Section("docs/recipes.md", "nginx and your own sessions"),
+    login_address: "127.0.0.1:3000",
+    login: r#"
+        location = /internal/session {
+            if ($email = "") { return 401; }
+            add_header X-User-Id     u-1 always;
+            add_header X-User-Email  $email always;
+            add_header X-User-Groups $groups always;
+            return 200;
+        }"#,
+    service: r#"
+        [identity]
+        preset = "custom"
+        [identity.headers]
+        id = "X-User-Id"
+        email = "X-User-Email"
+        name = "X-User-Name"
+        groups = "X-User-Groups"
+        attributes.plan = "X-User-Plan"
+        [claims]
+        sub = "id"
+        "#,
+    sub: "u-1",
+    is_sample: false,
+};
+
+pub const VOUCH: Recipe = Recipe {
+    source: Source::Section("docs/recipes.md", "nginx and vouch"),
+    login_address: "127.0.0.1:9090",
+    login: r#"
+        location = /validate {
+            if ($email = "") { return 401; }
+            add_header X-Vouch-User              $email always;
+            add_header X-Vouch-IdP-Claims-Groups $groups always;
+            return 200;
+        }"#,
+    service: "[identity]\npreset = \"vouch\"\n",
+    sub: "alice@example.com",
+    is_sample: false,
+};
+
+pub const AUTHELIA: Recipe = Recipe {
+    source: Source::Section("docs/recipes.md", "Authelia"),
+    login_address: "127.0.0.1:9091",
+    login: r#"
+        location = /api/authz/auth-request {
+            if ($email = "") { return 401; }
+            add_header Remote-User   alice always;
+            add_header Remote-Email  $email always;
+            add_header Remote-Groups $groups always;
+            return 200;
+        }"#,
+    service: "[identity]\npreset = \"authelia\"\n",
+    sub: "alice@example.com",
+    is_sample: false,
+};
+
+pub const AUTHENTIK: Recipe = Recipe {
+    source: Source::Section("docs/recipes.md", "authentik"),
+    login_address: "127.0.0.1:9000",
+    login: r#"
+        location = /outpost.goauthentik.io/auth/nginx {
+            if ($email = "") { return 401; }
+            add_header X-authentik-username alice always;
+            add_header X-authentik-email    $email always;
+            add_header X-authentik-groups   "staff|ops" always;
+            return 200;
+        }"#,
+    service: "[identity]\npreset = \"authentik\"\n",
+    sub: "alice@example.com",
+    is_sample: false,
+};
+
+/// Every recipe.
+pub const ALL: &[Recipe] = &[OAUTH2_PROXY, README, INGRESS_NGINX, OWN_SESSIONS, VOUCH, AUTHELIA, AUTHENTIK];
+
+/// Maps the session cookie to the user.
+const COOKIES: &str = r#"
+map $cookie_session $email  { alice "alice@example.com"; default ""; }
+map $cookie_session $groups { alice "staff,ops"; default ""; }
+"#;
+
+/// Which backend of nginx does not run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    None,
+    Login,
+    Service,
+}
+
+/// nginx as a recipe has it, before a service.
+pub struct Front {
+    nginx: Nginx,
+    /// The service.
+    pub app: App,
+}
+
+impl Front {
+    /// Starts a login, the service (on a port) and nginx.
+    pub fn start(recipe: Recipe) -> Self {
+        Self::start_with(recipe, false, Outage::None)
+    }
+
+    /// The same, with the service on a Unix socket.
+    pub fn start_by_socket(recipe: Recipe) -> Self {
+        Self::start_with(recipe, true, Outage::None)
+    }
+
+    /// The same, without one of the backends.
+    pub fn start_without(recipe: Recipe, outage: Outage) -> Self {
+        Self::start_with(recipe, false, outage)
+    }
+
+    fn start_with(recipe: Recipe, by_socket: bool, outage: Outage) -> Self {
+        let folder = TempDir::new().unwrap();
+        let place = folder.path().to_str().unwrap().to_owned();
+        let more = format!(
+            "{}\n[server]\npublic_url = \"https://app.example.com\"\n[claims.meta]\ngroups = \"groups\"",
+            recipe.service
+        );
+        let app = if by_socket {
+            let socket = format!("[server]\nlisten = \"unix:{place}/sso.sock\"");
+            App::start(&format!("{}\n[identity]\ntrusted_proxies = []", more.replace("[server]", &socket)))
+        } else {
+            App::start(&more)
+        };
+        let service = match outage {
+            Outage::Service => format!("unix:{place}/nothing.sock"),
+            _ if by_socket => format!("unix:{place}/sso.sock"),
+            _ => app.address().to_string(),
+        };
+        let nginx = nginx(recipe, folder, &service, outage);
+        Self { nginx, app }
+    }
+
+    /// Asks with GET.
+    pub fn get(&self, target: &str, headers: &[Field<'_>]) -> Answer {
+        self.nginx.get(target, headers)
+    }
+}
+
+/// nginx as a recipe has it, before a server that answers with the `Host` it got.
+pub fn start_before_echo_of_host(recipe: Recipe) -> Nginx {
+    let folder = TempDir::new().unwrap();
+    let echo = format!("unix:{}/echo.sock", folder.path().display());
+    nginx(recipe, folder, &echo, Outage::None)
+}
+
+fn nginx(recipe: Recipe, folder: TempDir, service: &str, outage: Outage) -> Nginx {
+    let place = folder.path().to_str().unwrap().to_owned();
+    let login_socket = if outage == Outage::Login { "other" } else { "login" };
+    let mut http = format!(
+        "{COOKIES}server {{ listen unix:{place}/{login_socket}.sock; {} }}\n\
+         server {{ listen unix:{place}/echo.sock; return 200 $http_host; }}\n",
+        recipe.login
+    );
+    let documented = documented(recipe.source)
+        .replace("127.0.0.1:8080", service)
+        // with a path behind it, nginx wants a colon behind the socket's own
+        .replace(&format!("{}/", recipe.login_address), &format!("unix:{place}/login.sock:/"))
+        .replace(recipe.login_address, &format!("unix:{place}/login.sock"));
+    // a second server of a recipe listens there too, under its own name
+    let listening = documented.replace("listen 443 ssl;", &format!("listen unix:{place}/front.sock;"));
+    for line in listening.lines().filter(|line| !line.trim_start().starts_with("ssl_certificate")) {
+        writeln!(http, "{line}").unwrap();
+    }
+    Nginx::start(folder, &http)
+}
+
+/// The contents of an `http` block, as documented.
+fn documented(source: Source) -> String {
+    let text = match source {
+        Source::Section(file, heading) => {
+            let document = read(&root().join(file));
+            let (_, section) = document.split_once(&format!("\n## {heading}\n")).unwrap();
+            let (_, block) = section.split_once("\n```nginx\n").unwrap();
+            block.split("\n```").next().unwrap().to_owned()
+        }
+        Source::Ingress(file) => controller_locations(&read(&root().join(file))),
+    };
+    if text.contains("server {") {
+        return text;
+    }
+    format!("server {{\nlisten 443 ssl;\nserver_name app.example.com;\n{text}\n}}")
+}
+
+/// The locations that the ingress-nginx controller makes of two Ingress
+/// objects, reduced to what `auth-url` and the snippets change.
+fn controller_locations(objects: &str) -> String {
+    let (entrance, public) = objects.split_once("\n---\n").unwrap();
+    let annotation = |name: &str| {
+        let (_, after) = entrance.split_once(&format!("nginx.ingress.kubernetes.io/{name}: ")).unwrap();
+        match after.strip_prefix("|\n") {
+            None => after.lines().next().unwrap().to_owned(),
+            Some(block) => {
+                let lines = block.lines().take_while(|line| line.starts_with("      "));
+                lines.collect::<Vec<_>>().join("\n")
+            }
+        }
+    };
+    let mut identity = String::new();
+    for (number, name) in annotation("auth-response-headers").split(',').enumerate() {
+        let variable = name.to_ascii_lowercase().replace('-', "_");
+        write!(
+            identity,
+            "auth_request_set $authHeader{number} $upstream_http_{variable};\n\
+             proxy_set_header '{name}' $authHeader{number};\n"
+        )
+        .unwrap();
+    }
+    let mut locations = format!(
+        "{}\nlocation = /_external-auth {{ internal; proxy_pass {}; proxy_pass_request_body off; \
+         proxy_set_header Content-Length \"\"; }}\n\
+         location /pandium-sso {{ auth_request /_external-auth;\n{identity}proxy_set_header Host $host;\n{}\n\
+         proxy_pass http://127.0.0.1:8080; }}\n",
+        annotation("server-snippet")
+            .replace("marketplace-sso.marketplace.svc.cluster.local", "127.0.0.1:8080"),
+        annotation("auth-url"),
+        annotation("configuration-snippet"),
+    );
+    let paths = public.lines().filter_map(|line| line.trim_start().strip_prefix("- path: /embed"));
+    for path in paths {
+        writeln!(
+            locations,
+            "location = /embed{path} {{ proxy_pass http://127.0.0.1:8080; proxy_set_header Host $host; }}"
+        )
+        .unwrap();
+    }
+    locations
+}
