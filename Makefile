@@ -1,6 +1,6 @@
 # What is done with this project. `make test` is everything that is checked.
 
-.PHONY: test browser tools format bench load fuzz
+.PHONY: test browser tools format bench load fuzz mutants
 
 # Formatting, lints, documentation, tests, browser. Installs what is missing.
 test: tools
@@ -57,3 +57,16 @@ fuzz:
 	  cargo +nightly fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=5 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
+
+# Mutation testing of what decides (.cargo/mutants.toml): unit tests first, then
+# the whole program for what they miss. A run that was stopped goes on where it
+# was; `rm -r target/mutants` starts anew. All of it takes hours: choose shards,
+# or files with MUTANTS='--file src/access.rs'.
+MUTANT_SHARDS ?= 0 1 2 3 4 5 6 7
+mutants: tools
+	@cargo mutants --version >/dev/null 2>&1 || cargo install cargo-mutants --locked
+	@for shard in $(MUTANT_SHARDS); do for tests in --lib "--test it"; do \
+	  CARGO_TARGET_DIR=$(CURDIR)/target/mutants/build cargo mutants --baseline skip --iterate \
+	    --shard $$shard/8 --output target/mutants/shard-$$shard $(MUTANTS) -- --locked $$tests; \
+	  case $$? in 0) break;; 2|3) ;; *) exit 1;; esac; done; done
+	@cat target/mutants/shard-*/mutants.out/missed.txt

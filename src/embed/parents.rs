@@ -253,6 +253,109 @@ mod tests {
         assert!(Parent::parse(text).is_err());
     }
 
+    fn parents(texts: &[&str]) -> Parents {
+        Parents::new(texts.iter().map(|text| Parent::parse(text).unwrap()).collect())
+    }
+
+    const APPS: [&str; 4] =
+        ["https://app.example.com", "https://*.customers.example.com", "http://localhost:3000", "ionic:"];
+
+    #[rstest]
+    #[case("https://app.example.com", true)]
+    #[case("https://app.example.com:443", false)]
+    #[case("https://app.example.com.", false)]
+    #[case("https://a.customers.example.com", true)]
+    #[case("https://a.b.customers.example.com", true)]
+    #[case("https://customers.example.com", false)]
+    #[case("https://.customers.example.com", false)]
+    #[case("https://evilcustomers.example.com", false)]
+    #[case("http://a.customers.example.com", false)]
+    #[case("https://a.customers.example.com:8443", false)]
+    #[case("http://localhost:3000", true)]
+    #[case("http://localhost:3001", false)]
+    #[case("http://localhost", false)]
+    #[case("ionic://localhost", true)]
+    #[case("ionic:localhost", false)]
+    #[case("ionics://localhost", false)]
+    #[case("null", false)]
+    #[case("", false)]
+    fn an_origin_is_allowed_or_not(#[case] origin: &str, #[case] is_allowed: bool) {
+        assert_eq!(parents(&APPS).allow_origin(origin), is_allowed);
+        assert!(!Parents::default().allow_origin(origin));
+    }
+
+    #[rstest]
+    #[case("https://app.example.com/", true)]
+    #[case("https://app.example.com/a?b#c", true)]
+    #[case("https://app.example.com", true)]
+    #[case("https://app.example.com:443/", true)]
+    #[case("https://app.example.com:8443/", false)]
+    #[case("https://app.example.com.evil.example/", false)]
+    #[case("https://app.example.com@evil.example/", false)]
+    #[case("https://evil.example/https://app.example.com/", false)]
+    #[case("https://a.customers.example.com/x", true)]
+    #[case("http://localhost:3000/x", true)]
+    #[case("not an address", false)]
+    fn a_page_is_allowed_or_not(#[case] address: &str, #[case] is_allowed: bool) {
+        assert_eq!(parents(&APPS).allow_page(address), is_allowed);
+    }
+
+    #[rstest]
+    #[case::named_alone("", false, &["https://app.example.com", "http://localhost:3000"])]
+    #[case::by_pattern(
+        "https://a.customers.example.com/x", false,
+        &["https://app.example.com", "http://localhost:3000", "https://a.customers.example.com"]
+    )]
+    #[case::named_already("https://app.example.com/x", true, &["https://app.example.com", "http://localhost:3000"])]
+    #[case::foreign("https://evil.example/", false, &["https://app.example.com", "http://localhost:3000"])]
+    #[case::own(
+        "https://sso.example.com:8443/embed", true,
+        &["https://app.example.com", "http://localhost:3000", "https://sso.example.com:8443"]
+    )]
+    fn messages_go_to_allowed_origins(
+        #[case] referer: &str,
+        #[case] is_same_origin: bool,
+        #[case] targets: &[&str],
+    ) {
+        assert_eq!(parents(&APPS).message_targets(referer, is_same_origin), targets);
+    }
+
+    #[test]
+    fn the_directive_names_every_parent() {
+        let parents = parents(&APPS).and(vec![Parent::parse("https://b.example").unwrap()]);
+        let named = "frame-ancestors https://app.example.com https://*.customers.example.com \
+                     http://localhost:3000 ionic: https://b.example";
+        assert_eq!(parents.frame_ancestors(), named);
+        assert_eq!(parents.frame_ancestors_and_self(), format!("{named} 'self'"));
+        assert!(!parents.is_empty() && Parents::default().is_empty());
+    }
+
+    #[rstest]
+    #[case("https://app.example.com", true)]
+    #[case("http://app.example.com", false)]
+    #[case("http://localhost:3000", false)]
+    #[case("https://*.example.com", true)]
+    #[case("http://*.example.com", false)]
+    #[case("capacitor://localhost", true)]
+    #[case("file:", true)]
+    fn https_and_shells_are_told_from_http(#[case] text: &str, #[case] is_https_or_local: bool) {
+        assert_eq!(Parent::parse(text).unwrap().is_https_or_local(), is_https_or_local);
+    }
+
+    #[rstest]
+    #[case("app.example.com", BadParent::NotAnOrigin)]
+    #[case("https://app.example.com/path", BadParent::MoreThanAnOrigin)]
+    #[case("https://app.example.com?x", BadParent::MoreThanAnOrigin)]
+    #[case("https://app.example.com#x", BadParent::MoreThanAnOrigin)]
+    #[case("https://user@app.example.com", BadParent::MoreThanAnOrigin)]
+    #[case("https://:password@app.example.com", BadParent::MoreThanAnOrigin)]
+    #[case("https://*", BadParent::Wildcard)]
+    #[case("https://*.com", BadParent::Wildcard)]
+    #[case("about:", BadParent::Scheme)]
+    fn what_is_wrong_with_a_parent_is_said(#[case] text: &str, #[case] why: BadParent) {
+        assert_eq!(Parent::parse(text), Err(why));
+    }
+
     #[test]
     fn nobody_may_frame_where_nobody_is_named() {
         assert_eq!(Parents::default().frame_ancestors(), "frame-ancestors 'none'");
