@@ -201,7 +201,7 @@ async fn forged_by(probe: &Probe, entrance: &Url, names: &[&str]) -> Finding {
             Finding::broken(FORGED, format!("SOMEBODY WITHOUT A LOGIN IS SIGNED ON: {believed}"))
         }
         // the service looked at who that is, and had something against him
-        Some(reason @ ("not_allowed" | "bad_identity" | "token_too_large" | "audit_unavailable")) => {
+        Some(reason @ ("not_allowed" | "bad_identity" | "token_too_large")) => {
             Finding::broken(FORGED, format!("A STRANGER ONLY LACKS A BETTER NAME ({reason}): {believed}"))
         }
         Some("ambiguous_identity") => Finding::doubtful(

@@ -1,11 +1,13 @@
 //! What the documents promise is true: every example loads, every command and
 //! file they name is there.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use marketplace_sso::config::{Config, Sources};
+use marketplace_sso::refusal::Reason;
 use tempfile::TempDir;
 
 use crate::harness::SECRET;
@@ -70,6 +72,30 @@ fn every_configuration_in_the_documents_loads() {
         loaded += 1;
     }
     assert!(loaded >= 10, "only {loaded} were found");
+}
+
+#[test]
+fn every_reason_is_documented_and_raised() {
+    let table = read(&root().join("docs/operating.md"));
+    let documented: BTreeSet<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.split('|').nth(2).is_some_and(is_status))
+        .flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+        .collect();
+    let known: BTreeSet<&str> = Reason::ALL.into_iter().map(Reason::code).collect();
+    assert_eq!(documented, known);
+
+    let names_reasons =
+        |file: &PathBuf| !file.ends_with("src/refusal.rs") && !file.ends_with("http/refused.rs");
+    let sources = files_below(&root().join("src"), "rs").into_iter().filter(names_reasons);
+    let sources: String = sources.map(|file| read(&file)).collect();
+    for reason in Reason::ALL {
+        assert!(sources.contains(&format!("Reason::{reason:?}")), "nothing raises {}", reason.code());
+    }
+}
+
+fn is_status(cell: &str) -> bool {
+    cell.trim().parse::<u16>().is_ok()
 }
 
 #[test]
