@@ -11,12 +11,13 @@ use marketplace_sso::refusal::Reason;
 use tempfile::TempDir;
 
 use crate::harness::SECRET;
-use crate::harness::command::run;
+use crate::harness::command::{File, run};
 use crate::harness::tree::{files_below, read, root};
 
 const SMALLEST: &str = r#"
 environment = "production"
 [server]
+listen = "unix:/run/marketplace-sso.sock"  # so that no proxy has to be named
 public_url = "https://app.example.com"
 [pandium]
 account = "acme"
@@ -39,6 +40,7 @@ fn every_example_configuration_loads() {
 fn the_reference_is_right_where_its_comments_are_taken_away() {
     let text = read(&root().join("config/default.toml"));
     let keys = ["# environment = ", "# account = ", "# shared_secret_file = "];
+    let text = text.replace("trusted_proxies = []", "trusted_proxies = [\"127.0.0.1/32\"]");
     let text = keys.iter().fold(text, |text, key| {
         assert!(text.contains(key), "{key}");
         text.replace(key, &key[2..])
@@ -91,6 +93,40 @@ fn every_reason_is_documented_and_raised() {
     let sources: String = sources.map(|file| read(&file)).collect();
     for reason in Reason::ALL {
         assert!(sources.contains(&format!("Reason::{reason:?}")), "nothing raises {}", reason.code());
+    }
+}
+
+/// A secret written out in what we ship: long enough to be used as it is.
+#[test]
+fn the_placeholders_of_our_examples_are_refused() {
+    let mut found = Vec::new();
+    let names = ["secret", "pandium"];
+    for folder in ["deploy", "docs", "config"] {
+        for kind in ["yaml", "toml", "md", "example", "service", "conf"] {
+            for file in files_below(&root().join(folder), kind) {
+                for line in read(&file).lines() {
+                    let Some((key, value)) = line.split_once(['=', ':']) else { continue };
+                    let value = value.trim().trim_matches(['"', '\'', '`', '|', ' ']);
+                    let is_secret = names.iter().any(|name| key.trim().to_lowercase().ends_with(name));
+                    let is_word =
+                        value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+=".contains(&byte));
+                    if is_secret && is_word && value.len() >= 24 {
+                        found.push((file.clone(), value.to_owned()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(!found.is_empty(), "the search finds nothing");
+    for (file, placeholder) in found {
+        for line_end in ["", "\n"] {
+            let secret = File::new(&(placeholder.clone() + line_end));
+            let config = File::new(&SMALLEST.replace("/run/secrets/pandium", &secret.text()));
+            let ran = run(&["check", "--config", &config.text()]);
+            let is_told = ran.errors.contains("pandium.shared_secret_file: it is the placeholder");
+            assert!(ran.status == 78 && is_told, "{} has {placeholder}: {ran:?}", file.display());
+            assert!(!ran.errors.contains(&placeholder), "{ran:?}");
+        }
     }
 }
 
