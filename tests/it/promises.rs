@@ -2,7 +2,9 @@
 //! file they name is there.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,9 +12,9 @@ use marketplace_sso::config::{Config, Sources};
 use marketplace_sso::refusal::Reason;
 use tempfile::TempDir;
 
-use crate::harness::SECRET;
 use crate::harness::command::{File, run};
 use crate::harness::tree::{files_below, read, root};
+use crate::harness::{PROGRAM, SECRET};
 
 const SMALLEST: &str = r#"
 environment = "production"
@@ -74,6 +76,59 @@ fn every_configuration_in_the_documents_loads() {
         loaded += 1;
     }
     assert!(loaded >= 10, "only {loaded} were found");
+}
+
+/// The commands of the README as they are pasted, on other ports.
+#[test]
+fn the_readmes_commands_print_what_it_says() {
+    let (_, _, script) = blocks()
+        .into_iter()
+        .find(|(file, language, code)| {
+            file.ends_with("README.md") && language == "sh" && code.contains("marketplace-sso mint")
+        })
+        .unwrap();
+    let shown: Vec<&str> = script
+        .lines()
+        .filter(|line| {
+            line.contains("marketplace-sso check") || line.contains("mint") || line.contains("| head")
+        })
+        .map(|line| line.rsplit_once(" # ").unwrap().1.trim_end_matches('…'))
+        .collect();
+    assert_eq!(shown.len(), 3, "{script}");
+
+    let folder = TempDir::new().unwrap();
+    let examples = folder.path().join("docs/examples");
+    std::fs::create_dir_all(&examples).unwrap();
+    std::fs::copy(root().join("docs/examples/five-settings.toml"), examples.join("five-settings.toml"))
+        .unwrap();
+    let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let script = script.replace("cargo install", ": cargo install").replace("127.0.0.1:8080", &listen);
+    let programs = Path::new(PROGRAM).parent().unwrap().display().to_string();
+    let ran = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()))
+        .env("SSO_SERVER__LISTEN", &listen)
+        .env("SSO_SERVER__ADMIN_LISTEN", "")
+        .env("SSO_SERVER__DRAIN_DELAY_S", "0")
+        .output()
+        .unwrap();
+    let output = String::from_utf8(ran.stdout).unwrap();
+    let errors = String::from_utf8(ran.stderr).unwrap();
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!((lines.len(), errors.as_str()), (shown.len(), ""), "{output}{errors}");
+    for (line, shown) in lines.iter().zip(&shown) {
+        assert!(line.starts_with(shown), "{line} is not {shown}");
+    }
+}
+
+#[test]
+fn the_readmes_configuration_is_the_example_that_it_copies() {
+    let is_it =
+        |(file, language, _): &(PathBuf, String, String)| file.ends_with("README.md") && language == "toml";
+    let (_, _, block) = blocks().into_iter().find(is_it).unwrap();
+    assert_eq!(block.trim(), read(&root().join("docs/examples/five-settings.toml")).trim());
 }
 
 #[test]
