@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-/// The stable code of a refusal.
+/// The stable code of a refusal. A reason exists once something raises it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// Nobody has signed in, as far as this request shows.
@@ -25,26 +25,18 @@ pub enum Reason {
     NotAllowed,
     /// A request that no allowed page made.
     FrameNotAllowed,
-    /// An API token without the scope that is needed.
-    MissingScope,
     /// There is nothing at this address.
     NotFound,
     /// Only GET gives a hand-off.
     MethodNotAllowed,
     /// A `Host` that this service does not answer to.
     MisdirectedRequest,
-    /// Too many requests.
-    TooManyRequests,
     /// The address would be longer than the limit.
     TokenTooLarge,
     /// A fault of ours; the log says more.
     Internal,
     /// The keys to verify with cannot be had.
     KeysUnavailable,
-    /// Another company's server does not answer.
-    UpstreamUnavailable,
-    /// The record cannot be written, and nothing may leave without it.
-    AuditUnavailable,
     /// The service is about to stop.
     Draining,
 }
@@ -60,7 +52,7 @@ pub struct Refusal {
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 16] = [
         Self::NoIdentity,
         Self::InvalidToken,
         Self::ExpiredToken,
@@ -70,16 +62,12 @@ impl Reason {
         Self::UntrustedPeer,
         Self::NotAllowed,
         Self::FrameNotAllowed,
-        Self::MissingScope,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::MisdirectedRequest,
-        Self::TooManyRequests,
         Self::TokenTooLarge,
         Self::Internal,
         Self::KeysUnavailable,
-        Self::UpstreamUnavailable,
-        Self::AuditUnavailable,
         Self::Draining,
     ];
 
@@ -95,16 +83,12 @@ impl Reason {
             Self::UntrustedPeer => "untrusted_peer",
             Self::NotAllowed => "not_allowed",
             Self::FrameNotAllowed => "frame_not_allowed",
-            Self::MissingScope => "missing_scope",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::MisdirectedRequest => "misdirected_request",
-            Self::TooManyRequests => "too_many_requests",
             Self::TokenTooLarge => "token_too_large",
             Self::Internal => "internal",
             Self::KeysUnavailable => "keys_unavailable",
-            Self::UpstreamUnavailable => "upstream_unavailable",
-            Self::AuditUnavailable => "audit_unavailable",
             Self::Draining => "draining",
         }
     }
@@ -121,16 +105,12 @@ impl Reason {
             Self::UntrustedPeer => "The request came by an untrusted way",
             Self::NotAllowed => "This account may not use the marketplace",
             Self::FrameNotAllowed => "The marketplace cannot be shown here",
-            Self::MissingScope => "The token lacks a scope",
             Self::NotFound => "There is nothing here",
             Self::MethodNotAllowed => "This method is not allowed",
             Self::MisdirectedRequest => "This address is not served here",
-            Self::TooManyRequests => "Too many requests",
             Self::TokenTooLarge => "There is too much to say about this account",
             Self::Internal => "Something went wrong",
             Self::KeysUnavailable => "The keys cannot be had at the moment",
-            Self::UpstreamUnavailable => "Another server does not answer",
-            Self::AuditUnavailable => "The record cannot be written at the moment",
             Self::Draining => "The service is about to stop",
         }
     }

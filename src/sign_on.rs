@@ -144,7 +144,13 @@ impl Entrance {
     fn arrive(&self, offer: Offer<'_>, now: Moment) -> Result<Box<User>, Refusal> {
         match self.identity.arrive(offer, now) {
             Arrival::Known(user) => Ok(user),
-            Arrival::Absent => Err(Reason::NoIdentity.because("the request names nobody")),
+            Arrival::Absent => {
+                let hint = self.identity.explain_absence(offer);
+                Err(match hint {
+                    Some(hint) => Reason::NoIdentity.because(hint),
+                    None => Reason::NoIdentity.because("the request names nobody"),
+                })
+            }
             Arrival::Refused(refusal) => Err(refusal),
         }
     }

@@ -1,7 +1,7 @@
 //! `mint`: prints the address that a user would be sent to, by the same code
 //! as `serve`.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::Value;
 use url::form_urlencoded;
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use crate::sign_on::Entrance;
 use crate::user::{BadText, Email, Identifier, Label, User};
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("user").args(["email", "id"]).required(true).multiple(true)))]
 #[command(after_help = "\
 Examples:
   marketplace-sso mint --config sso.toml --email alice@example.com
@@ -24,7 +25,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
     /// The user's e-mail address; may be left out where users have an --id and none
-    #[arg(long, value_name = "E", required_unless_present = "id")]
+    #[arg(long, value_name = "E")]
     email: Option<String>,
     /// The user's own id
     #[arg(long, value_name = "I")]

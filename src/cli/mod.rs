@@ -10,6 +10,7 @@ mod serve;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,7 +43,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Show everything on this machine: a sample app or a platform's page, this service, a stand-in marketplace
     Playground(playground::Arguments),
-    /// Tell what is wrong with the configuration, then what applies
+    /// Report what is wrong with the configuration, and show what applies
     Check(check::Arguments),
     /// Print the address that a user would be sent to
     Mint(mint::Arguments),
@@ -74,6 +75,8 @@ enum Failure {
     Arguments(String),
     /// Exit status 78.
     Configuration(Problems),
+    /// Exit status 78: so many warnings, where none is accepted.
+    Warnings(usize),
 }
 
 type Outcome = Result<(), Failure>;
@@ -116,7 +119,7 @@ impl Failure {
         match self {
             Self::Running(_) => ExitCode::FAILURE,
             Self::Arguments(_) => ExitCode::from(2),
-            Self::Configuration(_) => ExitCode::from(EX_CONFIG),
+            Self::Configuration(_) | Self::Warnings(_) => ExitCode::from(EX_CONFIG),
         }
     }
 }
@@ -127,6 +130,10 @@ impl fmt::Display for Failure {
             Self::Running(error) => write!(f, "error: {error:#}"),
             Self::Arguments(what) => write!(f, "error: {what}"),
             Self::Configuration(problems) => write!(f, "error: {problems}"),
+            Self::Warnings(1) => write!(f, "error: with --strict, the warning above is a problem"),
+            Self::Warnings(count) => {
+                write!(f, "error: with --strict, the {count} warnings above are problems")
+            }
         }
     }
 }
@@ -137,17 +144,22 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "this is where a command line speaks")]
-fn complain(failure: &Failure) {
-    eprintln!("{failure}");
+/// Writes to standard error.
+fn complain(text: &impl fmt::Display) {
+    // there is no third place to report to
+    let _ = write_line(std::io::stderr(), text);
 }
 
-/// Writes an answer to standard output.
+/// Writes to standard output.
 fn say(text: impl fmt::Display) -> Outcome {
-    use std::io::Write as _;
-    match writeln!(std::io::stdout(), "{text}") {
-        // the reader has seen enough
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+    Ok(write_line(std::io::stdout(), &text)?)
+}
+
+/// Writes a line. A reader that has closed the pipe, as `head` does, has read
+/// enough: that is no error.
+fn write_line(mut to: impl Write, text: &impl fmt::Display) -> io::Result<()> {
+    match to.write_all(format!("{text}\n").as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::{Failure, Outcome};
-use crate::playground::{self, Kind};
+use super::{Failure, Outcome, complain, say};
+use crate::playground::{Kind, Playground};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -17,9 +17,10 @@ Example:
 
 Open the address that it prints. Ctrl-C stops it.")]
 pub(super) struct Arguments {
-    /// Where the front end listens; the others take the next ports, or any that are free
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088", value_parser = read_address)]
-    listen: SocketAddr,
+    /// Where the front end listens; the others take the next ports, or any that are free.
+    /// By default 127.0.0.1:8088, or the next port that is free
+    #[arg(long, value_name = "ADDR", value_parser = read_address)]
+    listen: Option<SocketAddr>,
     /// Stand in for a platform whose users bring a token, in place of a sample app with a login
     #[arg(long = "as", value_name = "KIND", value_parser = kinds())]
     platform: Option<Kind>,
@@ -38,7 +39,13 @@ fn read_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    actix_web::rt::System::new()
-        .block_on(playground::run(arguments.listen, arguments.platform))
-        .map_err(Failure::Running)
+    actix_web::rt::System::new().block_on(async {
+        let playground = Playground::start(arguments.listen, arguments.platform).await;
+        let playground = playground.map_err(Failure::Running)?;
+        if let Some(warning) = playground.warning() {
+            complain(&format!("warning: {warning}"));
+        }
+        say(playground.greeting())?;
+        playground.run().await.map_err(Failure::Running)
+    })
 }

@@ -16,6 +16,13 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
         })
     };
     let (parents, scripts) = (origins("parents"), origins("script_origins"));
+    for (name, origins) in [("parents", &parents), ("script_origins", &scripts)] {
+        for parent in origins.iter().flatten().filter(|parent| spans_a_public_suffix(parent)) {
+            let what =
+                format!("{parent} spans a public suffix: the pages of everyone who registers a name there");
+            section.warn(name, what, "name the hosts that are yours");
+        }
+    }
     let policy = section
         .choice("policy", &[("enforce", Policy::Enforce), ("report", Policy::Report), ("off", Policy::Off)]);
     let without_fetch_metadata = section.choice(
@@ -52,4 +59,33 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
         unknown_parent: unknown_parent?,
         login_url,
     })
+}
+
+/// Whether a pattern allows every host below a public suffix
+/// (<https://publicsuffix.org>), such as `https://*.github.io`.
+fn spans_a_public_suffix(parent: &Parent) -> bool {
+    let Parent::Subdomains { suffix, .. } = parent else { return false };
+    let host = suffix.trim_start_matches('.');
+    let host = host.split_once(':').map_or(host, |(host, _port)| host);
+    psl::suffix(host.as_bytes()).is_some_and(|found| found.is_known() && found == host)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("https://*.github.io", true)]
+    #[case("https://*.github.io:8443", true)]
+    #[case("https://*.GitHub.io", true)]
+    #[case("https://*.co.uk", true)]
+    #[case("https://*.acme.github.io", false)]
+    #[case("https://*.example.com", false)]
+    #[case("https://*.corp.internal", false)]
+    #[case("https://github.io", false)]
+    fn a_wildcard_below_a_public_suffix_is_seen(#[case] parent: &str, #[case] is_public: bool) {
+        assert_eq!(spans_a_public_suffix(&Parent::parse(parent).unwrap()), is_public);
+    }
 }

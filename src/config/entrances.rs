@@ -1,7 +1,9 @@
 //! The entrance at `/pandium-sso` and those of `[entrances.NAME]`: each with
 //! its own identity, and the sections above where it has none of its own.
 
+use super::identity::Deployment;
 use super::section::Section;
+use super::server::Listen;
 use super::{embed, identity, marketplace};
 use crate::access::Access;
 use crate::identity::Identity;
@@ -25,7 +27,10 @@ pub(super) fn read(
     let server = root.section("server");
     let public_url = server.value("public_url").and_then(|url| url.into_string().ok());
     let public_url = public_url.filter(|url| !url.is_empty());
-    let context = Context { root, environment, https, public_url: public_url.as_deref() };
+    let listen = server.value("listen").and_then(|listen| listen.into_string().ok());
+    let listens_on_tcp = listen.is_some_and(|listen| matches!(Listen::parse(&listen), Ok(Listen::Tcp(_))));
+    let deployment = Deployment { public_url: public_url.as_deref(), is_production: https, listens_on_tcp };
+    let context = Context { root, environment, https, deployment };
     let main = context.entrance(root, Entrance::MAIN_NAME, Some(Entrance::MAIN_PATH.to_owned()));
     let mut all = vec![main];
     let mut taken = vec![(Entrance::MAIN_NAME.to_owned(), Entrance::MAIN_PATH.to_owned())];
@@ -55,7 +60,7 @@ struct Context<'a, 'p> {
     root: &'a Section<'p>,
     environment: Environment,
     https: bool,
-    public_url: Option<&'a str>,
+    deployment: Deployment<'a>,
 }
 
 impl Context<'_, '_> {
@@ -66,7 +71,7 @@ impl Context<'_, '_> {
         path: Option<String>,
     ) -> Option<(Entrance, SharedSecret)> {
         let over = |part: &str| section_over(section, self.root, part);
-        let identity = identity::read(&section.section("identity"), self.public_url, self.https);
+        let identity = identity::read(&section.section("identity"), &self.deployment);
         let claims = over("claims");
         let marketplace = marketplace::read(&over("pandium"), &claims, self.environment, self.https);
         let access = read_access(&over("access"));

@@ -2,6 +2,7 @@
 //! what they were.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -36,5 +37,38 @@ impl SeenFile {
             Ok(found) if !found.is_file() => self.clone(),
             Ok(_) | Err(_) => Self::read(&self.path).0,
         }
+    }
+}
+
+/// The mode of a file that holds a secret, where it allows more than reading
+/// and writing by its owner and reading by its group; `None` where it does not.
+pub(super) fn too_open_mode(path: &Path) -> Option<u32> {
+    const GROUP_AND_OTHERS: u32 = 0o077;
+    const GROUP_READ: u32 = 0o040;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & GROUP_AND_OTHERS & !GROUP_READ != 0).then_some(mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(0o600, false)]
+    #[case(0o400, false)]
+    #[case(0o640, false)]
+    #[case(0o440, false)]
+    #[case(0o660, true)]
+    #[case(0o650, true)]
+    #[case(0o604, true)]
+    #[case(0o602, true)]
+    #[case(0o601, true)]
+    #[case(0o644, true)]
+    fn others_may_not_read_a_secret_nor_its_group_write_it(#[case] mode: u32, #[case] is_too_open: bool) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(too_open_mode(file.path()), is_too_open.then_some(mode));
     }
 }

@@ -15,8 +15,19 @@ use crate::identity::{Identity, ProxyHeaders};
 /// scripts bring that proof.
 pub(super) type Read = (Identity, Vec<Parent>);
 
-/// Reads the section. Browsers find us at `public_url`.
-pub(super) fn read(section: &Section<'_>, public_url: Option<&str>, https: bool) -> Option<Read> {
+/// What other sections say, where it decides how an identity is read.
+pub(super) struct Deployment<'a> {
+    /// How browsers reach the service.
+    pub public_url: Option<&'a str>,
+    /// Whether the rules for production apply.
+    pub is_production: bool,
+    /// Whether peers connect from network addresses.
+    pub listens_on_tcp: bool,
+}
+
+/// Reads the section.
+pub(super) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Option<Read> {
+    let Deployment { public_url, is_production: https, .. } = *deployment;
     if !section.has("kind") {
         if !section.names().is_empty() {
             section.need("kind", "write kind = \"proxy_headers\", or which tokens say who it is");
@@ -35,7 +46,7 @@ pub(super) fn read(section: &Section<'_>, public_url: Option<&str>, https: bool)
     let kinds: Vec<(&str, Kind)> = own.into_iter().chain(fronts).collect();
     let mut scripts = Vec::new();
     let identity = match section.choice("kind", &kinds)? {
-        Kind::ProxyHeaders => proxy_headers(section).map(Identity::ProxyHeaders),
+        Kind::ProxyHeaders => proxy_headers(section, deployment).map(Identity::ProxyHeaders),
         Kind::Bearer(front) => bearer::read(section, front).map(Identity::Bearer),
         Kind::AwsAlb => platforms::aws_alb(section).map(Identity::AwsAlb),
         Kind::AppDirect => platforms::appdirect(section, https).map(|(identity, marketplace)| {
@@ -61,16 +72,41 @@ enum Kind {
     Caf,
 }
 
-fn proxy_headers(section: &Section<'_>) -> Option<ProxyHeaders> {
-    let trusted = section.or_usual("trusted_proxies", Vec::new(), |section| {
+fn proxy_headers(section: &Section<'_>, deployment: &Deployment<'_>) -> Option<ProxyHeaders> {
+    let trusted = trusted_proxies(section, deployment);
+    let layout = layout(section);
+    Some(ProxyHeaders::new(trusted?, layout?))
+}
+
+fn trusted_proxies(section: &Section<'_>, deployment: &Deployment<'_>) -> Option<TrustedProxies> {
+    const NAME: &str = "trusted_proxies";
+    const DANGEROUS: &str = "dangerous_trust_any_proxy";
+    let networks = section.or_usual(NAME, Vec::new(), |section| {
         section.all_parsed(
-            "trusted_proxies",
+            NAME,
             "write addresses or networks, such as \"127.0.0.1/32\" or \"10.0.0.0/8\"",
             |text| TrustedProxies::parse_network(text).ok_or("it is neither an address nor a network"),
         )
     });
-    let layout = layout(section);
-    Some(ProxyHeaders::new(TrustedProxies::new(trusted?), layout?))
+    let may_be_anyone = section.or_usual(DANGEROUS, false, |section| section.flag(DANGEROUS));
+    let trusted = TrustedProxies::new(networks?);
+    if trusted.is_empty() && deployment.listens_on_tcp {
+        let what = "it is empty, so that no request can be authenticated";
+        section.wrong(NAME, what, "name the address of your proxy, such as \"127.0.0.1/32\"");
+        return None;
+    }
+    if trusted.cover_the_internet() && !may_be_anyone? {
+        let what = "it covers the whole internet: any client that reaches the service signs on as any user";
+        let help = format!(
+            "name the address of your proxy, or write {DANGEROUS} = true where nothing else can connect"
+        );
+        if deployment.is_production {
+            section.wrong(NAME, what, help);
+            return None;
+        }
+        section.warn(NAME, what, help);
+    }
+    Some(trusted)
 }
 
 fn layout(section: &Section<'_>) -> Option<Layout> {

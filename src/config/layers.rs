@@ -48,7 +48,7 @@ impl Sources {
             .filter_map(|(name, value)| {
                 Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
             })
-            .filter(|(name, _)| name.starts_with(PREFIX))
+            .filter(|(name, _)| name.starts_with(PREFIX) && !is_of_kubernetes(name))
             .collect();
         let named = variables.get(CONFIG_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
         let files = if files.is_empty() { named.into_iter().collect() } else { files };
@@ -213,13 +213,38 @@ fn line_of(text: &str, offset: usize) -> usize {
 /// `SSO_PANDIUM__ACCOUNT` gives `pandium.account`. All values are texts.
 fn variable_layer(variables: &BTreeMap<String, String>) -> Layer {
     let mut values = Map::new();
-    for (name, value) in variables.iter().filter(|(name, _)| *name != CONFIG_VARIABLE) {
+    let are_ours = variables.iter().filter(|(name, _)| *name != CONFIG_VARIABLE && !is_of_kubernetes(name));
+    for (name, value) in are_ours {
         if let Some(key) = name.strip_prefix(PREFIX) {
             let path: Vec<String> = key.to_lowercase().split("__").map(str::to_owned).collect();
             insert(&mut values, &path, value, &format!("{VARIABLE} {name}"));
         }
     }
     Layer { values }
+}
+
+/// Whether Kubernetes sets a variable of this name in every container beside a
+/// Service named `sso`, as it does for each Service
+/// (<https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables>).
+fn is_of_kubernetes(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix(PREFIX) else { return false };
+    if matches!(rest, "SERVICE_HOST" | "SERVICE_PORT" | "PORT") {
+        return true;
+    }
+    if let Some(port_name) = rest.strip_prefix("SERVICE_PORT_") {
+        // a port's name is a DNS label: letters and digits, single hyphens within
+        return port_name.split('_').all(|part| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        });
+    }
+    let mut parts = rest.split('_');
+    let (head, port, protocol) = (parts.next(), parts.next(), parts.next());
+    let (what, more) = (parts.next(), parts.next());
+    head == Some("PORT")
+        && port.is_some_and(|port| port.parse::<u16>().is_ok())
+        && matches!(protocol, Some("TCP" | "UDP" | "SCTP"))
+        && matches!(what, None | Some("PROTO" | "PORT" | "ADDR"))
+        && more.is_none()
 }
 
 fn argument_layer(arguments: &BTreeMap<String, String>) -> Layer {
@@ -249,5 +274,39 @@ fn insert(table: &mut Map<String, Value>, path: &[String], text: &str, place: &s
                 insert(below, rest, text, &place);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("SSO_SERVICE_HOST", true)]
+    #[case("SSO_SERVICE_PORT", true)]
+    #[case("SSO_SERVICE_PORT_HTTP", true)]
+    #[case("SSO_SERVICE_PORT_HTTP_ADMIN_2", true)]
+    #[case("SSO_PORT", true)]
+    #[case("SSO_PORT_8080_TCP", true)]
+    #[case("SSO_PORT_8080_TCP_PROTO", true)]
+    #[case("SSO_PORT_53_UDP_PORT", true)]
+    #[case("SSO_PORT_8080_TCP_ADDR", true)]
+    #[case("SSO_PORTS", false)]
+    #[case("SSO_PORT_X", false)]
+    #[case("SSO_PORT_8080", false)]
+    #[case("SSO_PORT_8080_TCP_X", false)]
+    #[case("SSO_PORT_8080_TCP_ADDR_X", false)]
+    #[case("SSO_PORT_80800_TCP", false)]
+    #[case("SSO_SERVICE", false)]
+    #[case("SSO_SERVICE_HOSTS", false)]
+    #[case("SSO_SERVICE_PORT_", false)]
+    #[case("SSO_SERVICE__PORT", false)]
+    #[case("SSO_SERVICE_PORT__HTTP", false)]
+    #[case("SSO_SERVER__LISTEN", false)]
+    #[case("PORT", false)]
+    fn a_variable_of_kubernetes_is_told_by_its_name(#[case] name: &str, #[case] is_so: bool) {
+        assert_eq!(is_of_kubernetes(name), is_so);
     }
 }

@@ -10,11 +10,13 @@ mod identity;
 mod keys;
 mod layers;
 mod marketplace;
+mod merge;
 mod page;
 mod platforms;
 mod problem;
 mod section;
 mod server;
+mod suggestion;
 mod token;
 
 use config::Value;
@@ -46,6 +48,7 @@ pub struct Config {
     pub pages: Pages,
     /// The files that were read; when one changes, the configuration has.
     pub files: Vec<SeenFile>,
+    warnings: Vec<String>,
     effective: Value,
     sources: Option<Sources>,
 }
@@ -93,10 +96,9 @@ impl Config {
         effective::write(&self.effective)
     }
 
-    /// What is allowed, and yet hardly meant.
+    /// Settings that are valid and probably a mistake.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let by_unix_socket = matches!(self.server.listen, Listen::Unix(_));
+        let mut warnings = self.warnings.clone();
         for Entrance { name, identity, embed, marketplace, .. } in &self.entrances {
             let reads = marketplace.subject_names();
             if !identity.can_yield_all(reads) && marketplace.subject(&identity.sample(reads)).is_none() {
@@ -106,12 +108,6 @@ impl Config {
                 ));
             }
             match identity {
-                Identity::ProxyHeaders(way) if !way.trusts_somebody() && !by_unix_socket => warnings.push(format!(
-                    "entrance {name}: identity.trusted_proxies is empty, so nobody can sign on; name your proxy's address"
-                )),
-                Identity::ProxyHeaders(way) if way.trusts_everybody() => warnings.push(format!(
-                    "entrance {name}: identity.trusted_proxies lets everybody write identity headers; name your proxy's address"
-                )),
                 Identity::Commercetools(way) if way.project_keys.is_empty() => warnings.push(format!(
                     "entrance {name}: identity.project_keys is empty, so users of every commercetools project may come; name yours"
                 )),
@@ -152,7 +148,7 @@ impl Config {
         let pages = page::read(&root.section("page"));
         let entrances = entrances::read(&root, assumed, environment.is_some());
         root.finish();
-        let files = problems.into_result()?;
+        let (files, warnings) = problems.into_result()?;
 
         let config = environment.zip(server).zip(log).zip(entrances).zip(pages);
         let Some(((((environment, server), log), entrances), pages)) = config else {
@@ -165,7 +161,7 @@ impl Config {
             };
             return Err(Problems { problems: vec![unsaid], files });
         };
-        Ok(Self { environment, server, log, entrances, pages, files, effective, sources: None })
+        Ok(Self { environment, server, log, entrances, pages, files, warnings, effective, sources: None })
     }
 }
 
@@ -182,6 +178,8 @@ mod tests {
 
     const SMALLEST: &str = r#"
         environment = "sandbox"
+        [identity]
+        trusted_proxies = ["127.0.0.1/32"]
         [pandium]
         account = "acme"
         shared_secret = "0123456789abcdef0123456789abcdef"
@@ -276,6 +274,7 @@ mod tests {
             [entrances.partners.identity]
             kind = \"proxy_headers\"
             preset = \"authelia\"
+            trusted_proxies = [\"10.0.0.1\"]
             [entrances.partners.access]
             denied_groups = [\"guests\"]
             "
@@ -291,7 +290,7 @@ mod tests {
     fn no_two_entrances_meet_and_none_takes_a_fixed_address() {
         let entrance = |name: &str, path: &str| {
             format!(
-                "[entrances.{name}]\npath = \"{path}\"\n[entrances.{name}.identity]\nkind = \"proxy_headers\"\npreset = \"vouch\"\n"
+                "[entrances.{name}]\npath = \"{path}\"\n[entrances.{name}.identity]\nkind = \"proxy_headers\"\npreset = \"vouch\"\ntrusted_proxies = [\"10.0.0.1\"]\n"
             )
         };
         let text = [

@@ -2,7 +2,7 @@
 //! its place and a way out.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 use super::files::SeenFile;
@@ -34,6 +34,7 @@ pub struct Problems {
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     problems: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<String>>,
     files: RefCell<Vec<SeenFile>>,
 }
 
@@ -52,6 +53,24 @@ impl Collector {
         if !problems.contains(&problem) {
             problems.push(problem);
         }
+    }
+
+    /// Adds a warning: a setting that is valid and probably a mistake.
+    pub fn warn(&self, key: &str, place: Option<&str>, what: &str, help: &str) {
+        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+        let warning = format!("{key}{place}: {what}; {help}");
+        let mut warnings = self.warnings.borrow_mut();
+        // sections that entrances share are read once for each of them
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
+    /// The file that a value was given in, by the value's place.
+    pub fn file_of(&self, place: &str) -> Option<PathBuf> {
+        let (path, _line) = place.rsplit_once(':')?;
+        let files = self.files.borrow();
+        files.iter().map(|file| &file.path).find(|file| file.as_path() == Path::new(path)).cloned()
     }
 
     /// Reads a file, and remembers what was in it.
@@ -77,10 +96,14 @@ impl Collector {
         self.problems.borrow().is_empty()
     }
 
-    /// The files, if nothing was wrong.
-    pub fn into_result(self) -> Result<Vec<SeenFile>, Problems> {
+    /// The files and the warnings, if nothing was wrong.
+    pub fn into_result(self) -> Result<(Vec<SeenFile>, Vec<String>), Problems> {
         let (problems, files) = (self.problems.into_inner(), self.files.into_inner());
-        if problems.is_empty() { Ok(files) } else { Err(Problems { problems, files }) }
+        if problems.is_empty() {
+            Ok((files, self.warnings.into_inner()))
+        } else {
+            Err(Problems { problems, files })
+        }
     }
 }
 

@@ -7,13 +7,22 @@ use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
-use config::{Map, Value, ValueKind};
+use config::{Value, ValueKind};
 
+use super::files::too_open_mode;
 use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
+use super::merge::{laid_over, origin, without_other_forms};
 use super::problem::Collector;
+use super::suggestion;
 
 /// What a secret's key ends with where a file holds it.
-const FILE: &str = "_file";
+pub(super) const FILE: &str = "_file";
+
+/// What the name of a setting begins with that gives a protection up.
+const DANGEROUS: &str = "dangerous_";
+
+/// The secrets in our own examples, which everybody can read.
+const PLACEHOLDERS: [&str; 1] = ["replace-me-by-32-bytes-or-more-from-pandium"];
 
 /// A table, and what was asked of it.
 pub(super) struct Section<'a> {
@@ -52,9 +61,20 @@ impl<'a> Section<'a> {
         self.entries.get(name).and_then(origin)
     }
 
+    /// The same, for whoever has to change it: not the built-in default.
+    fn own_place(&self, name: &str) -> Option<String> {
+        self.place(name).filter(|place| !place.starts_with(BUILT_IN_DEFAULT))
+    }
+
     /// Says that a value within is wrong.
     pub fn wrong(&self, name: &str, what: impl Display, help: impl Display) {
-        self.problems.add(self.key(name), self.place(name), what.to_string(), help.to_string());
+        self.problems.add(self.key(name), self.own_place(name), what.to_string(), help.to_string());
+    }
+
+    /// Warns of a value within that is valid and probably a mistake.
+    pub fn warn(&self, name: &str, what: impl Display, help: impl Display) {
+        let place = self.own_place(name);
+        self.problems.warn(&self.key(name), place.as_deref(), &what.to_string(), &help.to_string());
     }
 
     /// Says that something deeper within is wrong, by its path from here.
@@ -220,6 +240,14 @@ impl<'a> Section<'a> {
         if flag.is_none() {
             self.wrong(name, "it is neither true nor false", "write true or false");
         }
+        // a variable is inherited and seldom reviewed, unlike a line in a file
+        if flag == Some(true) && name.starts_with(DANGEROUS) && self.is_from_variable(name) {
+            self.warn(
+                name,
+                "a dangerous setting is switched on by an environment variable",
+                "unset the variable, or write the setting into the configuration file",
+            );
+        }
         flag
     }
 
@@ -278,20 +306,41 @@ impl<'a> Section<'a> {
         let file_name = format!("{name}{FILE}");
         let (given, file) = (self.has(name), self.has(&file_name));
         let (text, path) = (self.text_if(given, name), self.text_if(file, &file_name));
-        match (text, path) {
+        let (key, secret) = match (text, path) {
             (Some(_), Some(_)) => {
                 self.wrong(name, format!("both {name} and {file_name} are set"), "keep one of them");
-                None
+                return None;
             }
-            (Some(text), None) => Some((name.to_owned(), text)),
-            (None, Some(_)) => self.file(&file_name).map(|text| (file_name, text)),
+            (Some(text), None) => {
+                let holder = self.place(name).and_then(|place| self.problems.file_of(&place));
+                self.warn_if_too_open(name, holder.as_deref());
+                (name.to_owned(), text)
+            }
+            (None, Some(path)) => {
+                let text = self.file(&file_name)?;
+                self.warn_if_too_open(&file_name, Some(Path::new(&path)));
+                (file_name, text)
+            }
             (None, None) => {
                 if !given && !file {
                     self.wrong(name, format!("neither {name} nor {file_name} is set"), help);
                 }
-                None
+                return None;
             }
+        };
+        if PLACEHOLDERS.contains(&secret.trim()) {
+            self.wrong(&key, "it is the placeholder of our own example, which is public", help);
+            return None;
         }
+        Some((key, secret))
+    }
+
+    fn warn_if_too_open(&self, name: &str, file: Option<&Path>) {
+        let Some((path, mode)) = file.and_then(|path| Some((path, too_open_mode(path)?))) else { return };
+        let what = format!(
+            "the file {path:?} holds a secret, and its mode {mode:o} allows more than reading by its group"
+        );
+        self.warn(name, what, format!("chmod 600 {path:?}, or 640 where the group has to read it"));
     }
 
     /// What a file holds whose path is given.
@@ -337,67 +386,13 @@ impl<'a> Section<'a> {
         let is_default =
             |name: &str| self.place(name).is_some_and(|place| place.starts_with(BUILT_IN_DEFAULT));
         for name in self.entries.keys().filter(|name| !asked.contains(name) && !is_default(name)) {
-            let section = asked
-                .iter()
-                .find_map(|asked| Some((asked, name.strip_prefix(asked.as_str())?.strip_prefix('_')?)));
-            if let Some((section, rest)) = section.filter(|_| self.is_from_variable(name)) {
-                let (section, rest) = (section.to_uppercase(), rest.to_uppercase());
-                self.wrong(
-                    name,
-                    "there is no such key",
-                    format!("is SSO_{section}__{rest} meant, with two underscores?"),
-                );
-                continue;
-            }
-            let near = asked
-                .iter()
-                .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-            let help = match near.filter(|near| strsim::jaro_winkler(name, near) > 0.8) {
-                Some(near) => format!("is {} meant? Otherwise take it out", self.key(near)),
-                None => "take it out; config/default.toml lists every key".to_owned(),
+            let help = if self.is_from_variable(name) {
+                suggestion::variable(&self.key(""), name, &asked)
+            } else {
+                suggestion::key(&self.key(""), name, &asked)
             };
             self.wrong(name, "there is no such key", help);
         }
-    }
-}
-
-/// Where a value was given, or something within it.
-fn origin(value: &Value) -> Option<String> {
-    match (value.origin(), &value.kind) {
-        (Some(place), _) => Some(place.to_owned()),
-        (None, ValueKind::Table(table)) => table.values().find_map(origin),
-        (None, _) => None,
-    }
-}
-
-/// The base without secrets that the other table gives in their other form.
-fn without_other_forms(mut base: Value, over: &Value) -> Value {
-    if let (ValueKind::Table(base), ValueKind::Table(over)) = (&mut base.kind, &over.kind) {
-        base.retain(|name, _| {
-            let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), str::to_owned);
-            !over.contains_key(&other)
-        });
-    }
-    base
-}
-
-/// One table over another; anything but tables is replaced whole.
-fn laid_over(base: Value, over: Value) -> Value {
-    let place = over.origin().map(str::to_owned);
-    match (base.kind, over.kind) {
-        (ValueKind::Table(mut base), ValueKind::Table(over)) => {
-            let mut merged: Map<String, Value> = Map::new();
-            for (name, value) in over {
-                let value = match base.remove(&name) {
-                    Some(below) => laid_over(below, value),
-                    None => value,
-                };
-                merged.insert(name, value);
-            }
-            merged.extend(base);
-            Value::new(place.as_ref(), ValueKind::Table(merged))
-        }
-        (_, kind) => Value::new(place.as_ref(), kind),
     }
 }
 

@@ -6,7 +6,8 @@ use super::probe::{Answer, Probe};
 use super::service::About;
 use super::{Finding, SetUp, is_on_this_machine, shown};
 
-pub(super) async fn examine(probe: &Probe, set_up: &SetUp, about: &About) -> Vec<Finding> {
+/// `about`: what the service says of the entrance, where that could be read.
+pub(super) async fn examine(probe: &Probe, set_up: &SetUp, about: Option<&About>) -> Vec<Finding> {
     let Some(page) = &set_up.page else {
         return vec![Finding::skipped("page", "not looked at: name the page with the frame with --page")];
     };
@@ -50,9 +51,9 @@ fn is_same_site(page: &Url, entrance: &Url) -> bool {
 }
 
 /// `frame-src`, which is checked again after the redirect.
-fn policy(answer: &Answer, page: &Url, set_up: &SetUp, about: &About) -> Finding {
+fn policy(answer: &Answer, page: &Url, set_up: &SetUp, about: Option<&About>) -> Finding {
     const ABOUT: &str = "frame-src";
-    let marketplace = about.marketplace_origin.origin().ascii_serialization();
+    let marketplace = about.map(|about| about.marketplace_origin.origin().ascii_serialization());
     let ours = set_up.entrance.origin().ascii_serialization();
     let directives = ["frame-src", "child-src", "default-src"];
     let frames = |target: Target<'_>| allows(answer, page, &directives, target);
@@ -61,8 +62,17 @@ fn policy(answer: &Answer, page: &Url, set_up: &SetUp, about: &About) -> Finding
         missing.push(ours.as_str());
     }
     // what a redirect leads to is compared without its path
-    if !frames(Target { origin: &marketplace, path: None }) {
-        missing.push(marketplace.as_str());
+    if let Some(marketplace) = marketplace.as_deref()
+        && !frames(Target { origin: marketplace, path: None })
+    {
+        missing.push(marketplace);
+    }
+    if missing.is_empty() && marketplace.is_none() {
+        return Finding::skipped(
+            ABOUT,
+            "the page's Content-Security-Policy lets the frame in; whether it lets the marketplace in is not told, \
+             since /embed.json cannot be read",
+        );
     }
     if missing.is_empty() {
         return Finding::fine(

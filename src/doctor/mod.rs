@@ -5,6 +5,7 @@
 mod frame;
 mod probe;
 mod service;
+mod tls;
 
 use std::fmt;
 
@@ -92,10 +93,13 @@ impl fmt::Display for Grade {
 /// Looks at everything, and says what it found in each respect.
 pub async fn examine(set_up: &SetUp) -> Result<Vec<Finding>, CannotAsk> {
     let probe = Probe::new(set_up.authority.as_deref(), is_on_this_machine(&set_up.entrance))?;
-    let (mut findings, about) = service::examine(&probe, set_up).await;
-    // without an answer there is nothing else to look at
-    let Some(about) = about else { return Ok(findings) };
-    findings.extend(frame::examine(&probe, set_up, &about).await);
+    // without an answer there is nothing else to look at, and one cause is one finding
+    let answer = match service::first_answer(&probe, &set_up.entrance).await {
+        Ok(answer) => answer,
+        Err(finding) => return Ok(vec![finding]),
+    };
+    let (mut findings, about) = service::examine(&probe, set_up, answer).await;
+    findings.extend(frame::examine(&probe, set_up, about.as_ref()).await);
     Ok(findings)
 }
 

@@ -1,11 +1,15 @@
 //! Asking the set-up: no redirect is followed, nothing is kept, and neither a
 //! large nor a slow answer holds anybody up.
 
+use std::fmt;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, Url};
 
+use super::tls;
 use crate::jwt::fetch::causes;
 
 /// Asks.
@@ -18,6 +22,15 @@ pub(super) struct Answer {
     pub status: u16,
     headers: reqwest::header::HeaderMap,
     pub body: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// TLS failed, in words for the operator.
+    Tls(String),
+    /// Anything else.
+    Other(String),
 }
 
 /// How long an answer may take.
@@ -44,12 +57,12 @@ impl Probe {
     }
 
     /// Asks with GET.
-    pub async fn get(&self, url: &Url, headers: &[(&str, &str)]) -> Result<Answer, String> {
+    pub async fn get(&self, url: &Url, headers: &[(&str, &str)]) -> Result<Answer, NoAnswer> {
         self.ask(Method::GET, url, headers).await
     }
 
     /// Asks with another method.
-    pub async fn ask(&self, method: Method, url: &Url, headers: &[(&str, &str)]) -> Result<Answer, String> {
+    pub async fn ask(&self, method: Method, url: &Url, headers: &[(&str, &str)]) -> Result<Answer, NoAnswer> {
         let mut request = self.client.request(method, url.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -85,11 +98,34 @@ impl Answer {
 
     /// Whether it sends the browser on with a token, or tells a script where to.
     pub fn is_hand_off(&self) -> bool {
-        let is_signed = |address: &str| address.contains("?tenant=") || address.contains("&tenant=");
-        let told: Option<serde_json::Value> = serde_json::from_str(&self.body).ok();
-        let url = told.as_ref().and_then(|told| told.get("url")?.as_str());
-        (self.status == 307 && is_signed(&self.header("location")))
-            || (self.status == 200 && url.is_some_and(is_signed))
+        self.token().is_some()
+    }
+
+    /// Whether it signs on the user of that `sub`. The token is read only; it
+    /// goes nowhere.
+    pub fn is_hand_off_of(&self, subject: &str) -> bool {
+        let claims = self.token().and_then(|token| URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok());
+        let claims = claims.and_then(|claims| serde_json::from_slice::<serde_json::Value>(&claims).ok());
+        claims.is_some_and(|claims| claims.get("sub").is_some_and(|sub| sub == subject))
+    }
+
+    /// The token of a hand-off.
+    fn token(&self) -> Option<String> {
+        let address = match self.status {
+            307 => self.header("location"),
+            200 => {
+                let told: serde_json::Value = serde_json::from_str(&self.body).ok()?;
+                told.get("url")?.as_str()?.to_owned()
+            }
+            _ => return None,
+        };
+        let (_, token) = address.split_once("?tenant=").or_else(|| address.split_once("&tenant="))?;
+        Some(token.split('&').next().unwrap_or(token).to_owned())
+    }
+
+    /// Whether a proxy says that what is behind it does not answer.
+    pub fn is_gateway_error(&self) -> bool {
+        matches!(self.status, 502..=504) && self.reason().is_none()
     }
 
     /// The reason of a refusal of the service's; none, where it is not one.
@@ -102,7 +138,19 @@ impl Answer {
     }
 }
 
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls(what) | Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
 /// What went wrong, and what that came from. The address is said beside it.
-fn why(error: reqwest::Error) -> String {
-    causes(&error.without_url())
+fn why(error: reqwest::Error) -> NoAnswer {
+    let causes = causes(&error.without_url());
+    match tls::problem(&causes) {
+        Some(what) => NoAnswer::Tls(what),
+        None => NoAnswer::Other(causes),
+    }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::probe::{Answer, Probe};
+use super::probe::{Answer, NoAnswer, Probe};
 use super::{Finding, SetUp, is_on_this_machine, shown};
 use crate::clock::Moment;
 use crate::identity::proxy_headers::presets;
@@ -40,20 +40,59 @@ const MAX_SKEW_S: u64 = 5;
 /// nginx buffers the headers of an answer in this, unless told otherwise.
 const PROXY_BUFFER_BYTES: usize = 4096;
 
-pub(super) async fn examine(probe: &Probe, set_up: &SetUp) -> (Vec<Finding>, Option<About>) {
-    let entrance = &set_up.entrance;
-    let mut findings = vec![encryption(probe, entrance).await];
+/// The entrance's answer to a browser without a login, and when it came.
+pub(super) struct FirstAnswer {
+    page: Answer,
+    before: Moment,
+    after: Moment,
+}
+
+/// Asks for the first time; a finding, where that already says why nothing works.
+pub(super) async fn first_answer(probe: &Probe, entrance: &Url) -> Result<FirstAnswer, Finding> {
     let before = Moment::now();
-    let answer = match probe.get(entrance, &[&[PAGE], IN_A_FRAME.as_slice()].concat()).await {
-        Ok(answer) => answer,
-        Err(why) => {
-            findings.push(Finding::broken("answer", format!("{} does not answer: {why}", shown(entrance))));
-            return (findings, None);
+    let page = probe.get(entrance, &[&[PAGE], IN_A_FRAME.as_slice()].concat()).await;
+    let page = page.map_err(|why| match why {
+        NoAnswer::Tls(what) => Finding::broken(ENCRYPTION, format!("{}: {what}", shown(entrance))),
+        NoAnswer::Other(why) => {
+            Finding::broken(ANSWER, format!("{} does not answer: {why}", shown(entrance)))
         }
-    };
-    findings.push(clock(&answer, before, Moment::now()));
-    findings.push(without_login(probe, entrance, &answer).await);
-    findings.push(forged(probe, set_up).await);
+    })?;
+    let after = Moment::now();
+    if page.is_gateway_error() {
+        // a page does not say its reason; and the proxy may only fail to reach the login
+        let others = [(entrance.clone(), JSON), (component_url(entrance), JSON)];
+        let mut is_all = true;
+        for (url, accept) in others {
+            is_all &= probe.get(&url, &[accept]).await.is_ok_and(|answer| answer.is_gateway_error());
+        }
+        if is_all {
+            let what = format!(
+                "nothing answers behind the proxy ({} to everything): start the service, and compare its \
+                 server.listen with where the proxy passes requests on to",
+                page.status
+            );
+            return Err(Finding::broken(ANSWER, what));
+        }
+    }
+    Ok(FirstAnswer { page, before, after })
+}
+
+const ANSWER: &str = "answer";
+const ENCRYPTION: &str = "encryption";
+
+pub(super) async fn examine(
+    probe: &Probe,
+    set_up: &SetUp,
+    first: FirstAnswer,
+) -> (Vec<Finding>, Option<About>) {
+    let entrance = &set_up.entrance;
+    let FirstAnswer { page, before, after } = first;
+    let mut findings = vec![encryption(entrance, &page)];
+    findings.push(clock(&page, before, after));
+    let told = probe.get(entrance, &[&[JSON], IN_A_FRAME.as_slice()].concat()).await.ok();
+    let without = WithoutLogin::of(&page, told.as_ref());
+    findings.push(without_login(&page, &without));
+    findings.push(forged(probe, set_up, &without).await);
     findings.push(other_methods(probe, entrance).await);
     findings.push(with_login(probe, set_up).await);
     findings.push(insides(probe, entrance).await);
@@ -73,24 +112,50 @@ pub(super) async fn examine(probe: &Probe, set_up: &SetUp) -> (Vec<Finding>, Opt
     }
 }
 
-async fn encryption(probe: &Probe, entrance: &Url) -> Finding {
-    const ABOUT: &str = "encryption";
+/// What the service says to a request without a login and without forged headers.
+enum WithoutLogin {
+    /// There is no identity, as it should be.
+    NoIdentity,
+    /// There is one, and the user is signed on.
+    SignedOn,
+    /// There is one, and it is refused for this reason.
+    Identified(String),
+    /// It is not the service that answers, or for another reason.
+    Unknown,
+}
+
+/// Reasons for which a user is refused whose identity has been accepted.
+const REASONS_OF_IDENTIFIED: [&str; 3] = ["not_allowed", "bad_identity", "token_too_large"];
+
+impl WithoutLogin {
+    fn of(page: &Answer, told: Option<&Answer>) -> Self {
+        if page.is_hand_off() || told.is_some_and(Answer::is_hand_off) {
+            return Self::SignedOn;
+        }
+        match told.and_then(Answer::reason) {
+            Some(reason) if reason == "no_identity" => Self::NoIdentity,
+            Some(reason) if REASONS_OF_IDENTIFIED.contains(&reason.as_str()) => Self::Identified(reason),
+            Some(_) | None => Self::Unknown,
+        }
+    }
+}
+
+fn encryption(entrance: &Url, answer: &Answer) -> Finding {
     if entrance.scheme() != "https" {
         return if is_on_this_machine(entrance) {
-            Finding::skipped(ABOUT, "http, on this machine; from elsewhere it has to be https")
+            Finding::skipped(ENCRYPTION, "http, on this machine; from elsewhere it has to be https")
         } else {
-            Finding::broken(ABOUT, "the address is not https: anybody on the way can read tokens")
+            Finding::broken(ENCRYPTION, "the address is not https: anybody on the way can read tokens")
         };
     }
-    match probe.get(entrance, &[]).await {
-        Err(why) => Finding::broken(ABOUT, format!("no encrypted connection: {why}")),
-        Ok(answer) if answer.header("strict-transport-security").is_empty() => Finding::doubtful(
-            ABOUT,
+    if answer.header("strict-transport-security").is_empty() {
+        return Finding::doubtful(
+            ENCRYPTION,
             "https, without Strict-Transport-Security: have the proxy add \
              \"max-age=31536000\", so that browsers never try http",
-        ),
-        Ok(_) => Finding::fine(ABOUT, "https, and browsers are told to use nothing else"),
+        );
     }
+    Finding::fine(ENCRYPTION, "https, and browsers are told to use nothing else")
 }
 
 fn clock(answer: &Answer, before: Moment, after: Moment) -> Finding {
@@ -112,16 +177,23 @@ fn clock(answer: &Answer, before: Moment, after: Moment) -> Finding {
 }
 
 /// What a frame shows whose login has ended.
-async fn without_login(probe: &Probe, entrance: &Url, page: &Answer) -> Finding {
+fn without_login(page: &Answer, without: &WithoutLogin) -> Finding {
     const ABOUT: &str = "no login";
-    if page.is_hand_off() {
-        return Finding::broken(
-            ABOUT,
-            "EVERYBODY IS SIGNED ON, without any login: where does the identity come from?",
-        );
+    match without {
+        WithoutLogin::SignedOn => {
+            let what = "EVERY REQUEST IS SIGNED ON, without any login: where does the identity come from?";
+            return Finding::broken(ABOUT, what);
+        }
+        WithoutLogin::Identified(reason) => {
+            let what = format!(
+                "every request has an identity, without any login, and is refused only as {reason}: where does the \
+                 identity come from?"
+            );
+            return Finding::broken(ABOUT, what);
+        }
+        WithoutLogin::NoIdentity | WithoutLogin::Unknown => {}
     }
-    let told = probe.get(entrance, &[&[JSON], IN_A_FRAME.as_slice()].concat()).await;
-    let is_ours = told.is_ok_and(|told| told.reason().as_deref() == Some("no_identity"));
+    let is_ours = matches!(without, WithoutLogin::NoIdentity);
     match page.status {
         401 if is_ours => Finding::fine(ABOUT, "without a login the service's own page is shown (401)"),
         200..=299 => Finding::broken(ABOUT, "without a login the entrance answers as if there were one"),
@@ -142,11 +214,17 @@ async fn without_login(probe: &Probe, entrance: &Url, page: &Answer) -> Finding 
     }
 }
 
-async fn about(probe: &Probe, entrance: &Url) -> Result<About, Finding> {
-    const ABOUT: &str = "entrance";
+/// Where the component asks about an entrance.
+fn component_url(entrance: &Url) -> Url {
     let mut url = entrance.clone();
     url.set_path("/embed.json");
     url.query_pairs_mut().clear().append_pair("entrance", entrance.path());
+    url
+}
+
+async fn about(probe: &Probe, entrance: &Url) -> Result<About, Finding> {
+    const ABOUT: &str = "entrance";
+    let url = component_url(entrance);
     let broken = |why: String| {
         let what = format!(
             "{} cannot be read ({why}), which the component needs: pass /embed.js and /embed.json on to the \
@@ -158,7 +236,7 @@ async fn about(probe: &Probe, entrance: &Url) -> Result<About, Finding> {
     let answer = match probe.get(&url, &[]).await {
         Ok(answer) if answer.status == 200 => answer,
         Ok(answer) => return broken(format!("it answers {}", answer.status)),
-        Err(why) => return broken(why),
+        Err(why) => return broken(why.to_string()),
     };
     let about = serde_json::from_str::<About>(&answer.body).ok();
     match about.filter(|about| matches!(about.marketplace_origin.scheme(), "https" | "http")) {
@@ -169,12 +247,12 @@ async fn about(probe: &Probe, entrance: &Url) -> Result<About, Finding> {
 
 /// A stranger writes the headers that the proxy is to write: those of each
 /// known proxy in turn, since together they would contradict each other.
-async fn forged(probe: &Probe, set_up: &SetUp) -> Finding {
+async fn forged(probe: &Probe, set_up: &SetUp, without: &WithoutLogin) -> Finding {
     let known = presets::ALL.iter().map(|preset| preset.fields.iter().map(|(_, name)| *name).collect());
     let own = set_up.identity_headers.iter().map(String::as_str).collect();
     let mut worst: Option<Finding> = None;
     for names in known.chain([own]).filter(|names: &Vec<&str>| !names.is_empty()) {
-        let finding = forged_by(probe, &set_up.entrance, &names).await;
+        let finding = forged_by(probe, &set_up.entrance, &names, without).await;
         if worst.as_ref().is_none_or(|worst| finding.grade > worst.grade) {
             worst = Some(finding);
         }
@@ -182,7 +260,7 @@ async fn forged(probe: &Probe, set_up: &SetUp) -> Finding {
     worst.unwrap_or_else(|| Finding::skipped(FORGED, "there is nothing to forge"))
 }
 
-async fn forged_by(probe: &Probe, entrance: &Url, names: &[&str]) -> Finding {
+async fn forged_by(probe: &Probe, entrance: &Url, names: &[&str], without: &WithoutLogin) -> Finding {
     let principal = |name: &str| if name.ends_with("client-principal") { NOBODYS_PRINCIPAL } else { NOBODY };
     let mut headers: Vec<(&str, &str)> = names.iter().map(|name| (*name, principal(name))).collect();
     headers.extend(IN_A_FRAME);
@@ -196,12 +274,23 @@ async fn forged_by(probe: &Probe, entrance: &Url, names: &[&str]) -> Finding {
         "a client's own {first} is believed. Have the proxy overwrite it on every request, and let nobody else \
          connect to the service"
     );
+    let is_usual = matches!(without, WithoutLogin::SignedOn | WithoutLogin::Identified(_));
     match answer.reason().as_deref() {
+        _ if answer.is_hand_off_of(NOBODY) => {
+            Finding::broken(FORGED, format!("A CLIENT SIGNS ON AS WHOM IT LIKES: {believed}"))
+        }
+        // with or without these headers: they are not where the identity comes from
+        reason if is_usual && (answer.is_hand_off() || reason.is_some_and(is_of_identified)) => {
+            Finding::skipped(
+                FORGED,
+                "not told: every request has an identity already; look again once that is corrected",
+            )
+        }
         _ if answer.is_hand_off() => {
             Finding::broken(FORGED, format!("SOMEBODY WITHOUT A LOGIN IS SIGNED ON: {believed}"))
         }
         // the service looked at who that is, and had something against him
-        Some(reason @ ("not_allowed" | "bad_identity" | "token_too_large" | "audit_unavailable")) => {
+        Some(reason) if is_of_identified(reason) => {
             Finding::broken(FORGED, format!("A STRANGER ONLY LACKS A BETTER NAME ({reason}): {believed}"))
         }
         Some("ambiguous_identity") => Finding::doubtful(
@@ -218,6 +307,10 @@ async fn forged_by(probe: &Probe, entrance: &Url, names: &[&str]) -> Finding {
 }
 
 const FORGED: &str = "forged headers";
+
+fn is_of_identified(reason: &str) -> bool {
+    REASONS_OF_IDENTIFIED.contains(&reason)
+}
 
 async fn other_methods(probe: &Probe, entrance: &Url) -> Finding {
     const ABOUT: &str = "methods";

@@ -136,7 +136,7 @@ impl Visit<'_> {
             reason,
             request_id: self.request_id,
             is_about_sign_in: asks_to_sign_in,
-            is_worth_another_try: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
+            is_worth_another_try: status.is_server_error(),
             login_url: embed.filter(|_| asks_to_sign_in).and_then(|embed| embed.login_url.as_deref()),
             message_targets: embed
                 .map(|embed| embed.parents.message_targets(self.referer(), self.is_same_origin()))
@@ -169,18 +169,12 @@ const fn status(reason: Reason) -> StatusCode {
     match reason {
         Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink => StatusCode::BAD_REQUEST,
         Reason::NoIdentity | Reason::InvalidToken | Reason::ExpiredToken => StatusCode::UNAUTHORIZED,
-        Reason::UntrustedPeer | Reason::NotAllowed | Reason::FrameNotAllowed | Reason::MissingScope => {
-            StatusCode::FORBIDDEN
-        }
+        Reason::UntrustedPeer | Reason::NotAllowed | Reason::FrameNotAllowed => StatusCode::FORBIDDEN,
         Reason::NotFound => StatusCode::NOT_FOUND,
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Reason::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
-        Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Reason::TokenTooLarge | Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Reason::KeysUnavailable
-        | Reason::UpstreamUnavailable
-        | Reason::AuditUnavailable
-        | Reason::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::KeysUnavailable | Reason::Draining => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -73,6 +73,19 @@ impl Identity {
         }
     }
 
+    /// Why an offer may have no credentials, for the log; nothing where there
+    /// is no hint.
+    pub fn explain_absence(&self, offer: Offer<'_>) -> Option<String> {
+        match self {
+            Self::ProxyHeaders(way) => way.explain_absence(offer),
+            Self::Bearer(_)
+            | Self::AwsAlb(_)
+            | Self::AppDirect(_)
+            | Self::Commercetools(_)
+            | Self::Caf(_) => None,
+        }
+    }
+
     /// The name of the kind, as the configuration writes it.
     pub const fn kind(&self) -> &'static str {
         match self {

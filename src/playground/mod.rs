@@ -61,24 +61,27 @@ struct Ground {
     secret: String,
 }
 
-/// Starts everything, says where to look, and runs until Ctrl-C. The front end
-/// is the platform's, or the sample app behind its login proxy.
-pub async fn run(listen: SocketAddr, platform: Option<Kind>) -> anyhow::Result<()> {
-    let playground = Playground::start(listen, platform).await?;
-    println!("{}", playground.greeting());
-    playground.run().await
-}
+/// Where the front end listens unless it is told otherwise: the first of these
+/// ports that is free.
+const USUAL_PORTS: std::ops::RangeInclusive<u16> = 8088..=8187;
 
 impl Playground {
-    /// Binds everything: the front end to `listen`, the marketplace to the port
-    /// after it (or any), the service to the one after that (or any). Port 0
-    /// lets the system choose.
-    pub async fn start(listen: SocketAddr, platform: Option<Kind>) -> anyhow::Result<Self> {
-        let app_listener = TcpListener::bind(listen).with_context(|| {
-            format!("{listen} cannot be listened on; choose another address with --listen")
-        })?;
-        let marketplace_listener = listen_beside(listen).context("there is no port for the marketplace")?;
+    /// Binds everything: the front end to `listen` or to a usual port that is
+    /// free, the marketplace to the port after it (or any), the service to the
+    /// one after that (or any). Port 0 lets the system choose. The front end is
+    /// the platform's, or the sample app behind its login proxy.
+    pub async fn start(listen: Option<SocketAddr>, platform: Option<Kind>) -> anyhow::Result<Self> {
+        let app_listener = match listen {
+            Some(listen) => TcpListener::bind(listen).with_context(|| {
+                format!("{listen} cannot be listened on; choose another address with --listen")
+            })?,
+            None => listen_as_usual()
+                .context("none of the usual ports can be listened on; choose an address with --listen")?,
+        };
         let app = app_listener.local_addr()?;
+        let beside =
+            if listen.is_some_and(|listen| listen.port() == 0) { SocketAddr::new(app.ip(), 0) } else { app };
+        let marketplace_listener = listen_beside(beside).context("there is no port for the marketplace")?;
         let marketplace = marketplace_listener.local_addr()?;
         let ground = Ground {
             app_origin: origin(app),
@@ -89,11 +92,11 @@ impl Playground {
         let (service, app_server) = match platform {
             None => {
                 let (service, state) = login_proxy(&ground).await?;
-                (service, front_server(app_listener, &ground, state, sample_app::routes)?)
+                (service, serve(app_listener, &ground.app_origin, state, sample_app::routes)?)
             }
             Some(kind) => {
                 let (service, state) = platform::start(kind, &ground, marketplace).await?;
-                (service, front_server(app_listener, &ground, state, platform::routes)?)
+                (service, serve(app_listener, &ground.app_origin, state, platform::routes)?)
             }
         };
         Ok(Self { app, marketplace, platform, service, app_server, marketplace_server })
@@ -114,7 +117,19 @@ impl Playground {
         ended
     }
 
-    fn greeting(&self) -> String {
+    /// What to say where others than the person at this machine can connect.
+    pub fn warning(&self) -> Option<String> {
+        (!self.app.ip().is_loopback()).then(|| {
+            format!(
+                "the playground listens at {}, beyond this machine: whoever can connect can sign in as its users \
+                 and read its tokens; listen at 127.0.0.1 unless that is meant",
+                self.app
+            )
+        })
+    }
+
+    /// Where to look, and what to do there.
+    pub fn greeting(&self) -> String {
         let open = format!("The playground is ready. Open\n\n  {}\n\n", origin(self.app));
         let Some(kind) = self.platform else {
             let people: String = PEOPLE
@@ -155,13 +170,15 @@ async fn bind_service(config: &str) -> anyhow::Result<Server> {
     Server::bind(config).await.map_err(|error| anyhow!("the service cannot start: {error}"))
 }
 
-fn front_server<S: Send + Sync + 'static>(
+/// Serves at a listener under one name only: every server of the playground
+/// that browsers open is made here.
+fn serve<S: Send + Sync + 'static>(
     listener: TcpListener,
-    ground: &Ground,
+    origin: &str,
     state: web::Data<S>,
     routes: fn(&mut web::ServiceConfig),
 ) -> anyhow::Result<ActixServer> {
-    let own = web::Data::new(OwnOrigin(ground.app_origin.clone()));
+    let own = web::Data::new(OwnOrigin(origin.to_owned()));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(own.clone())
@@ -181,8 +198,19 @@ fn marketplace_server(listener: TcpListener, ground: &Ground) -> anyhow::Result<
         origin: ground.marketplace_origin.clone(),
         tenants: Tenants::default(),
     });
-    let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(marketplace::routes));
-    Ok(server.workers(1).disable_signals().listen(listener)?.run())
+    serve(listener, &ground.marketplace_origin, state, marketplace::routes)
+}
+
+/// The first usual port of this machine that is free.
+fn listen_as_usual() -> std::io::Result<TcpListener> {
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+    for port in USUAL_PORTS {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn made_up_secret() -> String {

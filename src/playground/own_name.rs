@@ -19,7 +19,8 @@ pub async fn one_name_only(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let OwnOrigin(origin) = own.get_ref();
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let mut hosts = request.headers().get_all(header::HOST);
+    let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
     if host.is_some() && host == origin.strip_prefix("http://") {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     }

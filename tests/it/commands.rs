@@ -3,8 +3,9 @@
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::harness::command::{File, Ran, run, run_with};
+use crate::harness::command::{File, Ran, run, run_unread, run_with};
 use crate::harness::{ALICE, App, SECRET, STANDARD, Token};
+use crate::playground::Playground;
 
 const BROKEN: &str = r#"
 environment = "staging"
@@ -18,19 +19,6 @@ sub = "emial"
 [embed]
 parents = ["*"]
 "#;
-
-#[test]
-fn check_shows_what_applies_and_hides_secrets() {
-    let file = File::new(STANDARD);
-    let ran = run(&["check", "--config", &file.text()]);
-    assert_eq!(ran.status, 0, "{ran:?}");
-    assert!(ran.output.contains("shared_secret = \"[hidden]\"") && !ran.output.contains(SECRET));
-    assert!(ran.output.contains("account = \"acme\""));
-    assert!(ran.output.contains(&format!("{}:", file.text())), "each value names its place: {}", ran.output);
-    assert!(ran.output.contains("max_location_bytes = 4096"), "what is built in is shown, too");
-    // what it shows is a configuration again, but for the secret
-    ran.output.parse::<toml::Table>().unwrap();
-}
 
 #[test]
 fn check_tells_everything_that_is_wrong_at_once() {
@@ -133,6 +121,7 @@ fn a_token_of_another_secret_is_told_and_fails() {
 #[case::unknown_command(&["frobnicate"], 2, "frobnicate")]
 #[case::unknown_option(&["serve", "--port", "1"], 2, "--port")]
 #[case::no_email(&["mint", "--config", "FILE"], 2, "--email")]
+#[case::no_id_either(&["mint", "--config", "FILE"], 2, "--id")]
 #[case::no_email_address(&["mint", "--config", "FILE", "--email", "alice"], 2, "email")]
 #[case::unknown_setting(&["mint", "--config", "FILE", "--email", "a@b.example", "--set", "colour=1"], 2, "colour")]
 #[case::no_setting(&["mint", "--config", "FILE", "--email", "a@b.example", "--set", "colour"], 2, "KEY=JSON")]
@@ -231,7 +220,7 @@ fn variables_alone_make_a_configuration() {
         ("SSO_EMBED__PARENTS", "https://app.example.com"),
         ("PANDIUM__ACCOUNT", "not ours"),
     ];
-    let ran = run_with(&["check"], &variables, "");
+    let ran = run_with(&["check", "--show"], &variables, "");
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(ran.output.contains("the environment variable SSO_PANDIUM__ACCOUNT"), "{}", ran.output);
 }
@@ -249,18 +238,6 @@ fn a_secret_file_that_is_not_there_is_named_with_its_key() {
 }
 
 #[rstest]
-#[case("SSO_PANDIUM__ACOUNT", "pandium.acount")]
-#[case("SSO_PANDIUMACCOUNT", "pandiumaccount")]
-#[case("SSO_SERVER__WORKERS__X", "server.workers")]
-#[case("SSO_X", "x")]
-fn an_unknown_variable_is_an_error_that_names_it(#[case] variable: &str, #[case] key: &str) {
-    let file = File::new(STANDARD);
-    let ran = run_with(&["check", "--config", &file.text()], &[(variable, "canary")], "");
-    assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(key) && ran.errors.contains(variable), "{ran:?}");
-}
-
-#[rstest]
 #[case("serve")]
 #[case("playground")]
 #[case("check")]
@@ -271,6 +248,35 @@ fn every_command_shows_an_example(#[case] command: &str) {
     let Ran { status, output, .. } = run(&[command, "--help"]);
     assert_eq!(status, 0);
     let (_, examples) = output.split_once("Example").unwrap();
+    assert!(!output.contains("eyJ"), "a token is no argument: the shell and the process list keep it");
     assert!(examples.contains(&format!("marketplace-sso {command}")), "{output}");
     assert!(run(&["--help"]).output.contains(&format!("  {command} ")), "the list of commands has it");
+}
+
+/// How a command ends whose reader has closed the pipe.
+#[rstest]
+#[case::inspect(&["inspect", "--config", "FILE", "-"], 0)]
+#[case::inspect_wrong(&["inspect", "--config", "FILE", "a.b"], 1)]
+#[case::mint(&["mint", "--config", "FILE", "--email", "a@b.example"], 0)]
+#[case::check(&["check", "--config", "FILE"], 0)]
+#[case::check_show(&["check", "--config", "FILE", "--show"], 0)]
+#[case::check_nothing(&["check", "--config", "/nowhere.toml"], 78)]
+#[case::healthcheck(&["healthcheck", "127.0.0.1:1"], 1)]
+#[case::doctor(&["doctor", "http://127.0.0.1:1"], 1)]
+#[case::playground(&["playground", "--listen", "256.0.0.1:1"], 2)]
+#[case::help(&["--help"], 0)]
+#[case::wrong_arguments(&["mint"], 2)]
+fn a_closed_pipe_ends_no_command_with_a_panic(#[case] arguments: &[&str], #[case] status: i32) {
+    let file = File::new(STANDARD);
+    let path = file.text();
+    let arguments: Vec<&str> =
+        arguments.iter().map(|word| if *word == "FILE" { path.as_str() } else { word }).collect();
+    let token = run(&["mint", "--config", &path, "--email", "alice@example.com"]).output;
+    assert_eq!(run_unread(&arguments, &token), status);
+}
+
+#[test]
+fn a_playground_whose_greeting_is_not_read_still_runs() {
+    let mut playground = Playground::start_unread();
+    playground.interrupt();
 }

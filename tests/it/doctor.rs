@@ -102,6 +102,11 @@ impl SetUp {
         Self { _nginx: nginx, _app: app, origin, authority, cookie }
     }
 
+    /// Without the authority of its certificate.
+    fn examine_as_a_stranger(&self) -> Ran {
+        run(&["doctor", &self.origin, "--page", &format!("{}/", self.origin)])
+    }
+
     fn examine(&self) -> Ran {
         let authority = File::new(&self.authority);
         run(&[
@@ -192,6 +197,101 @@ fn a_set_up_that_breaks_something_is_told_what(
     let line = line_about(&ran, about);
     assert!(line.starts_with(grade), "{about} is not told to be {grade}:\n{}", ran.output);
     assert_eq!(ran.status, i32::from(ran.output.contains("BROKEN")), "{ran:?}");
+}
+
+#[test]
+fn nothing_behind_the_proxy_is_one_finding() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let folder = TempDir::new().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let socket = folder.path().join("front.sock");
+    let conf = format!(
+        "server {{ listen unix:{}; listen 127.0.0.1:{port}; location / {{ proxy_pass http://{free}; }} }}",
+        socket.display()
+    );
+    let _nginx = Nginx::start(folder, &conf);
+    let origin = format!("http://127.0.0.1:{port}");
+    let ran = run(&["doctor", &origin, "--page", &format!("{origin}/")]);
+    let lines: Vec<&str> = ran.output.lines().collect();
+    assert_eq!((lines.len(), ran.status), (1, 1), "{ran:?}");
+    assert!(
+        lines[0].starts_with("BROKEN") && lines[0].contains("nothing answers behind the proxy"),
+        "{ran:?}"
+    );
+    assert!(lines[0].contains("502"), "{ran:?}");
+}
+
+#[test]
+fn a_service_that_refuses_with_503_is_not_an_absent_one() {
+    let answer =
+        r#"{"type":"urn:marketplace-sso:keys_unavailable","reason":"keys_unavailable","status":503}"#;
+    let service = KeyServer::start(Behaviour::Answer(503, answer.into())).unwrap();
+    let ran = run(&["doctor", &service.origin()]);
+    assert!(!ran.output.contains("nothing answers"), "{ran:?}");
+    assert!(ran.output.lines().count() > 3, "{ran:?}");
+}
+
+#[rstest]
+#[case::signed_on("", "EVERY REQUEST IS SIGNED ON")]
+#[case::not_allowed("[access]\ngroups = [\"staff\"]", "not_allowed")]
+fn a_login_for_every_request_is_no_forged_header(#[case] access: &str, #[case] told: &str) {
+    let app = App::start(&format!("[identity]\npreset = \"auth_request\"\n{access}"));
+    let folder = TempDir::new().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let conf = format!(
+        "server {{ listen unix:{}/front.sock; listen 127.0.0.1:{port}; \
+         location / {{ proxy_set_header X-Auth-Request-Email alice@example.com; proxy_pass http://{}; }} }}",
+        folder.path().display(),
+        app.address()
+    );
+    let _nginx = Nginx::start(folder, &conf);
+    let ran = run(&["doctor", &format!("http://127.0.0.1:{port}")]);
+    let line = line_about(&ran, "no login");
+    assert!(line.starts_with("BROKEN") && line.contains(told), "{}", ran.output);
+    let line = line_about(&ran, "forged headers");
+    assert!(line.starts_with("- "), "nothing is concluded of forged headers: {}", ran.output);
+}
+
+#[test]
+fn forged_headers_that_win_over_a_fixed_login_are_told() {
+    // the proxy names a user, and lets a client's own header of another spelling through
+    let app = App::start("[identity]\npreset = \"auth_request\"");
+    let folder = TempDir::new().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let conf = format!(
+        "map $http_x_auth_request_email $email {{ default $http_x_auth_request_email; \"\" alice@example.com; }}\n\
+         server {{ listen unix:{}/front.sock; listen 127.0.0.1:{port}; \
+         location / {{ proxy_set_header X-Auth-Request-Email $email; \
+         proxy_set_header X-Auth-Request-User \"\"; proxy_set_header X-Auth-Request-Groups \"\"; \
+         proxy_set_header X-Auth-Request-Preferred-Username \"\"; proxy_pass http://{}; }} }}",
+        folder.path().display(),
+        app.address()
+    );
+    let _nginx = Nginx::start(folder, &conf);
+    let ran = run(&["doctor", &format!("http://127.0.0.1:{port}")]);
+    assert!(line_about(&ran, "no login").contains("EVERY REQUEST IS SIGNED ON"), "{}", ran.output);
+    assert!(line_about(&ran, "forged headers").starts_with("BROKEN"), "{}", ran.output);
+    assert!(!ran.output.contains("eyJ"), "a token is shown: {}", ran.output);
+}
+
+#[test]
+fn tls_that_fails_is_said_once_and_in_words() {
+    let ran = SetUp::new("listen", "listen", "").examine_as_a_stranger();
+    let lines: Vec<&str> = ran.output.lines().collect();
+    assert_eq!((lines.len(), ran.status), (1, 1), "{ran:?}");
+    assert!(lines[0].starts_with("BROKEN  encryption") && lines[0].contains("--ca-file"), "{ran:?}");
+    assert!(!lines[0].contains("UnknownIssuer"), "{ran:?}");
+}
+
+#[test]
+fn the_page_is_looked_at_without_embed_json_too() {
+    let without = "location /embed { proxy_pass http://SERVICE; }";
+    let ran = SetUp::new(without, "", "").examine();
+    assert!(line_about(&ran, "entrance").contains("/embed.json"), "{}", ran.output);
+    for about in ["component", "opener", "embedder", "parents"] {
+        assert!(line_about(&ran, about).starts_with("ok"), "{about}: {}", ran.output);
+    }
+    assert!(line_about(&ran, "frame-src").starts_with("- "), "{}", ran.output);
 }
 
 #[test]

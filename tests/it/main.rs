@@ -12,6 +12,7 @@
 mod harness;
 
 mod bearer;
+mod check;
 mod commands;
 mod component;
 mod corpora;

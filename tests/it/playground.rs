@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rstest::rstest;
 use url::Url;
 
+use crate::harness::command::{self, closed_pipe};
 use crate::harness::lines::Lines;
 use crate::harness::{Answer, Connection, Field, PATIENCE, PROGRAM, signal, wait, wire};
 
@@ -31,22 +32,41 @@ impl Playground {
 
     /// With further arguments, up to a line of its greeting.
     pub fn start_with(arguments: &[&str], said: &str) -> Self {
+        Self::start_as(&[&["--listen", "127.0.0.1:0"], arguments].concat(), said).0
+    }
+
+    /// With these arguments alone; and every line that it writes.
+    fn start_as(arguments: &[&str], said: &str) -> (Self, Arc<Lines>) {
         let mut child = Command::new(PROGRAM)
-            .args(["playground", "--listen", "127.0.0.1:0"])
+            .arg("playground")
             .args(arguments)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = Arc::new(Lines::default());
         lines.gather(child.stdout.take().unwrap());
+        lines.gather(child.stderr.take().unwrap());
         let mut playground = Self { child, origin: String::new() };
         let line = lines.wait_for_text(PATIENCE, |line| line.trim().starts_with("http://"));
         playground.origin = line.trim().to_owned();
         lines.wait_for_text(PATIENCE, |line| line.contains(said));
-        playground
+        (playground, lines)
+    }
+
+    /// One whose output goes into a pipe that nobody reads.
+    pub fn start_unread() -> Self {
+        let child = Command::new(PROGRAM)
+            .args(["playground", "--listen", "127.0.0.1:0"])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(closed_pipe())
+            .stderr(closed_pipe())
+            .spawn()
+            .unwrap();
+        Self { child, origin: String::new() }
     }
 
     /// Asks as a page of its own would.
@@ -230,4 +250,76 @@ fn the_marketplace_believes_no_token_but_a_good_one() {
 #[test]
 fn ctrl_c_ends_it() {
     Playground::start().interrupt();
+}
+
+/// Names that a browser could be led to this machine by.
+const FOREIGN: [&str; 4] = ["rebound.example", "rebound.example:80", "127.0.0.1", ""];
+
+/// Asks a server of the playground under a name.
+fn ask_as(host: &str, at: &str, method: &str, target: &str, more: &[Field<'_>]) -> Answer {
+    wire::ask(at.parse().unwrap(), method, target, &[&[("Host", host)], more].concat()).unwrap()
+}
+
+#[test]
+fn the_sample_app_answers_under_its_own_name_alone() {
+    let playground = Playground::start();
+    let cookie = playground.sign_in("usr-201");
+    let own = playground.origin.strip_prefix("http://").unwrap();
+    for path in ["/", "/login", "/pandium-sso"] {
+        let browser = [&FRAME[..], &[("Cookie", cookie.as_str())]].concat();
+        assert!(matches!(ask_as(own, own, "GET", path, &browser).status, 200 | 307));
+        for host in FOREIGN {
+            let answer = ask_as(host, own, "GET", path, &browser);
+            assert_eq!(answer.status, 307, "{host} {path}");
+            assert_eq!(answer.header("location"), format!("{}/", playground.origin));
+            assert!(answer.body.is_empty(), "{host} {path}");
+        }
+    }
+    for host in FOREIGN {
+        let origin = format!("http://{host}");
+        assert_eq!(ask_as(host, own, "POST", "/login", &[("Origin", &origin)]).status, 421, "{host}");
+    }
+    let twice = format!("GET / HTTP/1.1\r\nHost: {own}\r\nHost: rebound.example\r\n\r\n");
+    assert_ne!(wire::send(own.parse().unwrap(), twice.as_bytes()).unwrap().status, 200);
+}
+
+#[test]
+fn the_stand_in_marketplace_answers_under_its_own_name() {
+    let playground = Playground::start();
+    let cookie = playground.sign_in("usr-201");
+    let answer = playground.get("/pandium-sso", &[&FRAME[..], &[("Cookie", &cookie)]].concat());
+    let address = Url::parse(answer.header("location")).unwrap();
+    let own = address.socket_addrs(|| None).unwrap()[0].to_string();
+    let target = &address[url::Position::BeforePath..];
+    assert_eq!(ask_as(&own, &own, "GET", target, &[]).status, 200);
+    for host in FOREIGN {
+        let answer = ask_as(host, &own, "GET", target, &[]);
+        assert!(answer.status == 307 && answer.body.is_empty(), "{host}: {answer:?}");
+        assert_eq!(ask_as(host, &own, "POST", target, &[]).status, 421, "{host}");
+    }
+}
+
+#[test]
+fn the_next_port_is_taken_where_the_usual_one_is_busy() {
+    // busy already, if it cannot be taken here
+    let _busy = std::net::TcpListener::bind("127.0.0.1:8088");
+    let (mut playground, _) = Playground::start_as(&[], "password");
+    let port = Url::parse(&playground.origin).unwrap().port().unwrap();
+    assert!((8089..=8187).contains(&port), "{port}");
+    assert_eq!(playground.get("/login", &[]).status, 200);
+
+    let named = command::run(&["playground", "--listen", &port.to_string()]);
+    assert!(named.status == 1 && named.errors.contains("--listen"), "{named:?}");
+    playground.interrupt();
+}
+
+#[test]
+fn listening_beyond_this_machine_is_warned_of() {
+    let (_playground, lines) = Playground::start_as(&["--listen", "0.0.0.0:0"], "password");
+    let warned =
+        lines.all().into_iter().any(|line| line.starts_with("warning: the playground listens at 0.0.0.0"));
+    assert!(warned, "{:?}", lines.all());
+
+    let (_playground, lines) = Playground::start_as(&["--listen", "127.0.0.1:0"], "password");
+    assert!(!lines.all().iter().any(|line| line.starts_with("warning: ")), "{:?}", lines.all());
 }

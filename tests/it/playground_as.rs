@@ -266,6 +266,28 @@ fn another_site_gets_no_token_and_changes_no_keys() {
 }
 
 #[test]
+fn each_server_of_a_platform_answers_under_its_own_name() {
+    let platform = Platform::start("appdirect");
+    let page = platform.page.replace("&quot;", "\"");
+    let (_, keys) = page.split_once("jwks_url = \"http://").unwrap();
+    let keys = keys.split('/').next().unwrap();
+    let front = platform.playground.origin.strip_prefix("http://").unwrap();
+    let ask = |host: &str, at: &str, method, path| {
+        let origin = format!("http://{host}");
+        wire::ask(at.parse().unwrap(), method, path, &[("Host", host), ("Origin", &origin)]).unwrap()
+    };
+    assert_eq!(ask(front, front, "GET", "/platform/keys").status, 200);
+    assert_eq!(ask(keys, keys, "GET", "/keys").status, 200);
+    for host in ["rebound.example", "127.0.0.1", "localhost:1", ""] {
+        let answer = ask(host, front, "GET", "/platform/keys");
+        assert!(answer.status == 307 && answer.body.is_empty(), "{host}: {answer:?}");
+        assert_eq!(ask(host, front, "POST", "/platform/token").status, 421, "{host}");
+        let answer = ask(host, keys, "GET", "/keys");
+        assert!(answer.status == 421 && answer.body.is_empty(), "{host}: {answer:?}");
+    }
+}
+
+#[test]
 fn the_help_names_the_platforms_and_another_is_a_wrong_argument() {
     let help = command::run(&["playground", "--help"]).output;
     assert!(help.contains("playground --as commercetools"), "{help}");

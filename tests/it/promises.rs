@@ -1,20 +1,25 @@
 //! What the documents promise is true: every example loads, every command and
 //! file they name is there.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use marketplace_sso::config::{Config, Sources};
+use marketplace_sso::refusal::Reason;
 use tempfile::TempDir;
 
-use crate::harness::SECRET;
-use crate::harness::command::run;
+use crate::harness::command::{File, run};
 use crate::harness::tree::{files_below, read, root};
+use crate::harness::{PROGRAM, SECRET};
 
 const SMALLEST: &str = r#"
 environment = "production"
 [server]
+listen = "unix:/run/marketplace-sso.sock"  # so that no proxy has to be named
 public_url = "https://app.example.com"
 [pandium]
 account = "acme"
@@ -37,6 +42,7 @@ fn every_example_configuration_loads() {
 fn the_reference_is_right_where_its_comments_are_taken_away() {
     let text = read(&root().join("config/default.toml"));
     let keys = ["# environment = ", "# account = ", "# shared_secret_file = "];
+    let text = text.replace("trusted_proxies = []", "trusted_proxies = [\"127.0.0.1/32\"]");
     let text = keys.iter().fold(text, |text, key| {
         assert!(text.contains(key), "{key}");
         text.replace(key, &key[2..])
@@ -70,6 +76,117 @@ fn every_configuration_in_the_documents_loads() {
         loaded += 1;
     }
     assert!(loaded >= 10, "only {loaded} were found");
+}
+
+/// The commands of the README as they are pasted, on other ports.
+#[test]
+fn the_readmes_commands_print_what_it_says() {
+    let (_, _, script) = blocks()
+        .into_iter()
+        .find(|(file, language, code)| {
+            file.ends_with("README.md") && language == "sh" && code.contains("marketplace-sso mint")
+        })
+        .unwrap();
+    let shown: Vec<&str> = script
+        .lines()
+        .filter(|line| {
+            line.contains("marketplace-sso check") || line.contains("mint") || line.contains("| head")
+        })
+        .map(|line| line.rsplit_once(" # ").unwrap().1.trim_end_matches('…'))
+        .collect();
+    assert_eq!(shown.len(), 3, "{script}");
+
+    let folder = TempDir::new().unwrap();
+    let examples = folder.path().join("docs/examples");
+    std::fs::create_dir_all(&examples).unwrap();
+    std::fs::copy(root().join("docs/examples/five-settings.toml"), examples.join("five-settings.toml"))
+        .unwrap();
+    let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let script = script.replace("cargo install", ": cargo install").replace("127.0.0.1:8080", &listen);
+    let programs = Path::new(PROGRAM).parent().unwrap().display().to_string();
+    let ran = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()))
+        .env("SSO_SERVER__LISTEN", &listen)
+        .env("SSO_SERVER__ADMIN_LISTEN", "")
+        .env("SSO_SERVER__DRAIN_DELAY_S", "0")
+        .output()
+        .unwrap();
+    let output = String::from_utf8(ran.stdout).unwrap();
+    let errors = String::from_utf8(ran.stderr).unwrap();
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!((lines.len(), errors.as_str()), (shown.len(), ""), "{output}{errors}");
+    for (line, shown) in lines.iter().zip(&shown) {
+        assert!(line.starts_with(shown), "{line} is not {shown}");
+    }
+}
+
+#[test]
+fn the_readmes_configuration_is_the_example_that_it_copies() {
+    let is_it =
+        |(file, language, _): &(PathBuf, String, String)| file.ends_with("README.md") && language == "toml";
+    let (_, _, block) = blocks().into_iter().find(is_it).unwrap();
+    assert_eq!(block.trim(), read(&root().join("docs/examples/five-settings.toml")).trim());
+}
+
+#[test]
+fn every_reason_is_documented_and_raised() {
+    let table = read(&root().join("docs/operating.md"));
+    let documented: BTreeSet<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.split('|').nth(2).is_some_and(is_status))
+        .flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+        .collect();
+    let known: BTreeSet<&str> = Reason::ALL.into_iter().map(Reason::code).collect();
+    assert_eq!(documented, known);
+
+    let names_reasons =
+        |file: &PathBuf| !file.ends_with("src/refusal.rs") && !file.ends_with("http/refused.rs");
+    let sources = files_below(&root().join("src"), "rs").into_iter().filter(names_reasons);
+    let sources: String = sources.map(|file| read(&file)).collect();
+    for reason in Reason::ALL {
+        assert!(sources.contains(&format!("Reason::{reason:?}")), "nothing raises {}", reason.code());
+    }
+}
+
+/// A secret written out in what we ship: long enough to be used as it is.
+#[test]
+fn the_placeholders_of_our_examples_are_refused() {
+    let mut found = Vec::new();
+    let names = ["secret", "pandium"];
+    for folder in ["deploy", "docs", "config"] {
+        for kind in ["yaml", "toml", "md", "example", "service", "conf"] {
+            for file in files_below(&root().join(folder), kind) {
+                for line in read(&file).lines() {
+                    let Some((key, value)) = line.split_once(['=', ':']) else { continue };
+                    let value = value.trim().trim_matches(['"', '\'', '`', '|', ' ']);
+                    let is_secret = names.iter().any(|name| key.trim().to_lowercase().ends_with(name));
+                    let is_word =
+                        value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+=".contains(&byte));
+                    if is_secret && is_word && value.len() >= 24 {
+                        found.push((file.clone(), value.to_owned()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(!found.is_empty(), "the search finds nothing");
+    for (file, placeholder) in found {
+        for line_end in ["", "\n"] {
+            let secret = File::new(&(placeholder.clone() + line_end));
+            let config = File::new(&SMALLEST.replace("/run/secrets/pandium", &secret.text()));
+            let ran = run(&["check", "--config", &config.text()]);
+            let is_told = ran.errors.contains("pandium.shared_secret_file: it is the placeholder");
+            assert!(ran.status == 78 && is_told, "{} has {placeholder}: {ran:?}", file.display());
+            assert!(!ran.errors.contains(&placeholder), "{ran:?}");
+        }
+    }
+}
+
+fn is_status(cell: &str) -> bool {
+    cell.trim().parse::<u16>().is_ok()
 }
 
 #[test]

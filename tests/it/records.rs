@@ -247,3 +247,17 @@ fn fields(record: &Value) -> Vec<&str> {
     names.sort_unstable();
     names
 }
+
+#[test]
+fn a_wrong_preset_is_named_in_the_log_and_no_value_is() {
+    let app = App::start("[identity]\npreset = \"oauth2_proxy\"");
+    let answer = app.get("/pandium-sso", ALICE);
+    answer.assert_refused(401, "no_identity");
+    assert!(!answer.text().contains("X-Auth-Request-Email"), "the cause is for the log alone");
+    let record = app.record_of(&answer);
+    assert_eq!(
+        record["cause"],
+        "preset oauth2_proxy reads X-Forwarded-Email; X-Auth-Request-Email was present"
+    );
+    assert!(!record.to_string().contains("alice"), "{record}");
+}

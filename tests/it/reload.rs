@@ -81,7 +81,7 @@ fn a_proxy_that_is_trusted_no_more_is_not_believed_on_a_kept_connection() {
     let app = App::start("");
     let mut connection = Connection::open(app.address()).unwrap();
     assert_eq!(connection.ask("GET", "/pandium-sso", ALICE).unwrap().status, 307);
-    std::fs::write(app.config_file(), "[identity]\ntrusted_proxies = []").unwrap();
+    std::fs::write(app.config_file(), "[identity]\ntrusted_proxies = [\"192.0.2.1\"]").unwrap();
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
     connection.ask("GET", "/pandium-sso", ALICE).unwrap().assert_refused(403, "untrusted_peer");
 }

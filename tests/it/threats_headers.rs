@@ -9,7 +9,7 @@ const FOLDED: [&str; 4] =
     ["X_Auth_Request_Email", "X.Auth.Request.Email", "X-Auth_Request-Email", "x-auth-request.email"];
 
 #[rstest]
-#[case::nobody_is_trusted_unless_named("trusted_proxies = []")]
+#[case::one_other_is_trusted("trusted_proxies = [\"192.0.2.1\"]")]
 #[case::somebody_else_is_trusted("trusted_proxies = [\"10.0.0.0/8\", \"::1/128\", \"127.0.0.2/32\"]")]
 fn an_identity_from_an_untrusted_peer_is_refused(#[case] trusted: &str) {
     let app = App::start(&format!("[identity]\n{trusted}"));

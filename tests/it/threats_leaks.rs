@@ -61,8 +61,8 @@ fn no_command_prints_a_secret() {
     let variables = [("SSO_PANDIUM__SHARED_SECRET", SECRET)];
 
     let mut ran = vec![
-        run_with(&["check", "--config", &config], &[], ""),
-        run_with(&["check", "--config", &config], &variables, ""),
+        run_with(&["check", "--show", "--config", &config], &[], ""),
+        run_with(&["check", "--show", "--config", &config], &variables, ""),
         run_with(&["inspect", "--config", &config, "-"], &[], &token),
         run_with(&["inspect", "--config", &config, &format!("{token}x")], &[], ""),
         run_with(&["inspect", "--config", &config, &format!("https://a/?b={token}")], &[], ""),

@@ -21,8 +21,11 @@ use crate::pandium::{LinkRules, known_rules};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  marketplace-sso inspect --config sso.toml 'https://imp.sandbox.pandium.com/acme?tenant=eyJ…'
+  marketplace-sso inspect --config sso.toml - < token.txt
   marketplace-sso mint --config sso.toml --email alice@example.com | marketplace-sso inspect --config sso.toml -
+
+Write - and give the token by standard input: an argument stays in the shell's history, and
+every user of this machine can see it in the list of processes.
 
 Tokens that platforms and issuers sign are explained too: which entrance would take one, and why
 the others would not. Keys are fetched where that needs them.
@@ -31,7 +34,7 @@ Exit status 1 where neither the marketplace nor any entrance would believe the t
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// A token, an address that carries one, or - to read it from standard input
+    /// - to read it from standard input; or a token, or an address that carries one
     #[arg(value_name = "TOKEN|ADDRESS|-")]
     token: String,
 }

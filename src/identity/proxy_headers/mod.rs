@@ -31,6 +31,8 @@ pub struct ProxyHeaders {
 /// primary one: without it nobody has signed in, whatever else is there.
 #[derive(Clone, Debug)]
 pub struct Layout {
+    /// The preset's name, or `custom`.
+    name: &'static str,
     fields: Vec<(Field, FieldName)>,
     encoding: Encoding,
     list_separator: char,
@@ -62,6 +64,9 @@ pub enum Field {
     Attribute(Cow<'static, str>),
 }
 
+/// The name of a layout that is no preset's.
+const CUSTOM: &str = "custom";
+
 /// How a front writes text that is not ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -91,16 +96,6 @@ impl ProxyHeaders {
     /// Believes what the peers in `trusted` write in the headers of `layout`.
     pub const fn new(trusted: TrustedProxies, layout: Layout) -> Self {
         Self { trusted, layout }
-    }
-
-    /// Whether a peer at a network address is believed at all.
-    pub const fn trusts_somebody(&self) -> bool {
-        !self.trusted.is_empty()
-    }
-
-    /// Whether any peer at all is believed.
-    pub fn trusts_everybody(&self) -> bool {
-        self.trusted.is_everybody()
     }
 
     /// Whether a user may have something of that name at all.
@@ -154,6 +149,33 @@ impl ProxyHeaders {
         }
     }
 
+    /// Why a request without credentials may have none, for the log: the
+    /// configured headers are missing, and those of another preset are there.
+    /// It quotes no value.
+    pub fn explain_absence(&self, offer: Offer<'_>) -> Option<String> {
+        if !Gathered::from(&self.layout, offer.headers).is_empty() {
+            return None;
+        }
+        let (_, own) = self.layout.fields.first()?;
+        let mut others: Vec<String> = Vec::new();
+        for (_, name) in presets::ALL.iter().filter_map(|preset| preset.fields.first()) {
+            let is_present = || offer.headers.all(name).any(|value| !read::is_nothing(value));
+            if *name != own.as_str() && is_present() {
+                others.push(FieldName::from_static(name).in_title_case());
+            }
+        }
+        let verb = if others.len() == 1 { "was" } else { "were" };
+        let origin = if self.trusted.contains(offer.peer) {
+            ""
+        } else {
+            ", from a peer outside identity.trusted_proxies"
+        };
+        (!others.is_empty()).then(|| {
+            let (preset, own, others) = (self.layout.name, own.in_title_case(), others.join(" and "));
+            format!("preset {preset} reads {own}; {others} {verb} present{origin}")
+        })
+    }
+
     /// Whether somebody is named, and nothing makes it doubtful who.
     fn judge(&self, gathered: &Gathered<'_>) -> Result<bool, Refusal> {
         if gathered.forbidden {
@@ -192,6 +214,7 @@ impl Layout {
     /// The layout of a preset.
     pub fn preset(preset: &Preset) -> Self {
         Self {
+            name: preset.name,
             fields: preset
                 .fields
                 .iter()
@@ -217,7 +240,7 @@ impl Layout {
         if fields.iter().enumerate().any(alike) {
             return Err(BadLayout::Alike);
         }
-        Ok(Self { fields, encoding: Encoding::Utf8, list_separator, refused_with: Vec::new() })
+        Ok(Self { name: CUSTOM, fields, encoding: Encoding::Utf8, list_separator, refused_with: Vec::new() })
     }
 }
 
@@ -238,6 +261,15 @@ impl FieldName {
     /// many frameworks) would take the two for one.
     fn is_alias_of(&self, other: &Self) -> bool {
         gather::same_when_folded(self.as_str(), other)
+    }
+
+    /// The name as documentation writes it, such as `X-Forwarded-Email`.
+    fn in_title_case(&self) -> String {
+        let part = |part: &str| {
+            let (first, rest) = part.split_at_checked(1).unwrap_or((part, ""));
+            first.to_ascii_uppercase() + rest
+        };
+        self.as_str().split('-').map(part).collect::<Vec<_>>().join("-")
     }
 
     /// The name.
@@ -310,6 +342,29 @@ mod tests {
             r#"{"claims":[{"typ":"email","val":"a@corp.example"},{"typ":"email","val":"b@corp.example"}]}"#,
         );
         assert_eq!(arrive("azure", &[("x-ms-client-principal", &principal)]), Err(Reason::AmbiguousIdentity));
+    }
+
+    #[rstest]
+    #[case::another_presets("oauth2_proxy", &[("x-auth-request-email", "a@b.example")],
+        Some("preset oauth2_proxy reads X-Forwarded-Email; X-Auth-Request-Email was present"))]
+    #[case::two_others("vouch", &[("remote-user", "a"), ("x-forwarded-email", "a@b.example")],
+        Some("preset vouch reads X-Vouch-User; X-Forwarded-Email and Remote-User were present"))]
+    #[case::its_own_is_there("oauth2_proxy", &[("x-forwarded-user", "a"), ("x-auth-request-email", "a@b.example")], None)]
+    #[case::another_without_a_value("oauth2_proxy", &[("x-auth-request-email", "")], None)]
+    #[case::nothing("oauth2_proxy", &[("x-unrelated", "a")], None)]
+    fn a_wrong_preset_is_named(
+        #[case] preset: &str,
+        #[case] fields: &[(&str, &str)],
+        #[case] cause: Option<&str>,
+    ) {
+        let preset = presets::ALL.iter().find(|known| known.name == preset).unwrap();
+        let headers: Headers<'_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let offer = |peer| Offer { peer, path: None, headers: &headers };
+        let identity = ProxyHeaders::new(TrustedProxies::default(), Layout::preset(preset));
+        assert_eq!(identity.explain_absence(offer(Peer::UnixSocket)).as_deref(), cause);
+        let by_untrusted =
+            cause.map(|cause| format!("{cause}, from a peer outside identity.trusted_proxies"));
+        assert_eq!(identity.explain_absence(offer(Peer::Unknown)), by_untrusted);
     }
 
     #[test]

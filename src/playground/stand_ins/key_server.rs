@@ -76,7 +76,12 @@ impl KeyServer {
 
     /// A client that goes away in the midst is nobody's mistake.
     fn answer(&self, mut stream: TcpStream) {
-        let Ok(path) = read_path(&mut stream) else { return };
+        let Ok(request) = read_request(&mut stream) else { return };
+        if !request.names(self.address) {
+            let _ = write(&mut stream, 421, "", "");
+            return;
+        }
+        let path = request.path;
         let behaviour = {
             let mut state = self.state();
             state.asked.push(path.clone());
@@ -99,8 +104,29 @@ impl KeyServer {
     }
 }
 
-/// The path of a request, read up to the end of its headers.
-fn read_path(stream: &mut TcpStream) -> io::Result<String> {
+/// A request, as far as it matters.
+struct Request {
+    method: String,
+    path: String,
+    /// The values of its `Host` fields.
+    hosts: Vec<String>,
+}
+
+impl Request {
+    /// Whether it was made to this address, by its number or as `localhost`: a
+    /// page from elsewhere whose name resolves to this machine has another name.
+    /// CONNECT names another server, and no page can send it.
+    fn names(&self, address: SocketAddr) -> bool {
+        if self.method == "CONNECT" {
+            return true;
+        }
+        let [host] = self.hosts.as_slice() else { return false };
+        *host == address.to_string() || *host == format!("localhost:{}", address.port())
+    }
+}
+
+/// A request, read up to the end of its headers.
+fn read_request(stream: &mut TcpStream) -> io::Result<Request> {
     let (mut request, mut part) = (Vec::new(), [0; 1024]);
     while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < MOST_BYTES {
         let count = stream.read(&mut part)?;
@@ -110,7 +136,14 @@ fn read_path(stream: &mut TcpStream) -> io::Result<String> {
         request.extend(part.iter().take(count));
     }
     let request = String::from_utf8_lossy(&request);
-    Ok(request.split(' ').nth(1).unwrap_or_default().to_owned())
+    let fields = request.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let hosts = fields.filter(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let mut words = request.split(' ').map(str::to_owned);
+    Ok(Request {
+        method: words.next().unwrap_or_default(),
+        path: words.next().unwrap_or_default(),
+        hosts: hosts.map(|(_, host)| host.trim().to_owned()).collect(),
+    })
 }
 
 fn write(stream: &mut TcpStream, status: u16, headers: &str, body: &str) -> io::Result<()> {

@@ -1,6 +1,8 @@
 //! Runs the program for one command, to its end.
 
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -41,16 +43,45 @@ pub fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> 
     Ran { status, output: output.join().unwrap(), errors: errors.join().unwrap() }
 }
 
+/// The status of the program when standard output and standard error are pipes
+/// whose readers have gone.
+pub fn run_unread(arguments: &[&str], input: &str) -> i32 {
+    let [output, errors] = [closed_pipe(), closed_pipe()];
+    let mut child = Command::new(PROGRAM)
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(output)
+        .stderr(errors)
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    wait(&mut child).code().unwrap()
+}
+
+/// A pipe to write into whose reader has gone.
+pub fn closed_pipe() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
 /// A configuration file in a folder that lasts as long as the value.
 pub struct File {
     folder: TempDir,
+}
+
+/// Writes a file that only its owner may read: it may hold a secret.
+pub fn write_private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
 }
 
 impl File {
     /// Writes it.
     pub fn new(toml: &str) -> Self {
         let file = Self { folder: TempDir::new().unwrap() };
-        std::fs::write(file.path(), toml).unwrap();
+        write_private(&file.path(), toml);
         file
     }
 

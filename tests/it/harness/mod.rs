@@ -122,8 +122,8 @@ impl App {
 
     fn start_by(mut program: Command, folder: TempDir, below: &str, toml: &str) -> Self {
         let (standard, own) = (folder.path().join("standard.toml"), folder.path().join("sso.toml"));
-        std::fs::write(&standard, below).unwrap();
-        std::fs::write(&own, toml).unwrap();
+        command::write_private(&standard, below);
+        command::write_private(&own, toml);
         let mut child = program
             .arg("serve")
             .args(["--config".as_ref(), standard.as_os_str(), "--config".as_ref(), own.as_os_str()])

@@ -1,0 +1,45 @@
+//! One table of the configuration over another.
+
+use config::{Map, Value, ValueKind};
+
+use super::section::FILE;
+
+/// Where a value was given, or something within it.
+pub(super) fn origin(value: &Value) -> Option<String> {
+    match (value.origin(), &value.kind) {
+        (Some(place), _) => Some(place.to_owned()),
+        (None, ValueKind::Table(table)) => table.values().find_map(origin),
+        (None, _) => None,
+    }
+}
+
+/// The base without secrets that the other table gives in their other form.
+pub(super) fn without_other_forms(mut base: Value, over: &Value) -> Value {
+    if let (ValueKind::Table(base), ValueKind::Table(over)) = (&mut base.kind, &over.kind) {
+        base.retain(|name, _| {
+            let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), str::to_owned);
+            !over.contains_key(&other)
+        });
+    }
+    base
+}
+
+/// One table over another; anything but tables is replaced whole.
+pub(super) fn laid_over(base: Value, over: Value) -> Value {
+    let place = over.origin().map(str::to_owned);
+    match (base.kind, over.kind) {
+        (ValueKind::Table(mut base), ValueKind::Table(over)) => {
+            let mut merged: Map<String, Value> = Map::new();
+            for (name, value) in over {
+                let value = match base.remove(&name) {
+                    Some(below) => laid_over(below, value),
+                    None => value,
+                };
+                merged.insert(name, value);
+            }
+            merged.extend(base);
+            Value::new(place.as_ref(), ValueKind::Table(merged))
+        }
+        (_, kind) => Value::new(place.as_ref(), kind),
+    }
+}

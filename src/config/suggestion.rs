@@ -1,0 +1,45 @@
+//! What is probably meant by a key that there is not.
+
+/// Likeness (Jaro-Winkler) from which one name is taken for a slip of another.
+const ALIKE: f64 = 0.8;
+
+/// Help with an unknown key of a file. `prefix` is that of its section: empty,
+/// or with a dot at its end; `known` are the names there.
+pub(super) fn key(prefix: &str, name: &str, known: &[String]) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("is {prefix}{near} meant? Otherwise take it out"),
+        None => "take it out; config/default.toml lists every key".to_owned(),
+    }
+}
+
+/// The same for an environment variable.
+pub(super) fn variable(prefix: &str, name: &str, known: &[String]) -> String {
+    let variable = |key: &str| format!("SSO_{}", format!("{prefix}{key}").replace('.', "__").to_uppercase());
+    if let Some(meant) = separated(name, known) {
+        return format!("is {} meant, with two underscores?", variable(&meant));
+    }
+    match nearest(name, known) {
+        Some(near) => format!("is {} meant? Otherwise unset it", variable(near)),
+        None => {
+            "unset it; variables are SSO_SECTION__KEY, and config/default.toml lists every key".to_owned()
+        }
+    }
+}
+
+/// Section and key of a name in which one underscore or none is between them,
+/// such as `pandium_account`.
+fn separated(name: &str, sections: &[String]) -> Option<String> {
+    /// Below that, a section's name is too easily the beginning of another word.
+    const LONG: usize = 5;
+    sections.iter().find_map(|section| {
+        let rest = name.strip_prefix(section.as_str())?;
+        let key = rest.strip_prefix('_').or_else(|| (section.len() >= LONG).then_some(rest))?;
+        (!key.is_empty()).then(|| format!("{section}.{key}"))
+    })
+}
+
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    let likeness = |known: &'a String| (strsim::jaro_winkler(name, known), known.as_str());
+    let alike = known.iter().map(likeness).filter(|(likeness, _)| *likeness > ALIKE);
+    alike.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, near)| near)
+}
