@@ -13,6 +13,7 @@ mod marketplace;
 mod page;
 mod platforms;
 mod problem;
+mod secrets;
 mod section;
 mod server;
 mod token;
@@ -25,6 +26,7 @@ pub use problem::{Problem, Problems};
 pub use server::{Listen, LogSettings, ServerSettings};
 
 use crate::identity::Identity;
+use crate::jwt::jwks;
 use crate::page::Pages;
 use crate::pandium::Environment;
 use crate::sign_on::Entrance;
@@ -103,6 +105,12 @@ impl Config {
                 warnings.push(format!(
                     "entrance {name}: claims.sub reads {}, which no header of its identity gives, so nobody can sign on",
                     reads.join(" and ")
+                ));
+            }
+            if !identity.skipped_keys().is_empty() {
+                warnings.push(format!(
+                    "entrance {name}: keys of identity.jwks_file cannot be used, and are skipped ({}); take them out",
+                    jwks::list(identity.skipped_keys())
                 ));
             }
             match identity {

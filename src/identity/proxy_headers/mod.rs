@@ -254,6 +254,7 @@ mod tests {
 
     use super::*;
     use crate::arrival::{Headers, Peer};
+    use crate::clock::Moment;
 
     fn arrive(preset: &str, fields: &[(&str, &str)]) -> Result<Option<(String, String)>, Reason> {
         let preset = presets::ALL.iter().find(|known| known.name == preset).unwrap();
@@ -264,6 +265,7 @@ mod tests {
             peer,
             path: None,
             headers: &headers,
+            received: Moment::from_unix_seconds(0),
         }) {
             Arrival::Absent => Ok(None),
             Arrival::Refused(refusal) => Err(refusal.reason),
