@@ -52,7 +52,12 @@ fn hand_off(criterion: &mut Criterion) {
     let config = Config::from_toml(CONFIG).expect("the configuration is right");
     let entrance = config.entrances.first().expect("there is an entrance");
     let headers: Headers<'_> = HEADERS.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-    let offer = Offer { peer: Peer::from_ip([127, 0, 0, 1].into()), path: None, headers: &headers };
+    let offer = Offer {
+        peer: Peer::from_ip([127, 0, 0, 1].into()),
+        path: None,
+        headers: &headers,
+        received: Moment::from_unix_seconds(1_621_521_641),
+    };
     let secret = SharedSecret::parse("0123456789abcdef0123456789abcdef").unwrap();
     let key = SigningKey::new(&secret);
     let (jti, now, link) = (Uuid::new_v4(), Moment::from_unix_seconds(1_621_521_641), Link::default());

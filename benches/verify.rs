@@ -11,6 +11,7 @@ use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use criterion::{Criterion, criterion_group, criterion_main};
 use marketplace_sso::clock::Moment;
 use marketplace_sso::jwt::keys::{KeySet, WithoutKeyId, parse_algorithm};
+use marketplace_sso::jwt::token_type::USUAL_TYPES;
 use marketplace_sso::jwt::verify::{Audience, IssuedAt, Rules, verify};
 use marketplace_sso::playground::stand_ins::Signer;
 use marketplace_sso::secret::SharedSecret;
@@ -61,6 +62,7 @@ fn believe(criterion: &mut Criterion) {
         let (audiences, algorithms) = (["marketplace-sso".to_owned()], [parse_algorithm(name).unwrap()]);
         let rules = Rules {
             algorithms: &algorithms,
+            types: &USUAL_TYPES,
             without_key_id: WithoutKeyId::TheOnlyOne,
             issuer: Some("https://login.example.com/"),
             audience: Audience::OneOf(&audiences),

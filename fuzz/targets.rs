@@ -105,8 +105,9 @@ pub fn answer(entrance: &str, data: &[u8]) -> Arrival {
     }
     let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let peer = Peer::from_ip([127, 0, 0, 1].into());
-    let offer = Offer { peer, path: Some("/x"), headers: &headers };
-    way.identity.arrive(offer, Moment::from_unix_seconds(NOW))
+    let now = Moment::from_unix_seconds(NOW);
+    let offer = Offer { peer, path: Some("/x"), headers: &headers, received: now };
+    way.identity.arrive(offer, now)
 }
 
 /// An entrance's identity, and what signs for it.

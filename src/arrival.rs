@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use crate::clock::Moment;
 use crate::refusal::Refusal;
 use crate::user::User;
 
@@ -16,6 +17,8 @@ pub struct Offer<'a> {
     pub path: Option<&'a str>,
     /// The headers as they came.
     pub headers: &'a Headers<'a>,
+    /// When the request was received.
+    pub received: Moment,
 }
 
 /// Who is at the other end of the socket. No header has a say in it.

@@ -53,6 +53,11 @@ impl Moment {
         self.since_epoch.saturating_sub(earlier.since_epoch).as_secs()
     }
 
+    /// The time since an earlier moment; none where that one is the later.
+    pub const fn time_since(self, earlier: Self) -> Duration {
+        self.since_epoch.saturating_sub(earlier.since_epoch)
+    }
+
     /// The part of a second that [`Self::unix_seconds`] leaves out, in microseconds.
     pub const fn microseconds(self) -> u32 {
         self.since_epoch.subsec_micros()

@@ -61,6 +61,11 @@ impl HostNames {
         Self { names }
     }
 
+    /// Whether none is configured.
+    pub const fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// Whether this is one of the configured names.
     pub fn name(&self, host: &HostName) -> bool {
         self.names.contains(host)

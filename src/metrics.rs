@@ -26,6 +26,7 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     lost_lines: Gauge<i64, AtomicI64>,
     key_ages: Family<KeyLabels, Gauge<i64, AtomicI64>>,
+    skipped_keys: Family<KeyLabels, Gauge<i64, AtomicI64>>,
     key_fetches: Family<KeyFetchLabels, Counter>,
     /// Time from a request's arrival to its answer.
     pub request_duration: Histogram,
@@ -113,6 +114,7 @@ impl Default for Metrics {
             reloads: Family::default(),
             lost_lines: Gauge::default(),
             key_ages: Family::default(),
+            skipped_keys: Family::default(),
             key_fetches: Family::default(),
             request_duration: Histogram::new(DURATION_BUCKETS),
             in_flight: Gauge::default(),
@@ -167,6 +169,11 @@ impl Metrics {
             Unit::Seconds,
             self.key_ages.clone(),
         );
+        registry.register(
+            "key_set_skipped_keys",
+            "Keys of the set in use that cannot be used",
+            self.skipped_keys.clone(),
+        );
         registry.register("key_fetches", "Questions for an issuer's keys", self.key_fetches.clone());
         registry.register("build", "The program", build);
     }
@@ -215,12 +222,18 @@ impl Metrics {
     /// Says what is known of the keys that entrances fetch.
     pub fn set_keys<'a>(&self, known: impl Iterator<Item = (&'a str, KeyReport)>) {
         self.key_ages.clear();
-        for (entrance, KeyReport { address, age_s, counts }) in known {
+        self.skipped_keys.clear();
+        for (entrance, KeyReport { address, age_s, skipped, counts }) in known {
             let entrance = entrance.to_owned();
             for (result, total) in [("fetched", counts.answered), ("failed", counts.failed)] {
                 let labels = KeyFetchLabels { entrance: entrance.clone(), address: address.clone(), result };
                 let counter = self.key_fetches.get_or_create_owned(&labels);
                 counter.inc_by(total.saturating_sub(counter.get()));
+            }
+            if let Some(count) = skipped {
+                let labels = KeyLabels { entrance: entrance.clone(), address: address.clone() };
+                let skipped = self.skipped_keys.get_or_create_owned(&labels);
+                skipped.set(i64::try_from(count).unwrap_or(i64::MAX));
             }
             if let Some(age_s) = age_s {
                 let age = self.key_ages.get_or_create_owned(&KeyLabels { entrance, address });

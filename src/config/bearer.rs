@@ -9,6 +9,7 @@ use super::section::Section;
 use super::token::{self, STANDARD_CLAIMS};
 use crate::identity::Bearer;
 use crate::identity::bearer::fronts::{Front, Setting};
+use crate::jwt::token_type::{TokenType, USUAL_TYPES};
 
 pub(super) fn read(section: &Section<'_>, front: Option<&Front>) -> Option<Box<Bearer>> {
     let usual = Usual::of(section, front);
@@ -26,6 +27,7 @@ pub(super) fn read(section: &Section<'_>, front: Option<&Front>) -> Option<Box<B
         _ => audiences(section),
     };
     let algorithms = token::algorithms(section, usual.algorithms);
+    let types = token::types(section, usual.types);
     let leeway_s = token::leeway_s(section, usual.leeway_s);
     let mut required_claims = required_claims(section);
     for (name, value) in usual.required_claims {
@@ -43,6 +45,7 @@ pub(super) fn read(section: &Section<'_>, front: Option<&Front>) -> Option<Box<B
     Some(Box::new(Bearer {
         place: place?,
         algorithms: algorithms?,
+        types: types?,
         issuer: issuer?,
         audiences: audiences?,
         leeway_s: leeway_s?,
@@ -58,6 +61,7 @@ struct Usual {
     header: &'static str,
     scheme: Option<&'static str>,
     algorithms: &'static [&'static str],
+    types: &'static [TokenType],
     issuer: Option<String>,
     audience: Option<String>,
     jwks_url: Option<String>,
@@ -73,6 +77,7 @@ impl Usual {
                 header: "authorization",
                 scheme: Some("Bearer"),
                 algorithms: &["RS256"],
+                types: &USUAL_TYPES,
                 issuer: None,
                 audience: None,
                 jwks_url: None,
@@ -92,6 +97,7 @@ impl Usual {
             header: front.header,
             scheme: front.scheme,
             algorithms: front.algorithms,
+            types: front.types,
             issuer: filled(front.issuer),
             audience: filled(front.audience),
             jwks_url: filled(front.jwks_url).filter(|_| front.setting.is_none() || setting.is_some()),

@@ -6,7 +6,7 @@ use super::section::Section;
 use super::server::Listen;
 use super::{embed, identity, marketplace};
 use crate::access::Access;
-use crate::identity::Identity;
+use crate::identity::{Identity, KeyCaches};
 use crate::pandium::Environment;
 use crate::record::{SubjectHash, SubjectLog};
 use crate::secret::SharedSecret;
@@ -50,8 +50,13 @@ pub(super) fn read(
         section.finish();
     }
     more.finish();
-    let all: Vec<(Entrance, SharedSecret)> = all.into_iter().collect::<Option<_>>()?;
+    let mut all: Vec<(Entrance, SharedSecret)> = all.into_iter().collect::<Option<_>>()?;
     keep_secrets_apart(&all, root, &more);
+    // however many entrances have the same issuer, it is asked once
+    let caches = KeyCaches::of(all.iter().map(|(entrance, _)| &entrance.identity));
+    for (entrance, _) in &mut all {
+        entrance.identity.use_caches(&caches);
+    }
     Some(all.into_iter().map(|(entrance, _)| entrance).collect())
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
+use super::secrets;
 use super::section::Section;
 use crate::jwt::fetch::{Authority, Fetcher, KeyAddress};
-use crate::jwt::keys::{KeySet, is_symmetric};
+use crate::jwt::keys::{KeySet, is_symmetric, min_secret_bytes};
 use crate::jwt::published::{First, KeyPlace, Keys, Pace, PublishedKeys};
 use crate::secret::SharedSecret;
 
@@ -52,10 +53,10 @@ pub(super) fn read(
             None
         }
         ["jwks_url"] => fetching()?.keys_at("jwks_url", &section.text("jwks_url")?, First::AtStart),
-        ["jwks_file"] => from_file(section, "jwks_file", algorithms?, KeySet::from_jwks),
+        ["jwks_file"] => from_file(section, "jwks_file", algorithms?, KeySet::from_jwks_file),
         ["public_key_file"] => from_file(section, "public_key_file", algorithms?, KeySet::from_pem),
         ["shared_secret" | "shared_secret_file", ..] => {
-            let (name, keys) = shared_secret(section, "shared_secret")?;
+            let (name, keys) = shared_secret(section, "shared_secret", algorithms.unwrap_or_default())?;
             fitting(section, &name, algorithms?, keys)
         }
         [first, ..] => {
@@ -70,13 +71,18 @@ pub(super) fn are_given(section: &Section<'_>) -> bool {
     PUBLIC.iter().chain(&SECRET).any(|name| section.has(name))
 }
 
-/// A secret that both sides know, and the key that gave it.
-pub(super) fn shared_secret(section: &Section<'_>, name: &str) -> Option<(String, KeySet)> {
-    let (name, text) = section.secret(name, "give the secret that the other side signs with")?;
-    let secret = SharedSecret::parse(&text).map_err(|why| {
-        section.wrong(&name, format!("the secret cannot be used: {why}"), "use 32 bytes or more")
-    });
-    Some((name, KeySet::from_shared_secret(&secret.ok()?)))
+/// A secret that both sides know, long enough for each of the algorithms, and
+/// the key that gave it.
+pub(super) fn shared_secret(
+    section: &Section<'_>,
+    name: &str,
+    algorithms: &[Algorithm],
+) -> Option<(String, KeySet)> {
+    let needs = algorithms.iter().map(|algorithm| min_secret_bytes(*algorithm));
+    let min_bytes = needs.fold(SharedSecret::MIN_BYTES, usize::max);
+    let help = format!("give the secret that the other side signs with, {min_bytes} bytes or more");
+    let (name, secret) = secrets::read(section, name, min_bytes, &help)?;
+    Some((name, KeySet::from_shared_secret(&secret)))
 }
 
 fn from_file<E: std::fmt::Display>(

@@ -1,6 +1,7 @@
 //! The sections `[pandium]` and `[claims]`.
 
 use super::identity::to_json;
+use super::secrets;
 use super::section::Section;
 use crate::pandium::{
     Account, BaseUrl, Claims, Environment, LinkRules, Marketplace, Settings, UnknownParameters,
@@ -47,10 +48,9 @@ pub(super) fn read(
 
 fn secret(section: &Section<'_>) -> Option<SharedSecret> {
     let allow_short = section.flag("dangerous_allow_short_secret");
-    let (name, text) = section.secret("shared_secret", MAKE_ONE)?;
-    let read =
-        if allow_short? { SharedSecret::dangerous_parse_short(&text) } else { SharedSecret::parse(&text) };
-    read.map_err(|why| section.wrong(&name, format!("the secret cannot be used: {why}"), MAKE_ONE)).ok()
+    let min_bytes = if allow_short? { 1 } else { SharedSecret::MIN_BYTES };
+    let (_, secret) = secrets::read(section, "shared_secret", min_bytes, MAKE_ONE)?;
+    Some(secret)
 }
 
 fn base_url(section: &Section<'_>, environment: Environment, https: bool) -> Option<BaseUrl> {

@@ -2,6 +2,7 @@
 
 use config::{Map, Value, ValueKind};
 
+use super::secrets::ENCODING;
 use super::section::FILE;
 
 /// Where a value was given, or something within it.
@@ -13,12 +14,16 @@ pub(super) fn origin(value: &Value) -> Option<String> {
     }
 }
 
-/// The base without secrets that the other table gives in their other form.
+/// The base without secrets that the other table gives in their other form, and
+/// without the encoding of secrets that it replaces.
 pub(super) fn without_other_forms(mut base: Value, over: &Value) -> Value {
     if let (ValueKind::Table(base), ValueKind::Table(over)) = (&mut base.kind, &over.kind) {
         base.retain(|name, _| {
             let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), str::to_owned);
-            !over.contains_key(&other)
+            let encoded = name.strip_suffix(ENCODING);
+            let is_replaced =
+                |secret: &str| over.contains_key(secret) || over.contains_key(&format!("{secret}{FILE}"));
+            !over.contains_key(&other) && !encoded.is_some_and(is_replaced)
         });
     }
     base

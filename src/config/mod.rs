@@ -14,6 +14,7 @@ mod merge;
 mod page;
 mod platforms;
 mod problem;
+mod secrets;
 mod section;
 mod server;
 mod suggestion;
@@ -27,6 +28,7 @@ pub use problem::{Problem, Problems};
 pub use server::{Listen, LogSettings, ServerSettings};
 
 use crate::identity::Identity;
+use crate::jwt::jwks;
 use crate::page::Pages;
 use crate::pandium::Environment;
 use crate::sign_on::Entrance;
@@ -99,12 +101,25 @@ impl Config {
     /// Settings that are valid and probably a mistake.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
+        if self.server.hosts.is_empty() {
+            warnings.push(
+                "server.public_url and server.hosts are empty, so requests are answered only for local names and IP \
+                 addresses; name the host by which browsers reach this service"
+                    .to_owned(),
+            );
+        }
         for Entrance { name, identity, embed, marketplace, .. } in &self.entrances {
             let reads = marketplace.subject_names();
             if !identity.can_yield_all(reads) && marketplace.subject(&identity.sample(reads)).is_none() {
                 warnings.push(format!(
                     "entrance {name}: claims.sub reads {}, which no header of its identity gives, so nobody can sign on",
                     reads.join(" and ")
+                ));
+            }
+            if !identity.skipped_keys().is_empty() {
+                warnings.push(format!(
+                    "entrance {name}: keys of identity.jwks_file cannot be used, and are skipped ({}); take them out",
+                    jwks::list(identity.skipped_keys())
                 ));
             }
             match identity {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jsonwebtoken::Algorithm;
 use url::Url;
 
 use super::keys::{self, Fetching};
@@ -154,7 +155,7 @@ fn gateway(
 /// Reads `kind = "caf"`.
 pub(super) fn caf(section: &Section<'_>) -> Option<Box<Caf>> {
     let policy = token::some_text(section, "policy_id", "write the id of the policy that attests your users");
-    let secret = keys::shared_secret(section, "client_secret");
+    let secret = keys::shared_secret(section, "client_secret", &[Algorithm::HS256]);
     let place = token::place(section, "authorization", Some("Bearer"));
     let leeway_s = token::leeway_s(section, 0);
     let user = section.section("user");

@@ -8,6 +8,7 @@ use crate::expression::Absent;
 use crate::identity::proxy_headers::FieldName;
 use crate::identity::token::{ClaimExpression, Place, UserMapping};
 use crate::jwt::keys::{is_symmetric, parse_algorithm};
+use crate::jwt::token_type::TokenType;
 
 /// The standard claims of OpenID Connect (Core 1.0, 5.1), and `groups`.
 pub(super) const STANDARD_CLAIMS: [(&str, &str); 5] = [
@@ -71,6 +72,20 @@ pub(super) fn algorithms(section: &Section<'_>, standard: &[&str]) -> Option<Vec
         return None;
     }
     Some(algorithms)
+}
+
+/// What `typ` may be; `standard` where nothing is said.
+pub(super) fn types(section: &Section<'_>, standard: &[TokenType]) -> Option<Vec<TokenType>> {
+    let help = "write the tokens' typ, such as [\"JWT\", \"at+jwt\"], and \"\" for tokens without one";
+    let types = section.or_usual("accepted_types", standard.to_vec(), |section| {
+        section
+            .all_parsed("accepted_types", help, |text| TokenType::parse(text).ok_or("it is not a media type"))
+    })?;
+    if types.is_empty() {
+        section.wrong("accepted_types", "it is empty, so every token would be refused", help);
+        return None;
+    }
+    Some(types)
 }
 
 /// A text that is not empty.

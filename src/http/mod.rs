@@ -100,18 +100,26 @@ pub async fn answer(request: &HttpRequest, shared: &Shared, listener: Listener) 
     let stopwatch = Stopwatch::start();
     let _in_flight = InFlight::begin(&shared.metrics.in_flight);
     let request_id = request_id(request);
-    let mut visit = Visit { request, shared, listener, request_id, stopwatch, keys: KeysAre::PerhapsOld };
-    let answer = match visit.answer() {
-        Ok(answer) => answer,
-        Err(KeysFirst) => {
-            visit.renew_keys().await;
-            visit.keys = KeysAre::AsNewAsCanBe;
-            visit.answer().unwrap_or_else(|KeysFirst| visit.fail("keys were renewed, and are wanted again"))
+    let (received, keys) = (Moment::now(), KeysAre::PerhapsOld);
+    let mut visit = Visit { request, shared, listener, request_id, stopwatch, received, keys };
+    let mut answer = visit.answer();
+    for _ in 0..MAX_RENEWALS {
+        if answer.is_ok() || !visit.renew_keys().await {
+            break;
         }
-    };
+        answer = visit.answer();
+    }
+    let answer = answer.unwrap_or_else(|KeysFirst| {
+        visit.keys = KeysAre::AsNewAsCanBe;
+        visit.answer().unwrap_or_else(|KeysFirst| visit.fail("keys were renewed, and are wanted again"))
+    });
     shared.metrics.observe_duration(stopwatch.elapsed());
     answer
 }
+
+/// How often keys are renewed for one request: the fetch that is under way may
+/// have begun before the request was received, so that another one has to follow.
+const MAX_RENEWALS: usize = 2;
 
 /// Newer keys may change the answer, and are to be fetched first.
 struct KeysFirst;
@@ -146,6 +154,7 @@ struct Visit<'a> {
     listener: Listener,
     request_id: Uuid,
     stopwatch: Stopwatch,
+    received: Moment,
     keys: KeysAre,
 }
 
@@ -217,21 +226,22 @@ impl Visit<'_> {
         if wants_keys && self.keys == KeysAre::PerhapsOld { Err(KeysFirst) } else { Ok(()) }
     }
 
-    /// Fetches the keys that this request needs, and waits for them.
-    async fn renew_keys(&self) {
+    /// Fetches the keys that this request needs, and waits for them. `false`:
+    /// nothing was fetched.
+    async fn renew_keys(&self) -> bool {
         let live = self.shared.live_for_long();
         let doorway = match Route::find(&live, self.listener, self.request.path()) {
             Route::Entrance { doorway, .. } | Route::Verify { doorway, .. } => doorway,
-            Route::Component(_) | Route::Health(_) | Route::Metrics | Route::Nothing { .. } => return,
+            Route::Component(_) | Route::Health(_) | Route::Metrics | Route::Nothing { .. } => return false,
         };
         let headers = self.headers();
         // which keys it needs does not depend on the path
-        doorway.entrance.identity.renew_keys(self.offer(None, &headers), Moment::now()).await;
+        doorway.entrance.identity.renew_keys(self.offer(None, &headers), Moment::now()).await
     }
 
     /// What this request offers as proof.
     fn offer<'a>(&self, path: Option<&'a str>, headers: &'a Headers<'a>) -> Offer<'a> {
-        Offer { peer: self.peer(), path, headers }
+        Offer { peer: self.peer(), path, headers, received: self.received }
     }
 
     /// The headers, free of actix.

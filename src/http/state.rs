@@ -7,7 +7,7 @@ use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
 use crate::host::HostNames;
-use crate::identity::Identity;
+use crate::identity::KeyCaches;
 use crate::lines::Lines;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
@@ -91,9 +91,9 @@ impl Shared {
     /// were fetched are not fetched again.
     pub fn swap(&self, mut served: Served) {
         let live = self.live.load();
-        let before: Vec<&Identity> = live.doorways.iter().map(|doorway| &doorway.entrance.identity).collect();
+        let caches = KeyCaches::of(live.doorways.iter().map(|doorway| &doorway.entrance.identity));
         for entrance in &mut served.entrances {
-            entrance.identity.take_over_keys(&before);
+            entrance.identity.use_caches(&caches);
         }
         self.live.store(Arc::new(Live::new(served, &self.metrics)));
     }

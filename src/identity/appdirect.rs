@@ -18,6 +18,7 @@ use crate::arrival::{Arrival, Offer};
 use crate::clock::Moment;
 use crate::jwt::keys::WithoutKeyId;
 use crate::jwt::published::Keys;
+use crate::jwt::token_type::USUAL_TYPES;
 use crate::jwt::verify::{Audience, IssuedAt, Rules};
 
 /// The way in for the users of one marketplace.
@@ -51,6 +52,7 @@ impl AppDirect {
     pub fn arrive(&self, offer: Offer<'_>, now: Moment) -> Arrival {
         let rules = Rules {
             algorithms: &self.algorithms,
+            types: &USUAL_TYPES,
             // tokens name no key, and keys change all the same
             without_key_id: WithoutKeyId::EachThatFits,
             issuer: None,
@@ -62,7 +64,7 @@ impl AppDirect {
             subject: Some("sub"),
         };
         token::arrive(&self.place, offer, |token| {
-            self.mapping.user(self.keys.verify(token, &rules, now)?.claims)
+            self.mapping.user(self.keys.verify(token, &rules, offer.received, now)?.claims)
         })
     }
 }

@@ -15,6 +15,7 @@ use super::token::{self, Place, UserMapping};
 use crate::arrival::{Arrival, Offer};
 use crate::clock::Moment;
 use crate::jwt::keys::{KeySet, WithoutKeyId};
+use crate::jwt::token_type::USUAL_TYPES;
 use crate::jwt::verify::{Audience, IssuedAt, Refused, Rules, verify};
 use crate::refusal::{Reason, Refusal};
 use crate::user::{Identifier, User};
@@ -47,6 +48,7 @@ impl Caf {
     pub fn arrive(&self, offer: Offer<'_>, now: Moment) -> Arrival {
         let rules = Rules {
             algorithms: &[Algorithm::HS256],
+            types: &USUAL_TYPES,
             without_key_id: WithoutKeyId::TheOnlyOne,
             issuer: None,
             audience: Audience::NotSent,

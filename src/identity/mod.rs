@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::arrival::{Arrival, Offer};
 use crate::clock::Moment;
+use crate::jwt::jwks::Skipped;
 use crate::jwt::keys::KeySet;
 use crate::jwt::published::{Counts, Keys, PublishedKeys};
 use crate::secret::SharedSecret;
@@ -23,6 +24,7 @@ use crate::user::{Email, Identifier, Label, User};
 
 pub use appdirect::AppDirect;
 pub use aws_alb::AwsAlb;
+use aws_alb::KeysById;
 pub use bearer::Bearer;
 pub use caf::Caf;
 pub use commercetools::Commercetools;
@@ -54,8 +56,17 @@ pub struct KeyReport {
     /// How old the keys in use are, in seconds; none where there are none, or
     /// where they do not age.
     pub age_s: Option<u64>,
+    /// How many keys of the set in use are skipped; none where there is no set.
+    pub skipped: Option<usize>,
     /// How fetching them ended so far.
     pub counts: Counts,
+}
+
+/// The caches of fetched keys that some identities have.
+#[derive(Debug, Default)]
+pub struct KeyCaches {
+    published: Vec<Arc<PublishedKeys>>,
+    by_id: Vec<Arc<KeysById>>,
 }
 
 impl Identity {
@@ -222,37 +233,46 @@ impl Identity {
         let report = |keys: &&Arc<PublishedKeys>| KeyReport {
             address: keys.address(),
             age_s: keys.age_s(now),
+            skipped: keys.skipped(now),
             counts: keys.counts(),
         };
         match self {
             Self::AwsAlb(way) => way
                 .load_balancers
                 .iter()
-                .map(|(_, keys)| KeyReport { address: keys.address(), age_s: None, counts: keys.counts() })
+                .map(|(_, keys)| KeyReport {
+                    address: keys.address(),
+                    age_s: None,
+                    skipped: None,
+                    counts: keys.counts(),
+                })
                 .collect(),
             _ => self.published_keys().iter().map(report).collect(),
         }
     }
 
-    /// Goes on with the keys that other identities have of the same issuers.
-    pub fn take_over_keys(&mut self, others: &[&Self]) {
-        let published: Vec<Arc<PublishedKeys>> =
-            others.iter().flat_map(|other| other.published_keys()).cloned().collect();
+    /// Goes on with the caches that are there already for the same keys.
+    pub fn use_caches(&mut self, caches: &KeyCaches) {
+        let KeyCaches { published, by_id } = caches;
         match self {
             Self::ProxyHeaders(_) | Self::Caf(_) => {}
-            Self::Bearer(way) => way.keys.take_over(&published),
-            Self::AppDirect(way) => way.keys.take_over(&published),
+            Self::Bearer(way) => way.keys.take_over(published),
+            Self::AppDirect(way) => way.keys.take_over(published),
             Self::Commercetools(way) => {
-                way.gateways.iter_mut().for_each(|gateway| gateway.keys.take_over(&published));
+                way.gateways.iter_mut().for_each(|gateway| gateway.keys.take_over(published));
             }
             Self::AwsAlb(way) => {
-                let balancers = others.iter().filter_map(|other| match other {
-                    Self::AwsAlb(other) => Some(&other.load_balancers),
-                    _ => None,
-                });
-                let by_id: Vec<_> = balancers.flatten().map(|(_, keys)| Arc::clone(keys)).collect();
-                way.load_balancers.iter_mut().for_each(|(_, keys)| *keys = keys.or_earlier(&by_id));
+                way.load_balancers.iter_mut().for_each(|(_, keys)| *keys = keys.or_earlier(by_id));
             }
+        }
+    }
+
+    /// The keys of a set in a file that are not used, and why.
+    pub fn skipped_keys(&self) -> &[Skipped] {
+        match self {
+            Self::Bearer(way) => way.keys.skipped(),
+            Self::AppDirect(way) => way.keys.skipped(),
+            Self::ProxyHeaders(_) | Self::AwsAlb(_) | Self::Commercetools(_) | Self::Caf(_) => &[],
         }
     }
 
@@ -279,6 +299,22 @@ impl Identity {
                 way.gateways.iter().filter_map(|gateway| gateway.keys.published()).collect()
             }
         }
+    }
+}
+
+impl KeyCaches {
+    /// Those of some identities. What is asked at the start comes first, so that
+    /// it is shared with what need not be.
+    pub fn of<'a>(identities: impl Iterator<Item = &'a Identity>) -> Self {
+        let mut caches = Self::default();
+        for identity in identities {
+            caches.published.extend(identity.published_keys().into_iter().cloned());
+            if let Identity::AwsAlb(way) = identity {
+                caches.by_id.extend(way.load_balancers.iter().map(|(_, keys)| Arc::clone(keys)));
+            }
+        }
+        caches.published.sort_by_key(|keys| !keys.is_asked_at_start());
+        caches
     }
 }
 

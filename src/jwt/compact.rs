@@ -80,7 +80,7 @@ fn object(what: &'static str, part: &str, base64: &GeneralPurpose) -> Result<Map
 
 /// JSON in which no object has a member twice. Readers differ in which of two
 /// they take, and a token is read by more than one.
-struct Strict(Value);
+pub(super) struct Strict(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -192,6 +192,16 @@ mod tests {
     #[case("{}", "{} {}", NotCompact::Json("payload"))]
     fn json_is_read_strictly(#[case] header: &str, #[case] claims: &str, #[case] why: NotCompact) {
         assert_eq!(Compact::parse(&token(header, claims)).unwrap_err(), why);
+    }
+
+    #[test]
+    fn json_is_nested_less_than_128_deep() {
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            token("{}", &format!(r#"{{"a":{open}{close}}}"#))
+        };
+        assert!(Compact::parse(&nested(127)).is_ok());
+        assert_eq!(Compact::parse(&nested(128)).unwrap_err(), NotCompact::Json("payload"));
     }
 
     #[rstest]

@@ -1,13 +1,12 @@
 //! Keys to verify with, and sets of them as issuers publish them (RFC 7517).
-//! A set is taken whole or refused whole. Where it comes from is not known here.
-
-use std::collections::BTreeSet;
+//! Where they come from is not known here.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
-use serde::Deserialize;
 
+use super::jwks::{self, Skipped};
+use super::public_key::{self, BadKey, Curve};
 use crate::secret::SharedSecret;
 
 /// A set of keys.
@@ -15,6 +14,7 @@ use crate::secret::SharedSecret;
 pub struct KeySet {
     keys: Vec<Key>,
     ids: Ids,
+    skipped: Vec<Skipped>,
 }
 
 /// Whether a token must say which key it was signed with.
@@ -27,11 +27,12 @@ enum Ids {
     Ignored,
 }
 
+/// A key, and what it may be used with.
 #[derive(Clone)]
-struct Key {
-    id: Option<String>,
-    fits: Vec<Algorithm>,
-    key: DecodingKey,
+pub(super) struct Key {
+    pub id: Option<String>,
+    pub fits: Vec<Algorithm>,
+    pub key: DecodingKey,
 }
 
 /// Which keys are tried for a token without a `kid`.
@@ -49,8 +50,10 @@ pub enum WithoutKeyId {
 pub enum NoKey {
     /// No key of that id; a newer set may have it.
     UnknownId,
-    /// The key is for another algorithm, or several would do.
+    /// The key of that id is for another algorithm.
     Misfit,
+    /// No id is named, and none or too many fit; in a newer set one may.
+    Unclear,
 }
 
 /// Why a text is no set of keys, or no key.
@@ -77,40 +80,21 @@ pub enum BadKeys {
     #[error("it holds two keys of one kid")]
     Ambiguous,
     /// Nothing in it can verify a signature.
-    #[error("it holds no key that can verify a signature here")]
-    Empty,
-    /// A key is too weak.
-    #[error("it holds an RSA key of less than 2048 bits")]
-    Weak,
+    #[error("it holds no key that can verify a signature here{}", in_brackets(.0))]
+    Empty(Vec<Skipped>),
+    /// A key in a set that was written down by hand can never be used.
+    #[error("it holds a key that cannot be used; {0}")]
+    Unusable(Skipped),
+    /// The key in PEM can never be used.
+    #[error("it cannot be used: {0}")]
+    Bad(#[from] BadKey),
     /// Not a public key in PEM.
     #[error("it is not a public key in PEM (RSA, EC on P-256 or P-384, or Ed25519)")]
     NotPem,
 }
 
-/// A JSON Web Key Set.
-#[derive(Deserialize)]
-struct Jwks {
-    keys: Vec<Jwk>,
-}
-
-/// A JSON Web Key, as far as it matters here.
-#[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    kid: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    purpose: Option<String>,
-    key_ops: Option<Vec<String>>,
-    crv: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-    d: Option<String>,
-}
-
-const RSA: [Algorithm; 6] = [
+/// The algorithms of RSA keys.
+pub(super) const RSA: [Algorithm; 6] = [
     Algorithm::RS256,
     Algorithm::RS384,
     Algorithm::RS512,
@@ -119,13 +103,6 @@ const RSA: [Algorithm; 6] = [
     Algorithm::PS512,
 ];
 const HMAC: [Algorithm; 3] = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
-
-/// The shortest RSA modulus (RFC 7518, 3.3), in bytes.
-const MIN_MODULUS_BYTES: usize = 256;
-
-/// A point that is not compressed (SEC 1, 2.3.3): a mark and two coordinates.
-const P256_POINT_BYTES: usize = 65;
-const P384_POINT_BYTES: usize = 97;
 
 /// The curves' object identifiers (RFC 5480, 2.1.1.1), in DER.
 const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -143,31 +120,31 @@ impl KeySet {
 
     /// A set without keys.
     pub const fn none() -> Self {
-        Self { keys: Vec::new(), ids: Ids::Named }
+        Self { keys: Vec::new(), ids: Ids::Named, skipped: Vec::new() }
     }
 
-    /// Reads a published set. Keys that are not for signatures, or of a kind
-    /// that is not known here, are passed over.
+    /// Reads a published set. A key that cannot be used is skipped.
     pub fn from_jwks(text: &[u8]) -> Result<Self, BadKeys> {
-        if text.len() > Self::MAX_BYTES {
-            return Err(BadKeys::TooLarge);
+        let (keys, skipped) = jwks::read(text)?;
+        if keys.is_empty() {
+            return Err(BadKeys::Empty(skipped));
         }
-        // the error's own text quotes what it found, which may be anything
-        let Jwks { keys } = serde_json::from_slice(text)
-            .map_err(|error| BadKeys::NotASet { line: error.line(), column: error.column() })?;
-        if keys.len() > Self::MAX_KEYS {
-            return Err(BadKeys::TooMany);
+        Ok(Self { keys, ids: Ids::Named, skipped })
+    }
+
+    /// Reads a set that was written down by hand: a key in it that can never be
+    /// used is a mistake.
+    pub fn from_jwks_file(text: &[u8]) -> Result<Self, BadKeys> {
+        let (_, skipped) = jwks::read(text)?;
+        match skipped.into_iter().find(Skipped::is_a_mistake) {
+            Some(mistake) => Err(BadKeys::Unusable(mistake)),
+            None => Self::from_jwks(text),
         }
-        if keys.iter().any(|key| key.kty == "oct" || key.d.is_some()) {
-            return Err(BadKeys::Secret);
-        }
-        let mut ids = BTreeSet::new();
-        if !keys.iter().filter_map(|key| key.kid.as_ref()).all(|id| ids.insert(id)) {
-            return Err(BadKeys::Ambiguous);
-        }
-        let keys = keys.iter().filter(|key| key.is_for_signatures()).map(Jwk::read);
-        let keys: Vec<Key> = keys.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        if keys.is_empty() { Err(BadKeys::Empty) } else { Ok(Self { keys, ids: Ids::Named }) }
+    }
+
+    /// The keys of the set that are not used, and why.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
     }
 
     /// A single public key in PEM.
@@ -179,23 +156,35 @@ impl KeySet {
         let rsa = || DecodingKey::from_rsa_pem(pem);
         let ec = |_| DecodingKey::from_ec_pem(pem);
         let ed = |_| DecodingKey::from_ed_pem(pem);
-        let key = rsa().or_else(ec).or_else(ed).map_err(|_| BadKeys::NotPem)?;
-        let bytes = key.try_get_as_bytes().map_err(|_| BadKeys::NotPem)?;
-        let fits = match (key.family(), bytes.len()) {
-            (AlgorithmFamily::Rsa, ..MIN_MODULUS_BYTES) => return Err(BadKeys::Weak),
-            (AlgorithmFamily::Rsa, _) => RSA.to_vec(),
-            (AlgorithmFamily::Ec, P256_POINT_BYTES) if names_curve(text, P256) => vec![Algorithm::ES256],
-            (AlgorithmFamily::Ec, P384_POINT_BYTES) if names_curve(text, P384) => vec![Algorithm::ES384],
-            (AlgorithmFamily::Ed, _) => vec![Algorithm::EdDSA],
-            (AlgorithmFamily::Ec | AlgorithmFamily::Hmac, _) => return Err(BadKeys::NotPem),
+        let read = rsa().or_else(ec).or_else(ed).map_err(|_| BadKeys::NotPem)?;
+        let bytes = read.try_get_as_bytes().map_err(|_| BadKeys::NotPem)?;
+        let (fits, key) = match read.family() {
+            AlgorithmFamily::Rsa => (RSA.to_vec(), public_key::rsa_from_der(bytes).ok_or(BadKeys::NotPem)?),
+            AlgorithmFamily::Ec if names_curve(text, P256) => {
+                (vec![Algorithm::ES256], public_key::ec_point(Curve::P256, bytes))
+            }
+            AlgorithmFamily::Ec if names_curve(text, P384) => {
+                (vec![Algorithm::ES384], public_key::ec_point(Curve::P384, bytes))
+            }
+            AlgorithmFamily::Ed => {
+                let bytes = <&[u8; 32]>::try_from(bytes).map_err(|_| BadKeys::NotPem)?;
+                (vec![Algorithm::EdDSA], public_key::ed25519(bytes))
+            }
+            AlgorithmFamily::Ec | AlgorithmFamily::Hmac => return Err(BadKeys::NotPem),
         };
-        Ok(Self { keys: vec![Key { id: None, fits, key }], ids: Ids::Ignored })
+        Ok(Self::single(fits, key?))
     }
 
-    /// A secret that the issuer and this service share.
+    /// A secret that the issuer and this service share. It fits the algorithms
+    /// whose hash is no longer than it is (RFC 7518, 3.2).
     pub fn from_shared_secret(secret: &SharedSecret) -> Self {
-        let key = DecodingKey::from_secret(secret.expose_bytes());
-        Self { keys: vec![Key { id: None, fits: HMAC.to_vec(), key }], ids: Ids::Ignored }
+        let bytes = secret.expose_bytes();
+        let fits = HMAC.into_iter().filter(|algorithm| min_secret_bytes(*algorithm) <= bytes.len());
+        Self::single(fits.collect(), DecodingKey::from_secret(bytes))
+    }
+
+    fn single(fits: Vec<Algorithm>, key: DecodingKey) -> Self {
+        Self { keys: vec![Key { id: None, fits, key }], ids: Ids::Ignored, skipped: Vec::new() }
     }
 
     /// Whether this secret is among the keys.
@@ -235,55 +224,14 @@ impl KeySet {
         };
         match fitting.clone().count() {
             count if (1..=most).contains(&count) => Ok(fitting.map(|key| &key.key)),
+            _ if id.is_none() => Err(NoKey::Unclear),
             _ => Err(NoKey::Misfit),
         }
     }
 }
 
-impl Jwk {
-    fn is_for_signatures(&self) -> bool {
-        self.purpose.as_deref().is_none_or(|purpose| purpose == "sig")
-            && self
-                .key_ops
-                .as_ref()
-                .is_none_or(|operations| operations.iter().any(|operation| operation == "verify"))
-    }
-
-    /// The key; nothing where its kind is not known here.
-    fn read(&self) -> Result<Option<Key>, BadKeys> {
-        let (mut fits, key) = match (self.kty.as_str(), self.crv.as_deref()) {
-            ("RSA", _) => (RSA.to_vec(), self.rsa()?),
-            ("EC", Some("P-256")) => (vec![Algorithm::ES256], self.ec(32)),
-            ("EC", Some("P-384")) => (vec![Algorithm::ES384], self.ec(48)),
-            ("OKP", Some("Ed25519")) => (vec![Algorithm::EdDSA], self.ed()),
-            _ => return Ok(None),
-        };
-        if let Some(only) = &self.alg {
-            fits.retain(|algorithm| parse_algorithm(only) == Some(*algorithm));
-        }
-        Ok(key.filter(|_| !fits.is_empty()).map(|key| Key { id: self.kid.clone(), fits, key }))
-    }
-
-    fn rsa(&self) -> Result<Option<DecodingKey>, BadKeys> {
-        let (Some(n), Some(e)) = (&self.n, &self.e) else { return Ok(None) };
-        let Ok(modulus) = URL_SAFE_NO_PAD.decode(n) else { return Ok(None) };
-        if modulus.iter().skip_while(|byte| **byte == 0).count() < MIN_MODULUS_BYTES {
-            return Err(BadKeys::Weak);
-        }
-        Ok(DecodingKey::from_rsa_components(n, e).ok())
-    }
-
-    fn ec(&self, bytes: usize) -> Option<DecodingKey> {
-        let (x, y) = (self.x.as_ref()?, self.y.as_ref()?);
-        let is_whole = |part: &str| URL_SAFE_NO_PAD.decode(part).is_ok_and(|part| part.len() == bytes);
-        if is_whole(x) && is_whole(y) { DecodingKey::from_ec_components(x, y).ok() } else { None }
-    }
-
-    fn ed(&self) -> Option<DecodingKey> {
-        let x = self.x.as_ref()?;
-        let is_whole = URL_SAFE_NO_PAD.decode(x).is_ok_and(|part| part.len() == 32);
-        if is_whole { DecodingKey::from_ed_components(x).ok() } else { None }
-    }
+fn in_brackets(skipped: &[Skipped]) -> String {
+    if skipped.is_empty() { String::new() } else { format!(" ({})", jwks::list(skipped)) }
 }
 
 /// Whether a key in PEM names a curve by its object identifier.
@@ -306,6 +254,17 @@ pub fn is_symmetric(algorithm: Algorithm) -> bool {
     algorithm.family() == AlgorithmFamily::Hmac
 }
 
+/// The length of an algorithm's hash, in bytes, and so the shortest secret for
+/// it (RFC 7518, 3.2); 0 where it takes no secret.
+pub const fn min_secret_bytes(algorithm: Algorithm) -> usize {
+    match algorithm {
+        Algorithm::HS256 => 32,
+        Algorithm::HS384 => 48,
+        Algorithm::HS512 => 64,
+        _ => 0,
+    }
+}
+
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Key").field("id", &self.id).field("fits", &self.fits).finish_non_exhaustive()
@@ -318,9 +277,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::jwt::jwks::Unusable;
 
+    /// The sample key of RFC 8037, A.2, by another name.
     fn ed(id: &str) -> Value {
-        json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": URL_SAFE_NO_PAD.encode([7; 32])})
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
     }
 
     fn read(keys: Value) -> Result<KeySet, BadKeys> {
@@ -338,31 +299,50 @@ mod tests {
         assert_eq!(find(&set, Some("a"), Algorithm::EdDSA, each), Ok(1));
         assert_eq!(find(&set, Some("c"), Algorithm::EdDSA, each), Err(NoKey::UnknownId));
         assert_eq!(find(&set, Some("a"), Algorithm::RS256, each), Err(NoKey::Misfit));
-        assert_eq!(find(&set, None, Algorithm::EdDSA, only), Err(NoKey::Misfit));
+        assert_eq!(find(&set, None, Algorithm::EdDSA, only), Err(NoKey::Unclear));
+        assert_eq!(find(&set, None, Algorithm::RS256, each), Err(NoKey::Unclear));
         assert_eq!(find(&set, None, Algorithm::EdDSA, each), Ok(2));
         assert_eq!(find(&read(json!([ed("a")])).unwrap(), None, Algorithm::EdDSA, only), Ok(1));
         assert_eq!(find(&KeySet::none(), None, Algorithm::EdDSA, each), Err(NoKey::UnknownId));
     }
 
-    #[test]
-    fn keys_for_other_purposes_and_of_unknown_kinds_are_passed_over() {
-        let mut encryption = ed("e");
-        encryption["use"] = json!("enc");
-        let unknown = json!({"kty": "EC", "crv": "secp256k1", "kid": "k"});
-        let set = read(json!([encryption, unknown, ed("a")])).unwrap();
-        assert_eq!(set.keys.len(), 1);
-    }
-
     #[rstest]
     #[case::two_of_one_id(json!([ed("a"), ed("a")]), BadKeys::Ambiguous)]
     #[case::symmetric(json!([ed("a"), {"kty": "oct", "k": "AAAA"}]), BadKeys::Secret)]
-    #[case::private(json!([{"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "d": "AAAA"}]), BadKeys::Secret)]
-    #[case::nothing(json!([]), BadKeys::Empty)]
-    #[case::short_coordinate(json!([{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}]), BadKeys::Empty)]
-    #[case::weak(json!([{"kty": "RSA", "n": URL_SAFE_NO_PAD.encode([255; 128]), "e": "AQAB"}]), BadKeys::Weak)]
+    #[case::nothing(json!([]), BadKeys::Empty(vec![]))]
+    #[case::nothing_of_use(
+        json!([{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}]),
+        BadKeys::Empty(vec![Skipped { number: 1, why: Unusable::Malformed("x") }])
+    )]
     #[case::too_many(Value::Array((0..101).map(|id| ed(&id.to_string())).collect()), BadKeys::TooMany)]
     fn a_set_is_refused_whole(#[case] keys: Value, #[case] why: BadKeys) {
         assert_eq!(read(keys).unwrap_err(), why);
+    }
+
+    /// A key beside a good one, and whether a file may hold it.
+    #[rstest]
+    #[case::of_an_unknown_kind(json!({"kty": "AKP"}), true)]
+    #[case::without_a_kind(json!({"kid": "x"}), true)]
+    #[case::of_small_order(
+        json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}),
+        false
+    )]
+    #[case::malformed(json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}), false)]
+    fn a_key_that_is_never_of_use_is_a_mistake_in_a_file(#[case] key: Value, #[case] may_be: bool) {
+        let text = json!({"keys": [ed("a"), key]}).to_string();
+        let published = KeySet::from_jwks(text.as_bytes()).unwrap();
+        assert_eq!((published.keys.len(), published.skipped().len()), (1, 1));
+        let in_a_file = KeySet::from_jwks_file(text.as_bytes());
+        assert_eq!(in_a_file.is_ok(), may_be, "{in_a_file:?}");
+    }
+
+    #[test]
+    fn a_secret_fits_the_hashes_that_are_no_longer_than_it_is() {
+        for (length, fitting) in [(32, 1), (47, 1), (48, 2), (63, 2), (64, 3)] {
+            let secret = SharedSecret::parse(&"x".repeat(length)).unwrap();
+            let keys = KeySet::from_shared_secret(&secret);
+            assert_eq!(HMAC.iter().filter(|algorithm| keys.fits(**algorithm)).count(), fitting, "{length}");
+        }
     }
 
     #[test]
@@ -396,7 +376,7 @@ Xu53SOmR7vOgF+EDGfo=
     }
 
     #[rstest]
-    #[case::weak(RSA_1024, BadKeys::Weak)]
+    #[case::weak(RSA_1024, BadKeys::Bad(BadKey::ShortModulus))]
     #[case::curve(EC_P521, BadKeys::NotPem)]
     #[case::nothing("", BadKeys::NotPem)]
     fn a_key_in_pem_is_refused(#[case] pem: &str, #[case] why: BadKeys) {

@@ -2,12 +2,18 @@
 //! strictly, signing them, verifying them, and the keys for that. Which claims
 //! a token has is not decided here.
 
+mod allowance;
 pub mod compact;
 pub mod fetch;
+pub mod jwks;
 pub mod keys;
+mod known;
+mod numeric_date;
 pub mod one_at_a_time;
+pub mod public_key;
 pub mod published;
 pub mod sign;
+pub mod token_type;
 pub mod verify;
 
 /// Makes aws-lc the library's cryptography, whatever other features of it an

@@ -61,6 +61,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::secret::SecretEncoding;
 
     #[test]
     fn the_encoded_header_is_the_header() {
@@ -70,7 +71,8 @@ mod tests {
     /// The signature of the sample token that RFC 7519's readers know from jwt.io.
     #[test]
     fn a_known_token_comes_out() {
-        let key = SigningKey::new(&SharedSecret::dangerous_parse_short("your-256-bit-secret").unwrap());
+        let secret = SharedSecret::dangerous_decode_short("your-256-bit-secret", SecretEncoding::Text);
+        let key = SigningKey::new(&secret.unwrap());
         let claims = json!({"iat": 1_516_239_022});
         let token = key.sign(&claims).unwrap();
         assert_eq!(

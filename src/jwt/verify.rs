@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 use super::compact::{Compact, NotCompact};
 use super::keys::{KeySet, NoKey, WithoutKeyId, parse_algorithm};
+use super::numeric_date::NumericDate;
+use super::token_type::{TokenType, USUAL_TYPES};
 use crate::clock::Moment;
 use crate::secret::SharedSecret;
 use crate::user;
@@ -17,6 +19,8 @@ use crate::user;
 pub struct Rules<'a> {
     /// The algorithms that the issuer signs with; no other is believed.
     pub algorithms: &'a [Algorithm],
+    /// What `typ` may be.
+    pub types: &'a [TokenType],
     /// Which keys are tried for a token that names none.
     pub without_key_id: WithoutKeyId,
     /// `iss`, exactly; none where the platform sends none.
@@ -78,24 +82,30 @@ pub enum Refused {
     /// It asks for extensions to be understood (RFC 7515, 4.1.11).
     #[error("its header has a crit member, and no extension is known here")]
     Critical,
-    /// It is a token for another purpose, by its `typ` (RFC 8725, 3.11).
-    #[error("its typ says that it is for another purpose")]
-    OtherPurpose,
+    /// It may be for another purpose, by its `typ` (RFC 8725, 3.11).
+    #[error("its typ is not one of the accepted types")]
+    WrongType,
     /// Its `kid` is not a short text.
     #[error("its kid is not a text of at most {MAX_KEY_ID_BYTES} bytes")]
     BadKeyId,
     /// It was signed with a key that is not in the set.
     #[error("its kid is not that of a known key")]
     UnknownKey,
-    /// The key it names is for another algorithm, or it names none of several.
-    #[error("no single key fits its kid and algorithm")]
+    /// The key it names is for another algorithm.
+    #[error("the key of its kid is for another algorithm")]
     MisfitKey,
+    /// It names no key, and it cannot be told which it means.
+    #[error("it names no key, and not exactly one fits its algorithm")]
+    UnclearKey,
     /// It names no key, and no key that is known here made its signature.
     #[error("it names no key, and none that is known signed it")]
     NoKeySignedIt,
-    /// There are no keys, or newer ones are needed and not there yet.
+    /// There are no keys.
     #[error("the keys that it would take cannot be had at the moment")]
     NoKeys,
+    /// The issuer may have published the key since its keys were last fetched.
+    #[error("no known key is its key, and the issuer's keys could not be fetched anew so far")]
+    NotKnownYet,
     /// The signature is another key's, or the token was changed.
     #[error("its signature is not that of the configured secret or key")]
     WrongSignature,
@@ -109,11 +119,6 @@ pub enum Refused {
     #[error("it has no {0}, so it is a program's and not a person's")]
     NoPerson(String),
 }
-
-/// What issuers sign with the same keys, and what signs nobody in: a log-out
-/// (OpenID Connect Back-Channel Logout, 2.4), an event (RFC 8417), a proof of
-/// possession (RFC 9449), an answer to a question about a token (RFC 9701).
-const OTHER_PURPOSES: [&str; 4] = ["logout+jwt", "secevent+jwt", "dpop+jwt", "token-introspection+jwt"];
 
 /// The longest `kid`, in bytes.
 const MAX_KEY_ID_BYTES: usize = 256;
@@ -130,11 +135,12 @@ pub fn believe(
     keys: &KeySet,
     now: Moment,
 ) -> Result<Verified, Refused> {
-    let algorithm = algorithm(&parts.header, rules.algorithms)?;
+    let algorithm = algorithm(&parts.header, rules.algorithms, rules.types)?;
     let id = key_id(&parts.header)?;
     let candidates = keys.find(id, algorithm, rules.without_key_id).map_err(|why| match why {
         NoKey::UnknownId => Refused::UnknownKey,
         NoKey::Misfit => Refused::MisfitKey,
+        NoKey::Unclear => Refused::UnclearKey,
     })?;
     let is_signed = { candidates }.any(|key| check_signature(&parts, key, algorithm).is_ok());
     if !is_signed {
@@ -148,18 +154,21 @@ pub fn believe(
 /// age, not its claims.
 pub fn verify_hs256(token: &str, secret: &SharedSecret) -> Result<Verified, Refused> {
     let parts = Compact::parse(token)?;
-    let algorithm = algorithm(&parts.header, &[Algorithm::HS256])?;
+    let algorithm = algorithm(&parts.header, &[Algorithm::HS256], &USUAL_TYPES)?;
     check_signature(&parts, &DecodingKey::from_secret(secret.expose_bytes()), algorithm)?;
     Ok(Verified { header: parts.header, claims: parts.claims })
 }
 
-fn algorithm(header: &Map<String, Value>, allowed: &[Algorithm]) -> Result<Algorithm, Refused> {
+fn algorithm(
+    header: &Map<String, Value>,
+    allowed: &[Algorithm],
+    types: &[TokenType],
+) -> Result<Algorithm, Refused> {
     if header.contains_key("crit") {
         return Err(Refused::Critical);
     }
-    let purpose = header.get("typ").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-    if OTHER_PURPOSES.contains(&purpose.trim_start_matches("application/")) {
-        return Err(Refused::OtherPurpose);
+    if !TokenType::of(header.get("typ")).is_some_and(|own| types.contains(&own)) {
+        return Err(Refused::WrongType);
     }
     let named = header.get("alg").and_then(Value::as_str).and_then(parse_algorithm);
     named.filter(|algorithm| allowed.contains(algorithm)).ok_or(Refused::WrongAlgorithm)
@@ -185,21 +194,19 @@ fn check_claims(claims: &Map<String, Value>, rules: &Rules<'_>, now: u64) -> Res
     let wrong = |name: &str| Refused::WrongClaim(name.to_owned());
     let latest_start = now.saturating_add(rules.leeway_s);
 
-    let expires = claims.get("exp").and_then(numeric_date).ok_or_else(|| wrong("exp"))?;
-    if expires.saturating_add(rules.leeway_s) <= now {
+    let date = |name: &str, value: &Value| NumericDate::read(value).ok_or_else(|| wrong(name));
+    let expires = date("exp", claims.get("exp").unwrap_or(&Value::Null))?;
+    if expires.floor().saturating_add(rules.leeway_s) <= now {
         return Err(Refused::Expired);
     }
     if rules.issued_at == IssuedAt::Required && !claims.contains_key("iat") {
         return Err(wrong("iat"));
     }
     for name in ["nbf", "iat"] {
-        if let Some(value) = claims.get(name) {
-            let starts = numeric_date(value).ok_or_else(|| wrong(name))?;
-            // a fraction of a second ahead is ahead
-            let is_fraction = value.as_f64().is_some_and(|seconds| seconds.fract() > 0.0);
-            if starts.saturating_add(u64::from(is_fraction)) > latest_start {
-                return Err(wrong(name));
-            }
+        if let Some(value) = claims.get(name)
+            && date(name, value)?.ceil() > latest_start
+        {
+            return Err(wrong(name));
         }
     }
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
@@ -226,20 +233,6 @@ fn check_claims(claims: &Map<String, Value>, rules: &Rules<'_>, now: u64) -> Res
 /// Whether a claim that should name somebody is not there, or a word for nobody.
 fn says_nothing(text: Option<&str>) -> bool {
     text.is_none_or(|text| user::is_no_value(text.trim()))
-}
-
-/// A `NumericDate` (RFC 7519, 2): whole seconds since 1970, the fraction left
-/// out. What lies before 1970 is none.
-fn numeric_date(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| {
-        let seconds = value.as_f64().filter(|seconds| (0.0..9e15).contains(seconds))?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it lies within the bounds"
-        )]
-        Some(seconds as u64)
-    })
 }
 
 impl Audience<'_> {
@@ -321,6 +314,7 @@ mod tests {
         static REQUIRED: LazyLock<[(String, Value); 1]> = LazyLock::new(|| [("type".into(), json!("app"))]);
         Rules {
             algorithms: &[Algorithm::HS256],
+            types: &USUAL_TYPES,
             without_key_id: WithoutKeyId::TheOnlyOne,
             issuer: Some("https://issuer.example"),
             audience: Audience::OneOf(&*AUDIENCES),

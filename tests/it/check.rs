@@ -109,6 +109,14 @@ fn a_dangerous_variable_is_warned_of() {
     assert_eq!(check_with("[pandium]", written, &[]).output, IN_ORDER);
 }
 
+#[test]
+fn a_service_without_a_name_is_warned_of() {
+    let told = check_with("public_url = \"https://app.example.com\"", "", &[]);
+    assert!(warning(&told).contains("server.public_url"), "{told:?}");
+    let named = check_with("public_url = \"https://app.example.com\"", "hosts = [\"sso.example.org\"]", &[]);
+    assert_eq!(named.output, IN_ORDER);
+}
+
 const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1/32\"]";
 
 #[rstest]
@@ -121,9 +129,7 @@ fn a_proxy_that_may_be_anyone_is_an_error_in_production(#[case] networks: &str) 
     let told = check_with(TRUSTED, &everyone, &[]);
     assert!(warning(&told).contains("identity.trusted_proxies"), "{told:?}");
 
-    let production = STANDARD
-        .replace("\"sandbox\"", "\"production\"")
-        .replace("[server]", "[server]\npublic_url = \"https://app.example.com\"");
+    let production = STANDARD.replace("\"sandbox\"", "\"production\"");
     let check = |identity: &str| {
         run(&["check", "--config", &File::new(&production.replace(TRUSTED, identity)).text()])
     };

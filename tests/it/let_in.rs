@@ -117,6 +117,34 @@ fn a_token_for_another_purpose_signs_nobody_on(#[case] purpose: &str, #[case] is
     assert_eq!(answer.status, if is_believed { 307 } else { 401 }, "{answer:?}");
 }
 
+/// Settings, and what `typ` then may be; `null` stands for a token without one.
+#[rstest]
+#[case::unless_set("", &["JWT", "jwt", "application/jwt", "at+JWT", "null"], &["JOSE", "secevent+jwt", "it+jwt", ""])]
+#[case::another("accepted_types = [\"it+jwt\"]", &["it+jwt", "application/IT+JWT"], &["JWT", "at+jwt", "null"])]
+#[case::none_or_one("accepted_types = [\"\", \"a/b\"]", &["null", "A/B"], &["b", "application/b", "JWT"])]
+fn a_token_is_of_an_accepted_type(
+    #[case] setting: &str,
+    #[case] accepted: &[&str],
+    #[case] refused: &[&str],
+) {
+    let (key, file) = key_and_file();
+    let app = App::start_with_identity(&way_in("ES256", &(file.setting("jwks_file") + setting)), "");
+    let bring = |typ: &str| {
+        let header = format!(r#"{{"alg":"ES256","kid":"k-1"{typ}}}"#);
+        app.bring(&key.sign(&header, &claims_with(&[])))
+    };
+    let member = |typ: &str| if typ == "null" { String::new() } else { format!(r#","typ":{typ:?}"#) };
+    for typ in accepted {
+        assert_eq!(bring(&member(typ)).status, 307, "{typ}");
+    }
+    for typ in refused {
+        bring(&member(typ)).assert_refused(401, "invalid_token");
+    }
+    for typ in ["null", "1", "true", "[\"JWT\"]", "{}"] {
+        bring(&format!(r#","typ":{typ}"#)).assert_refused(401, "invalid_token");
+    }
+}
+
 #[test]
 fn what_is_wrong_is_told_to_programs_too() {
     let (key, file) = key_and_file();

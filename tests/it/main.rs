@@ -19,6 +19,7 @@ mod corpora;
 mod cors;
 mod doctor;
 mod fronts;
+mod given_keys;
 mod hand_off;
 mod house;
 mod inspect;

@@ -39,8 +39,8 @@ pub(super) fn ask<'a>(
 async fn bring(entrance: &Entrance, token: &str, claims: &Map<String, Value>) -> Result<String, Refusal> {
     let fields = entrance.identity.fields_with(token, claims);
     let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    let offer = Offer { peer: Peer::Unknown, path: Some(&entrance.path), headers: &headers };
     let now = Moment::now();
+    let offer = Offer { peer: Peer::Unknown, path: Some(&entrance.path), headers: &headers, received: now };
     let mut known = entrance.identify(offer, now).0;
     let wants_keys = |refusal: &Refusal| refusal.reason == Reason::KeysUnavailable;
     if known.as_ref().is_err_and(wants_keys) && entrance.identity.renew_keys(offer, now).await {

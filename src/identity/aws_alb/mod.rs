@@ -22,6 +22,7 @@ use crate::arrival::{Arrival, Offer};
 use crate::clock::Moment;
 use crate::jwt::compact::Compact;
 use crate::jwt::keys::WithoutKeyId;
+use crate::jwt::token_type::USUAL_TYPES;
 use crate::jwt::verify::{Audience, IssuedAt, Refused, Rules, Verified, believe};
 
 pub use arn::LoadBalancer;
@@ -69,6 +70,7 @@ impl AwsAlb {
         }
         let rules = Rules {
             algorithms: &[Algorithm::ES256],
+            types: &USUAL_TYPES,
             without_key_id: WithoutKeyId::TheOnlyOne,
             issuer: Some(&self.issuer),
             // it is for whoever stands behind the balancer that signed it

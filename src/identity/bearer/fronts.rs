@@ -2,6 +2,8 @@
 //! [`super::Bearer`], and nothing but data. Where a front's own settings stand
 //! in its addresses, `{name}` marks the place.
 
+use crate::jwt::token_type::{TokenType, USUAL_TYPES};
+
 /// A front, as far as it differs from any other issuer.
 #[derive(Debug)]
 pub struct Front {
@@ -16,6 +18,8 @@ pub struct Front {
     /// The algorithms that it signs with, by their names; the first is the
     /// default where the front leaves a choice.
     pub algorithms: &'static [&'static str],
+    /// What `typ` may be.
+    pub types: &'static [TokenType],
     /// `iss`; none where every installation has its own.
     pub issuer: Option<&'static str>,
     /// `aud`; none where it is told apart by that.
@@ -57,6 +61,7 @@ const CLOUDFLARE_ACCESS: Front = Front {
     header: "cf-access-jwt-assertion",
     scheme: None,
     algorithms: &["RS256"],
+    types: &USUAL_TYPES,
     issuer: Some("https://{team}.cloudflareaccess.com"),
     audience: None,
     jwks_url: Some("https://{team}.cloudflareaccess.com/cdn-cgi/access/certs"),
@@ -74,6 +79,7 @@ const GOOGLE_IAP: Front = Front {
     header: "x-goog-iap-jwt-assertion",
     scheme: None,
     algorithms: &["ES256"],
+    types: &USUAL_TYPES,
     issuer: Some("https://cloud.google.com/iap"),
     audience: None,
     jwks_url: Some("https://www.gstatic.com/iap/verify/public_key-jwk"),
@@ -95,6 +101,7 @@ const POMERIUM: Front = Front {
     header: "x-pomerium-jwt-assertion",
     scheme: None,
     algorithms: &["ES256"],
+    types: &USUAL_TYPES,
     issuer: Some("{route_host}"),
     audience: Some("{route_host}"),
     jwks_url: Some("https://{route_host}/.well-known/pomerium/jwks.json"),
@@ -112,6 +119,7 @@ const AUTHENTIK: Front = Front {
     header: "x-authentik-jwt",
     scheme: None,
     algorithms: &["RS256", "ES256"],
+    types: &USUAL_TYPES,
     issuer: None,
     audience: None,
     jwks_url: None,
@@ -127,6 +135,7 @@ const OATHKEEPER: Front = Front {
     header: "authorization",
     scheme: Some("Bearer"),
     algorithms: &["RS256", "ES256", "EdDSA"],
+    types: &USUAL_TYPES,
     issuer: None,
     audience: None,
     jwks_url: None,

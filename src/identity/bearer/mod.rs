@@ -11,6 +11,7 @@ use crate::arrival::{Arrival, Offer};
 use crate::clock::Moment;
 use crate::jwt::keys::WithoutKeyId;
 use crate::jwt::published::Keys;
+use crate::jwt::token_type::TokenType;
 use crate::jwt::verify::{Audience, IssuedAt, Rules};
 
 /// The way in for the tokens of one issuer.
@@ -24,6 +25,8 @@ pub struct Bearer {
     pub issuer: String,
     /// One of these must be in `aud`, exactly.
     pub audiences: Vec<String>,
+    /// What `typ` may be.
+    pub types: Vec<TokenType>,
     /// By how many seconds the issuer's clock may differ from ours.
     pub leeway_s: u64,
     /// Claims that must have exactly this value.
@@ -41,6 +44,7 @@ impl Bearer {
     pub fn arrive(&self, offer: Offer<'_>, now: Moment) -> Arrival {
         let rules = Rules {
             algorithms: &self.algorithms,
+            types: &self.types,
             without_key_id: WithoutKeyId::TheOnlyOne,
             issuer: Some(&self.issuer),
             audience: Audience::OneOf(&self.audiences),
@@ -51,7 +55,7 @@ impl Bearer {
             subject: Some("sub"),
         };
         token::arrive(&self.place, offer, |token| {
-            self.mapping.user(self.keys.verify(token, &rules, now)?.claims)
+            self.mapping.user(self.keys.verify(token, &rules, offer.received, now)?.claims)
         })
     }
 }

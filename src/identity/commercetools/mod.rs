@@ -20,6 +20,7 @@ use crate::arrival::{Arrival, Headers, Offer, Repeated};
 use crate::clock::Moment;
 use crate::jwt::keys::WithoutKeyId;
 use crate::jwt::published::{Keys, PublishedKeys};
+use crate::jwt::token_type::USUAL_TYPES;
 use crate::jwt::verify::{Audience, IssuedAt, Refused, Rules};
 use crate::refusal::{Reason, Refusal};
 use crate::user::{Identifier, User};
@@ -117,6 +118,7 @@ impl Commercetools {
         };
         let rules = Rules {
             algorithms: &[Algorithm::RS256],
+            types: &USUAL_TYPES,
             without_key_id: WithoutKeyId::TheOnlyOne,
             issuer: Some(&gateway.issuer),
             audience,
@@ -126,7 +128,7 @@ impl Commercetools {
             person_claim: None,
             subject: Some("sub"),
         };
-        self.user(gateway, gateway.keys.verify(token, &rules, now)?.claims)
+        self.user(gateway, gateway.keys.verify(token, &rules, offer.received, now)?.claims)
     }
 
     /// Whether a user may have something of that name at all.
@@ -212,13 +214,12 @@ pub const PROJECT_KEY: &str = "project_key";
 /// The attribute that holds the user's permissions.
 pub const PERMISSIONS: &str = "permissions";
 
-/// What the gateway says in a header; it always says it, once.
+/// What the gateway says in a header; it always says it, once. An empty value
+/// says nothing.
 fn said<'a>(headers: &Headers<'a>, name: &str) -> Result<&'a [u8], Refusal> {
     match headers.only(name) {
-        Ok(Some(value)) => Ok(value),
-        Ok(None) => {
-            Err(Reason::InvalidToken.because(format!("{name} is missing; the gateway always sends it")))
-        }
+        Ok(Some(value)) if !value.trim_ascii().is_empty() => Ok(value),
+        Ok(_) => Err(Reason::InvalidToken.because(format!("{name} is missing; the gateway always sends it"))),
         Err(Repeated) => Err(Reason::AmbiguousIdentity.because(format!("{name} came more than once"))),
     }
 }

@@ -286,6 +286,7 @@ mod tests {
 
     use super::*;
     use crate::arrival::{Headers, Peer};
+    use crate::clock::Moment;
 
     fn arrive(preset: &str, fields: &[(&str, &str)]) -> Result<Option<(String, String)>, Reason> {
         let preset = presets::ALL.iter().find(|known| known.name == preset).unwrap();
@@ -296,6 +297,7 @@ mod tests {
             peer,
             path: None,
             headers: &headers,
+            received: Moment::from_unix_seconds(0),
         }) {
             Arrival::Absent => Ok(None),
             Arrival::Refused(refusal) => Err(refusal.reason),
@@ -359,7 +361,8 @@ mod tests {
     ) {
         let preset = presets::ALL.iter().find(|known| known.name == preset).unwrap();
         let headers: Headers<'_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-        let offer = |peer| Offer { peer, path: None, headers: &headers };
+        let offer =
+            |peer| Offer { peer, path: None, headers: &headers, received: crate::clock::Moment::now() };
         let identity = ProxyHeaders::new(TrustedProxies::default(), Layout::preset(preset));
         assert_eq!(identity.explain_absence(offer(Peer::UnixSocket)).as_deref(), cause);
         let by_untrusted =

@@ -36,15 +36,16 @@ impl From<Refused> for Refusal {
     fn from(why: Refused) -> Self {
         let reason = match why {
             Refused::Expired => Reason::ExpiredToken,
-            Refused::NoKeys => Reason::KeysUnavailable,
+            Refused::NoKeys | Refused::NotKnownYet => Reason::KeysUnavailable,
             Refused::NoPerson(_) => Reason::NotAllowed,
             Refused::NotCompact(_)
             | Refused::WrongAlgorithm
             | Refused::Critical
-            | Refused::OtherPurpose
+            | Refused::WrongType
             | Refused::BadKeyId
             | Refused::UnknownKey
             | Refused::MisfitKey
+            | Refused::UnclearKey
             | Refused::NoKeySignedIt
             | Refused::WrongSignature
             | Refused::WrongClaim(_) => Reason::InvalidToken,

@@ -270,6 +270,18 @@ fn who_comes_with_a_key_while_another_is_asked_for_is_served_too() {
 }
 
 #[test]
+fn entrances_with_the_same_key_address_ask_for_a_key_once() {
+    let key = Key::new("ES256");
+    let server = KeyServer::start(serving(&[(&format!("/{KID}"), &key.pem())])).unwrap();
+    let same = at(&server.origin(), "");
+    let app = App::start_with_identity(&same, &entrance("second", &same));
+    for path in ["/pandium-sso", "/second"] {
+        assert_eq!(app.get(path, &[("X-Amzn-Oidc-Data", &token(&key, &[]))]).status, 307, "{path}");
+    }
+    assert_eq!(server.asked(), [format!("/{KID}")]);
+}
+
+#[test]
 fn a_new_configuration_keeps_the_keys() {
     let (key, server, app) = start("");
     assert_eq!(bring(&app, &token(&key, &[])).status, 307);

@@ -149,6 +149,9 @@ fn what_the_gateway_always_sends_must_be_there_and_once() {
     ask(&[CLOUD, VERSION]).assert_refused(401, "no_identity");
     ask(&[authorization, VERSION]).assert_refused(401, "invalid_token");
     ask(&[authorization, CLOUD]).assert_refused(401, "invalid_token");
+    for empty in ["", " ", "\t"] {
+        ask(&[authorization, (CLOUD.0, empty), VERSION]).assert_refused(401, "invalid_token");
+    }
     for version in ["v3", "v0", "V1", "1", "", "v1, v2", "v2 v2"] {
         ask(&[authorization, CLOUD, (VERSION.0, version)]).assert_refused(401, "invalid_token");
     }
@@ -318,7 +321,7 @@ fn the_request_chooses_among_the_known_gateways_where_it_may_and_among_no_others
         }
         assert_eq!(proxy.asked(), expected, "{cloud} {version}");
     }
-    for cloud in ["gcp-xx", "GCP-EU", "gcp-eu.evil.example", "https://evil.example", ""] {
+    for cloud in ["gcp-xx", "GCP-EU", "gcp-eu.evil.example", "https://evil.example"] {
         // whatever else it says, it is the configured one
         assert_eq!(ask(cloud, "v2").status, 307, "{cloud}");
     }
