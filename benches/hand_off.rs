@@ -11,13 +11,14 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use marketplace_sso::arrival::{Arrival, Headers, Offer, Peer};
-use marketplace_sso::clock::Moment;
+use marketplace_sso::authn::{AuthRequest, Authentication};
+use marketplace_sso::clock::Timestamp;
 use marketplace_sso::config::Config;
 use marketplace_sso::jwt::sign::SigningKey;
 use marketplace_sso::pandium::{Claims, Link};
+use marketplace_sso::request::{Headers, Peer};
 use marketplace_sso::secret::SharedSecret;
-use marketplace_sso::sign_on::Ask;
+use marketplace_sso::sign_on::SignOnRequest;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -52,16 +53,18 @@ fn hand_off(criterion: &mut Criterion) {
     let config = Config::from_toml(CONFIG).expect("the configuration is right");
     let entrance = config.entrances.first().expect("there is an entrance");
     let headers: Headers<'_> = HEADERS.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-    let offer = Offer {
+    let offer = AuthRequest {
         peer: Peer::from_ip([127, 0, 0, 1].into()),
         path: None,
         headers: &headers,
-        received: Moment::from_unix_seconds(1_621_521_641),
+        received: Timestamp::from_unix_seconds(1_621_521_641),
     };
     let secret = SharedSecret::parse("0123456789abcdef0123456789abcdef").unwrap();
     let key = SigningKey::new(&secret);
-    let (jti, now, link) = (Uuid::new_v4(), Moment::from_unix_seconds(1_621_521_641), Link::default());
-    let Arrival::Known(user) = entrance.identity.arrive(offer, now) else { panic!("the user is known") };
+    let (jti, now, link) = (Uuid::new_v4(), Timestamp::from_unix_seconds(1_621_521_641), Link::default());
+    let Authentication::User(user) = entrance.identity.arrive(offer, now) else {
+        panic!("the user is known")
+    };
     let token_claims = json!({"iat": 1_621_521_641, "jti": jti, "sub": "alice@example.com",
         "external_id": "user-4211", "ti": {"uem": "alice@example.com"}});
     let interpreted = Claims::compile(&json!({"sub": "email|lower"})).unwrap();
@@ -73,7 +76,11 @@ fn hand_off(criterion: &mut Criterion) {
     });
     group.bench_function("whole sign-on, from headers", |bencher| {
         bencher.iter(|| {
-            let ask = Ask { offer, query: black_box("integration_id=1121&display=settings"), install: None };
+            let ask = SignOnRequest {
+                offer,
+                query: black_box("integration_id=1121&display=settings"),
+                install: None,
+            };
             entrance.sign_on(&ask, Uuid::new_v4(), now).outcome.unwrap()
         });
     });

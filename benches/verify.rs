@@ -9,10 +9,10 @@ use std::hint::black_box;
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use criterion::{Criterion, criterion_group, criterion_main};
-use marketplace_sso::clock::Moment;
-use marketplace_sso::jwt::keys::{KeySet, WithoutKeyId, parse_algorithm};
-use marketplace_sso::jwt::token_type::USUAL_TYPES;
-use marketplace_sso::jwt::verify::{Audience, IssuedAt, Rules, verify};
+use marketplace_sso::clock::Timestamp;
+use marketplace_sso::jwt::key_set::{KeySet, MissingKid, parse_algorithm};
+use marketplace_sso::jwt::token_type::DEFAULT_TYPES;
+use marketplace_sso::jwt::verify::{Audience, IssuedAt, Validation, verify};
 use marketplace_sso::playground::stand_ins::Signer;
 use marketplace_sso::secret::SharedSecret;
 
@@ -60,10 +60,10 @@ fn believe(criterion: &mut Criterion) {
         let (signed, _) = token.rsplit_once('.').unwrap();
         let signature = signer.signature(signed.as_bytes()).unwrap();
         let (audiences, algorithms) = (["marketplace-sso".to_owned()], [parse_algorithm(name).unwrap()]);
-        let rules = Rules {
+        let validation = Validation {
             algorithms: &algorithms,
-            types: &USUAL_TYPES,
-            without_key_id: WithoutKeyId::TheOnlyOne,
+            types: &DEFAULT_TYPES,
+            missing_kid: MissingKid::OnlyKey,
             issuer: Some("https://login.example.com/"),
             audience: Audience::OneOf(&audiences),
             issued_at: IssuedAt::Required,
@@ -72,14 +72,14 @@ fn believe(criterion: &mut Criterion) {
             person_claim: None,
             subject: Some("sub"),
         };
-        let now = Moment::from_unix_seconds(1_600_000_010);
+        let now = Timestamp::from_unix_seconds(1_600_000_010);
 
         let mut group = criterion.benchmark_group(name);
         group.bench_function("bare signature", |bencher| {
             bencher.iter(|| bare(black_box(signed.as_bytes()), &signature));
         });
         group.bench_function("whole token", |bencher| {
-            bencher.iter(|| verify(black_box(&token), &rules, &keys, now).unwrap());
+            bencher.iter(|| verify(black_box(&token), &validation, &keys, now).unwrap());
         });
         group.finish();
     }

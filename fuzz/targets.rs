@@ -7,14 +7,15 @@ use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use marketplace_sso::arrival::{Arrival, Headers, Offer, Peer};
-use marketplace_sso::clock::Moment;
+use marketplace_sso::authn::Authenticator;
+use marketplace_sso::authn::{AuthRequest, Authentication};
+use marketplace_sso::clock::Timestamp;
 use marketplace_sso::config::Config;
-use marketplace_sso::identity::Identity;
 use marketplace_sso::jwt::compact::Compact;
-use marketplace_sso::jwt::keys::{KeySet, parse_algorithm};
+use marketplace_sso::jwt::key_set::{KeySet, parse_algorithm};
 use marketplace_sso::jwt::verify::verify_hs256;
 use marketplace_sso::playground::stand_ins::{Signer, key_set};
+use marketplace_sso::request::{Headers, Peer};
 use marketplace_sso::secret::SharedSecret;
 use marketplace_sso::user::{Email, Identifier};
 
@@ -68,7 +69,7 @@ pub fn keys(data: &[u8]) {
 /// is taken for.
 pub fn arrive(entrance: &str, data: &[u8]) {
     match (answer(entrance, data), answer(entrance, data)) {
-        (Arrival::Known(user), Arrival::Known(again)) => {
+        (Authentication::User(user), Authentication::User(again)) => {
             assert_eq!(user, again);
             if let Some(email) = &user.email {
                 assert_eq!(Email::parse(email.as_str()).as_ref(), Ok(email));
@@ -77,8 +78,8 @@ pub fn arrive(entrance: &str, data: &[u8]) {
                 assert_eq!(Identifier::parse(id.as_str()).as_ref(), Ok(id));
             }
         }
-        (Arrival::Absent, Arrival::Absent) => {}
-        (Arrival::Refused(refusal), Arrival::Refused(again)) => assert_eq!(refusal, again),
+        (Authentication::NoCredentials, Authentication::NoCredentials) => {}
+        (Authentication::Rejected(refusal), Authentication::Rejected(again)) => assert_eq!(refusal, again),
         (one, other) => panic!("{one:?} the first time, {other:?} the second"),
     }
 }
@@ -88,7 +89,7 @@ pub fn arrive(entrance: &str, data: &[u8]) {
 /// The first line is a token's header, the second its claims, and they are
 /// signed as the entrance expects; lines after that are further header fields.
 /// A first line that begins with `!` is the token itself.
-pub fn answer(entrance: &str, data: &[u8]) -> Arrival {
+pub fn answer(entrance: &str, data: &[u8]) -> Authentication {
     let mut lines = data.split(|byte| *byte == b'\n');
     let first = String::from_utf8_lossy(lines.next().unwrap_or_default());
     let way =
@@ -105,14 +106,14 @@ pub fn answer(entrance: &str, data: &[u8]) -> Arrival {
     }
     let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let peer = Peer::from_ip([127, 0, 0, 1].into());
-    let now = Moment::from_unix_seconds(NOW);
-    let offer = Offer { peer, path: Some("/x"), headers: &headers, received: now };
+    let now = Timestamp::from_unix_seconds(NOW);
+    let offer = AuthRequest { peer, path: Some("/x"), headers: &headers, received: now };
     way.identity.arrive(offer, now)
 }
 
 /// An entrance's identity, and what signs for it.
 struct WayIn {
-    identity: Identity,
+    identity: Authenticator,
     signer: Arc<Signer>,
     is_padded: bool,
 }
@@ -130,9 +131,9 @@ impl WayIn {
 
 /// Every way in, as the configuration makes it, with keys that are given where
 /// it would fetch them.
-static WAYS_IN: LazyLock<Vec<(String, WayIn)>> = LazyLock::new(|| ways_in().expect("ways in"));
+static WAYS_IN: LazyLock<Vec<(String, WayIn)>> = LazyLock::new(|| entrances().expect("ways in"));
 
-fn ways_in() -> anyhow::Result<Vec<(String, WayIn)>> {
+fn entrances() -> anyhow::Result<Vec<(String, WayIn)>> {
     let shared = Arc::new(Signer::shared(SECRET.as_bytes()));
     let rsa = Arc::new(Signer::new("RS256")?);
     let ec = Arc::new(Signer::new("ES256")?);
@@ -141,31 +142,32 @@ fn ways_in() -> anyhow::Result<Vec<(String, WayIn)>> {
     let entrances = config.entrances.into_iter().map(|entrance| {
         let mut identity = entrance.identity;
         let signer = match &mut identity {
-            Identity::Commercetools(way) => {
+            Authenticator::Commercetools(way) => {
                 for gateway in &mut way.gateways {
                     gateway.keys = given(&rsa)?;
                 }
                 Arc::clone(&rsa)
             }
-            Identity::AwsAlb(way) => {
+            Authenticator::AwsAlb(way) => {
                 for (_, keys) in &way.load_balancers {
                     keys.know(KEY_ID, KeySet::from_pem(ec.pem()?.as_bytes())?);
                 }
                 Arc::clone(&ec)
             }
-            Identity::ProxyHeaders(_) | Identity::Bearer(_) | Identity::AppDirect(_) | Identity::Caf(_) => {
-                Arc::clone(&shared)
-            }
+            Authenticator::ProxyHeaders(_)
+            | Authenticator::Bearer(_)
+            | Authenticator::AppDirect(_)
+            | Authenticator::Caf(_) => Arc::clone(&shared),
         };
-        let is_padded = matches!(identity, Identity::AwsAlb(_));
+        let is_padded = matches!(identity, Authenticator::AwsAlb(_));
         Ok((entrance.name, WayIn { identity, signer, is_padded }))
     });
     entrances.collect()
 }
 
-fn given(signer: &Signer) -> anyhow::Result<marketplace_sso::jwt::published::Keys> {
+fn given(signer: &Signer) -> anyhow::Result<marketplace_sso::jwt::jwks::KeySource> {
     let set = key_set(&[signer.jwk(None)?]);
-    Ok(marketplace_sso::jwt::published::Keys::Given(KeySet::from_jwks(set.as_bytes())?))
+    Ok(marketplace_sso::jwt::jwks::KeySource::Given(KeySet::from_jwks(set.as_bytes())?))
 }
 
 /// The id of the load balancers' only key.

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 /// A moment of the wall clock. Before 1970 there is nothing: a clock that says
 /// so reads as 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment {
+pub struct Timestamp {
     since_epoch: Duration,
 }
 
@@ -18,7 +18,7 @@ pub struct Stopwatch {
     started: Instant,
 }
 
-impl Moment {
+impl Timestamp {
     /// Reads the clock.
     pub fn now() -> Self {
         Self { since_epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
@@ -89,6 +89,6 @@ mod tests {
 
     #[test]
     fn a_clock_far_in_the_future_has_a_date() {
-        assert_eq!(Moment::from_unix_seconds(u64::MAX).to_utc().year(), 9999);
+        assert_eq!(Timestamp::from_unix_seconds(u64::MAX).to_utc().year(), 9999);
     }
 }

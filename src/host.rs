@@ -25,33 +25,12 @@ pub struct NotAHostName;
 impl HostName {
     /// Reads a host name; an IP address is one too.
     pub fn parse(text: &str) -> Result<Self, NotAHostName> {
-        let text = text.strip_suffix('.').unwrap_or(text);
-        let is_name = |text: &str| {
-            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-                && text.split('.').all(|label| !label.is_empty())
-        };
-        if is_ipv6_literal(text) || is_name(text) {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err(NotAHostName)
-        }
+        host_name(text).map(|name| Self(name.to_ascii_lowercase()))
     }
 
-    /// Reads the host of a `Host` header field or a request target (RFC 9110,
-    /// 7.2; RFC 3986, 3.2): a name or an IP address, perhaps with a port.
+    /// Reads the host of an origin or of the authority of a URL.
     pub fn of_authority(authority: &str) -> Result<Self, NotAHostName> {
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, port),
-            _ => (authority, ""),
-        };
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { Self::parse(host) } else { Err(NotAHostName) }
-    }
-
-    /// Whether public DNS cannot give out this name: a loopback name (RFC 6761,
-    /// 6.3), an IP address, or a name without a dot, such as a container's.
-    fn is_local(&self) -> bool {
-        let Self(name) = self;
-        !name.contains('.') || name.ends_with(".localhost") || name.parse::<Ipv4Addr>().is_ok()
+        Self::parse(host_of(authority)?)
     }
 }
 
@@ -66,18 +45,52 @@ impl HostNames {
         self.names.is_empty()
     }
 
-    /// Whether this is one of the configured names.
-    pub fn name(&self, host: &HostName) -> bool {
-        self.names.contains(host)
+    /// Whether this is the authority, with any port, of one of the configured names.
+    pub fn name(&self, authority: &str) -> bool {
+        host_of(authority).is_ok_and(|host| self.contains(host))
     }
 
-    /// Whether requests for this host are answered.
-    pub fn include(&self, host: &HostName) -> bool {
-        self.name(host) || host.is_local()
+    /// Whether requests for this authority are answered: that of a `Host` field
+    /// or a request target (RFC 9110, 7.2; RFC 3986, 3.2).
+    pub fn answer_to(&self, authority: &str) -> bool {
+        host_of(authority).is_ok_and(|host| self.contains(host) || is_local(host))
+    }
+
+    fn contains(&self, host: &str) -> bool {
+        self.names.iter().any(|HostName(name)| name.eq_ignore_ascii_case(host))
     }
 }
 
-/// An IPv6 address in brackets. It has no dot, but for IPv4-mapped ones.
+/// The host of an authority without its port.
+fn host_of(authority: &str) -> Result<&str, NotAHostName> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (authority, ""),
+    };
+    if port.bytes().all(|byte| byte.is_ascii_digit()) { host_name(host) } else { Err(NotAHostName) }
+}
+
+/// A name or an IP address, without the final dot of a name that is absolute.
+fn host_name(text: &str) -> Result<&str, NotAHostName> {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let is_name = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+            && text.split('.').all(|label| !label.is_empty())
+    };
+    if is_name(text) || is_ipv6_literal(text) { Ok(text) } else { Err(NotAHostName) }
+}
+
+/// Whether public DNS cannot give out a name: a loopback name (RFC 6761, 6.3),
+/// an IP address, or a name without a dot, such as a container's.
+fn is_local(host: &str) -> bool {
+    let is_below_localhost = || {
+        let last = host.rsplit('.').next();
+        last.is_some_and(|label| label.eq_ignore_ascii_case("localhost"))
+    };
+    !host.contains('.') || is_below_localhost() || host.parse::<Ipv4Addr>().is_ok() || is_ipv6_literal(host)
+}
+
+/// An IPv6 address in brackets (RFC 3986, 3.2.2).
 fn is_ipv6_literal(text: &str) -> bool {
     let address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
@@ -91,7 +104,7 @@ mod tests {
 
     fn answers(authority: &str) -> bool {
         let names = HostNames::new(vec![HostName::parse("App.example.com").unwrap()]);
-        HostName::of_authority(authority).is_ok_and(|host| names.include(&host))
+        names.answer_to(authority)
     }
 
     #[rstest]
@@ -104,6 +117,8 @@ mod tests {
     #[case::ipv4("10.1.2.3:8080")]
     #[case::ipv6("[::1]:8080")]
     #[case::ipv6_without_port("[fe80::1]")]
+    #[case::ipv4_mapped("[::ffff:127.0.0.1]:80")]
+    #[case::localhost_in_capitals("SSO.LocalHost")]
     #[case::container("marketplace-sso:8080")]
     fn the_service_answers_to(#[case] authority: &str) {
         assert!(answers(authority));

@@ -18,13 +18,13 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`user`], [`clock`], [`secret`], [`host`], [`refusal`], [`lines`], [`expression`] | parsed words: each value parsed once; the only reader of the time; secrets that print as hidden; the names the service answers to; why somebody is refused; whole lines to one place; one expression |
+//! | [`user`], [`clock`], [`secret`], [`host`], [`refusal`], [`log_writer`], [`expression`] | parsed words: each value parsed once; the only reader of the time; secrets that print as hidden; the names the service answers to; why somebody is refused; whole lines to one place; one expression |
 //! | [`jwt`] | signing, verifying with every option named, and the keys that issuers publish |
-//! | [`arrival`] | what a request offers, free of actix, and the three answers to it: absent, known, refused |
-//! | [`identity`] | who is asking: a closed enum, one room for each way in |
+//! | [`request`] | what a request offers, free of actix, and the three answers to it: absent, known, refused |
+//! | [`authn`] | who is asking: a closed enum, one room for each way in |
 //! | [`pandium`] | the way out: environment, claims, links, hand-off; pure |
 //! | [`access`], [`embed`] | may this user go; may the answer be shown there |
-//! | [`metrics`], [`record`] | what is counted; one line for each hand-off and each refusal |
+//! | [`metrics`], [`audit`] | what is counted; one line for each hand-off and each refusal |
 //! | [`sign_on`] | the one use case, without HTTP: identify, allow, hand off |
 //! | [`page`] | what a person sees: typed contexts for `templates/`, in four languages |
 //! | [`config`] | the file as written, and what it means; all problems at once |
@@ -55,7 +55,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used))]
 
 pub mod access;
-pub mod arrival;
+pub mod audit;
+pub mod authn;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -64,15 +65,14 @@ pub mod embed;
 pub mod expression;
 pub mod host;
 pub mod http;
-pub mod identity;
 pub mod jwt;
-pub mod lines;
+pub mod log_writer;
 pub mod metrics;
 pub mod page;
 pub mod pandium;
 pub mod playground;
-pub mod record;
 pub mod refusal;
+pub mod request;
 pub mod secret;
 pub mod server;
 pub mod sign_on;

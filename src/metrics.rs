@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::identity::KeyReport;
+use crate::authn::KeyReport;
 use crate::pandium::Environment;
 use crate::refusal::Reason;
 
@@ -22,9 +22,9 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     hand_offs: Family<HandOffLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
-    reported_frames: Family<EntranceLabel, Counter>,
+    embed_violations: Family<EntranceLabel, Counter>,
     reloads: Family<ReloadLabels, Counter>,
-    lost_lines: Gauge<i64, AtomicI64>,
+    dropped_lines: Counter,
     key_ages: Family<KeyLabels, Gauge<i64, AtomicI64>>,
     skipped_keys: Family<KeyLabels, Gauge<i64, AtomicI64>>,
     key_fetches: Family<KeyFetchLabels, Counter>,
@@ -44,7 +44,7 @@ pub struct EntranceMetrics {
     /// Answers that send the browser on.
     pub redirects: Counter<u64, AtomicU64>,
     /// Frames that would be refused if the policy were to enforce.
-    pub reported_frames: Counter<u64, AtomicU64>,
+    pub embed_violations: Counter<u64, AtomicU64>,
 }
 
 /// How reading the configuration again ended.
@@ -86,14 +86,12 @@ struct ReloadLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KeyLabels {
-    entrance: String,
-    address: String,
+    url: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KeyFetchLabels {
-    entrance: String,
-    address: String,
+    url: String,
     result: &'static str,
 }
 
@@ -106,13 +104,13 @@ const LOCATION_BUCKETS: [f64; 7] = [250.0, 500.0, 1000.0, 2000.0, 3000.0, 4096.0
 impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
-            registry: Registry::with_prefix("sso"),
+            registry: Registry::with_prefix("marketplace_sso"),
             requests: Family::default(),
             hand_offs: Family::default(),
             refusals: Family::default(),
-            reported_frames: Family::default(),
+            embed_violations: Family::default(),
             reloads: Family::default(),
-            lost_lines: Gauge::default(),
+            dropped_lines: Counter::default(),
             key_ages: Family::default(),
             skipped_keys: Family::default(),
             key_fetches: Family::default(),
@@ -152,9 +150,9 @@ impl Metrics {
         registry.register("handoffs", "Users sent on to the marketplace", self.hand_offs.clone());
         registry.register("refusals", "Requests refused", self.refusals.clone());
         registry.register(
-            "frames_reported",
-            "Frames served though not allowed",
-            self.reported_frames.clone(),
+            "embed_violations",
+            "Requests served although the embed policy objects to them",
+            self.embed_violations.clone(),
         );
         registry.register(
             "location_bytes",
@@ -162,26 +160,30 @@ impl Metrics {
             self.location_bytes.clone(),
         );
         registry.register("config_reloads", "Readings of the configuration", self.reloads.clone());
-        registry.register("log_lines_lost", "Log lines that nobody took", self.lost_lines.clone());
+        registry.register(
+            "log_lines_dropped",
+            "Log lines that were dropped since their reader was too slow",
+            self.dropped_lines.clone(),
+        );
         registry.register_with_unit(
-            "key_set_age",
+            "jwks_age",
             "Age of the keys in use that an issuer publishes",
             Unit::Seconds,
             self.key_ages.clone(),
         );
         registry.register(
-            "key_set_skipped_keys",
+            "jwks_skipped_keys",
             "Keys of the set in use that cannot be used",
             self.skipped_keys.clone(),
         );
-        registry.register("key_fetches", "Questions for an issuer's keys", self.key_fetches.clone());
+        registry.register("jwks_fetches", "Fetches of an issuer's keys", self.key_fetches.clone());
         registry.register("build", "The program", build);
     }
 
     /// The counters of an entrance; they exist, as 0, from now on.
     pub fn entrance(&self, name: &str, environment: Environment) -> EntranceMetrics {
         for reason in
-            [Reason::NoIdentity, Reason::UntrustedPeer, Reason::BadIdentity, Reason::FrameNotAllowed]
+            [Reason::Unauthenticated, Reason::UntrustedPeer, Reason::BadIdentity, Reason::EmbeddingNotAllowed]
         {
             self.refusal_counter(name, reason);
         }
@@ -193,8 +195,8 @@ impl Metrics {
             redirects: self
                 .requests
                 .get_or_create_owned(&RequestLabels { entrance: name.to_owned(), code: 307 }),
-            reported_frames: self
-                .reported_frames
+            embed_violations: self
+                .embed_violations
                 .get_or_create_owned(&EntranceLabel { entrance: name.to_owned() }),
         }
     }
@@ -214,29 +216,28 @@ impl Metrics {
         self.reloads.get_or_create(&ReloadLabels { result: result.name() }).inc();
     }
 
-    /// Says how many log lines were lost so far.
-    pub fn set_lost_lines(&self, lost: u64) {
-        self.lost_lines.set(i64::try_from(lost).unwrap_or(i64::MAX));
+    /// Says how many log lines were dropped so far.
+    pub fn set_dropped_lines(&self, dropped: u64) {
+        self.dropped_lines.inc_by(dropped.saturating_sub(self.dropped_lines.get()));
     }
 
     /// Says what is known of the keys that entrances fetch.
-    pub fn set_keys<'a>(&self, known: impl Iterator<Item = (&'a str, KeyReport)>) {
+    pub fn set_keys(&self, known: impl Iterator<Item = KeyReport>) {
         self.key_ages.clear();
         self.skipped_keys.clear();
-        for (entrance, KeyReport { address, age_s, skipped, counts }) in known {
-            let entrance = entrance.to_owned();
-            for (result, total) in [("fetched", counts.answered), ("failed", counts.failed)] {
-                let labels = KeyFetchLabels { entrance: entrance.clone(), address: address.clone(), result };
+        for KeyReport { address: url, age_s, skipped, counts } in known {
+            for (result, total) in [("success", counts.answered), ("error", counts.failed)] {
+                let labels = KeyFetchLabels { url: url.clone(), result };
                 let counter = self.key_fetches.get_or_create_owned(&labels);
                 counter.inc_by(total.saturating_sub(counter.get()));
             }
             if let Some(count) = skipped {
-                let labels = KeyLabels { entrance: entrance.clone(), address: address.clone() };
+                let labels = KeyLabels { url: url.clone() };
                 let skipped = self.skipped_keys.get_or_create_owned(&labels);
                 skipped.set(i64::try_from(count).unwrap_or(i64::MAX));
             }
             if let Some(age_s) = age_s {
-                let age = self.key_ages.get_or_create_owned(&KeyLabels { entrance, address });
+                let age = self.key_ages.get_or_create_owned(&KeyLabels { url });
                 age.set(i64::try_from(age_s).unwrap_or(i64::MAX));
             }
         }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// Nobody has signed in, as far as this request shows.
-    NoIdentity,
+    Unauthenticated,
     /// A token that is not what it should be.
     InvalidToken,
     /// A token whose time is over.
@@ -23,8 +23,11 @@ pub enum Reason {
     UntrustedPeer,
     /// A known user whom the operator does not let in.
     NotAllowed,
-    /// A request that no allowed page made.
-    FrameNotAllowed,
+    /// A frame that the embed policy refuses.
+    EmbeddingNotAllowed,
+    /// Anything else that a page of another site makes a browser send: a script,
+    /// an image, a prefetch, a preflight.
+    CrossSiteRequest,
     /// There is nothing at this address.
     NotFound,
     /// Only GET gives a hand-off.
@@ -52,8 +55,8 @@ pub struct Refusal {
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 16] = [
-        Self::NoIdentity,
+    pub const ALL: [Self; 17] = [
+        Self::Unauthenticated,
         Self::InvalidToken,
         Self::ExpiredToken,
         Self::AmbiguousIdentity,
@@ -61,7 +64,8 @@ impl Reason {
         Self::BadLink,
         Self::UntrustedPeer,
         Self::NotAllowed,
-        Self::FrameNotAllowed,
+        Self::EmbeddingNotAllowed,
+        Self::CrossSiteRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::MisdirectedRequest,
@@ -74,7 +78,7 @@ impl Reason {
     /// The code as it is written everywhere.
     pub const fn code(self) -> &'static str {
         match self {
-            Self::NoIdentity => "no_identity",
+            Self::Unauthenticated => "unauthenticated",
             Self::InvalidToken => "invalid_token",
             Self::ExpiredToken => "expired_token",
             Self::AmbiguousIdentity => "ambiguous_identity",
@@ -82,7 +86,8 @@ impl Reason {
             Self::BadLink => "bad_link",
             Self::UntrustedPeer => "untrusted_peer",
             Self::NotAllowed => "not_allowed",
-            Self::FrameNotAllowed => "frame_not_allowed",
+            Self::EmbeddingNotAllowed => "embedding_not_allowed",
+            Self::CrossSiteRequest => "cross_site_request",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::MisdirectedRequest => "misdirected_request",
@@ -96,7 +101,7 @@ impl Reason {
     /// A sentence's worth of it, for people who do not know the code.
     pub const fn title(self) -> &'static str {
         match self {
-            Self::NoIdentity => "Nobody is signed in",
+            Self::Unauthenticated => "Nobody is signed in",
             Self::InvalidToken => "The token is not valid",
             Self::ExpiredToken => "The token has expired",
             Self::AmbiguousIdentity => "It is not clear who is signed in",
@@ -104,7 +109,8 @@ impl Reason {
             Self::BadLink => "The link is not right",
             Self::UntrustedPeer => "The request came by an untrusted way",
             Self::NotAllowed => "This account may not use the marketplace",
-            Self::FrameNotAllowed => "The marketplace cannot be shown here",
+            Self::EmbeddingNotAllowed => "The marketplace cannot be shown here",
+            Self::CrossSiteRequest => "The request came from another site",
             Self::NotFound => "There is nothing here",
             Self::MethodNotAllowed => "This method is not allowed",
             Self::MisdirectedRequest => "This address is not served here",

@@ -4,12 +4,12 @@
 use uuid::Uuid;
 
 use crate::access::Access;
-use crate::arrival::{Arrival, Offer};
-use crate::clock::Moment;
-use crate::embed::{Embed, Placement, Verdict};
-use crate::identity::Identity;
+use crate::audit::SubjectLog;
+use crate::authn::Authenticator;
+use crate::authn::{AuthRequest, Authentication};
+use crate::clock::Timestamp;
+use crate::embed::{Embed, FetchDestination, Verdict};
 use crate::pandium::{Environment, HandOff, HandOffError, Link, Marketplace};
-use crate::record::SubjectLog;
 use crate::refusal::{Reason, Refusal};
 use crate::user::User;
 
@@ -22,7 +22,7 @@ pub struct Entrance {
     /// The path, exactly.
     pub path: String,
     /// The one way to learn who is asking.
-    pub identity: Identity,
+    pub identity: Authenticator,
     /// Who may go.
     pub access: Access,
     /// Where an answer may be shown.
@@ -52,9 +52,9 @@ pub enum ReferrerPolicy {
 
 /// What is asked of an entrance.
 #[derive(Debug)]
-pub struct Ask<'a> {
+pub struct SignOnRequest<'a> {
     /// What proves who is asking.
-    pub offer: Offer<'a>,
+    pub offer: AuthRequest<'a>,
     /// The query as it came, without the `?`.
     pub query: &'a str,
     /// The integration whose install page the path names, as it came.
@@ -67,7 +67,7 @@ pub struct SignOn {
     /// The signed address, or why there is none.
     pub outcome: Result<HandOff, Refusal>,
     /// Where the answer will be shown.
-    pub placement: Placement,
+    pub fetch_dest: FetchDestination,
     /// The objection to a frame that is served all the same.
     pub reported: Option<Refusal>,
     /// Who it is, as far as the record may say.
@@ -105,14 +105,20 @@ impl Entrance {
 
     /// Signs a user on, or says why not. The link and the frame are judged
     /// before anybody's identity is looked at.
-    pub fn sign_on(&self, ask: &Ask<'_>, jti: Uuid, now: Moment) -> SignOn {
+    pub fn sign_on(&self, ask: &SignOnRequest<'_>, jti: Uuid, now: Timestamp) -> SignOn {
         let mut seen = Seen::default();
         let outcome = self.decide(ask, jti, now, &mut seen);
-        let placement = Placement::of(ask.offer.headers);
-        SignOn { outcome, placement, reported: seen.reported, subject: seen.subject }
+        let fetch_dest = FetchDestination::of(ask.offer.headers);
+        SignOn { outcome, fetch_dest, reported: seen.reported, subject: seen.subject }
     }
 
-    fn decide(&self, ask: &Ask<'_>, jti: Uuid, now: Moment, seen: &mut Seen) -> Result<HandOff, Refusal> {
+    fn decide(
+        &self,
+        ask: &SignOnRequest<'_>,
+        jti: Uuid,
+        now: Timestamp,
+        seen: &mut Seen,
+    ) -> Result<HandOff, Refusal> {
         let link = self.marketplace.links().read(ask.query, ask.install)?;
         match self.embed.judge(ask.offer.headers) {
             Verdict::Allowed => {}
@@ -131,7 +137,11 @@ impl Entrance {
 
     /// Who somebody is and may be, without sending anybody anywhere; and the
     /// name that the record has for him.
-    pub fn identify(&self, offer: Offer<'_>, now: Moment) -> (Result<Box<User>, Refusal>, Option<String>) {
+    pub fn identify(
+        &self,
+        offer: AuthRequest<'_>,
+        now: Timestamp,
+    ) -> (Result<Box<User>, Refusal>, Option<String>) {
         match self.arrive(offer, now) {
             Ok(user) => {
                 let subject = self.subject(&user);
@@ -141,17 +151,17 @@ impl Entrance {
         }
     }
 
-    fn arrive(&self, offer: Offer<'_>, now: Moment) -> Result<Box<User>, Refusal> {
+    fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Result<Box<User>, Refusal> {
         match self.identity.arrive(offer, now) {
-            Arrival::Known(user) => Ok(user),
-            Arrival::Absent => {
+            Authentication::User(user) => Ok(user),
+            Authentication::NoCredentials => {
                 let hint = self.identity.explain_absence(offer);
                 Err(match hint {
-                    Some(hint) => Reason::NoIdentity.because(hint),
-                    None => Reason::NoIdentity.because("the request names nobody"),
+                    Some(hint) => Reason::Unauthenticated.because(hint),
+                    None => Reason::Unauthenticated.because("the request names nobody"),
                 })
             }
-            Arrival::Refused(refusal) => Err(refusal),
+            Authentication::Rejected(refusal) => Err(refusal),
         }
     }
 
@@ -160,10 +170,10 @@ impl Entrance {
     }
 
     /// Signs a known user on at a place in the marketplace.
-    pub fn hand_off(&self, user: &User, link: &Link, jti: Uuid, now: Moment) -> Result<HandOff, Refusal> {
+    pub fn hand_off(&self, user: &User, link: &Link, jti: Uuid, now: Timestamp) -> Result<HandOff, Refusal> {
         self.marketplace.hand_off(user, link, jti, now).map_err(|error| {
             let reason = match &error {
-                HandOffError::NoSubject => Reason::NoIdentity,
+                HandOffError::NoSubject => Reason::Unauthenticated,
                 HandOffError::Claims(error) if error.is_bad_identity => Reason::BadIdentity,
                 HandOffError::TooLong { .. } => Reason::TokenTooLarge,
                 HandOffError::Claims(_) | HandOffError::Signing(_) => Reason::Internal,

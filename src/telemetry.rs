@@ -7,13 +7,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use crate::audit::Format;
 use crate::config::LogSettings;
 use crate::http::SPAN_TARGET;
-use crate::lines::Lines;
-use crate::record::Format;
+use crate::log_writer::LogWriter;
 
 /// Starts logging events for this process.
-pub fn start(settings: LogSettings, lines: &Lines) -> Result<(), TryInitError> {
+pub fn start(settings: LogSettings, lines: &LogWriter) -> Result<(), TryInitError> {
     let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_target(false);
     let layer = match settings.format {
         Format::Json => {

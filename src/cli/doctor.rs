@@ -7,8 +7,8 @@ use clap::Args;
 use url::Url;
 
 use super::{Failure, Outcome, say};
+use crate::authn::proxy_headers::FieldName;
 use crate::doctor::{self, Grade, SetUp};
-use crate::identity::proxy_headers::FieldName;
 use crate::sign_on::Entrance;
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::{ConfigArguments, Failure, Outcome, say};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::sign_on::Entrance;
 use crate::user::{BadText, Email, Identifier, Label, User};
 
@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         .read(&query(arguments)?, arguments.install.as_deref())
         .map_err(refused)?;
     entrance.access.allow(&user).map_err(refused)?;
-    let hand_off = entrance.hand_off(&user, &link, Uuid::new_v4(), Moment::now()).map_err(refused)?;
+    let hand_off = entrance.hand_off(&user, &link, Uuid::new_v4(), Timestamp::now()).map_err(refused)?;
     say(hand_off.address.expose())
 }
 

@@ -51,7 +51,7 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Look at a running set-up from outside, and tell what would break it
     Doctor(doctor::Arguments),
-    /// Ask a running service whether it is ready; for images without a shell
+    /// SignOnRequest a running service whether it is ready; for images without a shell
     Healthcheck(healthcheck::Arguments),
 }
 

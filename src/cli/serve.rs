@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{ConfigArguments, Outcome};
-use crate::lines::Lines;
+use crate::log_writer::LogWriter;
 use crate::server::Server;
 use crate::telemetry;
 
@@ -21,7 +21,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let config = arguments.config.load()?;
-    let lines = Lines::to_stderr()?;
+    let lines = LogWriter::to_stderr()?;
     telemetry::start(config.log, &lines)?;
     warn_of(&config);
     let served = actix_web::rt::System::new().block_on(async {

@@ -7,12 +7,12 @@ use super::identity::to_json;
 use super::keys;
 use super::section::Section;
 use super::token::{self, STANDARD_CLAIMS};
-use crate::identity::Bearer;
-use crate::identity::bearer::fronts::{Front, Setting};
-use crate::jwt::token_type::{TokenType, USUAL_TYPES};
+use crate::authn::Bearer;
+use crate::authn::bearer::presets::{IssuerPreset, Setting};
+use crate::jwt::token_type::{DEFAULT_TYPES, TokenType};
 
-pub(super) fn read(section: &Section<'_>, front: Option<&Front>) -> Option<Box<Bearer>> {
-    let usual = Usual::of(section, front);
+pub(super) fn read(section: &Section<'_>, front: Option<&IssuerPreset>) -> Option<Box<Bearer>> {
+    let usual = Defaults::of(section, front);
     let place = token::place(section, usual.header, usual.scheme);
     let issuer = match (section.has("issuer"), usual.issuer) {
         (false, Some(issuer)) => Some(issuer),
@@ -36,7 +36,7 @@ pub(super) fn read(section: &Section<'_>, front: Option<&Front>) -> Option<Box<B
         }
     }
     let person_claim = section
-        .or_usual("person_claim", usual.person_claim.unwrap_or_default().to_owned(), |section| {
+        .or_default("person_claim", usual.person_claim.unwrap_or_default().to_owned(), |section| {
             section.text("person_claim")
         })
         .map(|name| Some(name).filter(|name| !name.is_empty()));
@@ -57,7 +57,7 @@ pub(super) fn read(section: &Section<'_>, front: Option<&Front>) -> Option<Box<B
 }
 
 /// What holds where the configuration does not say otherwise.
-struct Usual {
+struct Defaults {
     header: &'static str,
     scheme: Option<&'static str>,
     algorithms: &'static [&'static str],
@@ -70,14 +70,14 @@ struct Usual {
     person_claim: Option<&'static str>,
 }
 
-impl Usual {
-    fn of(section: &Section<'_>, front: Option<&Front>) -> Self {
+impl Defaults {
+    fn of(section: &Section<'_>, front: Option<&IssuerPreset>) -> Self {
         let Some(front) = front else {
             return Self {
                 header: "authorization",
                 scheme: Some("Bearer"),
                 algorithms: &["RS256"],
-                types: &USUAL_TYPES,
+                types: &DEFAULT_TYPES,
                 issuer: None,
                 audience: None,
                 jwks_url: None,

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::section::Section;
-use crate::embed::{Embed, Parent, Parents, Policy, UnknownParent, WithoutFetchMetadata};
+use crate::embed::{Embed, MissingReferer, Parent, Parents, Policy, WithoutFetchMetadata};
 
 pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
     let origins = |name: &str| {
@@ -15,8 +15,8 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
             Ok(parent)
         })
     };
-    let (parents, scripts) = (origins("parents"), origins("script_origins"));
-    for (name, origins) in [("parents", &parents), ("script_origins", &scripts)] {
+    let (parents, scripts) = (origins("parents"), origins("cors_origins"));
+    for (name, origins) in [("parents", &parents), ("cors_origins", &scripts)] {
         for parent in origins.iter().flatten().filter(|parent| spans_a_public_suffix(parent)) {
             let what =
                 format!("{parent} spans a public suffix: the pages of everyone who registers a name there");
@@ -29,12 +29,12 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
         "without_fetch_metadata",
         &[("allow", WithoutFetchMetadata::Allow), ("refuse", WithoutFetchMetadata::Refuse)],
     );
-    let unknown_parent = section.choice(
-        "unknown_parent",
+    let missing_referer = section.choice(
+        "missing_referer",
         &[
-            ("refuse", UnknownParent::Refuse),
-            ("same-site", UnknownParent::SameSite),
-            ("allow", UnknownParent::Allow),
+            ("refuse", MissingReferer::Refuse),
+            ("same-site", MissingReferer::SameSite),
+            ("allow", MissingReferer::Allow),
         ],
     );
     let login_url = section.optional(
@@ -56,7 +56,7 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
         scripts: Parents::new(scripts?),
         policy: policy?,
         without_fetch_metadata: without_fetch_metadata?,
-        unknown_parent: unknown_parent?,
+        missing_referer: missing_referer?,
         login_url,
     })
 }

@@ -6,9 +6,9 @@ use super::section::Section;
 use super::server::Listen;
 use super::{embed, identity, marketplace};
 use crate::access::Access;
-use crate::identity::{Identity, KeyCaches};
+use crate::audit::{SubjectHash, SubjectLog};
+use crate::authn::{Authenticator, KeyCaches};
 use crate::pandium::Environment;
-use crate::record::{SubjectHash, SubjectLog};
 use crate::secret::SharedSecret;
 use crate::sign_on::Entrance;
 
@@ -85,7 +85,7 @@ impl Context<'_, '_> {
         let (identity, scripts) = identity?;
         let reads = marketplace.subject_names();
         // a login proxy writes what its operator has it write: see Config::warnings
-        let is_fixed = !matches!(identity, Identity::ProxyHeaders(_));
+        let is_fixed = !matches!(identity, Authenticator::ProxyHeaders(_));
         let is_empty = || marketplace.subject(&identity.sample(reads)).is_none();
         if is_fixed && !identity.can_yield_all(reads) && is_empty() {
             claims.wrong(
@@ -146,14 +146,14 @@ fn keep_secrets_apart(all: &[(Entrance, SharedSecret)], root: &Section<'_>, more
 }
 
 /// What `sub` could be made of instead.
-fn help_with_subject(identity: &Identity) -> &'static str {
+fn help_with_subject(identity: &Authenticator) -> &'static str {
     match identity {
-        Identity::Commercetools(_) => "write sub = \"attributes.project_key ~ ':' ~ id\" in its claims",
-        Identity::ProxyHeaders(_)
-        | Identity::Bearer(_)
-        | Identity::AwsAlb(_)
-        | Identity::AppDirect(_)
-        | Identity::Caf(_) => "write sub = \"id\", or what else its users have and never changes",
+        Authenticator::Commercetools(_) => "write sub = \"attributes.project_key ~ ':' ~ id\" in its claims",
+        Authenticator::ProxyHeaders(_)
+        | Authenticator::Bearer(_)
+        | Authenticator::AwsAlb(_)
+        | Authenticator::AppDirect(_)
+        | Authenticator::Caf(_) => "write sub = \"id\", or what else its users have and never changes",
     }
 }
 

@@ -6,14 +6,14 @@ use config::{Value, ValueKind};
 
 use super::section::Section;
 use super::{bearer, platforms};
+use crate::authn::bearer::presets::{self as issuer_presets, IssuerPreset};
+use crate::authn::proxy_headers::{Field, FieldName, Layout, TrustedProxies, presets};
+use crate::authn::{Authenticator, ProxyHeaders};
 use crate::embed::Parent;
-use crate::identity::bearer::fronts::{self, Front};
-use crate::identity::proxy_headers::{Field, FieldName, Layout, TrustedProxies, presets};
-use crate::identity::{Identity, ProxyHeaders};
 
 /// Who is asking at an entrance, and the pages beside `embed.parents` whose
 /// scripts bring that proof.
-pub(super) type Read = (Identity, Vec<Parent>);
+pub(super) type Read = (Authenticator, Vec<Parent>);
 
 /// What other sections say, where it decides how an identity is read.
 pub(super) struct Deployment<'a> {
@@ -42,21 +42,21 @@ pub(super) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Option
         ("commercetools", Kind::Commercetools),
         ("caf", Kind::Caf),
     ];
-    let fronts = fronts::ALL.iter().map(|front| (front.name, Kind::Bearer(Some(front))));
-    let kinds: Vec<(&str, Kind)> = own.into_iter().chain(fronts).collect();
+    let presets = issuer_presets::ALL.iter().map(|preset| (preset.name, Kind::Bearer(Some(preset))));
+    let kinds: Vec<(&str, Kind)> = own.into_iter().chain(presets).collect();
     let mut scripts = Vec::new();
     let identity = match section.choice("kind", &kinds)? {
-        Kind::ProxyHeaders => proxy_headers(section, deployment).map(Identity::ProxyHeaders),
-        Kind::Bearer(front) => bearer::read(section, front).map(Identity::Bearer),
-        Kind::AwsAlb => platforms::aws_alb(section).map(Identity::AwsAlb),
+        Kind::ProxyHeaders => proxy_headers(section, deployment).map(Authenticator::ProxyHeaders),
+        Kind::Bearer(front) => bearer::read(section, front).map(Authenticator::Bearer),
+        Kind::AwsAlb => platforms::aws_alb(section).map(Authenticator::AwsAlb),
         Kind::AppDirect => platforms::appdirect(section, https).map(|(identity, marketplace)| {
             scripts.push(marketplace);
-            Identity::AppDirect(identity)
+            Authenticator::AppDirect(identity)
         }),
         Kind::Commercetools => {
-            platforms::commercetools(section, public_url, https).map(Identity::Commercetools)
+            platforms::commercetools(section, public_url, https).map(Authenticator::Commercetools)
         }
-        Kind::Caf => platforms::caf(section).map(Identity::Caf),
+        Kind::Caf => platforms::caf(section).map(Authenticator::Caf),
     };
     section.finish();
     identity.map(|identity| (identity, scripts))
@@ -65,7 +65,7 @@ pub(super) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Option
 #[derive(Clone, Copy)]
 enum Kind {
     ProxyHeaders,
-    Bearer(Option<&'static Front>),
+    Bearer(Option<&'static IssuerPreset>),
     AwsAlb,
     AppDirect,
     Commercetools,
@@ -81,14 +81,14 @@ fn proxy_headers(section: &Section<'_>, deployment: &Deployment<'_>) -> Option<P
 fn trusted_proxies(section: &Section<'_>, deployment: &Deployment<'_>) -> Option<TrustedProxies> {
     const NAME: &str = "trusted_proxies";
     const DANGEROUS: &str = "dangerous_trust_any_proxy";
-    let networks = section.or_usual(NAME, Vec::new(), |section| {
+    let networks = section.or_default(NAME, Vec::new(), |section| {
         section.all_parsed(
             NAME,
             "write addresses or networks, such as \"127.0.0.1/32\" or \"10.0.0.0/8\"",
             |text| TrustedProxies::parse_network(text).ok_or("it is neither an address nor a network"),
         )
     });
-    let may_be_anyone = section.or_usual(DANGEROUS, false, |section| section.flag(DANGEROUS));
+    let may_be_anyone = section.or_default(DANGEROUS, false, |section| section.flag(DANGEROUS));
     let trusted = TrustedProxies::new(networks?);
     if trusted.is_empty() && deployment.listens_on_tcp {
         let what = "it is empty, so that no request can be authenticated";

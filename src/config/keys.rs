@@ -7,9 +7,9 @@ use jsonwebtoken::Algorithm;
 
 use super::secrets;
 use super::section::Section;
-use crate::jwt::fetch::{Authority, Fetcher, KeyAddress};
-use crate::jwt::keys::{KeySet, is_symmetric, min_secret_bytes};
-use crate::jwt::published::{First, KeyPlace, Keys, Pace, PublishedKeys};
+use crate::jwt::jwks::fetch::{Authority, Fetcher, KeyAddress};
+use crate::jwt::jwks::{First, JwksCache, JwksLocation, KeySource, RefreshPolicy};
+use crate::jwt::key_set::{KeySet, is_symmetric, min_secret_bytes};
 use crate::secret::SharedSecret;
 
 /// Where keys may come from, apart from a secret.
@@ -30,7 +30,7 @@ pub(super) fn read(
     issuer: Option<&str>,
     usual_url: Option<&str>,
     algorithms: Option<&[Algorithm]>,
-) -> Option<Keys> {
+) -> Option<KeySource> {
     let given: Vec<&str> = PUBLIC.into_iter().chain(SECRET).filter(|name| section.has(name)).collect();
     for name in PUBLIC.into_iter().chain(SECRET) {
         // asked for all the same, so that a wrong key is told what there is
@@ -90,7 +90,7 @@ fn from_file<E: std::fmt::Display>(
     name: &str,
     algorithms: &[Algorithm],
     read: impl FnOnce(&[u8]) -> Result<KeySet, E>,
-) -> Option<Keys> {
+) -> Option<KeySource> {
     let text = section.file(name)?;
     let keys = read(text.as_bytes());
     let keys = keys.map_err(|why| {
@@ -99,7 +99,7 @@ fn from_file<E: std::fmt::Display>(
     fitting(section, name, algorithms, keys.ok()?)
 }
 
-fn fitting(section: &Section<'_>, name: &str, algorithms: &[Algorithm], keys: KeySet) -> Option<Keys> {
+fn fitting(section: &Section<'_>, name: &str, algorithms: &[Algorithm], keys: KeySet) -> Option<KeySource> {
     let misfits = || algorithms.iter().filter(|algorithm| !keys.fits(**algorithm));
     // of algorithms that nobody wrote down, one that fits will do
     let is_usual = !section.has("algorithms") && misfits().count() < algorithms.len();
@@ -108,7 +108,7 @@ fn fitting(section: &Section<'_>, name: &str, algorithms: &[Algorithm], keys: Ke
         section.wrong(name, what, "name the algorithms that the issuer signs with, and its keys");
         return None;
     }
-    Some(Keys::Given(keys))
+    Some(KeySource::Given(keys))
 }
 
 /// How keys are fetched.
@@ -122,11 +122,11 @@ pub(super) struct Fetching<'s, 'p> {
 impl<'s, 'p> Fetching<'s, 'p> {
     /// Reads it; with what is usual, where nothing is said.
     pub fn read(section: &'s Section<'p>) -> Option<Self> {
-        let cooldown_s = seconds(section, "keys_cooldown_s", 30, 3_600);
-        let timeout_s = seconds(section, "keys_timeout_s", 5, 60);
-        let authority = section.or_usual("keys_ca_file", None, |section| authority(section).map(Some))?;
-        let may_be_unencrypted = section.or_usual("dangerous_allow_http_keys", false, |section| {
-            section.flag("dangerous_allow_http_keys")
+        let cooldown_s = seconds(section, "jwks_min_refresh_interval_s", 30, 3_600);
+        let timeout_s = seconds(section, "jwks_timeout_s", 5, 60);
+        let authority = section.or_default("jwks_ca_file", None, |section| authority(section).map(Some))?;
+        let may_be_unencrypted = section.or_default("dangerous_allow_http_jwks", false, |section| {
+            section.flag("dangerous_allow_http_jwks")
         })?;
         let fetcher = Fetcher { timeout: Duration::from_secs(timeout_s?), authority };
         Some(Self { section, fetcher, cooldown_s: cooldown_s?, may_be_unencrypted })
@@ -147,44 +147,44 @@ impl<'s, 'p> Fetching<'s, 'p> {
     }
 
     /// The keys at an address, as this setting gives it.
-    pub fn keys_at(&self, name: &str, text: &str, first: First) -> Option<Keys> {
-        self.published(KeyPlace::Set(self.address(name, text)?), first)
+    pub fn keys_at(&self, name: &str, text: &str, first: First) -> Option<KeySource> {
+        self.published(JwksLocation::Set(self.address(name, text)?), first)
     }
 
-    fn published(&self, place: KeyPlace, first: First) -> Option<Keys> {
-        let refresh_s = seconds(self.section, "keys_refresh_s", 300, 86_400);
-        let keep_s = seconds(self.section, "keys_keep_s", 3_600, 604_800);
+    fn published(&self, place: JwksLocation, first: First) -> Option<KeySource> {
+        let refresh_s = seconds(self.section, "jwks_refresh_interval_s", 300, 86_400);
+        let keep_s = seconds(self.section, "jwks_max_stale_s", 3_600, 604_800);
         let (refresh_s, keep_s) = (refresh_s?, keep_s?);
         if keep_s <= refresh_s {
             let what = "keys would be gone before they are fetched again";
-            let help = "write more than keys_refresh_s, which is 300 unless set";
-            self.section.wrong("keys_keep_s", what, help);
+            let help = "write more than jwks_refresh_interval_s, which is 300 unless set";
+            self.section.wrong("jwks_max_stale_s", what, help);
             return None;
         }
-        let pace = Pace { refresh_s, keep_s, cooldown_s: self.cooldown_s, first };
-        Some(Keys::Published(PublishedKeys::new(place, pace, self.fetcher.clone())))
+        let pace = RefreshPolicy { refresh_s, keep_s, cooldown_s: self.cooldown_s, first };
+        Some(KeySource::Published(JwksCache::new(place, pace, self.fetcher.clone())))
     }
 
-    fn discovered(&self, issuer: &str) -> Option<Keys> {
+    fn discovered(&self, issuer: &str) -> Option<KeySource> {
         if !issuer.starts_with("http") {
             self.section.wrong("jwks_url", "there are no keys to verify with", HELP);
             return None;
         }
         let document = format!("{}{DISCOVERY}", issuer.trim_end_matches('/'));
         let document = self.address("issuer", &document)?;
-        self.published(KeyPlace::Discovered { issuer: issuer.to_owned(), document }, First::AtStart)
+        self.published(JwksLocation::Discovered { issuer: issuer.to_owned(), document }, First::AtStart)
     }
 }
 
 fn seconds(section: &Section<'_>, name: &str, usual: u64, most: u64) -> Option<u64> {
-    section.or_usual(name, usual, |section| section.number(name, 1, most))
+    section.or_default(name, usual, |section| section.number(name, 1, most))
 }
 
 fn authority(section: &Section<'_>) -> Option<Authority> {
-    let pem = section.file("keys_ca_file")?;
+    let pem = section.file("jwks_ca_file")?;
     let wrong = |why| {
         let what = format!("it cannot be used: {why}");
-        section.wrong("keys_ca_file", what, "give the authority's certificate in PEM");
+        section.wrong("jwks_ca_file", what, "give the authority's certificate in PEM");
     };
     Authority::parse(pem.as_bytes()).map_err(wrong).ok()
 }

@@ -30,14 +30,14 @@ pub(super) fn without_other_forms(mut base: Value, over: &Value) -> Value {
 }
 
 /// One table over another; anything but tables is replaced whole.
-pub(super) fn laid_over(base: Value, over: Value) -> Value {
+pub(super) fn merge(base: Value, over: Value) -> Value {
     let place = over.origin().map(str::to_owned);
     match (base.kind, over.kind) {
         (ValueKind::Table(mut base), ValueKind::Table(over)) => {
             let mut merged: Map<String, Value> = Map::new();
             for (name, value) in over {
                 let value = match base.remove(&name) {
-                    Some(below) => laid_over(below, value),
+                    Some(below) => merge(below, value),
                     None => value,
                 };
                 merged.insert(name, value);

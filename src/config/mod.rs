@@ -2,6 +2,7 @@
 //! usable by construction. Whatever is wrong is told at once.
 
 mod bearer;
+mod branding;
 mod effective;
 mod embed;
 mod entrances;
@@ -11,7 +12,6 @@ mod keys;
 mod layers;
 mod marketplace;
 mod merge;
-mod page;
 mod platforms;
 mod problem;
 mod secrets;
@@ -27,7 +27,7 @@ pub use layers::Sources;
 pub use problem::{Problem, Problems};
 pub use server::{Listen, LogSettings, ServerSettings};
 
-use crate::identity::Identity;
+use crate::authn::Authenticator;
 use crate::jwt::jwks;
 use crate::page::Pages;
 use crate::pandium::Environment;
@@ -75,7 +75,7 @@ impl Config {
     }
 
     /// Hands over what requests are answered by, and keeps the rest.
-    pub fn take_live(&mut self) -> (Vec<Entrance>, Pages) {
+    pub fn take_served(&mut self) -> (Vec<Entrance>, Pages) {
         (std::mem::take(&mut self.entrances), std::mem::take(&mut self.pages))
     }
 
@@ -123,15 +123,15 @@ impl Config {
                 ));
             }
             match identity {
-                Identity::Commercetools(way) if way.project_keys.is_empty() => warnings.push(format!(
+                Authenticator::Commercetools(way) if way.project_keys.is_empty() => warnings.push(format!(
                     "entrance {name}: identity.project_keys is empty, so users of every commercetools project may come; name yours"
                 )),
-                Identity::ProxyHeaders(_)
-                | Identity::Bearer(_)
-                | Identity::AwsAlb(_)
-                | Identity::AppDirect(_)
-                | Identity::Commercetools(_)
-                | Identity::Caf(_) => {}
+                Authenticator::ProxyHeaders(_)
+                | Authenticator::Bearer(_)
+                | Authenticator::AwsAlb(_)
+                | Authenticator::AppDirect(_)
+                | Authenticator::Commercetools(_)
+                | Authenticator::Caf(_) => {}
             }
             if embed.login_url.is_none() {
                 warnings.push(format!(
@@ -160,7 +160,7 @@ impl Config {
         let assumed = environment.unwrap_or(Environment::Production);
         let server = server::read(&root.section("server"), environment);
         let log = server::read_log(&root.section("log"));
-        let pages = page::read(&root.section("page"));
+        let pages = branding::read(&root.section("branding"));
         let entrances = entrances::read(&root, assumed, environment.is_some());
         root.finish();
         let (files, warnings) = problems.into_result()?;

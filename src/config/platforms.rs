@@ -9,13 +9,13 @@ use url::Url;
 use super::keys::{self, Fetching};
 use super::section::Section;
 use super::token::{self, STANDARD_CLAIMS};
+use crate::authn::aws_alb::{self, AwsAlb, KeysById, LoadBalancer};
+use crate::authn::commercetools::{AudiencePolicy, CLOUDS, Choice, Cloud, Gateway, Version};
+use crate::authn::token::TokenLocation;
+use crate::authn::{AppDirect, Caf, Commercetools, appdirect, caf};
 use crate::embed::Parent;
-use crate::identity::aws_alb::{self, AwsAlb, KeysById, LoadBalancer};
-use crate::identity::commercetools::{AudiencePolicy, CLOUDS, Choice, Cloud, Gateway, Version};
-use crate::identity::token::Place;
-use crate::identity::{AppDirect, Caf, Commercetools, appdirect, caf};
-use crate::jwt::fetch::KeyAddress;
-use crate::jwt::published::First;
+use crate::jwt::jwks::First;
+use crate::jwt::jwks::fetch::KeyAddress;
 
 /// Reads `kind = "appdirect"`, and the origin of the marketplace, whose scripts ask.
 pub(super) fn appdirect(section: &Section<'_>, https: bool) -> Option<(Box<AppDirect>, Parent)> {
@@ -55,7 +55,7 @@ pub(super) fn commercetools(
 ) -> Option<Box<Commercetools>> {
     let help = "write a cloud's identifier, such as \"gcp-eu\", or the gateway's address";
     let issuer = token::some_text(section, "issuer", help);
-    let may_choose = section.or_usual("infer_issuer", false, |section| section.flag("infer_issuer"));
+    let may_choose = section.or_default("infer_issuer", false, |section| section.flag("infer_issuer"));
     let fetching = Fetching::read(section);
     let public_origin = public_origin(section, public_url, https);
     let policies = [
@@ -63,10 +63,11 @@ pub(super) fn commercetools(
         ("forward-url-origin", AudiencePolicy::ForwardUrlOrigin),
     ];
     let audience_policy =
-        section.or_usual("audience_policy", AudiencePolicy::ForwardUrlFullPath, |section| {
+        section.or_default("audience_policy", AudiencePolicy::ForwardUrlFullPath, |section| {
             section.choice("audience_policy", &policies)
         });
-    let project_keys = section.or_usual("project_keys", Vec::new(), |section| section.texts("project_keys"));
+    let project_keys =
+        section.or_default("project_keys", Vec::new(), |section| section.texts("project_keys"));
     let leeway_s = token::leeway_s(section, 0);
     let (issuer, fetching, may_choose) = (issuer?, fetching?, may_choose?);
 
@@ -85,7 +86,7 @@ pub(super) fn commercetools(
         gateways.extend(gateways_of(&fetching, cloud, First::WhenNeeded)?);
     }
     Some(Box::new(Commercetools {
-        place: Place::header("authorization", Some("Bearer")),
+        place: TokenLocation::header("authorization", Some("Bearer")),
         gateways,
         choice: if may_choose { Choice::ByRequest } else { Choice::Configured },
         public_origin: public_origin?,
@@ -105,7 +106,7 @@ fn public_origin(section: &Section<'_>, public_url: Option<&str>, https: bool) -
     };
     match public_url.map(read) {
         Some(Ok(origin)) => {
-            section.or_usual("public_origin", origin, |section| section.parsed("public_origin", help, read))
+            section.or_default("public_origin", origin, |section| section.parsed("public_origin", help, read))
         }
         _ if section.need("public_origin", help) => section.parsed("public_origin", help, read),
         _ => None,
@@ -188,7 +189,7 @@ pub(super) fn aws_alb(section: &Section<'_>) -> Option<Box<AwsAlb>> {
     let leeway_s = token::leeway_s(section, 0);
     let mapping = token::mapping(section, &STANDARD_CLAIMS);
     let fetching = Fetching::read(section)?;
-    let elsewhere = section.or_usual("keys_url", None, |section| {
+    let elsewhere = section.or_default("keys_url", None, |section| {
         fetching.address("keys_url", &section.text("keys_url")?).map(Some)
     })?;
     let load_balancers = load_balancers?;

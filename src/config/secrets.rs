@@ -31,5 +31,5 @@ pub(super) fn read(
 fn encoding(section: &Section<'_>, name: &str) -> Option<SecretEncoding> {
     let key = format!("{name}{ENCODING}");
     let choices = SecretEncoding::ALL.map(|encoding| (encoding.name(), encoding));
-    section.or_usual(&key, SecretEncoding::Text, |section| section.choice(&key, &choices))
+    section.or_default(&key, SecretEncoding::Text, |section| section.choice(&key, &choices))
 }

@@ -11,7 +11,7 @@ use config::{Value, ValueKind};
 
 use super::files::too_open_mode;
 use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
-use super::merge::{laid_over, origin, without_other_forms};
+use super::merge::{merge, origin, without_other_forms};
 use super::problem::Collector;
 use super::suggestion;
 
@@ -102,7 +102,7 @@ impl<'a> Section<'a> {
         let own = self.value(name);
         base.asked.borrow_mut().push(name.to_owned());
         let value = match (base.entries.get(name).cloned(), own) {
-            (Some(base), Some(own)) => laid_over(without_other_forms(base, &own), own),
+            (Some(base), Some(own)) => merge(without_other_forms(base, &own), own),
             (base, own) => own.or(base).unwrap_or_else(|| Value::new(None, ValueKind::Nil)),
         };
         let key = if self.entries.contains_key(name) { self.key(name) } else { base.key(name) };
@@ -152,7 +152,7 @@ impl<'a> Section<'a> {
 
     /// What is written, else what is usual. It is asked for in either case, so
     /// that a wrong key is told what there is.
-    pub fn or_usual<T>(&self, name: &str, usual: T, read: impl FnOnce(&Self) -> Option<T>) -> Option<T> {
+    pub fn or_default<T>(&self, name: &str, usual: T, read: impl FnOnce(&Self) -> Option<T>) -> Option<T> {
         if self.has(name) {
             read(self)
         } else {

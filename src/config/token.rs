@@ -4,10 +4,10 @@
 use jsonwebtoken::Algorithm;
 
 use super::section::Section;
+use crate::authn::proxy_headers::FieldName;
+use crate::authn::token::{ClaimExpression, TokenLocation, UserMapping};
 use crate::expression::Absent;
-use crate::identity::proxy_headers::FieldName;
-use crate::identity::token::{ClaimExpression, Place, UserMapping};
-use crate::jwt::keys::{is_symmetric, parse_algorithm};
+use crate::jwt::key_set::{is_symmetric, parse_algorithm};
 use crate::jwt::token_type::TokenType;
 
 /// The standard claims of OpenID Connect (Core 1.0, 5.1), and `groups`.
@@ -20,7 +20,7 @@ pub(super) const STANDARD_CLAIMS: [(&str, &str); 5] = [
 ];
 
 /// A header and its scheme, or a cookie; `header` and `scheme` where nothing is said.
-pub(super) fn place(section: &Section<'_>, header: &str, scheme: Option<&str>) -> Option<Place> {
+pub(super) fn place(section: &Section<'_>, header: &str, scheme: Option<&str>) -> Option<TokenLocation> {
     if section.has("cookie") {
         for name in ["header", "scheme"] {
             if section.has(name) {
@@ -29,10 +29,12 @@ pub(super) fn place(section: &Section<'_>, header: &str, scheme: Option<&str>) -
             }
         }
         return section.parsed("cookie", "write the cookie's name", |name| {
-            FieldName::parse(name).map(|_| Place::Cookie(name.to_owned())).ok_or("it is not a cookie's name")
+            FieldName::parse(name)
+                .map(|_| TokenLocation::Cookie(name.to_owned()))
+                .ok_or("it is not a cookie's name")
         });
     }
-    let name = section.or_usual("header", header.to_owned(), |section| {
+    let name = section.or_default("header", header.to_owned(), |section| {
         section.parsed("header", "write a header's name, such as \"Authorization\"", |name| {
             FieldName::parse(name).map(|name| name.as_str().to_owned()).ok_or("it is not a header's name")
         })
@@ -42,18 +44,18 @@ pub(super) fn place(section: &Section<'_>, header: &str, scheme: Option<&str>) -
         other if other == header => scheme,
         _ => None,
     };
-    let scheme = section.or_usual("scheme", standard.unwrap_or_default().to_owned(), |section| {
+    let scheme = section.or_default("scheme", standard.unwrap_or_default().to_owned(), |section| {
         section.parsed("scheme", "write one word, such as \"Bearer\", or \"\" for none", |scheme| {
             let is_word = scheme.is_empty() || FieldName::parse(scheme).is_some();
             if is_word { Ok(scheme.to_owned()) } else { Err("it is not one word") }
         })
     })?;
-    Some(Place::header(&name, Some(scheme.as_str()).filter(|scheme| !scheme.is_empty())))
+    Some(TokenLocation::header(&name, Some(scheme.as_str()).filter(|scheme| !scheme.is_empty())))
 }
 
 /// By how much the other side's clock may differ.
 pub(super) fn leeway_s(section: &Section<'_>, standard: u64) -> Option<u64> {
-    section.or_usual("leeway_s", standard, |section| section.number("leeway_s", 0, 300))
+    section.or_default("leeway_s", standard, |section| section.number("leeway_s", 0, 300))
 }
 
 /// The algorithms that are believed; `standard` where nothing is said.
@@ -61,7 +63,7 @@ pub(super) fn algorithms(section: &Section<'_>, standard: &[&str]) -> Option<Vec
     let help =
         "write the algorithm that the issuer signs with, such as [\"RS256\"]; for HS256 give a shared_secret";
     let standard = standard.iter().filter_map(|name| parse_algorithm(name)).collect();
-    let algorithms = section.or_usual("algorithms", standard, |section| {
+    let algorithms = section.or_default("algorithms", standard, |section| {
         section.all_parsed("algorithms", help, |name| {
             parse_algorithm(name).ok_or("no such algorithm is known here")
         })
@@ -77,7 +79,7 @@ pub(super) fn algorithms(section: &Section<'_>, standard: &[&str]) -> Option<Vec
 /// What `typ` may be; `standard` where nothing is said.
 pub(super) fn types(section: &Section<'_>, standard: &[TokenType]) -> Option<Vec<TokenType>> {
     let help = "write the tokens' typ, such as [\"JWT\", \"at+jwt\"], and \"\" for tokens without one";
-    let types = section.or_usual("accepted_types", standard.to_vec(), |section| {
+    let types = section.or_default("accepted_types", standard.to_vec(), |section| {
         section
             .all_parsed("accepted_types", help, |text| TokenType::parse(text).ok_or("it is not a media type"))
     })?;

@@ -154,7 +154,7 @@ async fn parents(probe: &Probe, set_up: &SetUp, page: &Url) -> Finding {
         Err(why) => return Finding::skipped(ABOUT, format!("not answered: {why}")),
     };
     match answer.reason().as_deref() {
-        Some("frame_not_allowed") => {
+        Some("embedding_not_allowed") => {
             let origin = referer.trim_end_matches('/');
             Finding::broken(ABOUT, format!("the service refuses this page: add {origin} to embed.parents"))
         }

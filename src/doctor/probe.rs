@@ -10,7 +10,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, Url};
 
 use super::tls;
-use crate::jwt::fetch::causes;
+use crate::jwt::jwks::fetch::causes;
 
 /// Asks.
 pub(super) struct Probe {

@@ -8,8 +8,8 @@ use time::format_description::well_known::Rfc2822;
 
 use super::probe::{Answer, NoAnswer, Probe};
 use super::{Finding, SetUp, is_on_this_machine, shown};
-use crate::clock::Moment;
-use crate::identity::proxy_headers::presets;
+use crate::authn::proxy_headers::presets;
+use crate::clock::Timestamp;
 
 /// What the service says of an entrance (`/embed.json`).
 #[derive(Debug, Deserialize)]
@@ -43,13 +43,13 @@ const PROXY_BUFFER_BYTES: usize = 4096;
 /// The entrance's answer to a browser without a login, and when it came.
 pub(super) struct FirstAnswer {
     page: Answer,
-    before: Moment,
-    after: Moment,
+    before: Timestamp,
+    after: Timestamp,
 }
 
 /// Asks for the first time; a finding, where that already says why nothing works.
 pub(super) async fn first_answer(probe: &Probe, entrance: &Url) -> Result<FirstAnswer, Finding> {
-    let before = Moment::now();
+    let before = Timestamp::now();
     let page = probe.get(entrance, &[&[PAGE], IN_A_FRAME.as_slice()].concat()).await;
     let page = page.map_err(|why| match why {
         NoAnswer::Tls(what) => Finding::broken(ENCRYPTION, format!("{}: {what}", shown(entrance))),
@@ -57,7 +57,7 @@ pub(super) async fn first_answer(probe: &Probe, entrance: &Url) -> Result<FirstA
             Finding::broken(ANSWER, format!("{} does not answer: {why}", shown(entrance)))
         }
     })?;
-    let after = Moment::now();
+    let after = Timestamp::now();
     if page.is_gateway_error() {
         // a page does not say its reason; and the proxy may only fail to reach the login
         let others = [(entrance.clone(), JSON), (component_url(entrance), JSON)];
@@ -115,7 +115,7 @@ pub(super) async fn examine(
 /// What the service says to a request without a login and without forged headers.
 enum WithoutLogin {
     /// There is no identity, as it should be.
-    NoIdentity,
+    Unauthenticated,
     /// There is one, and the user is signed on.
     SignedOn,
     /// There is one, and it is refused for this reason.
@@ -133,7 +133,7 @@ impl WithoutLogin {
             return Self::SignedOn;
         }
         match told.and_then(Answer::reason) {
-            Some(reason) if reason == "no_identity" => Self::NoIdentity,
+            Some(reason) if reason == "unauthenticated" => Self::Unauthenticated,
             Some(reason) if REASONS_OF_IDENTIFIED.contains(&reason.as_str()) => Self::Identified(reason),
             Some(_) | None => Self::Unknown,
         }
@@ -158,13 +158,13 @@ fn encryption(entrance: &Url, answer: &Answer) -> Finding {
     Finding::fine(ENCRYPTION, "https, and browsers are told to use nothing else")
 }
 
-fn clock(answer: &Answer, before: Moment, after: Moment) -> Finding {
+fn clock(answer: &Answer, before: Timestamp, after: Timestamp) -> Finding {
     const ABOUT: &str = "clock";
     // RFC 9110 writes dates as RFC 2822 does, but for the zone
     let date = answer.header("date").replace("GMT", "+0000");
     let date =
         OffsetDateTime::parse(&date, &Rfc2822).ok().and_then(|date| date.unix_timestamp().try_into().ok());
-    let Some(date) = date.map(Moment::from_unix_seconds) else {
+    let Some(date) = date.map(Timestamp::from_unix_seconds) else {
         return Finding::skipped(ABOUT, "the answer has no Date to compare with");
     };
     let skew_s = before.seconds_since(date).max(date.seconds_since(after));
@@ -191,9 +191,9 @@ fn without_login(page: &Answer, without: &WithoutLogin) -> Finding {
             );
             return Finding::broken(ABOUT, what);
         }
-        WithoutLogin::NoIdentity | WithoutLogin::Unknown => {}
+        WithoutLogin::Unauthenticated | WithoutLogin::Unknown => {}
     }
-    let is_ours = matches!(without, WithoutLogin::NoIdentity);
+    let is_ours = matches!(without, WithoutLogin::Unauthenticated);
     match page.status {
         401 if is_ours => Finding::fine(ABOUT, "without a login the service's own page is shown (401)"),
         200..=299 => Finding::broken(ABOUT, "without a login the entrance answers as if there were one"),
@@ -386,7 +386,7 @@ async fn insides(probe: &Probe, entrance: &Url) -> Finding {
     };
     if let Ok(answer) = probe.get(&at("/metrics"), &[]).await
         && answer.status == 200
-        && answer.body.contains("sso_requests")
+        && answer.body.contains("marketplace_sso_requests")
     {
         return Finding::broken(
             ABOUT,

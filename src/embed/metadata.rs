@@ -1,7 +1,7 @@
 //! The Fetch Metadata of a request (<https://www.w3.org/TR/fetch-metadata/>),
 //! and whether a browser sent it before a person asked for the page.
 
-use crate::arrival::Headers;
+use crate::request::Headers;
 
 /// The Fetch Metadata of a request. Without a destination there is none at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,39 +28,29 @@ pub enum BadMetadata {
     UnknownValue,
 }
 
-const SITES: [&[u8]; 4] = [b"cross-site", b"none", b"same-origin", b"same-site"];
-const MODES: [&[u8]; 5] = [b"cors", b"navigate", b"no-cors", b"same-origin", b"websocket"];
+fn is_site(value: &[u8]) -> bool {
+    matches!(value, b"cross-site" | b"none" | b"same-origin" | b"same-site")
+}
 
-/// Request destinations (Fetch Standard, 2.2.5), and `empty` for none.
-const DESTINATIONS: [&[u8]; 27] = [
-    b"audio",
-    b"audioworklet",
-    b"document",
-    b"embed",
-    b"empty",
-    b"fencedframe",
-    b"font",
-    b"frame",
-    b"iframe",
-    b"image",
-    b"json",
-    b"manifest",
-    b"object",
-    b"paintworklet",
-    b"report",
-    b"script",
-    b"serviceworker",
-    b"sharedworker",
-    b"speculationrules",
-    b"style",
-    b"text",
-    b"track",
-    b"video",
-    b"webidentity",
-    b"websocket",
-    b"worker",
-    b"xslt",
-];
+fn is_mode(value: &[u8]) -> bool {
+    matches!(value, b"cors" | b"navigate" | b"no-cors" | b"same-origin" | b"websocket")
+}
+
+fn is_user(value: &[u8]) -> bool {
+    matches!(value, b"?0" | b"?1")
+}
+
+/// A request destination (Fetch Standard, 2.2.5), or `empty` for none.
+#[rustfmt::skip]
+fn is_destination(value: &[u8]) -> bool {
+    matches!(
+        value,
+        b"audio" | b"audioworklet" | b"document" | b"embed" | b"empty" | b"fencedframe" | b"font" | b"frame"
+        | b"iframe" | b"image" | b"json" | b"manifest" | b"object" | b"paintworklet" | b"report" | b"script"
+        | b"serviceworker" | b"sharedworker" | b"speculationrules" | b"style" | b"text" | b"track" | b"video"
+        | b"webidentity" | b"websocket" | b"worker" | b"xslt"
+    )
+}
 
 impl<'a> FetchMetadata<'a> {
     /// Reads the fields.
@@ -68,11 +58,11 @@ impl<'a> FetchMetadata<'a> {
         let mut metadata = Self::default();
         let mut user_activation = None;
         for (name, value) in headers.iter() {
-            let (field, values): (_, &[&[u8]]) = match name {
-                "sec-fetch-dest" => (&mut metadata.destination, &DESTINATIONS),
-                "sec-fetch-mode" => (&mut metadata.mode, &MODES),
-                "sec-fetch-site" => (&mut metadata.site, &SITES),
-                "sec-fetch-user" => (&mut user_activation, &[b"?0", b"?1"]),
+            let (field, is_known): (_, fn(&[u8]) -> bool) = match name {
+                "sec-fetch-dest" => (&mut metadata.destination, is_destination),
+                "sec-fetch-mode" => (&mut metadata.mode, is_mode),
+                "sec-fetch-site" => (&mut metadata.site, is_site),
+                "sec-fetch-user" => (&mut user_activation, is_user),
                 // browsers send it with requests in advance alone
                 "sec-purpose" => return Err(BadMetadata::InAdvance),
                 "purpose" | "x-purpose" | "x-moz" if is_in_advance(value) => {
@@ -83,7 +73,7 @@ impl<'a> FetchMetadata<'a> {
             if field.replace(value).is_some() {
                 return Err(BadMetadata::Repeated);
             }
-            if !values.contains(&value) {
+            if !is_known(value) {
                 return Err(BadMetadata::UnknownValue);
             }
         }

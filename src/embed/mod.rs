@@ -10,8 +10,8 @@ mod parents;
 pub use metadata::{BadMetadata, FetchMetadata};
 pub use parents::{BadParent, Parent, Parents};
 
-use crate::arrival::Headers;
 use crate::refusal::{Reason, Refusal};
+use crate::request::{Headers, Repeated};
 
 /// The operator's rules for embedding.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Embed {
     /// program, or a page that came by plain HTTP.
     pub without_fetch_metadata: WithoutFetchMetadata,
     /// What becomes of a frame whose parent hides itself (no `Referer`).
-    pub unknown_parent: UnknownParent,
+    pub missing_referer: MissingReferer,
     /// Where people sign in, at the top level.
     pub login_url: Option<String>,
 }
@@ -53,7 +53,7 @@ pub enum WithoutFetchMetadata {
 
 /// What becomes of a frame whose parent hides itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnknownParent {
+pub enum MissingReferer {
     /// It is refused.
     Refuse,
     /// It is served to parents of our own site.
@@ -64,9 +64,9 @@ pub enum UnknownParent {
 
 /// Where the answer will be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
+pub enum FetchDestination {
     /// A page of its own.
-    Top,
+    Document,
     /// A frame.
     Frame,
     /// Nowhere: a script asks.
@@ -86,11 +86,11 @@ pub enum Verdict {
     Refused(Refusal),
 }
 
-impl Placement {
+impl FetchDestination {
     /// What the request says of it.
     pub fn of(headers: &Headers<'_>) -> Self {
         match headers.only("sec-fetch-dest") {
-            Ok(Some(b"document")) => Self::Top,
+            Ok(Some(b"document")) => Self::Document,
             Ok(Some(b"iframe" | b"frame")) => Self::Frame,
             Ok(Some(b"empty")) => Self::Script,
             Ok(Some(_) | None) | Err(_) => Self::Unknown,
@@ -100,9 +100,9 @@ impl Placement {
     /// The word for the record.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Top => "top",
-            Self::Frame => "frame",
-            Self::Script => "script",
+            Self::Document => "document",
+            Self::Frame => "iframe",
+            Self::Script => "empty",
             Self::Unknown => "unknown",
         }
     }
@@ -124,15 +124,17 @@ impl Embed {
     pub fn judge(&self, headers: &Headers<'_>) -> Verdict {
         match self.object(headers) {
             Ok(()) => Verdict::Allowed,
-            Err(Objection::Never(cause)) => Verdict::Refused(Reason::FrameNotAllowed.because(cause)),
-            Err(Objection::ByPolicy(cause)) => {
-                let refusal = Reason::FrameNotAllowed.because(cause);
-                match self.policy {
-                    Policy::Enforce => Verdict::Refused(refusal),
-                    Policy::Report => Verdict::Reported(refusal),
-                    Policy::Off => Verdict::Allowed,
-                }
-            }
+            Err(Objection::Never(cause)) => Verdict::Refused(Reason::CrossSiteRequest.because(cause)),
+            Err(Objection::Frame(cause)) => self.by_policy(Reason::EmbeddingNotAllowed.because(cause)),
+            Err(Objection::Request(cause)) => self.by_policy(Reason::CrossSiteRequest.because(cause)),
+        }
+    }
+
+    fn by_policy(&self, refusal: Refusal) -> Verdict {
+        match self.policy {
+            Policy::Enforce => Verdict::Refused(refusal),
+            Policy::Report => Verdict::Reported(refusal),
+            Policy::Off => Verdict::Allowed,
         }
     }
 
@@ -141,7 +143,7 @@ impl Embed {
         let Some(destination) = metadata.destination else {
             return match self.without_fetch_metadata {
                 WithoutFetchMetadata::Allow => Ok(()),
-                WithoutFetchMetadata::Refuse => Err(Objection::ByPolicy("the request has no Fetch Metadata")),
+                WithoutFetchMetadata::Refuse => Err(Objection::Request("the request has no Fetch Metadata")),
             };
         };
         match destination {
@@ -160,14 +162,15 @@ impl Embed {
         if same_origin {
             return Ok(());
         }
-        match sole_text(headers, "referer")? {
+        let referer = sole_text(headers, "referer").map_err(|_| Objection::Frame("Referer came twice"))?;
+        match referer {
             Some(referer) if self.parents.allow_page(referer) => Ok(()),
-            Some(_) => Err(Objection::ByPolicy("the framing page is not among embed.parents")),
-            None => match (self.unknown_parent, metadata.site) {
-                (UnknownParent::Allow, _) | (UnknownParent::SameSite, Some(b"same-site")) => Ok(()),
-                _ => Err(Objection::ByPolicy(
+            Some(_) => Err(Objection::Frame("the framing page is not among embed.parents")),
+            None => match (self.missing_referer, metadata.site) {
+                (MissingReferer::Allow, _) | (MissingReferer::SameSite, Some(b"same-site")) => Ok(()),
+                _ => Err(Objection::Frame(
                     "the framing page hides itself (no Referer): give the frame referrerpolicy=\"strict-origin\", \
-                     or see embed.unknown_parent",
+                     or see embed.missing_referer",
                 )),
             },
         }
@@ -177,9 +180,9 @@ impl Embed {
         let same_origin = metadata.site == Some(b"same-origin".as_slice());
         match metadata.mode {
             Some(b"cors" | b"same-origin") if same_origin => Ok(()),
-            Some(b"cors") => match sole_text(headers, "origin")? {
-                Some(origin) if self.allows_script(origin) => Ok(()),
-                _ => Err(Objection::ByPolicy(UNKNOWN_SCRIPT)),
+            Some(b"cors") => match sole_text(headers, "origin") {
+                Ok(Some(origin)) if self.allows_script(origin) => Ok(()),
+                _ => Err(Objection::Request(FOREIGN_SCRIPT)),
             },
             _ => Err(Objection::Never("a script asks without CORS")),
         }
@@ -187,14 +190,18 @@ impl Embed {
 }
 
 /// What is wrong with a script of another page.
-pub const UNKNOWN_SCRIPT: &str =
-    "the asking script's origin is neither among embed.parents nor embed.script_origins";
+pub const FOREIGN_SCRIPT: &str =
+    "the asking script's origin is neither among embed.parents nor embed.cors_origins";
 
 /// Why a request is objected to: whatever the policy is, or because of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Objection {
+    /// Refused whatever the policy is.
     Never(&'static str),
-    ByPolicy(&'static str),
+    /// A frame that the policy may refuse.
+    Frame(&'static str),
+    /// Another request that the policy may refuse.
+    Request(&'static str),
 }
 
 impl From<BadMetadata> for Objection {
@@ -203,9 +210,9 @@ impl From<BadMetadata> for Objection {
     }
 }
 
-fn sole_text<'a>(headers: &Headers<'a>, name: &str) -> Result<Option<&'a str>, Objection> {
-    let value = headers.only(name).map_err(|_| Objection::ByPolicy("Referer or Origin came twice"))?;
-    Ok(value.map(|value| std::str::from_utf8(value).unwrap_or("")))
+/// The text of a header that comes at most once; an empty one where it is not UTF-8.
+fn sole_text<'a>(headers: &Headers<'a>, name: &str) -> Result<Option<&'a str>, Repeated> {
+    Ok(headers.only(name)?.map(|value| std::str::from_utf8(value).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -223,7 +230,7 @@ mod tests {
             ]),
             policy,
             without_fetch_metadata: WithoutFetchMetadata::Allow,
-            unknown_parent: UnknownParent::Refuse,
+            missing_referer: MissingReferer::Refuse,
             login_url: None,
         }
     }
@@ -285,16 +292,16 @@ mod tests {
     }
 
     #[rstest]
-    #[case(UnknownParent::Refuse, "same-site", false)]
-    #[case(UnknownParent::SameSite, "same-site", true)]
-    #[case(UnknownParent::SameSite, "cross-site", false)]
-    #[case(UnknownParent::Allow, "cross-site", true)]
+    #[case(MissingReferer::Refuse, "same-site", false)]
+    #[case(MissingReferer::SameSite, "same-site", true)]
+    #[case(MissingReferer::SameSite, "cross-site", false)]
+    #[case(MissingReferer::Allow, "cross-site", true)]
     fn a_parent_that_hides_is_treated_as_the_operator_says(
-        #[case] unknown_parent: UnknownParent,
+        #[case] missing_referer: MissingReferer,
         #[case] site: &str,
         #[case] allowed: bool,
     ) {
-        let embed = Embed { unknown_parent, ..embed(Policy::Enforce) };
+        let embed = Embed { missing_referer, ..embed(Policy::Enforce) };
         let text: &'static str = format!("{FRAME}sec-fetch-site: {site}").leak();
         assert_eq!(embed.judge(&headers(text)) == Verdict::Allowed, allowed);
     }

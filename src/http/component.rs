@@ -14,8 +14,8 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::refused::{NO_ENTRANCE, Refused, nonce, page_policy};
-use super::{Doorway, Live, Visit, accept, cors};
-use crate::identity::token::Place;
+use super::{EntranceRuntime, RequestContext, Snapshot, accept, cors};
+use crate::authn::token::TokenLocation;
 use crate::page::EmbedPage;
 use crate::pandium::LinkRules;
 use crate::refusal::{Reason, Refusal};
@@ -84,7 +84,7 @@ impl Component {
     }
 }
 
-impl Visit<'_> {
+impl RequestContext<'_> {
     /// Whatever is asked about the component.
     pub(super) fn component(&self, component: Component) -> HttpResponse {
         if !matches!(*self.request.method(), Method::GET | Method::HEAD) {
@@ -111,7 +111,7 @@ impl Visit<'_> {
         let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
         self.shared.metrics.count_request(NO_ENTRANCE, status.as_u16());
         let mut answer = HttpResponse::build(status);
-        self.dress(&mut answer);
+        self.common_headers(&mut answer);
         answer
             .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
             .insert_header((header::ETAG, etag.clone()))
@@ -127,22 +127,22 @@ impl Visit<'_> {
     }
 
     fn about(&self) -> HttpResponse {
-        let live = self.shared.live();
+        let snapshot = self.shared.snapshot();
         let asked = Asked::read(self.request.uri().query().unwrap_or_default());
-        let doorway = match asked.as_ref().map(|asked| find(&live.doorways, asked)) {
-            Ok(Some(doorway)) => doorway,
-            Ok(None) => return self.refuse_about(&live, &no_such_entrance()),
-            Err(refusal) => return self.refuse_about(&live, refusal),
+        let runtime = match asked.as_ref().map(|asked| find(&snapshot.entrances, asked)) {
+            Ok(Some(runtime)) => runtime,
+            Ok(None) => return self.refuse_about(&snapshot, &no_such_entrance()),
+            Err(refusal) => return self.refuse_about(&snapshot, refusal),
         };
-        let entrance = &doorway.entrance;
+        let entrance = &runtime.entrance;
         self.shared.metrics.count_request(&entrance.name, 200);
         let mut answer = HttpResponse::Ok();
-        self.dress(&mut answer);
+        self.common_headers(&mut answer);
         answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
         cors::allow_origin(&mut answer, self.request.headers(), &entrance.embed);
         let (proof_header, proof_scheme) = match entrance.identity.place() {
-            Some(Place::Header { name, scheme }) => (Some(name.as_str()), scheme.as_deref()),
-            Some(Place::Cookie(_)) | None => (None, None),
+            Some(TokenLocation::Header { name, scheme }) => (Some(name.as_str()), scheme.as_deref()),
+            Some(TokenLocation::Cookie(_)) | None => (None, None),
         };
         answer.json(About {
             entrance: &entrance.path,
@@ -154,32 +154,32 @@ impl Visit<'_> {
     }
 
     /// A mistyped entrance has to reach the page that mistyped it.
-    fn refuse_about(&self, live: &Live, refusal: &Refusal) -> HttpResponse {
+    fn refuse_about(&self, snapshot: &Snapshot, refusal: &Refusal) -> HttpResponse {
         let mut answer = self.refuse(Refused::nowhere(refusal));
-        let embeds = live.doorways.iter().map(|doorway| &doorway.entrance.embed);
-        cors::let_read(&mut answer, self.request.headers(), embeds);
+        let embeds = snapshot.entrances.iter().map(|runtime| &runtime.entrance.embed);
+        cors::allow_error_read(&mut answer, self.request.headers(), embeds);
         answer
     }
 
     /// A page for teams that only link, and for pop-ups.
     fn embed_page(&self) -> HttpResponse {
-        let live = self.shared.live();
+        let snapshot = self.shared.snapshot();
         let asked = match Asked::read(self.request.uri().query().unwrap_or_default()) {
             Ok(asked) => asked,
             Err(refusal) => return self.refuse(Refused::nowhere(&refusal)),
         };
-        let Some(doorway) = find(&live.doorways, &asked) else {
+        let Some(runtime) = find(&snapshot.entrances, &asked) else {
             return self.refuse(Refused::nowhere(&no_such_entrance()));
         };
-        let entrance = &doorway.entrance;
+        let entrance = &runtime.entrance;
         // read as it will be read when the frame asks, so that a bad link is told here
         if let Err(refusal) = entrance.marketplace.links().read(&asked.link, asked.install.as_deref()) {
-            return self.refuse(Refused::at(doorway, &refusal));
+            return self.refuse(Refused::at(runtime, &refusal));
         }
         let nonce = nonce();
         let language = accept::language(self.request.headers());
         let page = EmbedPage { entrance: &entrance.path, attributes: asked.attributes() };
-        let page = match live.pages.embed(&page, language, &nonce) {
+        let page = match snapshot.pages.embed(&page, language, &nonce) {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(%error, "a page could not be made");
@@ -188,13 +188,13 @@ impl Visit<'_> {
         };
         let more = format!("connect-src 'self'; frame-src 'self' {}; ", entrance.marketplace.origin());
         let policy =
-            page_policy(&nonce, &more, doorway.frame_ancestors.to_str().unwrap_or("frame-ancestors 'none'"));
+            page_policy(&nonce, &more, runtime.frame_ancestors.to_str().unwrap_or("frame-ancestors 'none'"));
         let Ok(policy) = HeaderValue::try_from(policy) else {
             return self.fail("the page's policy is no header's value");
         };
         self.shared.metrics.count_request(&entrance.name, 200);
         let mut answer = HttpResponse::Ok();
-        self.dress(&mut answer);
+        self.common_headers(&mut answer);
         answer
             .insert_header((header::CONTENT_SECURITY_POLICY, policy))
             // connectors open their login in a pop-up, which has to find its way back
@@ -261,8 +261,8 @@ impl Asked {
     }
 }
 
-fn find<'a>(doorways: &'a [Doorway], asked: &Asked) -> Option<&'a Doorway> {
-    doorways.iter().find(|doorway| doorway.entrance.path == asked.entrance)
+fn find<'a>(entrances: &'a [EntranceRuntime], asked: &Asked) -> Option<&'a EntranceRuntime> {
+    entrances.iter().find(|runtime| runtime.entrance.path == asked.entrance)
 }
 
 fn no_such_entrance() -> Refusal {

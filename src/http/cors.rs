@@ -33,7 +33,7 @@ pub(super) fn allow_origin(answer: &mut HttpResponseBuilder, headers: &HeaderMap
 
 /// Lets a script read why it is refused, where any of several entrances would
 /// let it ask.
-pub(super) fn let_read<'a>(
+pub(super) fn allow_error_read<'a>(
     answer: &mut HttpResponse,
     headers: &HeaderMap,
     mut embeds: impl Iterator<Item = &'a Embed>,

@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::accept;
 use super::refused::Refused;
-use super::{Doorway, KeysFirst, Visit, cors};
-use crate::clock::Moment;
-use crate::embed::UNKNOWN_SCRIPT;
+use super::{EntranceRuntime, KeysFirst, RequestContext, cors};
+use crate::audit::{AuditEvent, Outcome};
+use crate::clock::Timestamp;
+use crate::embed::FOREIGN_SCRIPT;
 use crate::pandium::HandOff;
-use crate::record::{Entry, Outcome};
 use crate::refusal::{Reason, Refusal};
-use crate::sign_on::{Ask, SignOn};
+use crate::sign_on::{SignOn, SignOnRequest};
 
 /// The address for scripts. Times are Unix seconds.
 #[derive(Serialize)]
@@ -26,56 +26,60 @@ struct Address<'a> {
     expires_at: Option<u64>,
 }
 
-impl Visit<'_> {
+impl RequestContext<'_> {
     /// Somebody arrives at an entrance.
-    pub(super) fn enter(&self, doorway: &Doorway, install: Option<&str>) -> Result<HttpResponse, KeysFirst> {
+    pub(super) fn enter(
+        &self,
+        runtime: &EntranceRuntime,
+        install: Option<&str>,
+    ) -> Result<HttpResponse, KeysFirst> {
         match *self.request.method() {
-            Method::GET => self.sign_on(doorway, install),
-            Method::OPTIONS if cors::is_preflight(self.request.headers()) => Ok(self.preflight(doorway)),
+            Method::GET => self.sign_on(runtime, install),
+            Method::OPTIONS if cors::is_preflight(self.request.headers()) => Ok(self.preflight(runtime)),
             _ => {
                 let refusal = Reason::MethodNotAllowed.because("a hand-off is asked for with GET");
-                Ok(self.refuse(Refused::at(doorway, &refusal)))
+                Ok(self.refuse(Refused::at(runtime, &refusal)))
             }
         }
     }
 
-    fn sign_on(&self, doorway: &Doorway, install: Option<&str>) -> Result<HttpResponse, KeysFirst> {
-        let now = Moment::now();
+    fn sign_on(&self, runtime: &EntranceRuntime, install: Option<&str>) -> Result<HttpResponse, KeysFirst> {
+        let now = Timestamp::now();
         let headers = self.headers();
-        let ask = Ask {
+        let ask = SignOnRequest {
             offer: self.offer(Some(self.request.path()), &headers),
             query: self.request.uri().query().unwrap_or_default(),
             install,
         };
-        let SignOn { outcome, placement, reported, subject } =
-            doorway.entrance.sign_on(&ask, Uuid::new_v4(), now);
+        let SignOn { outcome, fetch_dest, reported, subject } =
+            runtime.entrance.sign_on(&ask, Uuid::new_v4(), now);
         self.keys_first(outcome.as_ref().err())?;
         // the record says that somebody was sent on when there is an answer that does it
         let handed_over = outcome.and_then(|hand_off| {
             let (jti, length) = (hand_off.jti, hand_off.address.len());
-            self.hand_over(doorway, hand_off).map(|answer| (answer, jti, length))
+            self.hand_over(runtime, hand_off).map(|answer| (answer, jti, length))
         });
         let (answer, jti, length) = match handed_over {
             Ok(handed_over) => handed_over,
             Err(refusal) => {
-                return Ok(self.refuse(Refused { subject, placement, ..Refused::at(doorway, &refusal) }));
+                return Ok(self.refuse(Refused { subject, fetch_dest, ..Refused::at(runtime, &refusal) }));
             }
         };
-        self.record(&Entry {
+        self.record(&AuditEvent {
             at: now,
             request_id: self.request_id,
-            entrance: Some(&doorway.entrance.name),
-            environment: Some(doorway.entrance.environment),
+            entrance: Some(&runtime.entrance.name),
+            environment: Some(runtime.entrance.environment),
             outcome: Outcome::HandedOff { jti },
             subject,
             peer: ask.offer.peer,
-            placement,
-            reported: reported.as_ref().map(|objection| &*objection.cause),
+            fetch_dest,
+            embed_violation: reported.as_ref().map(|objection| &*objection.cause),
             took_us: self.took_us(),
         });
-        doorway.metrics.hand_offs.inc();
+        runtime.metrics.hand_offs.inc();
         if reported.is_some() {
-            doorway.metrics.reported_frames.inc();
+            runtime.metrics.embed_violations.inc();
         }
         #[expect(clippy::cast_precision_loss, reason = "an address is short")]
         self.shared.metrics.location_bytes.observe(length as f64);
@@ -83,14 +87,14 @@ impl Visit<'_> {
     }
 
     /// Sends the browser on, or tells the script where to.
-    fn hand_over(&self, doorway: &Doorway, hand_off: HandOff) -> Result<HttpResponse, Refusal> {
+    fn hand_over(&self, runtime: &EntranceRuntime, hand_off: HandOff) -> Result<HttpResponse, Refusal> {
         let prefers_json = accept::prefers_json(self.request.headers());
         let status = if prefers_json { StatusCode::OK } else { StatusCode::TEMPORARY_REDIRECT };
         let mut answer = HttpResponse::build(status);
-        self.dress(&mut answer);
-        self.dress_entrance(&mut answer, doorway);
+        self.common_headers(&mut answer);
+        self.entrance_headers(&mut answer, runtime);
         if prefers_json {
-            self.shared.metrics.count_request(&doorway.entrance.name, status.as_u16());
+            self.shared.metrics.count_request(&runtime.entrance.name, status.as_u16());
             Self::protect_json(&mut answer);
             let HandOff { address, jti, issued_at, expires_at, .. } = &hand_off;
             return Ok(answer.json(Address {
@@ -102,32 +106,32 @@ impl Visit<'_> {
         }
         let location = HeaderValue::try_from(hand_off.address.into_exposed())
             .map_err(|_| Reason::Internal.because("the address is no header's value"))?;
-        doorway.metrics.redirects.inc();
+        runtime.metrics.redirects.inc();
         Ok(answer.insert_header((header::LOCATION, location)).finish())
     }
 
     /// Headers that every answer at an entrance has.
-    pub(super) fn dress_entrance(&self, answer: &mut HttpResponseBuilder, doorway: &Doorway) {
-        answer.insert_header((header::REFERRER_POLICY, doorway.referrer_policy.clone()));
-        answer.insert_header((header::CONTENT_SECURITY_POLICY, doorway.frame_ancestors.clone()));
-        cors::allow_origin(answer, self.request.headers(), &doorway.entrance.embed);
+    pub(super) fn entrance_headers(&self, answer: &mut HttpResponseBuilder, runtime: &EntranceRuntime) {
+        answer.insert_header((header::REFERRER_POLICY, runtime.referrer_policy.clone()));
+        answer.insert_header((header::CONTENT_SECURITY_POLICY, runtime.frame_ancestors.clone()));
+        cors::allow_origin(answer, self.request.headers(), &runtime.entrance.embed);
     }
 
     /// A browser asks whether a script may ask.
-    fn preflight(&self, doorway: &Doorway) -> HttpResponse {
+    fn preflight(&self, runtime: &EntranceRuntime) -> HttpResponse {
         let mut answer = HttpResponse::NoContent();
-        self.dress(&mut answer);
-        if !cors::allow_origin(&mut answer, self.request.headers(), &doorway.entrance.embed) {
-            let refusal = Reason::FrameNotAllowed.because(UNKNOWN_SCRIPT);
-            return self.refuse(Refused::at(doorway, &refusal));
+        self.common_headers(&mut answer);
+        if !cors::allow_origin(&mut answer, self.request.headers(), &runtime.entrance.embed) {
+            let refusal = Reason::CrossSiteRequest.because(FOREIGN_SCRIPT);
+            return self.refuse(Refused::at(runtime, &refusal));
         }
-        cors::allow_request(&mut answer, &doorway.entrance.identity.script_headers());
-        self.shared.metrics.count_request(&doorway.entrance.name, StatusCode::NO_CONTENT.as_u16());
+        cors::allow_request(&mut answer, &runtime.entrance.identity.script_headers());
+        self.shared.metrics.count_request(&runtime.entrance.name, StatusCode::NO_CONTENT.as_u16());
         answer.finish()
     }
 
     /// Writes the record's line, and tells the root span.
-    pub(super) fn record(&self, entry: &Entry<'_>) {
+    pub(super) fn record(&self, entry: &AuditEvent<'_>) {
         let span = Span::current();
         if !span.is_disabled() {
             let (outcome, reason) = match entry.outcome {

@@ -6,10 +6,10 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde::Serialize;
 
-use super::Visit;
+use super::RequestContext;
 use super::refused::{NO_ENTRANCE, Refused};
 use super::routes::Health;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::refusal::Reason;
 
 /// All is well, but for entrances that have no keys to believe anybody with.
@@ -21,7 +21,7 @@ struct Healthy<'a> {
     entrances_without_keys: Vec<&'a str>,
 }
 
-impl Visit<'_> {
+impl RequestContext<'_> {
     /// `/livez`, `/readyz` and `/healthz`.
     pub(super) fn health(&self, kind: Health) -> HttpResponse {
         if kind == Health::Ready && self.shared.is_draining() {
@@ -32,28 +32,27 @@ impl Visit<'_> {
             return self.refuse(Refused::nowhere(&refusal));
         }
         let mut answer = HttpResponse::Ok();
-        self.dress(&mut answer);
+        self.common_headers(&mut answer);
         self.shared.metrics.count_request(NO_ENTRANCE, 200);
-        let (live, now) = (self.shared.live(), Moment::now());
-        let without_keys = live.doorways.iter().filter(|doorway| !doorway.entrance.identity.has_keys(now));
+        let (snapshot, now) = (self.shared.snapshot(), Timestamp::now());
+        let without_keys =
+            snapshot.entrances.iter().filter(|runtime| !runtime.entrance.identity.has_keys(now));
         answer.json(Healthy {
             status: "ok",
             version: env!("CARGO_PKG_VERSION"),
-            entrances_without_keys: without_keys.map(|doorway| doorway.entrance.name.as_str()).collect(),
+            entrances_without_keys: without_keys.map(|runtime| runtime.entrance.name.as_str()).collect(),
         })
     }
 
     /// `/metrics`, in the text format.
     pub(super) fn metrics(&self) -> HttpResponse {
-        self.shared.metrics.set_lost_lines(self.shared.lines.lost());
-        let (live, now) = (self.shared.live(), Moment::now());
-        let reports = live.doorways.iter().flat_map(|doorway| {
-            let entrance = &doorway.entrance;
-            entrance.identity.key_reports(now).into_iter().map(|report| (entrance.name.as_str(), report))
-        });
+        self.shared.metrics.set_dropped_lines(self.shared.lines.dropped());
+        let (snapshot, now) = (self.shared.snapshot(), Timestamp::now());
+        let reports =
+            snapshot.entrances.iter().flat_map(|runtime| runtime.entrance.identity.key_reports(now));
         self.shared.metrics.set_keys(reports);
         let mut answer = HttpResponse::Ok();
-        self.dress(&mut answer);
+        self.common_headers(&mut answer);
         answer
             .insert_header((
                 header::CONTENT_TYPE,

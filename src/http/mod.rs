@@ -23,15 +23,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
 
-use crate::arrival::{Headers, Offer, Peer};
-use crate::clock::{Moment, Stopwatch};
-use crate::host::HostName;
+use crate::authn::AuthRequest;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::refusal::{Reason, Refusal};
+use crate::request::{Headers, Peer};
 use refused::Refused;
 use routes::Route;
 
 pub use span::{RootSpan, TARGET as SPAN_TARGET};
-pub use state::{Doorway, Live, Served, Shared};
+pub use state::{EntranceRuntime, Served, Shared, Snapshot};
 
 /// Which listener a request came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn scope(shared: &web::Data<Shared>) -> Scope {
     let owner = shared.clone();
     let is_ours = guard::fn_guard(move |context| {
         !matches!(
-            Route::find(&owner.live(), Listener::PUBLIC, context.head().uri.path()),
+            Route::find(&owner.snapshot(), Listener::PUBLIC, context.head().uri.path()),
             Route::Nothing { .. }
         )
     });
@@ -100,8 +100,8 @@ pub async fn answer(request: &HttpRequest, shared: &Shared, listener: Listener) 
     let stopwatch = Stopwatch::start();
     let _in_flight = InFlight::begin(&shared.metrics.in_flight);
     let request_id = request_id(request);
-    let (received, keys) = (Moment::now(), KeysAre::PerhapsOld);
-    let mut visit = Visit { request, shared, listener, request_id, stopwatch, received, keys };
+    let (received, keys) = (Timestamp::now(), KeysAre::PerhapsOld);
+    let mut visit = RequestContext { request, shared, listener, request_id, stopwatch, received, keys };
     let mut answer = visit.answer();
     for _ in 0..MAX_RENEWALS {
         if answer.is_ok() || !visit.renew_keys().await {
@@ -148,17 +148,17 @@ impl Drop for InFlight<'_> {
 }
 
 /// One request, and what is needed to answer it.
-struct Visit<'a> {
+struct RequestContext<'a> {
     request: &'a HttpRequest,
     shared: &'a Shared,
     listener: Listener,
     request_id: Uuid,
     stopwatch: Stopwatch,
-    received: Moment,
+    received: Timestamp,
     keys: KeysAre,
 }
 
-impl Visit<'_> {
+impl RequestContext<'_> {
     /// The answer. A panic is one, too: what it unwinds through is read-only.
     fn answer(&self) -> Result<HttpResponse, KeysFirst> {
         catch_unwind(AssertUnwindSafe(|| self.find_answer()))
@@ -166,16 +166,16 @@ impl Visit<'_> {
     }
 
     fn find_answer(&self) -> Result<HttpResponse, KeysFirst> {
-        let live = self.shared.live();
-        let route = Route::find(&live, self.listener, self.request.path());
+        let snapshot = self.shared.snapshot();
+        let route = Route::find(&snapshot, self.listener, self.request.path());
         if !matches!(route, Route::Health(_))
-            && let Err(refusal) = self.check_host(&live)
+            && let Err(refusal) = self.check_host(&snapshot)
         {
             return Ok(self.refuse(Refused::nowhere(&refusal)));
         }
         let answer = match route {
-            Route::Entrance { doorway, install } => self.enter(doorway, install)?,
-            Route::Verify { doorway, path } => self.verify(doorway, path)?,
+            Route::Entrance { runtime, install } => self.enter(runtime, install)?,
+            Route::Verify { runtime, path } => self.verify(runtime, path)?,
             Route::Component(component) => self.component(component),
             Route::Health(kind) => match *self.request.method() {
                 Method::GET | Method::HEAD => self.health(kind),
@@ -191,7 +191,7 @@ impl Visit<'_> {
             },
             Route::Nothing { below } => {
                 let refusal = Reason::NotFound.because("there is nothing at this path");
-                self.refuse(Refused { doorway: below, ..Refused::nowhere(&refusal) })
+                self.refuse(Refused { runtime: below, ..Refused::nowhere(&refusal) })
             }
         };
         Ok(answer)
@@ -200,13 +200,12 @@ impl Visit<'_> {
     /// Refuses a request for a host that is not the service's: a foreign name may
     /// resolve to this address. The host of an absolute target replaces that of
     /// the field (RFC 9112, 3.2.2); both have to be right.
-    fn check_host(&self, live: &Live) -> Result<(), Refusal> {
+    fn check_host(&self, snapshot: &Snapshot) -> Result<(), Refusal> {
         let fields = self.request.headers().get_all(header::HOST).map(HeaderValue::as_bytes);
         let target = self.request.uri().authority().map(|authority| authority.as_str().as_bytes());
         let mut hosts = fields.chain(target).peekable();
         let is_answered = |authority: &[u8]| {
-            let host = std::str::from_utf8(authority).map(HostName::of_authority);
-            host.is_ok_and(|host| host.is_ok_and(|host| live.hosts.include(&host)))
+            std::str::from_utf8(authority).is_ok_and(|authority| snapshot.hosts.answer_to(authority))
         };
         if hosts.peek().is_some() && hosts.all(is_answered) {
             return Ok(());
@@ -229,19 +228,19 @@ impl Visit<'_> {
     /// Fetches the keys that this request needs, and waits for them. `false`:
     /// nothing was fetched.
     async fn renew_keys(&self) -> bool {
-        let live = self.shared.live_for_long();
-        let doorway = match Route::find(&live, self.listener, self.request.path()) {
-            Route::Entrance { doorway, .. } | Route::Verify { doorway, .. } => doorway,
+        let snapshot = self.shared.owned_snapshot();
+        let runtime = match Route::find(&snapshot, self.listener, self.request.path()) {
+            Route::Entrance { runtime, .. } | Route::Verify { runtime, .. } => runtime,
             Route::Component(_) | Route::Health(_) | Route::Metrics | Route::Nothing { .. } => return false,
         };
         let headers = self.headers();
         // which keys it needs does not depend on the path
-        doorway.entrance.identity.renew_keys(self.offer(None, &headers), Moment::now()).await
+        runtime.entrance.identity.renew_keys(self.offer(None, &headers), Timestamp::now()).await
     }
 
     /// What this request offers as proof.
-    fn offer<'a>(&self, path: Option<&'a str>, headers: &'a Headers<'a>) -> Offer<'a> {
-        Offer { peer: self.peer(), path, headers, received: self.received }
+    fn offer<'a>(&self, path: Option<&'a str>, headers: &'a Headers<'a>) -> AuthRequest<'a> {
+        AuthRequest { peer: self.peer(), path, headers, received: self.received }
     }
 
     /// The headers, free of actix.
@@ -266,7 +265,7 @@ impl Visit<'_> {
     }
 
     /// Headers that every answer has.
-    fn dress(&self, answer: &mut actix_web::HttpResponseBuilder) {
+    fn common_headers(&self, answer: &mut actix_web::HttpResponseBuilder) {
         answer.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
         let mut buffer = Uuid::encode_buffer();
         let id = self.request_id.hyphenated().encode_lower(&mut buffer);

@@ -10,18 +10,18 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::accept::{self, Wanted};
-use super::{Doorway, Visit};
-use crate::clock::Moment;
-use crate::embed::Placement;
+use super::{EntranceRuntime, RequestContext};
+use crate::audit::{AuditEvent, Outcome};
+use crate::clock::Timestamp;
+use crate::embed::FetchDestination;
 use crate::page::RefusalPage;
-use crate::record::{Entry, Outcome};
 use crate::refusal::{Reason, Refusal};
 
 /// A refusal, and what it is recorded with.
 pub(super) struct Refused<'a> {
-    pub doorway: Option<&'a Doorway>,
+    pub runtime: Option<&'a EntranceRuntime>,
     pub refusal: &'a Refusal,
-    pub placement: Placement,
+    pub fetch_dest: FetchDestination,
     pub subject: Option<String>,
     /// Whether a program asks on behalf of an API: no page, and no word to browsers.
     pub is_for_api: bool,
@@ -29,18 +29,24 @@ pub(super) struct Refused<'a> {
 
 impl<'a> Refused<'a> {
     /// A refusal at an entrance.
-    pub fn at(doorway: &'a Doorway, refusal: &'a Refusal) -> Self {
-        Self { doorway: Some(doorway), ..Self::nowhere(refusal) }
+    pub fn at(runtime: &'a EntranceRuntime, refusal: &'a Refusal) -> Self {
+        Self { runtime: Some(runtime), ..Self::nowhere(refusal) }
     }
 
     /// A refusal at an entrance, of what was asked on behalf of an API.
-    pub fn for_api(doorway: &'a Doorway, refusal: &'a Refusal) -> Self {
-        Self { is_for_api: true, ..Self::at(doorway, refusal) }
+    pub fn for_api(runtime: &'a EntranceRuntime, refusal: &'a Refusal) -> Self {
+        Self { is_for_api: true, ..Self::at(runtime, refusal) }
     }
 
     /// A refusal at no entrance.
     pub const fn nowhere(refusal: &'a Refusal) -> Self {
-        Self { doorway: None, refusal, placement: Placement::Unknown, subject: None, is_for_api: false }
+        Self {
+            runtime: None,
+            refusal,
+            fetch_dest: FetchDestination::Unknown,
+            subject: None,
+            is_for_api: false,
+        }
     }
 }
 
@@ -57,39 +63,39 @@ struct Problem {
     request_id: Uuid,
 }
 
-impl Visit<'_> {
+impl RequestContext<'_> {
     /// Refuses a request: records, counts and answers.
     pub(super) fn refuse(&self, refused: Refused<'_>) -> HttpResponse {
-        let Refused { doorway, refusal, placement, subject, is_for_api } = refused;
-        self.record(&Entry {
-            at: Moment::now(),
+        let Refused { runtime, refusal, fetch_dest, subject, is_for_api } = refused;
+        self.record(&AuditEvent {
+            at: Timestamp::now(),
             request_id: self.request_id,
-            entrance: doorway.map(|doorway| doorway.entrance.name.as_str()),
-            environment: doorway.map(|doorway| doorway.entrance.environment),
+            entrance: runtime.map(|runtime| runtime.entrance.name.as_str()),
+            environment: runtime.map(|runtime| runtime.entrance.environment),
             outcome: Outcome::Refused(refusal),
             subject,
             peer: self.peer(),
-            placement,
-            reported: None,
+            fetch_dest,
+            embed_violation: None,
             took_us: self.took_us(),
         });
         let status = status(refusal.reason);
-        let entrance = doorway.map_or(NO_ENTRANCE, |doorway| &doorway.entrance.name);
+        let entrance = runtime.map_or(NO_ENTRANCE, |runtime| &runtime.entrance.name);
         self.shared.metrics.count_refusal(entrance, refusal.reason);
         self.shared.metrics.count_request(entrance, status.as_u16());
 
         let mut answer = HttpResponse::build(status);
-        self.dress(&mut answer);
-        if let Some(doorway) = doorway.filter(|_| !is_for_api) {
-            self.dress_entrance(&mut answer, doorway);
+        self.common_headers(&mut answer);
+        if let Some(runtime) = runtime.filter(|_| !is_for_api) {
+            self.entrance_headers(&mut answer, runtime);
         }
         answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
         if status == StatusCode::METHOD_NOT_ALLOWED {
             // health is for load balancers, some of which ask with HEAD
-            let allowed = if doorway.is_some() { "GET" } else { "GET, HEAD" };
+            let allowed = if runtime.is_some() { "GET" } else { "GET, HEAD" };
             answer.insert_header((header::ALLOW, HeaderValue::from_static(allowed)));
         }
-        let challenge = doorway.and_then(|doorway| doorway.entrance.identity.challenge());
+        let challenge = runtime.and_then(|runtime| runtime.entrance.identity.challenge());
         if let Some(scheme) = challenge.filter(|_| status == StatusCode::UNAUTHORIZED) {
             answer.insert_header((header::WWW_AUTHENTICATE, challenge_with(scheme, refusal.reason)));
         }
@@ -98,7 +104,7 @@ impl Visit<'_> {
         }
         if !is_for_api
             && accept::wanted(self.request.headers()) == Wanted::Html
-            && let Some((page, policy)) = self.page(doorway, refusal.reason)
+            && let Some((page, policy)) = self.page(runtime, refusal.reason)
         {
             answer.insert_header((header::VARY, HeaderValue::from_static("Origin, Accept, Accept-Language")));
             answer.insert_header((header::CONTENT_SECURITY_POLICY, policy));
@@ -127,11 +133,11 @@ impl Visit<'_> {
     }
 
     /// The page and its policy; `None` where it cannot be made.
-    fn page(&self, doorway: Option<&Doorway>, reason: Reason) -> Option<(String, HeaderValue)> {
+    fn page(&self, runtime: Option<&EntranceRuntime>, reason: Reason) -> Option<(String, HeaderValue)> {
         let nonce = nonce();
         let status = status(reason);
         let asks_to_sign_in = status == StatusCode::UNAUTHORIZED;
-        let embed = doorway.map(|doorway| &doorway.entrance.embed);
+        let embed = runtime.map(|runtime| &runtime.entrance.embed);
         let page = RefusalPage {
             reason,
             request_id: self.request_id,
@@ -143,10 +149,10 @@ impl Visit<'_> {
                 .unwrap_or_default(),
         };
         // `/embed` frames every entrance, also where it is not among the parents
-        let ancestors = doorway.map(|doorway| doorway.entrance.embed.parents.frame_ancestors_and_self());
+        let ancestors = runtime.map(|runtime| runtime.entrance.embed.parents.frame_ancestors_and_self());
         let policy = page_policy(&nonce, "", ancestors.as_deref().unwrap_or("frame-ancestors 'none'"));
         let language = accept::language(self.request.headers());
-        match self.shared.live().pages.refusal(&page, language, &nonce) {
+        match self.shared.snapshot().pages.refusal(&page, language, &nonce) {
             Ok(page) => Some((page, HeaderValue::try_from(policy).ok()?)),
             Err(error) => {
                 tracing::error!(%error, "a page could not be made");
@@ -168,8 +174,11 @@ fn challenge_with(scheme: &str, reason: Reason) -> String {
 const fn status(reason: Reason) -> StatusCode {
     match reason {
         Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink => StatusCode::BAD_REQUEST,
-        Reason::NoIdentity | Reason::InvalidToken | Reason::ExpiredToken => StatusCode::UNAUTHORIZED,
-        Reason::UntrustedPeer | Reason::NotAllowed | Reason::FrameNotAllowed => StatusCode::FORBIDDEN,
+        Reason::Unauthenticated | Reason::InvalidToken | Reason::ExpiredToken => StatusCode::UNAUTHORIZED,
+        Reason::UntrustedPeer
+        | Reason::NotAllowed
+        | Reason::EmbeddingNotAllowed
+        | Reason::CrossSiteRequest => StatusCode::FORBIDDEN,
         Reason::NotFound => StatusCode::NOT_FOUND,
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Reason::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,

@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
+use crate::audit::Recorder;
+use crate::authn::KeyCaches;
 use crate::host::HostNames;
-use crate::identity::KeyCaches;
-use crate::lines::Lines;
+use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
-use crate::record::Recorder;
 use crate::sign_on::Entrance;
 
 /// What all requests share.
 pub struct Shared {
-    live: ArcSwap<Live>,
+    snapshot: ArcSwap<Snapshot>,
     is_draining: AtomicBool,
     has_started: AtomicBool,
     /// The counters.
@@ -24,7 +24,7 @@ pub struct Shared {
     /// The record.
     pub recorder: Recorder,
     /// Where log lines go.
-    pub lines: Lines,
+    pub lines: LogWriter,
 }
 
 /// What of a configuration requests are answered by.
@@ -40,9 +40,9 @@ pub struct Served {
 
 /// The part that a new configuration swaps, at once.
 #[derive(Debug)]
-pub struct Live {
+pub struct Snapshot {
     /// Where users arrive.
-    pub doorways: Vec<Doorway>,
+    pub entrances: Vec<EntranceRuntime>,
     /// What people see.
     pub pages: Pages,
     /// The names that requests may be for.
@@ -51,7 +51,7 @@ pub struct Live {
 
 /// An entrance with all that is made once for its answers.
 #[derive(Debug)]
-pub struct Doorway {
+pub struct EntranceRuntime {
     /// The entrance.
     pub entrance: Entrance,
     /// Its counters.
@@ -64,11 +64,11 @@ pub struct Doorway {
 
 impl Shared {
     /// Makes ready what all requests share.
-    pub fn new(served: Served, recorder: Recorder, lines: Lines) -> Self {
+    pub fn new(served: Served, recorder: Recorder, lines: LogWriter) -> Self {
         let metrics = Metrics::default();
-        let live = Live::new(served, &metrics);
+        let snapshot = Snapshot::new(served, &metrics);
         Self {
-            live: ArcSwap::from_pointee(live),
+            snapshot: ArcSwap::from_pointee(snapshot),
             is_draining: AtomicBool::new(false),
             has_started: AtomicBool::new(false),
             metrics,
@@ -78,30 +78,30 @@ impl Shared {
     }
 
     /// What is in use now. A request takes it once and keeps it to its end.
-    pub fn live(&self) -> Guard<Arc<Live>> {
-        self.live.load()
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
     }
 
     /// The same, for a request that has to wait.
-    pub fn live_for_long(&self) -> Arc<Live> {
-        self.live.load_full()
+    pub fn owned_snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
     }
 
     /// Swaps what a configuration says of requests. Requests under way end as they began, and keys that
     /// were fetched are not fetched again.
     pub fn swap(&self, mut served: Served) {
-        let live = self.live.load();
-        let caches = KeyCaches::of(live.doorways.iter().map(|doorway| &doorway.entrance.identity));
+        let snapshot = self.snapshot.load();
+        let caches = KeyCaches::of(snapshot.entrances.iter().map(|runtime| &runtime.entrance.identity));
         for entrance in &mut served.entrances {
             entrance.identity.use_caches(&caches);
         }
-        self.live.store(Arc::new(Live::new(served, &self.metrics)));
+        self.snapshot.store(Arc::new(Snapshot::new(served, &self.metrics)));
     }
 
     /// Whether every issuer of the first configuration has answered, good or bad.
     pub fn has_started(&self) -> bool {
         let has_started = self.has_started.load(Ordering::Relaxed)
-            || self.live().doorways.iter().all(|doorway| doorway.entrance.identity.is_started());
+            || self.snapshot().entrances.iter().all(|runtime| runtime.entrance.identity.is_started());
         if has_started {
             self.has_started.store(true, Ordering::Relaxed);
         }
@@ -119,14 +119,15 @@ impl Shared {
     }
 }
 
-impl Live {
+impl Snapshot {
     fn new(Served { entrances, pages, hosts }: Served, metrics: &Metrics) -> Self {
-        let doorways = entrances.into_iter().map(|entrance| Doorway::new(entrance, metrics)).collect();
-        Self { doorways, pages, hosts }
+        let entrances =
+            entrances.into_iter().map(|entrance| EntranceRuntime::new(entrance, metrics)).collect();
+        Self { entrances, pages, hosts }
     }
 }
 
-impl Doorway {
+impl EntranceRuntime {
     fn new(entrance: Entrance, metrics: &Metrics) -> Self {
         let frame_ancestors = entrance.embed.parents.frame_ancestors();
         Self {

@@ -7,14 +7,13 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::refused::Refused;
-use super::{Doorway, KeysFirst, Visit};
-use crate::arrival::Headers;
-use crate::clock::Moment;
-use crate::embed::{FetchMetadata, Placement};
-use crate::host::HostName;
-use crate::identity::token::Place;
-use crate::record::{Entry, Outcome};
+use super::{EntranceRuntime, KeysFirst, RequestContext};
+use crate::audit::{AuditEvent, Outcome};
+use crate::authn::token::TokenLocation;
+use crate::clock::Timestamp;
+use crate::embed::{FetchDestination, FetchMetadata};
 use crate::refusal::{Reason, Refusal};
+use crate::request::Headers;
 use crate::sign_on::Entrance;
 use crate::user::{Email, Identifier, Label, User};
 
@@ -29,13 +28,17 @@ const USER: HeaderName = HeaderName::from_static("x-auth-request-user");
 const EMAIL: HeaderName = HeaderName::from_static("x-auth-request-email");
 const GROUPS: HeaderName = HeaderName::from_static("x-auth-request-groups");
 
-impl Visit<'_> {
+impl RequestContext<'_> {
     /// `/v1/verify/NAME`, by any method, and with any path behind it: some
     /// proxies pass on those of the request they ask about.
-    pub(super) fn verify(&self, doorway: &Doorway, path: Option<&str>) -> Result<HttpResponse, KeysFirst> {
-        let now = Moment::now();
+    pub(super) fn verify(
+        &self,
+        runtime: &EntranceRuntime,
+        path: Option<&str>,
+    ) -> Result<HttpResponse, KeysFirst> {
+        let now = Timestamp::now();
         let headers = self.headers();
-        let entrance = &doorway.entrance;
+        let entrance = &runtime.entrance;
         let (known, subject) = match self.object_to_cookie(entrance, &headers) {
             Some(objection) => (Err(objection), None),
             None => entrance.identify(self.offer(path, &headers), now),
@@ -44,10 +47,10 @@ impl Visit<'_> {
         let user = match known.and_then(named) {
             Ok(user) => user,
             Err(refusal) => {
-                return Ok(self.refuse(Refused { subject, ..Refused::for_api(doorway, &refusal) }));
+                return Ok(self.refuse(Refused { subject, ..Refused::for_api(runtime, &refusal) }));
             }
         };
-        self.record(&Entry {
+        self.record(&AuditEvent {
             at: now,
             request_id: self.request_id,
             entrance: Some(&entrance.name),
@@ -55,13 +58,13 @@ impl Visit<'_> {
             outcome: Outcome::Verified,
             subject,
             peer: self.peer(),
-            placement: Placement::Unknown,
-            reported: None,
+            fetch_dest: FetchDestination::Unknown,
+            embed_violation: None,
             took_us: self.took_us(),
         });
         self.shared.metrics.count_request(&entrance.name, 200);
         let mut answer = HttpResponse::Ok();
-        self.dress(&mut answer);
+        self.common_headers(&mut answer);
         let id = user.id.as_ref().map(Identifier::as_str).filter(|id| is_one_word(id));
         let email = user.email.as_ref().map(Email::as_str).filter(|email| is_one_word(email));
         let groups = groups(&user.groups);
@@ -80,10 +83,10 @@ impl Visit<'_> {
     /// `Origin` has to be an allowed page's or the service's own, and a request
     /// from another site needs one.
     fn object_to_cookie(&self, entrance: &Entrance, headers: &Headers<'_>) -> Option<Refusal> {
-        if !matches!(entrance.identity.place(), Some(Place::Cookie(_))) {
+        if !matches!(entrance.identity.place(), Some(TokenLocation::Cookie(_))) {
             return None;
         }
-        let refuse = |cause: &'static str| Some(Reason::FrameNotAllowed.because(cause));
+        let refuse = |cause: &'static str| Some(Reason::CrossSiteRequest.because(cause));
         let metadata = match FetchMetadata::read(headers) {
             Ok(metadata) => metadata,
             Err(why) => return refuse(why.cause()),
@@ -100,8 +103,8 @@ impl Visit<'_> {
 
     /// Whether an origin is on one of the service's configured hosts.
     fn is_own(&self, origin: &str) -> bool {
-        let authority = origin.split_once("://").map(|(_, authority)| HostName::of_authority(authority));
-        authority.is_some_and(|host| host.is_ok_and(|host| self.shared.live().hosts.name(&host)))
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        authority.is_some_and(|authority| self.shared.snapshot().hosts.name(authority))
     }
 }
 
@@ -109,7 +112,7 @@ impl Visit<'_> {
 fn named(user: Box<User>) -> Result<Box<User>, Refusal> {
     match (&user.id, &user.email, &user.username) {
         (None, None, None) => {
-            Err(Reason::NoIdentity.because("the token names nobody: neither id, e-mail nor user name"))
+            Err(Reason::Unauthenticated.because("the token names nobody: neither id, e-mail nor user name"))
         }
         _ => Ok(user),
     }

@@ -2,16 +2,11 @@
 //! strictly, signing them, verifying them, and the keys for that. Which claims
 //! a token has is not decided here.
 
-mod allowance;
 pub mod compact;
-pub mod fetch;
 pub mod jwks;
-pub mod keys;
-mod known;
+pub mod key_set;
 mod numeric_date;
-pub mod one_at_a_time;
 pub mod public_key;
-pub mod published;
 pub mod sign;
 pub mod token_type;
 pub mod verify;

@@ -17,7 +17,7 @@ pub enum TokenType {
 
 /// What signs a user in, unless the issuer has another type for it: no type, a
 /// JWT (RFC 7519, 5.1), or an access token (RFC 9068, 2.1).
-pub const USUAL_TYPES: [TokenType; 3] = [
+pub const DEFAULT_TYPES: [TokenType; 3] = [
     TokenType::Absent,
     TokenType::Named(Cow::Borrowed("application/jwt")),
     TokenType::Named(Cow::Borrowed("application/at+jwt")),
@@ -80,7 +80,7 @@ mod tests {
     #[case::list(json!(["JWT"]), false)]
     fn a_typ_is_compared_as_a_media_type(#[case] typ: Value, #[case] is_usual: bool) {
         let read = TokenType::of(Some(&typ));
-        assert_eq!(read.is_some_and(|read| USUAL_TYPES.contains(&read)), is_usual);
+        assert_eq!(read.is_some_and(|read| DEFAULT_TYPES.contains(&read)), is_usual);
     }
 
     #[test]

@@ -6,23 +6,23 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::{Map, Value};
 
 use super::compact::{Compact, NotCompact};
-use super::keys::{KeySet, NoKey, WithoutKeyId, parse_algorithm};
+use super::key_set::{KeySet, MissingKid, NoKey, parse_algorithm};
 use super::numeric_date::NumericDate;
-use super::token_type::{TokenType, USUAL_TYPES};
-use crate::clock::Moment;
+use super::token_type::{DEFAULT_TYPES, TokenType};
+use crate::clock::Timestamp;
 use crate::secret::SharedSecret;
 use crate::user;
 
 /// What an issuer's tokens must be. Nothing in it has a default: every way in
 /// names every rule.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules<'a> {
+pub struct Validation<'a> {
     /// The algorithms that the issuer signs with; no other is believed.
     pub algorithms: &'a [Algorithm],
     /// What `typ` may be.
     pub types: &'a [TokenType],
     /// Which keys are tried for a token that names none.
-    pub without_key_id: WithoutKeyId,
+    pub missing_kid: MissingKid,
     /// `iss`, exactly; none where the platform sends none.
     pub issuer: Option<&'a str>,
     /// What `aud` must be.
@@ -72,7 +72,7 @@ pub struct Verified {
 
 /// Why a token is not believed. It never quotes the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum VerifyError {
     /// It is no token at all.
     #[error(transparent)]
     NotCompact(#[from] NotCompact),
@@ -124,37 +124,42 @@ pub enum Refused {
 const MAX_KEY_ID_BYTES: usize = 256;
 
 /// Believes a token of an issuer, or says why not.
-pub fn verify(token: &str, rules: &Rules<'_>, keys: &KeySet, now: Moment) -> Result<Verified, Refused> {
-    believe(Compact::parse(token)?, rules, keys, now)
+pub fn verify(
+    token: &str,
+    validation: &Validation<'_>,
+    keys: &KeySet,
+    now: Timestamp,
+) -> Result<Verified, VerifyError> {
+    believe(Compact::parse(token)?, validation, keys, now)
 }
 
 /// Believes a token that was read in its own form, or says why not.
 pub fn believe(
     parts: Compact<'_>,
-    rules: &Rules<'_>,
+    validation: &Validation<'_>,
     keys: &KeySet,
-    now: Moment,
-) -> Result<Verified, Refused> {
-    let algorithm = algorithm(&parts.header, rules.algorithms, rules.types)?;
+    now: Timestamp,
+) -> Result<Verified, VerifyError> {
+    let algorithm = algorithm(&parts.header, validation.algorithms, validation.types)?;
     let id = key_id(&parts.header)?;
-    let candidates = keys.find(id, algorithm, rules.without_key_id).map_err(|why| match why {
-        NoKey::UnknownId => Refused::UnknownKey,
-        NoKey::Misfit => Refused::MisfitKey,
-        NoKey::Unclear => Refused::UnclearKey,
+    let candidates = keys.find(id, algorithm, validation.missing_kid).map_err(|why| match why {
+        NoKey::UnknownId => VerifyError::UnknownKey,
+        NoKey::Misfit => VerifyError::MisfitKey,
+        NoKey::Unclear => VerifyError::UnclearKey,
     })?;
     let is_signed = { candidates }.any(|key| check_signature(&parts, key, algorithm).is_ok());
     if !is_signed {
-        return Err(if id.is_some() { Refused::WrongSignature } else { Refused::NoKeySignedIt });
+        return Err(if id.is_some() { VerifyError::WrongSignature } else { VerifyError::NoKeySignedIt });
     }
-    check_claims(&parts.claims, rules, now.unix_seconds())?;
+    check_claims(&parts.claims, validation, now.unix_seconds())?;
     Ok(Verified { header: parts.header, claims: parts.claims })
 }
 
 /// Reads a token of our own and checks its signature. Nothing else: not its
 /// age, not its claims.
-pub fn verify_hs256(token: &str, secret: &SharedSecret) -> Result<Verified, Refused> {
+pub fn verify_hs256(token: &str, secret: &SharedSecret) -> Result<Verified, VerifyError> {
     let parts = Compact::parse(token)?;
-    let algorithm = algorithm(&parts.header, &[Algorithm::HS256], &USUAL_TYPES)?;
+    let algorithm = algorithm(&parts.header, &[Algorithm::HS256], &DEFAULT_TYPES)?;
     check_signature(&parts, &DecodingKey::from_secret(secret.expose_bytes()), algorithm)?;
     Ok(Verified { header: parts.header, claims: parts.claims })
 }
@@ -163,43 +168,47 @@ fn algorithm(
     header: &Map<String, Value>,
     allowed: &[Algorithm],
     types: &[TokenType],
-) -> Result<Algorithm, Refused> {
+) -> Result<Algorithm, VerifyError> {
     if header.contains_key("crit") {
-        return Err(Refused::Critical);
+        return Err(VerifyError::Critical);
     }
     if !TokenType::of(header.get("typ")).is_some_and(|own| types.contains(&own)) {
-        return Err(Refused::WrongType);
+        return Err(VerifyError::WrongType);
     }
     let named = header.get("alg").and_then(Value::as_str).and_then(parse_algorithm);
-    named.filter(|algorithm| allowed.contains(algorithm)).ok_or(Refused::WrongAlgorithm)
+    named.filter(|algorithm| allowed.contains(algorithm)).ok_or(VerifyError::WrongAlgorithm)
 }
 
-fn key_id(header: &Map<String, Value>) -> Result<Option<&str>, Refused> {
+fn key_id(header: &Map<String, Value>) -> Result<Option<&str>, VerifyError> {
     match header.get("kid") {
         None => Ok(None),
         Some(Value::String(id)) if id.len() <= MAX_KEY_ID_BYTES => Ok(Some(id)),
-        Some(_) => Err(Refused::BadKeyId),
+        Some(_) => Err(VerifyError::BadKeyId),
     }
 }
 
-fn check_signature(parts: &Compact<'_>, key: &DecodingKey, algorithm: Algorithm) -> Result<(), Refused> {
+fn check_signature(parts: &Compact<'_>, key: &DecodingKey, algorithm: Algorithm) -> Result<(), VerifyError> {
     super::use_aws_lc();
     match crypto::verify(parts.signature, parts.signed.as_bytes(), key, algorithm) {
         Ok(true) => Ok(()),
-        Ok(false) | Err(_) => Err(Refused::WrongSignature),
+        Ok(false) | Err(_) => Err(VerifyError::WrongSignature),
     }
 }
 
-fn check_claims(claims: &Map<String, Value>, rules: &Rules<'_>, now: u64) -> Result<(), Refused> {
-    let wrong = |name: &str| Refused::WrongClaim(name.to_owned());
-    let latest_start = now.saturating_add(rules.leeway_s);
+fn check_claims(
+    claims: &Map<String, Value>,
+    validation: &Validation<'_>,
+    now: u64,
+) -> Result<(), VerifyError> {
+    let wrong = |name: &str| VerifyError::WrongClaim(name.to_owned());
+    let latest_start = now.saturating_add(validation.leeway_s);
 
     let date = |name: &str, value: &Value| NumericDate::read(value).ok_or_else(|| wrong(name));
     let expires = date("exp", claims.get("exp").unwrap_or(&Value::Null))?;
-    if expires.floor().saturating_add(rules.leeway_s) <= now {
-        return Err(Refused::Expired);
+    if expires.floor().saturating_add(validation.leeway_s) <= now {
+        return Err(VerifyError::Expired);
     }
-    if rules.issued_at == IssuedAt::Required && !claims.contains_key("iat") {
+    if validation.issued_at == IssuedAt::Required && !claims.contains_key("iat") {
         return Err(wrong("iat"));
     }
     for name in ["nbf", "iat"] {
@@ -210,21 +219,21 @@ fn check_claims(claims: &Map<String, Value>, rules: &Rules<'_>, now: u64) -> Res
         }
     }
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    if rules.issuer.is_some_and(|issuer| text("iss") != Some(issuer)) {
+    if validation.issuer.is_some_and(|issuer| text("iss") != Some(issuer)) {
         return Err(wrong("iss"));
     }
-    if !rules.audience.is_met_by(claims.get("aud")) {
+    if !validation.audience.is_met_by(claims.get("aud")) {
         return Err(wrong("aud"));
     }
     if let Some((name, _)) =
-        rules.required_claims.iter().find(|(name, value)| claims.get(name) != Some(value))
+        validation.required_claims.iter().find(|(name, value)| claims.get(name) != Some(value))
     {
         return Err(wrong(name));
     }
-    if let Some(name) = rules.person_claim.filter(|name| says_nothing(text(name))) {
-        return Err(Refused::NoPerson(name.to_owned()));
+    if let Some(name) = validation.person_claim.filter(|name| says_nothing(text(name))) {
+        return Err(VerifyError::NoPerson(name.to_owned()));
     }
-    match rules.subject.filter(|name| says_nothing(text(name))) {
+    match validation.subject.filter(|name| says_nothing(text(name))) {
         Some(name) => Err(wrong(name)),
         None => Ok(()),
     }
@@ -286,19 +295,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case::no_signature(token().rsplit_once('.').unwrap().0.to_owned() + ".", Refused::WrongSignature)]
-    #[case::algorithm_none("eyJhbGciOiJub25lIn0.e30.".into(), Refused::WrongAlgorithm)]
-    #[case::another_algorithm("eyJhbGciOiJIUzM4NCJ9.e30.c2ln".into(), Refused::WrongAlgorithm)]
-    #[case::critical("eyJhbGciOiJIUzI1NiIsImNyaXQiOlsiYjY0Il19.e30.c2ln".into(), Refused::Critical)]
+    #[case::no_signature(token().rsplit_once('.').unwrap().0.to_owned() + ".", VerifyError::WrongSignature)]
+    #[case::algorithm_none("eyJhbGciOiJub25lIn0.e30.".into(), VerifyError::WrongAlgorithm)]
+    #[case::another_algorithm("eyJhbGciOiJIUzM4NCJ9.e30.c2ln".into(), VerifyError::WrongAlgorithm)]
+    #[case::critical("eyJhbGciOiJIUzI1NiIsImNyaXQiOlsiYjY0Il19.e30.c2ln".into(), VerifyError::Critical)]
     #[case::no_token("a.b".into(), NotCompact::Form.into())]
-    fn a_token_is_refused(#[case] token: String, #[case] why: Refused) {
+    fn a_token_is_refused(#[case] token: String, #[case] why: VerifyError) {
         assert_eq!(verify_hs256(&token, &secret()).unwrap_err(), why);
     }
 
     #[test]
     fn another_secret_is_not_believed() {
         let other = SharedSecret::parse("fedcba9876543210fedcba9876543210").unwrap();
-        assert_eq!(verify_hs256(&token(), &other).unwrap_err(), Refused::WrongSignature);
+        assert_eq!(verify_hs256(&token(), &other).unwrap_err(), VerifyError::WrongSignature);
     }
 
     #[test]
@@ -309,13 +318,13 @@ mod tests {
         assert!(verify_hs256(&token, &secret()).is_err());
     }
 
-    fn rules() -> Rules<'static> {
+    fn validation() -> Validation<'static> {
         static AUDIENCES: LazyLock<[String; 1]> = LazyLock::new(|| ["us".into()]);
         static REQUIRED: LazyLock<[(String, Value); 1]> = LazyLock::new(|| [("type".into(), json!("app"))]);
-        Rules {
+        Validation {
             algorithms: &[Algorithm::HS256],
-            types: &USUAL_TYPES,
-            without_key_id: WithoutKeyId::TheOnlyOne,
+            types: &DEFAULT_TYPES,
+            missing_kid: MissingKid::OnlyKey,
             issuer: Some("https://issuer.example"),
             audience: Audience::OneOf(&*AUDIENCES),
             issued_at: IssuedAt::Optional,
@@ -328,7 +337,7 @@ mod tests {
 
     const NOW: u64 = 1_600_000_000;
 
-    fn outcome(changed: Value) -> Result<(), Refused> {
+    fn outcome(changed: Value) -> Result<(), VerifyError> {
         let mut claims = json!({"iss": "https://issuer.example", "aud": "us", "sub": "alice",
             "exp": NOW + 60, "iat": NOW, "nbf": NOW, "type": "app"});
         for (name, value) in changed.as_object().unwrap() {
@@ -339,7 +348,7 @@ mod tests {
         }
         let token = SigningKey::new(&secret()).sign(&claims).unwrap();
         let keys = KeySet::from_shared_secret(&secret());
-        verify(&token, &rules(), &keys, Moment::from_unix_seconds(NOW)).map(drop)
+        verify(&token, &validation(), &keys, Timestamp::from_unix_seconds(NOW)).map(drop)
     }
 
     #[rstest]
@@ -377,7 +386,7 @@ mod tests {
     #[case("type", json!("org"))]
     #[case("type", json!(null))]
     fn a_claim_is_refused(#[case] name: &str, #[case] value: Value) {
-        assert_eq!(outcome(json!({name: value})), Err(Refused::WrongClaim(name.to_owned())));
+        assert_eq!(outcome(json!({name: value})), Err(VerifyError::WrongClaim(name.to_owned())));
     }
 
     #[rstest]
@@ -385,17 +394,18 @@ mod tests {
     #[case(json!(NOW - 1))]
     #[case(json!(0))]
     fn a_token_has_its_time(#[case] exp: Value) {
-        assert_eq!(outcome(json!({"exp": exp})), Err(Refused::Expired));
+        assert_eq!(outcome(json!({"exp": exp})), Err(VerifyError::Expired));
     }
 
     #[test]
     fn a_leeway_is_given_to_both_sides() {
         let keys = KeySet::from_shared_secret(&secret());
-        let rules = Rules { leeway_s: 5, required_claims: &[], ..rules() };
+        let validation = Validation { leeway_s: 5, required_claims: &[], ..validation() };
         let check = |exp: u64, iat: u64| {
-            let claims = json!({"iss": rules.issuer, "aud": "us", "sub": "alice", "exp": exp, "iat": iat});
+            let claims =
+                json!({"iss": validation.issuer, "aud": "us", "sub": "alice", "exp": exp, "iat": iat});
             let token = SigningKey::new(&secret()).sign(&claims).unwrap();
-            verify(&token, &rules, &keys, Moment::from_unix_seconds(NOW)).is_ok()
+            verify(&token, &validation, &keys, Timestamp::from_unix_seconds(NOW)).is_ok()
         };
         assert!(check(NOW - 4, NOW + 5));
         assert!(!check(NOW - 5, NOW));

@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use super::claims::{Claims, ClaimsError, TimeClaims};
 use super::{Account, BaseUrl, Link, LinkRules};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::jwt::sign::{SigningError, SigningKey};
-use crate::jwt::verify::{Refused, Verified, verify_hs256};
+use crate::jwt::verify::{Verified, VerifyError, verify_hs256};
 use crate::secret::{SharedSecret, SignedAddress};
 use crate::user::User;
 
@@ -94,7 +94,7 @@ pub enum SelfTestError {
     Signing(#[from] SigningError),
     /// The token that came out is not believed.
     #[error("a token just signed is refused: {0}")]
-    Refused(#[from] Refused),
+    VerifyError(#[from] VerifyError),
     /// The token that came out says something else.
     #[error("a token just signed says something else")]
     Changed,
@@ -138,7 +138,7 @@ impl Marketplace {
     }
 
     /// Reads a token that this marketplace would believe.
-    pub fn verify(&self, token: &str) -> Result<Verified, Refused> {
+    pub fn verify(&self, token: &str) -> Result<Verified, VerifyError> {
         verify_hs256(token, &self.secret)
     }
 
@@ -157,7 +157,7 @@ impl Marketplace {
         user: &User,
         link: &Link,
         jti: Uuid,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<HandOff, HandOffError> {
         let issued_at = now.unix_seconds().saturating_sub(self.iat_backdate_s);
         let lifetime = Some(self.token_lifetime_s).filter(|seconds| *seconds > 0);

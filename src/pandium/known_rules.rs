@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 
 /// A rule that a token breaks, or a sentence of praise for one it keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn meaning(path: &str) -> Option<&'static str> {
 }
 
 /// Checks a token's claims against each known rule.
-pub fn check(claims: &Map<String, Value>, now: Moment) -> Vec<Finding> {
+pub fn check(claims: &Map<String, Value>, now: Timestamp) -> Vec<Finding> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let seconds = |name: &str| claims.get(name).and_then(Value::as_u64);
     let rule = |claim, holds, what: &str| Finding { claim, holds, what: what.to_owned() };

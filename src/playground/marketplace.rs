@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::integrations::{Integration, Shelf, Standing};
-use super::own_name::{comes_from, foreign_form};
+use super::origin_guard::{comes_from, cross_site_response};
 use super::pages::{Page, Pages, Policy, nonce};
 use super::tenants::Tenants;
 use super::token_rules::{BrokenRule, Told, explain};
@@ -16,8 +16,8 @@ use super::views::{
     Frame, InstallPage, Installs, ListPage, RefusedPage, SettingsPage, Tenant, TenantsPage, Tile, TokenPanel,
     Who,
 };
-use crate::clock::Moment;
-use crate::jwt::verify::{Refused, verify_hs256};
+use crate::clock::Timestamp;
+use crate::jwt::verify::{VerifyError, verify_hs256};
 use crate::secret::SharedSecret;
 
 /// All that the stand-in needs.
@@ -57,7 +57,7 @@ struct Link {
 }
 
 /// A visit with a good token.
-struct Visit<'a> {
+struct RequestContext<'a> {
     state: &'a Marketplace,
     token: &'a str,
     claims: Map<String, Value>,
@@ -74,7 +74,7 @@ enum NoVisit {
     #[error("there is none in the address")]
     NoToken,
     #[error(transparent)]
-    Signature(#[from] Refused),
+    Signature(#[from] VerifyError),
     #[error(transparent)]
     Rule(#[from] BrokenRule),
 }
@@ -84,7 +84,7 @@ async fn listing(
     account: web::Path<String>,
     link: web::Query<Link>,
 ) -> HttpResponse {
-    let visit = match Visit::begin(&state, &account, &link) {
+    let visit = match RequestContext::begin(&state, &account, &link) {
         Ok(visit) => visit,
         Err(reason) => return state.refuse(&reason),
     };
@@ -112,7 +112,7 @@ async fn install(
     link: web::Query<Link>,
 ) -> HttpResponse {
     let (account, id) = path.into_inner();
-    let visit = match Visit::begin(&state, &account, &link) {
+    let visit = match RequestContext::begin(&state, &account, &link) {
         Ok(visit) => visit,
         Err(reason) => return state.refuse(&reason),
     };
@@ -127,11 +127,11 @@ async fn install(
             state.tenants.add(&visit.told.sub, integration.id);
             see_other(format!("{}&saved=1", visit.settings_href(integration)))
         }
-        Standing::Available => foreign_form(),
+        Standing::Available => cross_site_response(),
     }
 }
 
-impl<'a> Visit<'a> {
+impl<'a> RequestContext<'a> {
     /// Checks the account and the token, in that order.
     fn begin(state: &'a Marketplace, account: &str, link: &'a Link) -> Result<Self, NoVisit> {
         if account != state.account {
@@ -139,7 +139,7 @@ impl<'a> Visit<'a> {
         }
         let token = link.tenant.as_deref().filter(|token| !token.is_empty()).ok_or(NoVisit::NoToken)?;
         let verified = verify_hs256(token, &state.secret)?;
-        let told = Told::read(&verified.header, &verified.claims, Moment::now().unix_seconds())?;
+        let told = Told::read(&verified.header, &verified.claims, Timestamp::now().unix_seconds())?;
         let shelf = Shelf::new(&told, &state.tenants.of(&told.sub));
         Ok(Self { state, token, claims: verified.claims, told, shelf, nonce: nonce() })
     }

@@ -5,7 +5,7 @@
 
 mod integrations;
 mod marketplace;
-mod own_name;
+mod origin_guard;
 mod pages;
 mod people;
 mod platform;
@@ -28,7 +28,7 @@ use anyhow::{Context, anyhow};
 use uuid::Uuid;
 
 use self::marketplace::Marketplace;
-use self::own_name::{OwnOrigin, one_name_only};
+use self::origin_guard::{OwnOrigin, one_name_only};
 use self::pages::Pages;
 use self::people::{PASSWORD, PEOPLE};
 pub use self::platform::Kind;

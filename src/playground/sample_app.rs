@@ -7,7 +7,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::own_name::{comes_from, foreign_form};
+use super::origin_guard::{comes_from, cross_site_response};
 use super::pages::{Pages, Policy, nonce};
 use super::people::{PASSWORD, PEOPLE, Person};
 use super::reverse_proxy::ReverseProxy;
@@ -76,7 +76,7 @@ async fn login(
     form: web::Form<LoginForm>,
 ) -> HttpResponse {
     if !comes_from(&state.origin, request.headers()) {
-        return foreign_form();
+        return cross_site_response();
     }
     match Person::find(&form.user) {
         Some(person) if form.password == PASSWORD => {
@@ -93,7 +93,7 @@ async fn login(
 
 async fn logout(state: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse {
     if !comes_from(&state.origin, request.headers()) {
-        return foreign_form();
+        return cross_site_response();
     }
     see_other("/login").cookie(state.sessions.end(&request)).finish()
 }

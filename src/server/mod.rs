@@ -2,7 +2,7 @@
 
 mod capacity;
 mod connections;
-mod fresh_keys;
+mod key_refresh;
 mod listen;
 mod reload;
 mod serving;
@@ -15,11 +15,11 @@ use actix_web::web;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
+use crate::audit::Recorder;
 use crate::config::Config;
 use crate::http::{Served, Shared};
-use crate::lines::Lines;
+use crate::log_writer::LogWriter;
 use crate::pandium::SelfTestError;
-use crate::record::Recorder;
 use capacity::Capacities;
 pub use capacity::TooFewDescriptors;
 use listen::BoundListener;
@@ -57,7 +57,7 @@ pub enum StartError {
     },
     /// Standard error, or a thread for it, cannot be had.
     #[error("log lines cannot be written: {0}")]
-    Lines(io::Error),
+    LogWriter(io::Error),
     /// Signals cannot be waited for.
     #[error("signals cannot be waited for: {0}")]
     Signals(io::Error),
@@ -78,12 +78,12 @@ impl Server {
     /// Takes the addresses, and proves that tokens can be signed. Log lines go
     /// to standard error.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let lines = Lines::to_stderr().map_err(StartError::Lines)?;
+        let lines = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
         Self::bind_with_lines(config, lines).await
     }
 
     /// Like [`Self::bind`], with log lines to a place of the caller's choice.
-    pub async fn bind_with_lines(mut config: Config, lines: Lines) -> Result<Self, StartError> {
+    pub async fn bind_with_lines(mut config: Config, lines: LogWriter) -> Result<Self, StartError> {
         // before anybody can connect, so that nobody who did is lost to a signal
         let stop_signals = StopSignals::listen().map_err(StartError::Signals)?;
         let hang_up = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
@@ -116,7 +116,7 @@ impl Server {
             listen = %public.addr,
             admin_listen = admin.as_ref().map(|admin| admin.addr.to_string()),
             environment = %config.environment,
-            entrances = shared.live().doorways.len(),
+            entrances = shared.snapshot().entrances.len(),
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
@@ -128,8 +128,8 @@ impl Server {
         // a server does nothing until it is polled, so each gets a task
         let running: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
         let to_abort = running.iter().map(|server| server.abort_handle()).collect();
-        let reloading = actix_web::rt::spawn(reload::keep_up(hang_up, config, shared.clone()));
-        let freshening = actix_web::rt::spawn(fresh_keys::keep_fresh(shared.clone()));
+        let reloading = actix_web::rt::spawn(reload::run(hang_up, config, shared.clone()));
+        let freshening = actix_web::rt::spawn(key_refresh::run(shared.clone()));
         let stopping = actix_web::rt::spawn(stop::on_signal(
             stop_signals,
             handles,
@@ -158,15 +158,15 @@ impl Server {
 /// fetched before they are needed; otherwise the first user who needs them
 /// waits for them.
 pub fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
-    let lines = Lines::to_stderr().map_err(StartError::Lines)?;
+    let lines = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
     let shared = share_with_lines(&mut config, lines)?;
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(fresh_keys::keep_fresh(shared.clone()));
+        runtime.spawn(key_refresh::run(shared.clone()));
     }
     Ok(shared)
 }
 
-fn share_with_lines(config: &mut Config, lines: Lines) -> Result<web::Data<Shared>, StartError> {
+fn share_with_lines(config: &mut Config, lines: LogWriter) -> Result<web::Data<Shared>, StartError> {
     self_test(config)?;
     let recorder = Recorder::new(lines.clone(), config.log.format);
     Ok(web::Data::new(Shared::new(served(config), recorder, lines)))
@@ -175,7 +175,7 @@ fn share_with_lines(config: &mut Config, lines: Lines) -> Result<web::Data<Share
 /// Takes out what requests are answered by.
 fn served(config: &mut Config) -> Served {
     let hosts = config.server.hosts.clone();
-    let (entrances, pages) = config.take_live();
+    let (entrances, pages) = config.take_served();
     Served { entrances, pages, hosts }
 }
 

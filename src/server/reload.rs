@@ -27,7 +27,7 @@ const LOOKING: Duration = Duration::from_secs(30);
 const MOST_LOOKS: usize = 40;
 
 /// Watches and swaps for ever.
-pub(super) async fn keep_up(mut hang_up: Signal, mut config: Config, shared: web::Data<Shared>) {
+pub(super) async fn run(mut hang_up: Signal, mut config: Config, shared: web::Data<Shared>) {
     let (changed, mut changes) = mpsc::channel(1);
     // the files of the newest attempt, though the configuration in use be older
     let mut files = config.files.clone();

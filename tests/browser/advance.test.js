@@ -10,7 +10,7 @@ const hosts = await startHosts({ services: { "sso.example.test": "", "app.exampl
 const browser = await startBrowser(hosts);
 const start = (t, options) => open(t, hosts, browser, options);
 const handOffs = async () => {
-  const counts = await Promise.all(Object.values(hosts.services).map((service) => service.metric("sso_handoffs_total")));
+  const counts = await Promise.all(Object.values(hosts.services).map((service) => service.metric("marketplace_sso_handoffs_total")));
   return counts.reduce((sum, count) => sum + count, 0);
 };
 const rules = (rules) => `<script type="speculationrules">${JSON.stringify(rules)}</script>`;
@@ -37,8 +37,8 @@ test("a prefetch by speculation rules gets no token", async (t) => {
   await ended("prefetch", control, "Ready");
   await ended("prefetch", `${APP}/pandium-sso`, "Failure");
   await until(() => opened.records("app.example.test").length);
-  assert.equal(opened.records("app.example.test")[0].reason, "frame_not_allowed");
-  assert.match(opened.records("app.example.test")[0].cause, /in advance/);
+  assert.equal(opened.records("app.example.test")[0].reason, "embedding_not_allowed");
+  assert.match(opened.records("app.example.test")[0].detail, /in advance/);
   assert.equal(await handOffs(), before);
   assert.deepEqual(opened.arrivals(), []);
 });
@@ -108,7 +108,7 @@ test("a plain frame in a prerendered page gets its token when somebody looks at 
   const before = await handOffs();
   const arrived = hosts.market.arrivals.length;
   assert.equal((await prerender(next)).status, "Ready");
-  await until(() => hosts.services["app.example.test"].records().slice(known).some(({ reason }) => reason === "frame_not_allowed"));
+  await until(() => hosts.services["app.example.test"].records().slice(known).some(({ reason }) => reason === "embedding_not_allowed"));
   assert.equal(await handOffs(), before);
   assert.equal(hosts.market.arrivals.length, arrived);
   await evaluate(`document.querySelector("a").click()`);

@@ -169,7 +169,7 @@ test("the marketplace's messages become events, and its height the frame's", asy
 test("messages from another origin, another frame or another window are ignored", async (t) => {
   const forger = (address) => hosts.app.put(address, `<!doctype html><title>Forger</title><script>
     window.forge = (to) => {
-      for (const data of [{ type: "marketplace-sso:unauthenticated", reason: "no_identity" },
+      for (const data of [{ type: "marketplace-sso:unauthenticated", reason: "unauthenticated" },
         { message: "pandium-content-height-change", height: 5000 }, { message: "pandium-install-cancel" }]) to.postMessage(data, "*");
     };
   </script>`);
@@ -183,7 +183,7 @@ test("messages from another origin, another frame or another window are ignored"
   // a foreign frame to the page, the page to itself, a foreign window
   await evil.evaluate(() => forge(parent));
   await tab.evaluate(() => {
-    postMessage({ type: "marketplace-sso:unauthenticated", reason: "no_identity" }, "*");
+    postMessage({ type: "marketplace-sso:unauthenticated", reason: "unauthenticated" }, "*");
     postMessage({ message: "pandium-content-height-change", height: 5000 }, "*");
   });
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.evaluate((url) => void window.open(url), forged)]);
@@ -195,7 +195,7 @@ test("messages from another origin, another frame or another window are ignored"
   await other.evaluate(() => post({ message: "pandium-content-height-change", height: 5000 }));
   // the marketplace may not end the login: that is the service's to say
   const frame = await until(() => tab.frames().find((frame) => frame.url().startsWith(`${MARKET}/acme`)));
-  await frame.evaluate(() => post({ type: "marketplace-sso:unauthenticated", reason: "no_identity" }));
+  await frame.evaluate(() => post({ type: "marketplace-sso:unauthenticated", reason: "unauthenticated" }));
   // another page in the element's own frame
   await frame.evaluate((url) => location.assign(url), forged);
   const turned = await until(() => tab.frames().filter((one) => one.url() === forged)[1]);

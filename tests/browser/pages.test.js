@@ -34,11 +34,11 @@ shared_secret = "what-the-issuer-signs-with-0123456789"`,
     // an issuer that does not answer
     "keys.example.test": `${BEARER}
 jwks_url = "https://127.0.0.1:9/keys"`,
-    "acme.example.test": `page.name = "Acme"
-page.color = "#b8322a"
-page.logo_file = "${logo}"`,
-    "yellow.example.test": `page.name = "Yellow"
-page.color = "#ffd400"
+    "acme.example.test": `branding.name = "Acme"
+branding.color = "#b8322a"
+branding.logo_file = "${logo}"`,
+    "yellow.example.test": `branding.name = "Yellow"
+branding.color = "#ffd400"
 pandium.max_location_bytes = 1000`,
   },
 });
@@ -61,7 +61,7 @@ const fit = (tab) => tab.evaluate(() => {
 
 const jwt = (claims, alg = "HS256") => `${Buffer.from(JSON.stringify({ alg, kid: "k" })).toString("base64url")}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.AAAA`;
 const REASONS = {
-  no_identity: { who: null, url: `${SSO}/pandium-sso` },
+  unauthenticated: { who: null, url: `${SSO}/pandium-sso` },
   not_allowed: { who: "bob", url: `${SSO}/pandium-sso` },
   bad_link: { url: `${SSO}/pandium-sso?integration_id=x` },
   not_found: { url: `${SSO}/pandium-sso/nothing` },

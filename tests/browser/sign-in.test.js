@@ -36,7 +36,7 @@ test("whose login has ended signs in by the pop-up, and is back at the same inte
   await state("ready");
   hosts.app.signOutAll();
   await element.evaluate((node) => node.reload());
-  assert.deepEqual(await event("unauthenticated"), { reason: "no_identity" });
+  assert.deepEqual(await event("unauthenticated"), { reason: "unauthenticated" });
   await state("signed-out");
   assert.equal(await tab.locator("iframe").count(), 0);
   const [popup] = await Promise.all([context.waitForEvent("page"), button(tab).click()]);
@@ -88,9 +88,9 @@ test("a plain frame without a login shows the page whose button leads to the log
     init: () => addEventListener("message", ({ origin, data }) => (window.told ??= []).push({ origin, data })),
   });
   const frame = tab.frameLocator("iframe");
-  await frame.getByText("no_identity").waitFor();
+  await frame.getByText("unauthenticated").waitFor();
   const told = await (await tab.waitForFunction(() => window.told)).jsonValue();
-  assert.deepEqual(told, [{ origin: SSO, data: { type: "marketplace-sso:unauthenticated", reason: "no_identity" } }]);
+  assert.deepEqual(told, [{ origin: SSO, data: { type: "marketplace-sso:unauthenticated", reason: "unauthenticated" } }]);
   await picture(tab, "plain-frame-signed-out");
   await frame.getByRole("link", { name: "Sign in" }).click();
   await tab.waitForURL(`${APP}/login`);
@@ -167,7 +167,7 @@ test("the browser asks first whether a page may ask with a token, and is told no
   const evil = await start(t, { who: null, at: "https://evil.test", markup: "" });
   assert.equal(await ask(evil.tab), "blocked");
   await until(() => evil.records().length);
-  assert.deepEqual(evil.records().map(({ reason }) => reason), ["frame_not_allowed"]);
+  assert.deepEqual(evil.records().map(({ reason }) => reason), ["embedding_not_allowed"]);
 });
 
 test("an expired token is asked for once more", async (t) => {

@@ -98,7 +98,7 @@ for (const [what, at, markup] of [
     await anywhere(context);
     await insert(tab, markup);
     await until(() => records().length);
-    assert.equal(records()[0].reason, "frame_not_allowed");
+    assert.equal(records()[0].reason, "embedding_not_allowed");
     assert.equal(records()[0].placement, "frame");
     await until(() => tab.frames()[1].url().startsWith("chrome-error:"));
     assert.deepEqual(arrivals(), []);
@@ -109,9 +109,9 @@ test("a frame of the app that hides its parent gets the page that says so", asyn
   const { tab, records, arrivals } = await start(t, {
     markup: `<iframe referrerpolicy="no-referrer" src="${SSO}/pandium-sso" width="300" height="400"></iframe>`,
   });
-  await tab.frameLocator("iframe").getByText("frame_not_allowed").waitFor();
+  await tab.frameLocator("iframe").getByText("embedding_not_allowed").waitFor();
   await until(() => records().length);
-  assert.match(records()[0].cause, /referrerpolicy/);
+  assert.match(records()[0].detail, /referrerpolicy/);
   assert.deepEqual(arrivals(), []);
 });
 
@@ -132,7 +132,7 @@ test("in mode report the same frame is served, and the record says what would be
   const [record] = records("report.example.test");
   assert.equal(record.outcome, "handed_off");
   assert.match(record.reported, /embed\.parents/);
-  assert.equal(await hosts.services["report.example.test"].metric("sso_frames_reported_total"), 1);
+  assert.equal(await hosts.services["report.example.test"].metric("marketplace_sso_embed_violations_total"), 1);
 });
 
 for (const [what, markup] of [
@@ -157,7 +157,7 @@ test("a script of another site gets no address, with the user's cookie or withou
     assert.equal(answer, mode === "cors" ? "nothing" : "opaque");
   }
   await until(() => records().length === 2);
-  assert.deepEqual(records().map(({ reason }) => reason), ["frame_not_allowed", "frame_not_allowed"]);
+  assert.deepEqual(records().map(({ reason }) => reason), ["embedding_not_allowed", "embedding_not_allowed"]);
 });
 
 test("where the browser blocks cookies of other sites, the service on another site asks to sign in, and nothing loops", async (t) => {
@@ -171,7 +171,7 @@ test("where the browser blocks cookies of other sites, the service on another si
   await tab.locator('section[aria-busy="false"].signed-out').waitFor();
   await tab.evaluate(() => new Promise((resolve) => requestIdleCallback(() => requestAnimationFrame(resolve))));
   const all = records("sso.elsewhere.test");
-  assert.deepEqual([...new Set(all.map(({ reason }) => reason))], ["no_identity"]);
+  assert.deepEqual([...new Set(all.map(({ reason }) => reason))], ["unauthenticated"]);
   // once at first, once when the pop-up is gone, once for the page's focus
   assert.ok(all.length <= 3, `${all.length} requests`);
   assert.equal((await events("unauthenticated")).length, 1);

@@ -116,9 +116,9 @@ fn a_cookie_brings_a_token() {
     let token = key.token();
     let ask = |headers: &[Field<'_>]| app.get("/pandium-sso", headers);
     assert_eq!(ask(&[("Cookie", &format!("a=b; session={token}; c=d"))]).status, 307);
-    ask(&[("Cookie", &format!("Session={token}"))]).assert_refused(401, "no_identity");
-    ask(&[("Authorization", &format!("Bearer {token}"))]).assert_refused(401, "no_identity");
-    ask(&[("Cookie", "session=")]).assert_refused(401, "no_identity");
+    ask(&[("Cookie", &format!("Session={token}"))]).assert_refused(401, "unauthenticated");
+    ask(&[("Authorization", &format!("Bearer {token}"))]).assert_refused(401, "unauthenticated");
+    ask(&[("Cookie", "session=")]).assert_refused(401, "unauthenticated");
     ask(&[("Cookie", "session=x")]).assert_refused(401, "invalid_token");
     let twice = format!("session={token}; session={token}");
     ask(&[("Cookie", &twice)]).assert_refused(400, "ambiguous_identity");
@@ -132,7 +132,7 @@ fn another_header_brings_a_token_without_a_scheme() {
     let (token, behind_a_scheme) = (key.token(), format!("Bearer {}", key.token()));
     assert_eq!(app.get("/pandium-sso", &[("x-id-token", &token)]).status, 307);
     app.get("/pandium-sso", &[("X-Id-Token", &behind_a_scheme)]).assert_refused(401, "invalid_token");
-    app.bring(&token).assert_refused(401, "no_identity");
+    app.bring(&token).assert_refused(401, "unauthenticated");
     assert_eq!(preflight(&app, ORIGIN), "accept, x-id-token");
 }
 
@@ -159,7 +159,7 @@ fn an_entrance_of_its_own_takes_tokens_beside_the_main_one() {
     let app = App::start(&format!("{entrance}{way_in}"));
     let bearer = format!("Bearer {}", key.token());
     assert_eq!(app.get("/partners/sso", &[("Authorization", &bearer)]).status, 307);
-    app.bring(&key.token()).assert_refused(401, "no_identity");
+    app.bring(&key.token()).assert_refused(401, "unauthenticated");
 }
 
 #[test]
@@ -193,7 +193,8 @@ fn keys_that_are_rotated_are_in_use_without_a_restart() {
     assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
     app.bring(&new.token_named("k-2")).assert_refused(401, "invalid_token");
 
-    let applied = |times| app.wait_for_metric("sso_config_reloads_total", &[("result", "applied")], times);
+    let applied =
+        |times| app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], times);
     file.replace(&jwks(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
     applied(1.0);
     assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
@@ -213,10 +214,10 @@ fn who_has_no_good_token_is_told_which_of_three_things_it_is() {
     app.bring(&late).assert_refused(401, "expired_token");
     app.bring(&Key::new("ES256").token_with(&[("exp", "@-1")])).assert_refused(401, "invalid_token");
     let nothing = app.get("/pandium-sso", &[]);
-    nothing.assert_refused(401, "no_identity");
+    nothing.assert_refused(401, "unauthenticated");
     assert_eq!(nothing.header("www-authenticate"), "Bearer");
-    app.bring(&key.token_with(&[("email_verified", "false")])).assert_refused(401, "no_identity");
-    app.get("/pandium-sso", &[("Authorization", "")]).assert_refused(401, "no_identity");
+    app.bring(&key.token_with(&[("email_verified", "false")])).assert_refused(401, "unauthenticated");
+    app.get("/pandium-sso", &[("Authorization", "")]).assert_refused(401, "unauthenticated");
     for value in ["Bearer", "Bearer ", "Basic YTpi", "Bearer a.b", &good, &format!("Token {good}")] {
         app.get("/pandium-sso", &[("Authorization", value)]).assert_refused(401, "invalid_token");
     }
@@ -278,14 +279,17 @@ fn an_issuers_clock_may_differ_by_the_leeway_and_claims_may_be_required() {
 )]
 #[case::keys_by_http("ISSUER\njwks_url = \"http://login.example.com/keys\"", "jwks_url")]
 #[case::keys_from_a_file("ISSUER\njwks_url = \"file:///etc/keys\"", "jwks_url")]
-#[case::keys_kept_too_shortly("ISSUER\njwks_url = \"https://a.example/\"\nkeys_keep_s = 300", "keys_keep_s")]
+#[case::keys_kept_too_shortly(
+    "ISSUER\njwks_url = \"https://a.example/\"\njwks_max_stale_s = 300",
+    "jwks_max_stale_s"
+)]
 #[case::a_cooldown_of_nothing(
-    "ISSUER\njwks_url = \"https://a.example/\"\nkeys_cooldown_s = 0",
-    "keys_cooldown_s"
+    "ISSUER\njwks_url = \"https://a.example/\"\njwks_min_refresh_interval_s = 0",
+    "jwks_min_refresh_interval_s"
 )]
 #[case::no_certificate(
-    "ISSUER\njwks_url = \"https://a.example/\"\nkeys_ca_file = \"/dev/null\"",
-    "keys_ca_file"
+    "ISSUER\njwks_url = \"https://a.example/\"\njwks_ca_file = \"/dev/null\"",
+    "jwks_ca_file"
 )]
 #[case::two_files("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nPEM", "jwks_file")]
 #[case::a_file_and_a_secret("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nSECRET", "jwks_file")]

@@ -162,10 +162,7 @@ fn no_trusted_proxy_is_an_error_but_on_a_unix_socket() {
 
 #[rstest]
 #[case("parents = [\"https://*.github.io\"]", "embed.parents")]
-#[case(
-    "parents = [\"https://app.example.com\"]\nscript_origins = [\"https://*.co.uk\"]",
-    "embed.script_origins"
-)]
+#[case("parents = [\"https://app.example.com\"]\ncors_origins = [\"https://*.co.uk\"]", "embed.cors_origins")]
 fn a_public_suffix_as_a_parent_is_warned_of(#[case] parents: &str, #[case] key: &str) {
     let ran = check_with("parents = [\"https://app.example.com\"]", parents, &[]);
     let told = warning(&ran);

@@ -165,7 +165,10 @@ fn nothing_of_the_component_signs_anybody_on() {
         answer.assert_no_token();
     }
     assert_eq!(
-        app.metric("sso_handoffs_total", &[("entrance", "pandium-sso"), ("environment", "sandbox")]),
+        app.metric(
+            "marketplace_sso_handoffs_total",
+            &[("entrance", "pandium-sso"), ("environment", "sandbox")]
+        ),
         0.0
     );
     let outcomes: Vec<Value> = app.records();

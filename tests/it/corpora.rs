@@ -30,6 +30,6 @@ fn the_good_inputs_are_good() {
             if way == "pandium-sso" { "arrive_proxy_headers".into() } else { format!("arrive_{way}") };
         let alice = std::fs::read(root().join("fuzz/corpus").join(folder).join("alice")).unwrap();
         let answer = targets::answer(way, &alice);
-        assert!(matches!(answer, marketplace_sso::arrival::Arrival::Known(_)), "{way}: {answer:?}");
+        assert!(matches!(answer, marketplace_sso::authn::Authentication::User(_)), "{way}: {answer:?}");
     }
 }

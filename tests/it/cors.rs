@@ -8,7 +8,7 @@ use crate::harness::published::{Behaviour, KeyServer, keys_at};
 use crate::harness::{ALICE, Answer, App, Field, Token};
 
 const EMBED: &str = "[embed]\nparents = [\"https://app.example.com\", \"https://*.tenant.example.com\"]\n\
-                     script_origins = [\"https://scripts.example.com\", \"http://localhost:3000\"]\n";
+                     cors_origins = [\"https://scripts.example.com\", \"http://localhost:3000\"]\n";
 
 const MARKETPLACE: &str = "https://market.example.com";
 
@@ -20,7 +20,7 @@ fn start() -> App {
         server.origin()
     );
     let own = "kind = \"proxy_headers\"\npreset = \"auth_request\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n\
-               [entrances.own.embed]\nparents = [\"https://own.example.com\"]\nscript_origins = []";
+               [entrances.own.embed]\nparents = [\"https://own.example.com\"]\ncors_origins = []";
     App::start(&format!("{EMBED}{}{}", entrance("appdirect", &appdirect), entrance("own", own)))
 }
 
@@ -88,14 +88,14 @@ fn an_origin_is_allowed_exactly_or_not_at_all(#[case] origin: &str, #[case] allo
                 assert!(answer.header("access-control-max-age").parse::<u32>().unwrap() <= 7200);
             }
             false => {
-                answer.assert_refused(403, "frame_not_allowed");
+                answer.assert_refused(403, "cross_site_request");
                 assert!(!answer.has("access-control-allow-headers"));
                 assert!(!answer.has("access-control-allow-methods"));
             }
         }
         // the request itself, with nobody's identity: it may be read that it was refused
         let refused = app.get(path, &[("Origin", origin), ("Accept", "application/json")]);
-        refused.assert_refused(401, "no_identity");
+        refused.assert_refused(401, "unauthenticated");
         assert_readable(&refused, origin, may);
     }
 }
@@ -121,7 +121,7 @@ fn the_address_is_read_by_an_allowed_script_and_by_no_other() {
     }
     for origin in ["https://evil.example", MARKETPLACE, "null"] {
         let answer = ask(origin);
-        answer.assert_refused(403, "frame_not_allowed");
+        answer.assert_refused(403, "cross_site_request");
         assert_readable(&answer, origin, false);
     }
     // without an origin there is nothing to be said of one
@@ -179,7 +179,7 @@ fn a_preflight_names_the_identitys_header_before_anything_else_is_looked_at(
     }
     // nothing was recorded as handed off
     let labels = [("entrance", "pandium-sso"), ("environment", "sandbox")];
-    assert!(app.metric("sso_handoffs_total", &labels) < 0.5);
+    assert!(app.metric("marketplace_sso_handoffs_total", &labels) < 0.5);
 }
 
 #[test]

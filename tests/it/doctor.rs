@@ -141,7 +141,7 @@ fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
 #[case::forged("proxy_set_header X-Auth-Request-Email $email;", "", "BROKEN", "forged headers")]
 #[case::metrics_outside(
     "location / { return 404; }",
-    "location / { return 200 \"sso_requests_total 1\"; }",
+    "location / { return 200 \"marketplace_sso_requests_total 1\"; }",
     "BROKEN",
     "insides"
 )]

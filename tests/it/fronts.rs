@@ -137,7 +137,7 @@ fn a_fronts_own_token_signs_a_user_on_and_no_other_does(
 
     for other in [ACCESS, IAP, POMERIUM, AUTHENTIK, OATHKEEPER] {
         if other.header != front.header {
-            other.bring(&app, &good).assert_refused(401, "no_identity");
+            other.bring(&app, &good).assert_refused(401, "unauthenticated");
         }
     }
     let value = format!("{}{good}", front.scheme);
@@ -179,7 +179,7 @@ fn header_issuer_and_claims_of_a_front_may_be_set_otherwise() {
     // what the preset requires is required beside
     let org = [&there[..], &[("type", "\"org\"")]].concat();
     bring("X-Assertion", &ACCESS.token(&key, &org)).assert_refused(401, "invalid_token");
-    bring(ACCESS.header, &ACCESS.token(&key, &there)).assert_refused(401, "no_identity");
+    bring(ACCESS.header, &ACCESS.token(&key, &there)).assert_refused(401, "unauthenticated");
 }
 
 #[test]
@@ -199,9 +199,9 @@ fn of_cloudflare_only_an_applications_token_of_a_person_is_believed() {
     }
     // who has no token at all, but the cookie that Access sets beside it
     let cookie = format!("CF_Authorization={}", ACCESS.token(&key, &[]));
-    app.get("/pandium-sso", &[("Cookie", &cookie)]).assert_refused(401, "no_identity");
+    app.get("/pandium-sso", &[("Cookie", &cookie)]).assert_refused(401, "unauthenticated");
     app.get("/pandium-sso", &[("Cf-Access-Authenticated-User-Email", "alice@example.com")])
-        .assert_refused(401, "no_identity");
+        .assert_refused(401, "unauthenticated");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn googles_clock_may_differ_by_thirty_seconds_and_its_probes_are_nobody() {
     bring(&[("exp", "@-31")]).assert_refused(401, "expired_token");
     bring(&[("iat", "@60")]).assert_refused(401, "invalid_token");
     let probe = [("User-Agent", "GoogleHC/1.0"), ("X-Goog-Authenticated-User-Email", "a:alice@example.com")];
-    app.get("/pandium-sso", &probe).assert_refused(401, "no_identity");
+    app.get("/pandium-sso", &probe).assert_refused(401, "unauthenticated");
 
     let strict = IAP.app(&key, "leeway_s = 0");
     IAP.bring(&strict, &IAP.token(&key, &[("exp", "@-1")])).assert_refused(401, "expired_token");

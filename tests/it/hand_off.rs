@@ -181,7 +181,7 @@ fn a_script_of_a_parent_may_read_the_answer_and_others_may_not() {
     assert_eq!(allowed.header("access-control-allow-credentials"), "true");
     assert_eq!(allowed.header("vary"), "Origin, Accept");
     let refused = ask("https://evil.example");
-    refused.assert_refused(403, "frame_not_allowed");
+    refused.assert_refused(403, "cross_site_request");
     assert!(!refused.has("access-control-allow-origin"));
 }
 

@@ -19,7 +19,7 @@ use crate::harness::{App, Token};
 const MAIN: &str = "pandium-sso";
 
 /// A cooldown that tests can wait for, and no refreshing before the time.
-const COOLDOWN: &str = "keys_cooldown_s = 1";
+const COOLDOWN: &str = "jwks_min_refresh_interval_s = 1";
 
 #[test]
 fn keys_are_fetched_at_the_start_and_not_again_for_each_user() {
@@ -27,7 +27,7 @@ fn keys_are_fetched_at_the_start_and_not_again_for_each_user() {
     let server = publishing(&[key.jwk(Some("k-1"))]);
     let app = App::start_fetching(&server, "");
     assert_eq!(server.asked(), ["/keys"]);
-    let age = format!("sso_key_set_age_seconds{{entrance=\"{MAIN}\",address=\"{}/keys\"}} ", server.origin());
+    let age = format!("marketplace_sso_jwks_age_seconds{{url=\"{}/keys\"}} ", server.origin());
     assert!(app.admin("/metrics").text().contains(&age), "{age}");
     for _ in 0..20 {
         assert_eq!(Token::of(&app.bring(&key.token_named("k-1"))).claims["external_id"], "u-1");
@@ -89,14 +89,17 @@ fn keys_are_rotated_without_one_refused_user() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let (first, second) = (old.jwk(Some("k-1")), new.jwk(Some("k-2")));
     let server = publishing(std::slice::from_ref(&first));
-    let app = App::start_fetching(&server, "keys_cooldown_s = 1\nkeys_refresh_s = 1\nkeys_keep_s = 60");
+    let app = App::start_fetching(
+        &server,
+        "jwks_min_refresh_interval_s = 1\njwks_refresh_interval_s = 1\njwks_max_stale_s = 60",
+    );
     let address = format!("{}/keys", server.origin());
     let publish = |keys: &[Value]| {
         server.behave(keys_there(keys));
         let before = server.asked().len();
         until("asked again", || server.asked().len() > before);
         let asked = server.asked().len() as u64;
-        until("answered", || app.fetches(MAIN, &address, "fetched") >= asked);
+        until("answered", || app.fetches(&address, "success") >= asked);
     };
     let (current, is_over) = (Mutex::new(old.token_named("k-1")), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -144,7 +147,7 @@ fn entrances_with_the_same_key_address_ask_for_it_once() {
 #[test]
 fn entrances_that_fetch_otherwise_ask_by_themselves() {
     let server = publishing(&[Key::new("ES256").jwk(Some("k-1"))]);
-    let other = entrance("second", &keys_at(&server.origin(), "keys_timeout_s = 7"));
+    let other = entrance("second", &keys_at(&server.origin(), "jwks_timeout_s = 7"));
     let app = App::start_with_identity(&keys_at(&server.origin(), ""), &other);
     app.wait_until_ready();
     assert_eq!(server.asked(), ["/keys", "/keys"]);
@@ -154,31 +157,31 @@ fn entrances_that_fetch_otherwise_ask_by_themselves() {
 fn a_strange_key_is_skipped_counted_and_logged_once() {
     let key = Key::new("ES256");
     let server = publishing(&[key.jwk(Some("k-1"))]);
-    let app = App::start_fetching(&server, "keys_refresh_s = 1\nkeys_keep_s = 60");
+    let app = App::start_fetching(&server, "jwks_refresh_interval_s = 1\njwks_max_stale_s = 60");
     let address = format!("{}/keys", server.origin());
-    let labels = [("entrance", MAIN), ("address", address.as_str())];
+    let labels = [("url", address.as_str())];
     let warnings =
         || app.lines().into_iter().filter(|line| line.get("skipped").is_some()).collect::<Vec<_>>();
     let publish = |strange: &[Value]| {
         server.behave(keys_there(&[&[key.jwk(Some("k-1"))], strange].concat()));
         // several times, so that what is logged for each set shows
-        let before = app.fetches(MAIN, &address, "fetched");
-        until("fetched again", || app.fetches(MAIN, &address, "fetched") >= before + 3);
+        let before = app.fetches(&address, "success");
+        until("fetched again", || app.fetches(&address, "success") >= before + 3);
         assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
     };
     assert!(warnings().is_empty());
     publish(&[json!({"kid": "canary"}), json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "canary"})]);
-    app.wait_for_metric("sso_key_set_skipped_keys", &labels, 2.0);
+    app.wait_for_metric("marketplace_sso_jwks_skipped_keys", &labels, 2.0);
     let told = warnings();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["keys"], "key 2: its kty is missing; key 3: its kty is not one that is known here");
     assert_eq!((&told[0]["address"], &told[0]["level"]), (&json!(address), &json!("WARN")));
 
     publish(&[json!({"kty": "EC", "crv": "P-256", "x": 1, "y": "AA"})]);
-    app.wait_for_metric("sso_key_set_skipped_keys", &labels, 1.0);
+    app.wait_for_metric("marketplace_sso_jwks_skipped_keys", &labels, 1.0);
     assert_eq!(warnings().len(), 2);
     publish(&[]);
-    app.wait_for_metric("sso_key_set_skipped_keys", &labels, 0.0);
+    app.wait_for_metric("marketplace_sso_jwks_skipped_keys", &labels, 0.0);
     assert_eq!(warnings().len(), 2);
     assert!(!app.output().contains("canary"));
 }
@@ -202,7 +205,7 @@ fn keys_are_where_the_issuers_own_document_says(
     assert_eq!(app.bring(&token).status, 307);
     app.bring(&key.token_named("k-1")).assert_refused(401, "invalid_token");
     assert_eq!(server.asked(), [place.as_str(), "/their/keys?v=1"]);
-    assert_eq!(app.fetches(MAIN, &format!("{}{place}", server.origin()), "fetched"), 1);
+    assert_eq!(app.fetches(&format!("{}{place}", server.origin()), "success"), 1);
 }
 
 #[test]
@@ -242,8 +245,8 @@ fn a_discovery_document_that_is_wrong_leads_nowhere_until_it_is_right() {
         bring(name, server).assert_refused(503, "keys_unavailable");
         assert!(server.asked().iter().all(|path| path == PLACE), "{name}: {:?}", server.asked());
         let address = format!("{}{PLACE}", server.origin());
-        assert!(app.fetches(name, &address, "failed") > 0, "{name}");
-        assert_eq!(app.fetches(name, &address, "fetched"), 0, "{name}");
+        assert!(app.fetches(&address, "error") > 0, "{name}");
+        assert_eq!(app.fetches(&address, "success"), 0, "{name}");
         app.wait_for_line(|line| {
             line["address"] == address.as_str()
                 && line["error"].as_str().is_some_and(|error| error.contains(told))
@@ -274,7 +277,7 @@ fn readiness_waits_for_the_first_answer_of_the_key_server() {
     std::thread::scope(|scope| {
         // who comes before the keys waits for them
         let user = scope.spawn(|| app.bring(&key.token_named("k-1")).status);
-        until("somebody waits", || app.metric("sso_requests_in_flight", &[]) > 1.5);
+        until("somebody waits", || app.metric("marketplace_sso_requests_in_flight", &[]) > 1.5);
         gate.open();
         assert_eq!(user.join().unwrap(), 307);
     });
@@ -287,7 +290,7 @@ fn readiness_does_not_wait_for_a_good_answer_and_tells_which_entrances_have_no_k
     let key = Key::new("ES256");
     let (good, bad) = (publishing(&[key.jwk(Some("k-1"))]), KeyServer::start(Behaviour::Hang(HOUR)).unwrap());
     let down = KeyServer::start(Behaviour::Down).unwrap();
-    let more = entrance("hanging", &keys_at(&bad.origin(), "keys_timeout_s = 1"))
+    let more = entrance("hanging", &keys_at(&bad.origin(), "jwks_timeout_s = 1"))
         + &entrance("down", &keys_at(&down.origin(), ""));
     let app = App::start_with_identity(&keys_at(&good.origin(), ""), &more);
     app.get("/readyz", &[]).assert_refused(503, "keys_unavailable");
@@ -304,11 +307,14 @@ const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 fn keys_are_kept_for_a_time_while_nobody_answers_and_come_back() {
     let key = Key::new("ES256");
     let server = publishing(&[key.jwk(Some("k-1"))]);
-    let app = App::start_fetching(&server, "keys_cooldown_s = 1\nkeys_refresh_s = 1\nkeys_keep_s = 3");
+    let app = App::start_fetching(
+        &server,
+        "jwks_min_refresh_interval_s = 1\njwks_refresh_interval_s = 1\njwks_max_stale_s = 3",
+    );
     let address = format!("{}/keys", server.origin());
     assert!(app.key_age().is_some());
     server.behave(Behaviour::Down);
-    until("a failure", || app.fetches(MAIN, &address, "failed") > 0);
+    until("a failure", || app.fetches(&address, "error") > 0);
     assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
     assert!(app.without_keys().is_empty());
 
@@ -320,7 +326,7 @@ fn keys_are_kept_for_a_time_while_nobody_answers_and_come_back() {
     server.behave(keys_there(&[key.jwk(Some("k-1"))]));
     until("they are back", || app.bring(&key.token_named("k-1")).status == 307);
     assert!(app.without_keys().is_empty() && app.key_age().is_some());
-    assert!(app.fetches(MAIN, &address, "fetched") >= 2);
+    assert!(app.fetches(&address, "success") >= 2);
 }
 
 #[test]
@@ -339,7 +345,7 @@ fn who_goes_away_while_keys_are_fetched_takes_nothing_along() {
     drop(client);
     gate.open();
     let address = format!("{}/keys", gate.origin());
-    until("answered", || app.fetches(MAIN, &address, "fetched") == 2);
+    until("answered", || app.fetches(&address, "success") == 2);
     assert_eq!(app.bring(&new.token_named("k-2")).status, 307);
     assert_eq!(gate.asked().len(), 2);
 }
@@ -368,7 +374,7 @@ fn a_new_configuration_keeps_the_keys_though_nobody_answers_any_more() {
 fn a_new_configuration_in_the_midst_of_a_question_asks_again() {
     let key = Key::new("ES256");
     let gate = Gate::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
-    let app = App::start_with_identity(&keys_at(gate.origin(), "keys_cooldown_s = 600"), "");
+    let app = App::start_with_identity(&keys_at(gate.origin(), "jwks_min_refresh_interval_s = 600"), "");
     gate.wait_until_asked(1);
     reload(&app, "[pandium]\naccount = \"second\"");
     gate.open();
@@ -391,9 +397,9 @@ fn readiness_does_not_wait_again_when_a_new_configuration_names_another_issuer()
 
 fn reload(app: &App, toml: &str) {
     let applied = [("result", "applied")];
-    let before = app.metric("sso_config_reloads_total", &applied);
+    let before = app.metric("marketplace_sso_config_reloads_total", &applied);
     std::fs::write(app.config_file(), toml).unwrap();
-    app.wait_for_metric("sso_config_reloads_total", &applied, before + 1.0);
+    app.wait_for_metric("marketplace_sso_config_reloads_total", &applied, before + 1.0);
 }
 
 /// The settings of a way in whose issuer says itself where its keys are.

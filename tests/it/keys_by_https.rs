@@ -56,9 +56,12 @@ fn a_server_is_believed_by_its_authority_alone() {
     let _nginx = Nginx::start(folder, &format!("{http}{last}"));
 
     let settings = |port: u16, more: &str| {
-        way_in("ES256", &format!("jwks_url = \"https://127.0.0.1:{port}/keys\"\nkeys_cooldown_s = 1\n{more}"))
+        way_in(
+            "ES256",
+            &format!("jwks_url = \"https://127.0.0.1:{port}/keys\"\njwks_min_refresh_interval_s = 1\n{more}"),
+        )
     };
-    let authority = format!("keys_ca_file = \"{place}/ours.pem\"");
+    let authority = format!("jwks_ca_file = \"{place}/ours.pem\"");
     for (port, more, status) in [(ours, authority.as_str(), 307), (theirs, &authority, 503), (ours, "", 503)]
     {
         let app = App::start_with_identity(&settings(port, more), "");

@@ -38,8 +38,8 @@ const OTHER: &str = "a-secret-that-another-side-shares-with-us";
 )]
 #[case::settings_about_fetching_where_nothing_is_fetched(
     "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"bearer\"\nissuer = \"i\"\naudience = \"a\"\n\
-     algorithms = [\"HS256\"]\nshared_secret = \"OTHER\"\nkeys_keep_s = 900",
-    "entrances.a.identity.keys_keep_s"
+     algorithms = [\"HS256\"]\nshared_secret = \"OTHER\"\njwks_max_stale_s = 900",
+    "entrances.a.identity.jwks_max_stale_s"
 )]
 fn a_configuration_that_would_is_refused(#[case] settings: &str, #[case] key: &str) {
     let settings = settings.replace("SECRET", SECRET).replace("OTHER", OTHER);
@@ -78,7 +78,7 @@ fn an_email_that_is_not_confirmed_is_read_by_no_expression(#[case] mapping: &str
     assert_eq!(app.bring(&key.token_with(&[("email_verified", "true")])).status, 307);
     for unconfirmed in ["false", "\"false\"", "0", "null"] {
         let token = key.token_with(&[("email_verified", unconfirmed)]);
-        app.bring(&token).assert_refused(401, "no_identity");
+        app.bring(&token).assert_refused(401, "unauthenticated");
     }
 }
 

@@ -54,10 +54,12 @@ fn a_signed_out_user_sees_the_sign_in_page(#[case] front: Front) {
         let page = front.get("/pandium-sso", &headers);
         assert_eq!(page.status, 401);
         page.assert_no_token();
-        assert!(page.page().contains("https://app.example.com/login") && page.page().contains("no_identity"));
+        assert!(
+            page.page().contains("https://app.example.com/login") && page.page().contains("unauthenticated")
+        );
         assert!(page.header("content-security-policy").contains("frame-ancestors https://app.example.com"));
     }
-    front.get("/pandium-sso", &[]).assert_refused(401, "no_identity");
+    front.get("/pandium-sso", &[]).assert_refused(401, "unauthenticated");
 }
 
 #[test]
@@ -145,7 +147,7 @@ const FORGED: &[&[Field<'static>]] = &[
 fn what_a_client_forges_changes_nothing(#[case] front: Front) {
     let usual = Token::of(&front.get("/pandium-sso", &[ALICES_COOKIE])).claims;
     for forged in FORGED {
-        front.get("/pandium-sso", forged).assert_refused(401, "no_identity");
+        front.get("/pandium-sso", forged).assert_refused(401, "unauthenticated");
         let claims = Token::of(&front.get("/pandium-sso", &[forged, &[ALICES_COOKIE][..]].concat())).claims;
         for claim in ["sub", "ti", "meta"] {
             assert_eq!(claims[claim], usual[claim], "{forged:?}");

@@ -55,7 +55,7 @@ fn an_operators_name_colour_and_logo_stand_on_the_pages() {
     let folder = TempDir::new().unwrap();
     let logo = folder.path().join("logo.svg");
     std::fs::write(&logo, "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
-    let settings = format!("[page]\nname = \"Acme & Co\"\ncolor = \"#FFD400\"\nlogo_file = {logo:?}");
+    let settings = format!("[branding]\nname = \"Acme & Co\"\ncolor = \"#FFD400\"\nlogo_file = {logo:?}");
     let app = App::start_in(folder, &settings);
     for target in ["/pandium-sso", "/embed"] {
         let answer = app.get(target, &[HTML]);
@@ -75,18 +75,18 @@ fn an_operators_template_takes_the_place_of_ours() {
     std::fs::create_dir(&templates).unwrap();
     let own = "{% extends \"base.html\" %}{% block body %}<h1>Oh: {{ title }}</h1><i>{{ reason }}</i>{% endblock %}";
     std::fs::write(templates.join("refusal.html"), own).unwrap();
-    let app = App::start_in(folder, &format!("[page]\ntemplates_dir = {templates:?}"));
+    let app = App::start_in(folder, &format!("[branding]\ntemplates_dir = {templates:?}"));
     let page = app.get("/pandium-sso", &[HTML]).text();
-    assert!(page.contains("<h1>Oh: Nobody is signed in</h1><i>no_identity</i>"), "{page}");
+    assert!(page.contains("<h1>Oh: Nobody is signed in</h1><i>unauthenticated</i>"), "{page}");
     assert!(page.contains("<meta name=\"viewport\""), "ours is extended: {page}");
     assert!(page.contains("data-type=\"unauthenticated\""), "the page around it is told: {page}");
 
     // a change is in use without a restart; a broken one is not
     std::fs::write(templates.join("refusal.html"), "<h1>{{ title }}!</h1>").unwrap();
-    app.wait_for_metric("sso_config_reloads_total", &[("result", "applied")], 1.0);
+    app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], 1.0);
     assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>Nobody is signed in!</h1>");
     std::fs::write(templates.join("refusal.html"), "{{ titel }}").unwrap();
-    app.wait_for_metric("sso_config_reloads_total", &[("result", "refused")], 1.0);
+    app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "refused")], 1.0);
     assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>Nobody is signed in!</h1>");
 }
 
@@ -103,10 +103,10 @@ fn a_template_that_is_wrong_is_told_with_its_line(
 ) {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join(name), text).unwrap();
-    let config = File::new(&format!("{STANDARD}\n[page]\ntemplates_dir = {:?}", folder.path()));
+    let config = File::new(&format!("{STANDARD}\n[branding]\ntemplates_dir = {:?}", folder.path()));
     let ran = run(&["check", "--config", &config.text()]);
     assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("page.{key}: ")) && ran.errors.contains(told), "{}", ran.errors);
+    assert!(ran.errors.contains(&format!("branding.{key}: ")) && ran.errors.contains(told), "{}", ran.errors);
 }
 
 #[rstest]
@@ -115,8 +115,8 @@ fn a_template_that_is_wrong_is_told_with_its_line(
 #[case("logo_file = \"/dev/null\"", "logo_file")]
 #[case("templates_dir = \"/nowhere\"", "templates_dir")]
 fn a_brand_that_cannot_be_is_told(#[case] setting: &str, #[case] key: &str) {
-    let config = File::new(&format!("{STANDARD}\n[page]\n{setting}"));
+    let config = File::new(&format!("{STANDARD}\n[branding]\n{setting}"));
     let ran = run(&["check", "--config", &config.text()]);
     assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("page.{key}: ")), "{}", ran.errors);
+    assert!(ran.errors.contains(&format!("branding.{key}: ")), "{}", ran.errors);
 }

@@ -205,7 +205,7 @@ fn without_a_session_our_page_comes_through_the_proxy() {
         assert_eq!(page.status, 401);
         page.assert_no_token();
         let login = format!("{}/login", playground.origin);
-        assert!(page.page().contains("no_identity") && page.page().contains(&login), "{}", page.page());
+        assert!(page.page().contains("unauthenticated") && page.page().contains(&login), "{}", page.page());
     }
 }
 
@@ -217,7 +217,7 @@ fn a_forged_identity_changes_nothing_on_its_way_through_the_proxy() {
         ["X-Auth-Request-Email", "x_auth_request_email", "X.Auth.Request.Email", "X-Auth-Request-Plan"]
     {
         let forged = [(name, "carla@mendes-trading.example"), ("Accept", "application/json")];
-        playground.get("/pandium-sso", &forged).assert_refused(401, "no_identity");
+        playground.get("/pandium-sso", &forged).assert_refused(401, "unauthenticated");
         let with_session = [&FRAME[..], &[(name, "enterprise"), ("Cookie", &cookie)]].concat();
         let shown = follow(&playground.get("/pandium-sso", &with_session)).text();
         assert!(

@@ -27,12 +27,12 @@ fn a_hand_off_leaves_one_line() {
         [
             "entrance",
             "environment",
+            "fetch_dest",
             "jti",
             "level",
             "message",
             "outcome",
             "peer",
-            "placement",
             "request_id",
             "subject",
             "timestamp",
@@ -43,7 +43,7 @@ fn a_hand_off_leaves_one_line() {
     assert_eq!(record["level"], "INFO");
     assert_eq!(record["jti"], Token::of(&answer).claims["jti"]);
     assert_eq!((&record["entrance"], &record["environment"]), (&"pandium-sso".into(), &"sandbox".into()));
-    assert_eq!((&record["peer"], &record["placement"]), (&"127.0.0.1".into(), &"top".into()));
+    assert_eq!((&record["peer"], &record["fetch_dest"]), (&"127.0.0.1".into(), &"document".into()));
     assert!(record["took_us"].as_u64().unwrap() < 10_000_000);
     let timestamp = record["timestamp"].as_str().unwrap();
     time::OffsetDateTime::parse(timestamp, &time::format_description::well_known::Rfc3339).unwrap();
@@ -57,14 +57,14 @@ fn a_refusal_leaves_one_line() {
     assert_eq!(
         fields(&record),
         [
-            "cause",
+            "detail",
             "entrance",
             "environment",
+            "fetch_dest",
             "level",
             "message",
             "outcome",
             "peer",
-            "placement",
             "reason",
             "request_id",
             "timestamp",
@@ -72,7 +72,7 @@ fn a_refusal_leaves_one_line() {
         ]
     );
     assert_eq!((&record["outcome"], &record["level"]), (&"refused".into(), &"WARN".into()));
-    assert_eq!((&record["reason"], &record["placement"]), (&"no_identity".into(), &"frame".into()));
+    assert_eq!((&record["reason"], &record["fetch_dest"]), (&"unauthenticated".into(), &"iframe".into()));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn lines_for_people_say_the_same() {
     };
     assert!(line_of(&known).contains(" INFO handed a user off "), "{output}");
     assert!(line_of(&known).contains("subject=\"alice@example.com\""), "{output}");
-    assert!(line_of(&nobody).contains(" WARN refused a request reason=no_identity "), "{output}");
+    assert!(line_of(&nobody).contains(" WARN refused a request reason=unauthenticated "), "{output}");
 }
 
 #[test]
@@ -154,13 +154,13 @@ fn each_entrance_has_its_name_in_lines_and_counters() {
     assert_eq!(Token::of(&answer).address.path(), "/partners/tenants/create/7");
     assert_eq!(app.record_of(&answer)["entrance"], "partners");
     // a header of one entrance is nobody's at another
-    app.get("/partners/sso", ALICE).assert_refused(401, "no_identity");
-    app.get("/pandium-sso", &[("Remote-User", "bo")]).assert_refused(401, "no_identity");
+    app.get("/partners/sso", ALICE).assert_refused(401, "unauthenticated");
+    app.get("/pandium-sso", &[("Remote-User", "bo")]).assert_refused(401, "unauthenticated");
     for (name, labels, count) in [
-        ("sso_handoffs_total", [("entrance", "partners"), ("environment", "sandbox")], 1),
-        ("sso_handoffs_total", [("entrance", "pandium-sso"), ("environment", "sandbox")], 0),
-        ("sso_refusals_total", [("entrance", "partners"), ("reason", "no_identity")], 1),
-        ("sso_refusals_total", [("entrance", "pandium-sso"), ("reason", "no_identity")], 1),
+        ("marketplace_sso_handoffs_total", [("entrance", "partners"), ("environment", "sandbox")], 1),
+        ("marketplace_sso_handoffs_total", [("entrance", "pandium-sso"), ("environment", "sandbox")], 0),
+        ("marketplace_sso_refusals_total", [("entrance", "partners"), ("reason", "unauthenticated")], 1),
+        ("marketplace_sso_refusals_total", [("entrance", "pandium-sso"), ("reason", "unauthenticated")], 1),
     ] {
         assert_count(&app, name, &labels, count);
     }
@@ -177,18 +177,18 @@ fn the_counters_exist_and_count() {
     app.get("/nowhere", &[]);
     app.get("/livez", &[]);
     let here = ("entrance", "pandium-sso");
-    assert_count(&app, "sso_requests_total", &[here, ("code", "307")], 3);
-    assert_count(&app, "sso_requests_total", &[here, ("code", "200")], 1);
-    assert_count(&app, "sso_requests_total", &[here, ("code", "401")], 1);
-    assert_count(&app, "sso_requests_total", &[("entrance", "none"), ("code", "404")], 1);
-    assert_count(&app, "sso_handoffs_total", &[here, ("environment", "sandbox")], 4);
-    assert_count(&app, "sso_refusals_total", &[here, ("reason", "no_identity")], 1);
-    assert_count(&app, "sso_location_bytes_count", &[], 4);
-    assert_count(&app, "sso_config_reloads_total", &[("result", "applied")], 0);
-    assert_count(&app, "sso_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    assert!(app.metric("sso_request_duration_seconds_count", &[]) > 6.5);
+    assert_count(&app, "marketplace_sso_requests_total", &[here, ("code", "307")], 3);
+    assert_count(&app, "marketplace_sso_requests_total", &[here, ("code", "200")], 1);
+    assert_count(&app, "marketplace_sso_requests_total", &[here, ("code", "401")], 1);
+    assert_count(&app, "marketplace_sso_requests_total", &[("entrance", "none"), ("code", "404")], 1);
+    assert_count(&app, "marketplace_sso_handoffs_total", &[here, ("environment", "sandbox")], 4);
+    assert_count(&app, "marketplace_sso_refusals_total", &[here, ("reason", "unauthenticated")], 1);
+    assert_count(&app, "marketplace_sso_location_bytes_count", &[], 4);
+    assert_count(&app, "marketplace_sso_config_reloads_total", &[("result", "applied")], 0);
+    assert_count(&app, "marketplace_sso_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    assert!(app.metric("marketplace_sso_request_duration_seconds_count", &[]) > 6.5);
     // the one that asks
-    assert_count(&app, "sso_requests_in_flight", &[], 1);
+    assert_count(&app, "marketplace_sso_requests_in_flight", &[], 1);
 }
 
 #[test]
@@ -252,11 +252,11 @@ fn fields(record: &Value) -> Vec<&str> {
 fn a_wrong_preset_is_named_in_the_log_and_no_value_is() {
     let app = App::start("[identity]\npreset = \"oauth2_proxy\"");
     let answer = app.get("/pandium-sso", ALICE);
-    answer.assert_refused(401, "no_identity");
+    answer.assert_refused(401, "unauthenticated");
     assert!(!answer.text().contains("X-Auth-Request-Email"), "the cause is for the log alone");
     let record = app.record_of(&answer);
     assert_eq!(
-        record["cause"],
+        record["detail"],
         "preset oauth2_proxy reads X-Forwarded-Email; X-Auth-Request-Email was present"
     );
     assert!(!record.to_string().contains("alice"), "{record}");

@@ -11,7 +11,7 @@ use crate::harness::{ALICE, App, Connection, SECRET, Token};
 
 const APPLIED: &[(&str, &str)] = &[("result", "applied")];
 const REFUSED: &[(&str, &str)] = &[("result", "refused")];
-const RELOADS: &str = "sso_config_reloads_total";
+const RELOADS: &str = "marketplace_sso_config_reloads_total";
 
 #[test]
 fn a_changed_file_is_in_use_without_a_failed_request() {

@@ -72,7 +72,7 @@ fn a_peer_at_the_socket_is_named_so_and_headers_are_read_as_strictly() {
     assert_eq!(record["peer"], "unix");
     let twice = connection.ask("GET", "/pandium-sso", &[ALICE, ALICE].concat()).unwrap();
     twice.assert_refused(400, "ambiguous_identity");
-    connection.ask("GET", "/pandium-sso", &[]).unwrap().assert_refused(401, "no_identity");
+    connection.ask("GET", "/pandium-sso", &[]).unwrap().assert_refused(401, "unauthenticated");
 }
 
 /// A service at a socket in a folder of its own.

@@ -194,7 +194,7 @@ fn only_get_gives_a_token() {
     let records = app.records();
     assert!(records.iter().all(|record| record["outcome"] != "handed_off"), "{records:?}");
     let labels = [("entrance", "pandium-sso"), ("environment", "sandbox")];
-    assert!(app.metric("sso_handoffs_total", &labels) < 0.5);
+    assert!(app.metric("marketplace_sso_handoffs_total", &labels) < 0.5);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_preflight_gets_no_token_and_an_answer_only_for_parents() {
     let allowed = ask("https://app.example.com");
     assert_eq!((allowed.status, allowed.header("access-control-allow-methods")), (204, "GET"));
     allowed.assert_no_token();
-    ask("https://evil.example").assert_refused(403, "frame_not_allowed");
+    ask("https://evil.example").assert_refused(403, "cross_site_request");
 }
 
 #[rstest]
@@ -234,7 +234,7 @@ fn a_preflight_gets_no_token_and_an_answer_only_for_parents() {
 #[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Site", "same")])]
 fn what_is_not_shown_to_the_user_gets_no_token(#[case] headers: &[Field<'_>]) {
     let app = App::start("");
-    app.get("/pandium-sso", &[ALICE, headers].concat()).assert_refused(403, "frame_not_allowed");
+    app.get("/pandium-sso", &[ALICE, headers].concat()).assert_refused(403, "cross_site_request");
 }
 
 const FRAME: [Field<'static>; 3] =
@@ -249,14 +249,14 @@ const FRAME: [Field<'static>; 3] =
 fn a_frame_from_elsewhere_is_refused_or_reported_as_the_operator_says(#[case] parent: &str) {
     let headers = [ALICE, &FRAME, &[("Referer", parent)]].concat();
     let refused = App::start("").get("/pandium-sso", &headers);
-    refused.assert_refused(403, "frame_not_allowed");
+    refused.assert_refused(403, "embedding_not_allowed");
 
     let app = App::start("[embed]\npolicy = \"report\"");
     let served = app.get("/pandium-sso", &headers);
     assert_eq!(served.status, 307);
     let record = app.record_of(&served);
-    assert_eq!((&record["placement"], record["reported"].is_string()), (&"frame".into(), true));
-    assert!(app.metric("sso_frames_reported_total", &[("entrance", "pandium-sso")]) > 0.5);
+    assert_eq!((&record["fetch_dest"], record["embed_violation"].is_string()), (&"iframe".into(), true));
+    assert!(app.metric("marketplace_sso_embed_violations_total", &[("entrance", "pandium-sso")]) > 0.5);
 }
 
 #[test]
@@ -268,15 +268,15 @@ fn a_frame_of_a_parent_is_served() {
     let same_site =
         [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-site")];
     let sibling = [ALICE, &same_site, &[("Referer", "https://other.example.com/")]].concat();
-    app.get("/pandium-sso", &sibling).assert_refused(403, "frame_not_allowed");
+    app.get("/pandium-sso", &sibling).assert_refused(403, "embedding_not_allowed");
     // a parent that hides itself is not known to be one
-    app.get("/pandium-sso", &[ALICE, &FRAME].concat()).assert_refused(403, "frame_not_allowed");
+    app.get("/pandium-sso", &[ALICE, &FRAME].concat()).assert_refused(403, "embedding_not_allowed");
 }
 
 #[test]
 fn a_request_without_fetch_metadata_is_refused_where_configured() {
     let app = App::start("[embed]\nwithout_fetch_metadata = \"refuse\"");
-    app.get("/pandium-sso", ALICE).assert_refused(403, "frame_not_allowed");
+    app.get("/pandium-sso", ALICE).assert_refused(403, "cross_site_request");
     let page = [("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "none")];
     assert_eq!(app.get("/pandium-sso", &[ALICE, &page].concat()).status, 307);
 }

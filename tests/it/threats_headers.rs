@@ -28,7 +28,7 @@ fn an_identity_from_an_untrusted_peer_is_refused(#[case] trusted: &str) {
     for name in FOLDED {
         app.get("/pandium-sso", &[(name, "alice@example.com")]).assert_refused(403, "untrusted_peer");
     }
-    app.get("/pandium-sso", &[]).assert_refused(401, "no_identity");
+    app.get("/pandium-sso", &[]).assert_refused(401, "unauthenticated");
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn another_spelling_beside_the_header_is_ambiguous_and_alone_it_is_nobody() {
         let other = [(name, "boss@example.com")];
         app.get("/pandium-sso", &[ALICE, &other].concat()).assert_refused(400, "ambiguous_identity");
         app.get("/pandium-sso", &[&other, ALICE].concat()).assert_refused(400, "ambiguous_identity");
-        app.get("/pandium-sso", &other).assert_refused(401, "no_identity");
+        app.get("/pandium-sso", &other).assert_refused(401, "unauthenticated");
     }
     let other = [("X_Auth_Request_Groups", "admins")];
     app.get("/pandium-sso", &[ALICE, &other].concat()).assert_refused(400, "ambiguous_identity");
@@ -90,7 +90,7 @@ fn without_the_primary_header_nobody_is_signed_in(#[case] primary: &[Field<'_>])
         ("Authorization", "Basic YWxpY2U6YWxpY2U="),
     ];
     let headers = [primary, &others].concat();
-    App::start("").get("/pandium-sso", &headers).assert_refused(401, "no_identity");
+    App::start("").get("/pandium-sso", &headers).assert_refused(401, "unauthenticated");
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn a_word_for_no_value_is_nobody() {
     let by_id =
         App::start("[identity]\npreset = \"custom\"\nheaders.id = \"X-User\"\n[claims]\nsub = \"id\"");
     for word in ["", " ", "null", "NULL", "undefined", "(null)", "-", " - "] {
-        app.get("/pandium-sso", &[(EMAIL, word)]).assert_refused(401, "no_identity");
-        by_id.get("/pandium-sso", &[("X-User", word)]).assert_refused(401, "no_identity");
+        app.get("/pandium-sso", &[(EMAIL, word)]).assert_refused(401, "unauthenticated");
+        by_id.get("/pandium-sso", &[("X-User", word)]).assert_refused(401, "unauthenticated");
     }
 }
 
@@ -184,7 +184,7 @@ fn a_word_for_no_value_is_nobody() {
 #[case::missing_claim("id")]
 fn a_subject_that_comes_out_as_nobody_is_nobody(#[case] expression: &str) {
     let app = App::start(&format!("[claims]\nsub = \"{expression}\""));
-    app.get("/pandium-sso", ALICE).assert_refused(401, "no_identity");
+    app.get("/pandium-sso", ALICE).assert_refused(401, "unauthenticated");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn nothing_that_was_written_holds_a_secret(#[case] format: &str, #[case] level: 
     let (answers, sent) = every_kind_of_request(&app);
     // a wrong configuration, read while the service runs
     std::fs::write(app.config_file(), format!("[pandium]\nshared_secret = \"{IN_HEADER} \"")).unwrap();
-    app.wait_for_metric("sso_config_reloads_total", &[("result", "refused")], 1.0);
+    app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "refused")], 1.0);
 
     let tokens: Vec<String> = answers.iter().filter_map(token_in).collect();
     let secrets = secrets(&tokens);
@@ -132,7 +132,7 @@ fn a_fault_says_nothing_but_its_class_and_the_request_id() {
         assert_eq!(page.text().contains(what), told, "{what}");
     }
     let record = app.record_of(&fault);
-    assert!(record["cause"].as_str().unwrap().contains("claims.external_id"), "{record}");
+    assert!(record["detail"].as_str().unwrap().contains("claims.external_id"), "{record}");
     assert!(!app.output().contains("canary-group"));
 }
 
@@ -188,8 +188,8 @@ fn an_address_over_the_limit_is_refused_counted_and_explained_by_size() {
     let answer = app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Groups", &groups)]].concat());
     answer.assert_refused(500, "token_too_large");
     let labels = [("entrance", "pandium-sso"), ("reason", "token_too_large")];
-    assert!((app.metric("sso_refusals_total", &labels) - 1.0).abs() < 0.1);
-    let cause = app.record_of(&answer)["cause"].as_str().unwrap().to_owned();
+    assert!((app.metric("marketplace_sso_refusals_total", &labels) - 1.0).abs() < 0.1);
+    let cause = app.record_of(&answer)["detail"].as_str().unwrap().to_owned();
     assert!(cause.contains("largest claims: meta.groups 9") && cause.contains(" bytes"), "{cause}");
     assert!(!app.output().contains("canary-group"));
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
@@ -205,7 +205,8 @@ fn every_kind_of_request(app: &App) -> (Vec<Answer>, String) {
         app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Preferred-Username", IN_HEADER)]].concat()),
     );
     let reasons: Vec<String> = answers.iter().map(Answer::reason).collect();
-    for reason in ["no_identity", "bad_identity", "ambiguous_identity", "bad_link", "frame_not_allowed"] {
+    for reason in ["unauthenticated", "bad_identity", "ambiguous_identity", "bad_link", "cross_site_request"]
+    {
         assert!(reasons.iter().any(|own| own == reason), "{reason} is missing in {reasons:?}");
     }
     for reason in ["token_too_large", "internal", "not_found", "method_not_allowed"] {

@@ -243,7 +243,7 @@ fn a_set_that_is_wrong_stops_the_start_and_later_changes_nothing(#[case] text: &
 
     let (app, file) = App::start_believing(&key);
     file.replace(&text);
-    app.wait_for_metric("sso_config_reloads_total", &[("result", "refused")], 1.0);
+    app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "refused")], 1.0);
     assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
     app.lines();
     assert!(app.output().contains(told) && !quotes_a_key(&app.output()), "{}", app.output());

@@ -57,13 +57,15 @@ fn nothing_is_signed_and_nobody_is_recorded_as_sent_on() {
     assert_eq!((&record["outcome"], &record["entrance"]), (&json!("verified"), &json!("pandium-sso")));
     assert_eq!(record["jti"], Value::Null);
     let handed = [("entrance", "pandium-sso"), ("environment", "sandbox")];
-    assert!(app.metric("sso_handoffs_total", &handed) < 0.5);
-    assert!(app.metric("sso_requests_total", &[("entrance", "pandium-sso"), ("code", "200")]) > 0.5);
+    assert!(app.metric("marketplace_sso_handoffs_total", &handed) < 0.5);
+    assert!(
+        app.metric("marketplace_sso_requests_total", &[("entrance", "pandium-sso"), ("code", "200")]) > 0.5
+    );
 
     // the same user has the same name in the record when he is sent on
     let sent = app.bring(&key.token());
     assert_eq!(app.record_of(&sent)["subject"], record["subject"]);
-    app.wait_for_metric("sso_handoffs_total", &handed, 1.0);
+    app.wait_for_metric("marketplace_sso_handoffs_total", &handed, 1.0);
     for line in app.lines() {
         assert!(!line.to_string().contains("alice"), "{line}");
     }
@@ -110,7 +112,7 @@ fn who_has_no_name_at_all_is_nobody() {
     let (key, app) = start("[identity.user]\nid = \"\"\nusername = \"\"");
     assert_eq!(app.bring_to(VERIFY, &key.token()).status, 200);
     let unconfirmed = key.token_with(&[("email_verified", "false")]);
-    app.bring_to(VERIFY, &unconfirmed).assert_refused(401, "no_identity");
+    app.bring_to(VERIFY, &unconfirmed).assert_refused(401, "unauthenticated");
 }
 
 #[test]
@@ -140,7 +142,7 @@ fn a_cookie_that_another_sites_page_had_sent_says_nothing() {
         &[app_page, evil],
     ];
     for fields in refused {
-        ask(fields).assert_refused(403, "frame_not_allowed");
+        ask(fields).assert_refused(403, "cross_site_request");
     }
 }
 
@@ -155,7 +157,7 @@ fn a_cookie_counts_on_every_name_of_the_service() {
     for origin in
         ["https://api.example.com.evil.example", "http://127.0.0.1:3000", "https://x.api.example.com"]
     {
-        ask(origin).assert_refused(403, "frame_not_allowed");
+        ask(origin).assert_refused(403, "cross_site_request");
     }
 }
 
@@ -199,12 +201,12 @@ fn who_is_refused_at_the_entrance_is_refused_here_for_the_same_reason() {
         }
     }
     let nobody = app.get(VERIFY, &[]);
-    nobody.assert_refused(401, "no_identity");
+    nobody.assert_refused(401, "unauthenticated");
     assert_eq!(nobody.header("www-authenticate"), "Bearer");
     // what a client writes under the names of the answer is not said again
     let forged = [("X-Auth-Request-User", "boss"), ("X-Auth-Request-Email", "boss@example.com")];
     let answer = app.get(VERIFY, &forged);
-    answer.assert_refused(401, "no_identity");
+    answer.assert_refused(401, "unauthenticated");
     assert_eq!(headers_of(&answer), ["", "", ""]);
 }
 

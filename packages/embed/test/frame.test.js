@@ -181,7 +181,7 @@ test("messages from elsewhere are not heard", async (t) => {
   await state("ready");
   const forged = [
     { message: "pandium-save-sync", tenant: { id: 1 } },
-    { type: "marketplace-sso:unauthenticated", reason: "no_identity" },
+    { type: "marketplace-sso:unauthenticated", reason: "unauthenticated" },
   ];
   const other = tab.frames().find((frame) => frame.url() === `${world.market}/x`);
   const service = tab.frames().find((frame) => frame.url() === `${world.sso}/embed`);

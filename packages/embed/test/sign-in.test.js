@@ -13,7 +13,7 @@ test("whoever signs in through the pop-up comes back to the same integration", a
   const { world, tab, state, event, events, context } = await openPage(t, browser, {
     world: signedOut, markup: `<marketplace-frame integration-id="1121"></marketplace-frame>`,
   });
-  assert.deepEqual(await event("marketplace-unauthenticated"), { reason: "no_identity" });
+  assert.deepEqual(await event("marketplace-unauthenticated"), { reason: "unauthenticated" });
   assert.equal(await tab.locator("iframe").count(), 0);
   const [popup] = await Promise.all([context.waitForEvent("page"), signIn(tab).click()]);
   await popup.waitForURL(`${world.app}/login`);

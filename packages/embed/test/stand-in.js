@@ -157,7 +157,7 @@ const MARKETPLACE = `<!doctype html><html lang="en"><title>Marketplace</title><m
 </script></html>`;
 
 const UNAUTHENTICATED = `<!doctype html><html lang="en"><title>Sign in</title><main><h1>Sign in</h1></main><script>
-  parent.postMessage({ type: "marketplace-sso:unauthenticated", reason: "no_identity" }, "*");
+  parent.postMessage({ type: "marketplace-sso:unauthenticated", reason: "unauthenticated" }, "*");
 </script></html>`;
 
 /** A page of the app that holds the component. */

@@ -1,7 +1,7 @@
 //! `inspect`: verifies a token with the configured secrets, asks every entrance
 //! whether it would take it, and explains each claim.
 
-mod ways_in;
+mod entrances;
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -12,10 +12,10 @@ use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use super::{ConfigArguments, Failure, Outcome, say};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::jwt::compact::Compact;
-use crate::jwt::verify::Refused;
+use crate::jwt::verify::VerifyError;
 use crate::pandium::{LinkRules, known_rules};
 
 #[derive(Debug, Args)]
@@ -50,13 +50,13 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         .map_err(|why| Failure::Running(anyhow::anyhow!("this is no token: {why}")))?;
     let config = arguments.config.load()?;
     let by_marketplace = verdict(&config, &token);
-    let by_entrances = ways_in::ask(&config, &token, &parts.claims)?;
+    let by_entrances = entrances::ask(&config, &token, &parts.claims)?;
     let is_taken = by_entrances.iter().any(|verdict| verdict.outcome.is_ok());
     let is_ours = by_marketplace.is_ok();
     // what the marketplace could never believe was made for somebody else
     let could_be_ours = parts.header.get("alg").is_some_and(|alg| alg == "HS256") || by_entrances.is_empty();
     let is_for_marketplace = is_ours || (could_be_ours && !is_taken);
-    let findings = known_rules::check(&parts.claims, Moment::now());
+    let findings = known_rules::check(&parts.claims, Timestamp::now());
 
     let mut text = String::new();
     let _ = match &by_marketplace {
@@ -92,12 +92,12 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
 }
 
 /// Which entrances would take the token, where any is entered with one.
-fn explain_ways_in(text: &mut String, verdicts: &[ways_in::Verdict<'_>]) {
+fn explain_ways_in(text: &mut String, verdicts: &[entrances::Verdict<'_>]) {
     if verdicts.is_empty() {
         return;
     }
     let _ = writeln!(text, "ways in");
-    for ways_in::Verdict { entrance, kind, outcome } in verdicts {
+    for entrances::Verdict { entrance, kind, outcome } in verdicts {
         let entrance = format!("{entrance} ({kind})");
         let _ = match outcome {
             Ok(user) => writeln!(text, "  TAKEN    {entrance:<32}  {user}"),
@@ -125,9 +125,9 @@ fn registered_meaning(path: &str) -> Option<&'static str> {
 }
 
 /// The entrances whose secret signed the token.
-fn verdict(config: &Config, token: &str) -> Result<Vec<String>, Refused> {
+fn verdict(config: &Config, token: &str) -> Result<Vec<String>, VerifyError> {
     let mut signers = Vec::new();
-    let mut refused = Refused::WrongSignature;
+    let mut refused = VerifyError::WrongSignature;
     for entrance in &config.entrances {
         match entrance.marketplace.verify(token) {
             Ok(_) => signers.push(format!("{} ({})", entrance.name, entrance.environment)),
@@ -163,7 +163,7 @@ fn explain(
 fn date(path: &str, value: &Value) -> String {
     match (path, value.as_u64()) {
         ("iat" | "exp" | "nbf", Some(seconds)) => {
-            let date = Moment::from_unix_seconds(seconds).to_utc().format(&Rfc3339).unwrap_or_default();
+            let date = Timestamp::from_unix_seconds(seconds).to_utc().format(&Rfc3339).unwrap_or_default();
             format!(" ({date})")
         }
         _ => String::new(),

@@ -101,6 +101,6 @@ sub = "id"
 /// How often the platform is asked for its keys.
 const PACE: &str = "\
 # 300 and 30 unless set; short, so that there is something to see
-keys_refresh_s = 10
-keys_cooldown_s = 2
+jwks_refresh_interval_s = 10
+jwks_min_refresh_interval_s = 2
 ";

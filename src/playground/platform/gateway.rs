@@ -6,10 +6,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::front::{Front, gave_up};
+use super::issuer_preset::{IssuerPreset, internal_error};
 use super::tokens::Wanted;
-use crate::clock::Moment;
-use crate::playground::own_name::foreign_form;
+use crate::clock::Timestamp;
+use crate::playground::origin_guard::cross_site_response;
 use crate::playground::people::PEOPLE;
 use crate::playground::reverse_proxy::{NotPassed, passed_back};
 
@@ -26,10 +26,10 @@ const PROJECT_KEY: &str = "X-Project-Key";
 const SHOWN_TOKEN: HeaderName = HeaderName::from_static("x-stand-in-token");
 
 /// Forwards a request of a page.
-pub async fn forward(front: web::Data<Front>, request: HttpRequest) -> HttpResponse {
+pub async fn forward(front: web::Data<IssuerPreset>, request: HttpRequest) -> HttpResponse {
     let said = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     // a page from elsewhere cannot send this header: its browser would ask first, and hear nothing
-    let Some(address) = said(FORWARD_TO) else { return foreign_form() };
+    let Some(address) = said(FORWARD_TO) else { return cross_site_response() };
     if address != front.entrance {
         return HttpResponse::BadRequest().body("This application may forward to its own service alone.\n");
     }
@@ -37,10 +37,10 @@ pub async fn forward(front: web::Data<Front>, request: HttpRequest) -> HttpRespo
     let Some(person) = person else {
         return HttpResponse::BadRequest().body("There is no such project.\n");
     };
-    let now_s = Moment::now().unix_seconds();
+    let now_s = Timestamp::now().unix_seconds();
     let token = match front.issuer.token(&Wanted { person, is_authorized: true, address, now_s }) {
         Ok(token) => token,
-        Err(error) => return gave_up(StatusCode::INTERNAL_SERVER_ERROR, &error),
+        Err(error) => return internal_error(StatusCode::INTERNAL_SERVER_ERROR, &error),
     };
     let outgoing = front
         .client
@@ -60,6 +60,6 @@ pub async fn forward(front: web::Data<Front>, request: HttpRequest) -> HttpRespo
             answer
         }
         (Ok(answer), Err(_)) => answer,
-        (Err(error), _) => gave_up(error.status(), &error.into()),
+        (Err(error), _) => internal_error(error.status(), &error.into()),
     }
 }

@@ -2,9 +2,9 @@
 //! signer, its key server, and the service with an entrance for it.
 
 mod entrance;
-mod front;
 mod gateway;
 mod issuer;
+mod issuer_preset;
 mod keys;
 mod kind;
 mod tokens;
@@ -16,8 +16,8 @@ use actix_web::web;
 use anyhow::Context;
 
 use self::entrance::{Platform, sections};
-pub use self::front::{Front, routes};
 use self::issuer::Issuer;
+pub use self::issuer_preset::{IssuerPreset, routes};
 pub use self::kind::Kind;
 use super::pages::Pages;
 use super::service_config::Service;
@@ -31,7 +31,7 @@ pub async fn start(
     kind: Kind,
     ground: &Ground,
     beside: SocketAddr,
-) -> anyhow::Result<(Server, web::Data<Front>)> {
+) -> anyhow::Result<(Server, web::Data<IssuerPreset>)> {
     let client_secret = made_up_secret();
     let issuer = Issuer::start(kind, &client_secret)?;
     let config = |listen: SocketAddr, secret: &str, client_secret: &str| {
@@ -56,7 +56,7 @@ pub async fn start(
         }
     };
     let service_origin = origin(listen);
-    let front = web::Data::new(Front {
+    let front = web::Data::new(IssuerPreset {
         kind,
         pages: Pages::compile()?,
         client: reverse_proxy::client()?,

@@ -30,6 +30,9 @@ pub(in crate::server) struct LimitedStream<Io> {
 /// requests in memory: the shortest has 18 bytes.
 const READ_BURST_BYTES: usize = 16 * 1024;
 
+/// No bytes were read.
+const END_OF_STREAM: Poll<io::Result<()>> = Poll::Ready(Ok(()));
+
 impl<Io> LimitedStream<Io> {
     /// Counts a connection as open, which may close another one.
     pub fn new(io: Io, connections: Arc<Connections>) -> Self {
@@ -57,6 +60,13 @@ impl<Io> LimitedStream<Io> {
         written
     }
 
+    /// Waits for something to read, or for being closed.
+    fn wait(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.wake_when_closing(context.waker());
+        // it may have been closed just before
+        if self.connection.is_closing() { END_OF_STREAM } else { Poll::Pending }
+    }
+
     fn refuse_if_closing(&self) -> io::Result<()> {
         if self.connection.is_closing() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
@@ -69,14 +79,11 @@ impl<Io: AsyncRead + Unpin> AsyncRead for LimitedStream<Io> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let stream = &mut *self;
-        // before it is looked whether to close, so that no wish to close is missed
-        stream.connection.wake_when_closing(context.waker());
         if stream.connection.is_closing() {
-            // no bytes: the end of the stream
-            return Poll::Ready(Ok(()));
+            return END_OF_STREAM;
         }
         if stream.write_waits.is_some() {
-            return Poll::Pending;
+            return stream.wait(context);
         }
         if stream.bytes_in_burst >= READ_BURST_BYTES {
             stream.bytes_in_burst = 0;
@@ -84,14 +91,17 @@ impl<Io: AsyncRead + Unpin> AsyncRead for LimitedStream<Io> {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        let read = Pin::new(&mut stream.io).poll_read(context, buffer);
-        stream.bytes_in_burst = match &read {
-            Poll::Pending => 0,
-            Poll::Ready(_) => {
-                stream.bytes_in_burst.saturating_add(buffer.filled().len().saturating_sub(before))
+        match Pin::new(&mut stream.io).poll_read(context, buffer) {
+            Poll::Pending => {
+                stream.bytes_in_burst = 0;
+                stream.wait(context)
             }
-        };
-        read
+            Poll::Ready(read) => {
+                let bytes = buffer.filled().len().saturating_sub(before);
+                stream.bytes_in_burst = stream.bytes_in_burst.saturating_add(bytes);
+                Poll::Ready(read)
+            }
+        }
     }
 }
 

@@ -63,16 +63,16 @@ impl App {
         names.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
     }
 
-    /// How often asking an address for keys ended so.
-    pub fn fetches(&self, entrance: &str, address: &str, result: &str) -> u64 {
-        let labels = [("entrance", entrance), ("address", address), ("result", result)];
-        format!("{:.0}", self.metric("sso_key_fetches_total", &labels)).parse().unwrap()
+    /// How many fetches of keys from a URL ended with this result.
+    pub fn fetches(&self, url: &str, result: &str) -> u64 {
+        let labels = [("url", url), ("result", result)];
+        format!("{:.0}", self.metric("marketplace_sso_jwks_fetches_total", &labels)).parse().unwrap()
     }
 
-    /// How old the keys of the main entrance are; nothing, where there are none.
+    /// The age of fetched keys in seconds, where there is one key set.
     pub fn key_age(&self) -> Option<u64> {
         let text = self.admin("/metrics").text();
-        let series = "sso_key_set_age_seconds{entrance=\"pandium-sso\"";
+        let series = "marketplace_sso_jwks_age_seconds{";
         let line = text.lines().find(|line| line.starts_with(series))?;
         line.rsplit_once(' ')?.1.parse().ok()
     }

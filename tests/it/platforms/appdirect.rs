@@ -86,7 +86,7 @@ fn the_extensions_script_is_told_the_address_as_often_as_it_asks() {
         ("Sec-Fetch-Site", "cross-site"),
         ("Referer", "https://market.example.com/"),
     ];
-    app.get("/pandium-sso", &framed).assert_refused(403, "frame_not_allowed");
+    app.get("/pandium-sso", &framed).assert_refused(403, "embedding_not_allowed");
 }
 
 /// A claim, and what is written as its value, as `claims_of` has it.
@@ -98,7 +98,7 @@ fn the_extensions_script_is_told_the_address_as_often_as_it_asks() {
 #[case::over("exp", &["@0", "@-1", "0"], "expired_token")]
 #[case::not_yet("nbf", &["@60"], "invalid_token")]
 #[case::nobody("sub", &["", "\"\"", "\" \"", "null", "\"null\"", "\"undefined\"", "1"], "invalid_token")]
-#[case::no_email("name", &["", "\"\"", "null"], "no_identity")]
+#[case::no_email("name", &["", "\"\"", "null"], "unauthenticated")]
 fn a_claim_that_is_not_as_documented_is_refused(
     #[case] name: &str,
     #[case] values: &[&str],
@@ -130,7 +130,7 @@ fn a_token_is_read_in_its_own_header_and_behind_its_scheme() {
     let good = token(&key, &[]);
     let (bearer, basic) = (format!("Bearer {good}"), format!("Basic {good}"));
     assert_eq!(app.get("/pandium-sso", &[("mp-authorization", &bearer)]).status, 307);
-    app.bring(&good).assert_refused(401, "no_identity");
+    app.bring(&good).assert_refused(401, "unauthenticated");
     for value in [&good, &basic, "Bearer", &format!("Bearer  {good}")] {
         app.get("/pandium-sso", &[("MP-Authorization", value)]).assert_refused(401, "invalid_token");
     }
@@ -160,7 +160,7 @@ fn only_the_configured_algorithm_is_believed() {
 fn each_key_that_fits_is_tried_since_tokens_name_none() {
     let (first, second, third) = (Key::new("ES256"), Key::new("ES256"), Key::new("ES256"));
     let server = publishing(&[first.jwk(Some("k-1")), second.jwk(Some("k-2"))]);
-    let more = "algorithms = [\"ES256\"]\nkeys_cooldown_s = 1";
+    let more = "algorithms = [\"ES256\"]\njwks_min_refresh_interval_s = 1";
     let app = App::start_with_identity(&settings(&server.origin(), more), "");
     app.wait_until_ready();
     for key in [&first, &second] {

@@ -75,7 +75,7 @@ fn what_is_documented_signs_a_user_on_and_its_key_is_fetched_once() {
         assert_eq!(claims["ti"]["ufn"], "Alice");
     }
     assert_eq!(server.asked(), [format!("/{KID}")]);
-    assert_eq!(app.fetches("pandium-sso", &format!("{}/", server.origin()), "fetched"), 1);
+    assert_eq!(app.fetches(&format!("{}/", server.origin()), "success"), 1);
 }
 
 /// A member of the header, and what is written as its value.
@@ -160,8 +160,8 @@ fn what_the_balancer_does_not_sign_says_nothing() {
         ("X-Amzn-Oidc-Accesstoken", "a.b.c"),
         ("X-Auth-Request-Email", "alice@example.com"),
     ];
-    app.get("/pandium-sso", &claims).assert_refused(401, "no_identity");
-    app.bring(&token(&key, &[])).assert_refused(401, "no_identity");
+    app.get("/pandium-sso", &claims).assert_refused(401, "unauthenticated");
+    app.bring(&token(&key, &[])).assert_refused(401, "unauthenticated");
     let good = token(&key, &[]);
     let twice = [("X-Amzn-Oidc-Data", good.as_str()), ("x-amzn-oidc-data", &good)];
     app.get("/pandium-sso", &twice).assert_refused(400, "ambiguous_identity");
@@ -204,8 +204,9 @@ fn a_key_that_cannot_be_had_is_nobodys_fault_and_others_stay() {
         ("elsewhere", Behaviour::Redirect("http://127.0.0.1:1/".into())),
     ]
     .map(|(name, does)| (name, KeyServer::start(serving(&[(&here, &key.pem())])).unwrap(), does));
-    let entrances =
-        failures.iter().map(|(name, server, _)| entrance(name, &at(&server.origin(), "keys_cooldown_s = 1")));
+    let entrances = failures
+        .iter()
+        .map(|(name, server, _)| entrance(name, &at(&server.origin(), "jwks_min_refresh_interval_s = 1")));
     let app = App::start(&entrances.collect::<String>());
     let bring = |name: &str, token: &str| app.get(&format!("/{name}"), &[("X-Amzn-Oidc-Data", token)]);
     for (name, server, does) in &failures {
@@ -248,7 +249,7 @@ fn many_who_come_with_the_same_new_key_cost_one_question() {
         for _ in 0..16 {
             scope.spawn(|| assert_eq!(bring(&app, &token(&key, &[])).status, 307));
         }
-        until("all of them wait", || app.metric("sso_requests_in_flight", &[]) > 16.5);
+        until("all of them wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 16.5);
         gate.open();
     });
     assert_eq!(gate.asked().len(), 1);
@@ -263,7 +264,7 @@ fn who_comes_with_a_key_while_another_is_asked_for_is_served_too() {
         scope.spawn(|| assert_eq!(bring(&app, &token(&one, &[])).status, 307));
         gate.wait_until_asked(1);
         scope.spawn(|| assert_eq!(bring(&app, &named(&other, NEXT)).status, 307));
-        until("both wait", || app.metric("sso_requests_in_flight", &[]) > 2.5);
+        until("both wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 2.5);
         gate.open();
     });
     assert_eq!(gate.asked(), [format!("/{KID}"), format!("/{NEXT}")]);
@@ -287,7 +288,7 @@ fn a_new_configuration_keeps_the_keys() {
     assert_eq!(bring(&app, &token(&key, &[])).status, 307);
     server.behave(Behaviour::Down);
     std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
-    app.wait_for_metric("sso_config_reloads_total", &[("result", "applied")], 1.0);
+    app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], 1.0);
     assert_eq!(Token::of(&bring(&app, &token(&key, &[]))).address.path(), "/second");
     assert_eq!(server.asked().len(), 1);
 }

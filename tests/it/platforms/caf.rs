@@ -139,7 +139,7 @@ fn a_leeway_may_be_given_and_a_cookie_or_header_chosen() {
     let bring = |token: &str| app.get("/pandium-sso", &[("X-Attestation", token)]);
     assert_eq!(bring(&token(&[("exp", "@-30")])).status, 307);
     bring(&token(&[("exp", "@-61")])).assert_refused(401, "expired_token");
-    app.bring(&token(&[])).assert_refused(401, "no_identity");
+    app.bring(&token(&[])).assert_refused(401, "unauthenticated");
 }
 
 /// Settings that are wrong, the key that is named, and what is told of it.

@@ -146,7 +146,7 @@ fn what_the_gateway_always_sends_must_be_there_and_once() {
     for version in ["v1", "v2"] {
         assert_eq!(ask(&[authorization, CLOUD, (VERSION.0, version)]).status, 307);
     }
-    ask(&[CLOUD, VERSION]).assert_refused(401, "no_identity");
+    ask(&[CLOUD, VERSION]).assert_refused(401, "unauthenticated");
     ask(&[authorization, VERSION]).assert_refused(401, "invalid_token");
     ask(&[authorization, CLOUD]).assert_refused(401, "invalid_token");
     for empty in ["", " ", "\t"] {

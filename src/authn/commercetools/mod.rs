@@ -1,0 +1,226 @@
+//! commercetools: the Merchant Center's gateway forwards a request of one of
+//! its applications to us, with an exchange token for the user.
+//!
+//! Read in the platform's own verifier: the headers, RS256, the issuers, the
+//! audience. Documented: `exp` (60 s), `iat`, `sub`, `iss`, `aud`, `type`, the
+//! project's key and perhaps permissions, as claims named after the issuer.
+//! There is no e-mail. That verifier is lax where we are strict: it lets pass
+//! a missing `exp`, `iat`, `sub`, project key or scheme, another `type`, and
+//! an unknown version.
+//!
+//! <https://docs.commercetools.com/merchant-center-customizations/concepts/integrate-with-your-own-api>
+
+mod gateways;
+
+use jsonwebtoken::Algorithm;
+use serde_json::{Map, Value, json};
+
+use super::token::{self, TokenLocation};
+use crate::authn::{AuthRequest, Authentication};
+use crate::clock::Timestamp;
+use crate::jwt::jwks::{JwksCache, KeySource};
+use crate::jwt::key_set::MissingKid;
+use crate::jwt::token_type::DEFAULT_TYPES;
+use crate::jwt::verify::{Audience, IssuedAt, Validation, VerifyError};
+use crate::refusal::{Reason, Refusal};
+use crate::request::{Headers, Repeated};
+use crate::user::{Identifier, User};
+
+pub use gateways::{CLOUDS, Cloud};
+
+/// The way in for the users of the Merchant Center.
+#[derive(Debug)]
+pub struct Commercetools {
+    /// Where in a request the token is: `Authorization: Bearer …`.
+    pub place: TokenLocation,
+    /// The gateways whose tokens are believed: that of the configuration first,
+    /// then, where the request may choose, those of the table.
+    pub gateways: Vec<Gateway>,
+    /// Who says which of them forwarded a request.
+    pub choice: Choice,
+    /// Where the gateway finds us: scheme, host, port.
+    pub public_origin: String,
+    /// What `aud` is made of.
+    pub audience_policy: AudiencePolicy,
+    /// The projects whose users may come; empty: any.
+    pub project_keys: Vec<String>,
+    /// By how many seconds the gateway's clock may differ from ours.
+    pub leeway_s: u64,
+    /// `type`, as a claim that must have exactly this value.
+    pub kind: (String, Value),
+}
+
+/// A gateway that signs tokens.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The cloud it stands in; none for an address of one's own.
+    pub cloud: Option<&'static Cloud>,
+    /// The version of the forwarding protocol in which it has this address;
+    /// none where it has it in each.
+    pub version: Option<Version>,
+    /// `iss`, exactly.
+    pub issuer: String,
+    /// Its keys.
+    pub keys: KeySource,
+}
+
+/// Who says which gateway forwarded a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The configuration: it is always the same.
+    Configured,
+    /// The request names a cloud of the table.
+    ByRequest,
+}
+
+/// What `aud` is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudiencePolicy {
+    /// Our origin and the path that was asked for.
+    ForwardUrlFullPath,
+    /// Our origin alone.
+    ForwardUrlOrigin,
+}
+
+/// A version of the forwarding protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The older one, in which two gateways have older addresses.
+    V1,
+    /// The newer one.
+    V2,
+}
+
+/// Names the cloud from which a request comes.
+const CLOUD_IDENTIFIER: &str = "x-mc-api-cloud-identifier";
+
+/// Names the version of the forwarding protocol.
+const FORWARD_TO_VERSION: &str = "x-mc-api-forward-to-version";
+
+impl Commercetools {
+    /// Answers an offer.
+    pub fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Authentication {
+        token::arrive(&self.place, offer, |token| self.believe(token, offer, now))
+    }
+
+    fn believe(&self, token: &str, offer: AuthRequest<'_>, now: Timestamp) -> Result<User, Refusal> {
+        let gateway = self.gateway(offer.headers)?;
+        let audiences;
+        let audience = match (self.audience_policy, offer.path) {
+            (AudiencePolicy::ForwardUrlOrigin, _) | (AudiencePolicy::ForwardUrlFullPath, Some("/")) => {
+                audiences = [self.public_origin.clone()];
+                Audience::OneOf(&audiences)
+            }
+            (AudiencePolicy::ForwardUrlFullPath, Some(path)) => {
+                audiences = [format!("{}{path}", self.public_origin)];
+                Audience::OneOf(&audiences)
+            }
+            (AudiencePolicy::ForwardUrlFullPath, None) => Audience::Below(&self.public_origin),
+        };
+        let validation = Validation {
+            algorithms: &[Algorithm::RS256],
+            types: &DEFAULT_TYPES,
+            missing_kid: MissingKid::OnlyKey,
+            issuer: Some(&gateway.issuer),
+            audience,
+            issued_at: IssuedAt::Required,
+            leeway_s: self.leeway_s,
+            required_claims: std::slice::from_ref(&self.kind),
+            person_claim: None,
+            subject: Some("sub"),
+        };
+        self.user(gateway, gateway.keys.verify(token, &validation, offer.received, now)?.claims)
+    }
+
+    /// Whether a user may have something of that name at all.
+    pub fn can_yield(name: &str) -> bool {
+        matches!(
+            name.split('.').take(2).collect::<Vec<_>>().as_slice(),
+            ["id" | "attributes" | "organization" | "token"]
+                | ["attributes", PROJECT_KEY | PERMISSIONS]
+                | ["organization", "id"]
+                | ["token", _]
+        )
+    }
+
+    /// The keys that an offer needs.
+    pub fn keys_for(&self, offer: AuthRequest<'_>) -> Option<&std::sync::Arc<JwksCache>> {
+        self.gateway(offer.headers).ok()?.keys.published()
+    }
+
+    /// What the gateway that signs as this issuer sends beside a token.
+    pub fn fields_beside(&self, issuer: Option<&str>) -> Vec<(String, String)> {
+        let signs = |gateway: &&Gateway| Some(gateway.issuer.as_str()) == issuer;
+        let gateway = self.gateways.iter().find(signs).or(self.gateways.first());
+        let cloud = gateway.and_then(|gateway| gateway.cloud).and_then(|cloud| cloud.names.first());
+        let version = match gateway.and_then(|gateway| gateway.version) {
+            Some(Version::V1) => "v1",
+            Some(Version::V2) | None => "v2",
+        };
+        vec![
+            (CLOUD_IDENTIFIER.to_owned(), cloud.copied().unwrap_or("custom").to_owned()),
+            (FORWARD_TO_VERSION.to_owned(), version.to_owned()),
+        ]
+    }
+
+    /// The gateway that forwarded a request, as far as the request may say.
+    fn gateway(&self, headers: &Headers<'_>) -> Result<&Gateway, Refusal> {
+        let cloud = said(headers, CLOUD_IDENTIFIER)?;
+        let version = match said(headers, FORWARD_TO_VERSION)? {
+            b"v1" => Version::V1,
+            b"v2" => Version::V2,
+            _ => return Err(Reason::InvalidToken.because("X-MC-API-Forward-To-Version is neither v1 nor v2")),
+        };
+        let configured = self.gateways.first().and_then(|gateway| gateway.cloud);
+        let chosen = match self.choice {
+            Choice::Configured => configured,
+            // a cloud that is not in the table has the configured gateway, whose keys decide
+            Choice::ByRequest => CLOUDS.iter().find(|known| known.has_name(cloud)).or(configured),
+        };
+        let fits =
+            |gateway: &&Gateway| gateway.cloud == chosen && gateway.version.is_none_or(|own| own == version);
+        let gateway = self.gateways.iter().find(fits);
+        gateway.ok_or_else(|| Reason::InvalidToken.because("no gateway is known for this cloud and version"))
+    }
+
+    fn user(&self, gateway: &Gateway, claims: Map<String, Value>) -> Result<User, Refusal> {
+        let wrong = |what: &str| VerifyError::WrongClaim(what.to_owned());
+        let claim = |name: &str| claims.get(&format!("{}/claims/{name}", gateway.issuer));
+        let text = |value: Option<&Value>| {
+            value.and_then(Value::as_str).and_then(|text| Identifier::parse(text).ok())
+        };
+        let id = text(claims.get("sub")).ok_or_else(|| wrong("sub"))?;
+        let project_key = text(claim("project_key")).ok_or_else(|| wrong("project_key"))?;
+        let permissions = match claim("user_permissions") {
+            None => None,
+            Some(Value::Array(all)) if all.iter().all(Value::is_string) => Some(all.clone()),
+            Some(_) => return Err(wrong("user_permissions").into()),
+        };
+        let is_ours = self.project_keys.iter().any(|own| own == project_key.as_str());
+        if !self.project_keys.is_empty() && !is_ours {
+            return Err(Reason::NotAllowed.because("the project is not among identity.project_keys"));
+        }
+        let mut user = User { id: Some(id), ..User::default() };
+        user.attributes.insert(PROJECT_KEY.into(), json!(project_key.as_str()));
+        user.attributes.extend(permissions.map(|all| (PERMISSIONS.into(), Value::Array(all))));
+        user.organization.id = Some(project_key);
+        user.token = claims.into_iter().collect();
+        Ok(user)
+    }
+}
+
+/// The attribute that holds the project's key.
+pub const PROJECT_KEY: &str = "project_key";
+
+/// The attribute that holds the user's permissions.
+pub const PERMISSIONS: &str = "permissions";
+
+/// What the gateway says in a header; it always says it, once. An empty value
+/// says nothing.
+fn said<'a>(headers: &Headers<'a>, name: &str) -> Result<&'a [u8], Refusal> {
+    match headers.only(name) {
+        Ok(Some(value)) if !value.trim_ascii().is_empty() => Ok(value),
+        Ok(_) => Err(Reason::InvalidToken.because(format!("{name} is missing; the gateway always sends it"))),
+        Err(Repeated) => Err(Reason::AmbiguousIdentity.because(format!("{name} came more than once"))),
+    }
+}

@@ -1,0 +1,87 @@
+//! Finds the identity headers among a request's headers, in one pass, and all
+//! that makes them doubtful: repetitions, other spellings, `Connection`. It
+//! decides nothing.
+
+use super::{FieldName, Layout};
+use crate::request::Headers;
+
+/// What a request's headers hold for a layout.
+#[derive(Debug)]
+pub(super) struct Gathered<'a> {
+    /// One place for each field of the layout, in its order.
+    pub values: Vec<Option<&'a [u8]>>,
+    /// The primary header came more than once.
+    pub primary_repeated: bool,
+    /// Some identity header came more than once.
+    pub repeated: bool,
+    /// An identity header came with `_` or `.` where `-` belongs, or the like.
+    pub alias: bool,
+    /// `Connection` names an identity header, so that a proxy on the way would
+    /// have taken it out.
+    pub hop_by_hop: bool,
+    /// A header is there that means: no user.
+    pub forbidden: bool,
+}
+
+impl<'a> Gathered<'a> {
+    /// Looks through the headers.
+    pub fn from(layout: &Layout, headers: &Headers<'a>) -> Self {
+        let mut gathered = Self {
+            values: vec![None; layout.fields.len()],
+            primary_repeated: false,
+            repeated: false,
+            alias: false,
+            hop_by_hop: false,
+            forbidden: false,
+        };
+        for (name, value) in headers.iter() {
+            gathered.take(layout, name, value);
+        }
+        gathered
+    }
+
+    /// Whether no header, in whatever spelling, says anything of a user.
+    pub fn is_empty(&self) -> bool {
+        self.values.iter().all(Option::is_none) && !self.alias
+    }
+
+    fn take(&mut self, layout: &Layout, name: &'a str, value: &'a [u8]) {
+        if name == "connection" {
+            self.hop_by_hop |= names_identity(layout, value);
+            return;
+        }
+        for (index, ((_, field), place)) in layout.fields.iter().zip(&mut self.values).enumerate() {
+            if name == field.as_str() {
+                if place.replace(value).is_some() {
+                    self.repeated = true;
+                    self.primary_repeated |= index == 0;
+                }
+            } else if same_when_folded(name, field) {
+                self.alias = true;
+            }
+        }
+        self.forbidden |= layout.refused_with.iter().any(|field| same_when_folded(name, field));
+    }
+}
+
+/// Whether a `Connection` value (RFC 9110, 7.6.1) names an identity header.
+fn names_identity(layout: &Layout, value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').filter_map(|option| std::str::from_utf8(option).ok()).any(|option| {
+        let option = option.trim();
+        layout.fields.iter().any(|(_, field)| same_when_folded(option, field))
+    })
+}
+
+/// Whether two names are one to a server that takes `-`, `_` and `.` for the
+/// same (CGI variables, many frameworks), whatever the case.
+pub(super) fn same_when_folded(name: &str, field: &FieldName) -> bool {
+    let field = field.as_str();
+    name.len() == field.len() && name.bytes().map(folded).eq(field.bytes().map(folded))
+}
+
+const fn folded(byte: u8) -> u8 {
+    match byte {
+        b'_' | b'.' => b'-',
+        other => other.to_ascii_lowercase(),
+    }
+}
