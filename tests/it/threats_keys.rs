@@ -116,7 +116,7 @@ fn the_keys_that_are_known_serve_while_new_ones_cannot_be_had() {
         until(name, || app.fetches(&address(server), "error") > 0);
     }
     let fetched =
-        |(name, server, ..): &(&str, KeyServer, Behaviour, &str)| app.fetches(&address(server), "success");
+        |(_, server, ..): &(&str, KeyServer, Behaviour, &str)| app.fetches(&address(server), "success");
     let before: Vec<u64> = servers.iter().map(fetched).collect();
     for (name, ..) in &servers {
         let target = format!("/{name}");

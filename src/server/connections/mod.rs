@@ -49,6 +49,9 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) struct RequestInProgress(Arc<Connection>);
 
+/// How long a new connection is as good as one that was answered.
+const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);
+
 /// The shortest time between two log lines about the limit.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -65,8 +68,8 @@ impl Connections {
     }
 
     /// Adds a connection. Above the limit, closes the one that made no progress
-    /// for the longest time; those that were never answered come first, those
-    /// with a request in progress are left alone.
+    /// for the longest time; those that have had time for a request and were
+    /// never answered come first, those with a request in progress are left alone.
     fn add(&self) -> Arc<Connection> {
         let connection = Arc::new(Connection {
             id: self.last_id.fetch_add(1, Ordering::Relaxed),
@@ -79,8 +82,9 @@ impl Connections {
         });
         let mut open = lock(&self.open);
         if open.len() >= self.limit {
+            let now_ms = milliseconds(self.started);
             let candidates = open.values().filter(|open| open.may_be_closed());
-            if let Some(idle) = candidates.min_by_key(|open| open.precedence()) {
+            if let Some(idle) = candidates.min_by_key(|open| open.precedence(now_ms)) {
                 idle.close();
                 self.log_limit();
             }
@@ -118,9 +122,11 @@ impl Connection {
     }
 
     /// The smallest is closed first.
-    fn precedence(&self) -> (bool, u64, u64) {
-        let has_been_answered = self.has_been_answered.load(Ordering::Relaxed);
-        (has_been_answered, self.progress_at_ms.load(Ordering::Relaxed), self.id)
+    fn precedence(&self, now_ms: u64) -> (bool, u64, u64) {
+        let progress_at_ms = self.progress_at_ms.load(Ordering::Relaxed);
+        let is_new = u128::from(now_ms.saturating_sub(progress_at_ms)) < FIRST_REQUEST_TIME.as_millis();
+        let comes_later = is_new || self.has_been_answered.load(Ordering::Relaxed);
+        (comes_later, progress_at_ms, self.id)
     }
 
     fn close(&self) {
@@ -205,10 +211,18 @@ mod tests {
 
     #[test]
     fn a_connection_without_an_answer_is_closed_before_others() {
-        let (connections, open) = open(2, &[10, 20]);
+        let (_, open) = open(2, &[10_000, 20_000]);
         open[0].has_been_answered.store(true, Ordering::Relaxed);
-        add_newer(&connections);
-        assert_eq!(closing(&open), [false, true]);
+        assert!(open[1].precedence(30_000) < open[0].precedence(30_000));
+    }
+
+    #[test]
+    fn a_new_connection_is_not_closed_before_idle_ones() {
+        let (_, open) = open(3, &[10_000, 20_000, 20_000]);
+        open[0].has_been_answered.store(true, Ordering::Relaxed);
+        let (answered, unanswered) = (open[0].precedence(20_999), open[1].precedence(20_999));
+        assert!(answered < unanswered);
+        assert!(open[0].precedence(21_000) > open[1].precedence(21_000));
     }
 
     #[test]
