@@ -77,11 +77,11 @@ fn hand_off(criterion: &mut Criterion) {
     group.bench_function("whole sign-on, from headers", |bencher| {
         bencher.iter(|| {
             let ask = SignOnRequest {
-                offer,
+                auth: offer,
                 query: black_box("integration_id=1121&display=settings"),
                 install: None,
             };
-            entrance.sign_on(&ask, Uuid::new_v4(), now).outcome.unwrap()
+            entrance.decide(&ask, Uuid::new_v4(), now).outcome.unwrap()
         });
     });
     group.finish();

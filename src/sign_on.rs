@@ -1,88 +1,109 @@
-//! The one use case: who is it, may they go, where to, and what is recorded.
-//! No HTTP in it, and no clock: the time and the token's id are arguments.
+//! The use case: authenticate, authorize, hand off. No HTTP.
+//!
+//! Deciding is pure: time and the token's id are arguments. Where a decision
+//! lacks something that can be fetched ([`Needs`]), it is fetched and the
+//! decision is made again, in one place: [`Entrance::decide_with_needs`].
 
 use uuid::Uuid;
 
 use crate::access::Access;
 use crate::audit::SubjectLog;
-use crate::authn::Authenticator;
-use crate::authn::{AuthRequest, Authentication};
+use crate::authn::{AuthRequest, Authentication, Authenticator};
 use crate::clock::Timestamp;
 use crate::embed::{Embed, FetchDestination, Verdict};
 use crate::pandium::{Environment, HandOff, HandOffError, Link, Marketplace};
 use crate::refusal::{Reason, Refusal};
 use crate::user::User;
 
-/// A path at which browsers arrive, and everything that decides what becomes
-/// of them there.
+/// A path with exactly one authenticator, and the rules that apply there.
 #[derive(Debug)]
 pub struct Entrance {
     /// The name, in the log, in metrics and on the command line.
     pub name: String,
-    /// The path, exactly.
+    /// The path, compared byte for byte.
     pub path: String,
-    /// The one way to learn who is asking.
+    /// Authenticates the user.
     pub identity: Authenticator,
-    /// Who may go.
+    /// Authorizes the user.
     pub access: Access,
-    /// Where an answer may be shown.
+    /// Which pages may embed the response, and which scripts may read it.
     pub embed: Embed,
-    /// Where users go.
+    /// The destination and the claims of its tokens.
     pub marketplace: Marketplace,
-    /// Which of Pandium's environments that is.
+    /// The destination's environment.
     pub environment: Environment,
-    /// What the marketplace learns of the page before (`Referrer-Policy`).
+    /// The `Referrer-Policy` of redirects.
     pub referrer_policy: ReferrerPolicy,
-    /// How the record names users.
+    /// How audit events name users.
     pub subject_log: SubjectLog,
 }
 
-/// A `Referrer-Policy` that keeps path and query to ourselves.
+/// A `Referrer-Policy` that never sends path and query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReferrerPolicy {
-    /// Nothing.
+    /// Sends nothing.
     NoReferrer,
-    /// The origin.
+    /// Sends the origin.
     Origin,
-    /// The origin, never from https to http.
+    /// Sends the origin, but not from https to http.
     StrictOrigin,
-    /// The origin, to the same site only.
+    /// Sends the origin, to the same origin only.
     SameOrigin,
 }
 
-/// What is asked of an entrance.
+/// A request to an entrance.
 #[derive(Debug)]
 pub struct SignOnRequest<'a> {
-    /// What proves who is asking.
-    pub offer: AuthRequest<'a>,
-    /// The query as it came, without the `?`.
+    /// What the user is authenticated by.
+    pub auth: AuthRequest<'a>,
+    /// The query as received, without the `?`.
     pub query: &'a str,
-    /// The integration whose install page the path names, as it came.
+    /// The integration id of `/install/<id>`, as received.
     pub install: Option<&'a str>,
 }
 
-/// What becomes of it.
+/// The result of a sign-on, and what its audit event says.
 #[derive(Debug)]
 pub struct SignOn {
-    /// The signed address, or why there is none.
+    /// The signed URL, or the refusal.
     pub outcome: Result<HandOff, Refusal>,
-    /// Where the answer will be shown.
+    /// What the response is for.
     pub fetch_dest: FetchDestination,
-    /// The objection to a frame that is served all the same.
-    pub reported: Option<Refusal>,
-    /// Who it is, as far as the record may say.
+    /// What the embed policy objects to in a request that is served all the same.
+    pub embed_violation: Option<Refusal>,
+    /// The user, as audit events name users.
     pub subject: Option<String>,
 }
 
-/// What is worth recording, however it ends.
+/// An authenticated and authorized user, or the refusal.
+#[derive(Debug)]
+pub struct Identification {
+    /// The user, or the refusal.
+    pub outcome: Result<Box<User>, Refusal>,
+    /// The user, as audit events name users.
+    pub subject: Option<String>,
+}
+
+/// What an audit event says of a request, however it is decided.
 #[derive(Default)]
-struct Seen {
-    reported: Option<Refusal>,
+struct EventDetails {
+    embed_violation: Option<Refusal>,
     subject: Option<String>,
 }
 
+/// What a decision lacks and what can be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    /// Newer keys of the issuer.
+    Keys,
+}
+
+/// How often something is fetched for one request. A fetch that is in progress
+/// may have begun before the request was received; then a second one follows.
+const MAX_FETCHES: usize = 2;
+
 impl ReferrerPolicy {
-    /// Every policy that may be chosen.
+    /// Every policy that can be configured.
     pub const ALL: [Self; 4] = [Self::NoReferrer, Self::Origin, Self::StrictOrigin, Self::SameOrigin];
 
     /// The header's value.
@@ -103,64 +124,90 @@ impl Entrance {
     /// The name of the entrance that is always there.
     pub const MAIN_NAME: &'static str = "pandium-sso";
 
-    /// Signs a user on, or says why not. The link and the frame are judged
-    /// before anybody's identity is looked at.
-    pub fn sign_on(&self, ask: &SignOnRequest<'_>, jti: Uuid, now: Timestamp) -> SignOn {
-        let mut seen = Seen::default();
-        let outcome = self.decide(ask, jti, now, &mut seen);
-        let fetch_dest = FetchDestination::of(ask.offer.headers);
-        SignOn { outcome, fetch_dest, reported: seen.reported, subject: seen.subject }
+    /// Signs a user on. Waits for keys, where newer ones may change the decision.
+    pub async fn sign_on(&self, request: &SignOnRequest<'_>, jti: Uuid, clock: fn() -> Timestamp) -> SignOn {
+        let decide = |now| self.decide(request, jti, now);
+        self.decide_with_needs(request.auth, clock, decide, |sign_on| sign_on.outcome.as_ref().err()).await
     }
 
-    fn decide(
+    /// Authenticates and authorizes a user without signing anything. Waits for
+    /// keys, as [`Self::sign_on`] does.
+    pub async fn identify(&self, request: AuthRequest<'_>, clock: fn() -> Timestamp) -> Identification {
+        let decide = |now| self.decide_identity(request, now);
+        self.decide_with_needs(request, clock, decide, |identified| identified.outcome.as_ref().err()).await
+    }
+
+    /// Makes a decision, and makes it again after what it needs was fetched.
+    async fn decide_with_needs<D>(
         &self,
-        ask: &SignOnRequest<'_>,
+        request: AuthRequest<'_>,
+        clock: fn() -> Timestamp,
+        decide: impl Fn(Timestamp) -> D,
+        refusal: impl Fn(&D) -> Option<&Refusal>,
+    ) -> D {
+        let mut decision = decide(clock());
+        for _ in 0..MAX_FETCHES {
+            let was_fetched = match refusal(&decision).and_then(Needs::of) {
+                Some(Needs::Keys) => self.identity.renew_keys(request, clock()).await,
+                None => false,
+            };
+            if !was_fetched {
+                break;
+            }
+            decision = decide(clock());
+        }
+        decision
+    }
+
+    /// Decides a sign-on with the keys that are there. Link and frame come first:
+    /// they need no credentials.
+    pub fn decide(&self, request: &SignOnRequest<'_>, jti: Uuid, now: Timestamp) -> SignOn {
+        let mut details = EventDetails::default();
+        let outcome = self.decide_hand_off(request, jti, now, &mut details);
+        let EventDetails { embed_violation, subject } = details;
+        SignOn { outcome, fetch_dest: FetchDestination::of(request.auth.headers), embed_violation, subject }
+    }
+
+    fn decide_hand_off(
+        &self,
+        request: &SignOnRequest<'_>,
         jti: Uuid,
         now: Timestamp,
-        seen: &mut Seen,
+        details: &mut EventDetails,
     ) -> Result<HandOff, Refusal> {
-        let link = self.marketplace.links().read(ask.query, ask.install)?;
-        match self.embed.judge(ask.offer.headers) {
+        let link = self.marketplace.links().read(request.query, request.install)?;
+        match self.embed.judge(request.auth.headers) {
             Verdict::Allowed => {}
-            Verdict::Reported(objection) => seen.reported = Some(objection),
+            Verdict::Reported(violation) => details.embed_violation = Some(violation),
             Verdict::Refused(refusal) => return Err(refusal),
         }
-        let user = self.arrive(ask.offer, now)?;
+        let user = self.authenticate(request.auth, now)?;
         let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &link, jti, now));
-        // the same user has the same name in the record, sent on or refused
-        seen.subject = match &outcome {
+        // a user has the same name in audit events, handed off or refused
+        details.subject = match &outcome {
             Ok(hand_off) => self.subject_log.write(&hand_off.subject),
             Err(_) => self.subject(&user),
         };
         outcome
     }
 
-    /// Who somebody is and may be, without sending anybody anywhere; and the
-    /// name that the record has for him.
-    pub fn identify(
-        &self,
-        offer: AuthRequest<'_>,
-        now: Timestamp,
-    ) -> (Result<Box<User>, Refusal>, Option<String>) {
-        match self.arrive(offer, now) {
+    fn decide_identity(&self, request: AuthRequest<'_>, now: Timestamp) -> Identification {
+        match self.authenticate(request, now) {
             Ok(user) => {
                 let subject = self.subject(&user);
-                (self.access.allow(&user).map(|()| user), subject)
+                Identification { outcome: self.access.allow(&user).map(|()| user), subject }
             }
-            Err(refusal) => (Err(refusal), None),
+            Err(refusal) => Identification { outcome: Err(refusal), subject: None },
         }
     }
 
-    fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Result<Box<User>, Refusal> {
-        match self.identity.arrive(offer, now) {
+    fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Result<Box<User>, Refusal> {
+        match self.identity.arrive(request, now) {
             Authentication::User(user) => Ok(user),
-            Authentication::NoCredentials => {
-                let hint = self.identity.explain_absence(offer);
-                Err(match hint {
-                    Some(hint) => Reason::Unauthenticated.because(hint),
-                    None => Reason::Unauthenticated.because("the request names nobody"),
-                })
-            }
+            Authentication::NoCredentials => Err(match self.identity.explain_absence(request) {
+                Some(cause) => Reason::Unauthenticated.because(cause),
+                None => Reason::Unauthenticated.because("the request has no credentials"),
+            }),
             Authentication::Rejected(refusal) => Err(refusal),
         }
     }
@@ -169,7 +216,7 @@ impl Entrance {
         self.subject_log.write(&self.marketplace.subject(user)?)
     }
 
-    /// Signs a known user on at a place in the marketplace.
+    /// Signs a token for a user, and makes the URL.
     pub fn hand_off(&self, user: &User, link: &Link, jti: Uuid, now: Timestamp) -> Result<HandOff, Refusal> {
         self.marketplace.hand_off(user, link, jti, now).map_err(|error| {
             let reason = match &error {
@@ -180,5 +227,12 @@ impl Entrance {
             };
             reason.because(error.to_string())
         })
+    }
+}
+
+impl Needs {
+    /// What would have to be fetched for another decision.
+    fn of(refusal: &Refusal) -> Option<Self> {
+        (refusal.reason == Reason::KeysUnavailable).then_some(Self::Keys)
     }
 }

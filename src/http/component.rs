@@ -14,7 +14,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::refused::{NO_ENTRANCE, Refused, nonce, page_policy};
-use super::{EntranceRuntime, RequestContext, Snapshot, accept, cors};
+use super::{EntranceRuntime, RequestContext, accept, cors};
 use crate::authn::token::TokenLocation;
 use crate::page::EmbedPage;
 use crate::pandium::LinkRules;
@@ -127,12 +127,11 @@ impl RequestContext<'_> {
     }
 
     fn about(&self) -> HttpResponse {
-        let snapshot = self.shared.snapshot();
         let asked = Asked::read(self.request.uri().query().unwrap_or_default());
-        let runtime = match asked.as_ref().map(|asked| find(&snapshot.entrances, asked)) {
+        let runtime = match asked.as_ref().map(|asked| find(&self.snapshot.entrances, asked)) {
             Ok(Some(runtime)) => runtime,
-            Ok(None) => return self.refuse_about(&snapshot, &no_such_entrance()),
-            Err(refusal) => return self.refuse_about(&snapshot, refusal),
+            Ok(None) => return self.refuse_about(&no_such_entrance()),
+            Err(refusal) => return self.refuse_about(refusal),
         };
         let entrance = &runtime.entrance;
         self.shared.metrics.count_request(&entrance.name, 200);
@@ -154,21 +153,20 @@ impl RequestContext<'_> {
     }
 
     /// A mistyped entrance has to reach the page that mistyped it.
-    fn refuse_about(&self, snapshot: &Snapshot, refusal: &Refusal) -> HttpResponse {
+    fn refuse_about(&self, refusal: &Refusal) -> HttpResponse {
         let mut answer = self.refuse(Refused::nowhere(refusal));
-        let embeds = snapshot.entrances.iter().map(|runtime| &runtime.entrance.embed);
+        let embeds = self.snapshot.entrances.iter().map(|runtime| &runtime.entrance.embed);
         cors::allow_error_read(&mut answer, self.request.headers(), embeds);
         answer
     }
 
     /// A page for teams that only link, and for pop-ups.
     fn embed_page(&self) -> HttpResponse {
-        let snapshot = self.shared.snapshot();
         let asked = match Asked::read(self.request.uri().query().unwrap_or_default()) {
             Ok(asked) => asked,
             Err(refusal) => return self.refuse(Refused::nowhere(&refusal)),
         };
-        let Some(runtime) = find(&snapshot.entrances, &asked) else {
+        let Some(runtime) = find(&self.snapshot.entrances, &asked) else {
             return self.refuse(Refused::nowhere(&no_such_entrance()));
         };
         let entrance = &runtime.entrance;
@@ -179,18 +177,18 @@ impl RequestContext<'_> {
         let nonce = nonce();
         let language = accept::language(self.request.headers());
         let page = EmbedPage { entrance: &entrance.path, attributes: asked.attributes() };
-        let page = match snapshot.pages.embed(&page, language, &nonce) {
+        let page = match self.snapshot.pages.embed(&page, language, &nonce) {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(%error, "a page could not be made");
-                return self.fail("a page could not be made; the log says why");
+                return self.internal_error("a page could not be made; the log says why");
             }
         };
         let more = format!("connect-src 'self'; frame-src 'self' {}; ", entrance.marketplace.origin());
         let policy =
             page_policy(&nonce, &more, runtime.frame_ancestors.to_str().unwrap_or("frame-ancestors 'none'"));
         let Ok(policy) = HeaderValue::try_from(policy) else {
-            return self.fail("the page's policy is no header's value");
+            return self.internal_error("the page's policy is no header's value");
         };
         self.shared.metrics.count_request(&entrance.name, 200);
         let mut answer = HttpResponse::Ok();

@@ -1,4 +1,4 @@
-//! Answers at entrances: the redirect, or the address as JSON.
+//! Responses of entrances: the redirect, or the URL as JSON.
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::accept;
 use super::refused::Refused;
-use super::{EntranceRuntime, KeysFirst, RequestContext, cors};
+use super::{EntranceRuntime, RequestContext, cors};
 use crate::audit::{AuditEvent, Outcome};
 use crate::clock::Timestamp;
 use crate::embed::FOREIGN_SCRIPT;
@@ -17,7 +17,7 @@ use crate::pandium::HandOff;
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::{SignOn, SignOnRequest};
 
-/// The address for scripts. Times are Unix seconds.
+/// The URL for scripts. Times are Unix seconds.
 #[derive(Serialize)]
 struct Address<'a> {
     url: &'a str,
@@ -27,77 +27,75 @@ struct Address<'a> {
 }
 
 impl RequestContext<'_> {
-    /// Somebody arrives at an entrance.
-    pub(super) fn enter(
-        &self,
-        runtime: &EntranceRuntime,
-        install: Option<&str>,
-    ) -> Result<HttpResponse, KeysFirst> {
+    /// Handles a request to an entrance.
+    pub(super) async fn entrance(&self, runtime: &EntranceRuntime, install: Option<&str>) -> HttpResponse {
         match *self.request.method() {
-            Method::GET => self.sign_on(runtime, install),
-            Method::OPTIONS if cors::is_preflight(self.request.headers()) => Ok(self.preflight(runtime)),
+            Method::GET => self.sign_on(runtime, install).await,
+            Method::OPTIONS if cors::is_preflight(self.request.headers()) => self.preflight(runtime),
             _ => {
-                let refusal = Reason::MethodNotAllowed.because("a hand-off is asked for with GET");
-                Ok(self.refuse(Refused::at(runtime, &refusal)))
+                let refusal = Reason::MethodNotAllowed.because("a hand-off is requested with GET");
+                self.refuse(Refused::at(runtime, &refusal))
             }
         }
     }
 
-    fn sign_on(&self, runtime: &EntranceRuntime, install: Option<&str>) -> Result<HttpResponse, KeysFirst> {
-        let now = Timestamp::now();
+    async fn sign_on(&self, runtime: &EntranceRuntime, install: Option<&str>) -> HttpResponse {
         let headers = self.headers();
-        let ask = SignOnRequest {
-            offer: self.offer(Some(self.request.path()), &headers),
+        let request = SignOnRequest {
+            auth: self.auth_request(Some(self.request.path()), &headers),
             query: self.request.uri().query().unwrap_or_default(),
             install,
         };
-        let SignOn { outcome, fetch_dest, reported, subject } =
-            runtime.entrance.sign_on(&ask, Uuid::new_v4(), now);
-        self.keys_first(outcome.as_ref().err())?;
-        // the record says that somebody was sent on when there is an answer that does it
-        let handed_over = outcome.and_then(|hand_off| {
+        let SignOn { outcome, fetch_dest, embed_violation, subject } =
+            runtime.entrance.sign_on(&request, Uuid::new_v4(), Timestamp::now).await;
+        // the audit event says that the user was handed off once there is a response that does it
+        let handed_off = outcome.and_then(|hand_off| {
             let (jti, length) = (hand_off.jti, hand_off.address.len());
-            self.hand_over(runtime, hand_off).map(|answer| (answer, jti, length))
+            self.hand_off_response(runtime, hand_off).map(|response| (response, jti, length))
         });
-        let (answer, jti, length) = match handed_over {
-            Ok(handed_over) => handed_over,
+        let (response, jti, length) = match handed_off {
+            Ok(handed_off) => handed_off,
             Err(refusal) => {
-                return Ok(self.refuse(Refused { subject, fetch_dest, ..Refused::at(runtime, &refusal) }));
+                return self.refuse(Refused { subject, fetch_dest, ..Refused::at(runtime, &refusal) });
             }
         };
         self.record(&AuditEvent {
-            at: now,
+            at: Timestamp::now(),
             request_id: self.request_id,
             entrance: Some(&runtime.entrance.name),
             environment: Some(runtime.entrance.environment),
             outcome: Outcome::HandedOff { jti },
             subject,
-            peer: ask.offer.peer,
+            peer: request.auth.peer,
             fetch_dest,
-            embed_violation: reported.as_ref().map(|objection| &*objection.cause),
+            embed_violation: embed_violation.as_ref().map(|violation| &*violation.cause),
             took_us: self.took_us(),
         });
         runtime.metrics.hand_offs.inc();
-        if reported.is_some() {
+        if embed_violation.is_some() {
             runtime.metrics.embed_violations.inc();
         }
-        #[expect(clippy::cast_precision_loss, reason = "an address is short")]
+        #[expect(clippy::cast_precision_loss, reason = "a URL is short")]
         self.shared.metrics.location_bytes.observe(length as f64);
-        Ok(answer)
+        response
     }
 
-    /// Sends the browser on, or tells the script where to.
-    fn hand_over(&self, runtime: &EntranceRuntime, hand_off: HandOff) -> Result<HttpResponse, Refusal> {
+    /// The redirect for a browser, or the JSON for a script.
+    fn hand_off_response(
+        &self,
+        runtime: &EntranceRuntime,
+        hand_off: HandOff,
+    ) -> Result<HttpResponse, Refusal> {
         let prefers_json = accept::prefers_json(self.request.headers());
         let status = if prefers_json { StatusCode::OK } else { StatusCode::TEMPORARY_REDIRECT };
-        let mut answer = HttpResponse::build(status);
-        self.common_headers(&mut answer);
-        self.entrance_headers(&mut answer, runtime);
+        let mut response = HttpResponse::build(status);
+        self.common_headers(&mut response);
+        self.entrance_headers(&mut response, runtime);
         if prefers_json {
             self.shared.metrics.count_request(&runtime.entrance.name, status.as_u16());
-            Self::protect_json(&mut answer);
+            Self::protect_json(&mut response);
             let HandOff { address, jti, issued_at, expires_at, .. } = &hand_off;
-            return Ok(answer.json(Address {
+            return Ok(response.json(Address {
                 url: address.expose(),
                 jti: *jti,
                 issued_at: *issued_at,
@@ -105,32 +103,32 @@ impl RequestContext<'_> {
             }));
         }
         let location = HeaderValue::try_from(hand_off.address.into_exposed())
-            .map_err(|_| Reason::Internal.because("the address is no header's value"))?;
+            .map_err(|_| Reason::Internal.because("the URL is no valid header field value"))?;
         runtime.metrics.redirects.inc();
-        Ok(answer.insert_header((header::LOCATION, location)).finish())
+        Ok(response.insert_header((header::LOCATION, location)).finish())
     }
 
-    /// Headers that every answer at an entrance has.
-    pub(super) fn entrance_headers(&self, answer: &mut HttpResponseBuilder, runtime: &EntranceRuntime) {
-        answer.insert_header((header::REFERRER_POLICY, runtime.referrer_policy.clone()));
-        answer.insert_header((header::CONTENT_SECURITY_POLICY, runtime.frame_ancestors.clone()));
-        cors::allow_origin(answer, self.request.headers(), &runtime.entrance.embed);
+    /// Header fields of every response of an entrance.
+    pub(super) fn entrance_headers(&self, response: &mut HttpResponseBuilder, runtime: &EntranceRuntime) {
+        response.insert_header((header::REFERRER_POLICY, runtime.referrer_policy.clone()));
+        response.insert_header((header::CONTENT_SECURITY_POLICY, runtime.frame_ancestors.clone()));
+        cors::allow_origin(response, self.request.headers(), &runtime.entrance.embed);
     }
 
-    /// A browser asks whether a script may ask.
+    /// Responds to a CORS preflight.
     fn preflight(&self, runtime: &EntranceRuntime) -> HttpResponse {
-        let mut answer = HttpResponse::NoContent();
-        self.common_headers(&mut answer);
-        if !cors::allow_origin(&mut answer, self.request.headers(), &runtime.entrance.embed) {
+        let mut response = HttpResponse::NoContent();
+        self.common_headers(&mut response);
+        if !cors::allow_origin(&mut response, self.request.headers(), &runtime.entrance.embed) {
             let refusal = Reason::CrossSiteRequest.because(FOREIGN_SCRIPT);
             return self.refuse(Refused::at(runtime, &refusal));
         }
-        cors::allow_request(&mut answer, &runtime.entrance.identity.script_headers());
+        cors::allow_request(&mut response, &runtime.entrance.identity.script_headers());
         self.shared.metrics.count_request(&runtime.entrance.name, StatusCode::NO_CONTENT.as_u16());
-        answer.finish()
+        response.finish()
     }
 
-    /// Writes the record's line, and tells the root span.
+    /// Writes the audit event, and fills in the root span.
     pub(super) fn record(&self, entry: &AuditEvent<'_>) {
         let span = Span::current();
         if !span.is_disabled() {
@@ -146,7 +144,7 @@ impl RequestContext<'_> {
         self.shared.recorder.record(entry);
     }
 
-    /// Microseconds since the request arrived.
+    /// Microseconds since the request was received.
     pub(super) fn took_us(&self) -> u64 {
         u64::try_from(self.stopwatch.elapsed().as_micros()).unwrap_or(u64::MAX)
     }

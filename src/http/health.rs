@@ -34,9 +34,9 @@ impl RequestContext<'_> {
         let mut answer = HttpResponse::Ok();
         self.common_headers(&mut answer);
         self.shared.metrics.count_request(NO_ENTRANCE, 200);
-        let (snapshot, now) = (self.shared.snapshot(), Timestamp::now());
+        let now = Timestamp::now();
         let without_keys =
-            snapshot.entrances.iter().filter(|runtime| !runtime.entrance.identity.has_keys(now));
+            self.snapshot.entrances.iter().filter(|runtime| !runtime.entrance.identity.has_keys(now));
         answer.json(Healthy {
             status: "ok",
             version: env!("CARGO_PKG_VERSION"),
@@ -47,9 +47,9 @@ impl RequestContext<'_> {
     /// `/metrics`, in the text format.
     pub(super) fn metrics(&self) -> HttpResponse {
         self.shared.metrics.set_dropped_lines(self.shared.lines.dropped());
-        let (snapshot, now) = (self.shared.snapshot(), Timestamp::now());
+        let now = Timestamp::now();
         let reports =
-            snapshot.entrances.iter().flat_map(|runtime| runtime.entrance.identity.key_reports(now));
+            self.snapshot.entrances.iter().flat_map(|runtime| runtime.entrance.identity.key_reports(now));
         self.shared.metrics.set_keys(reports);
         let mut answer = HttpResponse::Ok();
         self.common_headers(&mut answer);

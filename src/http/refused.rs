@@ -152,7 +152,7 @@ impl RequestContext<'_> {
         let ancestors = runtime.map(|runtime| runtime.entrance.embed.parents.frame_ancestors_and_self());
         let policy = page_policy(&nonce, "", ancestors.as_deref().unwrap_or("frame-ancestors 'none'"));
         let language = accept::language(self.request.headers());
-        match self.shared.snapshot().pages.refusal(&page, language, &nonce) {
+        match self.snapshot.pages.refusal(&page, language, &nonce) {
             Ok(page) => Some((page, HeaderValue::try_from(policy).ok()?)),
             Err(error) => {
                 tracing::error!(%error, "a page could not be made");

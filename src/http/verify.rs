@@ -1,23 +1,23 @@
-//! Who somebody is, for proxies that ask before they let a request pass to an
-//! API: nginx `auth_request`, Traefik `forwardAuth`, Caddy `forward_auth`,
-//! Envoy `ext_authz`. Nothing is signed here, and nobody is sent anywhere.
+//! The user of a request, for proxies that authorize requests to an API: nginx
+//! `auth_request`, Traefik `forwardAuth`, Caddy `forward_auth`, Envoy
+//! `ext_authz`. Nothing is signed here.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::refused::Refused;
-use super::{EntranceRuntime, KeysFirst, RequestContext};
+use super::{EntranceRuntime, RequestContext};
 use crate::audit::{AuditEvent, Outcome};
 use crate::authn::token::TokenLocation;
 use crate::clock::Timestamp;
 use crate::embed::{FetchDestination, FetchMetadata};
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
-use crate::sign_on::Entrance;
+use crate::sign_on::{Entrance, Identification};
 use crate::user::{Email, Identifier, Label, User};
 
-/// Who it is, in JSON.
+/// The user as JSON.
 #[derive(Serialize)]
 struct Verified<'a> {
     entrance: &'a str,
@@ -29,29 +29,21 @@ const EMAIL: HeaderName = HeaderName::from_static("x-auth-request-email");
 const GROUPS: HeaderName = HeaderName::from_static("x-auth-request-groups");
 
 impl RequestContext<'_> {
-    /// `/v1/verify/NAME`, by any method, and with any path behind it: some
-    /// proxies pass on those of the request they ask about.
-    pub(super) fn verify(
-        &self,
-        runtime: &EntranceRuntime,
-        path: Option<&str>,
-    ) -> Result<HttpResponse, KeysFirst> {
-        let now = Timestamp::now();
+    /// Handles `/v1/verify/NAME` with any method, and with any path behind the
+    /// name: some proxies pass on those of the request that they authorize.
+    pub(super) async fn verify(&self, runtime: &EntranceRuntime, path: Option<&str>) -> HttpResponse {
         let headers = self.headers();
         let entrance = &runtime.entrance;
-        let (known, subject) = match self.object_to_cookie(entrance, &headers) {
-            Some(objection) => (Err(objection), None),
-            None => entrance.identify(self.offer(path, &headers), now),
+        let Identification { outcome, subject } = match self.check_cookie_origin(entrance, &headers) {
+            Ok(()) => entrance.identify(self.auth_request(path, &headers), Timestamp::now).await,
+            Err(refusal) => Identification { outcome: Err(refusal), subject: None },
         };
-        self.keys_first(known.as_ref().err())?;
-        let user = match known.and_then(named) {
+        let user = match outcome.and_then(with_name) {
             Ok(user) => user,
-            Err(refusal) => {
-                return Ok(self.refuse(Refused { subject, ..Refused::for_api(runtime, &refusal) }));
-            }
+            Err(refusal) => return self.refuse(Refused { subject, ..Refused::for_api(runtime, &refusal) }),
         };
         self.record(&AuditEvent {
-            at: now,
+            at: Timestamp::now(),
             request_id: self.request_id,
             entrance: Some(&entrance.name),
             environment: Some(entrance.environment),
@@ -63,30 +55,30 @@ impl RequestContext<'_> {
             took_us: self.took_us(),
         });
         self.shared.metrics.count_request(&entrance.name, 200);
-        let mut answer = HttpResponse::Ok();
-        self.common_headers(&mut answer);
+        let mut response = HttpResponse::Ok();
+        self.common_headers(&mut response);
         let id = user.id.as_ref().map(Identifier::as_str).filter(|id| is_one_word(id));
         let email = user.email.as_ref().map(Email::as_str).filter(|email| is_one_word(email));
         let groups = groups(&user.groups);
         for (name, value) in [(USER, id), (EMAIL, email), (GROUPS, groups.as_deref())] {
-            // what was parsed has nothing invisible in it; UTF-8 is sent as it is
+            // parsed values hold no control characters; UTF-8 is sent as it is
             let value = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
             if let Some(value) = value {
-                answer.insert_header((name, value));
+                response.insert_header((name, value));
             }
         }
-        Self::protect_json(&mut answer);
-        Ok(answer.json(Verified { entrance: &entrance.name, user: &user }))
+        Self::protect_json(&mut response);
+        response.json(Verified { entrance: &entrance.name, user: &user })
     }
 
-    /// A browser sends a cookie whichever page makes it send the request. So an
+    /// Refuses a cookie that a page of another origin made the browser send: an
     /// `Origin` has to be an allowed page's or the service's own, and a request
     /// from another site needs one.
-    fn object_to_cookie(&self, entrance: &Entrance, headers: &Headers<'_>) -> Option<Refusal> {
+    fn check_cookie_origin(&self, entrance: &Entrance, headers: &Headers<'_>) -> Result<(), Refusal> {
         if !matches!(entrance.identity.place(), Some(TokenLocation::Cookie(_))) {
-            return None;
+            return Ok(());
         }
-        let refuse = |cause: &'static str| Some(Reason::CrossSiteRequest.because(cause));
+        let refuse = |cause: &'static str| Err(Reason::CrossSiteRequest.because(cause));
         let metadata = match FetchMetadata::read(headers) {
             Ok(metadata) => metadata,
             Err(why) => return refuse(why.cause()),
@@ -98,34 +90,34 @@ impl RequestContext<'_> {
             Some(origin) => is_from_other_site || !self.is_own(origin),
             None => is_from_other_site,
         };
-        if is_foreign { refuse("a page of another origin made the browser send its cookie") } else { None }
+        if is_foreign { refuse("a page of another origin made the browser send its cookie") } else { Ok(()) }
     }
 
     /// Whether an origin is on one of the service's configured hosts.
     fn is_own(&self, origin: &str) -> bool {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
-        authority.is_some_and(|authority| self.shared.snapshot().hosts.name(authority))
+        authority.is_some_and(|authority| self.snapshot.hosts.name(authority))
     }
 }
 
-/// A user who can be told from others; an API is never told of somebody else.
-fn named(user: Box<User>) -> Result<Box<User>, Refusal> {
+/// Refuses a user without an id, an e-mail address and a user name: an API could
+/// not tell such users apart.
+fn with_name(user: Box<User>) -> Result<Box<User>, Refusal> {
     match (&user.id, &user.email, &user.username) {
         (None, None, None) => {
-            Err(Reason::Unauthenticated.because("the token names nobody: neither id, e-mail nor user name"))
+            Err(Reason::Unauthenticated.because("the token has neither id, e-mail address nor user name"))
         }
         _ => Ok(user),
     }
 }
 
-/// Whether a header's reader cannot take a value for several, or for a quoted
-/// one. Other values are in the JSON alone.
+/// Whether a value holds no delimiter by which a reader of the header field could
+/// take it for several. Other values are in the JSON only.
 fn is_one_word(value: &str) -> bool {
     !value.contains([',', ';', '"', ' '])
 }
 
-/// The groups, with commas between them. One that has a comma in it would read
-/// as two, so it stands in the JSON alone.
+/// The groups, separated by commas. A group with a comma is in the JSON only.
 fn groups(groups: &[Label]) -> Option<String> {
     let plain: Vec<&str> = groups.iter().map(Label::as_str).filter(|group| !group.contains(',')).collect();
     (!plain.is_empty()).then(|| plain.join(","))

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::authn::AuthRequest;
 use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::Refusal;
 use crate::request::{Headers, Peer};
 use crate::sign_on::Entrance;
 use crate::user::{Email, Identifier, User};
@@ -41,14 +41,9 @@ async fn bring(entrance: &Entrance, token: &str, claims: &Map<String, Value>) ->
     let fields = entrance.identity.fields_with(token, claims);
     let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let now = Timestamp::now();
-    let offer =
+    let request =
         AuthRequest { peer: Peer::Unknown, path: Some(&entrance.path), headers: &headers, received: now };
-    let mut known = entrance.identify(offer, now).0;
-    let wants_keys = |refusal: &Refusal| refusal.reason == Reason::KeysUnavailable;
-    if known.as_ref().is_err_and(wants_keys) && entrance.identity.renew_keys(offer, now).await {
-        known = entrance.identify(offer, now).0;
-    }
-    let user = known?;
+    let user = entrance.identify(request, Timestamp::now).await.outcome?;
     // somebody may be known, and yet nobody to the marketplace
     let listing = entrance.marketplace.links().read("", None)?;
     entrance.hand_off(&user, &listing, Uuid::new_v4(), now)?;
