@@ -37,8 +37,8 @@ test("a prefetch by speculation rules gets no token", async (t) => {
   await ended("prefetch", control, "Ready");
   await ended("prefetch", `${APP}/pandium-sso`, "Failure");
   await until(() => opened.records("app.example.test").length);
-  assert.equal(opened.records("app.example.test")[0].reason, "embedding_not_allowed");
-  assert.match(opened.records("app.example.test")[0].detail, /in advance/);
+  assert.equal(opened.records("app.example.test")[0].reason, "cross_site_request");
+  assert.match(opened.records("app.example.test")[0].detail, /prefetch, prerender or preview/);
   assert.equal(await handOffs(), before);
   assert.deepEqual(opened.arrivals(), []);
 });
@@ -108,7 +108,7 @@ test("a plain frame in a prerendered page gets its token when somebody looks at 
   const before = await handOffs();
   const arrived = hosts.market.arrivals.length;
   assert.equal((await prerender(next)).status, "Ready");
-  await until(() => hosts.services["app.example.test"].records().slice(known).some(({ reason }) => reason === "embedding_not_allowed"));
+  await until(() => hosts.services["app.example.test"].records().slice(known).some(({ reason }) => reason === "cross_site_request"));
   assert.equal(await handOffs(), before);
   assert.equal(hosts.market.arrivals.length, arrived);
   await evaluate(`document.querySelector("a").click()`);

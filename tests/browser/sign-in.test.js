@@ -149,7 +149,7 @@ test("a platform's page on another site asks with its token, by a preflight, and
   assert.equal(claims.ti.uem, "grace@example.test");
   assert.deepEqual(arrival.link, { integration_id: "3" });
   await until(() => records().length);
-  assert.deepEqual(records().map(({ outcome, placement, entrance }) => [outcome, placement, entrance]), [["handed_off", "script", "platform"]]);
+  assert.deepEqual(records().map(({ outcome, fetch_dest, entrance }) => [outcome, fetch_dest, entrance]), [["handed_off", "empty", "platform"]]);
   // nothing in the page tells the address
   const told = await tab.evaluate(() => [
     JSON.stringify(performance.getEntries()), JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage }),
@@ -167,7 +167,7 @@ test("the browser asks first whether a page may ask with a token, and is told no
   const evil = await start(t, { who: null, at: "https://evil.test", markup: "" });
   assert.equal(await ask(evil.tab), "blocked");
   await until(() => evil.records().length);
-  assert.deepEqual(evil.records().map(({ reason }) => reason), ["embedding_not_allowed"]);
+  assert.deepEqual(evil.records().map(({ reason }) => reason), ["cross_site_request"]);
 });
 
 test("an expired token is asked for once more", async (t) => {

@@ -36,7 +36,7 @@ test("a user who is logged in to the app arrives in the frame, with a token that
   await until(() => records().length);
   const [record] = records();
   assert.equal(record.outcome, "handed_off");
-  assert.equal(record.placement, "frame");
+  assert.equal(record.fetch_dest, "iframe");
   assert.equal(record.jti, claims.jti);
   await picture(tab, "component-ready");
 });
@@ -99,7 +99,7 @@ for (const [what, at, markup] of [
     await insert(tab, markup);
     await until(() => records().length);
     assert.equal(records()[0].reason, "embedding_not_allowed");
-    assert.equal(records()[0].placement, "frame");
+    assert.equal(records()[0].fetch_dest, "iframe");
     await until(() => tab.frames()[1].url().startsWith("chrome-error:"));
     assert.deepEqual(arrivals(), []);
   });
@@ -131,7 +131,7 @@ test("in mode report the same frame is served, and the record says what would be
   await until(() => records("report.example.test").length);
   const [record] = records("report.example.test");
   assert.equal(record.outcome, "handed_off");
-  assert.match(record.reported, /embed\.parents/);
+  assert.match(record.embed_violation, /embed\.parents/);
   assert.equal(await hosts.services["report.example.test"].metric("marketplace_sso_embed_violations_total"), 1);
 });
 
@@ -157,7 +157,7 @@ test("a script of another site gets no address, with the user's cookie or withou
     assert.equal(answer, mode === "cors" ? "nothing" : "opaque");
   }
   await until(() => records().length === 2);
-  assert.deepEqual(records().map(({ reason }) => reason), ["embedding_not_allowed", "embedding_not_allowed"]);
+  assert.deepEqual(records().map(({ reason }) => reason), ["cross_site_request", "cross_site_request"]);
 });
 
 test("where the browser blocks cookies of other sites, the service on another site asks to sign in, and nothing loops", async (t) => {
