@@ -152,7 +152,7 @@ test("an unreachable service is an error with a retry button", async (t) => {
   const { event, said } = await openPage(t, browser, { markup: `<marketplace-frame base="http://nowhere.localhost:1"></marketplace-frame>` });
   const { code, message } = await event("marketplace-error");
   assert.equal(code, "unreachable");
-  assert.match(message, /No answer from http:\/\/nowhere\.localhost:1\/embed\.json\. Is base right, and http:\/\/app\.localhost:\d+ in embed\.parents\?/);
+  assert.match(message, /No response from http:\/\/nowhere\.localhost:1\/embed\.json\. Is base right, and http:\/\/app\.localhost:\d+ in embed\.parents\?/);
   assert.ok(said.some((line) => line.includes(message)));
 });
 

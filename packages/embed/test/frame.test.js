@@ -68,7 +68,7 @@ for (const [what, attributes] of [["an entrance", `entrance="@evil.example/x"`],
   test(`an invalid ${what} is a configuration error`, async (t) => {
     const { event, said, world } = await openPage(t, browser, { markup: `<marketplace-frame ${attributes}></marketplace-frame>` });
     assert.equal((await event("marketplace-error")).code, "configuration");
-    assert.match(said.join(), /base is no address, or entrance no path/);
+    assert.match(said.join(), /base is not a URL, or entrance is not a path/);
     assert.equal(world.entries().length, 0);
   });
 }

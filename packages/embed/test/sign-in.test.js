@@ -86,7 +86,7 @@ test("with pop-ups blocked, the page navigates to the sign-in", async (t) => {
   await state("signed-out");
   await signIn(tab).click();
   await tab.waitForURL(`${world.app}/login`);
-  assert.match(said.join(), /No pop-up opens/);
+  assert.match(said.join(), /The pop-up is blocked/);
 });
 
 test("a login URL that is not http(s) is not opened", async (t) => {
