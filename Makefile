@@ -1,8 +1,8 @@
-# What is done with this project. `make test` is everything that is checked.
+# Development commands; see CONTRIBUTING.md. `make test` runs every check.
 
 .PHONY: test browser tools format bench load fuzz mutants
 
-# Formatting, lints, documentation, tests, browser. Installs what is missing.
+# Formatting, lints, documentation, tests, browser. Installs missing tools.
 test: tools
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
@@ -11,18 +11,18 @@ test: tools
 	$(MAKE) browser
 
 # The component in Chromium, then the program behind nginx with an app and a
-# stand-in marketplace. Pictures of every page are in tests/browser/artefacts.
+# stand-in marketplace. Screenshots of every page are in tests/browser/artefacts.
 BROWSER_TESTS = packages/embed tests/browser
 browser: tools $(BROWSER_TESTS:%=%/node_modules/.package-lock.json)
 	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' || { echo "these tests need Node.js 20 or newer"; exit 1; }
 	cargo build --locked
 	@for folder in $(BROWSER_TESTS); do (cd $$folder && npm test) || exit 1; done
 
-# npm's own copy of the lock tells when it was followed last.
+# npm's copy of the lock file shows when it was installed last.
 %/node_modules/.package-lock.json: %/package-lock.json | tools
 	cd $* && npm ci --no-progress && touch node_modules/.package-lock.json
 
-# Programs that tests run beside ours, by the system's package manager.
+# Programs that the tests run, by the system's package manager.
 tools:
 	@missing=; \
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
@@ -38,16 +38,16 @@ tools:
 format:
 	cargo fmt
 
-# How long a hand-off takes, each of its stages, and believing a token.
+# The time of a hand-off, of each of its steps, and of verifying a token.
 bench:
 	cargo bench --bench hand_off --bench verify
 
-# Requests a second beside a bare responder, memory, start and size.
+# Requests per second as a ratio to a bare responder, memory, start and size.
 load:
 	benches/load/run
 
-# Looks for bytes that break a promise (fuzz/targets.rs), a minute for each
-# target. What is found is in fuzz/artifacts: mend it, and add it to the corpus.
+# Fuzzes each target of fuzz/targets.rs for FUZZ_SECONDS. Failing inputs are in
+# fuzz/artifacts: fix them, and add them to the corpus.
 FUZZ_SECONDS ?= 60
 fuzz:
 	@rustup run nightly cargo --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
@@ -58,10 +58,10 @@ fuzz:
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=5 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
 
-# Mutation testing of what decides (.cargo/mutants.toml): unit tests first, then
-# the whole program for what they miss. A run that was stopped goes on where it
-# was; `rm -r target/mutants` starts anew. All of it takes hours: choose shards,
-# or files with MUTANTS='--file src/access.rs'.
+# Mutation testing of the deciding code (.cargo/mutants.toml): unit tests first,
+# then the integration tests for what they miss. An interrupted run resumes;
+# `rm -r target/mutants` resets it. All shards take hours: choose some, or files
+# with MUTANTS='--file src/access.rs'.
 MUTANT_SHARDS ?= 0 1 2 3 4 5 6 7
 mutants: tools
 	@cargo mutants --version >/dev/null 2>&1 || cargo install cargo-mutants --locked

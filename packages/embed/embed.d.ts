@@ -1,44 +1,44 @@
 // The types of <marketplace-frame>.
 
-/** What an element is doing. */
+/** The element's state. */
 export type MarketplaceFrameState = "idle" | "loading" | "ready" | "signed-out" | "error" | "popup";
 
-/** Gives the token that proves who the user is. `refresh` is true when the last one had expired. */
-export type TokenProvider = (ask: { refresh: boolean }) => string | Promise<string>;
+/** Returns the token that authenticates the user. `refresh` is true if the last one had expired. */
+export type TokenProvider = (request: { refresh: boolean }) => string | Promise<string>;
 
-/** The attributes. All are optional; numbers are written as text. */
+/** The attributes, all optional. */
 export interface MarketplaceFrameAttributes {
-  /** Where the service is. Default: the origin that the module was loaded from. */
+  /** The service's URL. Default: the origin of the module. */
   base?: string;
   /** The path of the entrance. Default: `/pandium-sso`. */
   entrance?: string;
   /** The number of the integration to show. */
   "integration-id"?: string | number;
-  /** What to show of it. */
+  /** The view of that integration. */
   display?: "list" | "settings";
-  /** The name of the integration whose settings to show; the older form of the link. */
+  /** The name of the integration whose settings to show; an older form of the link. */
   "integration-settings"?: string;
   /** The number of the integration to install. */
   install?: string | number;
   /** A query string of further parameters that the operator allows. */
   params?: string;
-  /** `hash`: the link is read from the fragment of the page's address, where there is one. */
+  /** `hash`: the link is read from the page's fragment, if any. */
   "link-from"?: "hash";
   /** `popup`: a button that opens the marketplace in a new tab, instead of a frame. */
   mode?: "popup";
-  /** Where people sign in. Default: in a pop-up. */
+  /** Where users sign in. Default: in a pop-up. */
   "sign-in"?: "popup" | "top";
-  /** The parameter in which the sign-in at the top level is told the way back. Default: none. */
+  /** The parameter in which the top-level sign-in gets the page's URL. Default: none. */
   "return-parameter"?: string;
-  /** After how many seconds of sleep a new token is taken; 0 is never. Default: 1800. */
+  /** Seconds of sleep or hiding after which a new token is loaded; 0: never. Default: 1800. */
   "max-age"?: string | number;
-  /** After how many seconds of loading an error is shown; 0 is never. Default: 20. */
+  /** Seconds of loading after which an error is shown; 0: never. Default: 20. */
   timeout?: string | number;
   /** The frame's title. Default: "Integrations", in the page's language. */
   title?: string;
 }
 
-/** Why something failed: a code of the component or a reason of the service, and words for developers. */
+/** An error: a code of the component or a reason of the service, and a message for developers. */
 export interface MarketplaceErrorDetail {
   code:
     | "configuration"
@@ -52,7 +52,7 @@ export interface MarketplaceErrorDetail {
   message: string;
 }
 
-/** The events. All bubble, and leave shadow trees. */
+/** The events. All bubble, and cross shadow boundaries. */
 export interface MarketplaceFrameEventMap {
   "marketplace-ready": CustomEvent<null>;
   "marketplace-error": CustomEvent<MarketplaceErrorDetail>;
@@ -66,12 +66,12 @@ export interface MarketplaceFrameEventMap {
 export class MarketplaceFrame extends HTMLElement {
   static readonly observedAttributes: string[];
   readonly state: MarketplaceFrameState;
-  /** Set it to ask with a token of the app's own. Another function in its place loads nothing anew. */
+  /** Authenticates with a token of the app. Replacing the function does not reload. */
   tokenProvider: TokenProvider | null;
   /** Loads the frame again, with a new token. */
   reload(): void;
-  /** Does what the sign-in button does. Call it from a click: where the browser
-   * blocks the pop-up, the page itself goes to the sign-in. */
+  /** The same as a click on the sign-in button. Call it in a click handler: if the browser
+   * blocks the pop-up, the page itself navigates to the sign-in. */
   openSignIn(): void;
 }
 

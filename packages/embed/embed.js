@@ -1,4 +1,4 @@
-// <marketplace-frame>: the marketplace in an app's page. Served as it stands, at /embed.js.
+// <marketplace-frame>: the marketplace in an app's page. Served at /embed.js.
 
 const NAMES = ["title", "loading", "sign-in", "error", "sign-in-button", "error-button", "open-button"];
 const TEXTS = {
@@ -74,14 +74,14 @@ const make = (name, properties, ...children) => {
   element.append(...children);
   return element;
 };
-const originOf = (address) => {
+const originOf = (url) => {
   try {
-    return new URL(address).origin;
+    return new URL(url).origin;
   } catch {
     return "";
   }
 };
-const say = (level, words) => console[level](`<marketplace-frame>: ${words}`);
+const log = (level, text) => console[level](`<marketplace-frame>: ${text}`);
 
 export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   static observedAttributes = LINK.concat("base,entrance,params,link-from,mode,title,lang".split(","));
@@ -91,8 +91,8 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   #message = make("p", { part: "message" });
   #state = "idle";
   #provider = null;
-  #button; #frame; #note; #look; #place; #key; #asked; #settings; #popup; #stay; #attempt;
-  #hadFocus; #refused; #wasCutOff; #lastSeen;
+  #button; #frame; #note; #rendered; #target; #key; #settingsRequest; #settings; #popup; #connected; #attempt;
+  #hadFocus; #refused; #wasSevered; #lastSeen;
 
   constructor() {
     super();
@@ -105,16 +105,16 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   }
 
   connectedCallback() {
-    // set before the element was defined, it hides the accessor
+    // a property set before the element was defined hides the accessor
     const { tokenProvider } = this;
     delete this.tokenProvider;
     this.tokenProvider = tokenProvider;
-    const { signal } = (this.#stay = new AbortController());
+    const { signal } = (this.#connected = new AbortController());
     const on = (target, type, listener) => target.addEventListener(type, listener, { signal });
-    on(window, "message", (event) => this.#hear(event));
+    on(window, "message", (event) => this.#receive(event));
     on(window, "hashchange", () => this.#schedule());
     on(window, "focus", () => this.#retry());
-    // its session is old
+    // the session in the back-forward cache may have expired
     on(window, "pageshow", (event) => event.persisted && this.reload());
     on(document, "visibilitychange", () => (this.#wake(), this.#retry()));
     on(document, "prerenderingchange", () => this.#schedule());
@@ -132,7 +132,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   }
 
   disconnectedCallback() {
-    this.#stay.abort();
+    this.#connected.abort();
     this.#drop();
     this.#key = "";
   }
@@ -163,11 +163,11 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     if (!login) return this.reload();
     if (this.getAttribute("sign-in") !== "top") {
       if (this.#popup && !this.#popup.closed) {
-        // it may have gone elsewhere meanwhile
+        // it may have navigated meanwhile
         this.#popup.location.replace(login);
         return this.#popup.focus();
       }
-      // opened empty, to forget its opener while we see it closing
+      // opened empty, so that opener can be removed and closing still be observed
       const popup = (this.#popup = window.open("", "", "popup,width=520,height=680"));
       if (popup) {
         popup.opener = null;
@@ -176,12 +176,12 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
         const watching = setInterval(() => {
           if (!popup.closed) return;
           clearInterval(watching);
-          this.#wasCutOff = Date.now() - opened < 2000;
+          this.#wasSevered = Date.now() - opened < 2000;
           this.#retry();
         }, 250);
-        return this.#stay.signal.addEventListener("abort", () => clearInterval(watching));
+        return this.#connected.signal.addEventListener("abort", () => clearInterval(watching));
       }
-      say("warn", "No pop-up opens; the page itself goes to the sign-in.");
+      log("warn", "The pop-up is blocked; the page navigates to the sign-in.");
     }
     const name = this.getAttribute("return-parameter");
     if (name) login.searchParams.set(name, location.href);
@@ -204,26 +204,26 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
 
   #schedule() {
     queueMicrotask(() => {
-      // a page that is rendered in advance gets no token
+      // a prerendered page gets no token
       if (this.isConnected && !document.prerendering) this.#update();
     });
   }
 
   #update() {
     const isPopup = this.getAttribute("mode") === "popup";
-    this.#place = this.#address();
-    const key = JSON.stringify([this.#place, isPopup, !this.#provider]);
+    this.#target = this.#links();
+    const key = JSON.stringify([this.#target, isPopup, !this.#provider]);
     if (key === this.#key) return this.#show(this.#state, this.#note);
     this.#key = key;
-    if (!isPopup || !this.#place.origin) return this.#open();
+    if (!isPopup || !this.#target.origin) return this.#open();
     this.#drop();
     if (this.#provider) {
-      return this.#fail({ code: "configuration", message: "mode=popup has no use for a tokenProvider." });
+      return this.#fail({ code: "configuration", message: "mode=popup does not use a tokenProvider." });
     }
     this.#show("popup");
   }
 
-  #address() {
+  #links() {
     const get = (name) => this.getAttribute(name);
     const base = (get("base") || originOf(import.meta.url)).replace(/\/+$/, "");
     const entrance = get("entrance") || "/pandium-sso";
@@ -234,13 +234,13 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
       const value = isLinked ? hash.get(snake(name)) : get(name);
       if (value) query.set(snake(name), value);
     }
-    // only the service says who somebody is
+    // only the service identifies the user
     for (const name of [...query.keys()]) if (/^(tenant|entrance)$/i.test(name)) query.delete(name);
     const page = `${base}/embed?${new URLSearchParams({ entrance })}&${query}`;
     const install = query.get("install");
     query.delete("install");
     return {
-      // an entrance without a slash could make another host
+      // an entrance without a slash could change the host
       origin: /^\/[^?#]*$/.test(entrance) && /^http/.test(base) && originOf(base),
       settings: `${base}/embed.json?${new URLSearchParams({ entrance })}`,
       frame: `${base}${entrance}${install ? `/install/${encodeURIComponent(install)}` : ""}?${query}`,
@@ -262,48 +262,48 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   async #open(isQuiet) {
     this.#drop();
     const { signal } = (this.#attempt = new AbortController());
-    // the sign-in stays until there is more to see
+    // the sign-in panel stays until something else can be shown
     if (!isQuiet) this.#show("loading");
     this.#box.ariaBusy = true;
-    const place = this.#place;
+    const target = this.#target;
     const limit = this.#number("timeout", 20);
     const late = limit && setTimeout(() => this.#fail({ code: "timeout", message: `Nothing has loaded within ${limit} s.${
       window.crossOriginIsolated ? " " + ISOLATED : ""}` }, true), limit * 1000);
     signal.addEventListener("abort", () => clearTimeout(late));
     try {
-      if (!place.origin) throw { code: "configuration", message: "base is no address, or entrance no path." };
-      const asked = (this.#asked = this.#ask(place.settings, { signal }));
-      asked.then((settings) => (this.#settings = settings), () => {});
-      const url = this.#provider && (await this.#signedAddress(place, await asked, signal));
+      if (!target.origin) throw { code: "configuration", message: "base is not a URL, or entrance is not a path." };
+      const request = (this.#settingsRequest = this.#fetchJson(target.settings, { signal }));
+      request.then((settings) => (this.#settings = settings), () => {});
+      const url = this.#provider && (await this.#signedUrl(target, await request, signal));
       if (signal.aborted) return;
-      // a new frame's first address, with its token, is not in the page's history
+      // replace() keeps the signed URL out of the page's history
       const frame = (this.#frame = make("iframe", {
         part: "frame",
         title: this.#title(),
         allow: "clipboard-write; storage-access",
-        // by it the service knows its parent
+        // the service checks the parent by its Referer
         referrerPolicy: "strict-origin",
       }));
-      if (!url) frame.src = place.frame;
+      if (!url) frame.src = target.frame;
       this.#box.append(frame);
       const loaded = () => {
         if (signal.aborted || this.#refused === frame || this.#state === "ready" || frame.contentDocument?.URL === "about:blank") return;
         clearTimeout(late);
-        this.#wasCutOff = false;
+        this.#wasSevered = false;
         this.#popup?.close();
         this.#popup = null;
         this.#show("ready");
         this.#emit("ready");
       };
       frame.onload = () => {
-        // what the page told while it loaded may come after the news that it has
-        const grace = setTimeout(() => asked.then(loaded, () => {}), GRACE_MS);
+        // a message posted during the load may be received after the load event
+        const grace = setTimeout(() => request.then(loaded, () => {}), GRACE_MS);
         signal.addEventListener("abort", () => clearTimeout(grace));
       };
       if (url) frame.contentWindow.location.replace(url);
-      await asked;
+      await request;
     } catch (error) {
-      // a violation, if that is why, is told next
+      // a policy violation, if that is the cause, is reported in the next task
       await new Promise((resolve) => setTimeout(resolve));
       if (signal.aborted) return;
       if (error.status === 401) this.#signOut(error.code);
@@ -311,47 +311,47 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     }
   }
 
-  async #ask(address, options) {
-    const answer = await fetch(address, options).catch(() => {
-      throw { code: "unreachable", message: `No answer from ${address.split("?")[0]}. Is base right, and ${location.origin} in embed.parents?` };
+  async #fetchJson(url, options) {
+    const response = await fetch(url, options).catch(() => {
+      throw { code: "unreachable", message: `No response from ${url.split("?")[0]}. Is base right, and ${location.origin} in embed.parents?` };
     });
-    const body = await answer.json().catch(() => null);
-    if (answer.ok && body) return body;
-    const { status } = answer;
+    const body = await response.json().catch(() => null);
+    if (response.ok && body) return body;
+    const { status } = response;
     const { reason = `http_${status}`, title = "", request_id: id = "" } = body ?? {};
     throw { code: reason, message: `The service refuses: ${reason}. ${title} ${id}`, status, id };
   }
 
-  async #signedAddress(place, settings, signal) {
+  async #signedUrl(target, settings, signal) {
     const { proof_header: header, proof_scheme: scheme, marketplace_origin: marketplace } = settings;
     for (let refresh = false; ; refresh = true) {
       const token = await new Promise((resolve) => resolve(this.#provider({ refresh }))).catch(() => {});
       if (signal.aborted) return;
-      if (!token) throw { code: "token_provider", message: "The tokenProvider gives no token." };
+      if (!token) throw { code: "token_provider", message: "The tokenProvider returned no token." };
       const headers = { Accept: "application/json" };
       if (header) headers[header] = scheme ? `${scheme} ${token}` : token;
       try {
-        // a redirect would take the token along
+        // a redirect would send the token to another URL
         const options = { headers, signal, credentials: "include", cache: "no-store", redirect: "error" };
-        const { url } = await this.#ask(place.frame, options);
+        const { url } = await this.#fetchJson(target.frame, options);
         if (marketplace && originOf(url) === marketplace) return url;
-        throw { code: "wrong_origin", message: `The service names an address that is not at ${marketplace}.` };
+        throw { code: "wrong_origin", message: `The service returned a URL that is not at ${marketplace}.` };
       } catch (error) {
         if (error.code !== "expired_token" || refresh) throw error;
       }
     }
   }
 
-  async #hear({ source, origin, data }) {
+  async #receive({ source, origin, data }) {
     const frame = this.#frame;
     if (!frame || source !== frame.contentWindow) return;
-    const [, told] = (origin === this.#place.origin && /^marketplace-sso:(.+)/.exec(data?.type)) || [];
-    // it has loaded, but not what it was to show
-    if (told === "unauthenticated") this.#refused = frame;
-    const settings = await this.#asked.catch(() => {});
+    const [, type] = (origin === this.#target.origin && /^marketplace-sso:(.+)/.exec(data?.type)) || [];
+    // it has loaded the sign-in page, not the marketplace
+    if (type === "unauthenticated") this.#refused = frame;
+    const settings = await this.#settingsRequest.catch(() => {});
     if (frame !== this.#frame) return;
-    if (told === "unauthenticated") return this.#signOut(String(data.reason));
-    if (told === "refused") {
+    if (type === "unauthenticated") return this.#signOut(String(data.reason));
+    if (type === "refused") {
       const { reason, request_id: id } = data;
       return this.#emit("error", { code: String(reason), message: `The service refuses: ${reason}. ${id}` });
     }
@@ -368,16 +368,16 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   }
 
   #signOut(reason) {
-    const isNews = this.#state !== "signed-out";
+    const isNew = this.#state !== "signed-out";
     this.#drop();
     this.#show("signed-out");
-    if (this.#wasCutOff) {
-      say("warn", "The pop-up is cut off. Cross-Origin-Opener-Policy: same-origin-allow-popups here; unsafe-none there.");
+    if (this.#wasSevered) {
+      log("warn", "The pop-up is cut off. Cross-Origin-Opener-Policy: same-origin-allow-popups here; unsafe-none there.");
     }
-    this.#wasCutOff = false;
+    this.#wasSevered = false;
     const { proof_header: header } = this.#settings ?? {};
-    if (header && !this.#provider) say("warn", `This entrance reads a token from ${header}. Is a tokenProvider missing?`);
-    if (isNews) this.#emit("unauthenticated", { reason });
+    if (header && !this.#provider) log("warn", `This entrance reads a token from ${header}. Is a tokenProvider missing?`);
+    if (isNew) this.#emit("unauthenticated", { reason });
   }
 
   #retry() {
@@ -394,21 +394,21 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
 
   #fail({ code, message, id }, keepsFrame) {
     if (!keepsFrame) this.#drop();
-    say("error", message);
+    log("error", message);
     this.#show("error", id ? `${code} · ${id}` : code);
     this.#emit("error", { code, message });
   }
 
   async #blocked({ effectiveDirective: directive, blockedURI, blockedURL = blockedURI, disposition }) {
-    const { origin } = this.#place ?? {};
-    const marketplace = (await this.#asked?.catch(() => {}))?.marketplace_origin ?? "https://(marketplace)";
+    const { origin } = this.#target ?? {};
+    const marketplace = (await this.#settingsRequest?.catch(() => {}))?.marketplace_origin ?? "https://(marketplace)";
     const code = directive ? "csp" : "coep";
     if (this.#note === code || ![origin, marketplace].includes(originOf(blockedURL))) return;
     const message = directive
       ? `Content-Security-Policy (${directive}) blocks. Add: frame-src ${origin} ${marketplace}; connect-src ${origin}`
       : ISOLATED;
     if (disposition === "enforce") this.#fail({ code, message });
-    else say("warn", message);
+    else log("warn", message);
   }
 
   #lang() {
@@ -428,10 +428,10 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     const label = slot === "sign-in" && !this.#login() ? "error-button" : `${slot}-button`;
     if (this.#frame) this.#frame.title = this.#title();
     this.#box.ariaBusy = state === "loading";
-    const look = [state, note, lang, label, isLink && this.#place.page].join();
-    if (look === this.#look) return;
+    const rendered = [state, note, lang, label, isLink && this.#target.page].join();
+    if (rendered === this.#rendered) return;
     const hadFocus = this.#hasFocus();
-    this.#look = look;
+    this.#rendered = rendered;
     this.#state = state;
     this.#note = note;
     this.#box.className = state;
@@ -443,19 +443,19 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     this.#button = null;
     if (slot && state !== "loading") {
       this.#button = isLink
-        ? make("a", { href: this.#place.page, target: "_blank", rel: "noopener", referrerPolicy: "strict-origin" })
+        ? make("a", { href: this.#target.page, target: "_blank", rel: "noopener", referrerPolicy: "strict-origin" })
         : make("button", { type: "button", onclick: () => (state === "error" ? this.reload() : this.openSignIn()) });
       this.#button.part = "button";
       this.#button.append(fill(`${slot}-button`, label));
       this.#panel.append(this.#button);
     }
-    const heir = state === "ready" ? this.#frame : this.#button;
-    if (hadFocus) heir?.focus();
-    this.#hadFocus = hadFocus && !heir;
+    const next = state === "ready" ? this.#frame : this.#button;
+    if (hadFocus) next?.focus();
+    this.#hadFocus = hadFocus && !next;
   }
 }
 
-// it may come twice
+// the module may be loaded twice
 if (globalThis.customElements && !customElements.get("marketplace-frame")) {
   customElements.define("marketplace-frame", MarketplaceFrame);
 }

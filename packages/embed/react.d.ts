@@ -23,7 +23,7 @@ export interface MarketplaceFrameProps {
   maxAge?: number;
   timeout?: number;
   title?: string;
-  /** May be a new function in each rendering. */
+  /** May be a new function on each render. */
   tokenProvider?: TokenProvider | null;
   onReady?: (event: MarketplaceFrameEventMap["marketplace-ready"]) => void;
   onError?: (event: MarketplaceFrameEventMap["marketplace-error"]) => void;
@@ -37,7 +37,7 @@ export interface MarketplaceFrameProps {
   className?: string;
   style?: CSSProperties;
   hidden?: boolean;
-  /** For the slots. */
+  /** Content of the slots. */
   children?: ReactNode;
 }
 

@@ -10,7 +10,7 @@ const ATTRIBUTES = {
   signIn: "sign-in",
   returnParameter: "return-parameter",
   maxAge: "max-age",
-  // React 18 passes className to custom elements as it is
+  // React 18 passes className to custom elements unchanged
   className: "class",
 };
 
@@ -24,7 +24,7 @@ const EVENTS = {
   onMessage: "marketplace-message",
 };
 
-// a server has no layout, and warns
+// on a server useLayoutEffect does nothing but warn
 const useBeforePaint = typeof window === "undefined" ? useEffect : useLayoutEffect;
 
 export const MarketplaceFrame = forwardRef(function MarketplaceFrame({ tokenProvider, ...props }, ref) {
@@ -32,23 +32,23 @@ export const MarketplaceFrame = forwardRef(function MarketplaceFrame({ tokenProv
   const latest = useRef(props);
   useImperativeHandle(ref, () => element.current);
 
-  // before the element's own first look at itself, so that the first address is asked for rightly
+  // before the element's first update, so that its first request uses the provider
   useBeforePaint(() => {
     latest.current = props;
     element.current.tokenProvider = tokenProvider;
   });
 
   useBeforePaint(() => {
-    const leaving = new AbortController();
+    const unmount = new AbortController();
     for (const [prop, type] of Object.entries(EVENTS)) {
-      element.current.addEventListener(type, (event) => latest.current[prop]?.(event), { signal: leaving.signal });
+      element.current.addEventListener(type, (event) => latest.current[prop]?.(event), { signal: unmount.signal });
     }
-    return () => leaving.abort();
+    return () => unmount.abort();
   }, []);
 
   const passed = { ref: element };
   for (const [name, value] of Object.entries(props)) {
-    // React 18 writes true and false as texts
+    // React 18 writes true and false as strings
     const text = value === true ? "" : value === false ? undefined : value;
     if (!(name in EVENTS)) passed[ATTRIBUTES[name] ?? name] = text;
   }

@@ -1,4 +1,4 @@
-// What a browser does before anybody asks (prefetch, prerender), and where a token could be left behind.
+// Speculative loading (prefetch, prerender), and places where a token could be stored.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -15,7 +15,7 @@ const handOffs = async () => {
 };
 const rules = (rules) => `<script type="speculationrules">${JSON.stringify(rules)}</script>`;
 
-/** What the browser tells of its work in advance: addresses, and how each ended. */
+/** The browser's speculative loads: URLs, and how each ended. */
 async function speculations({ context, tab }) {
   const session = await context.newCDPSession(tab);
   const ends = [];
@@ -37,8 +37,8 @@ test("a prefetch by speculation rules gets no token", async (t) => {
   await ended("prefetch", control, "Ready");
   await ended("prefetch", `${APP}/pandium-sso`, "Failure");
   await until(() => opened.records("app.example.test").length);
-  assert.equal(opened.records("app.example.test")[0].reason, "embedding_not_allowed");
-  assert.match(opened.records("app.example.test")[0].detail, /in advance/);
+  assert.equal(opened.records("app.example.test")[0].reason, "cross_site_request");
+  assert.match(opened.records("app.example.test")[0].detail, /prefetch, prerender or preview/);
   assert.equal(await handOffs(), before);
   assert.deepEqual(opened.arrivals(), []);
 });
@@ -53,7 +53,7 @@ test("a prefetch by a link gets no token", async (t) => {
   assert.deepEqual(arrivals(), []);
 });
 
-/** A page of the app in a browser that nobody steers, signed in as Ada. */
+/** A page of the app, signed in as Ada, in a browser without automation that prevents prerendering. */
 async function startBare() {
   const { send, on } = await startBareBrowser(hosts);
   const ends = [];
@@ -66,7 +66,7 @@ async function startBare() {
   const evaluate = async (expression) => (await send("Runtime.evaluate", { expression, awaitPromise: true })).result.value;
   return {
     evaluate,
-    /** Opens the page, which wants another one rendered in advance, and waits for how that ends. */
+    /** Opens a page that requests a prerender, and waits until that ends. */
     async prerender(url) {
       const page = hosts.app.put(`${APP}/before`, `<!doctype html><title>Before</title><a href="${url}">go</a>${
         rules({ prerender: [{ urls: [url], eagerness: "immediate" }] })}`);
@@ -89,7 +89,7 @@ test("a prerendered entrance gets no token, and the click after it does", async 
   assert.equal(await handOffs(), before + 1);
 });
 
-test("the component in a prerendered page waits until somebody looks at it", async () => {
+test("the component in a prerendered page waits until it is shown", async () => {
   const next = hosts.app.put(`${APP}/prerendered`, page("<marketplace-frame></marketplace-frame>"));
   const { prerender, evaluate } = await startBare();
   const before = await handOffs();
@@ -101,23 +101,23 @@ test("the component in a prerendered page waits until somebody looks at it", asy
   assert.equal(await handOffs(), before + 1);
 });
 
-test("a plain frame in a prerendered page gets its token when somebody looks at it, and not before", async () => {
+test("a plain frame in a prerendered page gets its token once shown", async () => {
   const known = hosts.services["app.example.test"].records().length;
   const next = hosts.app.put(`${APP}/prerendered-plain`, `<!doctype html><title>Next</title><iframe src="/pandium-sso"></iframe>`);
   const { prerender, evaluate } = await startBare();
   const before = await handOffs();
   const arrived = hosts.market.arrivals.length;
   assert.equal((await prerender(next)).status, "Ready");
-  await until(() => hosts.services["app.example.test"].records().slice(known).some(({ reason }) => reason === "embedding_not_allowed"));
+  await until(() => hosts.services["app.example.test"].records().slice(known).some(({ reason }) => reason === "cross_site_request"));
   assert.equal(await handOffs(), before);
   assert.equal(hosts.market.arrivals.length, arrived);
   await evaluate(`document.querySelector("a").click()`);
-  // what was refused in advance is asked for again
+  // the refused frame is requested again
   await until(() => hosts.market.arrivals.length === arrived + 1);
   assert.equal(await handOffs(), before + 1);
 });
 
-/** Everything that a page of the app could remember. */
+/** Everything that a page of the app could store. */
 const remembered = (tab) => tab.evaluate(async () => JSON.stringify({
   entries: performance.getEntries(), local: { ...localStorage }, session: { ...sessionStorage }, cookie: document.cookie,
   databases: await indexedDB.databases(), caches: await caches.keys(), state: history.state, address: location.href,
@@ -129,7 +129,7 @@ for (const [what, options] of [
   ["a plain frame", { markup: `<iframe src="${SSO}/pandium-sso?integration_id=1"></iframe>` }],
   ["a plain frame on the same host", { markup: `<iframe src="/pandium-sso?integration_id=1"></iframe>` }],
 ]) {
-  test(`with ${what}, no token is in the page, its history, its timings or its storage`, async (t) => {
+  test(`with ${what}, no token is in page, history, timings or storage`, async (t) => {
     const { tab, context, marketplace, arrivals } = await start(t, { ...options, suffix: "?secret-of-the-app=1" });
     const frame = await marketplace();
     await frame.waitForLoadState();
@@ -139,7 +139,7 @@ for (const [what, options] of [
     const session = await context.newCDPSession(tab);
     const { entries } = await session.send("Page.getNavigationHistory");
     assert.doesNotMatch(JSON.stringify(entries), /eyJ/);
-    // and the marketplace learns nothing of the app
+    // and the marketplace gets no data about the app
     assert.equal(await frame.evaluate(() => document.referrer), "");
     const [{ headers }] = arrivals();
     assert.equal(headers.referer, undefined);
@@ -147,7 +147,7 @@ for (const [what, options] of [
   });
 }
 
-test("after a link at the top level, the app's own page has no token in its history", async (t) => {
+test("after a top-level link, the app's history has no token", async (t) => {
   const { tab, context, address } = await start(t, { markup: `<a href="/pandium-sso">go</a>` });
   await tab.getByRole("link", { name: "go" }).click();
   await tab.waitForURL(`${MARKET}/**`);
@@ -155,14 +155,14 @@ test("after a link at the top level, the app's own page has no token in its hist
   const session = await context.newCDPSession(tab);
   const { entries } = await session.send("Page.getNavigationHistory");
   for (const entry of entries.filter(({ url }) => url.startsWith(APP))) assert.doesNotMatch(JSON.stringify(entry), /eyJ/);
-  // the way here, without which the marketplace could not be opened at all
+  // the navigation itself, which has the signed URL
   assert.equal(entries.filter(({ url }) => url.includes("eyJ")).length, 1);
   await tab.goBack();
   assert.equal(tab.url(), address);
   assert.doesNotMatch(await remembered(tab), /eyJ/);
 });
 
-test("no line of the service's log has a token in it", () => {
+test("no log line of the service contains a token", () => {
   for (const { lines } of Object.values(hosts.services)) {
     assert.ok(lines.length > 1);
     assert.doesNotMatch(lines.join("\n"), /eyJ|tenant=/);

@@ -1,5 +1,5 @@
-// The place in the marketplace: links by attribute, address and fragment; going back and forward; what the
-// marketplace says to the page, and what others pretend to.
+// Links into the marketplace: by attribute, URL and fragment; history navigation; messages of the
+// marketplace, and forged ones.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ const start = (t, options) => open(t, hosts, browser, options);
 const links = (arrivals) => arrivals.map(({ path, link }) => [path, link]);
 const last = (list) => list.at(-1);
 
-test("a link by attributes leads to its integration", async (t) => {
+test("a link by attributes shows its integration", async (t) => {
   const { state, arrivals } = await start(t, {
     markup: `<marketplace-frame integration-id="1121" display="settings" integration-settings="a b&c"></marketplace-frame>`,
   });
@@ -20,7 +20,7 @@ test("a link by attributes leads to its integration", async (t) => {
   assert.deepEqual(links(arrivals()), [["/acme", { integration_id: "1121", display: "settings", integration_settings: "a b&c" }]]);
 });
 
-test("an install link leads to the install page", async (t) => {
+test("an install link shows the install page", async (t) => {
   const { state, arrivals } = await start(t, { markup: `<marketplace-frame install="1121"></marketplace-frame>` });
   await state("ready");
   assert.deepEqual(links(arrivals()), [["/acme/tenants/create/1121", {}]]);
@@ -30,7 +30,7 @@ for (const [address, expected] of [
   ["/pandium-sso?integration_id=7&display=settings", ["/acme", { integration_id: "7", display: "settings" }]],
   ["/pandium-sso/install/7", ["/acme/tenants/create/7", {}]],
 ]) {
-  test(`the address ${address} leads to its place, at the top and in a plain frame`, async (t) => {
+  test(`${address} shows its page, at the top level and in a plain frame`, async (t) => {
     const top = await start(t, { url: SSO + address });
     await top.tab.waitForURL(`${MARKET}/**`);
     assert.deepEqual(links(top.arrivals()), [expected]);
@@ -40,7 +40,7 @@ for (const [address, expected] of [
   });
 }
 
-test("a fragment survives the redirect, in a frame and at the top", async (t) => {
+test("a fragment survives the redirect, in a frame and at the top level", async (t) => {
   const framed = await start(t, { markup: `<iframe src="${SSO}/pandium-sso#/settings/7"></iframe>` });
   const frame = await framed.marketplace();
   assert.equal(await frame.evaluate(() => location.hash), "#/settings/7");
@@ -49,7 +49,7 @@ test("a fragment survives the redirect, in a frame and at the top", async (t) =>
   assert.equal(await tab.evaluate(() => location.hash), "#/settings/7");
 });
 
-test("a fragment of the app's page leads to its integration, and follows", async (t) => {
+test("the fragment of the app's page selects the integration", async (t) => {
   const { tab, state, arrivals } = await start(t, {
     suffix: "#integration_id=11&display=settings", markup: `<marketplace-frame link-from="hash" integration-id="1"></marketplace-frame>`,
   });
@@ -64,11 +64,11 @@ test("a fragment of the app's page leads to its integration, and follows", async
   assert.deepEqual(links(arrivals()), [
     ["/acme", { integration_id: "11", display: "settings" }], ["/acme", { integration_id: "12" }], ["/acme/tenants/create/13", {}],
   ]);
-  // the page's own two steps, and none of the frame
+  // the page's own two entries, and none of the frame
   assert.equal(await tab.evaluate(() => history.length), before + 2);
 });
 
-test("a fragment cannot say who somebody is", async (t) => {
+test("a fragment cannot set the user", async (t) => {
   const { state, arrivals } = await start(t, {
     suffix: "#integration_id=11&tenant=eve", markup: `<marketplace-frame link-from="hash" params="tenant=eve"></marketplace-frame>`,
   });
@@ -77,7 +77,7 @@ test("a fragment cannot say who somebody is", async (t) => {
   assert.equal(arrivals()[0].tokens, 1);
 });
 
-test("an attribute that changes changes the place, and adds nothing to the history", async (t) => {
+test("a changed attribute changes the page, without a history entry", async (t) => {
   const { tab, state, element, arrivals, marketplace } = await start(t);
   await state("ready");
   const before = await tab.evaluate(() => history.length);
@@ -92,7 +92,7 @@ test("an attribute that changes changes the place, and adds nothing to the histo
   assert.equal(await tab.evaluate(() => history.length), before);
 });
 
-test("back and forward leave the page and come back to it, with a token for each visit", async (t) => {
+test("back and forward load the page again, with a new token each", async (t) => {
   const { tab, state, arrivals, address } = await start(t, { markup: `<marketplace-frame integration-id="4"></marketplace-frame>` });
   await state("ready");
   await tab.goto(hosts.app.put(`${APP}/elsewhere`, "<!doctype html><title>Elsewhere</title>"));
@@ -109,7 +109,7 @@ test("back and forward leave the page and come back to it, with a token for each
   assert.ok(arrivals().every(({ link }) => link.integration_id === "4"));
 });
 
-test("steps inside the marketplace can be taken back, without another token", async (t) => {
+test("navigation inside the marketplace needs no new token", async (t) => {
   const { tab, state, marketplace, arrivals } = await start(t);
   await state("ready");
   const frame = await marketplace();
@@ -122,7 +122,7 @@ test("steps inside the marketplace can be taken back, without another token", as
   assert.equal(arrivals().length, 1);
 });
 
-test("a reload of the page takes a new token", async (t) => {
+test("a reload of the page loads a new token", async (t) => {
   const { tab, state, arrivals } = await start(t);
   await state("ready");
   await tab.reload({ waitUntil: "domcontentloaded" });
@@ -132,7 +132,7 @@ test("a reload of the page takes a new token", async (t) => {
   assert.notEqual(first.token, second.token);
 });
 
-test("two frames on a page keep to themselves", async (t) => {
+test("two frames on a page are independent", async (t) => {
   const { tab, state, marketplace, arrivals, element } = await start(t, {
     markup: `<marketplace-frame id="one" integration-id="1"></marketplace-frame><marketplace-frame id="two" integration-id="2"></marketplace-frame>`,
   });
@@ -147,7 +147,7 @@ test("two frames on a page keep to themselves", async (t) => {
   assert.deepEqual(await tab.evaluate(() => window.events.filter(({ type }) => type === "marketplace-height").map(({ id }) => id)), ["two"]);
 });
 
-test("the marketplace's messages become events, and its height the frame's", async (t) => {
+test("the marketplace's messages become events, and set the height", async (t) => {
   const { tab, state, marketplace, event, events } = await start(t);
   await state("ready");
   const frame = await marketplace();
@@ -180,7 +180,7 @@ test("messages from another origin, another frame or another window are ignored"
   await state("ready");
   const evil = await until(() => tab.frames().find((frame) => frame.url() === forged));
   await evil.waitForFunction(() => window.forge);
-  // a foreign frame to the page, the page to itself, a foreign window
+  // another frame to the page, the page to itself, another window
   await evil.evaluate(() => forge(parent));
   await tab.evaluate(() => {
     postMessage({ type: "marketplace-sso:unauthenticated", reason: "unauthenticated" }, "*");
@@ -193,7 +193,7 @@ test("messages from another origin, another frame or another window are ignored"
   const other = await until(() => tab.frames().find((frame) => frame.url() === `${MARKET}/other`));
   await other.waitForFunction(() => window.post);
   await other.evaluate(() => post({ message: "pandium-content-height-change", height: 5000 }));
-  // the marketplace may not end the login: that is the service's to say
+  // the marketplace may not report a signed-out user: only the service may
   const frame = await until(() => tab.frames().find((frame) => frame.url().startsWith(`${MARKET}/acme`)));
   await frame.evaluate(() => post({ type: "marketplace-sso:unauthenticated", reason: "unauthenticated" }));
   // another page in the element's own frame
@@ -201,7 +201,7 @@ test("messages from another origin, another frame or another window are ignored"
   const turned = await until(() => tab.frames().filter((one) => one.url() === forged)[1]);
   await turned.waitForFunction(() => window.forge);
   await turned.evaluate(() => forge(parent));
-  // whatever was posted has arrived when this has
+  // messages are ordered: when this one was received, so were all others
   await tab.evaluate(() => new Promise((resolve) => {
     addEventListener("message", ({ data }) => data === "last" && resolve());
     postMessage("last", "*");
@@ -209,6 +209,6 @@ test("messages from another origin, another frame or another window are ignored"
   assert.equal(await element.evaluate((node) => node.state), "ready");
   assert.equal(await element.evaluate((node) => node.offsetHeight), 320);
   for (const type of ["height", "install-cancel", "unauthenticated"]) assert.deepEqual(await events(type), [], type);
-  // only the word of the element's own marketplace was heard, as what it is
+  // only the message of the element's own marketplace was accepted
   assert.deepEqual((await events("message")).map(({ type }) => type), ["marketplace-sso:unauthenticated"]);
 });

@@ -1,4 +1,4 @@
-// The pages that say why somebody is not sent on: four languages, small and large, light and dark; and those of the
+// The pages of refusals: four languages, small and large, light and dark; and the pages of the
 // playground.
 
 import assert from "node:assert/strict";
@@ -31,7 +31,7 @@ const hosts = await startHosts({
     "sso.example.test": `${BEARER}
 algorithms = ["HS256"]
 shared_secret = "what-the-issuer-signs-with-0123456789"`,
-    // an issuer that does not answer
+    // an issuer that is unreachable
     "keys.example.test": `${BEARER}
 jwks_url = "https://127.0.0.1:9/keys"`,
     "acme.example.test": `branding.name = "Acme"
@@ -46,7 +46,7 @@ const browser = await startBrowser(hosts);
 const start = (t, options) => open(t, hosts, browser, options);
 const SIZES = [["small", 300, 400], ["large", 1280, 800]];
 
-/** What fits: nothing to scroll, and what can be pressed is in sight. */
+/** Whether the page fits: no scrolling, and all buttons are visible. */
 const fit = (tab) => tab.evaluate(() => {
   const seen = (node) => {
     const { top, bottom, left, right } = node.getBoundingClientRect();
@@ -76,7 +76,7 @@ const LANGUAGES = ["en", "de", "fr", "es"];
 
 for (const [reason, { token, url, ...options }] of Object.entries(REASONS)) {
   for (const lang of LANGUAGES) {
-    test(`the page for ${reason} speaks ${lang}, fits into 300 × 400 and axe-core finds nothing on it`, async (t) => {
+    test(`the page for ${reason} in ${lang} fits 300 × 400 and passes axe-core`, async (t) => {
       const { tab, context } = await start(t, { ...options, url: hosts.app.put(`${APP}/blank`, "<!doctype html><title>Blank</title>"), context: { locale: lang } });
       if (token) await context.addCookies([{ name: "token", value: token, domain: ".example.test", path: "/", secure: true }]);
       const answer = await tab.goto(url);
@@ -98,14 +98,14 @@ for (const [reason, { token, url, ...options }] of Object.entries(REASONS)) {
   }
 }
 
-test("the page says the same in a real frame of 300 × 400", async (t) => {
+test("the page is the same in a frame of 300 × 400", async (t) => {
   const { tab } = await start(t, { who: null, markup: `<iframe src="${SSO}/pandium-sso" width="300" height="400" title="Integrations"></iframe>` });
   await tab.frameLocator("iframe").getByRole("link", { name: "Sign in" }).waitFor();
   assert.deepEqual(await accessibility(tab, tab.frames()[1]), []);
   await picture(tab, "refusal-in-a-frame");
 });
 
-test("the request's id is copied by its button", async (t) => {
+test("the button copies the request id", async (t) => {
   const { tab, context } = await start(t, { who: "bob", url: `${SSO}/pandium-sso` });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: SSO });
   await tab.getByRole("button", { name: "Copy" }).click();
@@ -115,7 +115,7 @@ test("the request's id is copied by its button", async (t) => {
 });
 
 for (const [what, allow, result] of [["that may", "clipboard-write", "Copied"], ["that may not", "", null]]) {
-  test(`in a frame ${what}, the button ${result ? "copies too" : "goes away, and the id can be selected"}`, async (t) => {
+  test(`in a frame ${what}, the copy button ${result ? "works" : "is hidden, and the id is selectable"}`, async (t) => {
     const { tab, context } = await start(t, { who: "bob", markup: `<iframe allow="${allow}" src="${SSO}/pandium-sso" width="300" height="400"></iframe>` });
     if (allow) await context.grantPermissions(["clipboard-write"], { origin: SSO });
     const frame = tab.frameLocator("iframe");
@@ -129,7 +129,7 @@ for (const [what, allow, result] of [["that may", "clipboard-write", "Copied"], 
 }
 
 for (const [host, name, color] of [["acme", "Acme", "rgb(184, 50, 42)"], ["yellow", "Yellow", "rgb(255, 212, 0)"]]) {
-  test(`the pages of ${name} carry its name, colour and logo`, async (t) => {
+  test(`the pages of ${name} have its name, colour and logo`, async (t) => {
     const origin = `https://${host}.example.test`;
     const { tab } = await start(t, { who: null, url: `${origin}/pandium-sso` });
     assert.ok((await tab.title()).endsWith(` · ${name}`));
@@ -162,7 +162,7 @@ for (const [name, options] of Object.entries({
   error: { markup: `<marketplace-frame entrance="/nothing"></marketplace-frame>` },
   popup: { markup: `<marketplace-frame mode="popup"></marketplace-frame>` },
 })) {
-  test(`axe-core finds nothing on the component in a page of the app while it is ${name}`, async (t) => {
+  test(`the component in state ${name} passes axe-core in the app`, async (t) => {
     const { tab, state } = await start(t, { ...options, head: `<meta name="color-scheme" content="light dark">` });
     await state(name);
     assert.deepEqual(await accessibility(tab), []);
@@ -173,7 +173,7 @@ for (const [name, options] of Object.entries({
   });
 }
 
-/** The playground, and the addresses that it prints. */
+/** The playground, and the URLs that it prints. */
 async function startPlayground() {
   const child = spawn(PROGRAM, ["playground", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "ignore"] });
   after(() => stop(child));
@@ -195,7 +195,7 @@ const PLAYGROUND_PAGES = {
 };
 
 for (const [name, { user }] of Object.entries(PLAYGROUND_PAGES)) {
-  test(`axe-core finds nothing on the playground's ${name} page, and nothing violates its policy`, async (t) => {
+  test(`the playground's ${name} page passes axe-core and its policy`, async (t) => {
     const { tab } = await start(t, { who: null, url: playground });
     if (user) {
       await tab.getByRole("button", { name: user }).click();
@@ -212,7 +212,7 @@ for (const [name, { user }] of Object.entries(PLAYGROUND_PAGES)) {
   });
 }
 
-test("the playground's marketplace, in the frame, is as good", async (t) => {
+test("the playground's marketplace passes axe-core in the frame", async (t) => {
   const { tab } = await start(t, { who: null, url: playground });
   await tab.getByRole("button", { name: "Ada Winter" }).click();
   const frame = await until(() => tab.frames().find((one) => one.url().includes("tenant=")));

@@ -1,4 +1,4 @@
-// Strict pages of an app around the component; pages of ours under their own policy; the service's own page that holds
+// Pages of an app with strict policies; the service's pages under their own policy; the service's page with
 // the component.
 
 import assert from "node:assert/strict";
@@ -10,17 +10,17 @@ const hosts = await startHosts();
 const browser = await startBrowser(hosts);
 const start = (t, options) => open(t, hosts, browser, options);
 
-// what docs/embedding.md asks for, and nothing beside it
+// exactly what docs/embedding.md requires
 const STRICT = [
   "default-src 'none'", "base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'",
   `frame-src ${SSO} ${MARKET}`, `script-src ${SSO}`, `connect-src ${SSO}`,
 ].join("; ");
-// without a style or a script of the page's own, which such a policy would not let in
+// without inline style or script, which such a policy blocks
 const bare = (address, markup = "<marketplace-frame></marketplace-frame>", headers = {}) => hosts.app.put(`${APP}/${address}`, `<!doctype html>
 <html lang="en"><head><title>Strict</title><script type="module" src="${SSO}/embed.js"></script></head>
 <body><main><h1>Strict</h1>${markup}</main></body></html>`, { "content-security-policy": STRICT, ...headers });
 
-test("a page with the policy that the documentation names, and Trusted Types, shows the marketplace", async (t) => {
+test("the documented policy with Trusted Types shows the marketplace", async (t) => {
   const { state, marketplace, said } = await start(t, { url: bare("strict") });
   await state("ready");
   const frame = await marketplace();
@@ -31,7 +31,7 @@ test("a page with the policy that the documentation names, and Trusted Types, sh
   assert.deepEqual(said.filter((words) => words.startsWith("error")), []);
 });
 
-test("under the same policy the panel, the sign-in and the way back work too", async (t) => {
+test("the documented policy allows panel, sign-in and return", async (t) => {
   const { tab, context, state } = await start(t, { who: null, url: bare("strict-out", undefined, { "cross-origin-opener-policy": "same-origin-allow-popups" }) });
   await state("signed-out");
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button", { name: "Sign in" }).click()]);
@@ -45,7 +45,7 @@ for (const [what, policy, expected] of [
   ["the service", STRICT.replace(`frame-src ${SSO} `, "frame-src "), /frame-src https:\/\/sso\.example\.test/],
   ["the question", STRICT.replace(`connect-src ${SSO}`, "connect-src 'none'"), /connect-src https:\/\/sso\.example\.test/],
 ]) {
-  test(`a policy that leaves out ${what} is named in words`, async (t) => {
+  test(`the console explains a policy without ${what}`, async (t) => {
     const { state, event, said } = await start(t, {
       url: bare("left-out", undefined, { "content-security-policy": policy }), expects: (words) => /(frame|connect)-src/.test(words),
     });
@@ -55,7 +55,7 @@ for (const [what, policy, expected] of [
   });
 }
 
-test("a page that isolates itself is told why there is no frame, and a link in its place works", async (t) => {
+test("a cross-origin isolated page gets an explanation; a link works", async (t) => {
   const { tab, element, state, said, context, arrivals } = await start(t, {
     markup: `<marketplace-frame timeout="5" integration-id="3"></marketplace-frame>`,
     headers: { "cross-origin-embedder-policy": "require-corp", "cross-origin-opener-policy": "same-origin" },
@@ -74,7 +74,7 @@ test("a page that isolates itself is told why there is no frame, and a link in i
 
 const EMBED = `${SSO}/embed?integration_id=1121&display=settings`;
 
-test("the service's own page shows the marketplace at the top level, under a policy that nothing violates", async (t) => {
+test("/embed shows the marketplace without a policy violation", async (t) => {
   const { tab, state, marketplace, arrivals, records, said } = await start(t, { url: EMBED });
   await state("ready");
   await (await marketplace()).waitForLoadState();
@@ -83,7 +83,7 @@ test("the service's own page shows the marketplace at the top level, under a pol
   await until(() => records().length);
   assert.equal(records()[0].outcome, "handed_off");
   assert.deepEqual(said, []);
-  // as large as the window, and nothing to scroll
+  // as large as the window, without scrolling
   const { height, scrolls } = await tab.evaluate(() => ({
     height: document.querySelector("marketplace-frame").offsetHeight, scrolls: document.documentElement.scrollHeight > innerHeight,
   }));
@@ -91,7 +91,7 @@ test("the service's own page shows the marketplace at the top level, under a pol
   await picture(tab, "embed-ready");
 });
 
-test("the service's own page may be framed by the app, and by nobody else", async (t) => {
+test("/embed may be framed by the app only", async (t) => {
   const { tab, arrivals } = await start(t, { markup: `<iframe src="${EMBED}"></iframe>` });
   await until(() => tab.frames().some((frame) => frame.url().startsWith(`${MARKET}/acme`)));
   assert.equal(arrivals().length, 1);
@@ -100,7 +100,7 @@ test("the service's own page may be framed by the app, and by nobody else", asyn
   assert.deepEqual(evil.arrivals(), []);
 });
 
-test("the service's own page lets people sign in, and goes on", async (t) => {
+test("/embed lets a user sign in, and shows the marketplace", async (t) => {
   const { tab, context, state, arrivals } = await start(t, { url: EMBED, who: null });
   await state("signed-out");
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button", { name: "Sign in" }).click()]);
@@ -116,7 +116,7 @@ for (const [name, { patience, ...options }] of Object.entries({
   "signed-out": { who: null },
   error: { who: "bob" },
 })) {
-  test(`axe-core finds nothing on the service's own page while it is ${name}`, async (t) => {
+  test(`/embed passes axe-core in state ${name}`, async (t) => {
     let answer;
     if (patience) hosts.market.patience = new Promise((resolve) => (answer = resolve));
     t.after(() => {
@@ -137,7 +137,7 @@ for (const [name, { patience, ...options }] of Object.entries({
 }
 
 for (const lang of ["de", "fr", "es"]) {
-  test(`the service's own page speaks ${lang}`, async (t) => {
+  test(`/embed is in ${lang}`, async (t) => {
     const { tab, state } = await start(t, { url: EMBED, who: null, context: { locale: lang } });
     await state("signed-out");
     assert.equal(await tab.locator("html").getAttribute("lang"), lang);

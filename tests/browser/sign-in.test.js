@@ -1,4 +1,4 @@
-// When the login has ended inside the frame: the panel, the pop-up, the way back; and apps that bring a token.
+// A session that has ended in the frame: panel, pop-up, return; and apps that authenticate with a token.
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
@@ -29,7 +29,7 @@ const start = (t, options) => open(t, hosts, browser, options);
 const button = (tab) => tab.getByRole("button", { name: "Sign in" });
 const last = (list) => list.at(-1);
 
-test("whose login has ended signs in by the pop-up, and is back at the same integration", async (t) => {
+test("after a sign-in in the pop-up, the same integration is shown", async (t) => {
   const { tab, context, state, element, event, events, arrivals } = await start(t, {
     markup: `<marketplace-frame integration-id="1121" display="settings"></marketplace-frame>`,
   });
@@ -53,7 +53,7 @@ test("whose login has ended signs in by the pop-up, and is back at the same inte
   assert.equal((await events("unauthenticated")).length, 1);
 });
 
-test("whoever signs in at the top level comes back to the page, its integration and its fragment", async (t) => {
+test("a top-level sign-in returns to page, integration and fragment", async (t) => {
   const { tab, state, address, arrivals } = await start(t, {
     who: null, suffix: "#integration_id=7&display=settings",
     markup: `<marketplace-frame link-from="hash" sign-in="top" return-parameter="return_to"></marketplace-frame>`,
@@ -68,13 +68,13 @@ test("whoever signs in at the top level comes back to the page, its integration 
   assert.deepEqual(last(arrivals()).link, { integration_id: "7", display: "settings" });
 });
 
-test("who signs in in another tab has only to come back to this one", async (t) => {
+test("after a sign-in in another tab, focusing this one suffices", async (t) => {
   const { tab, context, state, arrivals } = await start(t, { who: null });
   await state("signed-out");
   const other = await context.newPage();
   await other.goto(`${APP}/login`);
   await other.getByRole("button", { name: "Log in" }).click();
-  // its script may not close it: no script has opened it
+  // a script cannot close it, since no script opened it
   await other.waitForURL(`${APP}/signed-in`).catch(() => {});
   await other.close();
   await tab.evaluate(() => window.dispatchEvent(new Event("focus")));
@@ -82,7 +82,7 @@ test("who signs in in another tab has only to come back to this one", async (t) 
   assert.equal(arrivals().length, 1);
 });
 
-test("a plain frame without a login shows the page whose button leads to the login at the top", async (t) => {
+test("a signed-out plain frame links to the top-level login", async (t) => {
   const { tab, arrivals } = await start(t, {
     who: null, markup: `<iframe src="${SSO}/pandium-sso" width="300" height="400" title="Integrations"></iframe>`,
     init: () => addEventListener("message", ({ origin, data }) => (window.told ??= []).push({ origin, data })),
@@ -94,14 +94,14 @@ test("a plain frame without a login shows the page whose button leads to the log
   await picture(tab, "plain-frame-signed-out");
   await frame.getByRole("link", { name: "Sign in" }).click();
   await tab.waitForURL(`${APP}/login`);
-  // at the top level, where an identity provider lets itself be shown
+  // at the top level, where an identity provider can be shown
   assert.equal(await tab.evaluate(() => window.top === window), true);
   assert.equal(last(hosts.app.seen.filter(({ path }) => path === "/login")).headers.referer, undefined);
   assert.deepEqual(arrivals(), []);
 });
 
-test("the message of a lost login goes to no page that is not among the parents", async (t) => {
-  // the page's own policy keeps it from being shown, and the message from being posted
+test("the signed-out message is posted to embed.parents only", async (t) => {
+  // the page's policy prevents it from being shown, and the message from being posted
   const { tab, records } = await start(t, {
     who: null, at: "https://evil.test", markup: `<iframe src="${SSO}/pandium-sso"></iframe>`,
     expects: (words) => words.includes("frame-ancestors"),
@@ -112,7 +112,7 @@ test("the message of a lost login goes to no page that is not among the parents"
   assert.equal(await tab.evaluate(() => window.told), undefined);
 });
 
-test("the session's cookie may be Lax, and a link from another site arrives with it", async (t) => {
+test("a Lax session cookie is sent with a link from another site", async (t) => {
   const { tab, context, arrivals } = await start(t, { at: "https://evil.test", markup: `<a href="${SSO}/pandium-sso?integration_id=5">go</a>` });
   await tab.getByRole("link", { name: "go" }).click();
   await tab.waitForURL(`${MARKET}/**`);
@@ -136,7 +136,7 @@ const provided = (tokens) => `<marketplace-frame entrance="/by-token/pandium-sso
 </script>`;
 const platform = (t, tokens, more) => start(t, { who: null, at: PLATFORM, markup: provided(tokens), ...more });
 
-test("a platform's page on another site asks with its token, by a preflight, and only its frame knows the address", async (t) => {
+test("a platform's page uses its token; only its frame gets the URL", async (t) => {
   const asked = [];
   const { tab, context, state, marketplace, arrivals, records } = await platform(t, [platformToken()], { suffix: "#later" });
   context.on("request", (request) => asked.push(request));
@@ -149,8 +149,8 @@ test("a platform's page on another site asks with its token, by a preflight, and
   assert.equal(claims.ti.uem, "grace@example.test");
   assert.deepEqual(arrival.link, { integration_id: "3" });
   await until(() => records().length);
-  assert.deepEqual(records().map(({ outcome, placement, entrance }) => [outcome, placement, entrance]), [["handed_off", "script", "platform"]]);
-  // nothing in the page tells the address
+  assert.deepEqual(records().map(({ outcome, fetch_dest, entrance }) => [outcome, fetch_dest, entrance]), [["handed_off", "empty", "platform"]]);
+  // nothing in the page contains the signed URL
   const told = await tab.evaluate(() => [
     JSON.stringify(performance.getEntries()), JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage }),
     document.documentElement.outerHTML.replace(/<script>.*<\/script>/s, ""),
@@ -159,7 +159,7 @@ test("a platform's page on another site asks with its token, by a preflight, and
   assert.doesNotMatch(told, /eyJ/);
 });
 
-test("the browser asks first whether a page may ask with a token, and is told no elsewhere", async (t) => {
+test("a preflight is allowed for parents and refused for others", async (t) => {
   const { tab } = await platform(t, [], { markup: "" });
   const ask = (page) => page.evaluate(([url, token]) => fetch(url, { headers: { accept: "application/json", "mp-authorization": `Bearer ${token}` } })
     .then((answer) => answer.status, () => "blocked"), [`${SSO}/by-token/pandium-sso`, platformToken()]);
@@ -167,17 +167,17 @@ test("the browser asks first whether a page may ask with a token, and is told no
   const evil = await start(t, { who: null, at: "https://evil.test", markup: "" });
   assert.equal(await ask(evil.tab), "blocked");
   await until(() => evil.records().length);
-  assert.deepEqual(evil.records().map(({ reason }) => reason), ["embedding_not_allowed"]);
+  assert.deepEqual(evil.records().map(({ reason }) => reason), ["cross_site_request"]);
 });
 
-test("an expired token is asked for once more", async (t) => {
+test("an expired token is requested once more", async (t) => {
   const { tab, state, arrivals } = await platform(t, [platformToken({ iat: now() - 600, exp: now() - 300 }), platformToken()]);
   await state("ready");
   assert.deepEqual(await tab.evaluate(() => window.asked), [{ refresh: false }, { refresh: true }]);
   assert.equal(arrivals().length, 1);
 });
 
-test("a token that somebody else signed asks the person to sign in", async (t) => {
+test("a token of another issuer shows the sign-in", async (t) => {
   const { event, state, arrivals } = await platform(t, [`${platformToken().slice(0, -6)}AAAAAA`]);
   assert.deepEqual(await event("unauthenticated"), { reason: "invalid_token" });
   await state("signed-out");

@@ -1,4 +1,4 @@
-// Signing on in a frame: whose page may frame it, who arrives, and by which cookie.
+// Signing on in a frame: which pages may frame it, which user is signed on, and by which cookie.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -13,15 +13,15 @@ const hosts = await startHosts({
     "report.example.test": `embed.policy = "report"`,
     // on another site than the app
     "sso.elsewhere.test": `embed.login_url = "${ELSEWHERE}/login"`,
-    // the recipe as it stands: service and app on one host
+    // the recipe unchanged: service and app on one host
     "app.example.test": "",
   },
 });
 const browser = await startBrowser(hosts);
-// cookies of other sites are blocked in every context that is not kept, as in private windows
+// browsers block third-party cookies in every non-persistent context, as in private windows
 const start = (t, options) => open(t, hosts, browser, options);
 
-test("a user who is logged in to the app arrives in the frame, with a token that is theirs", async (t) => {
+test("a logged-in user is signed on in the frame, with their token", async (t) => {
   const { tab, state, arrivals, records, marketplace } = await start(t);
   await state("ready");
   await marketplace();
@@ -36,12 +36,12 @@ test("a user who is logged in to the app arrives in the frame, with a token that
   await until(() => records().length);
   const [record] = records();
   assert.equal(record.outcome, "handed_off");
-  assert.equal(record.placement, "frame");
+  assert.equal(record.fetch_dest, "iframe");
   assert.equal(record.jti, claims.jti);
   await picture(tab, "component-ready");
 });
 
-test("the redirect in the frame is not kept, says who may frame it, and hides the app", async (t) => {
+test("the redirect has no-store, frame-ancestors and no-referrer", async (t) => {
   const { tab, state } = await start(t, { markup: "" });
   const [answer] = await Promise.all([
     tab.waitForResponse((response) => response.url().startsWith(`${SSO}/pandium-sso`)),
@@ -75,13 +75,13 @@ test("service and app on one host work with the component", async (t) => {
   assert.equal(arrivals().length, 1);
 });
 
-test("a link at the top level arrives", async (t) => {
+test("a link at the top level signs on", async (t) => {
   const { tab, arrivals } = await start(t, { url: `${SSO}/pandium-sso` });
   await tab.waitForURL(`${MARKET}/**`);
   assert.equal(verified(arrivals()[0].token, SECRET).sub, "u-ada");
 });
 
-// the strongest case: a cookie that is sent everywhere
+// the hardest case: a cookie that is sent in every context
 const anywhere = (context) => context.addCookies([
   { name: "session", value: hosts.app.signIn("ada"), domain: ".example.test", path: "/", secure: true, sameSite: "None" },
 ]);
@@ -93,19 +93,19 @@ for (const [what, at, markup] of [
   ["on another site that hides itself", "https://evil.test", `<iframe referrerpolicy="no-referrer" src="${SSO}/pandium-sso"></iframe>`],
   ["on another host of the same site", "https://other.example.test", `<iframe src="${SSO}/pandium-sso"></iframe>`],
 ]) {
-  test(`a frame in a page ${what} gets no token, and shows nothing of ours`, async (t) => {
+  test(`a frame in a page ${what} gets no token, and stays empty`, async (t) => {
     const { context, tab, records, arrivals } = await start(t, { markup: "", at, who: null, expects: isAncestors });
     await anywhere(context);
     await insert(tab, markup);
     await until(() => records().length);
     assert.equal(records()[0].reason, "embedding_not_allowed");
-    assert.equal(records()[0].placement, "frame");
+    assert.equal(records()[0].fetch_dest, "iframe");
     await until(() => tab.frames()[1].url().startsWith("chrome-error:"));
     assert.deepEqual(arrivals(), []);
   });
 }
 
-test("a frame of the app that hides its parent gets the page that says so", async (t) => {
+test("a frame without Referer gets the page that explains it", async (t) => {
   const { tab, records, arrivals } = await start(t, {
     markup: `<iframe referrerpolicy="no-referrer" src="${SSO}/pandium-sso" width="300" height="400"></iframe>`,
   });
@@ -115,7 +115,7 @@ test("a frame of the app that hides its parent gets the page that says so", asyn
   assert.deepEqual(arrivals(), []);
 });
 
-test("a frame that is not allowed stays empty under the component, which says why", async (t) => {
+test("the component explains a frame that is not allowed", async (t) => {
   const { event, state, records, said } = await start(t, { at: "https://other.example.test", expects: isAncestors });
   assert.equal((await event("error")).code, "unreachable");
   await state("error");
@@ -123,7 +123,7 @@ test("a frame that is not allowed stays empty under the component, which says wh
   assert.equal(records().filter(({ outcome }) => outcome === "handed_off").length, 0);
 });
 
-test("in mode report the same frame is served, and the record says what would be refused", async (t) => {
+test("with policy report the frame is served, and the violation logged", async (t) => {
   const { marketplace, records } = await start(t, {
     at: "https://other.example.test", markup: `<iframe src="https://report.example.test/pandium-sso"></iframe>`,
   });
@@ -131,7 +131,7 @@ test("in mode report the same frame is served, and the record says what would be
   await until(() => records("report.example.test").length);
   const [record] = records("report.example.test");
   assert.equal(record.outcome, "handed_off");
-  assert.match(record.reported, /embed\.parents/);
+  assert.match(record.embed_violation, /embed\.parents/);
   assert.equal(await hosts.services["report.example.test"].metric("marketplace_sso_embed_violations_total"), 1);
 });
 
@@ -148,7 +148,7 @@ for (const [what, markup] of [
   });
 }
 
-test("a script of another site gets no address, with the user's cookie or without", async (t) => {
+test("a script of another site gets no URL, with or without a cookie", async (t) => {
   const { context, tab, records } = await start(t, { markup: "", at: "https://evil.test", who: null });
   await anywhere(context);
   for (const mode of ["cors", "no-cors"]) {
@@ -157,10 +157,10 @@ test("a script of another site gets no address, with the user's cookie or withou
     assert.equal(answer, mode === "cors" ? "nothing" : "opaque");
   }
   await until(() => records().length === 2);
-  assert.deepEqual(records().map(({ reason }) => reason), ["embedding_not_allowed", "embedding_not_allowed"]);
+  assert.deepEqual(records().map(({ reason }) => reason), ["cross_site_request", "cross_site_request"]);
 });
 
-test("where the browser blocks cookies of other sites, the service on another site asks to sign in, and nothing loops", async (t) => {
+test("with third-party cookies blocked, the sign-in is shown once", async (t) => {
   const { context, tab, state, records, events } = await start(t, { from: ELSEWHERE });
   await state("signed-out");
   await picture(tab, "component-signed-out");
@@ -172,10 +172,10 @@ test("where the browser blocks cookies of other sites, the service on another si
   await tab.evaluate(() => new Promise((resolve) => requestIdleCallback(() => requestAnimationFrame(resolve))));
   const all = records("sso.elsewhere.test");
   assert.deepEqual([...new Set(all.map(({ reason }) => reason))], ["unauthenticated"]);
-  // once at first, once when the pop-up is gone, once for the page's focus
+  // once at first, once when the pop-up has closed, once for the page's focus
   assert.ok(all.length <= 3, `${all.length} requests`);
   assert.equal((await events("unauthenticated")).length, 1);
-  // the login did work: at the top level the same cookie counts
+  // the login worked: at the top level the same cookie is sent
   const other = await context.newPage();
   await other.goto(`${ELSEWHERE}/pandium-sso`);
   assert.ok(other.url().startsWith(MARKET));

@@ -1,4 +1,4 @@
-// What stands in the way is said in words, on the console and in an event.
+// What blocks the frame is explained in the console and in an event.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -35,7 +35,7 @@ test("a page with a strict policy and Trusted Types has no violation", async (t)
   assert.deepEqual(said, []);
 });
 
-test("nor has it when somebody signs in", async (t) => {
+test("signing in causes no violation either", async (t) => {
   const { tab, state, context, world } = await openPage(t, browser, { page: policy(), init: collect, world: { isSignedIn: false } });
   await state("signed-out");
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button").click()]);
@@ -48,7 +48,7 @@ for (const [what, change] of [
   ["frame-src without the service", (world) => ({ "frame-src": world.market })],
   ["no frame-src at all", { "frame-src": "'none'" }],
 ]) {
-  test(`a policy with ${what} is told what it needs`, async (t) => {
+  test(`the console explains a policy with ${what}`, async (t) => {
     const { world, event, events, said, tab } = await openPage(t, browser, { page: policy(change) });
     const { code, message } = await event("marketplace-error");
     assert.equal(code, "csp");
@@ -61,7 +61,7 @@ for (const [what, change] of [
   });
 }
 
-test("a policy without connect-src is told what it needs, once", async (t) => {
+test("the console explains a policy without connect-src, once", async (t) => {
   const { world, tab, event, events, state } = await openPage(t, browser, { page: policy({ "connect-src": "'none'" }) });
   const { code, message } = await event("marketplace-error");
   assert.equal(code, "csp");
@@ -79,7 +79,7 @@ test("a policy that only reports is a warning, and the frame loads", async (t) =
   await waitUntil(() => said.some((line) => line.startsWith("warning: <marketplace-frame>: Content-Security-Policy")));
 });
 
-test("a policy that blocks another frame is none of our business", async (t) => {
+test("a violation by another frame is ignored", async (t) => {
   const { said, state, tab } = await openPage(t, browser, {
     page: policy(), init: collect,
     markup: `<iframe src="http://other.localhost/"></iframe><marketplace-frame></marketplace-frame>`,
@@ -89,13 +89,13 @@ test("a policy that blocks another frame is none of our business", async (t) => 
   assert.equal(said.some((line) => line.includes("<marketplace-frame>")), false);
 });
 
-test("a page that demands an embedder policy of its frames is told so", async (t) => {
+test("the console explains a Cross-Origin-Embedder-Policy", async (t) => {
   const { event, said } = await openPage(t, browser, {
     page: () => ({ headers: { "cross-origin-embedder-policy": "require-corp" } }),
     markup: "",
     pages: {},
   }).then(async (opened) => {
-    // with this policy the module has to come from the app, or with a permission of its own
+    // this policy allows modules of the app's origin, or with Cross-Origin-Resource-Policy
     const { tab, world } = opened;
     await tab.evaluate(async ([module, base]) => {
       await import(module);
@@ -111,7 +111,7 @@ test("a page that demands an embedder policy of its frames is told so", async (t
   assert.ok(said.some((line) => line.includes("Cross-Origin-Embedder-Policy blocks frames")));
 });
 
-test("what has not loaded in time can be tried again; what loads late is shown", async (t) => {
+test("a timeout shows a retry button; a late load is shown", async (t) => {
   let answer;
   const patience = new Promise((resolve) => (answer = resolve));
   const { event, state, tab, said } = await openPage(t, browser, {
@@ -124,7 +124,7 @@ test("what has not loaded in time can be tried again; what loads late is shown",
   await state("ready");
 });
 
-test("the time to load is 20 seconds, and 0 is without end", async (t) => {
+test("the load timeout is 20 seconds by default, and 0 disables it", async (t) => {
   for (const [timeout, isLate] of [[null, true], ["0", false]]) {
     const { tab, state, element, world } = await openPage(t, browser, {
       clock: true, world: { patience: new Promise(() => {}) },
@@ -139,7 +139,7 @@ test("the time to load is 20 seconds, and 0 is without end", async (t) => {
   }
 });
 
-test("a refusal of the service is told with its reason and its request", async (t) => {
+test("a refusal is reported with its reason and request id", async (t) => {
   const { world, tab, event, state } = await openPage(t, browser, { world: { settingsStatus: 404 } });
   assert.equal((await event("marketplace-error")).code, "not_found");
   assert.equal(await tab.locator("small").textContent(), "not_found · request-7");
@@ -148,15 +148,15 @@ test("a refusal of the service is told with its reason and its request", async (
   await state("ready");
 });
 
-test("a service that does not answer is an error to try again", async (t) => {
+test("an unreachable service is an error with a retry button", async (t) => {
   const { event, said } = await openPage(t, browser, { markup: `<marketplace-frame base="http://nowhere.localhost:1"></marketplace-frame>` });
   const { code, message } = await event("marketplace-error");
   assert.equal(code, "unreachable");
-  assert.match(message, /No answer from http:\/\/nowhere\.localhost:1\/embed\.json\. Is base right, and http:\/\/app\.localhost:\d+ in embed\.parents\?/);
+  assert.match(message, /No response from http:\/\/nowhere\.localhost:1\/embed\.json\. Is base right, and http:\/\/app\.localhost:\d+ in embed\.parents\?/);
   assert.ok(said.some((line) => line.includes(message)));
 });
 
-test("an error page of the service is shown as it is", async (t) => {
+test("an error page of the service is shown unchanged", async (t) => {
   const { tab, state } = await openPage(t, browser, { world: { entranceStatus: 403 } });
   await state("ready");
   await tab.frameLocator("iframe").getByText("Refused").waitFor();

@@ -1,4 +1,4 @@
-// The frame: where it leads, what it hears, when it loads anew, and what it leaves behind.
+// The frame: its URL, the messages it accepts, when it reloads, and what it leaves behind.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -20,7 +20,7 @@ test("one element signs the user on to the marketplace", async (t) => {
   assert.deepEqual(said, []);
 });
 
-test("a page that hides itself still tells the service its origin", async (t) => {
+test("a page with no-referrer still sends its origin", async (t) => {
   const { world, state } = await openPage(t, browser, { page: { headers: { "referrer-policy": "no-referrer" } } });
   await state("ready");
   assert.equal(last(world.entries()).headers.referer, `${world.app}/`);
@@ -53,7 +53,7 @@ for (const [what, attributes, address] of links) {
   });
 }
 
-test("another base is where the entrance and its settings are", async (t) => {
+test("base sets the origin of entrance and settings", async (t) => {
   const { world, state } = await openPage(t, browser, {
     pages: { "/bundled": (world) => ({
       body: `<marketplace-frame base="${world.sso}/"></marketplace-frame><script type="module" src="/package/embed.js"></script>`,
@@ -65,15 +65,15 @@ test("another base is where the entrance and its settings are", async (t) => {
 });
 
 for (const [what, attributes] of [["an entrance", `entrance="@evil.example/x"`], ["a base", `base="javascript:0"`]]) {
-  test(`${what} that is no address of the service is refused in words`, async (t) => {
+  test(`an invalid ${what} is a configuration error`, async (t) => {
     const { event, said, world } = await openPage(t, browser, { markup: `<marketplace-frame ${attributes}></marketplace-frame>` });
     assert.equal((await event("marketplace-error")).code, "configuration");
-    assert.match(said.join(), /base is no address, or entrance no path/);
+    assert.match(said.join(), /base is not a URL, or entrance is not a path/);
     assert.equal(world.entries().length, 0);
   });
 }
 
-test("attributes that change together load once, and add nothing to the history", async (t) => {
+test("attributes that change together load once, without history", async (t) => {
   const { world, tab, state, element } = await openPage(t, browser);
   await state("ready");
   const before = await tab.evaluate(() => history.length);
@@ -93,7 +93,7 @@ test("attributes that change together load once, and add nothing to the history"
   assert.equal(await tab.evaluate(() => history.length), before);
 });
 
-test("an attribute that is set to what it was loads nothing", async (t) => {
+test("setting an attribute to its value loads nothing", async (t) => {
   const { world, tab, state, element } = await openPage(t, browser, { markup: `<marketplace-frame display="list"></marketplace-frame>` });
   await state("ready");
   await element.evaluate((node) => node.setAttribute("display", "list"));
@@ -102,7 +102,7 @@ test("an attribute that is set to what it was loads nothing", async (t) => {
   assert.equal(world.entries().length, 1);
 });
 
-test("a fragment of the page leads to an integration, by its known names only", async (t) => {
+test("the page's fragment selects an integration, by known names", async (t) => {
   const { world, tab, state } = await openPage(t, browser, {
     path: "/#integration_id=1121&display=settings&tenant=x&other=y",
     markup: `<marketplace-frame link-from="hash" integration-id="5"></marketplace-frame>`,
@@ -116,7 +116,7 @@ test("a fragment of the page leads to an integration, by its known names only", 
   await state("ready");
 });
 
-test("a fragment is not read unasked", async (t) => {
+test("the fragment is ignored without link-from", async (t) => {
   const { world, state } = await openPage(t, browser, { path: "/#integration_id=1121" });
   await state("ready");
   assert.equal(last(world.entries()).search, "");
@@ -141,7 +141,7 @@ test("the marketplace's messages become events", async (t) => {
   ]);
 });
 
-test("the frame is as high as the marketplace says, within reason", async (t) => {
+test("the frame has the marketplace's height, within limits", async (t) => {
   const { tab, state, marketplace, events } = await openPage(t, browser, {
     page: { head: "<style>.low { --marketplace-frame-min-height: 100px }</style>" },
     markup: `<marketplace-frame class="low"></marketplace-frame>`,
@@ -162,7 +162,7 @@ test("the frame is as high as the marketplace says, within reason", async (t) =>
   assert.deepEqual((await events("marketplace-height")).map(({ detail }) => detail.height), [640, 700, 50, 0, 20000]);
 });
 
-test("a page that sets the height keeps it", async (t) => {
+test("a height set by the page takes precedence", async (t) => {
   const { tab, state, marketplace, event } = await openPage(t, browser, {
     page: { head: "<style>marketplace-frame { height: 500px; --marketplace-frame-height: 100% }</style>" },
   });
@@ -172,9 +172,9 @@ test("a page that sets the height keeps it", async (t) => {
   assert.equal((await tab.locator("iframe").boundingBox()).height, 500);
 });
 
-test("messages from elsewhere are not heard", async (t) => {
+test("messages of other origins are ignored", async (t) => {
   const { world, tab, state, events } = await openPage(t, browser, {
-    // a frame at the marketplace's own origin, which is not ours; and one at the service's
+    // frames of the marketplace's and the service's origin, neither of them the element's
     markup: (world) => `<marketplace-frame></marketplace-frame><iframe id="other" src="${world.market}/x"></iframe>
       <iframe id="service" src="${world.sso}/embed"></iframe>`,
   });
@@ -190,7 +190,7 @@ test("messages from elsewhere are not heard", async (t) => {
     await service.evaluate((data) => parent.postMessage(data, "*"), data);
     await tab.evaluate((data) => postMessage(data, "*"), data);
   }
-  // our own frame, but it is not the service that speaks
+  // the element's frame, but not the service's origin
   const ours = tab.frames().find((frame) => frame.url().includes("/acme"));
   await ours.evaluate((data) => window.post(data), forged[1]);
   await ours.evaluate(() => window.post({ message: "the last" }));
@@ -200,7 +200,7 @@ test("messages from elsewhere are not heard", async (t) => {
   assert.deepEqual((await events("marketplace-message")).length, 2);
 });
 
-test("our own frame, once it is elsewhere, is not heard", async (t) => {
+test("messages of a frame that has navigated away are ignored", async (t) => {
   const { world, tab, state, marketplace, events } = await openPage(t, browser, {
     pages: { "/foreign": () => ({ body: "<p>foreign</p>" }) },
   });
@@ -217,7 +217,7 @@ test("our own frame, once it is elsewhere, is not heard", async (t) => {
   assert.deepEqual(await events("marketplace-message"), []);
 });
 
-test("two on a page do not disturb each other", async (t) => {
+test("two elements on a page are independent", async (t) => {
   const { tab, world, events } = await openPage(t, browser, {
     markup: `<marketplace-frame id="a" integration-id="1"></marketplace-frame><marketplace-frame id="b" integration-id="2"></marketplace-frame>`,
   });
@@ -233,7 +233,7 @@ test("two on a page do not disturb each other", async (t) => {
   assert.deepEqual(world.entries().map(({ search }) => search).sort(), ["?integration_id=1", "?integration_id=1", "?integration_id=2"]);
 });
 
-test("reload() takes a new token", async (t) => {
+test("reload() loads a new token", async (t) => {
   const { world, element, state, tab } = await openPage(t, browser);
   await state("ready");
   const before = await tab.evaluate(() => history.length);
@@ -243,7 +243,7 @@ test("reload() takes a new token", async (t) => {
   assert.equal(await tab.evaluate(() => history.length), before);
 });
 
-test("a machine that slept for long takes a new token, a short sleep does not", async (t) => {
+test("a long sleep loads a new token, a short one does not", async (t) => {
   const { world, tab, state, element } = await openPage(t, browser, { clock: true });
   await state("ready");
   await tab.clock.fastForward("20:00");
@@ -253,7 +253,7 @@ test("a machine that slept for long takes a new token, a short sleep does not", 
   await state("ready");
 });
 
-test("the age at which a token is old is an attribute, and 0 is never", async (t) => {
+test("max-age sets when a token is renewed, and 0 disables it", async (t) => {
   const { world, tab, state, element } = await openPage(t, browser, { clock: true, markup: `<marketplace-frame max-age="60"></marketplace-frame>` });
   await state("ready");
   await tab.clock.fastForward("02:00");
@@ -265,7 +265,7 @@ test("the age at which a token is old is an attribute, and 0 is never", async (t
   assert.equal(world.entries().length, 2);
 });
 
-test("a page that was hidden for long takes a new token when it is seen again", async (t) => {
+test("a page shown after a long time loads a new token", async (t) => {
   const { world, tab, state } = await openPage(t, browser, { clock: true });
   await state("ready");
   const hide = (isHidden) => tab.evaluate((isHidden) => {
@@ -279,14 +279,14 @@ test("a page that was hidden for long takes a new token when it is seen again", 
   await waitUntil(() => world.entries().length === 2);
 });
 
-test("a page out of the back-forward cache takes a new token", async (t) => {
+test("a page from the back-forward cache loads a new token", async (t) => {
   const { world, tab, state } = await openPage(t, browser);
   await state("ready");
   await tab.evaluate(() => window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
   await waitUntil(() => world.entries().length === 2);
 });
 
-test("a page that is rendered in advance gets no token until it is shown", async (t) => {
+test("a prerendered page gets no token until it is shown", async (t) => {
   const { world, tab, element, state } = await openPage(t, browser, {
     init: () => Object.defineProperty(document, "prerendering", { value: true, configurable: true }),
   });
@@ -300,7 +300,7 @@ test("a page that is rendered in advance gets no token until it is shown", async
   await state("ready");
 });
 
-test("an element that is removed leaves no listener, no timer and no frame", async (t) => {
+test("a removed element leaves no listener, timer or frame", async (t) => {
   const { tab, state } = await openPage(t, browser, {
     init: () => {
       window.open_ = new Set();
@@ -329,7 +329,7 @@ test("an element that is removed leaves no listener, no timer and no frame", asy
   assert.deepEqual(left, [0, 0]);
 });
 
-test("an element that is moved signs on again", async (t) => {
+test("a moved element signs on again", async (t) => {
   const { world, tab, state } = await openPage(t, browser);
   await state("ready");
   await tab.evaluate(() => document.body.append(document.querySelector("marketplace-frame")));
@@ -348,7 +348,7 @@ test("no token is in the document, the storage, the console or the page's histor
   assert.doesNotMatch(traces + said.join(), /secret-token|tenant/);
 });
 
-test("popup mode opens the service's own page in a new tab, without an opener", async (t) => {
+test("popup mode opens the service's page without an opener", async (t) => {
   const { world, tab, state, context, element } = await openPage(t, browser, {
     markup: `<marketplace-frame mode="popup" integration-id="1121" install="7" params="tenant=x"></marketplace-frame>`,
   });
@@ -362,7 +362,7 @@ test("popup mode opens the service's own page in a new tab, without an opener", 
   await state("ready");
 });
 
-test("the module comes twice without harm", async (t) => {
+test("the module may be loaded twice", async (t) => {
   const { said, state, tab, world } = await openPage(t, browser);
   await state("ready");
   await tab.evaluate((address) => import(address), `${world.app}/package/embed.js`);

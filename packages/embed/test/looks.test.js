@@ -1,4 +1,4 @@
-// What a person sees and hears: languages, slots, parts, roles. axe-core looks at each state.
+// Appearance and accessibility: languages, slots, parts, roles. axe-core checks each state.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -18,7 +18,7 @@ const states = {
   popup: { markup: `<marketplace-frame mode="popup"></marketplace-frame>` },
 };
 for (const [name, options] of Object.entries(states)) {
-  test(`axe-core finds nothing while the state is ${name}, and what is busy says so`, async (t) => {
+  test(`state ${name} passes axe-core and sets aria-busy correctly`, async (t) => {
     const { tab, state } = await openPage(t, browser, options);
     await state(name);
     await tab.evaluate(axe);
@@ -38,7 +38,7 @@ const languages = {
   es: ["Integraciones", "Cargando…", "Iniciar sesión", "Reintentar", "Abrir integraciones"],
 };
 for (const [lang, [title, loading, signIn, again, open]] of Object.entries(languages)) {
-  test(`it speaks ${lang}`, async (t) => {
+  test(`its texts are in ${lang}`, async (t) => {
     const page = { lang: `${lang}-XX` };
     const shown = async (name) => {
       const { tab, state } = await openPage(t, browser, { ...states[name], page });
@@ -54,7 +54,7 @@ for (const [lang, [title, loading, signIn, again, open]] of Object.entries(langu
   });
 }
 
-test("the nearest language counts, then the page's, then the browser's, then English", async (t) => {
+test("language: nearest lang, page, browser, then English", async (t) => {
   const near = (markup, lang, locale = "es-ES") => openPage(t, browser, {
     markup, world: signedOut, page: { lang }, context: { locale },
   });
@@ -72,7 +72,7 @@ test("the nearest language counts, then the page's, then the browser's, then Eng
   }
 });
 
-test("another language of the element is spoken at once", async (t) => {
+test("a changed lang attribute applies at once", async (t) => {
   const { tab, state, element, world } = await openPage(t, browser, { world: signedOut });
   await state("signed-out");
   await element.evaluate((node) => (node.lang = "de"));
@@ -82,7 +82,7 @@ test("another language of the element is spoken at once", async (t) => {
 
 const slots = { loading: "loading", "signed-out": "sign-in", error: "error", popup: "open" };
 for (const [name, slot] of Object.entries(slots)) {
-  test(`the page's own words take the slots of ${slot}`, async (t) => {
+  test(`the page's content fills the slots of ${slot}`, async (t) => {
     const mode = name === "popup" ? `mode="popup"` : "";
     const { tab, state } = await openPage(t, browser, {
       ...states[name],
@@ -124,7 +124,7 @@ test("parts and custom properties style it", async (t) => {
   assert.equal(await style("iframe", "backgroundColor"), "rgb(7, 8, 9)");
 });
 
-test("while it loads, its part is loading", async (t) => {
+test("the panel's part is loading while it loads", async (t) => {
   const { tab, state } = await openPage(t, browser, {
     world: never, page: { head: "<style>marketplace-frame::part(loading) { letter-spacing: 4px }</style>" },
   });
@@ -133,7 +133,7 @@ test("while it loads, its part is loading", async (t) => {
 });
 
 for (const [motion, animation] of [["reduce", "none"], ["no-preference", "turn"]]) {
-  test(`with the preference ${motion}, what turns is ${animation}`, async (t) => {
+  test(`with prefers-reduced-motion ${motion}, the animation is ${animation}`, async (t) => {
     const { tab, state } = await openPage(t, browser, { world: never, context: { reducedMotion: motion } });
     await state("loading");
     const name = await tab.locator("[part~=panel]").evaluate((node) => getComputedStyle(node, "::before").animationName);
@@ -141,14 +141,14 @@ for (const [motion, animation] of [["reduce", "none"], ["no-preference", "turn"]
   });
 }
 
-test("in forced colours the button has a border to be seen by", async (t) => {
+test("the button has a border in forced colours", async (t) => {
   const { tab, state } = await openPage(t, browser, { world: signedOut, context: { forcedColors: "active" } });
   await state("signed-out");
   const colour = await tab.locator("button").evaluate((node) => getComputedStyle(node).borderTopColor);
   assert.doesNotMatch(colour, /^rgba\(.*, 0\)$|transparent/);
 });
 
-test("an element that is hidden is not seen", async (t) => {
+test("a hidden element is not displayed", async (t) => {
   const { element } = await openPage(t, browser, { markup: "<marketplace-frame hidden></marketplace-frame>" });
   assert.equal(await element.isVisible(), false);
 });

@@ -1,4 +1,4 @@
-// The package: its examples run, its types compile, it is small, and its README leaves out nothing.
+// The package: its examples run, its types compile, it is small, and its README is complete.
 
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
@@ -22,7 +22,7 @@ const hasRuby = (() => {
   }
 })();
 
-// as Rails does it; without Ruby the one variable is put in by hand
+// substitutes the one variable as Rails would
 async function renderErb(source, sso) {
   if (!hasRuby) return source.replace(/<%#.*?%>/g, "").replaceAll("<%= @marketplace_sso %>", sso);
   const program = `require "erb"; @marketplace_sso = ARGV[0]; print ERB.new(STDIN.read).result(binding)`;
@@ -77,7 +77,7 @@ const reactPage = (world, script) => ({
     </script></html>`,
 });
 
-test("the wrapper asks with the token from the first, and only once, however often it renders", async (t) => {
+test("the wrapper requests once with the token, in spite of renders", async (t) => {
   const { world, tab, state } = await openPage(t, browser, {
     path: "/react", world: { proofHeader: "Authorization", isSignedIn: false },
     pages: { "/react": (world) => reactPage(world, `
@@ -113,7 +113,7 @@ test("every event has its prop in the wrapper", async (t) => {
   assert.deepEqual(await tab.evaluate(() => window.heard), names.map((name, n) => `${name} ${types[n]}`));
 });
 
-test("a server that renders React can load the wrapper", async () => {
+test("the wrapper loads in server-side rendering", async () => {
   const program = `import { renderToString } from "react-dom/server"; import { createElement } from "react";
     import { MarketplaceFrame } from "@marketplace-sso/embed/react";
     console.log(renderToString(createElement(MarketplaceFrame, { integrationId: 1121, className: "a", onReady() {} })));`;
@@ -122,17 +122,17 @@ test("a server that renders React can load the wrapper", async () => {
   assert.equal(stderr, "");
 });
 
-test("the types compile, and refuse what they should", async () => {
+test("the types compile, and reject invalid uses", async () => {
   await run("node", ["node_modules/typescript/bin/tsc", "-p", "."], { cwd: folder.pathname }).catch((error) => assert.fail(error.stdout));
 });
 
-test("the module is smaller than 6 kB compressed, as the service serves it: without comments and indentation", async () => {
+test("the module as served is below 6 kB compressed", async () => {
   const lines = (await read("embed.js")).split("\n").map((line) => line.trimStart());
   const served = lines.filter((line) => line && !line.startsWith("//")).join("\n");
   assert.ok(gzipSync(served, { level: 9 }).length < 6000);
 });
 
-test("the package holds its files, and its lock file no host", async () => {
+test("the package has its files, and its lock file no host", async () => {
   const { files, exports, private: isPrivate } = JSON.parse(await read("package.json"));
   assert.notEqual(isPrivate, true);
   for (const file of files) await read(file);

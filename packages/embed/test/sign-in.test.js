@@ -1,4 +1,4 @@
-// When nobody is signed in, and when the app proves its user with a token of its own.
+// A signed-out user, and an app that authenticates with a token.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ const last = (list) => list.at(-1);
 const signedOut = { isSignedIn: false };
 const signIn = (tab) => tab.getByRole("button", { name: "Sign in" });
 
-test("whoever signs in through the pop-up comes back to the same integration", async (t) => {
+test("after a sign-in in the pop-up, the same integration is shown", async (t) => {
   const { world, tab, state, event, events, context } = await openPage(t, browser, {
     world: signedOut, markup: `<marketplace-frame integration-id="1121"></marketplace-frame>`,
   });
@@ -25,7 +25,7 @@ test("whoever signs in through the pop-up comes back to the same integration", a
   assert.equal((await events("marketplace-unauthenticated")).length, 1);
 });
 
-test("a second click brings the same pop-up to the front", async (t) => {
+test("a second click focuses the same pop-up", async (t) => {
   const { tab, context, world, state } = await openPage(t, browser, { world: signedOut });
   await state("signed-out");
   const [popup] = await Promise.all([context.waitForEvent("page"), signIn(tab).click()]);
@@ -35,7 +35,7 @@ test("a second click brings the same pop-up to the front", async (t) => {
 });
 
 for (const [what, target, type] of [["gets the focus", "window", "focus"], ["is seen again", "document", "visibilitychange"]]) {
-  test(`a page that ${what} tries again, and keeps the button until there is more to see`, async (t) => {
+  test(`a page that ${what} retries, and keeps the button meanwhile`, async (t) => {
     const { world, tab, state } = await openPage(t, browser, { world: signedOut });
     await state("signed-out");
     const button = await signIn(tab).elementHandle();
@@ -50,7 +50,7 @@ for (const [what, target, type] of [["gets the focus", "window", "focus"], ["is 
   });
 }
 
-test("a page that is only left open asks nothing", async (t) => {
+test("an idle page sends no requests", async (t) => {
   const { world, tab, state } = await openPage(t, browser, { world: signedOut, clock: true });
   await state("signed-out");
   await tab.clock.fastForward("45:00");
@@ -58,7 +58,7 @@ test("a page that is only left open asks nothing", async (t) => {
   assert.equal(world.entries().length, 1);
 });
 
-test("the sign-in at the top level knows the way back", async (t) => {
+test("the top-level sign-in gets the return URL", async (t) => {
   const { world, tab, state } = await openPage(t, browser, {
     world: signedOut, path: "/#integration_id=1",
     markup: `<marketplace-frame sign-in="top" return-parameter="return_to"></marketplace-frame>`,
@@ -68,14 +68,14 @@ test("the sign-in at the top level knows the way back", async (t) => {
   await tab.waitForURL(`${world.app}/login?return_to=${encodeURIComponent(`${world.app}/#integration_id=1`)}`);
 });
 
-test("the sign-in at the top level adds nothing unasked", async (t) => {
+test("the top-level sign-in gets no parameter by default", async (t) => {
   const { world, tab, state } = await openPage(t, browser, { world: signedOut, markup: `<marketplace-frame sign-in="top"></marketplace-frame>` });
   await state("signed-out");
   await signIn(tab).click();
   await tab.waitForURL(`${world.app}/login`);
 });
 
-test("where no pop-up opens, the page itself goes to the sign-in, and says so", async (t) => {
+test("with pop-ups blocked, the page navigates to the sign-in", async (t) => {
   const { world, tab, state, said } = await openPage(t, browser, {
     world: signedOut,
     init: () => {
@@ -86,10 +86,10 @@ test("where no pop-up opens, the page itself goes to the sign-in, and says so", 
   await state("signed-out");
   await signIn(tab).click();
   await tab.waitForURL(`${world.app}/login`);
-  assert.match(said.join(), /No pop-up opens/);
+  assert.match(said.join(), /The pop-up is blocked/);
 });
 
-test("a sign-in that is no web address is not opened: all there is, is to try again", async (t) => {
+test("a login URL that is not http(s) is not opened", async (t) => {
   for (const loginUrl of [() => null, () => "javascript:alert(1)"]) {
     const { world, tab, state } = await openPage(t, browser, { world: { ...signedOut, loginUrl } });
     await state("signed-out");
@@ -110,7 +110,7 @@ test("a button of the app can open the sign-in", async (t) => {
   await popup.waitForURL(`${world.app}/login`);
 });
 
-test("a page whose opener policy cuts off the pop-up is told which policy to send", async (t) => {
+test("the console explains an opener policy that breaks the pop-up", async (t) => {
   const { world, tab, state, said } = await openPage(t, browser, {
     world: { ...signedOut, loginUrl: (origin) => `${origin.market}/login` },
     page: { headers: { "cross-origin-opener-policy": "same-origin" } },
@@ -123,7 +123,7 @@ test("a page whose opener policy cuts off the pop-up is told which policy to sen
   await state("ready");
 });
 
-test("the focus goes to the button only from inside", async (t) => {
+test("focus moves to the button only from inside the element", async (t) => {
   const { world, tab, state, element } = await openPage(t, browser, { markup: `<input><marketplace-frame></marketplace-frame>` });
   const focused = () => tab.evaluate(() => (document.activeElement.shadowRoot?.activeElement ?? document.activeElement).localName);
   await state("ready");
@@ -142,14 +142,14 @@ test("the focus goes to the button only from inside", async (t) => {
   await state("signed-out");
   assert.equal(await focused(), "button");
   world.isSignedIn = true;
-  // the frame that went has given the focus back, so the element may be trying already
+  // the removed frame has returned the focus, so the element may be retrying already
   await tab.locator('section[aria-busy="false"]').waitFor();
   await tab.evaluate(() => window.dispatchEvent(new Event("focus")));
   await state("ready");
   assert.equal(await focused(), "iframe");
 });
 
-// the app's page gives its element a provider that keeps what it was asked
+// the app's page has a provider that records its calls
 const provider = (body) => (world) => `<marketplace-frame></marketplace-frame><script type="module">
   window.asked = [];
   document.querySelector("marketplace-frame").tokenProvider = async (ask) => { window.asked.push(ask); ${body} };
@@ -157,7 +157,7 @@ const provider = (body) => (world) => `<marketplace-frame></marketplace-frame><s
 const proof = { proofHeader: "MP-Authorization", proofScheme: "Bearer", isSignedIn: false };
 const good = provider(`return ask.refresh ? "fresh" : "first";`);
 
-test("with a token of the app, the address is asked for, and only its frame knows it", async (t) => {
+test("with a tokenProvider, only the frame gets the signed URL", async (t) => {
   const { world, tab, state, marketplace, said } = await openPage(t, browser, { world: proof, markup: good });
   const before = await tab.evaluate(() => history.length);
   await state("ready");
@@ -171,7 +171,7 @@ test("with a token of the app, the address is asked for, and only its frame know
   assert.doesNotMatch(html + said.join(), /secret-token|first/);
 });
 
-test("a token that has expired is asked for once more", async (t) => {
+test("an expired token is requested once more", async (t) => {
   const { world, tab, state } = await openPage(t, browser, {
     world: { ...proof, answer: (token) => (token === "Bearer fresh" ? undefined : "expired_token") }, markup: good,
   });
@@ -181,7 +181,7 @@ test("a token that has expired is asked for once more", async (t) => {
 });
 
 for (const [reason, times] of [["expired_token", 2], ["invalid_token", 1]]) {
-  test(`a token that stays refused (${reason}) asks the person to sign in`, async (t) => {
+  test(`a token that stays rejected (${reason}) shows the sign-in`, async (t) => {
     const { tab, event, state } = await openPage(t, browser, { world: { ...proof, answer: () => reason }, markup: good });
     assert.deepEqual(await event("marketplace-unauthenticated"), { reason });
     await state("signed-out");
@@ -190,7 +190,7 @@ for (const [reason, times] of [["expired_token", 2], ["invalid_token", 1]]) {
 }
 
 for (const [what, url] of [["at another origin", "https://evil.example/?tenant=secret-token"], ["of another kind", "javascript:alert('secret-token')"], ["that is none", "secret-token"]]) {
-  test(`an address ${what} is not framed`, async (t) => {
+  test(`a URL ${what} is not framed`, async (t) => {
     const { tab, event, said } = await openPage(t, browser, { world: { ...proof, answer: () => ({ url }) }, markup: good });
     assert.equal((await event("marketplace-error")).code, "wrong_origin");
     assert.equal(await tab.locator("iframe").count(), 0);
@@ -199,14 +199,14 @@ for (const [what, url] of [["at another origin", "https://evil.example/?tenant=s
 }
 
 for (const [what, body] of [["none", "return '';"], ["an error", "throw new Error('secret-token');"]]) {
-  test(`a provider that gives ${what} is an error, told without what it threw`, async (t) => {
+  test(`a provider that returns ${what} is an error without details`, async (t) => {
     const { event, said } = await openPage(t, browser, { world: proof, markup: provider(body) });
     assert.equal((await event("marketplace-error")).code, "token_provider");
     assert.doesNotMatch(said.join(), /secret-token/);
   });
 }
 
-test("a provider that is made anew loads nothing, a first one does", async (t) => {
+test("a replaced provider loads nothing, a first one does", async (t) => {
   const { world, tab, state, element } = await openPage(t, browser, { world: { ...proof, isSignedIn: true } });
   await state("ready");
   const set = () => element.evaluate((node) => { node.tokenProvider = async () => "first"; });
@@ -220,7 +220,7 @@ test("a provider that is made anew loads nothing, a first one does", async (t) =
   assert.equal(world.entries().length, length);
 });
 
-test("a provider that is set before the element is defined is used", async (t) => {
+test("a provider set before the element is defined is used", async (t) => {
   const { world, state } = await openPage(t, browser, {
     world: proof,
     page: { head: `<script>addEventListener("DOMContentLoaded", () => 0); document.addEventListener("readystatechange", () => {

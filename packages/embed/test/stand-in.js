@@ -1,4 +1,4 @@
-// Stands in for the app, the service and the marketplace, each on a host of its own; and starts the browser.
+// Stand-ins for the app, the service and the marketplace, each on its own host; starts the browser.
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -19,7 +19,7 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** One browser for a file of tests. */
+/** One browser for each test file. */
 export async function startBrowser() {
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
   after(() => browser.close());
@@ -53,7 +53,7 @@ async function vendored([file, imports]) {
 }
 
 /**
- * Starts the three hosts on one port that the system chooses. What the service does can be changed while it runs.
+ * Starts the three hosts on one free port. The service's behaviour can be changed while it runs.
  */
 export async function startHosts(changes = {}) {
   const world = {
@@ -63,11 +63,11 @@ export async function startHosts(changes = {}) {
     proofScheme: null,
     settingsStatus: 200,
     entranceStatus: 200,
-    /** Answers to scripts at the entrance, given the token; `undefined` is the usual one. */
+    /** The response to scripts at the entrance, by token; `undefined` is the default. */
     answer: () => undefined,
     marketplaceHeaders: {},
     pages: {},
-    /** A promise that the marketplace waits for before it answers. */
+    /** A promise that the marketplace waits for before it responds. */
     patience: null,
     seen: [],
     ...changes,
@@ -86,7 +86,7 @@ export async function startHosts(changes = {}) {
     server.closeAllConnections();
     server.close();
   };
-  /** What the service was asked for at the entrance, in order. */
+  /** The requests to the entrance, in order. */
   world.entries = () => world.seen.filter((seen) => seen.host === "sso" && seen.path.startsWith("/pandium-sso"));
   return world;
 }
@@ -151,7 +151,7 @@ async function answer(world, request, response) {
   return send(200, "text/html", page.body, page.headers);
 }
 
-// the marketplace does what a test asks it to: posts messages to whom it is told
+// the marketplace posts the messages that a test requests
 const MARKETPLACE = `<!doctype html><html lang="en"><title>Marketplace</title><main><h1>Marketplace</h1></main><script>
   window.post = (data) => parent.postMessage(data, "*");
 </script></html>`;
@@ -160,7 +160,7 @@ const UNAUTHENTICATED = `<!doctype html><html lang="en"><title>Sign in</title><m
   parent.postMessage({ type: "marketplace-sso:unauthenticated", reason: "unauthenticated" }, "*");
 </script></html>`;
 
-/** A page of the app that holds the component. */
+/** A page of the app with the component. */
 export const page = (world, markup, { head = "", headers = {}, lang = "en" } = {}) => ({
   headers,
   body: `<!doctype html><html lang="${lang}"><head><title>App</title>${head}
@@ -168,7 +168,7 @@ export const page = (world, markup, { head = "", headers = {}, lang = "en" } = {
 });
 
 /**
- * Opens a page of the app with the given markup in a browser context of its own. It keeps what the console says, and
+ * Opens a page of the app with the given markup in a new browser context. It records console messages and
  * the component's events, from before the page's own scripts.
  */
 export async function openPage(t, browser, { world: changes, markup = "<marketplace-frame></marketplace-frame>", path = "/",
@@ -206,7 +206,7 @@ export async function openPage(t, browser, { world: changes, markup = "<marketpl
   return { world, context, tab, said, element, state, marketplace, events, event };
 }
 
-/** Waits for what no event tells, at most as long as the browser's own waits. */
+/** Polls a condition, with the browser's own timeout. */
 export async function waitUntil(holds) {
   const last = Date.now() + 30000;
   while (!(await holds())) {

@@ -1,4 +1,4 @@
-// Compiled, never run: what the types must allow, and what they must not.
+// Compiled, never run: what the types must accept and reject.
 
 import { createRef } from "react";
 import { MarketplaceFrame as Element, type MarketplaceFrameState } from "@marketplace-sso/embed";
@@ -13,7 +13,7 @@ element.openSignIn();
 element.addEventListener("marketplace-height", ({ detail }) => detail.height.toFixed());
 document.addEventListener("marketplace-save-sync", ({ detail }) => detail.tenant.name?.trim());
 window.addEventListener("marketplace-error", ({ detail }) => detail.code === "csp" && detail.message.trim());
-// @ts-expect-error the state is the element's own
+// @ts-expect-error state is read-only
 element.state = "ready";
 // @ts-expect-error a token is text
 element.tokenProvider = async () => 1;

@@ -1,15 +1,15 @@
-// The app: a login form, a session cookie, what nginx asks about it, and pages as tests want them.
+// The app: a login form, a session cookie, the endpoint for auth_request, and pages for tests.
 
 import { createServer } from "node:http";
 
 export const PEOPLE = {
   ada: { id: "u-ada", email: "ada@example.test", name: "Ada Lovelace", groups: "staff,ops", plan: "gold" },
   bob: { id: "u-bob", email: "bob@example.test", name: "Bob", groups: "blocked", plan: "free" },
-  // too much to say
+  // more claims than fit
   long: { id: "u-long", email: "long@example.test", name: "L".repeat(250), groups: "staff", plan: "p".repeat(1000) },
 };
 
-/** Starts the app, for every host whose requests come to it. */
+/** Starts the app, which serves all of its hosts. */
 export async function startApp(socket) {
   const sessions = new Map();
   const pages = new Map();
@@ -67,7 +67,7 @@ export async function startApp(socket) {
     seen, sessions, signIn,
     /** Ends every session. */
     signOutAll: () => sessions.clear(),
-    /** Puts a page at an address. */
+    /** Serves a page at a URL. */
     put(address, body, headers = {}) {
       const { host, pathname } = new URL(address);
       pages.set(host + pathname, { body, headers });
@@ -95,7 +95,7 @@ const LOGIN = (back) => `<!doctype html><html lang="en"><title>Login</title><h1>
 <form method="post" action="/login"><input type="hidden" name="return_to" value="${escape(back ?? "")}">
 <input type="hidden" name="who" value="ada"><button>Log in</button></form></html>`;
 
-// a pop-up has done what it was opened for
+// closes the pop-up
 const SIGNED_IN = `<!doctype html><html lang="en"><title>Signed in</title><h1>Signed in</h1><script>window.close()</script></html>`;
 
 const escape = (text) => text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");

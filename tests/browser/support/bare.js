@@ -1,4 +1,4 @@
-// Chromium by its own protocol, without the library: whatever steers pages keeps the browser from prerendering them.
+// Chromium by the DevTools protocol, without Playwright, since a controlled page is not prerendered.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { after } from "node:test";
 import { CHROMIUM, flagsFor } from "./browser.js";
 import { spawn, stop } from "./hosts.js";
 
-/** Starts a browser, and gives a page of it that `send`s commands and hears events by `on`. */
+/** Starts a browser, and returns a page with `send` for commands and `on` for events. */
 export async function startBareBrowser(hosts) {
   const profile = await mkdtemp(join(tmpdir(), "marketplace-sso-chromium-"));
   const child = spawn(CHROMIUM, [
@@ -36,7 +36,7 @@ export async function startBareBrowser(hosts) {
     waiting.set(last, { resolve, reject });
     to.write(`${JSON.stringify({ id: last, method, params, sessionId })}\0`);
   });
-  // by way of its tab: who holds on to a page itself keeps the browser from making another in its place
+  // attached to the tab: attaching to the page would prevent the browser from replacing it
   const { targetId } = await send("Target.createTarget", { url: "about:blank", forTab: true });
   const { sessionId: tab } = await send("Target.attachToTarget", { targetId, flatten: true });
   const attached = new Promise((resolve) => listeners.push((method, { sessionId }) => method === "Target.attachedToTarget" && resolve(sessionId)));

@@ -1,4 +1,4 @@
-// Chromium, with names that lead to nginx, and tabs that remember what pages say.
+// Chromium, with host names that resolve to nginx, and tabs that record messages.
 
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
@@ -18,19 +18,19 @@ const FLAGS = [
 ];
 const ARTEFACTS = new URL("../artefacts/", import.meta.url);
 
-/** How Chromium is started, so that names lead to nginx. */
+/** Chromium's arguments, which resolve host names to nginx. */
 export function flagsFor(hosts) {
   const sites = ["*.example.test", "*.other.test", "*.elsewhere.test", "evil.test"];
   const rules = sites.map((site) => `MAP ${site} 127.0.0.1:${hosts.port}`);
   return [
     ...FLAGS,
     `--host-resolver-rules=${rules.join(",")}`,
-    // this one certificate is good, and no other
+    // trusts this certificate only
     `--ignore-certificate-errors-spki-list=${hosts.certificate}`,
   ];
 }
 
-/** One browser for a file of tests. */
+/** One browser for each test file. */
 export async function startBrowser(hosts) {
   await mkdir(ARTEFACTS, { recursive: true });
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: flagsFor(hosts) });
@@ -49,8 +49,8 @@ const FRAME = `<marketplace-frame></marketplace-frame>`;
 let count = 0;
 
 /**
- * Opens a page in a browser context of its own, whose user is `who`. The page is `markup` at an address of its own on
- * `at`, or whatever stands at `url`.
+ * Opens a page in a new browser context, whose user is `who`. The page is `markup` at a new URL on
+ * `at`, or the page at `url`.
  */
 export async function open(t, hosts, browser, { who = "ada", markup = FRAME, at = APP, url, suffix = "", headers, init,
   context: options, expects = () => false, ...look } = {}) {
@@ -82,14 +82,14 @@ export async function open(t, hosts, browser, { who = "ada", markup = FRAME, at 
     context, tab, said, violations, element, address,
     /** Waits for the component's state. */
     state: async (wanted, which = element) => tab.waitForFunction(([node, wanted]) => node.state === wanted, [await which.elementHandle(), wanted]),
-    /** The marketplace's frame, once it is there. */
+    /** The marketplace's frame, once it exists. */
     marketplace: (n = 0) => until(() => tab.frames().filter((frame) => frame.url().startsWith(MARKET))[n]),
-    /** What the service recorded for this page. */
+    /** The audit events of this page. */
     records: (host = "sso.example.test") => hosts.services[host].records().slice(before[host]),
-    /** Who came to the marketplace from this page. */
+    /** The marketplace's requests from this page. */
     arrivals: () => hosts.market.arrivals.slice(arrived),
     events: (type) => tab.evaluate((type) => window.events.filter((event) => event.type === type).map(({ detail }) => detail), `marketplace-${type}`),
-    /** Waits for an event, and tells its detail. */
+    /** Waits for an event, and returns its detail. */
     event: async (type) => {
       const handle = await tab.waitForFunction((type) => window.events.findLast((event) => event.type === type), `marketplace-${type}`);
       return (await handle.jsonValue()).detail;
@@ -97,7 +97,7 @@ export async function open(t, hosts, browser, { who = "ada", markup = FRAME, at 
   };
 }
 
-/** Gives a browser the session's cookie, as the login does. */
+/** Sets the session's cookie, as the login does. */
 export async function signIn(hosts, context, who) {
   const value = hosts.app.signIn(who);
   await context.addCookies([{ name: "session", value, domain: ".example.test", path: "/", httpOnly: true, secure: true, sameSite: "Lax" }]);
@@ -115,7 +115,7 @@ function watch() {
 
 const axe = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
-/** What axe-core finds on a page or in a frame, in light and dark. */
+/** The findings of axe-core on a page or in a frame, in light and dark. */
 export async function accessibility(tab, where = tab, options = { iframes: false }) {
   const found = [];
   for (const colorScheme of ["light", "dark"]) {
@@ -127,7 +127,7 @@ export async function accessibility(tab, where = tab, options = { iframes: false
   return found;
 }
 
-/** Keeps a picture of the page. */
+/** Stores a screenshot of the page. */
 export async function picture(tab, name) {
   await tab.screenshot({ path: new URL(`${name}.png`, ARTEFACTS).pathname, animations: "disabled" });
 }

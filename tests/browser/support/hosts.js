@@ -1,5 +1,5 @@
-// Starts what a file of tests looks at, each on a host of its own: the real program (as many as there are
-// configurations), the app and the marketplace, all behind a real nginx with TLS.
+// Starts the hosts of a test file: the real program (once for each
+// configuration), the app and the marketplace, all behind a real nginx with TLS.
 //
 //   app.example.test, sso.example.test …   one site: the app, the service
 //   market.other.test                      the marketplace
@@ -24,11 +24,11 @@ export const APP = "https://app.example.test";
 export const SSO = "https://sso.example.test";
 export const MARKET = "https://market.other.test";
 
-/** How long anything may take, on a slow machine too. */
+/** The timeout of everything, also on a slow machine. */
 export const PATIENCE_MS = 30000;
 
 /**
- * Starts everything. `services` gives the hosts of the program, each with what differs in its configuration; `more`
+ * Starts everything. `services` has the hosts of the program, each with its configuration's differences; `more`
  * are further hosts of the app.
  */
 export async function startHosts({ services = { "sso.example.test": "" }, more = ["evil.test", "other.example.test"] } = {}) {
@@ -57,7 +57,7 @@ export async function startHosts({ services = { "sso.example.test": "" }, more =
   return { app, market, services: Object.fromEntries(running.map((one) => [one.host, one])), port, certificate, folder };
 }
 
-/** The nginx of docs/recipes.md, "nginx and your own sessions", word for word but for names and addresses. */
+/** The nginx block of docs/recipes.md, "nginx and your own sessions", with other names and addresses. */
 async function recipe() {
   const text = await readFile(new URL("docs/recipes.md", ROOT), "utf8");
   const block = text.split("\n## nginx and your own sessions\n")[1].split("\n```nginx\n")[1].split("\n```")[0];
@@ -95,7 +95,7 @@ async function makeCertificate(folder) {
   return createHash("sha256").update(publicKey).digest("base64");
 }
 
-/** Starts the program with a configuration of its own, and keeps the lines of its log. */
+/** Starts the program with a configuration, and stores its log lines. */
 async function startService(folder, host, more, closing) {
   const config = join(folder, `${host}.toml`);
   await writeFile(config, `
@@ -143,7 +143,7 @@ access.denied_groups = ["blocked"]
   return {
     host, lines, records,
     origin: `https://${host}`,
-    /** How often a metric counted, over all its labels. */
+    /** The sum of a metric over all its labels. */
     async metric(name) {
       const text = await (await fetch(`${admin}/metrics`)).text();
       const values = text.split("\n").filter((line) => line.startsWith(name)).map((line) => Number(line.split(" ").at(-1)));
@@ -181,7 +181,7 @@ http {
       closing.push(() => stop(child));
       return port;
     }
-    // somebody else took the port in between
+    // another process took the port in between
     if (attempt === 3 || !said.join("").includes("Address already in use")) throw new Error(`nginx: ${said.join("")}`);
   }
 }
@@ -204,7 +204,7 @@ function freePort() {
   });
 }
 
-/** Starts a program that does not outlive this one, however it ends. */
+/** Starts a program that ends with this one, however it ends. */
 export function spawn(...command) {
   const child = spawnProcess(...command);
   const end = () => child.kill("SIGTERM");
@@ -213,7 +213,7 @@ export function spawn(...command) {
   return child;
 }
 
-/** Asks a program to end, and waits until it has. */
+/** Terminates a program, and waits until it has ended. */
 export function stop(child) {
   if (child.exitCode !== null || child.signalCode !== null) return undefined;
   const ended = new Promise((resolve) => child.once("exit", resolve));
@@ -221,7 +221,7 @@ export function stop(child) {
   return ended;
 }
 
-/** The same, or an error where it takes too long. */
+/** The same, or an error after the timeout. */
 export function inTime(promise, words) {
   let timer;
   const late = new Promise((_, reject) => {
@@ -230,7 +230,7 @@ export function inTime(promise, words) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** Waits for what no event tells. */
+/** Polls a condition. */
 export async function until(holds) {
   const last = Date.now() + PATIENCE_MS;
   for (;;) {

@@ -1,4 +1,4 @@
-// A stand-in for the marketplace: it keeps what it was sent, and posts what a test wants.
+// A stand-in for the marketplace: it records requests, and posts the messages of a test.
 
 import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
@@ -7,9 +7,9 @@ import { close } from "./app.js";
 /** Starts it. */
 export async function startMarketplace(socket) {
   const state = {
-    /** Everybody who came, in order: path, link, token, headers. */
+    /** The requests, in order: path, link, token, headers. */
     arrivals: [],
-    /** A promise that it waits for before it answers. */
+    /** A promise that it waits for before it responds. */
     patience: null,
     close: () => close(server),
   };
@@ -27,7 +27,7 @@ export async function startMarketplace(socket) {
   return state;
 }
 
-/** The claims of a token, if it is signed with the secret and says what every token must. */
+/** The claims of a token, if it is signed with the secret and has the required claims. */
 export function verified(token, secret) {
   const [header, claims, signature, ...more] = token.split(".");
   const expected = createHmac("sha256", secret).update(`${header}.${claims}`).digest("base64url");
