@@ -3,13 +3,13 @@
 
 use config::ValueKind;
 
-use super::identity::to_json;
 use super::keys;
-use super::section::Section;
 use super::token::{self, STANDARD_CLAIMS};
 use crate::authn::Bearer;
 use crate::authn::bearer::presets::{IssuerPreset, Setting};
 use crate::jwt::token_type::{DEFAULT_TYPES, TokenType};
+use crate::settings::Section;
+use crate::settings::to_json;
 
 pub(super) fn read(section: &Section<'_>, front: Option<&IssuerPreset>) -> Option<Box<Bearer>> {
     let usual = Defaults::of(section, front);

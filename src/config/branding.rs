@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::section::Section;
 use crate::page::{Brand, Color, Logo, NAMES, Pages};
+use crate::settings::Section;
 
 /// The largest template, in bytes.
 const MAX_TEMPLATE_BYTES: usize = 256 * 1024;

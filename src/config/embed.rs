@@ -2,8 +2,8 @@
 
 use url::Url;
 
-use super::section::Section;
 use crate::embed::{Embed, MissingReferer, Parent, Parents, Policy, WithoutFetchMetadata};
+use crate::settings::Section;
 
 pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
     let origins = |name: &str| {

@@ -2,7 +2,6 @@
 //! its own identity, and the sections above where it has none of its own.
 
 use super::identity::Deployment;
-use super::section::Section;
 use super::server::Listen;
 use super::{embed, identity, marketplace};
 use crate::access::Access;
@@ -10,6 +9,7 @@ use crate::audit::{SubjectHash, SubjectLog};
 use crate::authn::{Authenticator, KeyCaches};
 use crate::pandium::Environment;
 use crate::secret::SharedSecret;
+use crate::settings::Section;
 use crate::sign_on::Entrance;
 
 /// Paths that are taken, whatever the entrances are.

@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use config::{Value, ValueKind};
-
-use super::section::Section;
 use super::{bearer, platforms};
 use crate::authn::bearer::presets::{self as issuer_presets, IssuerPreset};
 use crate::authn::proxy_headers::{Field, FieldName, Layout, TrustedProxies, presets};
 use crate::authn::{Authenticator, ProxyHeaders};
 use crate::embed::Parent;
+use crate::settings::Section;
 
 /// Who is asking at an entrance, and the pages beside `embed.parents` whose
 /// scripts bring that proof.
@@ -187,22 +185,4 @@ fn header(section: &Section<'_>, name: &str) -> Option<FieldName> {
     section.parsed(name, "write a header's name, such as \"X-User-Email\"", |text| {
         FieldName::parse(text).ok_or("it is not a header's name")
     })
-}
-
-/// A value of the configuration as JSON, for rooms that do not know where it came from.
-pub(super) fn to_json(value: Value) -> serde_json::Value {
-    match value.kind {
-        ValueKind::Nil => serde_json::Value::Null,
-        ValueKind::Boolean(value) => value.into(),
-        ValueKind::I64(number) => number.into(),
-        ValueKind::I128(number) => i64::try_from(number).unwrap_or_default().into(),
-        ValueKind::U64(number) => number.into(),
-        ValueKind::U128(number) => u64::try_from(number).unwrap_or_default().into(),
-        ValueKind::Float(number) => number.into(),
-        ValueKind::String(text) => text.into(),
-        ValueKind::Table(table) => {
-            serde_json::Value::Object(table.into_iter().map(|(name, value)| (name, to_json(value))).collect())
-        }
-        ValueKind::Array(items) => items.into_iter().map(to_json).collect(),
-    }
 }

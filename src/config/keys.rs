@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use super::secrets;
-use super::section::Section;
 use crate::jwt::jwks::fetch::{Authority, Fetcher, KeyAddress};
 use crate::jwt::jwks::{First, JwksCache, JwksLocation, KeySource, RefreshPolicy};
 use crate::jwt::key_set::{KeySet, is_symmetric, min_secret_bytes};
 use crate::secret::SharedSecret;
+use crate::settings::Section;
+use crate::settings::secrets;
 
 /// Where keys may come from, apart from a secret.
 const PUBLIC: [&str; 3] = ["jwks_url", "jwks_file", "public_key_file"];

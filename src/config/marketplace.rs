@@ -1,12 +1,12 @@
 //! The sections `[pandium]` and `[claims]`.
 
-use super::identity::to_json;
-use super::secrets;
-use super::section::Section;
 use crate::pandium::{
     Account, BaseUrl, Claims, Environment, LinkRules, Marketplace, Settings, UnknownParameters,
 };
 use crate::secret::SharedSecret;
+use crate::settings::Section;
+use crate::settings::secrets;
+use crate::settings::to_json;
 use crate::sign_on::ReferrerPolicy;
 
 const MAKE_ONE: &str = "take the secret that Pandium gave you for this environment; \

@@ -3,37 +3,26 @@
 
 mod bearer;
 mod branding;
-mod effective;
 mod embed;
 mod entrances;
-mod files;
 mod identity;
 mod keys;
-mod layers;
 mod marketplace;
-mod merge;
 mod platforms;
-mod problem;
-mod secrets;
-mod section;
 mod server;
-mod suggestion;
 mod token;
 
 use config::Value;
 
-pub use files::SeenFile;
-pub use layers::Sources;
-pub use problem::{Problem, Problems};
 pub use server::{Listen, LogSettings, ServerSettings};
 
 use crate::authn::Authenticator;
 use crate::jwt::jwks;
 use crate::page::Pages;
 use crate::pandium::Environment;
+use crate::settings::{self, BuiltIn, Collector, Section};
+pub use crate::settings::{Problem, Problems, SeenFile, Sources};
 use crate::sign_on::Entrance;
-use problem::Collector;
-use section::Section;
 
 /// Everything that a service needs to run.
 #[derive(Debug)]
@@ -55,6 +44,19 @@ pub struct Config {
     sources: Option<Sources>,
 }
 
+const BUILT_IN: BuiltIn =
+    BuiltIn { default: include_str!("../../config/default.toml"), overlay_key: "environment", overlay };
+
+fn overlay(environment: &str) -> Option<(&'static str, &'static str)> {
+    Some(match environment.parse().ok()? {
+        Environment::Production => {
+            ("the built-in production.toml", include_str!("../../config/production.toml"))
+        }
+        Environment::Sandbox => ("the built-in sandbox.toml", include_str!("../../config/sandbox.toml")),
+        Environment::Demo => ("the built-in demo.toml", include_str!("../../config/demo.toml")),
+    })
+}
+
 impl Config {
     /// Reads a configuration, and every file that it names.
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
@@ -68,7 +70,7 @@ impl Config {
             );
             return Err(problems.take());
         }
-        let merged = layers::read(sources, &problems).ok_or_else(|| problems.take())?;
+        let merged = settings::read(sources, &BUILT_IN, &problems).ok_or_else(|| problems.take())?;
         let mut config = Self::read(merged, problems)?;
         config.sources = Some(sources.clone());
         Ok(config)
@@ -88,14 +90,14 @@ impl Config {
     /// environment variables of this process do not count.
     pub fn from_toml(text: &str) -> Result<Self, Problems> {
         let problems = Collector::default();
-        let merged = layers::read_text(text, &problems).ok_or_else(|| problems.take())?;
+        let merged = settings::read_text(text, &BUILT_IN, &problems).ok_or_else(|| problems.take())?;
         Self::read(merged, problems)
     }
 
     /// Every setting as it applies, as TOML with the place of each value, and
     /// with secrets hidden.
     pub fn effective(&self) -> String {
-        effective::write(&self.effective)
+        settings::write_effective(&self.effective)
     }
 
     /// Settings that are valid and probably a mistake.

@@ -7,7 +7,6 @@ use jsonwebtoken::Algorithm;
 use url::Url;
 
 use super::keys::{self, Fetching};
-use super::section::Section;
 use super::token::{self, STANDARD_CLAIMS};
 use crate::authn::aws_alb::{self, AwsAlb, KeysById, LoadBalancer};
 use crate::authn::commercetools::{AudiencePolicy, CLOUDS, Choice, Cloud, Gateway, Version};
@@ -16,6 +15,7 @@ use crate::authn::{AppDirect, Caf, Commercetools, appdirect, caf};
 use crate::embed::Parent;
 use crate::jwt::jwks::First;
 use crate::jwt::jwks::fetch::KeyAddress;
+use crate::settings::Section;
 
 /// Reads `kind = "appdirect"`, and the origin of the marketplace, whose scripts ask.
 pub(super) fn appdirect(section: &Section<'_>, https: bool) -> Option<(Box<AppDirect>, Parent)> {

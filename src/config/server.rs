@@ -8,10 +8,10 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
-use super::section::Section;
 use crate::audit::Format;
 use crate::host::{HostName, HostNames};
 use crate::pandium::Environment;
+use crate::settings::Section;
 
 /// How the service listens, runs and stops. A change of anything but `hosts`
 /// needs a restart.

@@ -3,12 +3,12 @@
 
 use jsonwebtoken::Algorithm;
 
-use super::section::Section;
 use crate::authn::proxy_headers::FieldName;
 use crate::authn::token::{ClaimExpression, TokenLocation, UserMapping};
 use crate::expression::Absent;
 use crate::jwt::key_set::{is_symmetric, parse_algorithm};
 use crate::jwt::token_type::TokenType;
+use crate::settings::Section;
 
 /// The standard claims of OpenID Connect (Core 1.0, 5.1), and `groups`.
 pub(super) const STANDARD_CLAIMS: [(&str, &str); 5] = [

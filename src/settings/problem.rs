@@ -32,7 +32,7 @@ pub struct Problems {
 
 /// Collects problems, and the files, while a configuration is read.
 #[derive(Debug, Default)]
-pub(super) struct Collector {
+pub(crate) struct Collector {
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<String>>,
     files: RefCell<Vec<SeenFile>>,

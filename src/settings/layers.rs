@@ -10,7 +10,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Collector;
-use crate::pandium::Environment;
 
 /// Where a configuration comes from, apart from what is compiled in.
 #[derive(Clone, Debug, Default)]
@@ -29,13 +28,20 @@ struct Layer {
     values: Map<String, Value>,
 }
 
-const DEFAULT: &str = include_str!("../../config/default.toml");
+/// The layers that are compiled in: the default, and an overlay chosen by the
+/// value of one top-level key.
+pub(crate) struct BuiltIn {
+    pub default: &'static str,
+    pub overlay_key: &'static str,
+    /// Name and text of the overlay for a value of that key.
+    pub overlay: fn(&str) -> Option<(&'static str, &'static str)>,
+}
 
 /// The place of the built-in default.
-pub(super) const BUILT_IN_DEFAULT: &str = "the built-in default.toml";
+pub(crate) const BUILT_IN_DEFAULT: &str = "the built-in default.toml";
 
 /// How the place of an environment variable begins.
-pub(super) const VARIABLE: &str = "the environment variable";
+pub(crate) const VARIABLE: &str = "the environment variable";
 
 const PREFIX: &str = "SSO_";
 const CONFIG_VARIABLE: &str = "SSO_CONFIG";
@@ -63,7 +69,7 @@ impl Sources {
 
 /// All layers over each other; nothing where one cannot be read: what the
 /// others say would be told as wrong without need.
-pub(super) fn read(sources: &Sources, problems: &Collector) -> Option<Value> {
+pub(crate) fn read(sources: &Sources, built_in: &BuiltIn, problems: &Collector) -> Option<Value> {
     let mut own: Vec<Layer> = Vec::new();
     for file in &sources.files {
         match problems.read_file(file) {
@@ -78,21 +84,21 @@ pub(super) fn read(sources: &Sources, problems: &Collector) -> Option<Value> {
     }
     own.push(variable_layer(&sources.variables));
     own.push(argument_layer(&sources.arguments));
-    over_built_in(own, problems)
+    over_built_in(own, built_in, problems)
 }
 
 /// A configuration in one text, over what is compiled in.
-pub(super) fn read_text(text: &str, problems: &Collector) -> Option<Value> {
-    over_built_in(toml_layer("the text", text, problems).into_iter().collect(), problems)
+pub(crate) fn read_text(text: &str, built_in: &BuiltIn, problems: &Collector) -> Option<Value> {
+    over_built_in(toml_layer("the text", text, problems).into_iter().collect(), built_in, problems)
 }
 
-fn over_built_in(own: Vec<Layer>, problems: &Collector) -> Option<Value> {
+fn over_built_in(own: Vec<Layer>, built_in: &BuiltIn, problems: &Collector) -> Option<Value> {
     if !problems.is_empty() {
         return None;
     }
-    let overlay = named_environment(&own).map(overlay);
-    let built_in = [(BUILT_IN_DEFAULT, DEFAULT)].into_iter().chain(overlay);
-    let layers = built_in.filter_map(|(place, text)| toml_layer(place, text, problems)).chain(own);
+    let overlay = last_text(&own, built_in.overlay_key).and_then(built_in.overlay);
+    let base = [(BUILT_IN_DEFAULT, built_in.default)].into_iter().chain(overlay);
+    let layers = base.filter_map(|(place, text)| toml_layer(place, text, problems)).chain(own);
     let builder = layers.fold(config::Config::builder(), |builder, layer| builder.add_source(layer));
     match builder.build() {
         Ok(merged) => Some(merged.cache),
@@ -108,21 +114,11 @@ fn over_built_in(own: Vec<Layer>, problems: &Collector) -> Option<Value> {
     }
 }
 
-const fn overlay(environment: Environment) -> (&'static str, &'static str) {
-    match environment {
-        Environment::Production => {
-            ("the built-in production.toml", include_str!("../../config/production.toml"))
-        }
-        Environment::Sandbox => ("the built-in sandbox.toml", include_str!("../../config/sandbox.toml")),
-        Environment::Demo => ("the built-in demo.toml", include_str!("../../config/demo.toml")),
-    }
-}
-
-/// The environment that the last layer with one names.
-fn named_environment(layers: &[Layer]) -> Option<Environment> {
-    let named = layers.iter().rev().find_map(|layer| layer.values.get("environment"))?;
-    match &named.kind {
-        ValueKind::String(name) => name.parse().ok(),
+/// The text that the last layer with this key gives it.
+fn last_text<'a>(layers: &'a [Layer], key: &str) -> Option<&'a str> {
+    let value = layers.iter().rev().find_map(|layer| layer.values.get(key))?;
+    match &value.kind {
+        ValueKind::String(text) => Some(text),
         _ => None,
     }
 }

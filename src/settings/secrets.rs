@@ -5,10 +5,10 @@ use super::section::Section;
 use crate::secret::{BadSecret, SecretEncoding, SharedSecret};
 
 /// What the key ends with that says how a secret is written.
-pub(super) const ENCODING: &str = "_encoding";
+pub(crate) const ENCODING: &str = "_encoding";
 
 /// A secret of at least so many bytes, and the key that gave it.
-pub(super) fn read(
+pub(crate) fn read(
     section: &Section<'_>,
     name: &str,
     min_bytes: usize,

@@ -16,7 +16,7 @@ use super::problem::Collector;
 use super::suggestion;
 
 /// What a secret's key ends with where a file holds it.
-pub(super) const FILE: &str = "_file";
+pub(crate) const FILE: &str = "_file";
 
 /// What the name of a setting begins with that gives a protection up.
 const DANGEROUS: &str = "dangerous_";
@@ -25,7 +25,7 @@ const DANGEROUS: &str = "dangerous_";
 const PLACEHOLDERS: [&str; 1] = ["replace-me-by-32-bytes-or-more-from-pandium"];
 
 /// A table, and what was asked of it.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     key: String,
     entries: BTreeMap<String, Value>,
     asked: RefCell<Vec<String>>,

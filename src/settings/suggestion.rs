@@ -18,7 +18,7 @@ const RENAMED: [(&str, &str); 9] = [
 
 /// Help with an unknown key of a file. `prefix` is that of its section: empty,
 /// or with a dot at its end; `known` are the names there.
-pub(super) fn key(prefix: &str, name: &str, known: &[String]) -> String {
+pub(crate) fn key(prefix: &str, name: &str, known: &[String]) -> String {
     if let Some(now) = renamed(name, known) {
         return format!("it is called {prefix}{now} now");
     }
@@ -29,7 +29,7 @@ pub(super) fn key(prefix: &str, name: &str, known: &[String]) -> String {
 }
 
 /// The same for an environment variable.
-pub(super) fn variable(prefix: &str, name: &str, known: &[String]) -> String {
+pub(crate) fn variable(prefix: &str, name: &str, known: &[String]) -> String {
     let variable = |key: &str| format!("SSO_{}", format!("{prefix}{key}").replace('.', "__").to_uppercase());
     if let Some(meant) = separated(name, known) {
         return format!("is {} meant, with two underscores?", variable(&meant));

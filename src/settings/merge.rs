@@ -6,7 +6,7 @@ use super::secrets::ENCODING;
 use super::section::FILE;
 
 /// Where a value was given, or something within it.
-pub(super) fn origin(value: &Value) -> Option<String> {
+pub(crate) fn origin(value: &Value) -> Option<String> {
     match (value.origin(), &value.kind) {
         (Some(place), _) => Some(place.to_owned()),
         (None, ValueKind::Table(table)) => table.values().find_map(origin),
@@ -16,7 +16,7 @@ pub(super) fn origin(value: &Value) -> Option<String> {
 
 /// The base without secrets that the other table gives in their other form, and
 /// without the encoding of secrets that it replaces.
-pub(super) fn without_other_forms(mut base: Value, over: &Value) -> Value {
+pub(crate) fn without_other_forms(mut base: Value, over: &Value) -> Value {
     if let (ValueKind::Table(base), ValueKind::Table(over)) = (&mut base.kind, &over.kind) {
         base.retain(|name, _| {
             let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), str::to_owned);
@@ -30,7 +30,7 @@ pub(super) fn without_other_forms(mut base: Value, over: &Value) -> Value {
 }
 
 /// One table over another; anything but tables is replaced whole.
-pub(super) fn merge(base: Value, over: Value) -> Value {
+pub(crate) fn merge(base: Value, over: Value) -> Value {
     let place = over.origin().map(str::to_owned);
     match (base.kind, over.kind) {
         (ValueKind::Table(mut base), ValueKind::Table(over)) => {

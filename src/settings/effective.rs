@@ -9,7 +9,7 @@ use config::{Value, ValueKind};
 use super::layers::BUILT_IN_DEFAULT;
 
 /// Writes all settings.
-pub(super) fn write(root: &Value) -> String {
+pub(crate) fn write(root: &Value) -> String {
     let mut text = String::new();
     write_table(&mut text, "", root);
     text

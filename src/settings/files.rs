@@ -42,7 +42,7 @@ impl SeenFile {
 
 /// The mode of a file that holds a secret, where it allows more than reading
 /// and writing by its owner and reading by its group; `None` where it does not.
-pub(super) fn too_open_mode(path: &Path) -> Option<u32> {
+pub(crate) fn too_open_mode(path: &Path) -> Option<u32> {
     const GROUP_AND_OTHERS: u32 = 0o077;
     const GROUP_READ: u32 = 0o040;
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
