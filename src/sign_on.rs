@@ -152,7 +152,7 @@ impl Entrance {
     }
 
     fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Result<Box<User>, Refusal> {
-        match self.identity.arrive(offer, now) {
+        match self.identity.authenticate(offer, now) {
             Authentication::User(user) => Ok(user),
             Authentication::NoCredentials => {
                 let hint = self.identity.explain_absence(offer);

@@ -83,7 +83,7 @@ impl RequestContext<'_> {
     /// `Origin` has to be an allowed page's or the service's own, and a request
     /// from another site needs one.
     fn object_to_cookie(&self, entrance: &Entrance, headers: &Headers<'_>) -> Option<Refusal> {
-        if !matches!(entrance.identity.place(), Some(TokenLocation::Cookie(_))) {
+        if !matches!(entrance.identity.token_location(), Some(TokenLocation::Cookie(_))) {
             return None;
         }
         let refuse = |cause: &'static str| Some(Reason::CrossSiteRequest.because(cause));

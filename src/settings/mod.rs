@@ -12,7 +12,7 @@ mod section;
 mod suggestion;
 
 pub(crate) use effective::write as write_effective;
-pub use files::SeenFile;
+pub use files::WatchedFile;
 pub(crate) use json::to_json;
 pub use layers::Sources;
 pub(crate) use layers::{BuiltIn, read, read_text};

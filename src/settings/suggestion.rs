@@ -1,9 +1,9 @@
-//! What is probably meant by a key that there is not.
+//! Suggestions for unknown keys.
 
-/// Likeness (Jaro-Winkler) from which one name is taken for a slip of another.
-const ALIKE: f64 = 0.8;
+/// The Jaro-Winkler similarity above which a name is suggested.
+const MIN_SIMILARITY: f64 = 0.8;
 
-/// Settings that had another name, and what it is now.
+/// Renamed settings: the old and the new name.
 const RENAMED: [(&str, &str); 9] = [
     ("dangerous_allow_http_keys", "dangerous_allow_http_jwks"),
     ("keys_ca_file", "jwks_ca_file"),
@@ -16,26 +16,26 @@ const RENAMED: [(&str, &str); 9] = [
     ("unknown_parent", "missing_referer"),
 ];
 
-/// Help with an unknown key of a file. `prefix` is that of its section: empty,
-/// or with a dot at its end; `known` are the names there.
+/// Help with an unknown key of a file. `prefix` is its section's: empty, or
+/// ending with a dot; `known` are the section's keys.
 pub(crate) fn key(prefix: &str, name: &str, known: &[String]) -> String {
     if let Some(now) = renamed(name, known) {
-        return format!("it is called {prefix}{now} now");
+        return format!("it is renamed to {prefix}{now}");
     }
     match nearest(name, known) {
-        Some(near) => format!("is {prefix}{near} meant? Otherwise take it out"),
-        None => "take it out; config/default.toml lists every key".to_owned(),
+        Some(near) => format!("is {prefix}{near} meant? Otherwise remove it"),
+        None => "remove it; config/default.toml lists every key".to_owned(),
     }
 }
 
-/// The same for an environment variable.
+/// Help with an unknown environment variable.
 pub(crate) fn variable(prefix: &str, name: &str, known: &[String]) -> String {
     let variable = |key: &str| format!("SSO_{}", format!("{prefix}{key}").replace('.', "__").to_uppercase());
-    if let Some(meant) = separated(name, known) {
-        return format!("is {} meant, with two underscores?", variable(&meant));
+    if let Some(intended) = separated(name, known) {
+        return format!("is {} meant, with two underscores?", variable(&intended));
     }
     if let Some(now) = renamed(name, known) {
-        return format!("it is called {} now", variable(now));
+        return format!("it is renamed to {}", variable(now));
     }
     match nearest(name, known) {
         Some(near) => format!("is {} meant? Otherwise unset it", variable(near)),
@@ -45,14 +45,14 @@ pub(crate) fn variable(prefix: &str, name: &str, known: &[String]) -> String {
     }
 }
 
-/// Section and key of a name in which one underscore or none is between them,
-/// such as `pandium_account`.
+/// Section and key of a name with one underscore or none between them, such as
+/// `pandium_account`.
 fn separated(name: &str, sections: &[String]) -> Option<String> {
-    /// Below that, a section's name is too easily the beginning of another word.
-    const LONG: usize = 5;
+    /// Shorter section names are too often the prefix of another word.
+    const MIN_LENGTH: usize = 5;
     sections.iter().find_map(|section| {
         let rest = name.strip_prefix(section.as_str())?;
-        let key = rest.strip_prefix('_').or_else(|| (section.len() >= LONG).then_some(rest))?;
+        let key = rest.strip_prefix('_').or_else(|| (section.len() >= MIN_LENGTH).then_some(rest))?;
         (!key.is_empty()).then(|| format!("{section}.{key}"))
     })
 }
@@ -63,7 +63,7 @@ fn renamed(name: &str, known: &[String]) -> Option<&'static str> {
 }
 
 fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
-    let likeness = |known: &'a String| (strsim::jaro_winkler(name, known), known.as_str());
-    let alike = known.iter().map(likeness).filter(|(likeness, _)| *likeness > ALIKE);
-    alike.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, near)| near)
+    let similarity = |known: &'a String| (strsim::jaro_winkler(name, known), known.as_str());
+    let similar = known.iter().map(similarity).filter(|(similarity, _)| *similarity > MIN_SIMILARITY);
+    similar.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, near)| near)
 }
