@@ -103,7 +103,7 @@ fn public_origin(section: &Section<'_>, public_url: Option<&str>, https: bool) -
         "write how the gateway reaches this service: scheme, host, port, such as \"https://sso.example.com\"";
     let read = |text: &str| match web_origin(text, https)? {
         (origin, true) => Ok(origin),
-        (_, false) => Err("it has more than scheme, host and port".to_owned()),
+        (_, false) => Err("it must be scheme, host and port alone".to_owned()),
     };
     match public_url.map(read) {
         Some(Ok(origin)) => {

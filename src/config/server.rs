@@ -165,7 +165,7 @@ fn read_origin(text: &str) -> Result<String, String> {
     }
     let has_user = !url.username().is_empty() || url.password().is_some();
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || has_user {
-        return Err("it has more than scheme, host and port".to_owned());
+        return Err("it must be scheme, host and port alone".to_owned());
     }
     Ok(url.origin().ascii_serialization())
 }
