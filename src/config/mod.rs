@@ -48,7 +48,7 @@ const BUILT_IN: BuiltIn =
     BuiltIn { default: include_str!("../../config/default.toml"), overlay_key: "environment", overlay };
 
 fn overlay(environment: &str) -> Option<(&'static str, &'static str)> {
-    Some(match environment.parse().ok()? {
+    Some(match environment.parse::<Environment>().ok()? {
         Environment::Production => {
             ("the built-in production.toml", include_str!("../../config/production.toml"))
         }
