@@ -7,8 +7,7 @@ use super::token::{self, STANDARD_CLAIMS};
 use crate::authn::Bearer;
 use crate::authn::bearer::presets::{IssuerPreset, Setting};
 use crate::jwt::token_type::{DEFAULT_TYPES, TokenType};
-use crate::settings::Section;
-use crate::settings::to_json;
+use crate::settings::{Section, to_json};
 
 pub(super) fn read(section: &Section<'_>, preset: Option<&IssuerPreset>) -> Option<Box<Bearer>> {
     let defaults = Defaults::of(section, preset);

@@ -9,8 +9,7 @@ use crate::jwt::jwks::fetch::{Authority, Fetcher, KeyAddress};
 use crate::jwt::jwks::{First, JwksCache, JwksLocation, KeySource, RefreshPolicy};
 use crate::jwt::key_set::{KeySet, is_symmetric, min_secret_bytes};
 use crate::secret::SharedSecret;
-use crate::settings::Section;
-use crate::settings::secrets;
+use crate::settings::{Section, secrets};
 
 /// The settings that give public keys, and those that give a secret.
 const PUBLIC: [&str; 3] = ["jwks_url", "jwks_file", "public_key_file"];

@@ -4,9 +4,7 @@ use crate::pandium::{
     Account, BaseUrl, Claims, Environment, LinkRules, Marketplace, Settings, UnknownParameters,
 };
 use crate::secret::SharedSecret;
-use crate::settings::Section;
-use crate::settings::secrets;
-use crate::settings::to_json;
+use crate::settings::{Section, secrets, to_json};
 use crate::sign_on::ReferrerPolicy;
 
 const SECRET_HELP: &str = "use the secret that Pandium gave you for this environment; \
