@@ -62,7 +62,7 @@ fn hand_off(criterion: &mut Criterion) {
     let secret = SharedSecret::parse("0123456789abcdef0123456789abcdef").unwrap();
     let key = SigningKey::new(&secret);
     let (jti, now, link) = (Uuid::new_v4(), Timestamp::from_unix_seconds(1_621_521_641), Link::default());
-    let Authentication::User(user) = entrance.identity.arrive(offer, now) else {
+    let Authentication::User(user) = entrance.identity.authenticate(offer, now) else {
         panic!("the user is known")
     };
     let token_claims = json!({"iat": 1_621_521_641, "jti": jti, "sub": "alice@example.com",
@@ -88,7 +88,7 @@ fn hand_off(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("stages");
     group.bench_function("identity", |bencher| {
-        bencher.iter(|| entrance.identity.arrive(black_box(offer), now))
+        bencher.iter(|| entrance.identity.authenticate(black_box(offer), now))
     });
     group.bench_function("embed", |bencher| bencher.iter(|| entrance.embed.judge(black_box(&headers))));
     group.bench_function("link", |bencher| {

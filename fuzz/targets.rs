@@ -98,7 +98,7 @@ pub fn answer(entrance: &str, data: &[u8]) -> Authentication {
         Some(token) => token.to_owned(),
         None => way.sign(&first, &String::from_utf8_lossy(lines.next().unwrap_or_default())),
     };
-    let mut fields = way.identity.fields_with(&token, &serde_json::Map::new());
+    let mut fields = way.identity.headers_for_token(&token, &serde_json::Map::new());
     for line in lines {
         let line = String::from_utf8_lossy(line);
         let (name, value) = line.split_once(':').unwrap_or((&line, ""));
@@ -108,7 +108,7 @@ pub fn answer(entrance: &str, data: &[u8]) -> Authentication {
     let peer = Peer::from_ip([127, 0, 0, 1].into());
     let now = Timestamp::from_unix_seconds(NOW);
     let offer = AuthRequest { peer, path: Some("/x"), headers: &headers, received: now };
-    way.identity.arrive(offer, now)
+    way.identity.authenticate(offer, now)
 }
 
 /// An entrance's identity, and what signs for it.
@@ -150,7 +150,7 @@ fn entrances() -> anyhow::Result<Vec<(String, WayIn)>> {
             }
             Authenticator::AwsAlb(way) => {
                 for (_, keys) in &way.load_balancers {
-                    keys.know(KEY_ID, KeySet::from_pem(ec.pem()?.as_bytes())?);
+                    keys.insert(KEY_ID, KeySet::from_pem(ec.pem()?.as_bytes())?);
                 }
                 Arc::clone(&ec)
             }

@@ -21,6 +21,7 @@
 //! | [`user`], [`clock`], [`secret`], [`host`], [`refusal`], [`log_writer`], [`expression`] | parsed words: each value parsed once; the only reader of the time; secrets that print as hidden; the names the service answers to; why somebody is refused; whole lines to one place; one expression |
 //! | [`jwt`] | signing, verifying with every option named, and the keys that issuers publish |
 //! | [`request`] | what a request offers, free of actix, and the three answers to it: absent, known, refused |
+//! | [`settings`] | the generic part of configuration: layers, sections, secrets, problems |
 //! | [`authn`] | who is asking: a closed enum, one room for each way in |
 //! | [`pandium`] | the way out: environment, claims, links, hand-off; pure |
 //! | [`access`], [`embed`] | may this user go; may the answer be shown there |
@@ -75,6 +76,7 @@ pub mod refusal;
 pub mod request;
 pub mod secret;
 pub mod server;
+pub mod settings;
 pub mod sign_on;
 pub mod telemetry;
 pub mod user;

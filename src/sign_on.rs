@@ -201,8 +201,13 @@ impl Entrance {
         }
     }
 
+<<<<<<< HEAD
     fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Result<Box<User>, Refusal> {
-        match self.identity.arrive(request, now) {
+        match self.identity.authenticate(request, now) {
+=======
+    fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Result<Box<User>, Refusal> {
+        match self.identity.authenticate(offer, now) {
+>>>>>>> w2
             Authentication::User(user) => Ok(user),
             Authentication::NoCredentials => Err(match self.identity.explain_absence(request) {
                 Some(cause) => Reason::Unauthenticated.because(cause),

@@ -1,10 +1,11 @@
-//! CAF: a person whose identity was attested brings the attestation, a token
-//! signed with the secret that CAF shares with its client.
+//! CAF: attestations of a person's identity, tokens signed with the secret that
+//! CAF shares with its client.
 //!
 //! Documented: `attemptId`, `peopleId`, `policyId`, `isAuthorized`,
 //! `isNewContext`, `iat`, `exp` (120 s in the sample). One page writes
-//! `personId` for `peopleId`: either is read, both never. HS256 in every
-//! sample. There is no `iss`, `aud` or `sub`; the policy binds the token to us.
+//! `personId` for `peopleId`: either is accepted, both at once are rejected.
+//! HS256 in every sample. There is no `iss`, `aud` or `sub`; the policy binds
+//! the token to this service.
 //!
 //! <https://docs.caf.io/>
 
@@ -20,32 +21,32 @@ use crate::jwt::verify::{Audience, IssuedAt, Validation, VerifyError, verify};
 use crate::refusal::{Reason, Refusal};
 use crate::user::{Identifier, User};
 
-/// The way in for people whom one of CAF's policies attests.
+/// Authenticates people attested under one of CAF's policies.
 #[derive(Debug)]
 pub struct Caf {
     /// Where in a request the attestation is.
-    pub place: TokenLocation,
-    /// By how many seconds CAF's clock may differ from ours.
+    pub location: TokenLocation,
+    /// Tolerated clock difference, in seconds.
     pub leeway_s: u64,
     /// `policyId`, as a claim that must have exactly this value.
     pub policy: (String, Value),
     /// The secret that CAF signs with.
     pub secret: KeySet,
-    /// What the claims say of the user, the id apart.
+    /// How claims map to the user, except the id.
     pub mapping: UserMapping,
 }
 
 /// The claim that names the policy.
 pub const POLICY: &str = "policyId";
 
-/// What the claims say, where the configuration does not say otherwise. The
-/// person's id is not among it: it stands in one of two claims.
+/// The default mapping of claims. The id is not mapped: it is in either of two
+/// claims.
 pub const USER: [(&str, &str); 2] =
     [("attributes.attempt_id", "attemptId"), ("attributes.is_new_context", "isNewContext")];
 
 impl Caf {
-    /// Answers an offer.
-    pub fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Authentication {
+    /// Authenticates a request.
+    pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
         let validation = Validation {
             algorithms: &[Algorithm::HS256],
             types: &DEFAULT_TYPES,
@@ -58,7 +59,7 @@ impl Caf {
             person_claim: None,
             subject: None,
         };
-        token::arrive(&self.place, offer, |token| {
+        token::authenticate(&self.location, request, |token| {
             self.user(verify(token, &validation, &self.secret, now)?.claims)
         })
     }
@@ -74,7 +75,7 @@ impl Caf {
             }
             _ => {
                 return Err(
-                    Reason::InvalidToken.because("its claim isAuthorized is missing or not as it must be")
+                    Reason::InvalidToken.because("its claim isAuthorized is missing or not a boolean")
                 );
             }
         }
@@ -82,7 +83,7 @@ impl Caf {
     }
 }
 
-/// The person's id: in one claim or the other, never in both.
+/// The person's id, from exactly one of its two claims.
 fn person(claims: &Map<String, Value>) -> Result<Identifier, VerifyError> {
     let wrong = || VerifyError::WrongClaim("peopleId".into());
     let named: Vec<&Value> = ["peopleId", "personId"].iter().filter_map(|name| claims.get(*name)).collect();

@@ -1,5 +1,6 @@
-//! Who is asking: one room for each way in, and the closed list of them. The
-//! rooms do not know each other, nor HTTP, nor the configuration file.
+//! Authentication: one module for each kind of authenticator, and the closed
+//! enum of them. The modules know neither each other, nor HTTP, nor the
+//! configuration file.
 
 pub mod appdirect;
 pub mod aws_alb;
@@ -32,63 +33,64 @@ pub use commercetools::Commercetools;
 pub use proxy_headers::ProxyHeaders;
 use token::TokenLocation;
 
-/// What a way in may look at: the peer, the path, the headers and nothing more.
+/// All that an authenticator sees of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct AuthRequest<'a> {
-    /// Who is at the other end of the socket.
+    /// The peer of the connection.
     pub peer: Peer,
-    /// The path that was asked for, as it came; none where a proxy asks on
-    /// behalf of an API whose path is not known here.
+    /// The raw request path; `None` where a proxy asks on behalf of an API whose
+    /// path is not known here.
     pub path: Option<&'a str>,
-    /// The headers as they came.
+    /// The header fields.
     pub headers: &'a Headers<'a>,
     /// When the request was received.
     pub received: Timestamp,
 }
 
-/// The answer to an offer. A bad proof is refused; it never counts as absent.
+/// The result of authentication. Bad credentials are rejected; they never count
+/// as absent.
 #[derive(Clone, Debug)]
 pub enum Authentication {
-    /// There is no proof at all.
+    /// The request carries no credentials.
     NoCredentials,
-    /// It is this user.
+    /// Valid credentials of this user.
     User(Box<User>),
-    /// There is a proof, and it is not good.
+    /// Credentials that are not valid.
     Rejected(Refusal),
 }
 
-/// The one way in which an entrance learns who is asking.
+/// How an entrance authenticates requests.
 #[derive(Debug)]
 pub enum Authenticator {
-    /// A login proxy in front of us says so in request headers.
+    /// By request headers of a trusted login proxy.
     ProxyHeaders(ProxyHeaders),
-    /// A token that an issuer has signed says so.
+    /// By a token of any configured issuer.
     Bearer(Box<Bearer>),
-    /// A load balancer of AWS has logged the user in.
+    /// By the token of an AWS Application Load Balancer.
     AwsAlb(Box<AwsAlb>),
-    /// A marketplace of AppDirect vouches for its user.
+    /// By the token of an AppDirect marketplace.
     AppDirect(Box<AppDirect>),
-    /// The Merchant Center of commercetools vouches for its user.
+    /// By the exchange token of the commercetools Merchant Center.
     Commercetools(Box<Commercetools>),
-    /// CAF has attested the person.
+    /// By an attestation of CAF.
     Caf(Box<Caf>),
 }
 
-/// What is known of the keys at one address.
+/// The state of the keys at one URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyReport {
-    /// The address.
+    /// The URL.
     pub address: String,
-    /// How old the keys in use are, in seconds; none where there are none, or
-    /// where they do not age.
+    /// The age of the keys in use, in seconds; `None` where there are none, or
+    /// where they do not expire.
     pub age_s: Option<u64>,
-    /// How many keys of the set in use are skipped; none where there is no set.
+    /// How many keys of the set in use are skipped; `None` where there is no set.
     pub skipped: Option<usize>,
-    /// How fetching them ended so far.
+    /// Fetches by outcome.
     pub counts: Counts,
 }
 
-/// The caches of fetched keys that some identities have.
+/// The key caches of some authenticators.
 #[derive(Debug, Default)]
 pub struct KeyCaches {
     published: Vec<Arc<JwksCache>>,
@@ -96,25 +98,25 @@ pub struct KeyCaches {
 }
 
 impl Authenticator {
-    /// Answers an offer. Pure, given the keys that are known: the same offer
-    /// gets the same answer. Where newer keys may change it, the answer is
-    /// [`crate::refusal::Reason::KeysUnavailable`], until [`Self::renew_keys`].
-    pub fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Authentication {
+    /// Authenticates a request. Pure, given the cached keys. Where newer keys may
+    /// change the result, it is a rejection for
+    /// [`crate::refusal::Reason::KeysUnavailable`]: call [`Self::renew_keys`] and
+    /// authenticate again.
+    pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
         match self {
-            Self::ProxyHeaders(way) => way.arrive(offer),
-            Self::Bearer(way) => way.arrive(offer, now),
-            Self::AwsAlb(way) => way.arrive(offer, now),
-            Self::AppDirect(way) => way.arrive(offer, now),
-            Self::Commercetools(way) => way.arrive(offer, now),
-            Self::Caf(way) => way.arrive(offer, now),
+            Self::ProxyHeaders(inner) => inner.authenticate(request),
+            Self::Bearer(inner) => inner.authenticate(request, now),
+            Self::AwsAlb(inner) => inner.authenticate(request, now),
+            Self::AppDirect(inner) => inner.authenticate(request, now),
+            Self::Commercetools(inner) => inner.authenticate(request, now),
+            Self::Caf(inner) => inner.authenticate(request, now),
         }
     }
 
-    /// Why an offer may have no credentials, for the log; nothing where there
-    /// is no hint.
-    pub fn explain_absence(&self, offer: AuthRequest<'_>) -> Option<String> {
+    /// A hint for the log why a request has no credentials, if there is one.
+    pub fn explain_absence(&self, request: AuthRequest<'_>) -> Option<String> {
         match self {
-            Self::ProxyHeaders(way) => way.explain_absence(offer),
+            Self::ProxyHeaders(inner) => inner.explain_absence(request),
             Self::Bearer(_)
             | Self::AwsAlb(_)
             | Self::AppDirect(_)
@@ -135,13 +137,13 @@ impl Authenticator {
         }
     }
 
-    /// Whether a user may have something of each of these names, such as `email`
-    /// or `attributes.plan`.
+    /// Whether users can have all of these fields, such as `email` or
+    /// `attributes.plan`.
     pub fn can_yield_all(&self, names: &[String]) -> bool {
         names.iter().all(|name| self.can_yield(name))
     }
 
-    /// A user who has something of each of these names that a user may have.
+    /// A user with a value in each of these fields that users can have.
     pub fn sample(&self, names: &[String]) -> User {
         let mut user = User::default();
         for name in names.iter().filter(|name| self.can_yield(name)) {
@@ -162,74 +164,73 @@ impl Authenticator {
 
     fn can_yield(&self, name: &str) -> bool {
         match self {
-            Self::ProxyHeaders(way) => way.can_yield(name),
-            Self::Bearer(way) => way.mapping.can_yield(name),
-            Self::AwsAlb(way) => way.mapping.can_yield(name),
-            Self::AppDirect(way) => way.mapping.can_yield(name),
+            Self::ProxyHeaders(inner) => inner.can_yield(name),
+            Self::Bearer(inner) => inner.mapping.can_yield(name),
+            Self::AwsAlb(inner) => inner.mapping.can_yield(name),
+            Self::AppDirect(inner) => inner.mapping.can_yield(name),
             Self::Commercetools(_) => Commercetools::can_yield(name),
-            // the id is read apart from the rest
-            Self::Caf(way) => name == "id" || way.mapping.can_yield(name),
+            // the id is not part of the mapping
+            Self::Caf(inner) => name == "id" || inner.mapping.can_yield(name),
         }
     }
 
-    /// Where in a request the proof is, if it is a token.
-    pub const fn place(&self) -> Option<&TokenLocation> {
+    /// Where in a request the token is, if credentials are a token.
+    pub const fn token_location(&self) -> Option<&TokenLocation> {
         match self {
             Self::ProxyHeaders(_) => None,
-            Self::Bearer(way) => Some(&way.place),
-            Self::AwsAlb(way) => Some(&way.place),
-            Self::AppDirect(way) => Some(&way.place),
-            Self::Commercetools(way) => Some(&way.place),
-            Self::Caf(way) => Some(&way.place),
+            Self::Bearer(inner) => Some(&inner.location),
+            Self::AwsAlb(inner) => Some(&inner.location),
+            Self::AppDirect(inner) => Some(&inner.location),
+            Self::Commercetools(inner) => Some(&inner.location),
+            Self::Caf(inner) => Some(&inner.location),
         }
     }
 
-    /// The header fields with which a token would come, as far as they can be
-    /// told from the token itself. Its claims need not be verified.
-    pub fn fields_with(&self, token: &str, claims: &Map<String, Value>) -> Vec<(String, String)> {
-        let place = self.place().map(|place| match place {
+    /// The header fields of a request with this token, as far as they follow from
+    /// it. The claims need not be verified.
+    pub fn headers_for_token(&self, token: &str, claims: &Map<String, Value>) -> Vec<(String, String)> {
+        let token_field = self.token_location().map(|location| match location {
             TokenLocation::Header { name, scheme: Some(scheme) } => {
                 (name.clone(), format!("{scheme} {token}"))
             }
             TokenLocation::Header { name, scheme: None } => (name.clone(), token.to_owned()),
             TokenLocation::Cookie(name) => ("cookie".to_owned(), format!("{name}={token}")),
         });
-        let beside = match self {
-            Self::Commercetools(way) => way.fields_beside(claims.get("iss").and_then(Value::as_str)),
+        let other_fields = match self {
+            Self::Commercetools(inner) => inner.forwarding_headers(claims.get("iss").and_then(Value::as_str)),
             Self::ProxyHeaders(_) | Self::Bearer(_) | Self::AwsAlb(_) | Self::AppDirect(_) | Self::Caf(_) => {
                 Vec::new()
             }
         };
-        place.into_iter().chain(beside).collect()
+        token_field.into_iter().chain(other_fields).collect()
     }
 
-    /// The scheme by which a client may prove itself (RFC 9110, 11.6.1).
+    /// The authentication scheme of the challenge (RFC 9110, 11.6.1).
     pub fn challenge(&self) -> Option<&str> {
-        match self.place()? {
+        match self.token_location()? {
             TokenLocation::Header { scheme, .. } => scheme.as_deref(),
             TokenLocation::Cookie(_) => None,
         }
     }
 
-    /// The headers that a request's proof is made of, so that a script of an
-    /// allowed page may bring it.
+    /// The header fields that carry credentials, which CORS has to allow.
     pub fn script_headers(&self) -> Vec<&str> {
-        match self.place() {
+        match self.token_location() {
             Some(TokenLocation::Header { name, .. }) => vec![name],
             Some(TokenLocation::Cookie(_)) | None => Vec::new(),
         }
     }
 
-    /// Fetches the keys that an offer needs, and waits for them. `false`: there
-    /// was nothing to fetch, or it was in vain a moment ago.
-    pub async fn renew_keys(&self, offer: AuthRequest<'_>, now: Timestamp) -> bool {
+    /// Fetches the keys that a request needs. `false` where nothing was fetched:
+    /// no keys are fetched at all, or the last fetch failed within the cooldown.
+    pub async fn renew_keys(&self, request: AuthRequest<'_>, now: Timestamp) -> bool {
         let published = match self {
             Self::ProxyHeaders(_) | Self::Caf(_) => None,
-            Self::Bearer(way) => way.keys.published(),
-            Self::AppDirect(way) => way.keys.published(),
-            Self::Commercetools(way) => way.keys_for(offer),
-            Self::AwsAlb(way) => {
-                let Some((keys, id)) = way.keys_for(offer) else { return false };
+            Self::Bearer(inner) => inner.keys.published(),
+            Self::AppDirect(inner) => inner.keys.published(),
+            Self::Commercetools(inner) => inner.keys_for(request),
+            Self::AwsAlb(inner) => {
+                let Some((keys, id)) = inner.keys_for(request) else { return false };
                 return keys.renew(id, now).await;
             }
         };
@@ -239,24 +240,25 @@ impl Authenticator {
         }
     }
 
-    /// Asks for keys that grow old, and does not wait.
+    /// Starts fetches for keys that are due, without waiting for them.
     pub fn refresh_keys(&self, now: Timestamp) {
         for keys in self.published_keys() {
             keys.refresh(now);
         }
     }
 
-    /// Whether every issuer has been asked that is to be asked at the start.
+    /// Whether the first fetch from every issuer that is fetched from at the start
+    /// has ended.
     pub fn is_started(&self) -> bool {
         self.published_keys().iter().all(|keys| keys.is_started())
     }
 
-    /// Whether there are keys from every issuer that is to be asked at the start.
+    /// Whether there are keys from every issuer that is fetched from at the start.
     pub fn has_keys(&self, now: Timestamp) -> bool {
         self.published_keys().iter().all(|keys| keys.has_keys(now))
     }
 
-    /// What is known of the keys that are fetched.
+    /// The state of the fetched keys.
     pub fn key_reports(&self, now: Timestamp) -> Vec<KeyReport> {
         let report = |keys: &&Arc<JwksCache>| KeyReport {
             address: keys.address(),
@@ -265,7 +267,7 @@ impl Authenticator {
             counts: keys.counts(),
         };
         match self {
-            Self::AwsAlb(way) => way
+            Self::AwsAlb(inner) => inner
                 .load_balancers
                 .iter()
                 .map(|(_, keys)| KeyReport {
@@ -279,41 +281,42 @@ impl Authenticator {
         }
     }
 
-    /// Goes on with the caches that are there already for the same keys.
-    pub fn use_caches(&mut self, caches: &KeyCaches) {
+    /// Replaces own caches by the given ones for the same keys, so that a reload
+    /// does not fetch them again.
+    pub fn reuse_cached_keys(&mut self, caches: &KeyCaches) {
         let KeyCaches { published, by_id } = caches;
         match self {
             Self::ProxyHeaders(_) | Self::Caf(_) => {}
-            Self::Bearer(way) => way.keys.take_over(published),
-            Self::AppDirect(way) => way.keys.take_over(published),
-            Self::Commercetools(way) => {
-                way.gateways.iter_mut().for_each(|gateway| gateway.keys.take_over(published));
+            Self::Bearer(inner) => inner.keys.take_over(published),
+            Self::AppDirect(inner) => inner.keys.take_over(published),
+            Self::Commercetools(inner) => {
+                inner.gateways.iter_mut().for_each(|gateway| gateway.keys.take_over(published));
             }
-            Self::AwsAlb(way) => {
-                way.load_balancers.iter_mut().for_each(|(_, keys)| *keys = keys.or_earlier(by_id));
+            Self::AwsAlb(inner) => {
+                inner.load_balancers.iter_mut().for_each(|(_, keys)| *keys = keys.or_earlier(by_id));
             }
         }
     }
 
-    /// The keys of a set in a file that are not used, and why.
+    /// The keys of a configured JWKS that are not used, and why.
     pub fn skipped_keys(&self) -> &[Skipped] {
         match self {
-            Self::Bearer(way) => way.keys.skipped(),
-            Self::AppDirect(way) => way.keys.skipped(),
+            Self::Bearer(inner) => inner.keys.skipped(),
+            Self::AppDirect(inner) => inner.keys.skipped(),
             Self::ProxyHeaders(_) | Self::AwsAlb(_) | Self::Commercetools(_) | Self::Caf(_) => &[],
         }
     }
 
-    /// Whether this secret is what proofs are made with.
-    pub fn holds(&self, secret: &SharedSecret) -> bool {
+    /// Whether this secret verifies this entrance's tokens.
+    pub fn verifies_with(&self, secret: &SharedSecret) -> bool {
         let given = |keys: &KeySource| match keys {
             KeySource::Given(keys) => keys.holds(secret),
             KeySource::Published(_) => false,
         };
         match self {
-            Self::Bearer(way) => given(&way.keys),
-            Self::AppDirect(way) => given(&way.keys),
-            Self::Caf(way) => KeySet::holds(&way.secret, secret),
+            Self::Bearer(inner) => given(&inner.keys),
+            Self::AppDirect(inner) => given(&inner.keys),
+            Self::Caf(inner) => KeySet::holds(&inner.secret, secret),
             Self::ProxyHeaders(_) | Self::AwsAlb(_) | Self::Commercetools(_) => false,
         }
     }
@@ -321,24 +324,24 @@ impl Authenticator {
     fn published_keys(&self) -> Vec<&Arc<JwksCache>> {
         match self {
             Self::ProxyHeaders(_) | Self::Caf(_) | Self::AwsAlb(_) => Vec::new(),
-            Self::Bearer(way) => way.keys.published().into_iter().collect(),
-            Self::AppDirect(way) => way.keys.published().into_iter().collect(),
-            Self::Commercetools(way) => {
-                way.gateways.iter().filter_map(|gateway| gateway.keys.published()).collect()
+            Self::Bearer(inner) => inner.keys.published().into_iter().collect(),
+            Self::AppDirect(inner) => inner.keys.published().into_iter().collect(),
+            Self::Commercetools(inner) => {
+                inner.gateways.iter().filter_map(|gateway| gateway.keys.published()).collect()
             }
         }
     }
 }
 
 impl KeyCaches {
-    /// Those of some identities. What is asked at the start comes first, so that
-    /// it is shared with what need not be.
-    pub fn of<'a>(identities: impl Iterator<Item = &'a Authenticator>) -> Self {
+    /// The caches of some authenticators; those that are fetched at the start come
+    /// first, so that they are the ones that are shared.
+    pub fn of<'a>(authenticators: impl Iterator<Item = &'a Authenticator>) -> Self {
         let mut caches = Self::default();
-        for identity in identities {
-            caches.published.extend(identity.published_keys().into_iter().cloned());
-            if let Authenticator::AwsAlb(way) = identity {
-                caches.by_id.extend(way.load_balancers.iter().map(|(_, keys)| Arc::clone(keys)));
+        for authenticator in authenticators {
+            caches.published.extend(authenticator.published_keys().into_iter().cloned());
+            if let Authenticator::AwsAlb(inner) = authenticator {
+                caches.by_id.extend(inner.load_balancers.iter().map(|(_, keys)| Arc::clone(keys)));
             }
         }
         caches.published.sort_by_key(|keys| !keys.is_asked_at_start());
@@ -346,7 +349,7 @@ impl KeyCaches {
     }
 }
 
-/// Puts a text at a dotted path.
+/// Inserts a string at a dotted path.
 fn sample_value(table: &mut BTreeMap<String, Value>, path: &str) {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     let nested = rest.into_iter().flat_map(|rest| rest.rsplit('.'));

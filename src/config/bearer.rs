@@ -1,49 +1,47 @@
-//! The section `[identity]` with `kind = "bearer"`, or that of a front which
-//! fills most of it in.
+//! The section `[identity]` with `kind = "bearer"` or an issuer preset.
 
 use config::ValueKind;
 
-use super::identity::to_json;
 use super::keys;
-use super::section::Section;
 use super::token::{self, STANDARD_CLAIMS};
 use crate::authn::Bearer;
 use crate::authn::bearer::presets::{IssuerPreset, Setting};
 use crate::jwt::token_type::{DEFAULT_TYPES, TokenType};
+use crate::settings::{Section, to_json};
 
-pub(super) fn read(section: &Section<'_>, front: Option<&IssuerPreset>) -> Option<Box<Bearer>> {
-    let usual = Defaults::of(section, front);
-    let place = token::place(section, usual.header, usual.scheme);
-    let issuer = match (section.has("issuer"), usual.issuer) {
+pub(super) fn read(section: &Section<'_>, preset: Option<&IssuerPreset>) -> Option<Box<Bearer>> {
+    let defaults = Defaults::of(section, preset);
+    let location = token::location(section, defaults.header, defaults.scheme);
+    let issuer = match (section.has("issuer"), defaults.issuer) {
         (false, Some(issuer)) => Some(issuer),
-        _ => token::some_text(
+        _ => token::nonempty_text(
             section,
             "issuer",
             "write the tokens' iss, exactly, such as \"https://login.example.com/\"",
         ),
     };
-    let audiences = match (section.has("audience"), usual.audience) {
+    let audiences = match (section.has("audience"), defaults.audience) {
         (false, Some(audience)) => Some(vec![audience]),
         _ => audiences(section),
     };
-    let algorithms = token::algorithms(section, usual.algorithms);
-    let types = token::types(section, usual.types);
-    let leeway_s = token::leeway_s(section, usual.leeway_s);
+    let algorithms = token::algorithms(section, defaults.algorithms);
+    let types = token::types(section, defaults.types);
+    let leeway_s = token::leeway_s(section, defaults.leeway_s);
     let mut required_claims = required_claims(section);
-    for (name, value) in usual.required_claims {
+    for (name, value) in defaults.required_claims {
         if !required_claims.iter().any(|(own, _)| own == name) {
             required_claims.push(((*name).to_owned(), (*value).into()));
         }
     }
     let person_claim = section
-        .or_default("person_claim", usual.person_claim.unwrap_or_default().to_owned(), |section| {
+        .or_default("person_claim", defaults.person_claim.unwrap_or_default().to_owned(), |section| {
             section.text("person_claim")
         })
         .map(|name| Some(name).filter(|name| !name.is_empty()));
     let mapping = token::mapping(section, &STANDARD_CLAIMS);
-    let keys = keys::read(section, issuer.as_deref(), usual.jwks_url.as_deref(), algorithms.as_deref());
+    let keys = keys::read(section, issuer.as_deref(), defaults.jwks_url.as_deref(), algorithms.as_deref());
     Some(Box::new(Bearer {
-        place: place?,
+        location: location?,
         algorithms: algorithms?,
         types: types?,
         issuer: issuer?,
@@ -56,7 +54,7 @@ pub(super) fn read(section: &Section<'_>, front: Option<&IssuerPreset>) -> Optio
     }))
 }
 
-/// What holds where the configuration does not say otherwise.
+/// The defaults of absent settings.
 struct Defaults {
     header: &'static str,
     scheme: Option<&'static str>,
@@ -71,8 +69,8 @@ struct Defaults {
 }
 
 impl Defaults {
-    fn of(section: &Section<'_>, front: Option<&IssuerPreset>) -> Self {
-        let Some(front) = front else {
+    fn of(section: &Section<'_>, preset: Option<&IssuerPreset>) -> Self {
+        let Some(preset) = preset else {
             return Self {
                 header: "authorization",
                 scheme: Some("Bearer"),
@@ -86,32 +84,32 @@ impl Defaults {
                 person_claim: None,
             };
         };
-        let setting = front.setting.as_ref().and_then(|own| Some((own.name, own_setting(section, own)?)));
+        let setting = preset.setting.as_ref().and_then(|own| Some((own.name, own_setting(section, own)?)));
         let filled = |text: Option<&str>| match (&setting, text) {
             (Some((name, value)), Some(text)) => Some(text.replace(&format!("{{{name}}}"), value)),
-            // the missing setting has been told; nothing else shall be
+            // the missing setting is reported; avoid further problems
             (None, Some(text)) => Some(text.to_owned()),
             (_, None) => None,
         };
         Self {
-            header: front.header,
-            scheme: front.scheme,
-            algorithms: front.algorithms,
-            types: front.types,
-            issuer: filled(front.issuer),
-            audience: filled(front.audience),
-            jwks_url: filled(front.jwks_url).filter(|_| front.setting.is_none() || setting.is_some()),
-            leeway_s: front.leeway_s,
-            required_claims: front.required_claims,
-            person_claim: front.person_claim,
+            header: preset.header,
+            scheme: preset.scheme,
+            algorithms: preset.algorithms,
+            types: preset.types,
+            issuer: filled(preset.issuer),
+            audience: filled(preset.audience),
+            jwks_url: filled(preset.jwks_url).filter(|_| preset.setting.is_none() || setting.is_some()),
+            leeway_s: preset.leeway_s,
+            required_claims: preset.required_claims,
+            person_claim: preset.person_claim,
         }
     }
 }
 
-/// What stands in a front's addresses.
+/// The preset's own setting.
 fn own_setting(section: &Section<'_>, setting: &Setting) -> Option<String> {
     let Setting { name, help, is_host } = setting;
-    if !section.need(name, help) {
+    if !section.require(name, help) {
         return None;
     }
     section.parsed(name, help, |text| {
@@ -120,23 +118,23 @@ fn own_setting(section: &Section<'_>, setting: &Setting) -> Option<String> {
         if !text.is_empty() && text.bytes().all(is_part) {
             Ok(text.to_owned())
         } else {
-            Err("it is not that")
+            Err("it has invalid characters")
         }
     })
 }
 
 fn audiences(section: &Section<'_>) -> Option<Vec<String>> {
-    let help = "write what the tokens' aud names: this service, as the issuer knows it";
-    if !section.need("audience", help) {
+    let help = "write the aud of tokens for this service";
+    if !section.require("audience", help) {
         return None;
     }
-    // a single text is one audience, whatever stands in it
+    // a single string is one audience, not split at commas
     let audiences = match section.value("audience")?.kind {
         ValueKind::String(one) => vec![one],
         _ => section.texts("audience")?,
     };
     if audiences.is_empty() || audiences.iter().any(String::is_empty) {
-        section.wrong("audience", "it is empty", help);
+        section.report("audience", "it is empty", help);
         return None;
     }
     Some(audiences)

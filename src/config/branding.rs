@@ -1,11 +1,11 @@
-//! The section `[branding]`: whose pages they are, and templates in place of ours.
+//! The section `[branding]`: name, colour, logo, and custom templates.
 
 use std::path::Path;
 
-use super::section::Section;
 use crate::page::{Brand, Color, Logo, NAMES, Pages};
+use crate::settings::Section;
 
-/// The largest template, in bytes.
+/// The maximum size of a template, in bytes.
 const MAX_TEMPLATE_BYTES: usize = 256 * 1024;
 
 pub(super) fn read(section: &Section<'_>) -> Option<Pages> {
@@ -14,7 +14,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Pages> {
         if text.is_empty() {
             return Some(None);
         }
-        let help = "write six digits, such as \"#2f5bd8\", or \"\" for ours";
+        let help = "write six digits, such as \"#2f5bd8\", or \"\" for the default";
         section.parsed("color", help, |text| Color::parse(text).map(Some).ok_or("it is not a colour"))
     });
     let logo = logo(section);
@@ -23,7 +23,11 @@ pub(super) fn read(section: &Section<'_>) -> Option<Pages> {
     let pages = match Pages::built_in() {
         Ok(pages) => pages.branded(Brand { name: name?, color: color?, logo: logo? }),
         Err(error) => {
-            section.wrong("templates_dir", format!("our own pages cannot be made: {error}"), "report this");
+            section.report(
+                "templates_dir",
+                format!("the built-in pages cannot be rendered: {error}"),
+                "report this as a bug",
+            );
             return None;
         }
     };
@@ -40,19 +44,19 @@ fn logo(section: &Section<'_>) -> Option<Option<Logo>> {
     let bytes = section.bytes("logo_file")?;
     let help = "give a small image: SVG, PNG, JPEG or WebP";
     Logo::from_bytes(&bytes)
-        .map_err(|why| section.wrong("logo_file", format!("it cannot be used: {why}"), help))
+        .map_err(|why| section.report("logo_file", format!("it cannot be used: {why}"), help))
         .ok()
         .map(Some)
 }
 
-/// Takes every template that lies in the folder, and makes each page once.
+/// Replaces templates by those in the directory, and renders each page once.
 fn exchange(section: &Section<'_>, mut pages: Pages, folder: &Path) -> Option<Pages> {
-    let help = format!("put templates there by the names of ours: {}", NAMES.join(", "));
-    let wrong = |what: String| section.wrong("templates_dir", what, &help);
+    let help = format!("put templates there, named as the built-in ones: {}", NAMES.join(", "));
+    let wrong = |what: String| section.report("templates_dir", what, &help);
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
-            wrong(format!("the folder {folder:?} cannot be read: {error}"));
+            wrong(format!("the directory {folder:?} cannot be read: {error}"));
             return None;
         }
     };
@@ -61,10 +65,10 @@ fn exchange(section: &Section<'_>, mut pages: Pages, folder: &Path) -> Option<Pa
     names.retain(|name| name.ends_with(".html") && !name.starts_with('.'));
     names.sort();
     if names.is_empty() {
-        wrong(format!("the folder {folder:?} holds no template"));
+        wrong(format!("the directory {folder:?} has no template"));
         return None;
     }
-    let mut is_right = true;
+    let mut is_valid = true;
     for name in names {
         let exchanged = match section.read_file(&folder.join(&name)) {
             Ok(text) if text.len() > MAX_TEMPLATE_BYTES => {
@@ -75,12 +79,12 @@ fn exchange(section: &Section<'_>, mut pages: Pages, folder: &Path) -> Option<Pa
         };
         if let Err(why) = exchanged {
             wrong(format!("the template {name} cannot be used: {why}"));
-            is_right = false;
+            is_valid = false;
         }
     }
-    if is_right && let Err(why) = pages.try_out() {
-        wrong(format!("a page cannot be made with these templates: {why}"));
+    if is_valid && let Err(why) = pages.try_out() {
+        wrong(format!("a page cannot be rendered with these templates: {why}"));
         return None;
     }
-    is_right.then_some(pages)
+    is_valid.then_some(pages)
 }

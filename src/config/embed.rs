@@ -2,8 +2,8 @@
 
 use url::Url;
 
-use super::section::Section;
 use crate::embed::{Embed, MissingReferer, Parent, Parents, Policy, WithoutFetchMetadata};
+use crate::settings::Section;
 
 pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
     let origins = |name: &str| {
@@ -15,11 +15,10 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
             Ok(parent)
         })
     };
-    let (parents, scripts) = (origins("parents"), origins("cors_origins"));
-    for (name, origins) in [("parents", &parents), ("cors_origins", &scripts)] {
+    let (parents, cors_origins) = (origins("parents"), origins("cors_origins"));
+    for (name, origins) in [("parents", &parents), ("cors_origins", &cors_origins)] {
         for parent in origins.iter().flatten().filter(|parent| spans_a_public_suffix(parent)) {
-            let what =
-                format!("{parent} spans a public suffix: the pages of everyone who registers a name there");
+            let what = format!("{parent} spans a public suffix: anyone can register a host there");
             section.warn(name, what, "name the hosts that are yours");
         }
     }
@@ -39,7 +38,7 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
     );
     let login_url = section.optional(
         "login_url",
-        "write where people sign in, such as \"https://app.example.com/login\"",
+        "write the login page, such as \"https://app.example.com/login\"",
         |text| {
             let url = Url::parse(text).map_err(|error| error.to_string())?;
             match url.scheme() {
@@ -53,7 +52,7 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
     section.finish();
     Some(Embed {
         parents: Parents::new(parents?),
-        scripts: Parents::new(scripts?),
+        scripts: Parents::new(cors_origins?),
         policy: policy?,
         without_fetch_metadata: without_fetch_metadata?,
         missing_referer: missing_referer?,
@@ -85,7 +84,7 @@ mod tests {
     #[case("https://*.example.com", false)]
     #[case("https://*.corp.internal", false)]
     #[case("https://github.io", false)]
-    fn a_wildcard_below_a_public_suffix_is_seen(#[case] parent: &str, #[case] is_public: bool) {
+    fn a_wildcard_below_a_public_suffix_is_detected(#[case] parent: &str, #[case] is_public: bool) {
         assert_eq!(spans_a_public_suffix(&Parent::parse(parent).unwrap()), is_public);
     }
 }

@@ -1,8 +1,7 @@
-//! The entrance at `/pandium-sso` and those of `[entrances.NAME]`: each with
-//! its own identity, and the sections above where it has none of its own.
+//! The entrance at `/pandium-sso` and those of `[entrances.NAME]`: each with its
+//! own authenticator, and the top-level sections as defaults.
 
 use super::identity::Deployment;
-use super::section::Section;
 use super::server::Listen;
 use super::{embed, identity, marketplace};
 use crate::access::Access;
@@ -10,14 +9,15 @@ use crate::audit::{SubjectHash, SubjectLog};
 use crate::authn::{Authenticator, KeyCaches};
 use crate::pandium::Environment;
 use crate::secret::SharedSecret;
+use crate::settings::Section;
 use crate::sign_on::Entrance;
 
-/// Paths that are taken, whatever the entrances are.
-const FIXED: [&str; 8] =
+/// Reserved paths.
+const RESERVED: [&str; 8] =
     ["/livez", "/readyz", "/healthz", "/metrics", "/embed", "/embed.js", "/embed.d.ts", "/embed.json"];
 
-/// Reads all entrances. Whether the environment is known only decides what is
-/// worth telling.
+/// Reads all entrances. Without a known environment, the rules for production are
+/// not reported.
 pub(super) fn read(
     root: &Section<'_>,
     environment: Environment,
@@ -39,28 +39,29 @@ pub(super) fn read(
     for name in more.names() {
         let section = more.section(&name);
         if !is_name(&name) || name == Entrance::MAIN_NAME {
-            more.wrong(&name, "it cannot be an entrance's name", "use letters, digits, '-' and '_'");
+            more.report(&name, "it cannot be an entrance's name", "use letters, digits, '-' and '_'");
         }
         let path =
-            section.needed_text("path", "write where browsers arrive, such as \"/partners/pandium-sso\"");
+            section.required_text("path", "write the entrance's path, such as \"/partners/pandium-sso\"");
         let path = path.and_then(|path| read_path(&section, path, &taken));
         taken.extend(path.clone().map(|path| (name.clone(), path)));
-        section.need("identity", "say who is asking there: every entrance has its own identity");
+        section
+            .require("identity", "add [entrances.NAME.identity]: every entrance has its own authenticator");
         all.push(context.entrance(&section, &name, path));
         section.finish();
     }
     more.finish();
     let mut all: Vec<(Entrance, SharedSecret)> = all.into_iter().collect::<Option<_>>()?;
-    keep_secrets_apart(&all, root, &more);
-    // however many entrances have the same issuer, it is asked once
+    check_secrets_are_separate(&all, root, &more);
+    // entrances with the same issuer share one cache
     let caches = KeyCaches::of(all.iter().map(|(entrance, _)| &entrance.identity));
     for (entrance, _) in &mut all {
-        entrance.identity.use_caches(&caches);
+        entrance.identity.reuse_cached_keys(&caches);
     }
     Some(all.into_iter().map(|(entrance, _)| entrance).collect())
 }
 
-/// What all entrances share.
+/// The settings that all entrances share.
 struct Context<'a, 'p> {
     root: &'a Section<'p>,
     environment: Environment,
@@ -82,16 +83,16 @@ impl Context<'_, '_> {
         let access = read_access(&over("access"));
         let embed = embed::read(&over("embed"), self.https);
         let (marketplace, referrer_policy, secret) = marketplace?;
-        let (identity, scripts) = identity?;
+        let (identity, cors_origins) = identity?;
         let reads = marketplace.subject_names();
-        // a login proxy writes what its operator has it write: see Config::warnings
+        // for proxy headers only a warning: see Config::warnings
         let is_fixed = !matches!(identity, Authenticator::ProxyHeaders(_));
         let is_empty = || marketplace.subject(&identity.sample(reads)).is_none();
         if is_fixed && !identity.can_yield_all(reads) && is_empty() {
-            claims.wrong(
+            claims.report(
                 "sub",
                 format!(
-                    "it is empty for every user of entrance {name}: none has all of {}",
+                    "it is empty for every user of entrance {name}: no user has all of {}",
                     reads.join(", ")
                 ),
                 help_with_subject(&identity),
@@ -100,33 +101,37 @@ impl Context<'_, '_> {
         let log = self.root.section("log");
         let subject_log = log.choice(
             "subject",
-            &[("none", Subject::None), ("hashed", Subject::Hashed), ("plain", Subject::Plain)],
+            &[
+                ("none", SubjectSetting::None),
+                ("hashed", SubjectSetting::Hashed),
+                ("plain", SubjectSetting::Plain),
+            ],
         )?;
         let entrance = Entrance {
             name: name.to_owned(),
             path: path?,
             identity,
             access: access?,
-            embed: embed?.with_scripts(scripts),
+            embed: embed?.with_scripts(cors_origins),
             marketplace,
             environment: self.environment,
             referrer_policy,
             subject_log: match subject_log {
-                Subject::None => SubjectLog::None,
-                Subject::Hashed => SubjectLog::Hashed(SubjectHash::keyed_by(&secret)),
-                Subject::Plain => SubjectLog::Plain,
+                SubjectSetting::None => SubjectLog::None,
+                SubjectSetting::Hashed => SubjectLog::Hashed(SubjectHash::keyed_by(&secret)),
+                SubjectSetting::Plain => SubjectLog::Plain,
             },
         };
         Some((entrance, secret))
     }
 }
 
-/// Whoever may sign for an identity must not thereby sign for a marketplace: a
-/// token that arrives would be believed there as it is.
-fn keep_secrets_apart(all: &[(Entrance, SharedSecret)], root: &Section<'_>, more: &Section<'_>) {
+/// Reports secrets that verify an entrance's tokens and sign marketplace tokens
+/// too: the marketplace would accept the entrance's tokens directly.
+fn check_secrets_are_separate(all: &[(Entrance, SharedSecret)], root: &Section<'_>, more: &Section<'_>) {
     const SECRETS: [&str; 4] = ["client_secret", "client_secret_file", "shared_secret", "shared_secret_file"];
     for (entrance, _) in all {
-        let Some((other, _)) = all.iter().find(|(_, secret)| entrance.identity.holds(secret)) else {
+        let Some((other, _)) = all.iter().find(|(_, secret)| entrance.identity.verifies_with(secret)) else {
             continue;
         };
         let section = if entrance.name == Entrance::MAIN_NAME {
@@ -134,18 +139,18 @@ fn keep_secrets_apart(all: &[(Entrance, SharedSecret)], root: &Section<'_>, more
         } else {
             more.section(&entrance.name).section("identity")
         };
-        section.wrong(
+        section.report(
             SECRETS.into_iter().find(|name| section.has(name)).unwrap_or("shared_secret"),
             format!(
-                "it is pandium.shared_secret of entrance {} too: every token that arrives would be believed by the marketplace as it is",
+                "it is pandium.shared_secret of entrance {} too: the marketplace would accept this entrance's tokens directly",
                 other.name
             ),
-            "agree on a secret of its own with the other side",
+            "agree on a separate secret with the other side",
         );
     }
 }
 
-/// What `sub` could be made of instead.
+/// An alternative for `sub`.
 fn help_with_subject(identity: &Authenticator) -> &'static str {
     match identity {
         Authenticator::Commercetools(_) => "write sub = \"attributes.project_key ~ ':' ~ id\" in its claims",
@@ -153,12 +158,12 @@ fn help_with_subject(identity: &Authenticator) -> &'static str {
         | Authenticator::Bearer(_)
         | Authenticator::AwsAlb(_)
         | Authenticator::AppDirect(_)
-        | Authenticator::Caf(_) => "write sub = \"id\", or what else its users have and never changes",
+        | Authenticator::Caf(_) => "write sub = \"id\", or another stable field that its users have",
     }
 }
 
 #[derive(Clone, Copy)]
-enum Subject {
+enum SubjectSetting {
     None,
     Hashed,
     Plain,
@@ -178,31 +183,31 @@ fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) ->
             !matches!(segment, "" | "." | "..")
                 && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
         });
-    let meets = |other: &str| path == other || is_below(&path, other) || is_below(other, &path);
+    let conflicts = |other: &str| path == other || is_below(&path, other) || is_below(other, &path);
     if !path.starts_with('/') || !is_plain {
-        section.wrong(
+        section.report(
             "path",
             format!("{path:?} is not a plain path"),
             "begin with '/', and use letters, digits, '-', '_', '.' and '~'",
         );
-    } else if FIXED.contains(&path.as_str()) || path.starts_with("/v1/") {
-        section.wrong("path", format!("{path} is the service's own"), "choose another path");
-    } else if let Some((name, other)) = taken.iter().find(|(_, other)| meets(other)) {
-        let what = format!("{path} meets the entrance {name} at {other}");
-        section.wrong("path", what, "choose another path");
+    } else if RESERVED.contains(&path.as_str()) || path.starts_with("/v1/") {
+        section.report("path", format!("{path} is reserved by the service"), "choose another path");
+    } else if let Some((name, other)) = taken.iter().find(|(_, other)| conflicts(other)) {
+        let what = format!("{path} conflicts with the entrance {name} at {other}");
+        section.report("path", what, "choose another path");
     } else {
         return Some(path);
     }
     None
 }
 
-/// Whether a path is among the install pages of an entrance.
+/// Whether a path is an install page of an entrance.
 fn is_below(path: &str, entrance: &str) -> bool {
     path.strip_prefix(entrance).is_some_and(|rest| rest == "/install" || rest.starts_with("/install/"))
 }
 
 fn read_access(section: &Section<'_>) -> Option<Access> {
-    let email_domains = section.all_parsed("email_domains", "write what stands behind the '@'", |domain| {
+    let email_domains = section.all_parsed("email_domains", "write the part after the '@'", |domain| {
         let is_domain = !domain.is_empty() && !domain.contains(['@', ' ', '*']) && !domain.starts_with('.');
         if is_domain { Ok(domain.to_owned()) } else { Err("it is not a domain, such as example.com") }
     });

@@ -2,22 +2,19 @@
 
 use std::borrow::Cow;
 
-use config::{Value, ValueKind};
-
-use super::section::Section;
 use super::{bearer, platforms};
 use crate::authn::bearer::presets::{self as issuer_presets, IssuerPreset};
 use crate::authn::proxy_headers::{Field, FieldName, Layout, TrustedProxies, presets};
 use crate::authn::{Authenticator, ProxyHeaders};
 use crate::embed::Parent;
+use crate::settings::Section;
 
-/// Who is asking at an entrance, and the pages beside `embed.parents` whose
-/// scripts bring that proof.
-pub(super) type Read = (Authenticator, Vec<Parent>);
+/// An authenticator, and origins that CORS allows besides `embed.cors_origins`.
+pub(super) type Identity = (Authenticator, Vec<Parent>);
 
-/// What other sections say, where it decides how an identity is read.
+/// Settings of other sections on which this one depends.
 pub(super) struct Deployment<'a> {
-    /// How browsers reach the service.
+    /// The origin by which browsers reach the service.
     pub public_url: Option<&'a str>,
     /// Whether the rules for production apply.
     pub is_production: bool,
@@ -26,11 +23,11 @@ pub(super) struct Deployment<'a> {
 }
 
 /// Reads the section.
-pub(super) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Option<Read> {
+pub(super) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Option<Identity> {
     let Deployment { public_url, is_production: https, .. } = *deployment;
     if !section.has("kind") {
         if !section.names().is_empty() {
-            section.need("kind", "write kind = \"proxy_headers\", or which tokens say who it is");
+            section.require("kind", "write kind = \"proxy_headers\", or a kind of token");
         }
         return None;
     }
@@ -44,13 +41,13 @@ pub(super) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Option
     ];
     let presets = issuer_presets::ALL.iter().map(|preset| (preset.name, Kind::Bearer(Some(preset))));
     let kinds: Vec<(&str, Kind)> = own.into_iter().chain(presets).collect();
-    let mut scripts = Vec::new();
+    let mut cors_origins = Vec::new();
     let identity = match section.choice("kind", &kinds)? {
         Kind::ProxyHeaders => proxy_headers(section, deployment).map(Authenticator::ProxyHeaders),
-        Kind::Bearer(front) => bearer::read(section, front).map(Authenticator::Bearer),
+        Kind::Bearer(preset) => bearer::read(section, preset).map(Authenticator::Bearer),
         Kind::AwsAlb => platforms::aws_alb(section).map(Authenticator::AwsAlb),
         Kind::AppDirect => platforms::appdirect(section, https).map(|(identity, marketplace)| {
-            scripts.push(marketplace);
+            cors_origins.push(marketplace);
             Authenticator::AppDirect(identity)
         }),
         Kind::Commercetools => {
@@ -59,7 +56,7 @@ pub(super) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Option
         Kind::Caf => platforms::caf(section).map(Authenticator::Caf),
     };
     section.finish();
-    identity.map(|identity| (identity, scripts))
+    identity.map(|identity| (identity, cors_origins))
 }
 
 #[derive(Clone, Copy)]
@@ -88,20 +85,20 @@ fn trusted_proxies(section: &Section<'_>, deployment: &Deployment<'_>) -> Option
             |text| TrustedProxies::parse_network(text).ok_or("it is neither an address nor a network"),
         )
     });
-    let may_be_anyone = section.or_default(DANGEROUS, false, |section| section.flag(DANGEROUS));
+    let allow_any = section.or_default(DANGEROUS, false, |section| section.flag(DANGEROUS));
     let trusted = TrustedProxies::new(networks?);
     if trusted.is_empty() && deployment.listens_on_tcp {
         let what = "it is empty, so that no request can be authenticated";
-        section.wrong(NAME, what, "name the address of your proxy, such as \"127.0.0.1/32\"");
+        section.report(NAME, what, "name the address of your proxy, such as \"127.0.0.1/32\"");
         return None;
     }
-    if trusted.cover_the_internet() && !may_be_anyone? {
+    if trusted.cover_the_internet() && !allow_any? {
         let what = "it covers the whole internet: any client that reaches the service signs on as any user";
         let help = format!(
             "name the address of your proxy, or write {DANGEROUS} = true where nothing else can connect"
         );
         if deployment.is_production {
-            section.wrong(NAME, what, help);
+            section.report(NAME, what, help);
             return None;
         }
         section.warn(NAME, what, help);
@@ -113,13 +110,13 @@ fn layout(section: &Section<'_>) -> Option<Layout> {
     let custom = ("custom", None);
     let known: Vec<(&str, Option<&presets::Preset>)> =
         presets::ALL.iter().map(|preset| (preset.name, Some(preset))).chain([custom]).collect();
-    if !section.need("preset", "write which proxy is in front, such as preset = \"oauth2_proxy\"") {
+    if !section.require("preset", "name the login proxy, such as preset = \"oauth2_proxy\"") {
         return None;
     }
     match section.choice("preset", &known)? {
         Some(preset) => {
             let headers = section.section("headers");
-            let more = more_headers(&headers);
+            let more = additional_headers(&headers);
             headers.finish();
             Some(Layout::preset(preset).with(more))
         }
@@ -148,12 +145,12 @@ fn custom_layout(section: &Section<'_>) -> Option<Layout> {
     for (name, field) in simple {
         fields.extend(header(&headers, name).map(|header| (field, header)));
     }
-    fields.extend(more_headers(&headers));
+    fields.extend(additional_headers(&headers));
     headers.finish();
     match Layout::custom(fields, separator?) {
         Ok(layout) => Some(layout),
         Err(why) => {
-            section.wrong(
+            section.report(
                 "headers",
                 why,
                 "name a header for email, id or username: email = \"X-User-Email\"",
@@ -163,8 +160,8 @@ fn custom_layout(section: &Section<'_>) -> Option<Layout> {
     }
 }
 
-/// Headers for what no preset says: the organization, and attributes.
-fn more_headers(headers: &Section<'_>) -> Vec<(Field, FieldName)> {
+/// Headers that no preset has: the organization and attributes.
+fn additional_headers(headers: &Section<'_>) -> Vec<(Field, FieldName)> {
     let mut fields = Vec::new();
     let organization = headers.section("organization");
     for (name, field) in [("id", Field::OrganizationId), ("name", Field::OrganizationName)] {
@@ -180,29 +177,11 @@ fn more_headers(headers: &Section<'_>) -> Vec<(Field, FieldName)> {
 
 fn header(section: &Section<'_>, name: &str) -> Option<FieldName> {
     if !section.has(name) {
-        // asked for all the same, so that a wrong key is told what there is
+        // read, so that it counts as known where another key is misspelt
         section.value(name);
         return None;
     }
     section.parsed(name, "write a header's name, such as \"X-User-Email\"", |text| {
         FieldName::parse(text).ok_or("it is not a header's name")
     })
-}
-
-/// A value of the configuration as JSON, for rooms that do not know where it came from.
-pub(super) fn to_json(value: Value) -> serde_json::Value {
-    match value.kind {
-        ValueKind::Nil => serde_json::Value::Null,
-        ValueKind::Boolean(value) => value.into(),
-        ValueKind::I64(number) => number.into(),
-        ValueKind::I128(number) => i64::try_from(number).unwrap_or_default().into(),
-        ValueKind::U64(number) => number.into(),
-        ValueKind::U128(number) => u64::try_from(number).unwrap_or_default().into(),
-        ValueKind::Float(number) => number.into(),
-        ValueKind::String(text) => text.into(),
-        ValueKind::Table(table) => {
-            serde_json::Value::Object(table.into_iter().map(|(name, value)| (name, to_json(value))).collect())
-        }
-        ValueKind::Array(items) => items.into_iter().map(to_json).collect(),
-    }
 }

@@ -1,55 +1,54 @@
-//! The keys of `[identity]`: handed over in a file, or where an issuer
-//! publishes them, and how often it is asked.
+//! The verification keys of `[identity]`: from a file or a JWKS URL, and the
+//! refresh settings.
 
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use super::secrets;
-use super::section::Section;
 use crate::jwt::jwks::fetch::{Authority, Fetcher, KeyAddress};
 use crate::jwt::jwks::{First, JwksCache, JwksLocation, KeySource, RefreshPolicy};
 use crate::jwt::key_set::{KeySet, is_symmetric, min_secret_bytes};
 use crate::secret::SharedSecret;
+use crate::settings::{Section, secrets};
 
-/// Where keys may come from, apart from a secret.
+/// The settings that give public keys, and those that give a secret.
 const PUBLIC: [&str; 3] = ["jwks_url", "jwks_file", "public_key_file"];
 const SECRET: [&str; 2] = ["shared_secret", "shared_secret_file"];
 
-/// Where an issuer's discovery document is, below the issuer (OpenID Connect
+/// The path of the discovery document below an issuer (OpenID Connect
 /// Discovery 1.0, 4).
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 const HELP: &str = "give one of jwks_url, jwks_file (a JSON Web Key Set), public_key_file (PEM) or, for HS256, \
-                    shared_secret; or make issuer an https address, and its discovery document is asked";
+                    shared_secret; or make issuer an https URL with a discovery document";
 
-/// The keys of an issuer: exactly one of the settings gives them, or `usual_url`,
-/// or the discovery document of the issuer.
+/// The keys of an issuer: from exactly one of the settings, else `default_url`,
+/// else the issuer's discovery document.
 pub(super) fn read(
     section: &Section<'_>,
     issuer: Option<&str>,
-    usual_url: Option<&str>,
+    default_url: Option<&str>,
     algorithms: Option<&[Algorithm]>,
 ) -> Option<KeySource> {
     let given: Vec<&str> = PUBLIC.into_iter().chain(SECRET).filter(|name| section.has(name)).collect();
     for name in PUBLIC.into_iter().chain(SECRET) {
-        // asked for all the same, so that a wrong key is told what there is
+        // read, so that it counts as known where another key is misspelt
         section.value(name);
     }
-    // settings about fetching are nobody's where nothing is fetched
+    // read on demand: without fetching, these settings are unknown keys
     let fetching = || Fetching::read(section);
     let wants_secret = algorithms.is_some_and(|all| all.iter().copied().any(is_symmetric));
     match given.as_slice() {
         [] if wants_secret => {
-            section.wrong("shared_secret", "there is no secret to verify with", HELP);
+            section.report("shared_secret", "there is no secret to verify tokens with", HELP);
             None
         }
-        [] => match usual_url {
+        [] => match default_url {
             Some(url) => fetching()?.keys_at("jwks_url", url, First::AtStart),
             None => fetching()?.discovered(issuer?),
         },
         ["jwks_url"] if wants_secret => {
-            section.wrong("jwks_url", "a secret is never published, and algorithms asks for one", HELP);
+            section.report("jwks_url", "algorithms requires a secret, and a secret is never published", HELP);
             None
         }
         ["jwks_url"] => fetching()?.keys_at("jwks_url", &section.text("jwks_url")?, First::AtStart),
@@ -57,22 +56,22 @@ pub(super) fn read(
         ["public_key_file"] => from_file(section, "public_key_file", algorithms?, KeySet::from_pem),
         ["shared_secret" | "shared_secret_file", ..] => {
             let (name, keys) = shared_secret(section, "shared_secret", algorithms.unwrap_or_default())?;
-            fitting(section, &name, algorithms?, keys)
+            check_algorithms(section, &name, algorithms?, keys)
         }
         [first, ..] => {
-            section.wrong(first, format!("keys are given more than once: {}", given.join(", ")), HELP);
+            section.report(first, format!("keys are given more than once: {}", given.join(", ")), HELP);
             None
         }
     }
 }
 
-/// Whether any setting gives keys.
+/// Whether any key setting is present.
 pub(super) fn are_given(section: &Section<'_>) -> bool {
     PUBLIC.iter().chain(&SECRET).any(|name| section.has(name))
 }
 
-/// A secret that both sides know, long enough for each of the algorithms, and
-/// the key that gave it.
+/// A shared secret, long enough for each of the algorithms, and the key that gave
+/// it.
 pub(super) fn shared_secret(
     section: &Section<'_>,
     name: &str,
@@ -94,80 +93,85 @@ fn from_file<E: std::fmt::Display>(
     let text = section.file(name)?;
     let keys = read(text.as_bytes());
     let keys = keys.map_err(|why| {
-        section.wrong(name, format!("its keys cannot be used: {why}"), "give the issuer's public keys")
+        section.report(name, format!("its keys cannot be used: {why}"), "give the issuer's public keys")
     });
-    fitting(section, name, algorithms, keys.ok()?)
+    check_algorithms(section, name, algorithms, keys.ok()?)
 }
 
-fn fitting(section: &Section<'_>, name: &str, algorithms: &[Algorithm], keys: KeySet) -> Option<KeySource> {
+fn check_algorithms(
+    section: &Section<'_>,
+    name: &str,
+    algorithms: &[Algorithm],
+    keys: KeySet,
+) -> Option<KeySource> {
     let misfits = || algorithms.iter().filter(|algorithm| !keys.fits(**algorithm));
-    // of algorithms that nobody wrote down, one that fits will do
-    let is_usual = !section.has("algorithms") && misfits().count() < algorithms.len();
-    if let Some(misfit) = misfits().next().filter(|_| !is_usual) {
+    // of default algorithms, one with a fitting key suffices
+    let are_defaults = !section.has("algorithms") && misfits().count() < algorithms.len();
+    if let Some(misfit) = misfits().next().filter(|_| !are_defaults) {
         let what = format!("no key in it fits the algorithm {misfit:?} of identity.algorithms");
-        section.wrong(name, what, "name the algorithms that the issuer signs with, and its keys");
+        section.report(name, what, "name the algorithms that the issuer signs with, and its keys");
         return None;
     }
     Some(KeySource::Given(keys))
 }
 
-/// How keys are fetched.
+/// The settings for fetching keys.
 pub(super) struct Fetching<'s, 'p> {
     section: &'s Section<'p>,
     pub fetcher: Fetcher,
     pub cooldown_s: u64,
-    may_be_unencrypted: bool,
+    allow_http: bool,
 }
 
 impl<'s, 'p> Fetching<'s, 'p> {
-    /// Reads it; with what is usual, where nothing is said.
+    /// Reads them, with defaults.
     pub fn read(section: &'s Section<'p>) -> Option<Self> {
         let cooldown_s = seconds(section, "jwks_min_refresh_interval_s", 30, 3_600);
         let timeout_s = seconds(section, "jwks_timeout_s", 5, 60);
         let authority = section.or_default("jwks_ca_file", None, |section| authority(section).map(Some))?;
-        let may_be_unencrypted = section.or_default("dangerous_allow_http_jwks", false, |section| {
+        let allow_http = section.or_default("dangerous_allow_http_jwks", false, |section| {
             section.flag("dangerous_allow_http_jwks")
         })?;
         let fetcher = Fetcher { timeout: Duration::from_secs(timeout_s?), authority };
-        Some(Self { section, fetcher, cooldown_s: cooldown_s?, may_be_unencrypted })
+        Some(Self { section, fetcher, cooldown_s: cooldown_s?, allow_http })
     }
 
-    /// The address at which keys may be fetched, as this setting gives it.
+    /// Parses the URL that the setting `name` gives.
     pub fn address(&self, name: &str, text: &str) -> Option<KeyAddress> {
-        let parse = match self.may_be_unencrypted {
+        let parse = match self.allow_http {
             true => KeyAddress::dangerous_parse_unencrypted,
             false => KeyAddress::parse,
         };
         let wrong = |why| {
             let what = format!("keys cannot be fetched there: {why}");
-            let help = "write an https address, such as \"https://login.example.com/keys\"";
-            self.section.wrong(name, what, help);
+            let help = "write an https URL, such as \"https://login.example.com/keys\"";
+            self.section.report(name, what, help);
         };
         parse(text).map_err(wrong).ok()
     }
 
-    /// The keys at an address, as this setting gives it.
+    /// The keys at the URL that the setting `name` gives.
     pub fn keys_at(&self, name: &str, text: &str, first: First) -> Option<KeySource> {
         self.published(JwksLocation::Set(self.address(name, text)?), first)
     }
 
-    fn published(&self, place: JwksLocation, first: First) -> Option<KeySource> {
+    fn published(&self, location: JwksLocation, first: First) -> Option<KeySource> {
         let refresh_s = seconds(self.section, "jwks_refresh_interval_s", 300, 86_400);
         let keep_s = seconds(self.section, "jwks_max_stale_s", 3_600, 604_800);
         let (refresh_s, keep_s) = (refresh_s?, keep_s?);
         if keep_s <= refresh_s {
-            let what = "keys would be gone before they are fetched again";
+            let what = "keys would expire before they are fetched again";
             let help = "write more than jwks_refresh_interval_s, which is 300 unless set";
-            self.section.wrong("jwks_max_stale_s", what, help);
+            self.section.report("jwks_max_stale_s", what, help);
             return None;
         }
-        let pace = RefreshPolicy { refresh_s, keep_s, cooldown_s: self.cooldown_s, first };
-        Some(KeySource::Published(JwksCache::new(place, pace, self.fetcher.clone())))
+        let policy = RefreshPolicy { refresh_s, keep_s, cooldown_s: self.cooldown_s, first };
+        Some(KeySource::Published(JwksCache::new(location, policy, self.fetcher.clone())))
     }
 
     fn discovered(&self, issuer: &str) -> Option<KeySource> {
         if !issuer.starts_with("http") {
-            self.section.wrong("jwks_url", "there are no keys to verify with", HELP);
+            self.section.report("jwks_url", "there are no keys to verify tokens with", HELP);
             return None;
         }
         let document = format!("{}{DISCOVERY}", issuer.trim_end_matches('/'));
@@ -176,15 +180,15 @@ impl<'s, 'p> Fetching<'s, 'p> {
     }
 }
 
-fn seconds(section: &Section<'_>, name: &str, usual: u64, most: u64) -> Option<u64> {
-    section.or_default(name, usual, |section| section.number(name, 1, most))
+fn seconds(section: &Section<'_>, name: &str, default: u64, max: u64) -> Option<u64> {
+    section.or_default(name, default, |section| section.number(name, 1, max))
 }
 
 fn authority(section: &Section<'_>) -> Option<Authority> {
     let pem = section.file("jwks_ca_file")?;
     let wrong = |why| {
         let what = format!("it cannot be used: {why}");
-        section.wrong("jwks_ca_file", what, "give the authority's certificate in PEM");
+        section.report("jwks_ca_file", what, "give the authority's certificate in PEM");
     };
     Authority::parse(pem.as_bytes()).map_err(wrong).ok()
 }

@@ -1,16 +1,14 @@
 //! The sections `[pandium]` and `[claims]`.
 
-use super::identity::to_json;
-use super::secrets;
-use super::section::Section;
 use crate::pandium::{
     Account, BaseUrl, Claims, Environment, LinkRules, Marketplace, Settings, UnknownParameters,
 };
 use crate::secret::SharedSecret;
+use crate::settings::{Section, secrets, to_json};
 use crate::sign_on::ReferrerPolicy;
 
-const MAKE_ONE: &str = "take the secret that Pandium gave you for this environment; \
-                        to try things out, make one: openssl rand -hex 32";
+const SECRET_HELP: &str = "use the secret that Pandium gave you for this environment; \
+                        for a trial, generate one: openssl rand -hex 32";
 
 pub(super) fn read(
     section: &Section<'_>,
@@ -19,7 +17,7 @@ pub(super) fn read(
     https: bool,
 ) -> Option<(Marketplace, ReferrerPolicy, SharedSecret)> {
     let account = section
-        .needed_text("account", "write the account's name in the marketplace's address, as Pandium gave it")
+        .required_text("account", "write the account's name in the marketplace's URL, as Pandium gave it")
         .and_then(|_| section.parsed("account", "write the name alone, such as \"acme\"", Account::parse));
     let secret = secret(section);
     let base_url = base_url(section, environment, https);
@@ -49,17 +47,17 @@ pub(super) fn read(
 fn secret(section: &Section<'_>) -> Option<SharedSecret> {
     let allow_short = section.flag("dangerous_allow_short_secret");
     let min_bytes = if allow_short? { 1 } else { SharedSecret::MIN_BYTES };
-    let (_, secret) = secrets::read(section, "shared_secret", min_bytes, MAKE_ONE)?;
+    let (_, secret) = secrets::read(section, "shared_secret", min_bytes, SECRET_HELP)?;
     Some(secret)
 }
 
 fn base_url(section: &Section<'_>, environment: Environment, https: bool) -> Option<BaseUrl> {
-    let help = "write the address of the marketplaces, such as \"https://imp.pandium.io\", or \"\" for the environment's own";
+    let help = "write the base URL of the marketplaces, such as \"https://imp.pandium.io\", or \"\" for the environment's own";
     let base_url = section.parsed("base_url", help, |text| {
         BaseUrl::parse(if text.is_empty() { environment.base_url() } else { text })
     })?;
     if https && !base_url.is_https() {
-        section.wrong("base_url", "it is not https; production needs that", help);
+        section.report("base_url", "it is not https; production needs that", help);
         return None;
     }
     Some(base_url)
@@ -73,7 +71,7 @@ fn links(section: &Section<'_>) -> Option<LinkRules> {
     );
     let links = LinkRules::new(allowed?, unknown?);
     if links.is_none() {
-        section.wrong("link_parameters", "tenant is among them; it carries the token", "take it out");
+        section.report("link_parameters", "it contains tenant, which carries the token", "remove it");
     }
     links
 }
@@ -86,17 +84,17 @@ fn read_claims(section: &Section<'_>) -> Option<Claims> {
         }
     }
     if written.get("sub").is_none_or(|sub| sub == "") {
-        section.wrong(
+        section.report(
             "sub",
-            "it is not set; every token needs it",
-            "write sub = \"email\", or what never changes for a user",
+            "it is not set; every token requires it",
+            "write sub = \"email\", or another stable identifier of the user",
         );
     }
     match Claims::compile(&serde_json::Value::Object(written)) {
         Ok(claims) => Some(claims),
         Err(problems) => {
             for problem in problems {
-                section.wrong_within(&problem.claim, &problem.what, &problem.help);
+                section.report_within(&problem.claim, &problem.what, &problem.help);
             }
             None
         }

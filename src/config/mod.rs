@@ -1,62 +1,64 @@
-//! The configuration: from what is written, in layers, to a [`Config`] that is
-//! usable by construction. Whatever is wrong is told at once.
+//! The configuration: from layers of settings to a [`Config`] that is valid by
+//! construction. All problems are reported at once.
 
 mod bearer;
 mod branding;
-mod effective;
 mod embed;
 mod entrances;
-mod files;
 mod identity;
 mod keys;
-mod layers;
 mod marketplace;
-mod merge;
 mod platforms;
-mod problem;
-mod secrets;
-mod section;
 mod server;
-mod suggestion;
 mod token;
 
 use config::Value;
 
-pub use files::SeenFile;
-pub use layers::Sources;
-pub use problem::{Problem, Problems};
 pub use server::{Listen, LogSettings, ServerSettings};
 
 use crate::authn::Authenticator;
 use crate::jwt::jwks;
 use crate::page::Pages;
 use crate::pandium::Environment;
+use crate::settings::{self, BuiltIn, Collector, Section};
+pub use crate::settings::{Problem, Problems, Sources, WatchedFile};
 use crate::sign_on::Entrance;
-use problem::Collector;
-use section::Section;
 
-/// Everything that a service needs to run.
+/// A complete, valid configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// Which of Pandium's environments users go to.
+    /// Pandium's environment.
     pub environment: Environment,
-    /// How the service listens, runs and stops.
+    /// The section `[server]`.
     pub server: ServerSettings,
-    /// How it logs.
+    /// The section `[log]`.
     pub log: LogSettings,
-    /// Where users arrive; the first is `/pandium-sso`.
+    /// All entrances; the first is `/pandium-sso`.
     pub entrances: Vec<Entrance>,
-    /// What people see.
+    /// The pages for users.
     pub pages: Pages,
-    /// The files that were read; when one changes, the configuration has.
-    pub files: Vec<SeenFile>,
+    /// The files that were read; a change of one triggers a reload.
+    pub files: Vec<WatchedFile>,
     warnings: Vec<String>,
     effective: Value,
     sources: Option<Sources>,
 }
 
+const BUILT_IN: BuiltIn =
+    BuiltIn { default: include_str!("../../config/default.toml"), overlay_key: "environment", overlay };
+
+fn overlay(environment: &str) -> Option<(&'static str, &'static str)> {
+    Some(match environment.parse::<Environment>().ok()? {
+        Environment::Production => {
+            ("the built-in production.toml", include_str!("../../config/production.toml"))
+        }
+        Environment::Sandbox => ("the built-in sandbox.toml", include_str!("../../config/sandbox.toml")),
+        Environment::Demo => ("the built-in demo.toml", include_str!("../../config/demo.toml")),
+    })
+}
+
 impl Config {
-    /// Reads a configuration, and every file that it names.
+    /// Reads a configuration and every file that it refers to.
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
         let problems = Collector::default();
         if sources.is_empty() {
@@ -68,37 +70,37 @@ impl Config {
             );
             return Err(problems.take());
         }
-        let merged = layers::read(sources, &problems).ok_or_else(|| problems.take())?;
+        let merged = settings::read(sources, &BUILT_IN, &problems).ok_or_else(|| problems.take())?;
         let mut config = Self::read(merged, problems)?;
         config.sources = Some(sources.clone());
         Ok(config)
     }
 
-    /// Hands over what requests are answered by, and keeps the rest.
+    /// Takes the entrances and pages, which serve requests.
     pub fn take_served(&mut self) -> (Vec<Entrance>, Pages) {
         (std::mem::take(&mut self.entrances), std::mem::take(&mut self.pages))
     }
 
-    /// What this configuration was read from; `None` where that was a text.
+    /// The sources of this configuration; `None` after [`Self::from_toml`].
     pub const fn sources(&self) -> Option<&Sources> {
         self.sources.as_ref()
     }
 
-    /// Reads a configuration from one text, over what is compiled in. The
-    /// environment variables of this process do not count.
+    /// Reads a configuration from TOML over the built-in defaults, without
+    /// environment variables.
     pub fn from_toml(text: &str) -> Result<Self, Problems> {
         let problems = Collector::default();
-        let merged = layers::read_text(text, &problems).ok_or_else(|| problems.take())?;
+        let merged = settings::read_text(text, &BUILT_IN, &problems).ok_or_else(|| problems.take())?;
         Self::read(merged, problems)
     }
 
-    /// Every setting as it applies, as TOML with the place of each value, and
-    /// with secrets hidden.
+    /// The effective settings as TOML with the origin of each value; secrets are
+    /// hidden.
     pub fn effective(&self) -> String {
-        effective::write(&self.effective)
+        settings::write_effective(&self.effective)
     }
 
-    /// Settings that are valid and probably a mistake.
+    /// Settings that are valid but probably a mistake.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.clone();
         if self.server.hosts.is_empty() {
@@ -112,19 +114,19 @@ impl Config {
             let reads = marketplace.subject_names();
             if !identity.can_yield_all(reads) && marketplace.subject(&identity.sample(reads)).is_none() {
                 warnings.push(format!(
-                    "entrance {name}: claims.sub reads {}, which no header of its identity gives, so nobody can sign on",
+                    "entrance {name}: claims.sub reads {}, which no configured header provides, so no user can sign on",
                     reads.join(" and ")
                 ));
             }
             if !identity.skipped_keys().is_empty() {
                 warnings.push(format!(
-                    "entrance {name}: keys of identity.jwks_file cannot be used, and are skipped ({}); take them out",
+                    "entrance {name}: unusable keys of identity.jwks_file are skipped ({}); remove them",
                     jwks::list(identity.skipped_keys())
                 ));
             }
             match identity {
-                Authenticator::Commercetools(way) if way.project_keys.is_empty() => warnings.push(format!(
-                    "entrance {name}: identity.project_keys is empty, so users of every commercetools project may come; name yours"
+                Authenticator::Commercetools(inner) if inner.project_keys.is_empty() => warnings.push(format!(
+                    "entrance {name}: identity.project_keys is empty, so users of every commercetools project can sign on; name yours"
                 )),
                 Authenticator::ProxyHeaders(_)
                 | Authenticator::Bearer(_)
@@ -135,12 +137,12 @@ impl Config {
             }
             if embed.login_url.is_none() {
                 warnings.push(format!(
-                    "entrance {name}: embed.login_url is empty, so a page that lost its login has no way back; name it"
+                    "entrance {name}: embed.login_url is empty, so the page for an expired login has no link back; set it"
                 ));
             }
             if embed.parents.is_empty() {
                 warnings.push(format!(
-                    "entrance {name}: embed.parents is empty, so no page may frame the marketplace; name your app's origin"
+                    "entrance {name}: embed.parents is empty, so no page can frame the marketplace; set your app's origin"
                 ));
             }
         }
@@ -156,7 +158,7 @@ impl Config {
         let effective = merged.clone();
         let root = Section::root(merged, &problems);
         let environment = environment(&root);
-        // what depends on the environment is read as for the strictest
+        // without a valid environment, read the rest as for the strictest
         let assumed = environment.unwrap_or(Environment::Production);
         let server = server::read(&root.section("server"), environment);
         let log = server::read_log(&root.section("log"));
@@ -167,14 +169,14 @@ impl Config {
 
         let config = environment.zip(server).zip(log).zip(entrances).zip(pages);
         let Some(((((environment, server), log), entrances), pages)) = config else {
-            // a value was missed without a word; that must not pass for good
-            let unsaid = Problem {
+            // invariant violated: a reader returned no value and reported no problem
+            let unreported = Problem {
                 key: "configuration".to_owned(),
-                place: None,
+                origin: None,
                 what: "a setting could not be read".to_owned(),
                 help: "compare with config/default.toml".to_owned(),
             };
-            return Err(Problems { problems: vec![unsaid], files });
+            return Err(Problems { problems: vec![unreported], files });
         };
         Ok(Self { environment, server, log, entrances, pages, files, warnings, effective, sources: None })
     }
@@ -183,7 +185,7 @@ impl Config {
 fn environment(root: &Section<'_>) -> Option<Environment> {
     let help =
         "set environment = \"production\", \"sandbox\" or \"demo\": the environment whose secret this is";
-    root.needed_text("environment", help)?;
+    root.required_text("environment", help)?;
     root.choice("environment", &Environment::ALL.map(|environment| (environment.name(), environment)))
 }
 
@@ -191,7 +193,7 @@ fn environment(root: &Section<'_>) -> Option<Environment> {
 mod tests {
     use super::*;
 
-    const SMALLEST: &str = r#"
+    const MINIMAL: &str = r#"
         environment = "sandbox"
         [identity]
         trusted_proxies = ["127.0.0.1/32"]
@@ -205,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_configuration_has_an_environment_an_account_and_a_secret() {
-        let config = Config::from_toml(SMALLEST).unwrap();
+    fn a_minimal_configuration_is_accepted() {
+        let config = Config::from_toml(MINIMAL).unwrap();
         assert_eq!(config.entrances.len(), 1);
         assert_eq!(config.entrances[0].path, "/pandium-sso");
     }
 
     #[test]
-    fn all_problems_are_told_at_once_with_key_place_and_a_way_out() {
+    fn all_problems_are_reported_with_key_origin_and_remedy() {
         insta::assert_snapshot!(problems(
             r#"
             environment = "sandbox"
@@ -238,12 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_configuration_says_what_is_needed() {
+    fn an_empty_configuration_lists_what_is_required() {
         insta::assert_snapshot!(problems(""));
     }
 
     #[test]
-    fn production_wants_https() {
+    fn production_requires_https() {
         insta::assert_snapshot!(problems(
             r#"
             environment = "production"
@@ -261,27 +263,28 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_never_in_a_problem_nor_in_the_effective_settings() {
-        let told = problems("[pandium]\nshared_secret = \"hush-hush\"\nshared_secret_file = \"/nowhere\"");
-        assert!(!told.contains("hush-hush"), "{told}");
-        let shown = Config::from_toml(SMALLEST).unwrap().effective();
+    fn problems_and_effective_settings_hide_secrets() {
+        let reported =
+            problems("[pandium]\nshared_secret = \"hush-hush\"\nshared_secret_file = \"/nowhere\"");
+        assert!(!reported.contains("hush-hush"), "{reported}");
+        let shown = Config::from_toml(MINIMAL).unwrap().effective();
         assert!(shown.contains("shared_secret = \"[hidden]\""), "{shown}");
         assert!(!shown.contains("0123456789abcdef"), "{shown}");
     }
 
     #[test]
-    fn an_address_with_a_password_in_it_is_not_quoted() {
-        let told = problems(
+    fn a_url_with_a_password_is_not_quoted() {
+        let reported = problems(
             "[pandium]\nbase_url = \"https://u:hush-hush@h\"\n[embed]\nparents = [\"https://u:hush-hush@h\"]",
         );
-        assert!(told.contains("pandium.base_url") && told.contains("embed.parents"), "{told}");
-        assert!(!told.contains("hush-hush"), "{told}");
+        assert!(reported.contains("pandium.base_url") && reported.contains("embed.parents"), "{reported}");
+        assert!(!reported.contains("hush-hush"), "{reported}");
     }
 
     #[test]
-    fn an_entrance_has_the_sections_above_unless_it_has_its_own() {
+    fn an_entrance_inherits_top_level_sections() {
         let config = Config::from_toml(&format!(
-            "{SMALLEST}
+            "{MINIMAL}
             [access]
             groups = [\"staff\"]
             [entrances.partners]
@@ -302,14 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn no_two_entrances_meet_and_none_takes_a_fixed_address() {
+    fn entrance_paths_neither_conflict_nor_are_reserved() {
         let entrance = |name: &str, path: &str| {
             format!(
                 "[entrances.{name}]\npath = \"{path}\"\n[entrances.{name}.identity]\nkind = \"proxy_headers\"\npreset = \"vouch\"\ntrusted_proxies = [\"10.0.0.1\"]\n"
             )
         };
         let text = [
-            SMALLEST,
+            MINIMAL,
             &entrance("a", "/x"),
             &entrance("b", "/x"),
             &entrance("c", "/livez"),
@@ -320,14 +323,14 @@ mod tests {
     }
 
     #[test]
-    fn upper_case_in_a_claims_name_is_kept() {
-        let config = Config::from_toml(&format!("{SMALLEST}\n[claims.ti.xti]\nextraProp = \"'x'\"")).unwrap();
+    fn claim_names_keep_their_case() {
+        let config = Config::from_toml(&format!("{MINIMAL}\n[claims.ti.xti]\nextraProp = \"'x'\"")).unwrap();
         assert!(config.effective().contains("extraProp"));
     }
 
     #[test]
-    fn a_list_of_a_later_layer_replaces_that_of_an_earlier_one() {
-        let config = Config::from_toml(&format!("{SMALLEST}\nlink_parameters = [\"display\"]")).unwrap();
+    fn a_later_layer_replaces_lists() {
+        let config = Config::from_toml(&format!("{MINIMAL}\nlink_parameters = [\"display\"]")).unwrap();
         assert!(config.effective().contains("link_parameters = [\"display\"]"), "{}", config.effective());
     }
 }

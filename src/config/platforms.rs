@@ -1,5 +1,5 @@
-//! The sections `[identity]` of platforms that vouch for their users:
-//! `appdirect`, `commercetools`, `caf`, and the load balancer `aws_alb`.
+//! The sections `[identity]` of platforms: `appdirect`, `commercetools`, `caf` and
+//! `aws_alb`.
 
 use std::sync::Arc;
 
@@ -7,7 +7,6 @@ use jsonwebtoken::Algorithm;
 use url::Url;
 
 use super::keys::{self, Fetching};
-use super::section::Section;
 use super::token::{self, STANDARD_CLAIMS};
 use crate::authn::aws_alb::{self, AwsAlb, KeysById, LoadBalancer};
 use crate::authn::commercetools::{AudiencePolicy, CLOUDS, Choice, Cloud, Gateway, Version};
@@ -16,27 +15,29 @@ use crate::authn::{AppDirect, Caf, Commercetools, appdirect, caf};
 use crate::embed::Parent;
 use crate::jwt::jwks::First;
 use crate::jwt::jwks::fetch::KeyAddress;
+use crate::settings::Section;
 
-/// Reads `kind = "appdirect"`, and the origin of the marketplace, whose scripts ask.
+/// Reads `kind = "appdirect"`, and the marketplace's origin, which CORS allows.
 pub(super) fn appdirect(section: &Section<'_>, https: bool) -> Option<(Box<AppDirect>, Parent)> {
-    let help = "write the marketplace's address, such as \"https://marketplace.example.com\"";
-    let marketplace = section.need("marketplace_url", help).then(|| {
+    let help = "write the marketplace's URL, such as \"https://marketplace.example.com\"";
+    let marketplace = section.require("marketplace_url", help).then(|| {
         section.parsed("marketplace_url", help, |text| {
             let (origin, _) = web_origin(text, https)?;
             Parent::parse(&origin).map_err(|why| why.to_string())
         })
     });
-    let tenant = token::some_text(section, "tenant", "write the tenant that the marketplace's tokens name");
+    let tenant =
+        token::nonempty_text(section, "tenant", "write the tenant that the marketplace's tokens name");
     let algorithms = token::algorithms(section, &["RS256"]);
     if !keys::are_given(section) {
-        section.need("jwks_url", "write where the marketplace publishes its keys; ask AppDirect for it");
+        section.require("jwks_url", "write the marketplace's JWKS URL; ask AppDirect for it");
     }
-    let place = token::place(section, appdirect::HEADER, Some("Bearer"));
+    let location = token::location(section, appdirect::HEADER, Some("Bearer"));
     let leeway_s = token::leeway_s(section, 0);
     let mapping = token::mapping(section, &appdirect::USER);
     let keys = keys::read(section, None, None, algorithms.as_deref());
     let identity = Box::new(AppDirect {
-        place: place?,
+        location: location?,
         algorithms: algorithms?,
         leeway_s: leeway_s?,
         tenant: (appdirect::TENANT.to_owned(), tenant?.into()),
@@ -46,15 +47,15 @@ pub(super) fn appdirect(section: &Section<'_>, https: bool) -> Option<(Box<AppDi
     Some((identity, marketplace??))
 }
 
-/// Reads `kind = "commercetools"`; browsers find us at `public_url`, unless
-/// `public_origin` says otherwise.
+/// Reads `kind = "commercetools"`; `public_url` is the default of
+/// `public_origin`.
 pub(super) fn commercetools(
     section: &Section<'_>,
     public_url: Option<&str>,
     https: bool,
 ) -> Option<Box<Commercetools>> {
-    let help = "write a cloud's identifier, such as \"gcp-eu\", or the gateway's address";
-    let issuer = token::some_text(section, "issuer", help);
+    let help = "write a cloud's identifier, such as \"gcp-eu\", or the gateway's URL";
+    let issuer = token::nonempty_text(section, "issuer", help);
     let may_choose = section.or_default("infer_issuer", false, |section| section.flag("infer_issuer"));
     let fetching = Fetching::read(section);
     let public_origin = public_origin(section, public_url, https);
@@ -77,7 +78,7 @@ pub(super) fn commercetools(
         None if !issuer.contains("://") => {
             let known: Vec<&str> = CLOUDS.iter().flat_map(|cloud| cloud.names).copied().collect();
             let what = format!("{issuer:?} is none of the known clouds: {}", known.join(", "));
-            section.wrong("issuer", what, help);
+            section.report("issuer", what, help);
             return None;
         }
         None => vec![gateway(&fetching, None, None, &issuer, First::AtStart)?],
@@ -86,7 +87,7 @@ pub(super) fn commercetools(
         gateways.extend(gateways_of(&fetching, cloud, First::WhenNeeded)?);
     }
     Some(Box::new(Commercetools {
-        place: TokenLocation::header("authorization", Some("Bearer")),
+        location: TokenLocation::header("authorization", Some("Bearer")),
         gateways,
         choice: if may_choose { Choice::ByRequest } else { Choice::Configured },
         public_origin: public_origin?,
@@ -102,18 +103,18 @@ fn public_origin(section: &Section<'_>, public_url: Option<&str>, https: bool) -
         "write how the gateway reaches this service: scheme, host, port, such as \"https://sso.example.com\"";
     let read = |text: &str| match web_origin(text, https)? {
         (origin, true) => Ok(origin),
-        (_, false) => Err("it is not scheme, host and port alone".to_owned()),
+        (_, false) => Err("it must be scheme, host and port alone".to_owned()),
     };
     match public_url.map(read) {
         Some(Ok(origin)) => {
             section.or_default("public_origin", origin, |section| section.parsed("public_origin", help, read))
         }
-        _ if section.need("public_origin", help) => section.parsed("public_origin", help, read),
+        _ if section.require("public_origin", help) => section.parsed("public_origin", help, read),
         _ => None,
     }
 }
 
-/// The origin of a web address, and whether the address says no more than that.
+/// The origin of a URL, and whether the URL has nothing else.
 fn web_origin(text: &str, https: bool) -> Result<(String, bool), String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if url.scheme() != "https" && (https || url.scheme() != "http") {
@@ -123,20 +124,20 @@ fn web_origin(text: &str, https: bool) -> Result<(String, bool), String> {
         || url.password().is_some()
         || url.host_str().is_none_or(|host| host.contains('*'))
     {
-        return Err("it holds a user name, or no single host".to_owned());
+        return Err("it has a user name, or not a single host".to_owned());
     }
     let is_bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
     Ok((url.origin().ascii_serialization(), is_bare))
 }
 
-/// A cloud's gateway, under each of its addresses.
+/// A cloud's gateway, for each of its URLs.
 fn gateways_of(fetching: &Fetching<'_, '_>, cloud: &'static Cloud, first: First) -> Option<Vec<Gateway>> {
     let Some(older) = cloud.issuer_v1 else {
         return Some(vec![gateway(fetching, Some(cloud), None, cloud.issuer, first)?]);
     };
     Some(vec![
         gateway(fetching, Some(cloud), Some(Version::V2), cloud.issuer, first)?,
-        // hardly anybody comes by it, so it is not asked before somebody does
+        // rarely used, so its keys are fetched only when needed
         gateway(fetching, Some(cloud), Some(Version::V1), older, First::WhenNeeded)?,
     ])
 }
@@ -155,17 +156,18 @@ fn gateway(
 
 /// Reads `kind = "caf"`.
 pub(super) fn caf(section: &Section<'_>) -> Option<Box<Caf>> {
-    let policy = token::some_text(section, "policy_id", "write the id of the policy that attests your users");
+    let policy =
+        token::nonempty_text(section, "policy_id", "write the id of the policy that attests your users");
     let secret = keys::shared_secret(section, "client_secret", &[Algorithm::HS256]);
-    let place = token::place(section, "authorization", Some("Bearer"));
+    let location = token::location(section, "authorization", Some("Bearer"));
     let leeway_s = token::leeway_s(section, 0);
     let user = section.section("user");
     if user.has("id") {
-        user.wrong("id", "it is always the person whom CAF names", "take it out");
+        user.report("id", "it is always the person's id in CAF", "remove it");
     }
     let mapping = token::mapping(section, &caf::USER);
     Some(Box::new(Caf {
-        place: place?,
+        location: location?,
         leeway_s: leeway_s?,
         policy: (caf::POLICY.to_owned(), policy?.into()),
         secret: secret?.1,
@@ -177,50 +179,50 @@ pub(super) fn caf(section: &Section<'_>) -> Option<Box<Caf>> {
 pub(super) fn aws_alb(section: &Section<'_>) -> Option<Box<AwsAlb>> {
     let help = "write the balancers' ARNs, such as \
                 [\"arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/NAME/ID\"]";
-    section.need("load_balancers", help);
+    section.require("load_balancers", help);
     let load_balancers = section.all_parsed("load_balancers", help, |text| {
         LoadBalancer::parse(text).ok_or("it is not the ARN of an application load balancer")
     });
     let client =
-        token::some_text(section, "client", "write the balancer's client id at the identity provider");
-    let issuer =
-        token::some_text(section, "issuer", "write the identity provider, as the balancer's rule names it");
-    let place = token::place(section, aws_alb::HEADER, None);
+        token::nonempty_text(section, "client", "write the balancer's client id at the identity provider");
+    let issuer = token::nonempty_text(
+        section,
+        "issuer",
+        "write the identity provider, as the balancer's rule names it",
+    );
+    let location = token::location(section, aws_alb::HEADER, None);
     let leeway_s = token::leeway_s(section, 0);
     let mapping = token::mapping(section, &STANDARD_CLAIMS);
     let fetching = Fetching::read(section)?;
-    let elsewhere = section.or_default("keys_url", None, |section| {
+    let keys_url = section.or_default("keys_url", None, |section| {
         fetching.address("keys_url", &section.text("keys_url")?).map(Some)
     })?;
     let load_balancers = load_balancers?;
     if load_balancers.is_empty() {
-        section.wrong("load_balancers", "it is empty", help);
+        section.report("load_balancers", "it is empty", help);
         return None;
     }
-    if elsewhere.is_none() && load_balancers.iter().any(|balancer| balancer.keys_url().is_none()) {
-        section.needed_text(
-            "keys_url",
-            "write where AWS publishes the keys of this partition, without the key's id",
-        );
+    if keys_url.is_none() && load_balancers.iter().any(|balancer| balancer.keys_url().is_none()) {
+        section.required_text("keys_url", "write the URL of this partition's keys, without the key id");
         return None;
     }
     let mut regions: Vec<(KeyAddress, Arc<KeysById>)> = Vec::new();
     let mut keys_of = |balancer: &LoadBalancer| {
-        let address = match &elsewhere {
-            Some(address) => address.clone(),
+        let base = match &keys_url {
+            Some(url) => url.clone(),
             None => fetching.address("load_balancers", balancer.keys_url()?)?,
         };
-        if let Some((_, keys)) = regions.iter().find(|(known, _)| *known == address) {
+        if let Some((_, keys)) = regions.iter().find(|(known, _)| *known == base) {
             return Some(Arc::clone(keys));
         }
-        let keys = KeysById::new(address.clone(), fetching.fetcher.clone(), fetching.cooldown_s);
-        regions.push((address, Arc::clone(&keys)));
+        let keys = KeysById::new(base.clone(), fetching.fetcher.clone(), fetching.cooldown_s);
+        regions.push((base, Arc::clone(&keys)));
         Some(keys)
     };
     let load_balancers: Option<Vec<_>> =
         load_balancers.into_iter().map(|balancer| Some((balancer.clone(), keys_of(&balancer)?))).collect();
     Some(Box::new(AwsAlb {
-        place: place?,
+        location: location?,
         load_balancers: load_balancers?,
         client: client?,
         issuer: issuer?,

@@ -8,53 +8,52 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
-use super::section::Section;
 use crate::audit::Format;
 use crate::host::{HostName, HostNames};
 use crate::pandium::Environment;
+use crate::settings::Section;
 
-/// How the service listens, runs and stops. A change of anything but `hosts`
-/// needs a restart.
+/// The section `[server]`. A change of anything but `hosts` requires a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Where browsers and proxies connect.
+    /// The address for browsers and proxies.
     pub listen: Listen,
-    /// Where operators connect, if anywhere.
+    /// The address for operators, if any.
     pub admin_listen: Option<Listen>,
     /// The file mode of Unix sockets.
     pub unix_socket_mode: u32,
     /// The origin by which browsers reach the service.
     pub public_url: Option<String>,
-    /// The names it answers to: that of `public_url`, and others.
+    /// The accepted host names: that of `public_url`, and others.
     pub hosts: HostNames,
-    /// Threads that answer; 0: one a core.
+    /// Worker threads; 0: one per core.
     pub workers: usize,
-    /// Open connections, for all workers together.
+    /// Maximum open connections of all workers together.
     pub max_connections: usize,
-    /// How long an idle connection is kept.
+    /// Keep-alive timeout of idle connections.
     pub keep_alive: Duration,
-    /// How long a request's headers may take.
+    /// Timeout for receiving a request's headers.
     pub request_timeout: Duration,
-    /// Service after readiness has turned 503.
+    /// How long requests are still served after readiness has turned 503.
     pub drain_delay: Duration,
-    /// Time for what is in flight after that.
+    /// Timeout for requests in flight after that.
     pub shutdown_timeout: Duration,
 }
 
 impl ServerSettings {
-    /// Whether these differ from earlier ones in more than a reload applies.
+    /// Whether they differ in more than a reload can apply.
     pub fn needs_restart_after(&self, earlier: &Self) -> bool {
         let hosts = self.hosts.clone();
         *self != Self { hosts, ..earlier.clone() }
     }
 }
 
-/// How the service logs. A change needs a restart.
+/// The section `[log]`. A change requires a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// JSON or text.
     pub format: Format,
-    /// The least level of events; the record does not depend on it.
+    /// The minimum level of events; audit events do not depend on it.
     pub level: LevelFilter,
 }
 
@@ -68,7 +67,7 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// Reads `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/x.sock`.
+    /// Parses `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/x.sock`.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = PathBuf::from(path);
@@ -93,21 +92,21 @@ impl fmt::Display for Listen {
     }
 }
 
-/// An hour: nothing is waited for longer.
-const MOST_SECONDS: u64 = 3600;
+/// The maximum of every timeout: an hour.
+const MAX_SECONDS: u64 = 3600;
 
 pub(super) fn read(section: &Section<'_>, environment: Option<Environment>) -> Option<ServerSettings> {
     let help =
         "write an address and a port, such as \"127.0.0.1:8080\", or \"unix:/run/marketplace-sso.sock\"";
-    let seconds = |name| section.number(name, 0, MOST_SECONDS).map(Duration::from_secs);
+    let seconds = |name| section.number(name, 0, MAX_SECONDS).map(Duration::from_secs);
     let count =
-        |name, least, most| section.number(name, least, most).and_then(|number| usize::try_from(number).ok());
+        |name, min, max| section.number(name, min, max).and_then(|number| usize::try_from(number).ok());
 
     let listen = section.parsed("listen", help, Listen::parse);
     let admin_listen = section.optional("admin_listen", help, Listen::parse);
     let unix_socket_mode = section.parsed(
         "unix_socket_mode",
-        "write an octal file mode that lets only the owner and a group in, such as \"660\"",
+        "write an octal file mode that admits only the owner and a group, such as \"660\"",
         read_mode,
     );
     let public_url = public_url(section, environment);
@@ -137,10 +136,10 @@ fn public_url(section: &Section<'_>, environment: Option<Environment>) -> Option
     let url = section.optional("public_url", help, read_origin);
     match &url {
         None if requires_https && section.text("public_url").is_some_and(|text| text.is_empty()) => {
-            section.wrong("public_url", "it is not set; production needs it", help);
+            section.report("public_url", "it is not set; production needs it", help);
         }
         Some(url) if requires_https && !url.starts_with("https:") => {
-            section.wrong(
+            section.report(
                 "public_url",
                 "it is not https; production needs that",
                 "put the service behind TLS",
@@ -166,7 +165,7 @@ fn read_origin(text: &str) -> Result<String, String> {
     }
     let has_user = !url.username().is_empty() || url.password().is_some();
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || has_user {
-        return Err("it says more than scheme, host and port".to_owned());
+        return Err("it must be scheme, host and port alone".to_owned());
     }
     Ok(url.origin().ascii_serialization())
 }
@@ -174,7 +173,7 @@ fn read_origin(text: &str) -> Result<String, String> {
 fn read_mode(text: &str) -> Result<u32, String> {
     let mode = u32::from_str_radix(text, 8).map_err(|_| "it is not an octal number".to_owned())?;
     if mode & 0o007 != 0 || mode > 0o770 {
-        return Err("it lets everybody in, and whoever is in is trusted".to_owned());
+        return Err("it admits every user of the machine, and every peer on the socket is trusted".to_owned());
     }
     Ok(mode)
 }
@@ -191,7 +190,7 @@ pub(super) fn read_log(section: &Section<'_>) -> Option<LogSettings> {
             ("trace", LevelFilter::TRACE),
         ],
     );
-    // how the record names users is read with the entrances, which have the key
+    // read with the entrances, whose secret keys the hash
     section.value("subject");
     section.finish();
     Some(LogSettings { format: format?, level: level? })

@@ -1,14 +1,14 @@
-//! What the ways in by token share in `[identity]`: where the token is, who
-//! signs it with what, and what its claims say.
+//! The settings of `[identity]` that token authenticators share: location,
+//! algorithms, types, leeway, mapping.
 
 use jsonwebtoken::Algorithm;
 
-use super::section::Section;
 use crate::authn::proxy_headers::FieldName;
 use crate::authn::token::{ClaimExpression, TokenLocation, UserMapping};
 use crate::expression::Absent;
 use crate::jwt::key_set::{is_symmetric, parse_algorithm};
 use crate::jwt::token_type::TokenType;
+use crate::settings::Section;
 
 /// The standard claims of OpenID Connect (Core 1.0, 5.1), and `groups`.
 pub(super) const STANDARD_CLAIMS: [(&str, &str); 5] = [
@@ -19,13 +19,13 @@ pub(super) const STANDARD_CLAIMS: [(&str, &str); 5] = [
     ("groups", "groups"),
 ];
 
-/// A header and its scheme, or a cookie; `header` and `scheme` where nothing is said.
-pub(super) fn place(section: &Section<'_>, header: &str, scheme: Option<&str>) -> Option<TokenLocation> {
+/// A header and its scheme, or a cookie; `header` and `scheme` are the default.
+pub(super) fn location(section: &Section<'_>, header: &str, scheme: Option<&str>) -> Option<TokenLocation> {
     if section.has("cookie") {
         for name in ["header", "scheme"] {
             if section.has(name) {
                 section.value(name);
-                section.wrong(name, "the token is in a cookie", "keep either cookie, or header and scheme");
+                section.report(name, "the token is in a cookie", "set either cookie, or header and scheme");
             }
         }
         return section.parsed("cookie", "write the cookie's name", |name| {
@@ -53,30 +53,30 @@ pub(super) fn place(section: &Section<'_>, header: &str, scheme: Option<&str>) -
     Some(TokenLocation::header(&name, Some(scheme.as_str()).filter(|scheme| !scheme.is_empty())))
 }
 
-/// By how much the other side's clock may differ.
+/// The tolerated clock difference, in seconds.
 pub(super) fn leeway_s(section: &Section<'_>, standard: u64) -> Option<u64> {
     section.or_default("leeway_s", standard, |section| section.number("leeway_s", 0, 300))
 }
 
-/// The algorithms that are believed; `standard` where nothing is said.
+/// The accepted algorithms; `standard` is the default.
 pub(super) fn algorithms(section: &Section<'_>, standard: &[&str]) -> Option<Vec<Algorithm>> {
     let help =
         "write the algorithm that the issuer signs with, such as [\"RS256\"]; for HS256 give a shared_secret";
     let standard = standard.iter().filter_map(|name| parse_algorithm(name)).collect();
     let algorithms = section.or_default("algorithms", standard, |section| {
         section.all_parsed("algorithms", help, |name| {
-            parse_algorithm(name).ok_or("no such algorithm is known here")
+            parse_algorithm(name).ok_or("the algorithm is not supported")
         })
     })?;
     let symmetric = algorithms.iter().filter(|algorithm| is_symmetric(**algorithm)).count();
     if algorithms.is_empty() || (symmetric > 0 && symmetric < algorithms.len()) {
-        section.wrong("algorithms", "it is empty, or mixes secrets with public keys", help);
+        section.report("algorithms", "it is empty, or mixes HMAC with public-key algorithms", help);
         return None;
     }
     Some(algorithms)
 }
 
-/// What `typ` may be; `standard` where nothing is said.
+/// The accepted values of `typ`; `standard` is the default.
 pub(super) fn types(section: &Section<'_>, standard: &[TokenType]) -> Option<Vec<TokenType>> {
     let help = "write the tokens' typ, such as [\"JWT\", \"at+jwt\"], and \"\" for tokens without one";
     let types = section.or_default("accepted_types", standard.to_vec(), |section| {
@@ -84,44 +84,43 @@ pub(super) fn types(section: &Section<'_>, standard: &[TokenType]) -> Option<Vec
             .all_parsed("accepted_types", help, |text| TokenType::parse(text).ok_or("it is not a media type"))
     })?;
     if types.is_empty() {
-        section.wrong("accepted_types", "it is empty, so every token would be refused", help);
+        section.report("accepted_types", "it is empty, so every token would be refused", help);
         return None;
     }
     Some(types)
 }
 
-/// A text that is not empty.
-pub(super) fn some_text(section: &Section<'_>, name: &str, help: &str) -> Option<String> {
-    section.needed_text(name, help).filter(|text| {
+/// A required string that is not empty.
+pub(super) fn nonempty_text(section: &Section<'_>, name: &str, help: &str) -> Option<String> {
+    section.required_text(name, help).filter(|text| {
         if text.is_empty() {
-            section.wrong(name, "it is empty", help);
+            section.report(name, "it is empty", help);
         }
         !text.is_empty()
     })
 }
 
-/// Which claims say what: `[identity.user]`, and `standard` where that does not
-/// say otherwise.
+/// The mapping of `[identity.user]`, with `standard` as the default.
 pub(super) fn mapping(section: &Section<'_>, standard: &[(&str, &str)]) -> UserMapping {
     let user = section.section("user");
     let organization = user.section("organization");
     let attributes = user.section("attributes");
-    let usual = |name: &str| standard.iter().find(|(own, _)| *own == name).map(|(_, claim)| *claim);
+    let default = |name: &str| standard.iter().find(|(own, _)| *own == name).map(|(_, claim)| *claim);
     let attribute =
         |name: String| Some((name.clone(), expression(&attributes, &name, Absent::ReadsAsEmpty)?));
-    let usual_attributes = standard.iter().filter_map(|(own, claim)| {
+    let default_attributes = standard.iter().filter_map(|(own, claim)| {
         let name = own.strip_prefix("attributes.").filter(|name| !attributes.has(name))?;
         Some((name.to_owned(), ClaimExpression::compile(claim, Absent::ReadsAsEmpty).ok()?))
     });
     let mapping = UserMapping {
-        id: word(&user, "id", usual("id")),
-        email: word(&user, "email", usual("email")),
-        name: word(&user, "name", usual("name")),
-        username: word(&user, "username", usual("username")),
-        groups: word(&user, "groups", usual("groups")),
-        organization_id: word(&organization, "id", usual("organization.id")),
-        organization_name: word(&organization, "name", usual("organization.name")),
-        attributes: attributes.names().into_iter().filter_map(attribute).chain(usual_attributes).collect(),
+        id: expression_or_default(&user, "id", default("id")),
+        email: expression_or_default(&user, "email", default("email")),
+        name: expression_or_default(&user, "name", default("name")),
+        username: expression_or_default(&user, "username", default("username")),
+        groups: expression_or_default(&user, "groups", default("groups")),
+        organization_id: expression_or_default(&organization, "id", default("organization.id")),
+        organization_name: expression_or_default(&organization, "name", default("organization.name")),
+        attributes: attributes.names().into_iter().filter_map(attribute).chain(default_attributes).collect(),
     };
     organization.finish();
     attributes.finish();
@@ -129,17 +128,21 @@ pub(super) fn mapping(section: &Section<'_>, standard: &[(&str, &str)]) -> UserM
     mapping
 }
 
-/// The expression that is written, else the standard claim.
-fn word(section: &Section<'_>, name: &str, standard: Option<&str>) -> Option<ClaimExpression> {
+/// The configured expression, else the standard claim.
+fn expression_or_default(
+    section: &Section<'_>,
+    name: &str,
+    standard: Option<&str>,
+) -> Option<ClaimExpression> {
     if section.has(name) {
         return expression(section, name, Absent::YieldsNothing);
     }
-    // asked for all the same, so that a wrong key is told what there is
+    // read, so that it counts as known where another key is misspelt
     section.value(name);
     standard.and_then(|claim| ClaimExpression::compile(claim, Absent::YieldsNothing).ok())
 }
 
-/// An expression; an empty one says that nothing is to be read.
+/// An expression; `None` where it is empty, which disables the field.
 fn expression(section: &Section<'_>, name: &str, absent: Absent) -> Option<ClaimExpression> {
     section.optional(name, "write an expression over the token's claims, such as \"sub\"", |written| {
         ClaimExpression::compile(written, absent)

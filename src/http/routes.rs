@@ -50,7 +50,7 @@ impl<'a> Route<'a> {
             let path = Some(path).filter(|path| !path.is_empty());
             let mut named = snapshot.entrances.iter().filter(|runtime| runtime.entrance.name == name);
             // headers that nobody signed would be the client's own: a proxy hands them on when it asks
-            let by_token = named.find(|runtime| runtime.entrance.identity.place().is_some());
+            let by_token = named.find(|runtime| runtime.entrance.identity.token_location().is_some());
             return by_token.map_or(Self::Nothing { below: None }, |runtime| Self::Verify { runtime, path });
         }
         if let Some(component) = Component::at(path) {

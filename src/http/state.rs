@@ -93,7 +93,7 @@ impl Shared {
         let snapshot = self.snapshot.load();
         let caches = KeyCaches::of(snapshot.entrances.iter().map(|runtime| &runtime.entrance.identity));
         for entrance in &mut served.entrances {
-            entrance.identity.use_caches(&caches);
+            entrance.identity.reuse_cached_keys(&caches);
         }
         self.snapshot.store(Arc::new(Snapshot::new(served, &self.metrics)));
     }

@@ -12,7 +12,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 use super::{self_test, served};
-use crate::config::{Config, SeenFile};
+use crate::config::{Config, WatchedFile};
 use crate::http::Shared;
 use crate::metrics::Reload;
 
@@ -64,7 +64,7 @@ pub(super) async fn run(mut hang_up: Signal, mut config: Config, shared: web::Da
 
 /// Waits until nobody writes the files any more. Their times count beside what
 /// they hold: two looks may both find a file just emptied.
-async fn settle(files: &[SeenFile]) {
+async fn settle(files: &[WatchedFile]) {
     let look = || -> Vec<_> { files.iter().map(|file| (file.now(), file.modified())).collect() };
     let mut before = look();
     for _ in 0..MOST_LOOKS {
@@ -77,13 +77,13 @@ async fn settle(files: &[SeenFile]) {
     }
 }
 
-fn as_now(files: &[SeenFile]) -> Vec<SeenFile> {
-    files.iter().map(SeenFile::now).collect()
+fn as_now(files: &[WatchedFile]) -> Vec<WatchedFile> {
+    files.iter().map(WatchedFile::now).collect()
 }
 
 /// Reads, tests and swaps. Where the old configuration stays, the files that
 /// were tried; nothing where there is none to read again.
-async fn read_again(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<SeenFile>>> {
+async fn read_again(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<WatchedFile>>> {
     let Some(sources) = config.sources().cloned() else {
         tracing::warn!("the configuration came from no file; there is nothing to read again");
         return None;
@@ -131,7 +131,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(files: &[SeenFile], changed: &mpsc::Sender<()>) -> Self {
+    fn start(files: &[WatchedFile], changed: &mpsc::Sender<()>) -> Self {
         let changed = changed.clone();
         let tell = move |event: notify::Result<notify::Event>| {
             // where one change is already told, this one is told with it
@@ -157,7 +157,7 @@ impl Watch {
 
 /// The folders in which a file may be replaced: its own, and that of the file
 /// which it is a link to. What does not exist cannot be watched.
-fn folders(files: &[SeenFile]) -> BTreeSet<PathBuf> {
+fn folders(files: &[WatchedFile]) -> BTreeSet<PathBuf> {
     let targets = files.iter().filter_map(|file| file.path.canonicalize().ok());
     let named = files.iter().map(|file| file.path.clone());
     let folder = |file: PathBuf| match file.parent() {

@@ -79,7 +79,7 @@ fn what_is_minted_can_be_inspected() {
         let inspected = run_with(&["inspect", "--config", &config, argument], &[], input);
         assert_eq!(inspected.status, 0, "{inspected:?}");
         for told in
-            ["signature  right", "sub = \"alice@example.com\"", "ti.xti.user_tier = \"pro\"", "Alice Ä"]
+            ["signature  valid", "sub = \"alice@example.com\"", "ti.xti.user_tier = \"pro\"", "Alice Ä"]
         {
             assert!(inspected.output.contains(told), "{told} is missing: {}", inspected.output);
         }

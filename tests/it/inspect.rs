@@ -55,7 +55,7 @@ fn each_entrance_says_whether_it_would_take_a_token_and_why_not() {
     let token = key.token_with(&[("aud", ""), ("tenant", "\"t-1\""), ("name", "\"alice@example.com\"")]);
     let inspected = run(&["inspect", "--config", &config.text(), &token]);
     assert_eq!(inspected.status, 0, "{inspected:?}");
-    assert!(line_of(&inspected.output, "shop").contains("TAKEN"), "{}", inspected.output);
+    assert!(line_of(&inspected.output, "shop").contains("ACCEPTED"), "{}", inspected.output);
     assert!(line_of(&inspected.output, "shop").contains("id u-1, email alice@example.com"));
     for other in ["people", "center"] {
         assert!(line_of(&inspected.output, other).contains("refused"), "{}", inspected.output);

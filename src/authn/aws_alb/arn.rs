@@ -1,16 +1,16 @@
-//! A load balancer's Amazon Resource Name, and the region that it says.
+//! A load balancer's Amazon Resource Name and its region.
 
 /// The ARN of an application load balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadBalancer {
     arn: String,
-    /// Where the keys of its region are, as AWS documents it for its main
-    /// partition alone.
+    /// The base URL of its region's keys, which AWS documents for partition `aws`
+    /// only.
     keys_url: Option<String>,
 }
 
 impl LoadBalancer {
-    /// Reads one; nothing, where it is another service's or malformed.
+    /// Parses an ARN; `None` where it is malformed or of another service.
     pub fn parse(arn: &str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
         let (prefix, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
@@ -18,7 +18,7 @@ impl LoadBalancer {
         let is_region = !region.is_empty()
             && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-        let is_one = prefix == "arn"
+        let is_valid = prefix == "arn"
             && partition.starts_with("aws")
             && service == "elasticloadbalancing"
             && is_region
@@ -26,15 +26,15 @@ impl LoadBalancer {
             && resource.starts_with("loadbalancer/app/");
         let keys_url =
             (partition == "aws").then(|| format!("https://public-keys.auth.elb.{region}.amazonaws.com"));
-        is_one.then(|| Self { arn: arn.to_owned(), keys_url })
+        is_valid.then(|| Self { arn: arn.to_owned(), keys_url })
     }
 
-    /// The whole name.
+    /// The ARN.
     pub fn arn(&self) -> &str {
         &self.arn
     }
 
-    /// Where the keys of its region are; none, where that is not known.
+    /// The base URL of its region's keys; `None` where it is not documented.
     pub fn keys_url(&self) -> Option<&str> {
         self.keys_url.as_deref()
     }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_region_says_where_the_keys_are() {
+    fn the_region_determines_the_keys_url() {
         let arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/app/50dc6c495c0c9188";
         let keys = |arn: &str| LoadBalancer::parse(arn).unwrap().keys_url().map(str::to_owned);
         assert_eq!(keys(arn).as_deref(), Some("https://public-keys.auth.elb.eu-west-1.amazonaws.com"));
@@ -61,7 +61,7 @@ mod tests {
     #[case("arn:aws:elasticloadbalancing:evil.example:123456789012:loadbalancer/app/a/b")]
     #[case("arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/a/b")]
     #[case("arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/net/a/b")]
-    fn anything_else_is_none(#[case] text: &str) {
+    fn other_arns_are_rejected(#[case] text: &str) {
         assert_eq!(LoadBalancer::parse(text), None);
     }
 }

@@ -1,5 +1,5 @@
-//! The keys of a region's load balancers: each fetched by its id when a token
-//! first names it, and then kept, since what stands at an address never
+//! The keys of a region's load balancers: each is fetched by its id when a token
+//! first names it, and cached without expiry, since the key at a URL never
 //! changes.
 
 use std::sync::Arc;
@@ -20,52 +20,52 @@ pub struct KeysById {
     base: KeyAddress,
     fetcher: Fetcher,
     cooldown_s: u64,
-    known: ArcSwap<Known>,
-    questions: SingleFlight,
+    cached: ArcSwap<CachedKeys>,
+    fetches: SingleFlight,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct CachedKeys {
     /// The latest last.
     keys: Vec<(Uuid, Arc<KeySet>)>,
-    /// Ids of which there is no key, and when that was said.
-    none: Vec<(Uuid, Timestamp)>,
-    /// When nobody was there to ask.
+    /// Ids for which the response was 404, and when.
+    not_found: Vec<(Uuid, Timestamp)>,
+    /// When the last fetch failed otherwise.
     failed: Option<Timestamp>,
     counts: Counts,
 }
 
-/// The most keys that are kept. A region has few; the rest would be somebody's
-/// who knows other balancers' ids.
+/// The maximum number of cached keys. A region has few; more would be requested
+/// by a client that knows the key ids of other balancers.
 const MAX_KEYS: usize = 64;
 
-/// The most ids in a cooldown that may turn out to be nobody's: whoever makes
-/// them up shall not keep us asking, nor keep others from being asked for.
-const MAX_NONE: usize = 8;
+/// The maximum number of unknown ids per cooldown, so that invented ids neither
+/// cause endless fetches nor delay those of real ones.
+const MAX_NOT_FOUND: usize = 8;
 
 /// The largest key in PEM, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
 
 impl KeysById {
-    /// Keys at `base/ID`. After a question that brought none, the next one
-    /// waits for the cooldown.
+    /// Keys at `base/ID`. After a failed fetch there is none until the cooldown has
+    /// passed.
     pub fn new(base: KeyAddress, fetcher: Fetcher, cooldown_s: u64) -> Arc<Self> {
-        let (known, questions) = (ArcSwap::default(), SingleFlight::default());
-        Arc::new(Self { base, fetcher, cooldown_s, known, questions })
+        let (cached, fetches) = (ArcSwap::default(), SingleFlight::default());
+        Arc::new(Self { base, fetcher, cooldown_s, cached, fetches })
     }
 
-    /// The address that ids are added to, without its query.
+    /// The base URL, without its query.
     pub fn address(&self) -> String {
         self.base.shown()
     }
 
-    /// How questions ended so far.
+    /// Fetches by outcome.
     pub fn counts(&self) -> Counts {
-        self.known.load().counts
+        self.cached.load().counts
     }
 
-    /// What stands in for these keys when a configuration is exchanged: those of
-    /// the old one, if they are the same.
+    /// The earlier cache of the same keys, if there is one, so that a reload does
+    /// not fetch them again.
     #[must_use]
     pub fn or_earlier(self: &Arc<Self>, earlier: &[Arc<Self>]) -> Arc<Self> {
         let is_same = |earlier: &&Arc<Self>| {
@@ -76,48 +76,48 @@ impl KeysById {
         Arc::clone(earlier.iter().find(is_same).unwrap_or(self))
     }
 
-    /// Adds a key that was handed over, and need not be fetched.
-    pub fn know(&self, id: Uuid, key: KeySet) {
+    /// Adds a key without fetching it.
+    pub fn insert(&self, id: Uuid, key: KeySet) {
         let key = Arc::new(key);
-        learn(&self.known, |known| known.know(id, &key));
+        learn(&self.cached, |cached| cached.insert(id, &key));
     }
 
-    /// The key of that id. [`VerifyError::NoKeys`] where asking may bring it.
+    /// The key of that id. [`VerifyError::NoKeys`] where fetching may provide it.
     pub(super) fn key(&self, id: Uuid, now: Timestamp) -> Result<Arc<KeySet>, VerifyError> {
-        let known = self.known.load();
-        match known.find(id) {
+        let cached = self.cached.load();
+        match cached.find(id) {
             Some(key) => Ok(Arc::clone(key)),
-            None if known.is_none(id, self.cooldown_s, now) => Err(VerifyError::UnknownKey),
+            None if cached.is_not_found(id, self.cooldown_s, now) => Err(VerifyError::UnknownKey),
             None => Err(VerifyError::NoKeys),
         }
     }
 
-    /// Asks for the key of that id, unless asking was in vain a moment ago, and
-    /// waits for the end of it. `false`: nothing was asked.
+    /// Fetches the key of that id, unless a fetch failed within the cooldown.
+    /// `false` where nothing was fetched.
     pub async fn renew(self: &Arc<Self>, id: Uuid, now: Timestamp) -> bool {
-        let mut was_asked = false;
-        let ask = async {
-            // the question that is under way may be for another key
-            while self.known.load().find(id).is_none() {
-                let Some(under_way) = self.ask(id, now) else { break };
-                under_way.ended().await;
-                was_asked = true;
+        let mut has_fetched = false;
+        let fetch = async {
+            // the fetch in flight may be for another key
+            while self.cached.load().find(id).is_none() {
+                let Some(in_flight) = self.start_fetch(id, now) else { break };
+                in_flight.ended().await;
+                has_fetched = true;
             }
         };
-        // however many others are in front of it, nobody waits longer than for one
-        let _ = tokio::time::timeout(self.fetcher.timeout, ask).await;
-        was_asked
+        // a request waits at most as long as for one fetch
+        let _ = tokio::time::timeout(self.fetcher.timeout, fetch).await;
+        has_fetched
     }
 
-    fn ask(self: &Arc<Self>, id: Uuid, now: Timestamp) -> Option<Flight> {
-        self.questions.ask(|| {
-            if !self.known.load().may_be_asked_for(id, self.cooldown_s, now) {
+    fn start_fetch(self: &Arc<Self>, id: Uuid, now: Timestamp) -> Option<Flight> {
+        self.fetches.ask(|| {
+            if !self.cached.load().may_fetch(id, self.cooldown_s, now) {
                 return None;
             }
             let (keys, stopwatch) = (Arc::clone(self), Stopwatch::start());
             Some(async move {
                 let outcome = keys.fetch(id).await;
-                keys.conclude(id, outcome, now.later_by(stopwatch.elapsed()));
+                keys.store(id, outcome, now.later_by(stopwatch.elapsed()));
             })
         })
     }
@@ -127,50 +127,50 @@ impl KeysById {
         Ok(KeySet::from_pem(&self.fetcher.get(&address, MAX_BYTES).await?)?)
     }
 
-    fn conclude(&self, id: Uuid, outcome: Result<KeySet, FetchError>, now: Timestamp) {
+    fn store(&self, id: Uuid, outcome: Result<KeySet, FetchError>, now: Timestamp) {
         match outcome {
             Ok(key) => {
                 let key = Arc::new(key);
-                learn(&self.known, |known| {
-                    known.know(id, &key);
-                    known.counts.answered += 1;
+                learn(&self.cached, |cached| {
+                    cached.insert(id, &key);
+                    cached.counts.answered += 1;
                 });
             }
             Err(error) => {
                 tracing::warn!(address = %self.address(), %error, "a load balancer's key cannot be fetched");
-                learn(&self.known, |known| {
+                learn(&self.cached, |cached| {
                     if error.is_not_found() {
-                        known.none.retain(|(_, at)| at.is_within(self.cooldown_s, now));
-                        known.none.push((id, now));
+                        cached.not_found.retain(|(_, at)| at.is_within(self.cooldown_s, now));
+                        cached.not_found.push((id, now));
                     } else {
-                        known.failed = Some(now);
+                        cached.failed = Some(now);
                     }
-                    known.counts.failed += 1;
+                    cached.counts.failed += 1;
                 });
             }
         }
     }
 }
 
-impl Known {
+impl CachedKeys {
     fn find(&self, id: Uuid) -> Option<&Arc<KeySet>> {
         self.keys.iter().find(|(own, _)| *own == id).map(|(_, key)| key)
     }
 
-    fn know(&mut self, id: Uuid, key: &Arc<KeySet>) {
+    fn insert(&mut self, id: Uuid, key: &Arc<KeySet>) {
         if self.keys.len() >= MAX_KEYS {
             self.keys.remove(0);
         }
         self.keys.push((id, Arc::clone(key)));
     }
 
-    fn is_none(&self, id: Uuid, cooldown_s: u64, now: Timestamp) -> bool {
-        self.none.iter().any(|(own, at)| *own == id && at.is_within(cooldown_s, now))
+    fn is_not_found(&self, id: Uuid, cooldown_s: u64, now: Timestamp) -> bool {
+        self.not_found.iter().any(|(own, at)| *own == id && at.is_within(cooldown_s, now))
     }
 
-    fn may_be_asked_for(&self, id: Uuid, cooldown_s: u64, now: Timestamp) -> bool {
-        let in_vain = self.none.iter().filter(|(_, at)| at.is_within(cooldown_s, now)).count();
+    fn may_fetch(&self, id: Uuid, cooldown_s: u64, now: Timestamp) -> bool {
+        let not_found = self.not_found.iter().filter(|(_, at)| at.is_within(cooldown_s, now)).count();
         let failed = self.failed.is_some_and(|at| at.is_within(cooldown_s, now));
-        !failed && in_vain < MAX_NONE && !self.is_none(id, cooldown_s, now)
+        !failed && not_found < MAX_NOT_FOUND && !self.is_not_found(id, cooldown_s, now)
     }
 }

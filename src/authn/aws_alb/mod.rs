@@ -1,10 +1,10 @@
-//! AWS Application Load Balancer: it logs users in, and hands each request on
-//! with their claims in a token of a form of its own.
+//! AWS Application Load Balancer: it logs users in and forwards each request
+//! with their claims in a JWT-like token.
 //!
 //! Documented: the header `x-amzn-oidc-data`; ES256; `signer` (the balancer's
 //! ARN), `client`, `iss`, `exp` and `kid` in the JOSE header; no `aud`. The
-//! base64url is padded, and the signature is over the padded text. A key stands
-//! alone, in PEM, at an address that ends with its `kid`.
+//! base64url is padded, and the signature is over the padded text. Each key is
+//! in PEM at a URL that ends with its `kid`.
 //!
 //! <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-authenticate-users.html>
 
@@ -28,20 +28,20 @@ use crate::jwt::verify::{Audience, IssuedAt, Validation, Verified, VerifyError, 
 pub use arn::LoadBalancer;
 pub use keys::KeysById;
 
-/// The way in behind one or more load balancers.
+/// Authenticates requests that load balancers forward.
 #[derive(Debug)]
 pub struct AwsAlb {
     /// Where in a request the token is: see [`HEADER`].
-    pub place: TokenLocation,
+    pub location: TokenLocation,
     /// The balancers that may sign, each with the keys of its region.
     pub load_balancers: Vec<(LoadBalancer, Arc<KeysById>)>,
     /// `client`, exactly: the balancer's client id at the identity provider.
     pub client: String,
     /// `iss`, exactly: the identity provider.
     pub issuer: String,
-    /// By how many seconds the balancers' clocks may differ from ours.
+    /// Tolerated clock difference, in seconds.
     pub leeway_s: u64,
-    /// What the claims say of the user.
+    /// How claims map to the user.
     pub mapping: UserMapping,
 }
 
@@ -49,21 +49,23 @@ pub struct AwsAlb {
 pub const HEADER: &str = "x-amzn-oidc-data";
 
 impl AwsAlb {
-    /// Answers an offer.
-    pub fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Authentication {
-        token::arrive(&self.place, offer, |token| self.mapping.user(self.believe(token, now)?.claims))
+    /// Authenticates a request.
+    pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
+        token::authenticate(&self.location, request, |token| {
+            self.mapping.user(self.verify(token, now)?.claims)
+        })
     }
 
-    /// The keys, and the `kid` among them, that an offer needs.
-    pub fn keys_for(&self, offer: AuthRequest<'_>) -> Option<(&Arc<KeysById>, Uuid)> {
-        let token = self.place.find(offer.headers).ok()??;
+    /// The keys and the `kid` that a request needs.
+    pub fn keys_for(&self, request: AuthRequest<'_>) -> Option<(&Arc<KeysById>, Uuid)> {
+        let token = self.location.find(request.headers).ok()??;
         self.signer(&Compact::parse_padded(token).ok()?.header).ok()
     }
 
-    fn believe(&self, token: &str, now: Timestamp) -> Result<Verified, VerifyError> {
+    fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, VerifyError> {
         let mut parts = Compact::parse_padded(token)?;
         let (keys, id) = self.signer(&parts.header)?;
-        // they stand in the header, which is signed as well
+        // these are in the JOSE header, which is signed as well
         for name in ["iss", "exp"] {
             let value = parts.header.get(name).cloned().unwrap_or_default();
             parts.claims.insert(name.to_owned(), value);
@@ -73,7 +75,7 @@ impl AwsAlb {
             types: &DEFAULT_TYPES,
             missing_kid: MissingKid::OnlyKey,
             issuer: Some(&self.issuer),
-            // it is for whoever stands behind the balancer that signed it
+            // there is no aud; signer and client bind the token
             audience: Audience::NotLookedAt,
             issued_at: IssuedAt::Optional,
             leeway_s: self.leeway_s,
@@ -84,8 +86,8 @@ impl AwsAlb {
         believe(parts, &validation, &*keys.key(id, now)?, now)
     }
 
-    /// The keys of the balancer that a header names, and the `kid`, if header
-    /// and configuration agree on everything. Nobody has signed it so far.
+    /// The keys of the balancer that an unverified JOSE header names, and its
+    /// `kid`, if `alg`, `signer`, `client` and `iss` are as configured.
     fn signer(&self, header: &Map<String, Value>) -> Result<(&Arc<KeysById>, Uuid), VerifyError> {
         let text = |name: &str| header.get(name).and_then(Value::as_str);
         let wrong = |name: &str| VerifyError::WrongClaim(name.to_owned());
@@ -101,7 +103,7 @@ impl AwsAlb {
         if text("iss") != Some(&self.issuer) {
             return Err(wrong("iss"));
         }
-        // it goes into an address: nothing but a UUID, in the one usual form
+        // it becomes part of a URL: only a UUID in canonical form
         let id = text("kid").and_then(|kid| {
             let id = Uuid::try_parse(kid).ok()?;
             (id.hyphenated().to_string() == kid).then_some(id)

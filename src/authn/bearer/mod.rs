@@ -1,5 +1,5 @@
-//! Users who bring a token that an issuer has signed: any issuer, by validation and
-//! keys that the configuration names. Nothing in a token says where keys are.
+//! Tokens of any issuer, by configured validation and keys. Nothing in a token
+//! decides where keys are fetched.
 
 pub mod presets;
 
@@ -14,11 +14,11 @@ use crate::jwt::key_set::MissingKid;
 use crate::jwt::token_type::TokenType;
 use crate::jwt::verify::{Audience, IssuedAt, Validation};
 
-/// The way in for the tokens of one issuer.
+/// Authenticates by the tokens of one issuer.
 #[derive(Debug)]
 pub struct Bearer {
     /// Where in a request the token is.
-    pub place: TokenLocation,
+    pub location: TokenLocation,
     /// The algorithms that the issuer signs with.
     pub algorithms: Vec<Algorithm>,
     /// `iss`, exactly.
@@ -27,21 +27,21 @@ pub struct Bearer {
     pub audiences: Vec<String>,
     /// What `typ` may be.
     pub types: Vec<TokenType>,
-    /// By how many seconds the issuer's clock may differ from ours.
+    /// Tolerated clock difference, in seconds.
     pub leeway_s: u64,
     /// Claims that must have exactly this value.
     pub required_claims: Vec<(String, Value)>,
-    /// A claim that only a person's tokens have.
+    /// A claim that only users' tokens have, not those of services.
     pub person_claim: Option<String>,
-    /// What tokens are verified with.
+    /// The keys that verify tokens.
     pub keys: KeySource,
-    /// What their claims say of the user.
+    /// How claims map to the user.
     pub mapping: UserMapping,
 }
 
 impl Bearer {
-    /// Answers an offer.
-    pub fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Authentication {
+    /// Authenticates a request.
+    pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
         let validation = Validation {
             algorithms: &self.algorithms,
             types: &self.types,
@@ -54,8 +54,8 @@ impl Bearer {
             person_claim: self.person_claim.as_deref(),
             subject: Some("sub"),
         };
-        token::arrive(&self.place, offer, |token| {
-            self.mapping.user(self.keys.verify(token, &validation, offer.received, now)?.claims)
+        token::authenticate(&self.location, request, |token| {
+            self.mapping.user(self.keys.verify(token, &validation, request.received, now)?.claims)
         })
     }
 }

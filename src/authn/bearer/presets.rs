@@ -1,61 +1,59 @@
-//! Fronts that sign what they know of a user: each is a way to fill in
-//! [`super::Bearer`], and nothing but data. Where a front's own settings stand
-//! in its addresses, `{name}` marks the place.
+//! Issuers with well-known settings: each preset is data that fills in
+//! [`super::Bearer`]. `{name}` in a value stands for the preset's own setting.
 
 use crate::jwt::token_type::{DEFAULT_TYPES, TokenType};
 
-/// A front, as far as it differs from any other issuer.
+/// The values that distinguish an issuer.
 #[derive(Debug)]
 pub struct IssuerPreset {
     /// Its name in the configuration.
     pub name: &'static str,
-    /// A setting that stands in the addresses.
+    /// A setting that is inserted into the values below.
     pub setting: Option<Setting>,
     /// The header that carries the token.
     pub header: &'static str,
-    /// The word before it.
+    /// The authentication scheme before it.
     pub scheme: Option<&'static str>,
-    /// The algorithms that it signs with, by their names; the first is the
-    /// default where the front leaves a choice.
+    /// The algorithms that it signs with, by name.
     pub algorithms: &'static [&'static str],
     /// What `typ` may be.
     pub types: &'static [TokenType],
-    /// `iss`; none where every installation has its own.
+    /// `iss`; `None` where every installation has its own.
     pub issuer: Option<&'static str>,
-    /// `aud`; none where it is told apart by that.
+    /// `aud`; `None` where every installation has its own.
     pub audience: Option<&'static str>,
-    /// Where its keys are; none where every installation has its own.
+    /// The JWKS URL; `None` where every installation has its own.
     pub jwks_url: Option<&'static str>,
-    /// By how much its clocks may differ, in seconds.
+    /// Tolerated clock difference, in seconds.
     pub leeway_s: u64,
     /// Claims that must have exactly this value.
     pub required_claims: &'static [(&'static str, &'static str)],
-    /// A claim that only a person's tokens have.
+    /// A claim that only users' tokens have, not those of services.
     pub person_claim: Option<&'static str>,
 }
 
-/// A host, or the first label of one, that every customer has another of.
+/// A host, or its first label, that differs between customers.
 #[derive(Debug)]
 pub struct Setting {
     /// Its name in the configuration.
     pub name: &'static str,
     /// What to write for it.
     pub help: &'static str,
-    /// Whether it is a whole host, perhaps with a port.
+    /// Whether it is a whole host with an optional port.
     pub is_host: bool,
 }
 
-/// All of them.
+/// All presets.
 pub const ALL: [IssuerPreset; 5] = [CLOUDFLARE_ACCESS, GOOGLE_IAP, POMERIUM, AUTHENTIK, OATHKEEPER];
 
 /// <https://developers.cloudflare.com/cloudflare-one/access-controls/applications/http-apps/authorization-cookie/validating-json/>
 ///
-/// A service token has `common_name` and no `email`: it is nobody.
+/// A service token has `common_name` and no `email`: it is rejected.
 const CLOUDFLARE_ACCESS: IssuerPreset = IssuerPreset {
     name: "cloudflare_access",
     setting: Some(Setting {
         name: "team",
-        help: "write the team's name, what stands before .cloudflareaccess.com",
+        help: "write the team's name, the part before .cloudflareaccess.com",
         is_host: false,
     }),
     header: "cf-access-jwt-assertion",
@@ -112,7 +110,7 @@ const POMERIUM: IssuerPreset = IssuerPreset {
 
 /// <https://docs.goauthentik.io/add-secure-apps/providers/proxy/>
 ///
-/// It also sends an address of keys (`X-authentik-meta-jwks`), which is never used.
+/// It also sends a JWKS URL (`X-authentik-meta-jwks`), which is never used.
 const AUTHENTIK: IssuerPreset = IssuerPreset {
     name: "authentik",
     setting: None,
@@ -150,17 +148,17 @@ mod tests {
     use crate::jwt::key_set::parse_algorithm;
 
     #[test]
-    fn a_front_names_only_its_own_setting_and_known_algorithms() {
-        for front in &ALL {
-            for text in [front.issuer, front.audience, front.jwks_url].into_iter().flatten() {
-                let filled = front
+    fn a_preset_uses_only_its_setting_and_known_algorithms() {
+        for preset in &ALL {
+            for text in [preset.issuer, preset.audience, preset.jwks_url].into_iter().flatten() {
+                let filled = preset
                     .setting
                     .as_ref()
                     .map_or(text.to_owned(), |setting| text.replace(&format!("{{{}}}", setting.name), "x"));
-                assert!(!filled.contains(['{', '}']), "{}: {text}", front.name);
+                assert!(!filled.contains(['{', '}']), "{}: {text}", preset.name);
             }
-            assert!(front.algorithms.iter().all(|name| parse_algorithm(name).is_some()), "{}", front.name);
-            assert_eq!(front.header, front.header.to_ascii_lowercase());
+            assert!(preset.algorithms.iter().all(|name| parse_algorithm(name).is_some()), "{}", preset.name);
+            assert_eq!(preset.header, preset.header.to_ascii_lowercase());
         }
     }
 }

@@ -1,18 +1,18 @@
-//! The clouds that the Merchant Center runs in, and the addresses of their
-//! gateways. Read in the platform's own verifier.
+//! The clouds of the Merchant Center and the URLs of their gateways, from the
+//! source of the platform's own verifier.
 
 /// A cloud and its gateway.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cloud {
-    /// Its identifier, and the older one, where there is one.
+    /// Its identifiers, the current one first.
     pub names: &'static [&'static str],
-    /// The gateway's address, which is also `iss`.
+    /// The gateway's URL, which is also `iss`.
     pub issuer: &'static str,
-    /// The address that version 1 of the forwarding protocol has for it.
+    /// The URL in version 1 of the forwarding protocol, where it differs.
     pub issuer_v1: Option<&'static str>,
 }
 
-/// All of them.
+/// All clouds.
 pub const CLOUDS: [Cloud; 5] = [
     Cloud {
         names: &["gcp-au"],
@@ -42,7 +42,7 @@ pub const CLOUDS: [Cloud; 5] = [
 ];
 
 impl Cloud {
-    /// Whether an identifier is its.
+    /// Whether this is one of its identifiers.
     pub fn has_name(&self, identifier: &[u8]) -> bool {
         self.names.iter().any(|name| name.as_bytes() == identifier)
     }

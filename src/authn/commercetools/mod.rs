@@ -1,12 +1,12 @@
-//! commercetools: the Merchant Center's gateway forwards a request of one of
-//! its applications to us, with an exchange token for the user.
+//! commercetools: the Merchant Center's gateway forwards requests of its
+//! applications to this service, with an exchange token for the user.
 //!
-//! Read in the platform's own verifier: the headers, RS256, the issuers, the
+//! From the source of the platform's own verifier: the headers, RS256, the issuers, the
 //! audience. Documented: `exp` (60 s), `iat`, `sub`, `iss`, `aud`, `type`, the
 //! project's key and perhaps permissions, as claims named after the issuer.
-//! There is no e-mail. That verifier is lax where we are strict: it lets pass
-//! a missing `exp`, `iat`, `sub`, project key or scheme, another `type`, and
-//! an unknown version.
+//! There is no e-mail. That verifier also accepts what is rejected here: a
+//! missing `exp`, `iat`, `sub`, project key or scheme, another `type`, and an
+//! unknown version.
 //!
 //! <https://docs.commercetools.com/merchant-center-customizations/concepts/integrate-with-your-own-api>
 
@@ -28,23 +28,23 @@ use crate::user::{Identifier, User};
 
 pub use gateways::{CLOUDS, Cloud};
 
-/// The way in for the users of the Merchant Center.
+/// Authenticates the users of the Merchant Center.
 #[derive(Debug)]
 pub struct Commercetools {
     /// Where in a request the token is: `Authorization: Bearer …`.
-    pub place: TokenLocation,
-    /// The gateways whose tokens are believed: that of the configuration first,
-    /// then, where the request may choose, those of the table.
+    pub location: TokenLocation,
+    /// The gateways whose tokens are accepted: the configured one first, then,
+    /// with [`Choice::ByRequest`], those of [`CLOUDS`].
     pub gateways: Vec<Gateway>,
-    /// Who says which of them forwarded a request.
+    /// What selects the gateway of a request.
     pub choice: Choice,
-    /// Where the gateway finds us: scheme, host, port.
+    /// The origin by which the gateway reaches this service.
     pub public_origin: String,
-    /// What `aud` is made of.
+    /// How `aud` is formed.
     pub audience_policy: AudiencePolicy,
-    /// The projects whose users may come; empty: any.
+    /// The projects whose users are allowed; empty: any.
     pub project_keys: Vec<String>,
-    /// By how many seconds the gateway's clock may differ from ours.
+    /// Tolerated clock difference, in seconds.
     pub leeway_s: u64,
     /// `type`, as a claim that must have exactly this value.
     pub kind: (String, Value),
@@ -53,10 +53,10 @@ pub struct Commercetools {
 /// A gateway that signs tokens.
 #[derive(Debug)]
 pub struct Gateway {
-    /// The cloud it stands in; none for an address of one's own.
+    /// Its cloud; `None` for a custom URL.
     pub cloud: Option<&'static Cloud>,
-    /// The version of the forwarding protocol in which it has this address;
-    /// none where it has it in each.
+    /// The version of the forwarding protocol in which it has this URL; `None`:
+    /// every version.
     pub version: Option<Version>,
     /// `iss`, exactly.
     pub issuer: String,
@@ -64,19 +64,19 @@ pub struct Gateway {
     pub keys: KeySource,
 }
 
-/// Who says which gateway forwarded a request.
+/// What selects the gateway of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// The configuration: it is always the same.
+    /// The configuration.
     Configured,
-    /// The request names a cloud of the table.
+    /// The cloud that the request names.
     ByRequest,
 }
 
-/// What `aud` is made of.
+/// How `aud` is formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AudiencePolicy {
-    /// Our origin and the path that was asked for.
+    /// Our origin and the request path.
     ForwardUrlFullPath,
     /// Our origin alone.
     ForwardUrlOrigin,
@@ -85,9 +85,9 @@ pub enum AudiencePolicy {
 /// A version of the forwarding protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// The older one, in which two gateways have older addresses.
+    /// In which two gateways have other URLs.
     V1,
-    /// The newer one.
+    /// The current one.
     V2,
 }
 
@@ -98,15 +98,15 @@ const CLOUD_IDENTIFIER: &str = "x-mc-api-cloud-identifier";
 const FORWARD_TO_VERSION: &str = "x-mc-api-forward-to-version";
 
 impl Commercetools {
-    /// Answers an offer.
-    pub fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Authentication {
-        token::arrive(&self.place, offer, |token| self.believe(token, offer, now))
+    /// Authenticates a request.
+    pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
+        token::authenticate(&self.location, request, |token| self.verify(token, request, now))
     }
 
-    fn believe(&self, token: &str, offer: AuthRequest<'_>, now: Timestamp) -> Result<User, Refusal> {
-        let gateway = self.gateway(offer.headers)?;
+    fn verify(&self, token: &str, request: AuthRequest<'_>, now: Timestamp) -> Result<User, Refusal> {
+        let gateway = self.gateway(request.headers)?;
         let audiences;
-        let audience = match (self.audience_policy, offer.path) {
+        let audience = match (self.audience_policy, request.path) {
             (AudiencePolicy::ForwardUrlOrigin, _) | (AudiencePolicy::ForwardUrlFullPath, Some("/")) => {
                 audiences = [self.public_origin.clone()];
                 Audience::OneOf(&audiences)
@@ -129,10 +129,10 @@ impl Commercetools {
             person_claim: None,
             subject: Some("sub"),
         };
-        self.user(gateway, gateway.keys.verify(token, &validation, offer.received, now)?.claims)
+        self.user(gateway, gateway.keys.verify(token, &validation, request.received, now)?.claims)
     }
 
-    /// Whether a user may have something of that name at all.
+    /// Whether users can have this field.
     pub fn can_yield(name: &str) -> bool {
         matches!(
             name.split('.').take(2).collect::<Vec<_>>().as_slice(),
@@ -143,13 +143,13 @@ impl Commercetools {
         )
     }
 
-    /// The keys that an offer needs.
-    pub fn keys_for(&self, offer: AuthRequest<'_>) -> Option<&std::sync::Arc<JwksCache>> {
-        self.gateway(offer.headers).ok()?.keys.published()
+    /// The keys that a request needs.
+    pub fn keys_for(&self, request: AuthRequest<'_>) -> Option<&std::sync::Arc<JwksCache>> {
+        self.gateway(request.headers).ok()?.keys.published()
     }
 
-    /// What the gateway that signs as this issuer sends beside a token.
-    pub fn fields_beside(&self, issuer: Option<&str>) -> Vec<(String, String)> {
+    /// The other header fields that the gateway of this issuer sends.
+    pub fn forwarding_headers(&self, issuer: Option<&str>) -> Vec<(String, String)> {
         let signs = |gateway: &&Gateway| Some(gateway.issuer.as_str()) == issuer;
         let gateway = self.gateways.iter().find(signs).or(self.gateways.first());
         let cloud = gateway.and_then(|gateway| gateway.cloud).and_then(|cloud| cloud.names.first());
@@ -163,10 +163,10 @@ impl Commercetools {
         ]
     }
 
-    /// The gateway that forwarded a request, as far as the request may say.
+    /// The gateway that forwarded a request.
     fn gateway(&self, headers: &Headers<'_>) -> Result<&Gateway, Refusal> {
-        let cloud = said(headers, CLOUD_IDENTIFIER)?;
-        let version = match said(headers, FORWARD_TO_VERSION)? {
+        let cloud = required_header(headers, CLOUD_IDENTIFIER)?;
+        let version = match required_header(headers, FORWARD_TO_VERSION)? {
             b"v1" => Version::V1,
             b"v2" => Version::V2,
             _ => return Err(Reason::InvalidToken.because("X-MC-API-Forward-To-Version is neither v1 nor v2")),
@@ -174,7 +174,7 @@ impl Commercetools {
         let configured = self.gateways.first().and_then(|gateway| gateway.cloud);
         let chosen = match self.choice {
             Choice::Configured => configured,
-            // a cloud that is not in the table has the configured gateway, whose keys decide
+            // an unknown cloud falls back to the configured gateway, whose keys decide
             Choice::ByRequest => CLOUDS.iter().find(|known| known.has_name(cloud)).or(configured),
         };
         let fits =
@@ -198,7 +198,7 @@ impl Commercetools {
         };
         let is_ours = self.project_keys.iter().any(|own| own == project_key.as_str());
         if !self.project_keys.is_empty() && !is_ours {
-            return Err(Reason::NotAllowed.because("the project is not among identity.project_keys"));
+            return Err(Reason::NotAllowed.because("the project is not in identity.project_keys"));
         }
         let mut user = User { id: Some(id), ..User::default() };
         user.attributes.insert(PROJECT_KEY.into(), json!(project_key.as_str()));
@@ -215,12 +215,11 @@ pub const PROJECT_KEY: &str = "project_key";
 /// The attribute that holds the user's permissions.
 pub const PERMISSIONS: &str = "permissions";
 
-/// What the gateway says in a header; it always says it, once. An empty value
-/// says nothing.
-fn said<'a>(headers: &Headers<'a>, name: &str) -> Result<&'a [u8], Refusal> {
+/// The value of a header that the gateway always sends, once and not empty.
+fn required_header<'a>(headers: &Headers<'a>, name: &str) -> Result<&'a [u8], Refusal> {
     match headers.only(name) {
         Ok(Some(value)) if !value.trim_ascii().is_empty() => Ok(value),
         Ok(_) => Err(Reason::InvalidToken.because(format!("{name} is missing; the gateway always sends it"))),
-        Err(Repeated) => Err(Reason::AmbiguousIdentity.because(format!("{name} came more than once"))),
+        Err(Repeated) => Err(Reason::AmbiguousIdentity.because(format!("{name} is repeated"))),
     }
 }

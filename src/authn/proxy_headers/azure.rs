@@ -10,7 +10,7 @@ use super::read::{email, identifier, label};
 use crate::refusal::{Reason, Refusal};
 use crate::user::User;
 
-/// Both shapes in one: each names only what it has.
+/// The members of both shapes.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Principal {
@@ -32,9 +32,8 @@ struct Claim {
     value: String,
 }
 
-/// Claim types that carry the same thing, the better ones first. An e-mail claim
-/// is what a tenant's administrator typed in; a principal name has a domain that
-/// the tenant owns.
+/// Equivalent claim types, the preferred ones first. A tenant's administrator can
+/// set any e-mail claim; a principal name has a domain that the tenant owns.
 const EMAIL: &[&str] = &[
     "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
     "preferred_username",
@@ -49,7 +48,7 @@ const ID: &[&str] = &[
 const NAME: &[&str] = &["name"];
 const ROLE: &[&str] = &["roles", "groups"];
 
-/// Adds what the principal says to the user.
+/// Adds the principal's claims to the user.
 pub(super) fn read_principal(text: &str, user: &mut User) -> Result<(), Refusal> {
     let json = STANDARD.decode(text.trim()).map_err(|_| broken("is not base64"))?;
     let principal: Principal =
@@ -71,7 +70,7 @@ pub(super) fn read_principal(text: &str, user: &mut User) -> Result<(), Refusal>
 }
 
 impl Principal {
-    /// The value of the best kind that is there; two of one kind contradict each other.
+    /// The value of the first kind present; different values of one kind are refused.
     fn claim(&self, kinds: &[&str]) -> Result<Option<&str>, Refusal> {
         for kind in kinds {
             let mut values =
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_app_service_is_read() {
+    fn an_app_service_principal_is_read() {
         let user = read(json!({"auth_typ": "aad", "name_typ": "n", "role_typ": "r", "claims": [
             {"typ": "name", "val": "Alice"},
             {"typ": "preferred_username", "val": "alice@example.com"},
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_static_web_apps_is_read() {
+    fn a_static_web_apps_principal_is_read() {
         let user = read(json!({"identityProvider": "github", "userId": "42",
             "userDetails": "alice@example.com", "userRoles": ["anonymous", "authenticated"]}));
         assert_eq!(user.email.unwrap().as_str(), "alice@example.com");

@@ -1,12 +1,12 @@
-//! Encoded words (RFC 2047), in which Tailscale writes text that is not ASCII.
-//! Only UTF-8 and ASCII; any other character set is a refusal.
+//! Encoded words (RFC 2047), which Tailscale uses for text that is not ASCII.
+//! UTF-8 and ASCII only; other character sets are refused.
 
 use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// The text with its encoded words decoded; `None` where one is broken.
+/// The text with its encoded words decoded; `None` where one is malformed.
 pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains("=?") {
         return Some(Cow::Borrowed(text));
@@ -75,13 +75,13 @@ mod tests {
     #[case("=?koi8-r?q?a?=", None)]
     #[case("=?utf-8?q?a", None)]
     #[case("=?utf-8?q?=4?=", None)]
-    fn an_encoded_word_is_read(#[case] written: &str, #[case] meant: Option<&str>) {
-        assert_eq!(decode(written).as_deref(), meant);
+    fn encoded_words_are_decoded(#[case] written: &str, #[case] expected: Option<&str>) {
+        assert_eq!(decode(written).as_deref(), expected);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in any::<String>(), inner in any::<String>()) {
+        fn decoding_any_text_does_not_panic(text in any::<String>(), inner in any::<String>()) {
             let _ = decode(&text);
             let _ = decode(&format!("=?utf-8?q?{inner}?="));
         }

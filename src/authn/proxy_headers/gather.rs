@@ -1,6 +1,5 @@
-//! Finds the identity headers among a request's headers, in one pass, and all
-//! that makes them doubtful: repetitions, other spellings, `Connection`. It
-//! decides nothing.
+//! Finds the identity headers of a request in one pass, and what makes them
+//! ambiguous: repetitions, other spellings, `Connection`. It decides nothing.
 
 use super::{FieldName, Layout};
 use crate::request::Headers;
@@ -8,23 +7,23 @@ use crate::request::Headers;
 /// What a request's headers hold for a layout.
 #[derive(Debug)]
 pub(super) struct Gathered<'a> {
-    /// One place for each field of the layout, in its order.
+    /// The value of each field of the layout, in its order.
     pub values: Vec<Option<&'a [u8]>>,
-    /// The primary header came more than once.
+    /// The primary header is repeated.
     pub primary_repeated: bool,
-    /// Some identity header came more than once.
+    /// An identity header is repeated.
     pub repeated: bool,
-    /// An identity header came with `_` or `.` where `-` belongs, or the like.
+    /// An identity header in another spelling, such as `_` or `.` for `-`.
     pub alias: bool,
-    /// `Connection` names an identity header, so that a proxy on the way would
-    /// have taken it out.
+    /// `Connection` names an identity header, so that an intermediary would have
+    /// removed it.
     pub hop_by_hop: bool,
-    /// A header is there that means: no user.
+    /// One of [`Layout::refused_with`] is present.
     pub forbidden: bool,
 }
 
 impl<'a> Gathered<'a> {
-    /// Looks through the headers.
+    /// Gathers the headers of a layout.
     pub fn from(layout: &Layout, headers: &Headers<'a>) -> Self {
         let mut gathered = Self {
             values: vec![None; layout.fields.len()],
@@ -35,24 +34,24 @@ impl<'a> Gathered<'a> {
             forbidden: false,
         };
         for (name, value) in headers.iter() {
-            gathered.take(layout, name, value);
+            gathered.add(layout, name, value);
         }
         gathered
     }
 
-    /// Whether no header, in whatever spelling, says anything of a user.
+    /// Whether there is no identity header in any spelling.
     pub fn is_empty(&self) -> bool {
         self.values.iter().all(Option::is_none) && !self.alias
     }
 
-    fn take(&mut self, layout: &Layout, name: &'a str, value: &'a [u8]) {
+    fn add(&mut self, layout: &Layout, name: &'a str, value: &'a [u8]) {
         if name == "connection" {
             self.hop_by_hop |= names_identity(layout, value);
             return;
         }
-        for (index, ((_, field), place)) in layout.fields.iter().zip(&mut self.values).enumerate() {
+        for (index, ((_, field), slot)) in layout.fields.iter().zip(&mut self.values).enumerate() {
             if name == field.as_str() {
-                if place.replace(value).is_some() {
+                if slot.replace(value).is_some() {
                     self.repeated = true;
                     self.primary_repeated |= index == 0;
                 }
@@ -72,8 +71,8 @@ fn names_identity(layout: &Layout, value: &[u8]) -> bool {
     })
 }
 
-/// Whether two names are one to a server that takes `-`, `_` and `.` for the
-/// same (CGI variables, many frameworks), whatever the case.
+/// Whether two names are equal to software that treats `-`, `_` and `.` alike
+/// (CGI variables, many frameworks), ignoring case.
 pub(super) fn same_when_folded(name: &str, field: &FieldName) -> bool {
     let field = field.as_str();
     name.len() == field.len() && name.bytes().map(folded).eq(field.bytes().map(folded))

@@ -1,8 +1,8 @@
-//! Users whom a login proxy in front of us vouches for, in plain request
-//! headers. Anybody can write a header, so everything rests on who is at the
-//! other end of the socket, and on reading exactly the headers that were named.
+//! Identity in plain request headers of a login proxy. Any client can send such
+//! headers, so they count only from trusted peers, and only those that are
+//! configured are read.
 //!
-//! Which front writes which header is data, in [`presets`].
+//! Which proxy sends which headers is data, in [`presets`].
 
 mod azure;
 mod encoded_word;
@@ -20,15 +20,15 @@ use crate::refusal::{Reason, Refusal};
 use gather::Gathered;
 use presets::Preset;
 
-/// The way in for one login proxy.
+/// Authenticates by the headers of a login proxy.
 #[derive(Debug)]
 pub struct ProxyHeaders {
     trusted: TrustedProxies,
     layout: Layout,
 }
 
-/// Which headers say what, and how they are written. The first field is the
-/// primary one: without it nobody has signed in, whatever else is there.
+/// Which header carries which field of the user, and how it is encoded. The
+/// first is the primary one: without it a request has no credentials.
 #[derive(Clone, Debug)]
 pub struct Layout {
     /// The preset's name, or `custom`.
@@ -39,16 +39,16 @@ pub struct Layout {
     refused_with: Vec<FieldName>,
 }
 
-/// What a header says of the user.
+/// The field of the user that a header carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field {
     /// The user's id.
     Id,
     /// The e-mail address.
     Email,
-    /// A login name, which is the e-mail address too where it looks like one.
+    /// The login name, and the e-mail address too where it contains `@`.
     Login,
-    /// The name as people write it.
+    /// The display name.
     Name,
     /// The login name.
     Username,
@@ -60,14 +60,14 @@ pub enum Field {
     OrganizationName,
     /// Azure's principal: base64 of JSON.
     AzurePrincipal,
-    /// Anything else, by a name of the operator's choice.
+    /// An attribute of this name.
     Attribute(Cow<'static, str>),
 }
 
-/// The name of a layout that is no preset's.
+/// The name of a layout without a preset.
 const CUSTOM: &str = "custom";
 
-/// How a front writes text that is not ASCII.
+/// How a proxy encodes text that is not ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// As UTF-8.
@@ -80,25 +80,25 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldName(Cow<'static, str>);
 
-/// Why fields make no layout.
+/// Why fields cannot be a layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLayout {
-    /// Nothing says who the user is.
-    #[error("none of the headers says who the user is")]
-    NobodyNamed,
+    /// No e-mail, id or username.
+    #[error("none of the headers identifies the user")]
+    NoIdentifier,
     /// Two headers differ only in `-`, `_` and `.`, so that each would make the
-    /// other doubtful.
+    /// other ambiguous.
     #[error("two of the headers differ only in '-', '_' and '.'")]
-    Alike,
+    AmbiguousNames,
 }
 
 impl ProxyHeaders {
-    /// Believes what the peers in `trusted` write in the headers of `layout`.
+    /// Accepts the headers of `layout` from the peers in `trusted`.
     pub const fn new(trusted: TrustedProxies, layout: Layout) -> Self {
         Self { trusted, layout }
     }
 
-    /// Whether a user may have something of that name at all.
+    /// Whether users can have this field.
     pub fn can_yield(&self, name: &str) -> bool {
         let has = |wanted: &[Field]| {
             let fields = self.layout.fields.iter().map(|(field, _)| field);
@@ -112,7 +112,7 @@ impl ProxyHeaders {
                 "username" => has(&[Field::Username, Field::Login]),
                 "organization" => has(&[Field::OrganizationId, Field::OrganizationName]),
                 "token" => false,
-                // whatever is within attributes, and groups, is not looked into
+                // the contents of attributes and groups are not known here
                 _ => true,
             },
             Some(("organization", "id")) => has(&[Field::OrganizationId]),
@@ -126,10 +126,10 @@ impl ProxyHeaders {
         }
     }
 
-    /// Answers an offer.
-    pub fn arrive(&self, offer: AuthRequest<'_>) -> Authentication {
-        let gathered = Gathered::from(&self.layout, offer.headers);
-        if !self.trusted.contains(offer.peer) {
+    /// Authenticates a request.
+    pub fn authenticate(&self, request: AuthRequest<'_>) -> Authentication {
+        let gathered = Gathered::from(&self.layout, request.headers);
+        if !self.trusted.contains(request.peer) {
             return if gathered.is_empty() {
                 Authentication::NoCredentials
             } else {
@@ -139,7 +139,7 @@ impl ProxyHeaders {
                 )
             };
         }
-        match self.judge(&gathered) {
+        match self.has_credentials(&gathered) {
             Ok(true) => match read::user(&self.layout, &gathered) {
                 Ok(user) => Authentication::User(Box::new(user)),
                 Err(refusal) => Authentication::Rejected(refusal),
@@ -149,23 +149,22 @@ impl ProxyHeaders {
         }
     }
 
-    /// Why a request without credentials may have none, for the log: the
-    /// configured headers are missing, and those of another preset are there.
-    /// It quotes no value.
-    pub fn explain_absence(&self, offer: AuthRequest<'_>) -> Option<String> {
-        if !Gathered::from(&self.layout, offer.headers).is_empty() {
+    /// A hint for the log where a request has no configured header but the
+    /// primary one of another preset. It quotes no value.
+    pub fn explain_absence(&self, request: AuthRequest<'_>) -> Option<String> {
+        if !Gathered::from(&self.layout, request.headers).is_empty() {
             return None;
         }
         let (_, own) = self.layout.fields.first()?;
         let mut others: Vec<String> = Vec::new();
         for (_, name) in presets::ALL.iter().filter_map(|preset| preset.fields.first()) {
-            let is_present = || offer.headers.all(name).any(|value| !read::is_nothing(value));
+            let is_present = || request.headers.all(name).any(|value| !read::means_no_user(value));
             if *name != own.as_str() && is_present() {
                 others.push(FieldName::from_static(name).in_title_case());
             }
         }
         let verb = if others.len() == 1 { "was" } else { "were" };
-        let origin = if self.trusted.contains(offer.peer) {
+        let origin = if self.trusted.contains(request.peer) {
             ""
         } else {
             ", from a peer outside identity.trusted_proxies"
@@ -176,36 +175,35 @@ impl ProxyHeaders {
         })
     }
 
-    /// Whether somebody is named, and nothing makes it doubtful who.
-    fn judge(&self, gathered: &Gathered<'_>) -> Result<bool, Refusal> {
+    /// Whether the headers identify a user; a refusal where they are ambiguous.
+    fn has_credentials(&self, gathered: &Gathered<'_>) -> Result<bool, Refusal> {
         if gathered.forbidden {
-            return Err(Reason::UntrustedPeer.because(
-                "the front says that this request came from the open internet, where it signs nobody in",
-            ));
+            return Err(Reason::UntrustedPeer
+                .because("the proxy marks this request as unauthenticated traffic from the internet"));
         }
         if gathered.hop_by_hop {
             return Err(Reason::AmbiguousIdentity.because("the Connection header names an identity header"));
         }
         let primary = gathered.values.first().copied().flatten();
         if gathered.primary_repeated {
-            return Err(Reason::AmbiguousIdentity.because("the primary identity header came more than once"));
+            return Err(Reason::AmbiguousIdentity.because("the primary identity header is repeated"));
         }
-        if primary.is_none_or(read::is_nothing) {
+        if primary.is_none_or(read::means_no_user) {
             return Ok(false);
         }
         if gathered.repeated {
-            return Err(Reason::AmbiguousIdentity.because("an identity header came more than once"));
+            return Err(Reason::AmbiguousIdentity.because("an identity header is repeated"));
         }
         if gathered.alias {
             return Err(Reason::AmbiguousIdentity
-                .because("an identity header came in a second spelling, with '_' or '.' for '-'"));
+                .because("an identity header has a second spelling, with '_' or '.' for '-'"));
         }
         Ok(true)
     }
 }
 
 impl Layout {
-    /// The same layout with more headers for what it does not say itself.
+    /// The same layout with additional headers.
     pub fn with(mut self, more: Vec<(Field, FieldName)>) -> Self {
         self.fields.extend(more);
         self
@@ -226,39 +224,39 @@ impl Layout {
         }
     }
 
-    /// A layout of the operator's own. The primary header is that of the
-    /// e-mail, else of the id, else of the login name.
+    /// A layout of configured headers. The primary header is that of the e-mail,
+    /// else of the id, else of the username.
     pub fn custom(mut fields: Vec<(Field, FieldName)>, list_separator: char) -> Result<Self, BadLayout> {
         let primary = [Field::Email, Field::Id, Field::Username]
             .iter()
             .find_map(|wanted| fields.iter().position(|(field, _)| field == wanted))
-            .ok_or(BadLayout::NobodyNamed)?;
+            .ok_or(BadLayout::NoIdentifier)?;
         fields.swap(0, primary);
         let alike = |(index, (_, one)): (usize, &(Field, FieldName))| {
             fields.iter().skip(index + 1).any(|(_, other)| one != other && one.is_alias_of(other))
         };
         if fields.iter().enumerate().any(alike) {
-            return Err(BadLayout::Alike);
+            return Err(BadLayout::AmbiguousNames);
         }
         Ok(Self { name: CUSTOM, fields, encoding: Encoding::Utf8, list_separator, refused_with: Vec::new() })
     }
 }
 
 impl FieldName {
-    /// Reads a name; `None` where it is no token (RFC 9110, 5.6.2).
+    /// Parses a name; `None` where it is not a `token` (RFC 9110, 5.6.2).
     pub fn parse(text: &str) -> Option<Self> {
         let is_token = !text.is_empty()
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
         is_token.then(|| Self(Cow::Owned(text.to_ascii_lowercase())))
     }
 
-    /// A name of a preset, written there in lower case.
+    /// A preset's name, already in lower case.
     const fn from_static(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
     }
 
-    /// Whether a server that takes `-`, `_` and `.` for the same (CGI variables,
-    /// many frameworks) would take the two for one.
+    /// Whether the names are equal to software that treats `-`, `_` and `.` alike
+    /// (CGI variables, many frameworks).
     fn is_alias_of(&self, other: &Self) -> bool {
         gather::same_when_folded(self.as_str(), other)
     }
@@ -272,7 +270,7 @@ impl FieldName {
         self.as_str().split('-').map(part).collect::<Vec<_>>().join("-")
     }
 
-    /// The name.
+    /// The name in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -288,12 +286,12 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::request::{Headers, Peer};
 
-    fn arrive(preset: &str, fields: &[(&str, &str)]) -> Result<Option<(String, String)>, Reason> {
+    fn authenticate(preset: &str, fields: &[(&str, &str)]) -> Result<Option<(String, String)>, Reason> {
         let preset = presets::ALL.iter().find(|known| known.name == preset).unwrap();
-        let everybody = TrustedProxies::new(TrustedProxies::parse_network("127.0.0.1"));
+        let trusted = TrustedProxies::new(TrustedProxies::parse_network("127.0.0.1"));
         let headers: Headers<'_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         let peer = Peer::from_ip([127, 0, 0, 1].into());
-        match ProxyHeaders::new(everybody, Layout::preset(preset)).arrive(AuthRequest {
+        match ProxyHeaders::new(trusted, Layout::preset(preset)).authenticate(AuthRequest {
             peer,
             path: None,
             headers: &headers,
@@ -315,35 +313,38 @@ mod tests {
     #[case::contradiction(&[("x-vouch-user", "a@example.com"), ("x-vouch-idp-claims-email", "boss@example.com")],
         Err(Reason::AmbiguousIdentity))]
     #[case::claims_alone(&[("x-vouch-idp-claims-email", "a@example.com")], Ok(None))]
-    fn vouch_names_a_user_by_its_own_header(
+    fn vouch_users_are_identified_by_its_own_header(
         #[case] fields: &[(&str, &str)],
         #[case] email: Result<Option<&str>, Reason>,
     ) {
-        let arrived = arrive("vouch", fields).map(|user| user.map(|(email, _)| email));
-        assert_eq!(arrived, email.map(|email| email.map(str::to_owned)));
+        let authenticated = authenticate("vouch", fields).map(|user| user.map(|(email, _)| email));
+        assert_eq!(authenticated, email.map(|email| email.map(str::to_owned)));
     }
 
     #[rstest]
     #[case::agrees("42", Ok(Some(("a@corp.example".to_owned(), "42".to_owned()))))]
     #[case::contradicts("43", Err(Reason::AmbiguousIdentity))]
-    fn azure_names_a_user_by_a_principal_that_its_other_headers_agree_with(
+    fn azure_headers_must_agree_with_the_principal(
         #[case] id: &str,
-        #[case] meant: Result<Option<(String, String)>, Reason>,
+        #[case] expected: Result<Option<(String, String)>, Reason>,
     ) {
         let principal = STANDARD.encode(
             r#"{"claims":[{"typ":"email","val":"boss@corp.example"},{"typ":"preferred_username","val":"a@corp.example"},
                 {"typ":"sub","val":"42"}]}"#,
         );
         let fields = [("x-ms-client-principal", principal.as_str()), ("x-ms-client-principal-id", id)];
-        assert_eq!(arrive("azure", &fields), meant);
+        assert_eq!(authenticate("azure", &fields), expected);
     }
 
     #[test]
-    fn azure_gives_no_claim_twice() {
+    fn a_repeated_azure_claim_is_ambiguous() {
         let principal = STANDARD.encode(
             r#"{"claims":[{"typ":"email","val":"a@corp.example"},{"typ":"email","val":"b@corp.example"}]}"#,
         );
-        assert_eq!(arrive("azure", &[("x-ms-client-principal", &principal)]), Err(Reason::AmbiguousIdentity));
+        assert_eq!(
+            authenticate("azure", &[("x-ms-client-principal", &principal)]),
+            Err(Reason::AmbiguousIdentity)
+        );
     }
 
     #[rstest]
@@ -354,30 +355,30 @@ mod tests {
     #[case::its_own_is_there("oauth2_proxy", &[("x-forwarded-user", "a"), ("x-auth-request-email", "a@b.example")], None)]
     #[case::another_without_a_value("oauth2_proxy", &[("x-auth-request-email", "")], None)]
     #[case::nothing("oauth2_proxy", &[("x-unrelated", "a")], None)]
-    fn a_wrong_preset_is_named(
+    fn a_wrong_preset_is_explained(
         #[case] preset: &str,
         #[case] fields: &[(&str, &str)],
         #[case] cause: Option<&str>,
     ) {
         let preset = presets::ALL.iter().find(|known| known.name == preset).unwrap();
         let headers: Headers<'_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-        let offer = |peer| AuthRequest {
+        let request = |peer| AuthRequest {
             peer,
             path: None,
             headers: &headers,
             received: crate::clock::Timestamp::now(),
         };
-        let identity = ProxyHeaders::new(TrustedProxies::default(), Layout::preset(preset));
-        assert_eq!(identity.explain_absence(offer(Peer::UnixSocket)).as_deref(), cause);
+        let authenticator = ProxyHeaders::new(TrustedProxies::default(), Layout::preset(preset));
+        assert_eq!(authenticator.explain_absence(request(Peer::UnixSocket)).as_deref(), cause);
         let by_untrusted =
             cause.map(|cause| format!("{cause}, from a peer outside identity.trusted_proxies"));
-        assert_eq!(identity.explain_absence(offer(Peer::Unknown)), by_untrusted);
+        assert_eq!(authenticator.explain_absence(request(Peer::Unknown)), by_untrusted);
     }
 
     #[test]
-    fn headers_that_make_each_other_doubtful_are_no_layout() {
+    fn ambiguous_header_names_are_rejected() {
         let name = |text: &str| FieldName::parse(text).unwrap();
         let fields = vec![(Field::Email, name("X-User")), (Field::Name, name("X_User"))];
-        assert_eq!(Layout::custom(fields, ',').unwrap_err(), BadLayout::Alike);
+        assert_eq!(Layout::custom(fields, ',').unwrap_err(), BadLayout::AmbiguousNames);
     }
 }

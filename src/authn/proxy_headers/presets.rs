@@ -1,21 +1,21 @@
-//! The fronts we know: which header says what. Data only; the first field of
-//! each is its primary one. Names are in lower case, as HTTP/2 writes them.
+//! Known login proxies and their headers. Data only; the first field of each is
+//! its primary one. Names are in lower case.
 
 use super::Encoding::{EncodedWords, Utf8};
 use super::{Encoding, Field};
 
-/// What one front hands over.
+/// The headers of one login proxy.
 #[derive(Debug)]
 pub struct Preset {
     /// The name in the configuration.
     pub name: &'static str,
-    /// Which header says what; the first is the primary one.
+    /// The header of each field; the first is the primary one.
     pub fields: &'static [(Field, &'static str)],
-    /// What stands between two groups.
+    /// The separator between groups.
     pub list_separator: char,
-    /// How text that is not ASCII is written.
+    /// How text that is not ASCII is encoded.
     pub encoding: Encoding,
-    /// Headers that mean: no user here, whatever else is sent.
+    /// Headers whose presence means that the request must be refused.
     pub refused_with: &'static [&'static str],
 }
 
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_lower_case_and_each_preset_names_somebody() {
+    fn presets_have_fields_in_lower_case() {
         for preset in ALL {
             assert!(!preset.fields.is_empty(), "{}", preset.name);
             for (_, name) in preset.fields {

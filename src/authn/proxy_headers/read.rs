@@ -1,5 +1,4 @@
-//! Reads the values of the gathered headers into a [`User`]. What it cannot
-//! read is a refusal; it never guesses.
+//! Parses the gathered header values into a [`User`]. Invalid values are refused.
 
 use std::borrow::Cow;
 
@@ -10,21 +9,21 @@ use super::{Encoding, Field, Layout, azure, encoded_word};
 use crate::refusal::{Reason, Refusal};
 use crate::user::{self, BadText, Email, Identifier, Label, User};
 
-/// The most groups that one user may be in.
+/// The maximum number of groups of a user.
 const MAX_GROUPS: usize = 1000;
 
-/// Whether a value says nobody: blank, or a word for "no value".
-pub(super) fn is_nothing(value: &[u8]) -> bool {
+/// Whether a value stands for no user: blank, or a placeholder such as `null`.
+pub(super) fn means_no_user(value: &[u8]) -> bool {
     value.len() <= "undefined".len() + 8
         && std::str::from_utf8(value).is_ok_and(|text| user::is_no_value(text.trim()))
         || value.trim_ascii().is_empty()
 }
 
-/// The user whom the headers describe.
+/// The user that the headers describe.
 pub(super) fn user(layout: &Layout, gathered: &Gathered<'_>) -> Result<User, Refusal> {
     let mut user = User::default();
     for ((field, _), value) in layout.fields.iter().zip(&gathered.values) {
-        if let Some(value) = value.filter(|value| !is_nothing(value)) {
+        if let Some(value) = value.filter(|value| !means_no_user(value)) {
             read_field(layout, field, value, &mut user)?;
         }
     }
@@ -36,13 +35,13 @@ fn read_field(layout: &Layout, field: &Field, value: &[u8], user: &mut User) -> 
     match field {
         Field::Id => {
             let id = identifier(&text)?;
-            agree("ids", user.id.as_ref(), &id)?;
+            check_agreement("ids", user.id.as_ref(), &id)?;
             user.id = Some(id);
         }
         Field::Username => user.username = Some(identifier(&text)?),
         Field::Email => {
             let email = email(&text)?;
-            agree("e-mails", user.email.as_ref(), &email)?;
+            check_agreement("e-mails", user.email.as_ref(), &email)?;
             user.email = Some(email);
         }
         Field::Login => {
@@ -73,12 +72,12 @@ fn text<'a>(layout: &Layout, value: &'a [u8]) -> Result<Cow<'a, str>, Refusal> {
 }
 
 pub(super) fn email(text: &str) -> Result<Email, Refusal> {
-    one("e-mail", text)?;
+    check_single("e-mail", text)?;
     Email::parse(text).map_err(|why| bad("e-mail", why))
 }
 
 pub(super) fn identifier(text: &str) -> Result<Identifier, Refusal> {
-    one("id", text)?;
+    check_single("id", text)?;
     Identifier::parse(text).map_err(|why| bad("id", why))
 }
 
@@ -105,8 +104,8 @@ fn set_attribute(user: &mut User, name: &str, text: &str) -> Result<(), Refusal>
     Ok(())
 }
 
-/// Two headers that say different things say nothing.
-fn agree<T: PartialEq>(what: &str, known: Option<&T>, other: &T) -> Result<(), Refusal> {
+/// Rejects two headers with different values for one field.
+fn check_agreement<T: PartialEq>(what: &str, known: Option<&T>, other: &T) -> Result<(), Refusal> {
     match known {
         Some(known) if known != other => {
             Err(Reason::AmbiguousIdentity.because(format!("two headers give different {what}")))
@@ -115,8 +114,8 @@ fn agree<T: PartialEq>(what: &str, known: Option<&T>, other: &T) -> Result<(), R
     }
 }
 
-/// A comma is how proxies fold a repeated header into one (RFC 9110, 5.3).
-fn one(what: &str, text: &str) -> Result<(), Refusal> {
+/// Rejects a comma, by which proxies combine repeated fields (RFC 9110, 5.3).
+fn check_single(what: &str, text: &str) -> Result<(), Refusal> {
     if text.contains(',') {
         return Err(Reason::AmbiguousIdentity
             .because(format!("there is a comma in the {what}: it may be several in one")));

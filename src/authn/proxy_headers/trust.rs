@@ -1,4 +1,5 @@
-//! Which peers are believed. Only the socket decides; no header does.
+//! The peers whose identity headers are trusted, by the address of the socket.
+//! No header changes it.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,13 +7,13 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::request::Peer;
 
-/// The peers whose identity headers count. Nobody, unless named.
+/// The peers whose identity headers are accepted; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
 }
 
-/// What is no public IPv4 address (RFC 6890; RFC 5771, 3; RFC 1112, 4).
+/// IPv4 networks that are not public (RFC 6890; RFC 5771, 3; RFC 1112, 4).
 const RESERVED: [Ipv4Net; 9] = [
     Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 8),
     Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -34,7 +35,7 @@ impl TrustedProxies {
         Self { networks: networks.into_iter().map(|network| canonical(network).trunc()).collect() }
     }
 
-    /// Reads a network (`10.0.0.0/8`) or a single address.
+    /// Parses a network (`10.0.0.0/8`) or a single address.
     pub fn parse_network(text: &str) -> Option<IpNet> {
         text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)).ok()
     }
@@ -44,7 +45,7 @@ impl TrustedProxies {
         self.networks.is_empty()
     }
 
-    /// Whether the networks together hold every public IPv4 address, or every
+    /// Whether the networks together cover every public IPv4 address, or every
     /// public IPv6 address.
     pub fn cover_the_internet(&self) -> bool {
         let with_reserved = self.networks.iter().copied().chain(RESERVED.map(IpNet::V4)).collect();
@@ -55,8 +56,8 @@ impl TrustedProxies {
         })
     }
 
-    /// Whether this peer is believed. A Unix socket's file mode has decided
-    /// before: whoever could open it is.
+    /// Whether this peer is trusted. Every peer on the Unix socket is: its file
+    /// mode restricts who can connect.
     pub fn contains(&self, peer: Peer) -> bool {
         match peer {
             Peer::Ip(address) => self.networks.iter().any(|network| network.contains(&address)),
@@ -66,7 +67,7 @@ impl TrustedProxies {
     }
 }
 
-/// An IPv4 network in IPv6 clothes is that IPv4 network, as it is with peers.
+/// Converts an IPv4-mapped network to IPv4, as peers' addresses are.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else { return network };
     let Some((v4, prefix)) = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)) else {
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_in_ipv6_clothes_is_an_ipv4_network() {
+    fn an_ipv4_mapped_network_is_an_ipv4_network() {
         let proxies = TrustedProxies::new(TrustedProxies::parse_network("::ffff:10.0.0.0/104"));
         assert!(proxies.contains(Peer::from_ip("10.1.2.3".parse().unwrap())));
     }
@@ -112,15 +113,15 @@ mod tests {
     #[case(&["128.0.0.0/1", "10.0.0.0/8"], false)]
     #[case(&["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1"], false)]
     #[case(&["8000::/1"], false)]
-    fn networks_cover_the_internet_only_together(#[case] networks: &[&str], #[case] all: bool) {
+    fn networks_that_together_cover_the_internet(#[case] networks: &[&str], #[case] all: bool) {
         let networks = networks.iter().map(|text| TrustedProxies::parse_network(text).unwrap());
         assert_eq!(TrustedProxies::new(networks).cover_the_internet(), all);
     }
 
     #[test]
-    fn nobody_is_trusted_unless_named() {
-        let nobody = TrustedProxies::default();
-        assert!(!nobody.contains(Peer::from_ip("127.0.0.1".parse().unwrap())));
-        assert!(!nobody.contains(Peer::Unknown));
+    fn no_peer_is_trusted_by_default() {
+        let none = TrustedProxies::default();
+        assert!(!none.contains(Peer::from_ip("127.0.0.1".parse().unwrap())));
+        assert!(!none.contains(Peer::Unknown));
     }
 }

@@ -1,5 +1,5 @@
-//! Where in a request a token is: behind the name of a scheme in a header, or
-//! in a cookie.
+//! Where in a request a token is: in a header, after an optional scheme, or in a
+//! cookie.
 
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Headers, Repeated};
@@ -7,11 +7,11 @@ use crate::request::{Headers, Repeated};
 /// Where in a request a token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenLocation {
-    /// In a header field, perhaps behind the name of a scheme.
+    /// In a header field, after an optional authentication scheme.
     Header {
         /// The field's name, in lower case.
         name: String,
-        /// The scheme (RFC 9110, 11.1), such as `Bearer`; none: the value is the token.
+        /// The scheme (RFC 9110, 11.1), such as `Bearer`; `None`: the value is the token.
         scheme: Option<String>,
     },
     /// In a cookie of that name.
@@ -19,16 +19,16 @@ pub enum TokenLocation {
 }
 
 impl TokenLocation {
-    /// A header, and the scheme that stands before the token.
+    /// A header and the optional scheme before the token.
     pub fn header(name: &str, scheme: Option<&str>) -> Self {
         Self::Header { name: name.to_owned(), scheme: scheme.map(str::to_owned) }
     }
 
-    /// The token; nothing where none is brought, or an empty one.
+    /// The token; `None` where it is absent or empty.
     pub fn find<'a>(&self, headers: &Headers<'a>) -> Result<Option<&'a str>, Refusal> {
         let value = match self {
             Self::Header { name, .. } => {
-                headers.only(name).map_err(|Repeated| several("the header that carries the token"))?
+                headers.only(name).map_err(|Repeated| repeated("the header that carries the token"))?
             }
             Self::Cookie(name) => {
                 let mut found =
@@ -36,13 +36,13 @@ impl TokenLocation {
                 match (found.next(), found.next()) {
                     (None, _) => None,
                     (Some((_, value)), None) => Some(value),
-                    (Some(_), Some(_)) => return Err(several("the cookie that carries the token")),
+                    (Some(_), Some(_)) => return Err(repeated("the cookie that carries the token")),
                 }
             }
         };
         let Some(value) = value.filter(|value| !value.trim_ascii().is_empty()) else { return Ok(None) };
-        let value = std::str::from_utf8(value)
-            .map_err(|_| Reason::InvalidToken.because("what should be a token is not even UTF-8"))?;
+        let value =
+            std::str::from_utf8(value).map_err(|_| Reason::InvalidToken.because("the token is not UTF-8"))?;
         match self {
             Self::Header { scheme: Some(scheme), .. } => after_scheme(value, scheme).map(Some),
             Self::Header { scheme: None, .. } | Self::Cookie(_) => Ok(Some(value)),
@@ -50,7 +50,7 @@ impl TokenLocation {
     }
 }
 
-/// What stands behind the scheme and one blank. The scheme's case does not count.
+/// What follows the scheme, ignoring its case, and one space.
 fn after_scheme<'a>(value: &'a str, scheme: &str) -> Result<&'a str, Refusal> {
     match value.split_once(' ') {
         Some((named, token)) if named.eq_ignore_ascii_case(scheme) => Ok(token),
@@ -59,7 +59,7 @@ fn after_scheme<'a>(value: &'a str, scheme: &str) -> Result<&'a str, Refusal> {
 }
 
 /// The cookies of a `Cookie` field (RFC 6265, 4.2.1): name and value, as bytes,
-/// since those of other applications may be anything.
+/// since other applications' cookies need not be UTF-8.
 fn cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     field.split(|byte| *byte == b';').filter_map(|pair| {
         let pair = pair.trim_ascii();
@@ -69,8 +69,8 @@ fn cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-fn several(what: &str) -> Refusal {
-    Reason::AmbiguousIdentity.because(format!("{what} came more than once"))
+fn repeated(what: &str) -> Refusal {
+    Reason::AmbiguousIdentity.because(format!("{what} is repeated"))
 }
 
 #[cfg(test)]
@@ -79,9 +79,9 @@ mod tests {
 
     use super::*;
 
-    fn find(place: TokenLocation, fields: &[(&str, &str)]) -> Result<Option<String>, Reason> {
+    fn find(location: TokenLocation, fields: &[(&str, &str)]) -> Result<Option<String>, Reason> {
         let headers: Headers<'_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-        place.find(&headers).map(|token| token.map(str::to_owned)).map_err(|refusal| refusal.reason)
+        location.find(&headers).map(|token| token.map(str::to_owned)).map_err(|refusal| refusal.reason)
     }
 
     #[rstest]
@@ -92,12 +92,12 @@ mod tests {
     #[case::no_scheme(&[("authorization", "a.b.c")], Err(Reason::InvalidToken))]
     #[case::another_scheme(&[("authorization", "Basic a.b.c")], Err(Reason::InvalidToken))]
     #[case::twice(&[("authorization", "Bearer a"), ("authorization", "Bearer b")], Err(Reason::AmbiguousIdentity))]
-    fn a_token_is_found_behind_its_scheme(
+    fn a_token_is_found_after_its_scheme(
         #[case] fields: &[(&str, &str)],
         #[case] token: Result<Option<&str>, Reason>,
     ) {
-        let place = TokenLocation::Header { name: "authorization".into(), scheme: Some("Bearer".into()) };
-        assert_eq!(find(place, fields), token.map(|token| token.map(str::to_owned)));
+        let location = TokenLocation::Header { name: "authorization".into(), scheme: Some("Bearer".into()) };
+        assert_eq!(find(location, fields), token.map(|token| token.map(str::to_owned)));
     }
 
     #[rstest]
@@ -118,11 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn other_applications_cookies_may_be_anything() {
-        let place = TokenLocation::Cookie("session".into());
+    fn other_cookies_need_not_be_utf8() {
+        let location = TokenLocation::Cookie("session".into());
         let find = |fields: &[&[u8]]| {
             let headers: Headers<'_> = fields.iter().map(|value| ("cookie", *value)).collect();
-            place.find(&headers).map(|token| token.map(str::to_owned)).map_err(|refusal| refusal.reason)
+            location.find(&headers).map(|token| token.map(str::to_owned)).map_err(|refusal| refusal.reason)
         };
         assert_eq!(find(&[b"x=\xff; session=a.b.c"]), Ok(Some("a.b.c".to_owned())));
         assert_eq!(find(&[b"session=a", b"session=b; x=\xff"]), Err(Reason::AmbiguousIdentity));

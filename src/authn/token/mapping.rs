@@ -1,5 +1,4 @@
-//! From a token's claims to a [`User`]: one expression for each thing that a
-//! user is described with.
+//! Maps a token's claims to a [`User`]: one expression for each field.
 
 use std::cell::OnceCell;
 
@@ -9,24 +8,24 @@ use crate::expression::{Absent, Expression, ExpressionError, is_empty, without_e
 use crate::refusal::{Reason, Refusal};
 use crate::user::{BadText, Email, Identifier, Label, User};
 
-/// Which claims say what. What is not mapped stays empty.
+/// The expression of each field. Fields without one stay empty.
 #[derive(Debug, Default)]
 pub struct UserMapping {
     /// The user's id.
     pub id: Option<ClaimExpression>,
     /// The e-mail address.
     pub email: Option<ClaimExpression>,
-    /// The name as people write it.
+    /// The display name.
     pub name: Option<ClaimExpression>,
     /// The login name.
     pub username: Option<ClaimExpression>,
-    /// The groups: a list of texts.
+    /// The groups: a list of strings.
     pub groups: Option<ClaimExpression>,
     /// The id of the user's organization.
     pub organization_id: Option<ClaimExpression>,
     /// The name of the user's organization.
     pub organization_name: Option<ClaimExpression>,
-    /// Anything else, by name.
+    /// Attributes by name.
     pub attributes: Vec<(String, ClaimExpression)>,
 }
 
@@ -34,22 +33,22 @@ pub struct UserMapping {
 #[derive(Debug)]
 pub struct ClaimExpression(Expression);
 
-/// The claims as expressions see them.
-struct Claims<'a> {
+/// Evaluates expressions over claims.
+struct Evaluator<'a> {
     claims: &'a Map<String, Value>,
     for_interpreter: OnceCell<minijinja::Value>,
 }
 
 impl ClaimExpression {
-    /// Compiles an expression. Which claims a token has is the issuer's to say,
-    /// so any name may stand in it.
+    /// Compiles an expression. It may use any name: which claims a token has is
+    /// up to its issuer.
     pub fn compile(written: &str, absent: Absent) -> Result<Self, ExpressionError> {
         Expression::compile(written, absent, |_| true, &minijinja::Value::UNDEFINED).map(Self)
     }
 }
 
 impl UserMapping {
-    /// Whether a user may have something of that name at all.
+    /// Whether users can have this field.
     pub fn can_yield(&self, name: &str) -> bool {
         match name.split_once('.') {
             None => match name {
@@ -59,7 +58,7 @@ impl UserMapping {
                 "username" => self.username.is_some(),
                 "organization" => self.organization_id.is_some() || self.organization_name.is_some(),
                 "attributes" => !self.attributes.is_empty(),
-                // groups are a list, which nobody is; what a token holds is its issuer's to say
+                // groups is a list, and the claims of a token are not known here
                 _ => true,
             },
             Some(("organization", "id")) => self.organization_id.is_some(),
@@ -72,41 +71,41 @@ impl UserMapping {
         }
     }
 
-    /// The user whom verified claims describe.
+    /// The user that verified claims describe.
     pub fn user(&self, mut claims: Map<String, Value>) -> Result<User, Refusal> {
-        // before anything is read: an expression for something else may name it too
-        let is_confirmed = is_confirmed(claims.get("email_verified"));
-        if !is_confirmed {
+        // first, since expressions for other fields may use it too
+        let is_verified = is_verified(claims.get("email_verified"));
+        if !is_verified {
             claims.remove("email");
         }
-        let seen = Claims { claims: &claims, for_interpreter: OnceCell::new() };
+        let evaluator = Evaluator { claims: &claims, for_interpreter: OnceCell::new() };
         let mut user = User {
-            id: seen.word(self.id.as_ref(), "id", Identifier::parse)?,
-            email: seen.word(self.email.as_ref(), "email", Email::parse)?,
-            name: seen.word(self.name.as_ref(), "name", Label::parse)?,
-            username: seen.word(self.username.as_ref(), "username", Identifier::parse)?,
-            groups: seen.groups(self.groups.as_ref())?,
+            id: evaluator.text(self.id.as_ref(), "id", Identifier::parse)?,
+            email: evaluator.text(self.email.as_ref(), "email", Email::parse)?,
+            name: evaluator.text(self.name.as_ref(), "name", Label::parse)?,
+            username: evaluator.text(self.username.as_ref(), "username", Identifier::parse)?,
+            groups: evaluator.groups(self.groups.as_ref())?,
             ..User::default()
         };
         user.organization.id =
-            seen.word(self.organization_id.as_ref(), "organization.id", Identifier::parse)?;
+            evaluator.text(self.organization_id.as_ref(), "organization.id", Identifier::parse)?;
         user.organization.name =
-            seen.word(self.organization_name.as_ref(), "organization.name", Label::parse)?;
+            evaluator.text(self.organization_name.as_ref(), "organization.name", Label::parse)?;
         for (name, expression) in &self.attributes {
-            if let Some(value) = seen.value(Some(expression), &format!("attributes.{name}"))? {
+            if let Some(value) = evaluator.value(Some(expression), &format!("attributes.{name}"))? {
                 user.attributes.insert(name.clone(), value);
             }
         }
         user.token = claims.into_iter().collect();
-        if !is_confirmed {
+        if !is_verified {
             user.email = None;
         }
         Ok(user)
     }
 }
 
-impl Claims<'_> {
-    fn word<T>(
+impl Evaluator<'_> {
+    fn text<T>(
         &self,
         expression: Option<&ClaimExpression>,
         what: &str,
@@ -116,10 +115,10 @@ impl Claims<'_> {
             None => return Ok(None),
             Some(Value::String(text)) => text,
             Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
-            Some(_) => return Err(bad(what, "it is no text")),
+            Some(_) => return Err(bad(what, "it is not a string")),
         };
         match parse(&text) {
-            Ok(word) => Ok(Some(word)),
+            Ok(parsed) => Ok(Some(parsed)),
             Err(BadText::Empty | BadText::NoValue) => Ok(None),
             Err(why) => Err(bad(what, &why.to_string())),
         }
@@ -132,13 +131,13 @@ impl Claims<'_> {
             Some(one) => vec![one],
         };
         let label = |group: &Value| {
-            let text = group.as_str().ok_or_else(|| bad("groups", "something in it is no text"))?;
+            let text = group.as_str().ok_or_else(|| bad("groups", "an item is not a string"))?;
             Label::parse(text).map_err(|why| bad("groups", &why.to_string()))
         };
         groups.iter().map(label).collect()
     }
 
-    /// The value; nothing where it is undefined, null or empty.
+    /// The value; `None` where it is undefined, null or empty.
     fn value(&self, expression: Option<&ClaimExpression>, what: &str) -> Result<Option<Value>, Refusal> {
         let Some(ClaimExpression(expression)) = expression else { return Ok(None) };
         let value = match expression.path() {
@@ -162,9 +161,9 @@ impl Claims<'_> {
     }
 }
 
-/// Whether an issuer stands by an address (OpenID Connect Core, 5.1). Some say
-/// so with a text. Not to say anything is to stand by it: many never do.
-fn is_confirmed(email_verified: Option<&Value>) -> bool {
+/// Whether the e-mail address is verified (OpenID Connect Core, 5.1). Some issuers
+/// send a string. An absent claim counts as verified: many issuers never send it.
+fn is_verified(email_verified: Option<&Value>) -> bool {
     match email_verified {
         None | Some(Value::Bool(true)) => true,
         Some(Value::String(text)) => text == "true",
@@ -217,26 +216,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_stays_empty() {
+    fn missing_claims_leave_fields_empty() {
         let user = user(json!({"sub": "a", "given_name": "A", "email": null})).unwrap();
         assert_eq!((user.name, user.email), (None, None));
     }
 
     #[test]
-    fn an_email_that_is_not_confirmed_is_none() {
+    fn an_unverified_email_is_dropped() {
         let claims =
             |verified: Value| json!({"sub": "a", "email": "a@example.com", "email_verified": verified});
-        for confirmed in [json!(true), json!("true")] {
-            assert!(user(claims(confirmed)).unwrap().email.is_some());
+        for verified_value in [json!(true), json!("true")] {
+            assert!(user(claims(verified_value)).unwrap().email.is_some());
         }
-        for not_confirmed in [json!(false), json!("false"), json!(0), json!(1), json!(null)] {
-            let user = user(claims(not_confirmed)).unwrap();
+        for unverified_value in [json!(false), json!("false"), json!(0), json!(1), json!(null)] {
+            let user = user(claims(unverified_value)).unwrap();
             assert!(user.email.is_none() && !user.token.contains_key("email"));
         }
     }
 
     #[test]
-    fn a_value_that_cannot_be_is_refused() {
+    fn invalid_values_are_refused() {
         for claims in [
             json!({"email": "a@b@c"}),
             json!({"email": ["a@b"]}),

@@ -1,6 +1,5 @@
-//! What the ways in by token share: where the token is, what a verdict on it
-//! means to the person who brought it, and what its claims say of a user. Not a
-//! way in itself; which token is believed is each room's own matter.
+//! Shared by the authenticators that use tokens: where the token is, how claims
+//! map to a user, and which refusal a failed verification is.
 
 mod location;
 mod mapping;
@@ -13,15 +12,14 @@ use crate::jwt::verify::VerifyError;
 use crate::refusal::{Reason, Refusal};
 use crate::user::User;
 
-/// Answers an offer: by the token at its place, and the user whom a way in sees
-/// in it.
-pub(super) fn arrive(
-    place: &TokenLocation,
-    offer: AuthRequest<'_>,
-    believe: impl FnOnce(&str) -> Result<User, Refusal>,
+/// Authenticates by the token at a location, which `verify` turns into a user.
+pub(super) fn authenticate(
+    location: &TokenLocation,
+    request: AuthRequest<'_>,
+    verify: impl FnOnce(&str) -> Result<User, Refusal>,
 ) -> Authentication {
-    let user = match place.find(offer.headers) {
-        Ok(Some(token)) => believe(token),
+    let user = match location.find(request.headers) {
+        Ok(Some(token)) => verify(token),
         Ok(None) => return Authentication::NoCredentials,
         Err(refusal) => Err(refusal),
     };
@@ -31,7 +29,6 @@ pub(super) fn arrive(
     }
 }
 
-/// What a verdict means to the person who brought the token.
 impl From<VerifyError> for Refusal {
     fn from(why: VerifyError) -> Self {
         let reason = match why {
@@ -50,6 +47,6 @@ impl From<VerifyError> for Refusal {
             | VerifyError::WrongSignature
             | VerifyError::WrongClaim(_) => Reason::InvalidToken,
         };
-        reason.because(format!("the token is not believed: {why}"))
+        reason.because(format!("the token is rejected: {why}"))
     }
 }

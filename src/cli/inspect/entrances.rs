@@ -1,5 +1,5 @@
-//! Which entrances would take a token that a platform or an issuer has signed,
-//! and why the others would not.
+//! Which entrances accept a token of a platform or an issuer, and why the others
+//! reject it.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -12,48 +12,58 @@ use crate::request::{Headers, Peer};
 use crate::sign_on::Entrance;
 use crate::user::{Email, Identifier, User};
 
-/// What an entrance would say to a token.
-pub(super) struct Verdict<'a> {
+/// The result of a token at one entrance.
+pub(super) struct EntranceResult<'a> {
     pub entrance: &'a str,
     pub kind: &'static str,
-    /// Who it is, in words; or why nobody.
+    /// A description of the user, or why the token is rejected.
     pub outcome: Result<String, Refusal>,
 }
 
-/// Asks every entrance that is entered with a token; fetches keys, where it
-/// needs any.
-pub(super) fn ask<'a>(
+/// Authenticates the token at every entrance that uses tokens. Fetches keys where
+/// they are needed.
+pub(super) fn check<'a>(
     config: &'a Config,
     token: &str,
     claims: &Map<String, Value>,
-) -> std::io::Result<Vec<Verdict<'a>>> {
+) -> std::io::Result<Vec<EntranceResult<'a>>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let by_token = config.entrances.iter().filter(|entrance| entrance.identity.place().is_some());
-    let verdict = |entrance: &'a Entrance| Verdict {
+    let by_token = config.entrances.iter().filter(|entrance| entrance.identity.token_location().is_some());
+    let result = |entrance: &'a Entrance| EntranceResult {
         entrance: &entrance.name,
         kind: entrance.identity.kind(),
-        outcome: runtime.block_on(bring(entrance, token, claims)),
+        outcome: runtime.block_on(sign_on(entrance, token, claims)),
     };
-    Ok(by_token.map(verdict).collect())
+    Ok(by_token.map(result).collect())
 }
 
-async fn bring(entrance: &Entrance, token: &str, claims: &Map<String, Value>) -> Result<String, Refusal> {
-    let fields = entrance.identity.fields_with(token, claims);
+async fn sign_on(entrance: &Entrance, token: &str, claims: &Map<String, Value>) -> Result<String, Refusal> {
+    let fields = entrance.identity.headers_for_token(token, claims);
     let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let now = Timestamp::now();
     let request =
         AuthRequest { peer: Peer::Unknown, path: Some(&entrance.path), headers: &headers, received: now };
+<<<<<<< HEAD
     let user = entrance.identify(request, Timestamp::now).await.outcome?;
-    // somebody may be known, and yet nobody to the marketplace
+    // the hand-off can still fail, such as for a user without a subject
+=======
+    let mut identified = entrance.identify(request, now).0;
+    let needs_keys = |refusal: &Refusal| refusal.reason == Reason::KeysUnavailable;
+    if identified.as_ref().is_err_and(needs_keys) && entrance.identity.renew_keys(request, now).await {
+        identified = entrance.identify(request, now).0;
+    }
+    let user = identified?;
+    // the hand-off can still fail, such as for a user without a subject
+>>>>>>> w2
     let listing = entrance.marketplace.links().read("", None)?;
     entrance.hand_off(&user, &listing, Uuid::new_v4(), now)?;
-    Ok(name(&user))
+    Ok(describe(&user))
 }
 
-/// A user in a few words.
-fn name(user: &User) -> String {
+/// The id and e-mail of a user.
+fn describe(user: &User) -> String {
     let id = user.id.as_ref().map(|id| format!("id {}", Identifier::as_str(id)));
     let email = user.email.as_ref().map(|email| format!("email {}", Email::as_str(email)));
-    let words: Vec<String> = id.into_iter().chain(email).collect();
-    if words.is_empty() { "a user without id and e-mail".to_owned() } else { words.join(", ") }
+    let parts: Vec<String> = id.into_iter().chain(email).collect();
+    if parts.is_empty() { "a user without id and e-mail".to_owned() } else { parts.join(", ") }
 }

@@ -1,5 +1,5 @@
-//! `inspect`: verifies a token with the configured secrets, asks every entrance
-//! whether it would take it, and explains each claim.
+//! `inspect`: verifies a token with the configured secrets and at every entrance,
+//! and explains each claim.
 
 mod entrances;
 
@@ -24,22 +24,22 @@ Examples:
   marketplace-sso inspect --config sso.toml - < token.txt
   marketplace-sso mint --config sso.toml --email alice@example.com | marketplace-sso inspect --config sso.toml -
 
-Write - and give the token by standard input: an argument stays in the shell's history, and
+Write - and pass the token on standard input: an argument stays in the shell's history, and
 every user of this machine can see it in the list of processes.
 
-Tokens that platforms and issuers sign are explained too: which entrance would take one, and why
-the others would not. Keys are fetched where that needs them.
+Tokens of platforms and issuers are explained too: which entrance accepts one, and why the
+others reject it. Keys are fetched where they are needed.
 
-Exit status 1 where neither the marketplace nor any entrance would believe the token.")]
+Exit status 1 where neither the marketplace nor any entrance accepts the token.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// - to read it from standard input; or a token, or an address that carries one
-    #[arg(value_name = "TOKEN|ADDRESS|-")]
+    /// - to read it from standard input; or a token, or a URL that carries one
+    #[arg(value_name = "TOKEN|URL|-")]
     token: String,
 }
 
-/// The most that is read from standard input, in bytes.
+/// The maximum size of standard input, in bytes.
 const MAX_INPUT: u64 = 128 * 1024;
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
@@ -47,26 +47,26 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let token = find_token(input.trim())?;
     let parts = Compact::parse(&token)
         .or_else(|why| Compact::parse_padded(&token).map_err(|_| why))
-        .map_err(|why| Failure::Running(anyhow::anyhow!("this is no token: {why}")))?;
+        .map_err(|why| Failure::Running(anyhow::anyhow!("this is not a token: {why}")))?;
     let config = arguments.config.load()?;
-    let by_marketplace = verdict(&config, &token);
-    let by_entrances = entrances::ask(&config, &token, &parts.claims)?;
-    let is_taken = by_entrances.iter().any(|verdict| verdict.outcome.is_ok());
+    let by_marketplace = verify(&config, &token);
+    let by_entrances = entrances::check(&config, &token, &parts.claims)?;
+    let is_accepted = by_entrances.iter().any(|result| result.outcome.is_ok());
     let is_ours = by_marketplace.is_ok();
-    // what the marketplace could never believe was made for somebody else
+    // any other algorithm is meant for an entrance, not for the marketplace
     let could_be_ours = parts.header.get("alg").is_some_and(|alg| alg == "HS256") || by_entrances.is_empty();
-    let is_for_marketplace = is_ours || (could_be_ours && !is_taken);
+    let is_for_marketplace = is_ours || (could_be_ours && !is_accepted);
     let findings = known_rules::check(&parts.claims, Timestamp::now());
 
     let mut text = String::new();
     let _ = match &by_marketplace {
-        Ok(entrances) => writeln!(text, "signature  right: the secret of {}\n", entrances.join(", ")),
+        Ok(entrances) => writeln!(text, "signature  valid: the secret of {}\n", entrances.join(", ")),
         Err(_) if !is_for_marketplace => {
-            writeln!(text, "signature  not for the marketplace; see the ways in\n")
+            writeln!(text, "signature  not for the marketplace; see the entrances\n")
         }
         Err(why) => writeln!(text, "signature  WRONG: {why}\n"),
     };
-    explain_ways_in(&mut text, &by_entrances);
+    explain_entrances(&mut text, &by_entrances);
     let _ = writeln!(text, "header");
     explain(&mut text, "", &parts.header, &registered_meaning);
     let _ = writeln!(text, "\nclaims");
@@ -81,43 +81,43 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     }
     say(text.trim_end())?;
 
-    if is_taken || (is_ours && findings.iter().all(|finding| finding.holds)) {
+    if is_accepted || (is_ours && findings.iter().all(|finding| finding.holds)) {
         Ok(())
     } else {
-        let nobody = "neither the marketplace nor any entrance would believe this token";
-        let nobody =
-            if by_entrances.is_empty() { "the marketplace would not believe this token" } else { nobody };
-        Err(Failure::Running(anyhow::anyhow!(nobody)))
+        let rejected = "neither the marketplace nor any entrance accepts this token";
+        let rejected =
+            if by_entrances.is_empty() { "the marketplace does not accept this token" } else { rejected };
+        Err(Failure::Running(anyhow::anyhow!(rejected)))
     }
 }
 
-/// Which entrances would take the token, where any is entered with one.
-fn explain_ways_in(text: &mut String, verdicts: &[entrances::Verdict<'_>]) {
-    if verdicts.is_empty() {
+/// Writes the result of each entrance that uses tokens.
+fn explain_entrances(text: &mut String, results: &[entrances::EntranceResult<'_>]) {
+    if results.is_empty() {
         return;
     }
-    let _ = writeln!(text, "ways in");
-    for entrances::Verdict { entrance, kind, outcome } in verdicts {
+    let _ = writeln!(text, "entrances");
+    for entrances::EntranceResult { entrance, kind, outcome } in results {
         let entrance = format!("{entrance} ({kind})");
         let _ = match outcome {
-            Ok(user) => writeln!(text, "  TAKEN    {entrance:<32}  {user}"),
+            Ok(user) => writeln!(text, "  ACCEPTED {entrance:<32}  {user}"),
             Err(why) => writeln!(text, "  refused  {entrance:<32}  {}: {}", why.reason.code(), why.cause),
         };
     }
     let _ = writeln!(text);
 }
 
-/// What a registered name means in any token (RFC 7515, 4.1; RFC 7519, 4.1).
+/// The meaning of a registered name in any token (RFC 7515, 4.1; RFC 7519, 4.1).
 fn registered_meaning(path: &str) -> Option<&'static str> {
     Some(match path {
-        "alg" => "the algorithm it says it is signed with",
-        "typ" => "what kind of token it is",
-        "kid" => "the key it says it is signed with",
+        "alg" => "the signature algorithm",
+        "typ" => "the type of token",
+        "kid" => "the id of the signing key",
         "iss" => "who issued it",
-        "sub" => "whom it is about, as the issuer names him",
+        "sub" => "whom it is about: the issuer's id of the user",
         "aud" => "whom it is for",
         "exp" => "when it expires",
-        "nbf" => "when it begins to hold",
+        "nbf" => "when it becomes valid",
         "iat" => "when it was issued",
         "jti" => "its id",
         _ => return None,
@@ -125,16 +125,16 @@ fn registered_meaning(path: &str) -> Option<&'static str> {
 }
 
 /// The entrances whose secret signed the token.
-fn verdict(config: &Config, token: &str) -> Result<Vec<String>, VerifyError> {
+fn verify(config: &Config, token: &str) -> Result<Vec<String>, VerifyError> {
     let mut signers = Vec::new();
-    let mut refused = VerifyError::WrongSignature;
+    let mut error = VerifyError::WrongSignature;
     for entrance in &config.entrances {
         match entrance.marketplace.verify(token) {
             Ok(_) => signers.push(format!("{} ({})", entrance.name, entrance.environment)),
-            Err(why) => refused = why,
+            Err(why) => error = why,
         }
     }
-    if signers.is_empty() { Err(refused) } else { Ok(signers) }
+    if signers.is_empty() { Err(error) } else { Ok(signers) }
 }
 
 fn explain(
@@ -144,7 +144,7 @@ fn explain(
     meaning: &dyn Fn(&str) -> Option<&'static str>,
 ) {
     for (name, value) in claims {
-        // a name may be anything, and this goes to a terminal
+        // a name may contain control characters, and this goes to a terminal
         let name = name.escape_debug();
         let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
         let meaning_of = meaning(&path).unwrap_or_default();
@@ -159,7 +159,7 @@ fn explain(
     }
 }
 
-/// The date beside a number of seconds.
+/// The date of a timestamp claim.
 fn date(path: &str, value: &Value) -> String {
     match (path, value.as_u64()) {
         ("iat" | "exp" | "nbf", Some(seconds)) => {
@@ -176,23 +176,21 @@ fn read_input() -> Result<String, Failure> {
     Ok(input)
 }
 
-/// The token itself, or the one that an address carries.
+/// The token itself, or the one that a URL carries.
 fn find_token(input: &str) -> Result<String, Failure> {
     if input.is_empty() {
         return Err(Failure::Arguments("there is nothing to inspect".into()));
     }
-    // as it is copied from a request
+    // as copied from an Authorization header
     let input = input.strip_prefix("Bearer ").unwrap_or(input);
     if !input.contains("://") {
         return Ok(input.to_owned());
     }
     let url = Url::parse(input)
-        .map_err(|error| Failure::Arguments(format!("the address cannot be read: {error}")))?;
+        .map_err(|error| Failure::Arguments(format!("the URL cannot be parsed: {error}")))?;
     let token = url
         .query_pairs()
         .find(|(name, _)| name == LinkRules::TOKEN_PARAMETER)
         .map(|(_, token)| token.into_owned());
-    token.ok_or_else(|| {
-        Failure::Arguments("the address has no tenant parameter, which would carry the token".into())
-    })
+    token.ok_or_else(|| Failure::Arguments("the URL has no tenant parameter, which carries the token".into()))
 }

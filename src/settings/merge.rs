@@ -1,22 +1,22 @@
-//! One table of the configuration over another.
+//! Merges tables of the configuration.
 
 use config::{Map, Value, ValueKind};
 
 use super::secrets::ENCODING;
 use super::section::FILE;
 
-/// Where a value was given, or something within it.
-pub(super) fn origin(value: &Value) -> Option<String> {
+/// The origin of a value, or of one nested in it.
+pub(crate) fn origin(value: &Value) -> Option<String> {
     match (value.origin(), &value.kind) {
-        (Some(place), _) => Some(place.to_owned()),
+        (Some(origin), _) => Some(origin.to_owned()),
         (None, ValueKind::Table(table)) => table.values().find_map(origin),
         (None, _) => None,
     }
 }
 
-/// The base without secrets that the other table gives in their other form, and
-/// without the encoding of secrets that it replaces.
-pub(super) fn without_other_forms(mut base: Value, over: &Value) -> Value {
+/// The base without secrets that `over` gives in the other form (`X` and `X_file`),
+/// and without the encoding of secrets that it replaces.
+pub(crate) fn without_other_forms(mut base: Value, over: &Value) -> Value {
     if let (ValueKind::Table(base), ValueKind::Table(over)) = (&mut base.kind, &over.kind) {
         base.retain(|name, _| {
             let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), str::to_owned);
@@ -29,9 +29,9 @@ pub(super) fn without_other_forms(mut base: Value, over: &Value) -> Value {
     base
 }
 
-/// One table over another; anything but tables is replaced whole.
-pub(super) fn merge(base: Value, over: Value) -> Value {
-    let place = over.origin().map(str::to_owned);
+/// Merges `over` into `base`. Tables are merged, other values replaced.
+pub(crate) fn merge(base: Value, over: Value) -> Value {
+    let origin = over.origin().map(str::to_owned);
     match (base.kind, over.kind) {
         (ValueKind::Table(mut base), ValueKind::Table(over)) => {
             let mut merged: Map<String, Value> = Map::new();
@@ -43,8 +43,8 @@ pub(super) fn merge(base: Value, over: Value) -> Value {
                 merged.insert(name, value);
             }
             merged.extend(base);
-            Value::new(place.as_ref(), ValueKind::Table(merged))
+            Value::new(origin.as_ref(), ValueKind::Table(merged))
         }
-        (_, kind) => Value::new(place.as_ref(), kind),
+        (_, kind) => Value::new(origin.as_ref(), kind),
     }
 }

@@ -1,29 +1,28 @@
-//! Secrets that both sides of an HMAC know: `X` or `X_file`, and `X_encoding`,
-//! how it is written.
+//! Shared secrets: `X` or `X_file`, and `X_encoding`.
 
 use super::section::Section;
 use crate::secret::{BadSecret, SecretEncoding, SharedSecret};
 
-/// What the key ends with that says how a secret is written.
-pub(super) const ENCODING: &str = "_encoding";
+/// The suffix of the key that gives a secret's encoding.
+pub(crate) const ENCODING: &str = "_encoding";
 
-/// A secret of at least so many bytes, and the key that gave it.
-pub(super) fn read(
+/// A secret of at least `min_bytes`, and the key that gave it.
+pub(crate) fn read(
     section: &Section<'_>,
     name: &str,
     min_bytes: usize,
     help: &str,
 ) -> Option<(String, SharedSecret)> {
-    // asked for also where there is no secret, so that it is not called unknown
+    // first, so that the key counts as known without a secret too
     let encoding = encoding(section, name);
     let (given_by, text) = section.secret(name, help)?;
     let secret = SharedSecret::dangerous_decode_short(&text, encoding?);
     let secret = secret.and_then(|secret| secret.at_least(min_bytes)).map_err(|why| {
         let help = match why {
-            BadSecret::NotEncoded(_) => format!("write how it is encoded: {name}{ENCODING} = \"text\", say"),
+            BadSecret::NotEncoded(_) => format!("give its encoding, such as {name}{ENCODING} = \"text\""),
             BadSecret::Empty | BadSecret::TooShort { .. } | BadSecret::Invisible => help.to_owned(),
         };
-        section.wrong(&given_by, format!("the secret cannot be used: {why}"), help);
+        section.report(&given_by, format!("the secret cannot be used: {why}"), help);
     });
     Some((given_by, secret.ok()?))
 }

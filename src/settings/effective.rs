@@ -1,5 +1,4 @@
-//! The settings as they apply, written as TOML: each with the place that gave
-//! it, secrets hidden.
+//! Writes the effective settings as TOML, each with its origin, secrets hidden.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +8,7 @@ use config::{Value, ValueKind};
 use super::layers::BUILT_IN_DEFAULT;
 
 /// Writes all settings.
-pub(super) fn write(root: &Value) -> String {
+pub(crate) fn write(root: &Value) -> String {
     let mut text = String::new();
     write_table(&mut text, "", root);
     text
@@ -27,8 +26,8 @@ fn write_table(text: &mut String, key: &str, value: &Value) {
         for (name, value) in singles {
             let shown = if is_secret(name) { "\"[hidden]\"".to_owned() } else { write_value(value) };
             let line = format!("{} = {shown}", bare_or_quoted(name));
-            let _ = match value.origin().filter(|place| !place.starts_with(BUILT_IN_DEFAULT)) {
-                Some(place) => writeln!(text, "{line:<50} # {place}"),
+            let _ = match value.origin().filter(|origin| !origin.starts_with(BUILT_IN_DEFAULT)) {
+                Some(origin) => writeln!(text, "{line:<50} # {origin}"),
                 None => writeln!(text, "{line}"),
             };
         }
@@ -40,7 +39,7 @@ fn write_table(text: &mut String, key: &str, value: &Value) {
     }
 }
 
-/// Secrets by their key: what ends so, and is not the path of a file.
+/// Whether the value of this key is a secret, not the path of its file.
 fn is_secret(name: &str) -> bool {
     name.ends_with("_secret") && name != "dangerous_allow_short_secret"
 }

@@ -1,41 +1,41 @@
-//! What is wrong with a configuration: everything at once, each with its key,
-//! its place and a way out.
+//! The problems of a configuration, all at once, each with its key, origin and
+//! remedy.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use super::files::SeenFile;
+use super::files::WatchedFile;
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The key, such as `pandium.account`, or the file.
     pub key: String,
-    /// Where the value was given: a file and its line, a variable, an argument.
-    pub place: Option<String>,
+    /// The origin of the value: file and line, variable or argument.
+    pub origin: Option<String>,
     /// What is wrong.
     pub what: String,
-    /// What to do.
+    /// The remedy.
     pub help: String,
 }
 
-/// Everything that is wrong with a configuration; never empty.
+/// All problems of a configuration; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
-    /// What is wrong.
+    /// The problems.
     pub problems: Vec<Problem>,
-    /// The files that were read, or would have been: when one changes, it may
-    /// be worth another try.
-    pub files: Vec<SeenFile>,
+    /// The files that were read or could not be; a change of one triggers another
+    /// attempt.
+    pub files: Vec<WatchedFile>,
 }
 
-/// Collects problems, and the files, while a configuration is read.
+/// Collects problems, warnings and files while a configuration is read.
 #[derive(Debug, Default)]
-pub(super) struct Collector {
+pub(crate) struct Collector {
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<String>>,
-    files: RefCell<Vec<SeenFile>>,
+    files: RefCell<Vec<WatchedFile>>,
 }
 
 impl Collector {
@@ -43,11 +43,11 @@ impl Collector {
     pub fn add(
         &self,
         key: impl Into<String>,
-        place: Option<String>,
+        origin: Option<String>,
         what: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let problem = Problem { key: key.into(), place, what: what.into(), help: help.into() };
+        let problem = Problem { key: key.into(), origin, what: what.into(), help: help.into() };
         let mut problems = self.problems.borrow_mut();
         // sections that entrances share are read once for each of them
         if !problems.contains(&problem) {
@@ -55,10 +55,10 @@ impl Collector {
         }
     }
 
-    /// Adds a warning: a setting that is valid and probably a mistake.
-    pub fn warn(&self, key: &str, place: Option<&str>, what: &str, help: &str) {
-        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
-        let warning = format!("{key}{place}: {what}; {help}");
+    /// Adds a warning: a setting that is valid but probably a mistake.
+    pub fn warn(&self, key: &str, origin: Option<&str>, what: &str, help: &str) {
+        let origin = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
+        let warning = format!("{key}{origin}: {what}; {help}");
         let mut warnings = self.warnings.borrow_mut();
         // sections that entrances share are read once for each of them
         if !warnings.contains(&warning) {
@@ -66,38 +66,38 @@ impl Collector {
         }
     }
 
-    /// The file that a value was given in, by the value's place.
-    pub fn file_of(&self, place: &str) -> Option<PathBuf> {
-        let (path, _line) = place.rsplit_once(':')?;
+    /// The file of an origin.
+    pub fn file_of(&self, origin: &str) -> Option<PathBuf> {
+        let (path, _line) = origin.rsplit_once(':')?;
         let files = self.files.borrow();
         files.iter().map(|file| &file.path).find(|file| file.as_path() == Path::new(path)).cloned()
     }
 
-    /// Reads a file, and remembers what was in it.
+    /// Reads a file and records its digest.
     pub fn read_bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let (seen, read) = SeenFile::read(path);
-        self.files.borrow_mut().push(seen);
-        read
+        let (file, content) = WatchedFile::read(path);
+        self.files.borrow_mut().push(file);
+        content
     }
 
-    /// The same, where a text is meant.
+    /// Reads a UTF-8 file and records its digest.
     pub fn read_file(&self, path: &Path) -> io::Result<String> {
         String::from_utf8(self.read_bytes(path)?)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     }
 
-    /// What was wrong so far, where it is of no use to go on.
+    /// The problems so far, where reading cannot continue.
     pub fn take(&self) -> Problems {
         Problems { problems: self.problems.take(), files: self.files.take() }
     }
 
-    /// Whether anything was wrong so far.
+    /// Whether there is no problem so far.
     pub fn is_empty(&self) -> bool {
         self.problems.borrow().is_empty()
     }
 
-    /// The files and the warnings, if nothing was wrong.
-    pub fn into_result(self) -> Result<(Vec<SeenFile>, Vec<String>), Problems> {
+    /// The files and the warnings, if there is no problem.
+    pub fn into_result(self) -> Result<(Vec<WatchedFile>, Vec<String>), Problems> {
         let (problems, files) = (self.problems.into_inner(), self.files.into_inner());
         if problems.is_empty() {
             Ok((files, self.warnings.into_inner()))
@@ -110,8 +110,8 @@ impl Collector {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.key, self.what)?;
-        if let Some(place) = &self.place {
-            write!(f, "\n  given in: {place}")?;
+        if let Some(origin) = &self.origin {
+            write!(f, "\n  given in: {origin}")?;
         }
         write!(f, "\n  to do: {}", self.help)
     }

@@ -1,6 +1,5 @@
-//! The layers of a configuration as they are written, laid over each other:
-//! which value holds for a key, and where it was given. What a value means is
-//! not known here.
+//! The layers of a configuration, merged: the value of each key, and its origin.
+//! What a value means is not known here.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,39 +9,45 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Collector;
-use crate::pandium::Environment;
 
-/// Where a configuration comes from, apart from what is compiled in.
+/// The sources of a configuration, apart from the built-in ones.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// Files, the later winning.
+    /// Files; later ones override earlier ones.
     pub files: Vec<PathBuf>,
-    /// Environment variables: those that begin with `SSO_` count.
+    /// Environment variables; only those with the prefix `SSO_` are read.
     pub variables: BTreeMap<String, String>,
-    /// Settings by argument, by key.
+    /// Settings given as arguments, by key.
     pub arguments: BTreeMap<String, String>,
 }
 
-/// One layer: values that know their places.
+/// One layer: values with their origins.
 #[derive(Clone, Debug)]
 struct Layer {
     values: Map<String, Value>,
 }
 
-const DEFAULT: &str = include_str!("../../config/default.toml");
+/// The layers that are compiled in: the default, and an overlay chosen by the
+/// value of one top-level key.
+pub(crate) struct BuiltIn {
+    pub default: &'static str,
+    pub overlay_key: &'static str,
+    /// Name and text of the overlay for a value of that key.
+    pub overlay: fn(&str) -> Option<(&'static str, &'static str)>,
+}
 
-/// The place of the built-in default.
-pub(super) const BUILT_IN_DEFAULT: &str = "the built-in default.toml";
+/// The origin of built-in defaults.
+pub(crate) const BUILT_IN_DEFAULT: &str = "the built-in default.toml";
 
-/// How the place of an environment variable begins.
-pub(super) const VARIABLE: &str = "the environment variable";
+/// The prefix of environment variables' origins.
+pub(crate) const VARIABLE: &str = "the environment variable";
 
 const PREFIX: &str = "SSO_";
 const CONFIG_VARIABLE: &str = "SSO_CONFIG";
 
 impl Sources {
-    /// What this process was started with: its environment variables, and
-    /// `SSO_CONFIG` where no file is named.
+    /// The given files and arguments with the environment variables of this
+    /// process; without files, the one that `SSO_CONFIG` names.
     pub fn from_process(files: Vec<PathBuf>, arguments: BTreeMap<String, String>) -> Self {
         let variables: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| {
@@ -55,15 +60,15 @@ impl Sources {
         Self { files, variables, arguments }
     }
 
-    /// Whether nobody has said anything.
+    /// Whether there is neither a file nor a variable.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.variables.is_empty()
     }
 }
 
-/// All layers over each other; nothing where one cannot be read: what the
-/// others say would be told as wrong without need.
-pub(super) fn read(sources: &Sources, problems: &Collector) -> Option<Value> {
+/// Merges all layers. `None` where one cannot be read: without it, others could
+/// be reported needlessly.
+pub(crate) fn read(sources: &Sources, built_in: &BuiltIn, problems: &Collector) -> Option<Value> {
     let mut own: Vec<Layer> = Vec::new();
     for file in &sources.files {
         match problems.read_file(file) {
@@ -78,21 +83,21 @@ pub(super) fn read(sources: &Sources, problems: &Collector) -> Option<Value> {
     }
     own.push(variable_layer(&sources.variables));
     own.push(argument_layer(&sources.arguments));
-    over_built_in(own, problems)
+    over_built_in(own, built_in, problems)
 }
 
-/// A configuration in one text, over what is compiled in.
-pub(super) fn read_text(text: &str, problems: &Collector) -> Option<Value> {
-    over_built_in(toml_layer("the text", text, problems).into_iter().collect(), problems)
+/// Merges one TOML text over the built-in layers.
+pub(crate) fn read_text(text: &str, built_in: &BuiltIn, problems: &Collector) -> Option<Value> {
+    over_built_in(toml_layer("the text", text, problems).into_iter().collect(), built_in, problems)
 }
 
-fn over_built_in(own: Vec<Layer>, problems: &Collector) -> Option<Value> {
+fn over_built_in(own: Vec<Layer>, built_in: &BuiltIn, problems: &Collector) -> Option<Value> {
     if !problems.is_empty() {
         return None;
     }
-    let overlay = named_environment(&own).map(overlay);
-    let built_in = [(BUILT_IN_DEFAULT, DEFAULT)].into_iter().chain(overlay);
-    let layers = built_in.filter_map(|(place, text)| toml_layer(place, text, problems)).chain(own);
+    let overlay = last_text(&own, built_in.overlay_key).and_then(built_in.overlay);
+    let base = [(BUILT_IN_DEFAULT, built_in.default)].into_iter().chain(overlay);
+    let layers = base.filter_map(|(origin, text)| toml_layer(origin, text, problems)).chain(own);
     let builder = layers.fold(config::Config::builder(), |builder, layer| builder.add_source(layer));
     match builder.build() {
         Ok(merged) => Some(merged.cache),
@@ -108,21 +113,11 @@ fn over_built_in(own: Vec<Layer>, problems: &Collector) -> Option<Value> {
     }
 }
 
-const fn overlay(environment: Environment) -> (&'static str, &'static str) {
-    match environment {
-        Environment::Production => {
-            ("the built-in production.toml", include_str!("../../config/production.toml"))
-        }
-        Environment::Sandbox => ("the built-in sandbox.toml", include_str!("../../config/sandbox.toml")),
-        Environment::Demo => ("the built-in demo.toml", include_str!("../../config/demo.toml")),
-    }
-}
-
-/// The environment that the last layer with one names.
-fn named_environment(layers: &[Layer]) -> Option<Environment> {
-    let named = layers.iter().rev().find_map(|layer| layer.values.get("environment"))?;
-    match &named.kind {
-        ValueKind::String(name) => name.parse().ok(),
+/// The string that the last layer with this key gives.
+fn last_text<'a>(layers: &'a [Layer], key: &str) -> Option<&'a str> {
+    let value = layers.iter().rev().find_map(|layer| layer.values.get(key))?;
+    match &value.kind {
+        ValueKind::String(text) => Some(text),
         _ => None,
     }
 }
@@ -137,19 +132,19 @@ impl Source for Layer {
     }
 }
 
-fn toml_layer(place: &str, text: &str, problems: &Collector) -> Option<Layer> {
+fn toml_layer(origin: &str, text: &str, problems: &Collector) -> Option<Layer> {
     match DeTable::parse(text) {
         Ok(table) => {
-            let mut values = Places { place, text }.table(table.into_inner());
-            // a name with a dot in it would be taken for a path when layers are merged
+            let mut values = Origins { origin, text }.table(table.into_inner());
+            // the config crate would treat a name with a dot as a path
             values.retain(|name, value| {
                 let is_plain =
                     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
                 if !is_plain {
-                    let place = value.origin().map(str::to_owned);
+                    let origin = value.origin().map(str::to_owned);
                     problems.add(
                         name,
-                        place,
+                        origin,
                         "there is no such key",
                         "write it without quotes, in its section",
                     );
@@ -161,23 +156,23 @@ fn toml_layer(place: &str, text: &str, problems: &Collector) -> Option<Layer> {
         Err(error) => {
             let line = error.span().map_or(0, |span| line_of(text, span.start));
             problems.add(
-                place,
-                Some(format!("{place}:{line}")),
+                origin,
+                Some(format!("{origin}:{line}")),
                 format!("it is not TOML: {}", error.message()),
-                "mend the line; the form of TOML is described at https://toml.io",
+                "correct the line; https://toml.io describes the syntax",
             );
             None
         }
     }
 }
 
-/// Gives each value of a TOML text its file and line.
-struct Places<'a> {
-    place: &'a str,
+/// Adds file and line to each value of a TOML text.
+struct Origins<'a> {
+    origin: &'a str,
     text: &'a str,
 }
 
-impl Places<'_> {
+impl Origins<'_> {
     fn table(&self, table: DeTable<'_>) -> Map<String, Value> {
         let entries = table.into_iter().map(|(key, value)| {
             let line = line_of(self.text, key.span().start);
@@ -202,7 +197,7 @@ impl Places<'_> {
             }
             DeValue::Table(table) => ValueKind::Table(self.table(table)),
         };
-        Value::new(Some(&format!("{}:{line}", self.place)), kind)
+        Value::new(Some(&format!("{}:{line}", self.origin)), kind)
     }
 }
 
@@ -210,7 +205,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// `SSO_PANDIUM__ACCOUNT` gives `pandium.account`. All values are texts.
+/// `SSO_PANDIUM__ACCOUNT` gives `pandium.account`. All values are strings.
 fn variable_layer(variables: &BTreeMap<String, String>) -> Layer {
     let mut values = Map::new();
     let are_ours = variables.iter().filter(|(name, _)| *name != CONFIG_VARIABLE && !is_of_kubernetes(name));
@@ -256,22 +251,22 @@ fn argument_layer(arguments: &BTreeMap<String, String>) -> Layer {
     Layer { values }
 }
 
-fn insert(table: &mut Map<String, Value>, path: &[String], text: &str, place: &str) {
-    let place = place.to_owned();
+fn insert(table: &mut Map<String, Value>, path: &[String], text: &str, origin: &str) {
+    let origin = origin.to_owned();
     match path {
         [] => {}
         [name] => {
-            table.insert(name.clone(), Value::new(Some(&place), ValueKind::String(text.to_owned())));
+            table.insert(name.clone(), Value::new(Some(&origin), ValueKind::String(text.to_owned())));
         }
         [name, rest @ ..] => {
             let below = table
                 .entry(name.clone())
-                .or_insert_with(|| Value::new(Some(&place), ValueKind::Table(Map::new())));
+                .or_insert_with(|| Value::new(Some(&origin), ValueKind::Table(Map::new())));
             if !matches!(below.kind, ValueKind::Table(_)) {
                 below.kind = ValueKind::Table(Map::new());
             }
             if let ValueKind::Table(below) = &mut below.kind {
-                insert(below, rest, text, &place);
+                insert(below, rest, text, &origin);
             }
         }
     }
@@ -306,7 +301,7 @@ mod tests {
     #[case("SSO_SERVICE_PORT__HTTP", false)]
     #[case("SSO_SERVER__LISTEN", false)]
     #[case("PORT", false)]
-    fn a_variable_of_kubernetes_is_told_by_its_name(#[case] name: &str, #[case] is_so: bool) {
-        assert_eq!(is_of_kubernetes(name), is_so);
+    fn kubernetes_service_variables_are_recognized(#[case] name: &str, #[case] expected: bool) {
+        assert_eq!(is_of_kubernetes(name), expected);
     }
 }

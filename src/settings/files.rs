@@ -1,5 +1,4 @@
-//! The files that a configuration was read from, and whether they still are
-//! what they were.
+//! The files that a configuration was read from, with digests to detect changes.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -8,30 +7,30 @@ use std::time::SystemTime;
 
 use aws_lc_rs::digest;
 
-/// A file, and what it held when it was read.
+/// A file, and the digest of its content when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeenFile {
-    /// Where it is.
+pub struct WatchedFile {
+    /// Its path.
     pub path: PathBuf,
-    /// The digest of what it held; none where it could not be read.
+    /// The SHA-256 of its content; `None` where it could not be read.
     digest: Option<Vec<u8>>,
 }
 
-impl SeenFile {
-    /// Reads a file, once for what it holds and for what to compare with later.
+impl WatchedFile {
+    /// Reads a file: its digest, and its content or the error.
     pub fn read(path: &Path) -> (Self, io::Result<Vec<u8>>) {
         let read = std::fs::read(path);
         let digest = read.as_ref().ok().map(|bytes| digest::digest(&digest::SHA256, bytes).as_ref().to_vec());
         (Self { path: path.to_owned(), digest }, read)
     }
 
-    /// When it was last written to; none where that cannot be told.
+    /// The modification time, if it is known.
     pub fn modified(&self) -> Option<SystemTime> {
         std::fs::metadata(&self.path).and_then(|found| found.modified()).ok()
     }
 
-    /// The same file as it is now. A pipe is read once; to read it again would
-    /// wait for somebody to write.
+    /// The file in its current state. A pipe is not read again: that would block
+    /// until something is written to it.
     pub fn now(&self) -> Self {
         match std::fs::metadata(&self.path) {
             Ok(found) if !found.is_file() => self.clone(),
@@ -40,9 +39,9 @@ impl SeenFile {
     }
 }
 
-/// The mode of a file that holds a secret, where it allows more than reading
-/// and writing by its owner and reading by its group; `None` where it does not.
-pub(super) fn too_open_mode(path: &Path) -> Option<u32> {
+/// The mode of a secret's file where it allows more than 640; `None` where it does
+/// not.
+pub(crate) fn too_open_mode(path: &Path) -> Option<u32> {
     const GROUP_AND_OTHERS: u32 = 0o077;
     const GROUP_READ: u32 = 0o040;
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
@@ -66,7 +65,7 @@ mod tests {
     #[case(0o602, true)]
     #[case(0o601, true)]
     #[case(0o644, true)]
-    fn others_may_not_read_a_secret_nor_its_group_write_it(#[case] mode: u32, #[case] is_too_open: bool) {
+    fn a_mode_beyond_640_is_too_open(#[case] mode: u32, #[case] is_too_open: bool) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(too_open_mode(file.path()), is_too_open.then_some(mode));

@@ -1,5 +1,5 @@
-//! Reads one table of the configuration: asks for keys by name and kind, and
-//! collects a problem for whatever is not as asked, unknown keys included.
+//! Reads one table of the configuration: typed access to its keys, with a problem
+//! for each value of another type and each unknown key.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,20 +15,20 @@ use super::merge::{merge, origin, without_other_forms};
 use super::problem::Collector;
 use super::suggestion;
 
-/// What a secret's key ends with where a file holds it.
-pub(super) const FILE: &str = "_file";
+/// The suffix of a key whose value is the path of a file with the secret.
+pub(crate) const FILE: &str = "_file";
 
-/// What the name of a setting begins with that gives a protection up.
+/// The prefix of settings that disable a protection.
 const DANGEROUS: &str = "dangerous_";
 
-/// The secrets in our own examples, which everybody can read.
+/// The secrets of the public examples, which are refused.
 const PLACEHOLDERS: [&str; 1] = ["replace-me-by-32-bytes-or-more-from-pandium"];
 
-/// A table, and what was asked of it.
-pub(super) struct Section<'a> {
+/// A table, and the keys that its reader knows.
+pub(crate) struct Section<'a> {
     key: String,
     entries: BTreeMap<String, Value>,
-    asked: RefCell<Vec<String>>,
+    known: RefCell<Vec<String>>,
     problems: &'a Collector,
 }
 
@@ -39,46 +39,46 @@ impl<'a> Section<'a> {
     }
 
     fn new(key: String, value: Value, problems: &'a Collector) -> Self {
-        let place = origin(&value);
+        let origin = origin(&value);
         let entries = match value.kind {
             ValueKind::Table(table) => table.into_iter().collect(),
             ValueKind::Nil => BTreeMap::new(),
             _ => {
-                problems.add(&key, place, "it is a single value", format!("write it as a table: [{key}]"));
+                problems.add(&key, origin, "it is a single value", format!("write it as a table: [{key}]"));
                 BTreeMap::new()
             }
         };
-        Self { key, entries, asked: RefCell::default(), problems }
+        Self { key, entries, known: RefCell::default(), problems }
     }
 
-    /// The key of something within.
+    /// The full key of an entry.
     pub fn key(&self, name: &str) -> String {
         if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) }
     }
 
-    /// Where a value was given.
-    pub fn place(&self, name: &str) -> Option<String> {
+    /// The origin of a value.
+    pub fn origin(&self, name: &str) -> Option<String> {
         self.entries.get(name).and_then(origin)
     }
 
-    /// The same, for whoever has to change it: not the built-in default.
-    fn own_place(&self, name: &str) -> Option<String> {
-        self.place(name).filter(|place| !place.starts_with(BUILT_IN_DEFAULT))
+    /// The origin, unless it is the built-in default, which cannot be edited.
+    fn own_origin(&self, name: &str) -> Option<String> {
+        self.origin(name).filter(|origin| !origin.starts_with(BUILT_IN_DEFAULT))
     }
 
-    /// Says that a value within is wrong.
-    pub fn wrong(&self, name: &str, what: impl Display, help: impl Display) {
-        self.problems.add(self.key(name), self.own_place(name), what.to_string(), help.to_string());
+    /// Reports a problem of an entry.
+    pub fn report(&self, name: &str, what: impl Display, help: impl Display) {
+        self.problems.add(self.key(name), self.own_origin(name), what.to_string(), help.to_string());
     }
 
-    /// Warns of a value within that is valid and probably a mistake.
+    /// Reports an entry that is valid but probably a mistake.
     pub fn warn(&self, name: &str, what: impl Display, help: impl Display) {
-        let place = self.own_place(name);
-        self.problems.warn(&self.key(name), place.as_deref(), &what.to_string(), &help.to_string());
+        let origin = self.own_origin(name);
+        self.problems.warn(&self.key(name), origin.as_deref(), &what.to_string(), &help.to_string());
     }
 
-    /// Says that something deeper within is wrong, by its path from here.
-    pub fn wrong_within(&self, path: &str, what: &str, help: &str) {
+    /// Reports a problem of a nested entry, by its path from here.
+    pub fn report_within(&self, path: &str, what: &str, help: &str) {
         let mut names = path.split('.');
         let mut value = names.next().and_then(|name| self.entries.get(name));
         for name in names {
@@ -87,20 +87,20 @@ impl<'a> Section<'a> {
                 _ => break,
             }
         }
-        let place = value.and_then(origin);
-        self.problems.add(self.key(path), place, what, help);
+        let origin = value.and_then(origin);
+        self.problems.add(self.key(path), origin, what, help);
     }
 
-    /// A table within; an empty one, where there is none.
+    /// A nested table; an empty one if it is absent.
     pub fn section(&self, name: &str) -> Section<'a> {
         let value = self.value(name).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
         Section::new(self.key(name), value, self.problems)
     }
 
-    /// A table within, laid over one of another section.
+    /// A nested table, merged over that of another section.
     pub fn section_over(&self, name: &str, base: &Self) -> Section<'a> {
         let own = self.value(name);
-        base.asked.borrow_mut().push(name.to_owned());
+        base.known.borrow_mut().push(name.to_owned());
         let value = match (base.entries.get(name).cloned(), own) {
             (Some(base), Some(own)) => merge(without_other_forms(base, &own), own),
             (base, own) => own.or(base).unwrap_or_else(|| Value::new(None, ValueKind::Nil)),
@@ -109,59 +109,63 @@ impl<'a> Section<'a> {
         Section::new(key, value, self.problems)
     }
 
-    /// The names of everything within.
+    /// The names of all entries.
     pub fn names(&self) -> Vec<String> {
         self.entries.keys().cloned().collect()
     }
 
-    /// Whether a value is there.
+    /// Whether there is an entry.
     pub fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
 
-    /// A value of any kind.
+    /// A value of any type.
     pub fn value(&self, name: &str) -> Option<Value> {
-        self.asked.borrow_mut().push(name.to_owned());
+        self.known.borrow_mut().push(name.to_owned());
         self.entries.get(name).cloned()
     }
 
-    /// A text.
+    /// A string.
     pub fn text(&self, name: &str) -> Option<String> {
         match self.value(name)?.kind {
             ValueKind::String(text) => Some(text),
             other => {
-                self.wrong(name, format!("it is {}, a text is meant", kind(&other)), "put it in quotes");
+                self.report(
+                    name,
+                    format!("it is {}, a string is expected", kind(&other)),
+                    "put it in quotes",
+                );
                 None
             }
         }
     }
 
-    /// Whether something is there that has to be; a problem, where it is not.
-    pub fn need(&self, name: &str, help: &str) -> bool {
-        self.asked.borrow_mut().push(name.to_owned());
+    /// Whether a required entry is present; reports a problem if not.
+    pub fn require(&self, name: &str, help: &str) -> bool {
+        self.known.borrow_mut().push(name.to_owned());
         if !self.has(name) {
-            self.wrong(name, "it is not set", help);
+            self.report(name, "it is not set", help);
         }
         self.has(name)
     }
 
-    /// A text that has to be there.
-    pub fn needed_text(&self, name: &str, help: &str) -> Option<String> {
-        if self.need(name, help) { self.text(name) } else { None }
+    /// A required string.
+    pub fn required_text(&self, name: &str, help: &str) -> Option<String> {
+        if self.require(name, help) { self.text(name) } else { None }
     }
 
-    /// What is written, else what is usual. It is asked for in either case, so
-    /// that a wrong key is told what there is.
-    pub fn or_default<T>(&self, name: &str, usual: T, read: impl FnOnce(&Self) -> Option<T>) -> Option<T> {
+    /// The entry as `read` reads it, else the default. The key counts as known in
+    /// either case.
+    pub fn or_default<T>(&self, name: &str, default: T, read: impl FnOnce(&Self) -> Option<T>) -> Option<T> {
         if self.has(name) {
             read(self)
         } else {
-            self.asked.borrow_mut().push(name.to_owned());
-            Some(usual)
+            self.known.borrow_mut().push(name.to_owned());
+            Some(default)
         }
     }
 
-    /// A text, read into what it stands for.
+    /// A parsed string.
     pub fn parsed<T, E: Display>(
         &self,
         name: &str,
@@ -169,11 +173,11 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         let text = self.text(name)?;
-        self.usable(name, &text, help, parse)
+        self.parse_or_report(name, &text, help, parse)
     }
 
-    /// What a text stands for; a problem that quotes it, where it stands for nothing.
-    fn usable<T, E: Display>(
+    /// Parses a string; reports a problem that quotes it on failure.
+    fn parse_or_report<T, E: Display>(
         &self,
         name: &str,
         text: &str,
@@ -181,11 +185,11 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         parse(text)
-            .map_err(|why| self.wrong(name, format!("{} cannot be used: {why}", quoted(text)), help))
+            .map_err(|why| self.report(name, format!("{} cannot be used: {why}", quoted(text)), help))
             .ok()
     }
 
-    /// Like [`Self::parsed`]; an empty text means that nothing is set.
+    /// Like [`Self::parsed`]; an empty string means unset.
     pub fn optional<T, E: Display>(
         &self,
         name: &str,
@@ -195,41 +199,41 @@ impl<'a> Section<'a> {
         if self.text(name)?.is_empty() { None } else { self.parsed(name, help, parse) }
     }
 
-    /// One of some words.
+    /// One of some string values.
     pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(name)?;
-        let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
+        let chosen = choices.iter().find(|(value, _)| *value == text).map(|(_, choice)| *choice);
         if chosen.is_none() {
-            let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
-            self.wrong(
+            let values: Vec<String> = choices.iter().map(|(value, _)| format!("{value:?}")).collect();
+            self.report(
                 name,
                 format!("{text:?} is not one of its values"),
-                format!("write one of {}", words.join(", ")),
+                format!("write one of {}", values.join(", ")),
             );
         }
         chosen
     }
 
-    /// A whole number between two bounds.
-    pub fn number(&self, name: &str, least: u64, most: u64) -> Option<u64> {
+    /// An integer within bounds.
+    pub fn number(&self, name: &str, min: u64, max: u64) -> Option<u64> {
         let value = self.value(name)?;
         let number = match &value.kind {
             ValueKind::I64(number) => u64::try_from(*number).ok(),
             ValueKind::String(text) => text.parse().ok(),
             _ => None,
         };
-        let number = number.filter(|number| (least..=most).contains(number));
+        let number = number.filter(|number| (min..=max).contains(number));
         if number.is_none() {
-            self.wrong(
+            self.report(
                 name,
                 "it is not a number within its bounds",
-                format!("write a whole number from {least} to {most}"),
+                format!("write a whole number from {min} to {max}"),
             );
         }
         number
     }
 
-    /// Yes or no.
+    /// A boolean.
     pub fn flag(&self, name: &str) -> Option<bool> {
         let value = self.value(name)?;
         let flag = match &value.kind {
@@ -238,9 +242,9 @@ impl<'a> Section<'a> {
             _ => None,
         };
         if flag.is_none() {
-            self.wrong(name, "it is neither true nor false", "write true or false");
+            self.report(name, "it is neither true nor false", "write true or false");
         }
-        // a variable is inherited and seldom reviewed, unlike a line in a file
+        // variables are inherited, and reviewed less than files
         if flag == Some(true) && name.starts_with(DANGEROUS) && self.is_from_variable(name) {
             self.warn(
                 name,
@@ -251,14 +255,14 @@ impl<'a> Section<'a> {
         flag
     }
 
-    /// A list of texts. A single text, as environment variables give it, is a
-    /// JSON list, or is split at its commas.
+    /// A list of strings. A single string, as environment variables give it, is a
+    /// JSON array, or is split at its commas.
     pub fn texts(&self, name: &str) -> Option<Vec<String>> {
         match self.value(name)?.kind {
             ValueKind::String(text) if text.starts_with('[') => {
                 let texts = serde_json::from_str(&text).ok();
                 if texts.is_none() {
-                    self.wrong(name, "it is not a list", "write [\"one\", \"two\"], or one,two");
+                    self.report(name, "it is not a list", "write [\"one\", \"two\"], or one,two");
                 }
                 texts
             }
@@ -274,14 +278,14 @@ impl<'a> Section<'a> {
                     })
                     .collect();
                 if texts.is_none() {
-                    self.wrong(name, "something in it is not a text", "put each item in quotes");
+                    self.report(name, "an item is not a string", "put each item in quotes");
                 }
                 texts
             }
             other => {
-                self.wrong(
+                self.report(
                     name,
-                    format!("it is {}, a list is meant", kind(&other)),
+                    format!("it is {}, a list is expected", kind(&other)),
                     "write [\"one\", \"two\"]",
                 );
                 None
@@ -289,7 +293,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A list of texts, each read into what it stands for.
+    /// A list of parsed strings.
     pub fn all_parsed<T, E: Display>(
         &self,
         name: &str,
@@ -297,22 +301,23 @@ impl<'a> Section<'a> {
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Vec<T>> {
         let texts = self.texts(name)?;
-        let parsed: Vec<T> = texts.iter().filter_map(|text| self.usable(name, text, help, &parse)).collect();
+        let parsed: Vec<T> =
+            texts.iter().filter_map(|text| self.parse_or_report(name, text, help, &parse)).collect();
         (parsed.len() == texts.len()).then_some(parsed)
     }
 
-    /// A secret, given as itself or in a file, and the key that gave it.
+    /// A secret, given directly or in a file, and the key that gave it.
     pub fn secret(&self, name: &str, help: &str) -> Option<(String, String)> {
         let file_name = format!("{name}{FILE}");
         let (given, file) = (self.has(name), self.has(&file_name));
         let (text, path) = (self.text_if(given, name), self.text_if(file, &file_name));
         let (key, secret) = match (text, path) {
             (Some(_), Some(_)) => {
-                self.wrong(name, format!("both {name} and {file_name} are set"), "keep one of them");
+                self.report(name, format!("both {name} and {file_name} are set"), "keep one of them");
                 return None;
             }
             (Some(text), None) => {
-                let holder = self.place(name).and_then(|place| self.problems.file_of(&place));
+                let holder = self.origin(name).and_then(|origin| self.problems.file_of(&origin));
                 self.warn_if_too_open(name, holder.as_deref());
                 (name.to_owned(), text)
             }
@@ -323,13 +328,13 @@ impl<'a> Section<'a> {
             }
             (None, None) => {
                 if !given && !file {
-                    self.wrong(name, format!("neither {name} nor {file_name} is set"), help);
+                    self.report(name, format!("neither {name} nor {file_name} is set"), help);
                 }
                 return None;
             }
         };
         if PLACEHOLDERS.contains(&secret.trim()) {
-            self.wrong(&key, "it is the placeholder of our own example, which is public", help);
+            self.report(&key, "it is the placeholder of our own example, which is public", help);
             return None;
         }
         Some((key, secret))
@@ -343,18 +348,18 @@ impl<'a> Section<'a> {
         self.warn(name, what, format!("chmod 600 {path:?}, or 640 where the group has to read it"));
     }
 
-    /// What a file holds whose path is given.
+    /// The content of the file whose path is given, as UTF-8.
     pub fn file(&self, name: &str) -> Option<String> {
         self.read(name, |path| self.read_file(path))
     }
 
-    /// The same, where it need not be a text.
+    /// The content of the file whose path is given, as bytes.
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         self.read(name, |path| self.problems.read_bytes(path))
     }
 
-    /// What a file holds that a setting leads to; when it changes, the
-    /// configuration has.
+    /// The content of a file that a setting refers to. A change of the file
+    /// triggers a reload.
     pub fn read_file(&self, path: &Path) -> io::Result<String> {
         self.problems.read_file(path)
     }
@@ -363,42 +368,42 @@ impl<'a> Section<'a> {
         let path = self.text(name)?;
         read(Path::new(&path))
             .map_err(|error| {
-                // what is no path may be the secret itself, written to the wrong key
+                // a value without a slash may be a secret under the wrong key
                 let shown = if path.contains('/') { format!("{path:?}") } else { "named there".to_owned() };
                 let what = format!("the file {shown} cannot be read: {error}");
-                self.wrong(name, what, "write the path of a file that this process may read");
+                self.report(name, what, "write the path of a file that this process may read");
             })
             .ok()
     }
 
     fn is_from_variable(&self, name: &str) -> bool {
-        self.place(name).is_some_and(|place| place.starts_with(VARIABLE))
+        self.origin(name).is_some_and(|origin| origin.starts_with(VARIABLE))
     }
 
     fn text_if(&self, given: bool, name: &str) -> Option<String> {
         if given { self.text(name) } else { self.value(name).and(None) }
     }
 
-    /// Says which keys nobody has asked for. Defaults for another kind of the
-    /// same thing are nobody's mistake.
+    /// Reports entries that the reader does not know. Built-in defaults of another
+    /// kind of the section are not reported.
     pub fn finish(&self) {
-        let asked = self.asked.borrow();
+        let known = self.known.borrow();
         let is_default =
-            |name: &str| self.place(name).is_some_and(|place| place.starts_with(BUILT_IN_DEFAULT));
-        for name in self.entries.keys().filter(|name| !asked.contains(name) && !is_default(name)) {
+            |name: &str| self.origin(name).is_some_and(|origin| origin.starts_with(BUILT_IN_DEFAULT));
+        for name in self.entries.keys().filter(|name| !known.contains(name) && !is_default(name)) {
             let help = if self.is_from_variable(name) {
-                suggestion::variable(&self.key(""), name, &asked)
+                suggestion::variable(&self.key(""), name, &known)
             } else {
-                suggestion::key(&self.key(""), name, &asked)
+                suggestion::key(&self.key(""), name, &known)
             };
-            self.wrong(name, "there is no such key", help);
+            self.report(name, "there is no such key", help);
         }
     }
 }
 
-/// A value as it was written, unless a password may be in it.
+/// A value in quotes, unless it may contain a password.
 fn quoted(text: &str) -> String {
-    if text.contains('@') && text.contains(':') { "what is written".to_owned() } else { format!("{text:?}") }
+    if text.contains('@') && text.contains(':') { "the value".to_owned() } else { format!("{text:?}") }
 }
 
 fn kind(value: &ValueKind) -> &'static str {
@@ -410,7 +415,7 @@ fn kind(value: &ValueKind) -> &'static str {
         | ValueKind::U64(_)
         | ValueKind::U128(_)
         | ValueKind::Float(_) => "a number",
-        ValueKind::String(_) => "a text",
+        ValueKind::String(_) => "a string",
         ValueKind::Table(_) => "a table",
         ValueKind::Array(_) => "a list",
     }

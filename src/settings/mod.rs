@@ -1,0 +1,21 @@
+//! The generic part of configuration: layers, sections, secrets and problems.
+//! It knows no setting; what each means is the reader's matter.
+
+mod effective;
+mod files;
+mod json;
+mod layers;
+mod merge;
+mod problem;
+pub(crate) mod secrets;
+mod section;
+mod suggestion;
+
+pub(crate) use effective::write as write_effective;
+pub use files::WatchedFile;
+pub(crate) use json::to_json;
+pub use layers::Sources;
+pub(crate) use layers::{BuiltIn, read, read_text};
+pub(crate) use problem::Collector;
+pub use problem::{Problem, Problems};
+pub(crate) use section::Section;
