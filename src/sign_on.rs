@@ -8,7 +8,7 @@ use crate::audit::SubjectLog;
 use crate::authn::Authenticator;
 use crate::authn::{AuthRequest, Authentication};
 use crate::clock::Timestamp;
-use crate::embed::{Embed, FetchDestination, Verdict};
+use crate::embed::{Embed, EmbedDecision, FetchDestination};
 use crate::pandium::{Environment, HandOff, HandOffError, Link, Marketplace};
 use crate::refusal::{Reason, Refusal};
 use crate::user::User;
@@ -119,11 +119,11 @@ impl Entrance {
         now: Timestamp,
         seen: &mut Seen,
     ) -> Result<HandOff, Refusal> {
-        let link = self.marketplace.links().read(ask.query, ask.install)?;
-        match self.embed.judge(ask.offer.headers) {
-            Verdict::Allowed => {}
-            Verdict::Reported(objection) => seen.reported = Some(objection),
-            Verdict::Refused(refusal) => return Err(refusal),
+        let link = self.marketplace.links().parse(ask.query, ask.install)?;
+        match self.embed.check_embedding(ask.offer.headers) {
+            EmbedDecision::Allowed => {}
+            EmbedDecision::Reported(objection) => seen.reported = Some(objection),
+            EmbedDecision::Refused(refusal) => return Err(refusal),
         }
         let user = self.arrive(ask.offer, now)?;
         let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &link, jti, now));

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
-use crate::jwt::jwks::Skipped;
-use crate::jwt::jwks::{Counts, JwksCache, KeySource};
+use crate::jwt::jwks::SkippedKey;
+use crate::jwt::jwks::{FetchCounts, JwksCache, KeySource};
 use crate::jwt::key_set::KeySet;
 use crate::refusal::Refusal;
 use crate::request::{Headers, Peer};
@@ -85,7 +85,7 @@ pub struct KeyReport {
     /// How many keys of the set in use are skipped; none where there is no set.
     pub skipped: Option<usize>,
     /// How fetching them ended so far.
-    pub counts: Counts,
+    pub counts: FetchCounts,
 }
 
 /// The caches of fetched keys that some identities have.
@@ -234,7 +234,7 @@ impl Authenticator {
             }
         };
         match published {
-            Some(keys) => keys.renew(now).await,
+            Some(keys) => keys.fetch_for_token(now).await,
             None => false,
         }
     }
@@ -242,13 +242,13 @@ impl Authenticator {
     /// Asks for keys that grow old, and does not wait.
     pub fn refresh_keys(&self, now: Timestamp) {
         for keys in self.published_keys() {
-            keys.refresh(now);
+            keys.refresh_if_due(now);
         }
     }
 
     /// Whether every issuer has been asked that is to be asked at the start.
     pub fn is_started(&self) -> bool {
-        self.published_keys().iter().all(|keys| keys.is_started())
+        self.published_keys().iter().all(|keys| keys.initial_fetch_done())
     }
 
     /// Whether there are keys from every issuer that is to be asked at the start.
@@ -259,7 +259,7 @@ impl Authenticator {
     /// What is known of the keys that are fetched.
     pub fn key_reports(&self, now: Timestamp) -> Vec<KeyReport> {
         let report = |keys: &&Arc<JwksCache>| KeyReport {
-            address: keys.address(),
+            address: keys.url(),
             age_s: keys.age_s(now),
             skipped: keys.skipped(now),
             counts: keys.counts(),
@@ -284,10 +284,10 @@ impl Authenticator {
         let KeyCaches { published, by_id } = caches;
         match self {
             Self::ProxyHeaders(_) | Self::Caf(_) => {}
-            Self::Bearer(way) => way.keys.take_over(published),
-            Self::AppDirect(way) => way.keys.take_over(published),
+            Self::Bearer(way) => way.keys.reuse_cached(published),
+            Self::AppDirect(way) => way.keys.reuse_cached(published),
             Self::Commercetools(way) => {
-                way.gateways.iter_mut().for_each(|gateway| gateway.keys.take_over(published));
+                way.gateways.iter_mut().for_each(|gateway| gateway.keys.reuse_cached(published));
             }
             Self::AwsAlb(way) => {
                 way.load_balancers.iter_mut().for_each(|(_, keys)| *keys = keys.or_earlier(by_id));
@@ -296,7 +296,7 @@ impl Authenticator {
     }
 
     /// The keys of a set in a file that are not used, and why.
-    pub fn skipped_keys(&self) -> &[Skipped] {
+    pub fn skipped_keys(&self) -> &[SkippedKey] {
         match self {
             Self::Bearer(way) => way.keys.skipped(),
             Self::AppDirect(way) => way.keys.skipped(),
@@ -307,13 +307,13 @@ impl Authenticator {
     /// Whether this secret is what proofs are made with.
     pub fn holds(&self, secret: &SharedSecret) -> bool {
         let given = |keys: &KeySource| match keys {
-            KeySource::Given(keys) => keys.holds(secret),
+            KeySource::Static(keys) => keys.contains_secret(secret),
             KeySource::Published(_) => false,
         };
         match self {
             Self::Bearer(way) => given(&way.keys),
             Self::AppDirect(way) => given(&way.keys),
-            Self::Caf(way) => KeySet::holds(&way.secret, secret),
+            Self::Caf(way) => KeySet::contains_secret(&way.secret, secret),
             Self::ProxyHeaders(_) | Self::AwsAlb(_) | Self::Commercetools(_) => false,
         }
     }
@@ -341,7 +341,7 @@ impl KeyCaches {
                 caches.by_id.extend(way.load_balancers.iter().map(|(_, keys)| Arc::clone(keys)));
             }
         }
-        caches.published.sort_by_key(|keys| !keys.is_asked_at_start());
+        caches.published.sort_by_key(|keys| !keys.fetches_at_start());
         caches
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         .map_err(refused)?;
     entrance.access.allow(&user).map_err(refused)?;
     let hand_off = entrance.hand_off(&user, &link, Uuid::new_v4(), Timestamp::now()).map_err(refused)?;
-    say(hand_off.address.expose())
+    say(hand_off.url.expose())
 }
 
 fn query(arguments: &Arguments) -> Result<String, Failure> {

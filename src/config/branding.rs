@@ -70,7 +70,7 @@ fn exchange(section: &Section<'_>, mut pages: Pages, folder: &Path) -> Option<Pa
             Ok(text) if text.len() > MAX_TEMPLATE_BYTES => {
                 Err(format!("it is larger than {MAX_TEMPLATE_BYTES} bytes"))
             }
-            Ok(text) => pages.exchange(&name, text).map_err(|error| error.to_string()),
+            Ok(text) => pages.replace_template(&name, text).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = exchanged {
@@ -78,7 +78,7 @@ fn exchange(section: &Section<'_>, mut pages: Pages, folder: &Path) -> Option<Pa
             is_right = false;
         }
     }
-    if is_right && let Err(why) = pages.try_out() {
+    if is_right && let Err(why) = pages.render_all() {
         wrong(format!("a page cannot be made with these templates: {why}"));
         return None;
     }

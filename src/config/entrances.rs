@@ -6,7 +6,7 @@ use super::section::Section;
 use super::server::Listen;
 use super::{embed, identity, marketplace};
 use crate::access::Access;
-use crate::audit::{SubjectHash, SubjectLog};
+use crate::audit::{PseudonymKey, SubjectLog};
 use crate::authn::{Authenticator, KeyCaches};
 use crate::pandium::Environment;
 use crate::secret::SharedSecret;
@@ -113,7 +113,7 @@ impl Context<'_, '_> {
             referrer_policy,
             subject_log: match subject_log {
                 Subject::None => SubjectLog::None,
-                Subject::Hashed => SubjectLog::Hashed(SubjectHash::keyed_by(&secret)),
+                Subject::Hashed => SubjectLog::Hashed(PseudonymKey::derive(&secret)),
                 Subject::Plain => SubjectLog::Plain,
             },
         };

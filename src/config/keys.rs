@@ -7,8 +7,8 @@ use jsonwebtoken::Algorithm;
 
 use super::secrets;
 use super::section::Section;
-use crate::jwt::jwks::fetch::{Authority, Fetcher, KeyAddress};
-use crate::jwt::jwks::{First, JwksCache, JwksLocation, KeySource, RefreshPolicy};
+use crate::jwt::jwks::fetch::{CaBundle, Fetcher, KeyUrl};
+use crate::jwt::jwks::{InitialFetch, JwksCache, JwksLocation, KeySource, RefreshPolicy};
 use crate::jwt::key_set::{KeySet, is_symmetric, min_secret_bytes};
 use crate::secret::SharedSecret;
 
@@ -45,14 +45,14 @@ pub(super) fn read(
             None
         }
         [] => match usual_url {
-            Some(url) => fetching()?.keys_at("jwks_url", url, First::AtStart),
+            Some(url) => fetching()?.keys_at("jwks_url", url, InitialFetch::AtStart),
             None => fetching()?.discovered(issuer?),
         },
         ["jwks_url"] if wants_secret => {
             section.wrong("jwks_url", "a secret is never published, and algorithms asks for one", HELP);
             None
         }
-        ["jwks_url"] => fetching()?.keys_at("jwks_url", &section.text("jwks_url")?, First::AtStart),
+        ["jwks_url"] => fetching()?.keys_at("jwks_url", &section.text("jwks_url")?, InitialFetch::AtStart),
         ["jwks_file"] => from_file(section, "jwks_file", algorithms?, KeySet::from_jwks_file),
         ["public_key_file"] => from_file(section, "public_key_file", algorithms?, KeySet::from_pem),
         ["shared_secret" | "shared_secret_file", ..] => {
@@ -100,7 +100,7 @@ fn from_file<E: std::fmt::Display>(
 }
 
 fn fitting(section: &Section<'_>, name: &str, algorithms: &[Algorithm], keys: KeySet) -> Option<KeySource> {
-    let misfits = || algorithms.iter().filter(|algorithm| !keys.fits(**algorithm));
+    let misfits = || algorithms.iter().filter(|algorithm| !keys.supports(**algorithm));
     // of algorithms that nobody wrote down, one that fits will do
     let is_usual = !section.has("algorithms") && misfits().count() < algorithms.len();
     if let Some(misfit) = misfits().next().filter(|_| !is_usual) {
@@ -108,7 +108,7 @@ fn fitting(section: &Section<'_>, name: &str, algorithms: &[Algorithm], keys: Ke
         section.wrong(name, what, "name the algorithms that the issuer signs with, and its keys");
         return None;
     }
-    Some(KeySource::Given(keys))
+    Some(KeySource::Static(keys))
 }
 
 /// How keys are fetched.
@@ -124,19 +124,19 @@ impl<'s, 'p> Fetching<'s, 'p> {
     pub fn read(section: &'s Section<'p>) -> Option<Self> {
         let cooldown_s = seconds(section, "jwks_min_refresh_interval_s", 30, 3_600);
         let timeout_s = seconds(section, "jwks_timeout_s", 5, 60);
-        let authority = section.or_default("jwks_ca_file", None, |section| authority(section).map(Some))?;
+        let ca_bundle = section.or_default("jwks_ca_file", None, |section| ca_bundle(section).map(Some))?;
         let may_be_unencrypted = section.or_default("dangerous_allow_http_jwks", false, |section| {
             section.flag("dangerous_allow_http_jwks")
         })?;
-        let fetcher = Fetcher { timeout: Duration::from_secs(timeout_s?), authority };
+        let fetcher = Fetcher { timeout: Duration::from_secs(timeout_s?), ca_bundle };
         Some(Self { section, fetcher, cooldown_s: cooldown_s?, may_be_unencrypted })
     }
 
     /// The address at which keys may be fetched, as this setting gives it.
-    pub fn address(&self, name: &str, text: &str) -> Option<KeyAddress> {
+    pub fn address(&self, name: &str, text: &str) -> Option<KeyUrl> {
         let parse = match self.may_be_unencrypted {
-            true => KeyAddress::dangerous_parse_unencrypted,
-            false => KeyAddress::parse,
+            true => KeyUrl::dangerous_parse_unencrypted,
+            false => KeyUrl::parse,
         };
         let wrong = |why| {
             let what = format!("keys cannot be fetched there: {why}");
@@ -147,11 +147,11 @@ impl<'s, 'p> Fetching<'s, 'p> {
     }
 
     /// The keys at an address, as this setting gives it.
-    pub fn keys_at(&self, name: &str, text: &str, first: First) -> Option<KeySource> {
+    pub fn keys_at(&self, name: &str, text: &str, first: InitialFetch) -> Option<KeySource> {
         self.published(JwksLocation::Set(self.address(name, text)?), first)
     }
 
-    fn published(&self, place: JwksLocation, first: First) -> Option<KeySource> {
+    fn published(&self, place: JwksLocation, first: InitialFetch) -> Option<KeySource> {
         let refresh_s = seconds(self.section, "jwks_refresh_interval_s", 300, 86_400);
         let keep_s = seconds(self.section, "jwks_max_stale_s", 3_600, 604_800);
         let (refresh_s, keep_s) = (refresh_s?, keep_s?);
@@ -161,7 +161,12 @@ impl<'s, 'p> Fetching<'s, 'p> {
             self.section.wrong("jwks_max_stale_s", what, help);
             return None;
         }
-        let pace = RefreshPolicy { refresh_s, keep_s, cooldown_s: self.cooldown_s, first };
+        let pace = RefreshPolicy {
+            refresh_s,
+            max_stale_s: keep_s,
+            cooldown_s: self.cooldown_s,
+            initial_fetch: first,
+        };
         Some(KeySource::Published(JwksCache::new(place, pace, self.fetcher.clone())))
     }
 
@@ -172,7 +177,10 @@ impl<'s, 'p> Fetching<'s, 'p> {
         }
         let document = format!("{}{DISCOVERY}", issuer.trim_end_matches('/'));
         let document = self.address("issuer", &document)?;
-        self.published(JwksLocation::Discovered { issuer: issuer.to_owned(), document }, First::AtStart)
+        self.published(
+            JwksLocation::Discovered { issuer: issuer.to_owned(), document },
+            InitialFetch::AtStart,
+        )
     }
 }
 
@@ -180,11 +188,11 @@ fn seconds(section: &Section<'_>, name: &str, usual: u64, most: u64) -> Option<u
     section.or_default(name, usual, |section| section.number(name, 1, most))
 }
 
-fn authority(section: &Section<'_>) -> Option<Authority> {
+fn ca_bundle(section: &Section<'_>) -> Option<CaBundle> {
     let pem = section.file("jwks_ca_file")?;
     let wrong = |why| {
         let what = format!("it cannot be used: {why}");
         section.wrong("jwks_ca_file", what, "give the authority's certificate in PEM");
     };
-    Authority::parse(pem.as_bytes()).map_err(wrong).ok()
+    CaBundle::parse(pem.as_bytes()).map_err(wrong).ok()
 }

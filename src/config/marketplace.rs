@@ -4,7 +4,7 @@ use super::identity::to_json;
 use super::secrets;
 use super::section::Section;
 use crate::pandium::{
-    Account, BaseUrl, Claims, Environment, LinkRules, Marketplace, Settings, UnknownParameters,
+    Account, BaseUrl, Claims, Environment, LinkRules, Marketplace, MarketplaceSettings, UnknownParameters,
 };
 use crate::secret::SharedSecret;
 use crate::sign_on::ReferrerPolicy;
@@ -33,7 +33,7 @@ pub(super) fn read(
     section.finish();
 
     let shared_secret = secret?;
-    let marketplace = Marketplace::new(Settings {
+    let marketplace = Marketplace::new(MarketplaceSettings {
         base_url: base_url?,
         account: account?,
         shared_secret: shared_secret.clone(),

@@ -14,8 +14,8 @@ use crate::authn::commercetools::{AudiencePolicy, CLOUDS, Choice, Cloud, Gateway
 use crate::authn::token::TokenLocation;
 use crate::authn::{AppDirect, Caf, Commercetools, appdirect, caf};
 use crate::embed::Parent;
-use crate::jwt::jwks::First;
-use crate::jwt::jwks::fetch::KeyAddress;
+use crate::jwt::jwks::InitialFetch;
+use crate::jwt::jwks::fetch::KeyUrl;
 
 /// Reads `kind = "appdirect"`, and the origin of the marketplace, whose scripts ask.
 pub(super) fn appdirect(section: &Section<'_>, https: bool) -> Option<(Box<AppDirect>, Parent)> {
@@ -73,17 +73,17 @@ pub(super) fn commercetools(
 
     let named = CLOUDS.iter().find(|cloud| cloud.has_name(issuer.as_bytes()));
     let mut gateways = match named {
-        Some(cloud) => gateways_of(&fetching, cloud, First::AtStart)?,
+        Some(cloud) => gateways_of(&fetching, cloud, InitialFetch::AtStart)?,
         None if !issuer.contains("://") => {
             let known: Vec<&str> = CLOUDS.iter().flat_map(|cloud| cloud.names).copied().collect();
             let what = format!("{issuer:?} is none of the known clouds: {}", known.join(", "));
             section.wrong("issuer", what, help);
             return None;
         }
-        None => vec![gateway(&fetching, None, None, &issuer, First::AtStart)?],
+        None => vec![gateway(&fetching, None, None, &issuer, InitialFetch::AtStart)?],
     };
     for cloud in CLOUDS.iter().filter(|cloud| may_choose && Some(*cloud) != named) {
-        gateways.extend(gateways_of(&fetching, cloud, First::WhenNeeded)?);
+        gateways.extend(gateways_of(&fetching, cloud, InitialFetch::OnDemand)?);
     }
     Some(Box::new(Commercetools {
         place: TokenLocation::header("authorization", Some("Bearer")),
@@ -130,14 +130,18 @@ fn web_origin(text: &str, https: bool) -> Result<(String, bool), String> {
 }
 
 /// A cloud's gateway, under each of its addresses.
-fn gateways_of(fetching: &Fetching<'_, '_>, cloud: &'static Cloud, first: First) -> Option<Vec<Gateway>> {
+fn gateways_of(
+    fetching: &Fetching<'_, '_>,
+    cloud: &'static Cloud,
+    first: InitialFetch,
+) -> Option<Vec<Gateway>> {
     let Some(older) = cloud.issuer_v1 else {
         return Some(vec![gateway(fetching, Some(cloud), None, cloud.issuer, first)?]);
     };
     Some(vec![
         gateway(fetching, Some(cloud), Some(Version::V2), cloud.issuer, first)?,
         // hardly anybody comes by it, so it is not asked before somebody does
-        gateway(fetching, Some(cloud), Some(Version::V1), older, First::WhenNeeded)?,
+        gateway(fetching, Some(cloud), Some(Version::V1), older, InitialFetch::OnDemand)?,
     ])
 }
 
@@ -146,7 +150,7 @@ fn gateway(
     cloud: Option<&'static Cloud>,
     version: Option<Version>,
     issuer: &str,
-    first: First,
+    first: InitialFetch,
 ) -> Option<Gateway> {
     let keys = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
     let keys = fetching.keys_at("issuer", &keys, first)?;
@@ -204,7 +208,7 @@ pub(super) fn aws_alb(section: &Section<'_>) -> Option<Box<AwsAlb>> {
         );
         return None;
     }
-    let mut regions: Vec<(KeyAddress, Arc<KeysById>)> = Vec::new();
+    let mut regions: Vec<(KeyUrl, Arc<KeysById>)> = Vec::new();
     let mut keys_of = |balancer: &LoadBalancer| {
         let address = match &elsewhere {
             Some(address) => address.clone(),

@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use super::section::Section;
-use crate::audit::Format;
+use crate::audit::LogFormat;
 use crate::host::{HostName, HostNames};
 use crate::pandium::Environment;
 
@@ -53,7 +53,7 @@ impl ServerSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// JSON or text.
-    pub format: Format,
+    pub format: LogFormat,
     /// The least level of events; the record does not depend on it.
     pub level: LevelFilter,
 }
@@ -180,7 +180,7 @@ fn read_mode(text: &str) -> Result<u32, String> {
 }
 
 pub(super) fn read_log(section: &Section<'_>) -> Option<LogSettings> {
-    let format = section.choice("format", &[("json", Format::Json), ("text", Format::Text)]);
+    let format = section.choice("format", &[("json", LogFormat::Json), ("text", LogFormat::Text)]);
     let level = section.choice(
         "level",
         &[

@@ -12,7 +12,7 @@ use super::refused::Refused;
 use super::{EntranceRuntime, KeysFirst, RequestContext, cors};
 use crate::audit::{AuditEvent, Outcome};
 use crate::clock::Timestamp;
-use crate::embed::FOREIGN_SCRIPT;
+use crate::embed::SCRIPT_NOT_ALLOWED;
 use crate::pandium::HandOff;
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::{SignOn, SignOnRequest};
@@ -56,7 +56,7 @@ impl RequestContext<'_> {
         self.keys_first(outcome.as_ref().err())?;
         // the record says that somebody was sent on when there is an answer that does it
         let handed_over = outcome.and_then(|hand_off| {
-            let (jti, length) = (hand_off.jti, hand_off.address.len());
+            let (jti, length) = (hand_off.jti, hand_off.url.len());
             self.hand_over(runtime, hand_off).map(|answer| (answer, jti, length))
         });
         let (answer, jti, length) = match handed_over {
@@ -96,15 +96,15 @@ impl RequestContext<'_> {
         if prefers_json {
             self.shared.metrics.count_request(&runtime.entrance.name, status.as_u16());
             Self::protect_json(&mut answer);
-            let HandOff { address, jti, issued_at, expires_at, .. } = &hand_off;
+            let HandOff { url, jti, issued_at, expires_at, .. } = &hand_off;
             return Ok(answer.json(Address {
-                url: address.expose(),
+                url: url.expose(),
                 jti: *jti,
                 issued_at: *issued_at,
                 expires_at: *expires_at,
             }));
         }
-        let location = HeaderValue::try_from(hand_off.address.into_exposed())
+        let location = HeaderValue::try_from(hand_off.url.into_exposed())
             .map_err(|_| Reason::Internal.because("the address is no header's value"))?;
         runtime.metrics.redirects.inc();
         Ok(answer.insert_header((header::LOCATION, location)).finish())
@@ -122,7 +122,7 @@ impl RequestContext<'_> {
         let mut answer = HttpResponse::NoContent();
         self.common_headers(&mut answer);
         if !cors::allow_origin(&mut answer, self.request.headers(), &runtime.entrance.embed) {
-            let refusal = Reason::CrossSiteRequest.because(FOREIGN_SCRIPT);
+            let refusal = Reason::CrossSiteRequest.because(SCRIPT_NOT_ALLOWED);
             return self.refuse(Refused::at(runtime, &refusal));
         }
         cors::allow_request(&mut answer, &runtime.entrance.identity.script_headers());
@@ -143,7 +143,7 @@ impl RequestContext<'_> {
             span.record("outcome", outcome);
             span.record("reason", reason);
         }
-        self.shared.recorder.record(entry);
+        self.shared.recorder.write(entry);
     }
 
     /// Microseconds since the request arrived.

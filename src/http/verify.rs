@@ -104,7 +104,7 @@ impl RequestContext<'_> {
     /// Whether an origin is on one of the service's configured hosts.
     fn is_own(&self, origin: &str) -> bool {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
-        authority.is_some_and(|authority| self.shared.snapshot().hosts.name(authority))
+        authority.is_some_and(|authority| self.shared.snapshot().hosts.is_configured(authority))
     }
 }
 

@@ -8,16 +8,16 @@ use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 use crate::clock::{Stopwatch, Timestamp};
-use crate::jwt::jwks::Counts;
-use crate::jwt::jwks::fetch::{FetchError, Fetcher, KeyAddress};
-use crate::jwt::jwks::single_flight::{Flight, SingleFlight, learn};
+use crate::jwt::jwks::FetchCounts;
+use crate::jwt::jwks::fetch::{FetchError, Fetcher, KeyUrl};
+use crate::jwt::jwks::single_flight::{Flight, SingleFlight, update};
 use crate::jwt::key_set::KeySet;
 use crate::jwt::verify::VerifyError;
 
 /// The keys of one region.
 #[derive(Debug)]
 pub struct KeysById {
-    base: KeyAddress,
+    base: KeyUrl,
     fetcher: Fetcher,
     cooldown_s: u64,
     known: ArcSwap<Known>,
@@ -32,7 +32,7 @@ struct Known {
     none: Vec<(Uuid, Timestamp)>,
     /// When nobody was there to ask.
     failed: Option<Timestamp>,
-    counts: Counts,
+    counts: FetchCounts,
 }
 
 /// The most keys that are kept. A region has few; the rest would be somebody's
@@ -49,18 +49,18 @@ const MAX_BYTES: usize = 16 * 1024;
 impl KeysById {
     /// Keys at `base/ID`. After a question that brought none, the next one
     /// waits for the cooldown.
-    pub fn new(base: KeyAddress, fetcher: Fetcher, cooldown_s: u64) -> Arc<Self> {
+    pub fn new(base: KeyUrl, fetcher: Fetcher, cooldown_s: u64) -> Arc<Self> {
         let (known, questions) = (ArcSwap::default(), SingleFlight::default());
         Arc::new(Self { base, fetcher, cooldown_s, known, questions })
     }
 
     /// The address that ids are added to, without its query.
     pub fn address(&self) -> String {
-        self.base.shown()
+        self.base.without_query()
     }
 
     /// How questions ended so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> FetchCounts {
         self.known.load().counts
     }
 
@@ -79,7 +79,7 @@ impl KeysById {
     /// Adds a key that was handed over, and need not be fetched.
     pub fn know(&self, id: Uuid, key: KeySet) {
         let key = Arc::new(key);
-        learn(&self.known, |known| known.know(id, &key));
+        update(&self.known, |known| known.know(id, &key));
     }
 
     /// The key of that id. [`VerifyError::NoKeys`] where asking may bring it.
@@ -100,7 +100,7 @@ impl KeysById {
             // the question that is under way may be for another key
             while self.known.load().find(id).is_none() {
                 let Some(under_way) = self.ask(id, now) else { break };
-                under_way.ended().await;
+                under_way.finished().await;
                 was_asked = true;
             }
         };
@@ -110,7 +110,7 @@ impl KeysById {
     }
 
     fn ask(self: &Arc<Self>, id: Uuid, now: Timestamp) -> Option<Flight> {
-        self.questions.ask(|| {
+        self.questions.join_or_start(|| {
             if !self.known.load().may_be_asked_for(id, self.cooldown_s, now) {
                 return None;
             }
@@ -131,14 +131,14 @@ impl KeysById {
         match outcome {
             Ok(key) => {
                 let key = Arc::new(key);
-                learn(&self.known, |known| {
+                update(&self.known, |known| {
                     known.know(id, &key);
-                    known.counts.answered += 1;
+                    known.counts.succeeded += 1;
                 });
             }
             Err(error) => {
                 tracing::warn!(address = %self.address(), %error, "a load balancer's key cannot be fetched");
-                learn(&self.known, |known| {
+                update(&self.known, |known| {
                     if error.is_not_found() {
                         known.none.retain(|(_, at)| at.is_within(self.cooldown_s, now));
                         known.none.push((id, now));

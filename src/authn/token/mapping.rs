@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 
-use crate::expression::{Absent, Expression, ExpressionError, is_empty, without_empty};
+use crate::expression::{Expression, ExpressionError, MissingValue, is_empty, without_empty};
 use crate::refusal::{Reason, Refusal};
 use crate::user::{BadText, Email, Identifier, Label, User};
 
@@ -43,8 +43,8 @@ struct Claims<'a> {
 impl ClaimExpression {
     /// Compiles an expression. Which claims a token has is the issuer's to say,
     /// so any name may stand in it.
-    pub fn compile(written: &str, absent: Absent) -> Result<Self, ExpressionError> {
-        Expression::compile(written, absent, |_| true, &minijinja::Value::UNDEFINED).map(Self)
+    pub fn compile(written: &str, missing: MissingValue) -> Result<Self, ExpressionError> {
+        Expression::compile(written, missing, |_| true, &minijinja::Value::UNDEFINED).map(Self)
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     fn mapping() -> UserMapping {
-        let expression = |text: &str| Some(ClaimExpression::compile(text, Absent::YieldsNothing).unwrap());
+        let expression = |text: &str| Some(ClaimExpression::compile(text, MissingValue::Undefined).unwrap());
         UserMapping {
             id: expression("sub"),
             email: expression("email"),
@@ -192,7 +192,7 @@ mod tests {
             groups: expression("realm_access.roles"),
             attributes: vec![(
                 "plan".into(),
-                ClaimExpression::compile("custom['https://x/plan']", Absent::ReadsAsEmpty).unwrap(),
+                ClaimExpression::compile("custom['https://x/plan']", MissingValue::Empty).unwrap(),
             )],
             ..UserMapping::default()
         }

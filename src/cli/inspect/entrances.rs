@@ -50,7 +50,7 @@ async fn bring(entrance: &Entrance, token: &str, claims: &Map<String, Value>) ->
     }
     let user = known?;
     // somebody may be known, and yet nobody to the marketplace
-    let listing = entrance.marketplace.links().read("", None)?;
+    let listing = entrance.marketplace.links().parse("", None)?;
     entrance.hand_off(&user, &listing, Uuid::new_v4(), now)?;
     Ok(name(&user))
 }
