@@ -211,7 +211,7 @@ enum Violation {
 
 impl From<BadMetadata> for Violation {
     fn from(why: BadMetadata) -> Self {
-        Self::Never(why.cause())
+        Self::Unconditional(why.cause())
     }
 }
 

@@ -54,8 +54,7 @@ struct Jwks {
 /// unset members as null.
 struct Jwk(Map<String, Value>);
 
-/// Members of symmetric and private keys (RFC 7518, 6.2.2,
-/// 6.3.2 and 6.4; RFC 8037, 2; `priv` of newer key types).
+/// Members of symmetric and private keys (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 8037, 2; `priv` of newer key types).
 const SECRET: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 /// The most skipped keys that [`list`] describes.

@@ -15,7 +15,7 @@ pub struct RefreshPolicy {
     pub refresh_s: u64,
     /// How long keys stay in use after the last successful fetch.
     pub max_stale_s: u64,
-    /// Pause after a failed fetch, and the refill interval of [`FetchBudget`].
+    /// Pause after a failed fetch, and the interval in which tokens may cause one more fetch.
     pub cooldown_s: u64,
     /// When the first fetch starts.
     pub initial_fetch: InitialFetch,

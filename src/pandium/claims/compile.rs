@@ -116,11 +116,11 @@ impl Compiler {
     }
 
     fn expression(&mut self, path: &str, text: &str, claim_type: ClaimType) -> Option<Node> {
-        let absent = match path {
+        let missing = match path {
             "sub" | "external_id" => MissingValue::Undefined,
             _ => MissingValue::Empty,
         };
-        match UserExpression::compile(text, absent) {
+        match UserExpression::compile(text, missing) {
             Ok(expression) => Some(Node::Expression(expression, claim_type)),
             Err(error) => {
                 self.problem(
