@@ -1,4 +1,4 @@
-//! How long a hand-off takes, and each of its stages. `cargo bench --bench hand_off`
+//! Duration of a hand-off and its stages. `cargo bench --bench hand_off`
 
 #![allow(
     clippy::unwrap_used,
@@ -50,10 +50,10 @@ const HEADERS: [(&str, &str); 12] = [
 ];
 
 fn hand_off(criterion: &mut Criterion) {
-    let config = Config::from_toml(CONFIG).expect("the configuration is right");
+    let config = Config::from_toml(CONFIG).expect("a valid configuration");
     let entrance = config.entrances.first().expect("there is an entrance");
     let headers: Headers<'_> = HEADERS.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-    let offer = AuthRequest {
+    let request = AuthRequest {
         peer: Peer::from_ip([127, 0, 0, 1].into()),
         path: None,
         headers: &headers,
@@ -62,8 +62,8 @@ fn hand_off(criterion: &mut Criterion) {
     let secret = SharedSecret::parse("0123456789abcdef0123456789abcdef").unwrap();
     let key = SigningKey::new(&secret);
     let (jti, now, link) = (Uuid::new_v4(), Timestamp::from_unix_seconds(1_621_521_641), Link::default());
-    let Authentication::User(user) = entrance.identity.authenticate(offer, now) else {
-        panic!("the user is known")
+    let Authentication::User(user) = entrance.identity.authenticate(request, now) else {
+        panic!("the user is authenticated")
     };
     let token_claims = json!({"iat": 1_621_521_641, "jti": jti, "sub": "alice@example.com",
         "external_id": "user-4211", "ti": {"uem": "alice@example.com"}});
@@ -71,38 +71,40 @@ fn hand_off(criterion: &mut Criterion) {
     let looked_up = Claims::compile(&json!({"sub": "email"})).unwrap();
 
     let mut group = criterion.benchmark_group("hand_off");
-    group.bench_function("user in, address out", |bencher| {
+    group.bench_function("user to signed URL", |bencher| {
         bencher.iter(|| entrance.hand_off(black_box(&user), &link, jti, now).unwrap());
     });
     group.bench_function("whole sign-on, from headers", |bencher| {
         bencher.iter(|| {
-            let ask = SignOnRequest {
-                auth: offer,
+            let sign_on = SignOnRequest {
+                auth: request,
                 query: black_box("integration_id=1121&display=settings"),
                 install: None,
             };
-            entrance.decide(&ask, Uuid::new_v4(), now).outcome.unwrap()
+            entrance.decide(&sign_on, Uuid::new_v4(), now).outcome.unwrap()
         });
     });
     group.finish();
 
     let mut group = criterion.benchmark_group("stages");
     group.bench_function("identity", |bencher| {
-        bencher.iter(|| entrance.identity.authenticate(black_box(offer), now))
+        bencher.iter(|| entrance.identity.authenticate(black_box(request), now))
     });
-    group.bench_function("embed", |bencher| bencher.iter(|| entrance.embed.judge(black_box(&headers))));
+    group.bench_function("embed", |bencher| {
+        bencher.iter(|| entrance.embed.check_embedding(black_box(&headers)))
+    });
     group.bench_function("link", |bencher| {
         let rules = entrance.marketplace.links();
-        bencher.iter(|| rules.read(black_box("integration_id=1121&display=settings"), None));
+        bencher.iter(|| rules.parse(black_box("integration_id=1121&display=settings"), None));
     });
-    group.bench_function("claim by look-up", |bencher| {
-        bencher.iter(|| looked_up.of(black_box(&user)).is_ok())
+    group.bench_function("claim by lookup", |bencher| {
+        bencher.iter(|| looked_up.evaluate(black_box(&user)).is_ok())
     });
     group.bench_function("claim by interpreter", |bencher| {
-        bencher.iter(|| interpreted.of(black_box(&user)).is_ok())
+        bencher.iter(|| interpreted.evaluate(black_box(&user)).is_ok())
     });
     group.bench_function("sign", |bencher| bencher.iter(|| key.sign(black_box(&token_claims)).unwrap()));
-    group.bench_function("sign, the library's own way", |bencher| {
+    group.bench_function("sign, by jsonwebtoken", |bencher| {
         let (header, key) =
             (jsonwebtoken::Header::default(), jsonwebtoken::EncodingKey::from_secret(secret.expose_bytes()));
         bencher.iter(|| jsonwebtoken::encode(&header, black_box(&token_claims), &key).unwrap());

@@ -1,5 +1,5 @@
-//! What believing a token costs beside the bare signature check of the crypto
-//! library: reading it strictly, finding the key, checking the claims.
+//! Verifying a token compared with the bare signature check of the crypto library: the
+//! difference is strict parsing, key lookup and claims validation.
 //! `cargo bench --bench verify`
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may fail loudly")]
@@ -18,14 +18,14 @@ use marketplace_sso::secret::SharedSecret;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// The bare operation: whether a signature is that of some bytes.
-type Check = Box<dyn Fn(&[u8], &[u8])>;
+/// The crypto library's verification of message and signature.
+type BareVerify = Box<dyn Fn(&[u8], &[u8])>;
 
-/// What signs, what we verify with, and what the crypto library verifies with.
+/// A signer, its keys, and the crypto library's verification with them.
 struct Issuer {
     signer: Signer,
     keys: KeySet,
-    bare: Check,
+    bare: BareVerify,
 }
 
 const CLAIMS: &str = r#"{"iss":"https://login.example.com/","aud":"marketplace-sso","sub":"user-4211",
@@ -36,7 +36,7 @@ fn issuers() -> Vec<Issuer> {
         let signer = Signer::new(algorithm).unwrap();
         let keys = KeySet::from_pem(signer.pem().unwrap().as_bytes()).unwrap();
         let key = UnparsedPublicKey::new(bare, signer.public().unwrap().to_vec());
-        let bare: Check = Box::new(move |message, signature| key.verify(message, signature).unwrap());
+        let bare: BareVerify = Box::new(move |message, signature| key.verify(message, signature).unwrap());
         Issuer { signer, keys, bare }
     };
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
@@ -53,7 +53,7 @@ fn issuers() -> Vec<Issuer> {
     ]
 }
 
-fn believe(criterion: &mut Criterion) {
+fn verify_token(criterion: &mut Criterion) {
     for Issuer { signer, keys, bare } in issuers() {
         let name = signer.algorithm();
         let token = signer.sign(&format!(r#"{{"alg":"{name}","typ":"JWT"}}"#), CLAIMS).unwrap();
@@ -85,5 +85,5 @@ fn believe(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, believe);
+criterion_group!(benches, verify_token);
 criterion_main!(benches);

@@ -1,7 +1,6 @@
-//! What is fuzzed. Each function takes any bytes at all, and fails only where
-//! something is broken that must hold whatever comes. `make fuzz` looks for
-//! such bytes; those it found are kept in `corpus`, and tried by every
-//! `make test`.
+//! Fuzz targets. Each function takes arbitrary bytes and panics if an invariant is
+//! violated. `make fuzz` searches for such input; `make test` runs every input in
+//! `corpus`.
 
 use std::sync::{Arc, LazyLock};
 
@@ -19,28 +18,28 @@ use marketplace_sso::request::{Headers, Peer};
 use marketplace_sso::secret::SharedSecret;
 use marketplace_sso::user::{Email, Identifier};
 
-/// What is done with any bytes.
+/// A fuzz target.
 pub type Target = fn(&[u8]);
 
-/// The targets, by their names.
+/// All targets by name.
 pub const ALL: [(&str, Target); 8] = [
     ("token", token),
     ("key_set", keys),
-    ("arrive_proxy_headers", |data| arrive("pandium-sso", data)),
-    ("arrive_bearer", |data| arrive("bearer", data)),
-    ("arrive_appdirect", |data| arrive("appdirect", data)),
-    ("arrive_commercetools", |data| arrive("commercetools", data)),
-    ("arrive_caf", |data| arrive("caf", data)),
-    ("arrive_aws_alb", |data| arrive("aws_alb", data)),
+    ("authenticate_proxy_headers", |data| authenticate("pandium-sso", data)),
+    ("authenticate_bearer", |data| authenticate("bearer", data)),
+    ("authenticate_appdirect", |data| authenticate("appdirect", data)),
+    ("authenticate_commercetools", |data| authenticate("commercetools", data)),
+    ("authenticate_caf", |data| authenticate("caf", data)),
+    ("authenticate_aws_alb", |data| authenticate("aws_alb", data)),
 ];
 
-/// What everything is signed with that a secret signs.
+/// The shared secret of all entrances that use one.
 const SECRET: &str = "what-the-fuzzer-and-the-service-share";
 
-/// When everything arrives.
+/// The time of every request.
 const NOW: u64 = 1_600_000_000;
 
-/// A token is read or refused; what is read stands in it, to the letter.
+/// A token is parsed or rejected; the parsed parts are those of the input.
 pub fn token(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     if let Ok(parts) = Compact::parse(text) {
@@ -51,24 +50,23 @@ pub fn token(data: &[u8]) {
         assert!(text.starts_with(parts.signed));
     }
     if let Ok(secret) = SharedSecret::parse(SECRET) {
-        assert!(verify_hs256(text, &secret).is_err(), "nobody knows the secret");
+        assert!(verify_hs256(text, &secret).is_err(), "only the holder of the secret can sign");
     }
 }
 
-/// A key set is taken or refused, and never holds a secret.
+/// A key set is accepted or rejected, and never contains a secret.
 pub fn keys(data: &[u8]) {
     let sets = [KeySet::from_jwks(data).ok(), KeySet::from_pem(data).ok()];
     for set in sets.into_iter().flatten() {
         for algorithm in ["HS256", "HS384", "HS512"].iter().filter_map(|name| parse_algorithm(name)) {
-            assert!(!set.fits(algorithm), "a public key is no secret");
+            assert!(!set.supports(algorithm), "a public key never supports HMAC");
         }
     }
 }
 
-/// The same offer gets the same answer, and what a user is known by is what it
-/// is taken for.
-pub fn arrive(entrance: &str, data: &[u8]) {
-    match (answer(entrance, data), answer(entrance, data)) {
+/// Authentication is deterministic, and the user's fields are valid.
+pub fn authenticate(entrance: &str, data: &[u8]) {
+    match (authentication(entrance, data), authentication(entrance, data)) {
         (Authentication::User(user), Authentication::User(again)) => {
             assert_eq!(user, again);
             if let Some(email) = &user.email {
@@ -84,21 +82,20 @@ pub fn arrive(entrance: &str, data: &[u8]) {
     }
 }
 
-/// What an entrance answers.
+/// The result of an entrance for a request.
 ///
 /// The first line is a token's header, the second its claims, and they are
-/// signed as the entrance expects; lines after that are further header fields.
-/// A first line that begins with `!` is the token itself.
-pub fn answer(entrance: &str, data: &[u8]) -> Authentication {
+/// signed as the entrance expects; the remaining lines are header fields. A first
+/// line that starts with `!` is the token itself.
+pub fn authentication(entrance: &str, data: &[u8]) -> Authentication {
     let mut lines = data.split(|byte| *byte == b'\n');
     let first = String::from_utf8_lossy(lines.next().unwrap_or_default());
-    let way =
-        WAYS_IN.iter().find(|(name, _)| name == entrance).map(|(_, way)| way).expect("a known entrance");
+    let (_, issuer) = ENTRANCES.iter().find(|(name, _)| name == entrance).expect("a known entrance");
     let token = match first.strip_prefix('!') {
         Some(token) => token.to_owned(),
-        None => way.sign(&first, &String::from_utf8_lossy(lines.next().unwrap_or_default())),
+        None => issuer.sign(&first, &String::from_utf8_lossy(lines.next().unwrap_or_default())),
     };
-    let mut fields = way.identity.headers_for_token(&token, &serde_json::Map::new());
+    let mut fields = issuer.identity.headers_for_token(&token, &serde_json::Map::new());
     for line in lines {
         let line = String::from_utf8_lossy(line);
         let (name, value) = line.split_once(':').unwrap_or((&line, ""));
@@ -108,17 +105,17 @@ pub fn answer(entrance: &str, data: &[u8]) -> Authentication {
     let peer = Peer::from_ip([127, 0, 0, 1].into());
     let now = Timestamp::from_unix_seconds(NOW);
     let offer = AuthRequest { peer, path: Some("/x"), headers: &headers, received: now };
-    way.identity.authenticate(offer, now)
+    issuer.identity.authenticate(offer, now)
 }
 
-/// An entrance's identity, and what signs for it.
-struct WayIn {
+/// An entrance's authenticator and the signer of its tokens.
+struct Issuer {
     identity: Authenticator,
     signer: Arc<Signer>,
     is_padded: bool,
 }
 
-impl WayIn {
+impl Issuer {
     fn sign(&self, header: &str, claims: &str) -> String {
         if self.is_padded {
             let text = format!("{}.{}", URL_SAFE.encode(header), URL_SAFE.encode(claims));
@@ -129,11 +126,10 @@ impl WayIn {
     }
 }
 
-/// Every way in, as the configuration makes it, with keys that are given where
-/// it would fetch them.
-static WAYS_IN: LazyLock<Vec<(String, WayIn)>> = LazyLock::new(|| entrances().expect("ways in"));
+/// All configured entrances, with static keys instead of fetched ones.
+static ENTRANCES: LazyLock<Vec<(String, Issuer)>> = LazyLock::new(|| entrances().expect("entrances"));
 
-fn entrances() -> anyhow::Result<Vec<(String, WayIn)>> {
+fn entrances() -> anyhow::Result<Vec<(String, Issuer)>> {
     let shared = Arc::new(Signer::shared(SECRET.as_bytes()));
     let rsa = Arc::new(Signer::new("RS256")?);
     let ec = Arc::new(Signer::new("ES256")?);
@@ -142,9 +138,9 @@ fn entrances() -> anyhow::Result<Vec<(String, WayIn)>> {
     let entrances = config.entrances.into_iter().map(|entrance| {
         let mut identity = entrance.identity;
         let signer = match &mut identity {
-            Authenticator::Commercetools(way) => {
-                for gateway in &mut way.gateways {
-                    gateway.keys = given(&rsa)?;
+            Authenticator::Commercetools(authenticator) => {
+                for gateway in &mut authenticator.gateways {
+                    gateway.keys = static_keys(&rsa)?;
                 }
                 Arc::clone(&rsa)
             }
@@ -160,17 +156,17 @@ fn entrances() -> anyhow::Result<Vec<(String, WayIn)>> {
             | Authenticator::Caf(_) => Arc::clone(&shared),
         };
         let is_padded = matches!(identity, Authenticator::AwsAlb(_));
-        Ok((entrance.name, WayIn { identity, signer, is_padded }))
+        Ok((entrance.name, Issuer { identity, signer, is_padded }))
     });
     entrances.collect()
 }
 
-fn given(signer: &Signer) -> anyhow::Result<marketplace_sso::jwt::jwks::KeySource> {
+fn static_keys(signer: &Signer) -> anyhow::Result<marketplace_sso::jwt::jwks::KeySource> {
     let set = key_set(&[signer.jwk(None)?]);
-    Ok(marketplace_sso::jwt::jwks::KeySource::Given(KeySet::from_jwks(set.as_bytes())?))
+    Ok(marketplace_sso::jwt::jwks::KeySource::Static(KeySet::from_jwks(set.as_bytes())?))
 }
 
-/// The id of the load balancers' only key.
+/// The `kid` of the load balancers' only key.
 const KEY_ID: uuid::Uuid = uuid::uuid!("0f5a3c58-7f0e-4a4e-9a3e-2c9ff1f2a001");
 
 const CONFIGURATION: &str = r#"

@@ -1,24 +1,24 @@
-//! May this user go? The operator's rules over a user who is already known.
+//! Authorization: the operator's rules for authenticated users.
 
 use crate::refusal::{Reason, Refusal};
 use crate::user::{Email, User};
 
-/// Who may go at all. Empty lists let everybody go who is known.
+/// The authorization rules. Empty lists allow every user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Domains that an e-mail address must have one of; upper and lower case are one.
+    /// The allowed domains of the e-mail address, case-insensitive.
     pub email_domains: Vec<String>,
-    /// Groups of which the user must be in one.
+    /// The user must be in one of these groups.
     pub groups: Vec<String>,
-    /// Groups of which the user must be in none.
+    /// The user must not be in any of these groups.
     pub denied_groups: Vec<String>,
 }
 
 impl Access {
-    /// Whether the user may go.
+    /// Checks the user against the rules.
     pub fn allow(&self, user: &User) -> Result<(), Refusal> {
         let is_in = |groups: &[String]| {
-            user.groups.iter().any(|group| groups.iter().any(|named| named == group.as_str()))
+            user.groups.iter().any(|group| groups.iter().any(|listed| listed == group.as_str()))
         };
         if is_in(&self.denied_groups) {
             return Err(Reason::NotAllowed.because("the user is in one of access.denied_groups"));
@@ -46,7 +46,7 @@ mod tests {
     use crate::user::Label;
 
     #[rstest]
-    #[case::nothing_asked(&[], &[], &[], true)]
+    #[case::no_rules(&[], &[], &[], true)]
     #[case::domain(&["Example.com"], &[], &[], true)]
     #[case::other_domain(&["ample.com"], &[], &[], false)]
     #[case::subdomain(&["com"], &[], &[], false)]
@@ -54,11 +54,11 @@ mod tests {
     #[case::other_group(&[], &["b"], &[], false)]
     #[case::case_of_a_group(&[], &["Staff"], &[], false)]
     #[case::denied(&[], &["staff"], &["staff"], false)]
-    fn access_is_as_the_operator_says(
+    fn access_rules_are_applied(
         #[case] domains: &[&str],
         #[case] groups: &[&str],
         #[case] denied: &[&str],
-        #[case] may: bool,
+        #[case] is_allowed: bool,
     ) {
         let owned = |list: &[&str]| list.iter().map(|item| (*item).to_owned()).collect();
         let access =
@@ -68,7 +68,7 @@ mod tests {
             groups: Label::parse("staff").into_iter().collect(),
             ..User::default()
         };
-        assert_eq!(access.allow(&user).is_ok(), may);
+        assert_eq!(access.allow(&user).is_ok(), is_allowed);
     }
 
     #[test]

@@ -1,69 +1,67 @@
-//! The time, and its only reader. Everything that decides takes the time as an
-//! argument; a clock that jumps changes what is decided and breaks nothing.
+//! The only reader of the system clock. Decisions take the time as an argument.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 
-/// A moment of the wall clock. Before 1970 there is nothing: a clock that says
-/// so reads as 1970.
+/// A wall-clock time. Times before the Unix epoch are clamped to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
     since_epoch: Duration,
 }
 
-/// Time that has passed, untouched by jumps of the wall clock.
+/// Measures elapsed time, unaffected by changes of the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch {
     started: Instant,
 }
 
 impl Timestamp {
-    /// Reads the clock.
+    /// The current time.
     pub fn now() -> Self {
         Self { since_epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
     }
 
-    /// The moment that many seconds after 1970 began.
+    /// From seconds since the Unix epoch.
     pub const fn from_unix_seconds(seconds: u64) -> Self {
         Self { since_epoch: Duration::from_secs(seconds) }
     }
 
-    /// Whole seconds since 1970 began: a `NumericDate` (RFC 7519).
+    /// Whole seconds since the Unix epoch: a `NumericDate` (RFC 7519).
     pub const fn unix_seconds(self) -> u64 {
         self.since_epoch.as_secs()
     }
 
-    /// So much later.
+    /// The time plus a duration, saturating.
     #[must_use]
     pub const fn later_by(self, time: Duration) -> Self {
         Self { since_epoch: self.since_epoch.saturating_add(time) }
     }
 
-    /// Whether this lies less than so many seconds before another moment; or
-    /// after it, as others may have read the clock a little later. What lies
-    /// further ahead was read before the clock went back, and tells nothing.
+    /// Whether this is less than `seconds` before `now`, or after it, since other threads
+    /// may have read the clock slightly later. A time further in the future means that
+    /// the clock was set back, and does not count.
     pub const fn is_within(self, seconds: u64, now: Self) -> bool {
-        // one of the two is 0
+        // one of the two terms is 0
         now.seconds_since(self) + self.seconds_since(now) < seconds
     }
 
-    /// Whole seconds since an earlier moment; 0 where that one is the later.
+    /// Whole seconds since an earlier time; 0 if it is later.
     pub const fn seconds_since(self, earlier: Self) -> u64 {
         self.since_epoch.saturating_sub(earlier.since_epoch).as_secs()
     }
 
-    /// The time since an earlier moment; none where that one is the later.
+    /// The duration since an earlier time; zero if it is later.
     pub const fn time_since(self, earlier: Self) -> Duration {
         self.since_epoch.saturating_sub(earlier.since_epoch)
     }
 
-    /// The part of a second that [`Self::unix_seconds`] leaves out, in microseconds.
+    /// The fraction of the second, in microseconds.
     pub const fn microseconds(self) -> u32 {
         self.since_epoch.subsec_micros()
     }
 
-    /// The moment as a date in UTC; the last one there is, where the calendar ends.
+    /// The time as a date in UTC, clamped to the year 9999.
     pub fn to_utc(self) -> OffsetDateTime {
         let nanoseconds = i128::try_from(self.since_epoch.as_nanos()).unwrap_or(i128::MAX);
         OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
@@ -72,12 +70,12 @@ impl Timestamp {
 }
 
 impl Stopwatch {
-    /// Starts one.
+    /// Starts a stopwatch.
     pub fn start() -> Self {
         Self { started: Instant::now() }
     }
 
-    /// What has passed since.
+    /// The time since the start.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }

@@ -1,7 +1,6 @@
-//! One expression, in MiniJinja's expression syntax
-//! (<https://docs.rs/minijinja/latest/minijinja/syntax/>). A plain name or
-//! dotted path is told apart, so that it can be looked up; only the rest asks
-//! the interpreter. What an expression may name is its user's to say.
+//! A compiled expression in MiniJinja's expression syntax
+//! (<https://docs.rs/minijinja/latest/minijinja/syntax/>). Callers can resolve plain
+//! names and dotted paths without the interpreter, and decide which names are allowed.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -11,30 +10,29 @@ use serde_json::Value;
 
 /// A compiled expression.
 pub struct Expression {
-    written: String,
+    source: String,
     path: Option<Vec<String>>,
     names: Vec<String>,
     compiled: minijinja::Expression<'static, 'static>,
 }
 
-/// An expression that cannot be compiled, or fails for a user. It quotes no value.
+/// An expression cannot be compiled, or fails for a user. Quotes no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ExpressionError(pub String);
 
-/// What an expression makes of a value that is not there.
+/// How an expression treats a missing value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
-    /// The expression yields nothing. For what says who somebody is: joined with
-    /// an empty text it would be the same for everybody without the value.
-    YieldsNothing,
-    /// It reads as empty, and equals nothing. For what somebody is shown: a rule
-    /// about plans holds for those without a plan too.
-    ReadsAsEmpty,
+pub enum MissingValue {
+    /// The whole expression is undefined. For identifiers: concatenated with an empty
+    /// string, all users without the value would get the same one.
+    Undefined,
+    /// It is empty, and equals no other value. For other claims: a condition on a plan
+    /// also applies to users without one.
+    Empty,
 }
 
-/// The expression language, in both its strictnesses. Constants: nothing is
-/// added after they are made.
+/// The interpreters for both treatments of missing values. Immutable.
 static STRICT: LazyLock<Environment<'static>> = LazyLock::new(|| language(UndefinedBehavior::SemiStrict));
 static LENIENT: LazyLock<Environment<'static>> = LazyLock::new(|| language(UndefinedBehavior::Chainable));
 
@@ -45,11 +43,11 @@ fn language(undefined: UndefinedBehavior) -> Environment<'static> {
 }
 
 impl Expression {
-    /// Compiles an expression. It must parse, name only what is known, and call
-    /// only what the language has, which is tried out on an example.
+    /// Compiles an expression. It may name only known values, and is evaluated once with
+    /// `example` to find calls of unknown functions.
     pub fn compile(
         written: &str,
-        absent: Absent,
+        missing: MissingValue,
         is_known: impl Fn(&str) -> bool,
         example: &minijinja::Value,
     ) -> Result<Self, ExpressionError> {
@@ -59,38 +57,38 @@ impl Expression {
                 .map_err(|error| ExpressionError(format!("does not parse: {}", detail(&error))))
         };
         let lenient = compile(&LENIENT)?;
-        // the strict one would stop at the first value that the example lacks
-        try_out(&lenient, example)?;
-        let compiled = match absent {
-            Absent::YieldsNothing => compile(&STRICT)?,
-            Absent::ReadsAsEmpty => lenient,
+        // the strict interpreter would stop at the first value that the example lacks
+        check_calls(&lenient, example)?;
+        let compiled = match missing {
+            MissingValue::Undefined => compile(&STRICT)?,
+            MissingValue::Empty => lenient,
         };
         let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
         names.sort();
         if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
-            return Err(ExpressionError(format!("names {unknown}, which no user has")));
+            return Err(ExpressionError(format!("names {unknown}, which users do not have")));
         }
-        Ok(Self { written: written.to_owned(), path: plain_path(written.trim()), names, compiled })
+        Ok(Self { source: written.to_owned(), path: plain_path(written.trim()), names, compiled })
     }
 
-    /// The names of a plain path, if the expression is one.
+    /// The segments, if the expression is a plain path.
     pub fn path(&self) -> Option<&[String]> {
         self.path.as_deref()
     }
 
-    /// The names that it reads, dotted where they are within others.
+    /// The names that it reads, as dotted paths.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The value; nothing where it needs what is not there.
+    /// Evaluates the expression; `None` if it is undefined.
     pub fn interpret(&self, context: &minijinja::Value) -> Result<Option<Value>, ExpressionError> {
         match self.compiled.eval(context) {
             Ok(value) => serde_json::to_value(&value)
                 .map(Some)
-                .map_err(|_| ExpressionError("the expression yields something that JSON cannot hold".into())),
+                .map_err(|_| ExpressionError("the result cannot be represented in JSON".into())),
             Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(None),
-            // the error's text may quote the value, its kind does not
+            // only the kind, since the error's text may quote a value
             Err(error) => {
                 Err(ExpressionError(format!("the expression fails for this user: {}", error.kind())))
             }
@@ -100,11 +98,11 @@ impl Expression {
 
 impl fmt::Debug for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Expression").field(&self.written).finish()
+        f.debug_tuple("Expression").field(&self.source).finish()
     }
 }
 
-/// The value without anything null or empty in it, however deep.
+/// Removes null and empty values at any depth.
 pub fn without_empty(value: Value) -> Value {
     match value {
         Value::Array(items) => items.into_iter().map(without_empty).filter(|item| !is_empty(item)).collect(),
@@ -116,7 +114,7 @@ pub fn without_empty(value: Value) -> Value {
     }
 }
 
-/// Whether a value says nothing.
+/// Whether a value is null or empty.
 pub fn is_empty(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.is_empty(),
@@ -127,19 +125,20 @@ pub fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The names of a dotted path. What is none, `'a.b'` say, only looks like one.
+/// The segments of a dotted path; `None` for any other expression, such as `'a.b'`.
 fn plain_path(written: &str) -> Option<Vec<String>> {
     let is_name = |name: &str| {
         !name.is_empty()
             && !name.starts_with(|c: char| c.is_ascii_digit())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    let is_word = matches!(written, "true" | "false" | "none" | "True" | "False" | "None");
-    (!is_word && written.split('.').all(is_name)).then(|| written.split('.').map(str::to_owned).collect())
+    let is_literal = matches!(written, "true" | "false" | "none" | "True" | "False" | "None");
+    (!is_literal && written.split('.').all(is_name)).then(|| written.split('.').map(str::to_owned).collect())
 }
 
-/// A filter, function or test that does not exist shows only when it is called.
-fn try_out(
+/// Evaluates the expression, since MiniJinja reports unknown filters, functions, tests
+/// and methods only when they are called.
+fn check_calls(
     expression: &minijinja::Expression<'static, 'static>,
     example: &minijinja::Value,
 ) -> Result<(), ExpressionError> {
@@ -153,7 +152,7 @@ fn try_out(
                     | ErrorKind::UnknownMethod
             ) =>
         {
-            Err(ExpressionError(format!("calls something that does not exist: {}", detail(&error))))
+            Err(ExpressionError(format!("calls an unknown function: {}", detail(&error))))
         }
         Ok(_) | Err(_) => Ok(()),
     }
@@ -171,9 +170,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_path_is_told_apart() {
+    fn a_plain_path_is_recognized() {
         let compile = |text: &str| {
-            Expression::compile(text, Absent::ReadsAsEmpty, |_| true, &minijinja::Value::UNDEFINED).unwrap()
+            Expression::compile(text, MissingValue::Empty, |_| true, &minijinja::Value::UNDEFINED).unwrap()
         };
         for path in ["id", "organization.id", "token.a.b", " email "] {
             assert!(compile(path).path().is_some(), "{path}");
@@ -185,8 +184,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_compiles_or_says_why(text in any::<String>()) {
-            let _ = Expression::compile(&text, Absent::YieldsNothing, |_| true, &minijinja::Value::UNDEFINED);
+        fn compiling_never_panics(text in any::<String>()) {
+            let _ = Expression::compile(&text, MissingValue::Undefined, |_| true, &minijinja::Value::UNDEFINED);
         }
     }
 }

@@ -1,9 +1,8 @@
-//! The names under which the service answers, against DNS rebinding.
+//! The host names that the service accepts, against DNS rebinding.
 //!
-//! A page that an attacker controls can have its own name resolve to this
-//! service's address, and then read responses as same-origin. It needs a name
-//! from public DNS for that. So the service answers to configured names, and to
-//! names that public DNS cannot give out.
+//! An attacker's page can make its own public DNS name resolve to this service, and
+//! then read responses as same-origin. So the service accepts configured names, and
+//! names that cannot be in public DNS.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -17,25 +16,25 @@ pub struct HostNames {
     names: Vec<HostName>,
 }
 
-/// A text is no host name.
+/// A string is not a host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not a host name without scheme, port and path, such as app.example.com")]
 pub struct NotAHostName;
 
 impl HostName {
-    /// Reads a host name; an IP address is one too.
+    /// Parses a host name or an IP address.
     pub fn parse(text: &str) -> Result<Self, NotAHostName> {
         host_name(text).map(|name| Self(name.to_ascii_lowercase()))
     }
 
-    /// Reads the host of an origin or of the authority of a URL.
+    /// Parses the host of an authority.
     pub fn of_authority(authority: &str) -> Result<Self, NotAHostName> {
         Self::parse(host_of(authority)?)
     }
 }
 
 impl HostNames {
-    /// These names.
+    /// Creates the list.
     pub const fn new(names: Vec<HostName>) -> Self {
         Self { names }
     }
@@ -45,14 +44,14 @@ impl HostNames {
         self.names.is_empty()
     }
 
-    /// Whether this is the authority, with any port, of one of the configured names.
-    pub fn name(&self, authority: &str) -> bool {
+    /// Whether the host of this authority is configured, with any port.
+    pub fn is_configured(&self, authority: &str) -> bool {
         host_of(authority).is_ok_and(|host| self.contains(host))
     }
 
-    /// Whether requests for this authority are answered: that of a `Host` field
-    /// or a request target (RFC 9110, 7.2; RFC 3986, 3.2).
-    pub fn answer_to(&self, authority: &str) -> bool {
+    /// Whether requests for this authority are served. It is from a `Host` field or a
+    /// request target (RFC 9110, 7.2; RFC 3986, 3.2).
+    pub fn accepts(&self, authority: &str) -> bool {
         host_of(authority).is_ok_and(|host| self.contains(host) || is_local(host))
     }
 
@@ -70,7 +69,7 @@ fn host_of(authority: &str) -> Result<&str, NotAHostName> {
     if port.bytes().all(|byte| byte.is_ascii_digit()) { host_name(host) } else { Err(NotAHostName) }
 }
 
-/// A name or an IP address, without the final dot of a name that is absolute.
+/// A name or an IP address, without the trailing dot of an absolute name.
 fn host_name(text: &str) -> Result<&str, NotAHostName> {
     let text = text.strip_suffix('.').unwrap_or(text);
     let is_name = |text: &str| {
@@ -80,8 +79,8 @@ fn host_name(text: &str) -> Result<&str, NotAHostName> {
     if is_name(text) || is_ipv6_literal(text) { Ok(text) } else { Err(NotAHostName) }
 }
 
-/// Whether public DNS cannot give out a name: a loopback name (RFC 6761, 6.3),
-/// an IP address, or a name without a dot, such as a container's.
+/// Whether a host cannot be in public DNS: a loopback name (RFC 6761, 6.3), an IP
+/// address, or a name without a dot, such as a container's.
 fn is_local(host: &str) -> bool {
     let is_below_localhost = || {
         let last = host.rsplit('.').next();
@@ -102,9 +101,9 @@ mod tests {
 
     use super::*;
 
-    fn answers(authority: &str) -> bool {
+    fn is_accepted(authority: &str) -> bool {
         let names = HostNames::new(vec![HostName::parse("App.example.com").unwrap()]);
-        names.answer_to(authority)
+        names.accepts(authority)
     }
 
     #[rstest]
@@ -120,8 +119,8 @@ mod tests {
     #[case::ipv4_mapped("[::ffff:127.0.0.1]:80")]
     #[case::localhost_in_capitals("SSO.LocalHost")]
     #[case::container("marketplace-sso:8080")]
-    fn the_service_answers_to(#[case] authority: &str) {
-        assert!(answers(authority));
+    fn a_host_is_accepted(#[case] authority: &str) {
+        assert!(is_accepted(authority));
     }
 
     #[rstest]
@@ -140,7 +139,7 @@ mod tests {
     #[case::only_a_dot(".")]
     #[case::two("app.example.com, evil.example")]
     #[case::not_ascii("äpp.example.com")]
-    fn the_service_does_not_answer_to(#[case] authority: &str) {
-        assert!(!answers(authority));
+    fn a_host_is_rejected(#[case] authority: &str) {
+        assert!(!is_accepted(authority));
     }
 }

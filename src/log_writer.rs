@@ -1,11 +1,11 @@
-//! Whole lines to one place, batched: a line costs a copy into memory, and one
-//! thread writes what has gathered. Nothing here knows what a line says.
+//! A buffered writer of whole log lines: adding a line is a copy into memory, and one
+//! thread writes the buffer in batches.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Takes lines. Clones write to the same place.
+/// Accepts lines. Clones share one buffer and output.
 #[derive(Clone)]
 pub struct LogWriter {
     shared: Arc<Shared>,
@@ -20,35 +20,35 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    gathered: Vec<u8>,
+    buffer: Vec<u8>,
     is_writing: bool,
     dropped: u64,
 }
 
-/// How long a line may wait for company.
-const BATCH_TIME: Duration = Duration::from_millis(20);
+/// Maximum batching delay.
+const BATCH_DELAY: Duration = Duration::from_millis(20);
 
-/// So many bytes are written without waiting longer.
+/// A buffer of this size is written without further delay.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// So much room is kept for the next batch, that it need not be had again.
-const KEPT_BYTES: usize = 4 * BATCH_BYTES;
+/// The capacity that a buffer keeps after a batch, to avoid reallocations.
+const RETAINED_BYTES: usize = 4 * BATCH_BYTES;
 
-/// So many bytes are kept while the place does not take them; what comes then
-/// is dropped and counted. Far above [`BATCH_BYTES`].
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// The maximum size of the buffer while the output is blocked; further lines are
+/// dropped and counted. Far above [`BATCH_BYTES`].
+const MAX_BUFFER_BYTES: usize = 16 * 1024 * 1024;
 
-/// How long [`LogWriter::flush`] waits at most.
-const FLUSH_TIME: Duration = Duration::from_secs(2);
+/// The timeout of [`LogWriter::flush`].
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl LogWriter {
-    /// LogWriter to standard error.
+    /// Writes to standard error.
     pub fn to_stderr() -> io::Result<Self> {
         Self::to(io::stderr())
     }
 
-    /// LogWriter to anything that takes bytes.
-    pub fn to(place: impl Write + Send + 'static) -> io::Result<Self> {
+    /// Writes to any output.
+    pub fn to(output: impl Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             has_lines: Condvar::new(),
@@ -56,20 +56,20 @@ impl LogWriter {
             is_written: Condvar::new(),
         });
         let writer = Arc::clone(&shared);
-        std::thread::Builder::new().name("lines".into()).spawn(move || writer.write_for_ever(place))?;
+        std::thread::Builder::new().name("log-writer".into()).spawn(move || writer.write_batches(output))?;
         Ok(Self { shared })
     }
 
-    /// Adds a line, given with its line break.
+    /// Adds a line, including its line break.
     pub fn add(&self, line: &[u8]) {
         let mut state = self.shared.lock();
-        if state.gathered.len() + line.len() > MOST_BYTES {
+        if state.buffer.len() + line.len() > MAX_BUFFER_BYTES {
             state.dropped += 1;
             return;
         }
-        let before = state.gathered.len();
-        state.gathered.extend_from_slice(line);
-        let after = state.gathered.len();
+        let before = state.buffer.len();
+        state.buffer.extend_from_slice(line);
+        let after = state.buffer.len();
         drop(state);
         if before == 0 {
             self.shared.has_lines.notify_one();
@@ -78,17 +78,17 @@ impl LogWriter {
         }
     }
 
-    /// How many lines were dropped because the place took none.
+    /// The number of lines dropped because the output was blocked or failed.
     pub fn dropped(&self) -> u64 {
         self.shared.lock().dropped
     }
 
-    /// Waits until everything is written, or for two seconds.
+    /// Waits until all lines are written, for at most two seconds.
     pub fn flush(&self) {
         let state = self.shared.lock();
         self.shared.is_full.notify_one();
-        let pending = |state: &mut State| !state.gathered.is_empty() || state.is_writing;
-        drop(self.shared.is_written.wait_timeout_while(state, FLUSH_TIME, pending));
+        let pending = |state: &mut State| !state.buffer.is_empty() || state.is_writing;
+        drop(self.shared.is_written.wait_timeout_while(state, FLUSH_TIMEOUT, pending));
     }
 }
 
@@ -97,25 +97,26 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_for_ever(&self, mut place: impl Write) {
+    /// Runs until the process ends.
+    fn write_batches(&self, mut output: impl Write) {
         let mut batch = Vec::new();
         loop {
-            let state = self.has_lines.wait_while(self.lock(), |state| state.gathered.is_empty());
+            let state = self.has_lines.wait_while(self.lock(), |state| state.buffer.is_empty());
             let state = state.unwrap_or_else(PoisonError::into_inner);
-            let waited = self.is_full.wait_timeout(state, BATCH_TIME);
+            let waited = self.is_full.wait_timeout(state, BATCH_DELAY);
             let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            std::mem::swap(&mut state.gathered, &mut batch);
+            std::mem::swap(&mut state.buffer, &mut batch);
             state.is_writing = true;
             drop(state);
 
-            let written = place.write_all(&batch).and_then(|()| place.flush());
+            let written = output.write_all(&batch).and_then(|()| output.flush());
             let dropped = if written.is_ok() { 0 } else { batch.split(|byte| *byte == b'\n').count() - 1 };
             batch.clear();
-            batch.shrink_to(KEPT_BYTES);
+            batch.shrink_to(RETAINED_BYTES);
 
             let mut state = self.lock();
             state.is_writing = false;
-            // where the place is gone, the metric is what is left to tell it
+            // a failed output cannot be logged, but the metric shows it
             state.dropped += u64::try_from(dropped).unwrap_or(u64::MAX);
             drop(state);
             self.is_written.notify_all();
@@ -131,7 +132,7 @@ impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for LogWriter {
     }
 }
 
-/// A log event comes in one call, as a whole line.
+/// `tracing_subscriber` writes each event as one whole line.
 impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.add(line);
@@ -149,9 +150,9 @@ mod tests {
 
     use super::*;
 
-    struct Place(mpsc::Sender<Vec<u8>>);
+    struct Output(mpsc::Sender<Vec<u8>>);
 
-    impl Write for Place {
+    impl Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
             Ok(bytes.len())
@@ -163,9 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn lines_arrive_whole_and_in_order() {
+    fn lines_are_written_whole_and_in_order() {
         let (sender, written) = mpsc::channel();
-        let lines = LogWriter::to(Place(sender)).unwrap();
+        let lines = LogWriter::to(Output(sender)).unwrap();
         for number in 0..1000 {
             lines.add(format!("line {number}\n").as_bytes());
         }

@@ -1,4 +1,4 @@
-//! What is counted, and how it is shown to Prometheus. No user is in a label.
+//! Prometheus metrics. Labels never contain users.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::authn::KeyReport;
 use crate::pandium::Environment;
 use crate::refusal::Reason;
 
-/// All counters of a process.
+/// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -28,31 +28,31 @@ pub struct Metrics {
     key_ages: Family<KeyLabels, Gauge<i64, AtomicI64>>,
     skipped_keys: Family<KeyLabels, Gauge<i64, AtomicI64>>,
     key_fetches: Family<KeyFetchLabels, Counter>,
-    /// Time from a request's arrival to its answer.
+    /// Time from receiving a request to its response.
     pub request_duration: Histogram,
-    /// Requests being answered.
+    /// Requests being processed.
     pub in_flight: Gauge<i64, AtomicI64>,
-    /// Length of the addresses handed out, in bytes.
+    /// Length of signed URLs, in bytes.
     pub location_bytes: Histogram,
 }
 
-/// The counters that every hand-off of an entrance touches, found once.
+/// The counters of an entrance that each hand-off increments, looked up once.
 #[derive(Debug)]
 pub struct EntranceMetrics {
-    /// Users sent on.
+    /// Hand-offs.
     pub hand_offs: Counter<u64, AtomicU64>,
-    /// Answers that send the browser on.
+    /// Redirects to the marketplace.
     pub redirects: Counter<u64, AtomicU64>,
-    /// Frames that would be refused if the policy were to enforce.
+    /// Requests that the policy `enforce` would refuse.
     pub embed_violations: Counter<u64, AtomicU64>,
 }
 
-/// How reading the configuration again ended.
+/// The result of a configuration reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
-    /// The new one is in use.
+    /// The new configuration is in use.
     Applied,
-    /// The new one is wrong; the old one stays.
+    /// The new configuration is invalid; the old one stays in use.
     Refused,
 }
 
@@ -95,10 +95,10 @@ struct KeyFetchLabels {
     result: &'static str,
 }
 
-/// Seconds; a hand-off takes some ten microseconds.
+/// In seconds; a hand-off takes about ten microseconds.
 const DURATION_BUCKETS: [f64; 9] = [0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5];
 
-/// Bytes; the limit is 4,096 unless configured, a warning begins at 2,000.
+/// In bytes; the default limit is 4,096, warnings start at 2,000.
 const LOCATION_BUCKETS: [f64; 7] = [250.0, 500.0, 1000.0, 2000.0, 3000.0, 4096.0, 8192.0];
 
 impl Default for Metrics {
@@ -139,48 +139,40 @@ impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("requests", "Requests answered", self.requests.clone());
+        registry.register("requests", "Requests", self.requests.clone());
         registry.register_with_unit(
             "request_duration",
-            "Time to answer a request",
+            "Time to respond to a request",
             Unit::Seconds,
             self.request_duration.clone(),
         );
-        registry.register("requests_in_flight", "Requests being answered", self.in_flight.clone());
-        registry.register("handoffs", "Users sent on to the marketplace", self.hand_offs.clone());
+        registry.register("requests_in_flight", "Requests being processed", self.in_flight.clone());
+        registry.register("handoffs", "Hand-offs to the marketplace", self.hand_offs.clone());
         registry.register("refusals", "Requests refused", self.refusals.clone());
         registry.register(
             "embed_violations",
-            "Requests served although the embed policy objects to them",
+            "Requests served that violate the embed policy",
             self.embed_violations.clone(),
         );
-        registry.register(
-            "location_bytes",
-            "Length of the addresses handed out",
-            self.location_bytes.clone(),
-        );
-        registry.register("config_reloads", "Readings of the configuration", self.reloads.clone());
+        registry.register("location_bytes", "Length of signed URLs", self.location_bytes.clone());
+        registry.register("config_reloads", "Configuration reloads", self.reloads.clone());
         registry.register(
             "log_lines_dropped",
-            "Log lines that were dropped since their reader was too slow",
+            "Log lines dropped because the output was too slow or failed",
             self.dropped_lines.clone(),
         );
         registry.register_with_unit(
             "jwks_age",
-            "Age of the keys in use that an issuer publishes",
+            "Age of the issuer's keys in use",
             Unit::Seconds,
             self.key_ages.clone(),
         );
-        registry.register(
-            "jwks_skipped_keys",
-            "Keys of the set in use that cannot be used",
-            self.skipped_keys.clone(),
-        );
+        registry.register("jwks_skipped_keys", "Unusable keys of the set in use", self.skipped_keys.clone());
         registry.register("jwks_fetches", "Fetches of an issuer's keys", self.key_fetches.clone());
-        registry.register("build", "The program", build);
+        registry.register("build", "Build information", build);
     }
 
-    /// The counters of an entrance; they exist, as 0, from now on.
+    /// The counters of an entrance; exported as 0 from now on.
     pub fn entrance(&self, name: &str, environment: Environment) -> EntranceMetrics {
         for reason in
             [Reason::Unauthenticated, Reason::UntrustedPeer, Reason::BadIdentity, Reason::EmbeddingNotAllowed]
@@ -201,7 +193,7 @@ impl Metrics {
         }
     }
 
-    /// Counts an answer that is not a redirect.
+    /// Counts a request whose response is not a redirect.
     pub fn count_request(&self, entrance: &str, code: u16) {
         self.requests.get_or_create(&RequestLabels { entrance: entrance.to_owned(), code }).inc();
     }
@@ -211,22 +203,22 @@ impl Metrics {
         self.refusal_counter(entrance, reason).inc();
     }
 
-    /// Counts a reading of the configuration.
+    /// Counts a configuration reload.
     pub fn count_reload(&self, result: Reload) {
         self.reloads.get_or_create(&ReloadLabels { result: result.name() }).inc();
     }
 
-    /// Says how many log lines were dropped so far.
+    /// Sets the total of dropped log lines.
     pub fn set_dropped_lines(&self, dropped: u64) {
         self.dropped_lines.inc_by(dropped.saturating_sub(self.dropped_lines.get()));
     }
 
-    /// Says what is known of the keys that entrances fetch.
-    pub fn set_keys(&self, known: impl Iterator<Item = KeyReport>) {
+    /// Updates the metrics of fetched keys.
+    pub fn set_keys(&self, reports: impl Iterator<Item = KeyReport>) {
         self.key_ages.clear();
         self.skipped_keys.clear();
-        for KeyReport { address: url, age_s, skipped, counts } in known {
-            for (result, total) in [("success", counts.answered), ("error", counts.failed)] {
+        for KeyReport { address: url, age_s, skipped, counts } in reports {
+            for (result, total) in [("success", counts.succeeded), ("error", counts.failed)] {
                 let labels = KeyFetchLabels { url: url.clone(), result };
                 let counter = self.key_fetches.get_or_create_owned(&labels);
                 counter.inc_by(total.saturating_sub(counter.get()));
@@ -243,17 +235,17 @@ impl Metrics {
         }
     }
 
-    /// Observes how long an answer took.
+    /// Observes the duration of a request.
     pub fn observe_duration(&self, took: Duration) {
         self.request_duration.observe(took.as_secs_f64());
     }
 
-    /// Everything, in the text format (OpenMetrics 1.0).
+    /// All metrics in the OpenMetrics 1.0 text format.
     pub fn to_text(&self) -> String {
-        let mut shown = String::new();
+        let mut output = String::new();
         // writing to a String cannot fail
-        let _ = text::encode(&mut shown, &self.registry);
-        shown
+        let _ = text::encode(&mut output, &self.registry);
+        output
     }
 
     fn refusal_counter(&self, entrance: &str, reason: Reason) -> Counter {

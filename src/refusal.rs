@@ -1,60 +1,59 @@
-//! Why somebody is not sent on: the stable code, the same in the answer, the
-//! log, the metric and the record, and the cause in words for the operator.
+//! Refusals: a stable reason code, the same in response, log, metric and audit event,
+//! and a cause for the operator's log.
 
 use std::borrow::Cow;
 
-/// The stable code of a refusal. A reason exists once something raises it.
+/// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Nobody has signed in, as far as this request shows.
+    /// The request has no credentials.
     Unauthenticated,
-    /// A token that is not what it should be.
+    /// A token is invalid.
     InvalidToken,
-    /// A token whose time is over.
+    /// A token has expired.
     ExpiredToken,
-    /// More than one value where one person is meant.
+    /// Several values where one is expected.
     AmbiguousIdentity,
-    /// A value that cannot be what it stands for.
+    /// A value is not a valid id, e-mail address or name.
     BadIdentity,
-    /// Link parameters that the marketplace would not understand, or that
-    /// nobody but us may set.
+    /// Link parameters are invalid, or reserved for this service.
     BadLink,
-    /// An identity from a peer that is not trusted to give one.
+    /// Identity headers from a peer that is not a trusted proxy.
     UntrustedPeer,
-    /// A known user whom the operator does not let in.
+    /// The user is not authorized.
     NotAllowed,
-    /// A frame that the embed policy refuses.
+    /// The embed policy does not allow this frame.
     EmbeddingNotAllowed,
-    /// Anything else that a page of another site makes a browser send: a script,
-    /// an image, a prefetch, a preflight.
+    /// Another request initiated by another site: a script, an image, a prefetch, a
+    /// preflight.
     CrossSiteRequest,
-    /// There is nothing at this address.
+    /// Nothing is at this path.
     NotFound,
-    /// Only GET gives a hand-off.
+    /// The method is not allowed.
     MethodNotAllowed,
-    /// A `Host` that this service does not answer to.
+    /// The `Host` is not a name of this service.
     MisdirectedRequest,
-    /// The address would be longer than the limit.
+    /// The signed URL would exceed the limit.
     TokenTooLarge,
-    /// A fault of ours; the log says more.
+    /// An internal error; details are in the log.
     Internal,
-    /// The keys to verify with cannot be had.
+    /// The verification keys are not available.
     KeysUnavailable,
-    /// The service is about to stop.
+    /// The service is shutting down.
     Draining,
 }
 
-/// A refusal: the code for everybody, the cause for the operator's log.
+/// A refusal: a public reason and a cause for the operator's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The stable code.
+    /// The reason.
     pub reason: Reason,
-    /// What was wrong, in words that quote nothing the client sent.
+    /// What is wrong. Quotes nothing from the request.
     pub cause: Cow<'static, str>,
 }
 
 impl Reason {
-    /// Every reason there is.
+    /// All reasons.
     pub const ALL: [Self; 17] = [
         Self::Unauthenticated,
         Self::InvalidToken,
@@ -75,7 +74,7 @@ impl Reason {
         Self::Draining,
     ];
 
-    /// The code as it is written everywhere.
+    /// The stable code.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Unauthenticated => "unauthenticated",
@@ -98,7 +97,7 @@ impl Reason {
         }
     }
 
-    /// A sentence's worth of it, for people who do not know the code.
+    /// A short description for users.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Unauthenticated => "Nobody is signed in",
@@ -121,7 +120,7 @@ impl Reason {
         }
     }
 
-    /// The refusal for this reason, with its cause.
+    /// A refusal with this reason and a cause.
     pub fn because(self, cause: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal { reason: self, cause: cause.into() }
     }

@@ -1,32 +1,31 @@
-//! What a request offers as proof of who is asking, free of any web framework,
-//! and the three answers to it.
+//! The peer and the header fields of a request, independent of actix-web.
 
 use std::net::IpAddr;
 
-/// Who is at the other end of the socket. No header has a say in it.
+/// The peer of the connection, regardless of any header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// A network address; an IPv4 address in IPv6 clothes is that IPv4 address.
+    /// An IP address; IPv4-mapped IPv6 addresses are converted to IPv4.
     Ip(IpAddr),
-    /// A process that the file mode of our Unix socket lets in.
+    /// A process that may connect to the Unix socket by its file mode.
     UnixSocket,
-    /// The system does not say.
+    /// The operating system does not report it.
     Unknown,
 }
 
-/// A request's header fields: names in lower case, values as bytes, in no
-/// promised order, with every repetition.
+/// A request's header fields: names in lower case, values as bytes, in unspecified
+/// order, including repeated fields.
 #[derive(Debug, Default)]
 pub struct Headers<'a> {
     fields: Vec<(&'a str, &'a [u8])>,
 }
 
-/// A header that is to have one value has several.
+/// A field that must have one value is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repeated;
 
 impl Peer {
-    /// The peer at that address.
+    /// The peer with this IP address.
     pub fn from_ip(address: IpAddr) -> Self {
         Self::Ip(address.to_canonical())
     }
@@ -53,7 +52,7 @@ impl<'a> Headers<'a> {
         self.fields.iter().filter(move |(field, _)| *field == name).map(|(_, value)| *value)
     }
 
-    /// The only value of a field; `name` in lower case.
+    /// The single value of a field; `name` in lower case.
     pub fn only(&self, name: &str) -> Result<Option<&'a [u8]>, Repeated> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {

@@ -1,5 +1,5 @@
-//! Secrets and tokens as types that print as hidden. To see one takes a method
-//! whose name says so.
+//! Types for secrets and signed URLs. `Debug` prints them as hidden; only methods named
+//! `expose` reveal them.
 
 use std::fmt;
 
@@ -8,15 +8,14 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::{ExposeSecret, SecretSlice};
 
-/// A secret that both sides of an HMAC know: at least [`SharedSecret::MIN_BYTES`]
-/// bytes.
+/// A shared secret for HMAC of at least [`SharedSecret::MIN_BYTES`] bytes.
 #[derive(Clone)]
 pub struct SharedSecret(SecretSlice<u8>);
 
-/// How a secret is written.
+/// How a secret is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretEncoding {
-    /// Visible ASCII, used as it is.
+    /// Visible ASCII, used literally.
     Text,
     /// Base64 (RFC 4648, 4), padded or not.
     Base64,
@@ -26,44 +25,43 @@ pub enum SecretEncoding {
     Hex,
 }
 
-/// An address that carries a signed token. It is sent to the browser, and
-/// shown to nobody else.
+/// A URL that contains a signed token, for the user's browser only.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SignedAddress(String);
+pub struct SignedUrl(String);
 
-/// Why a text is no shared secret. It never quotes the text.
+/// Why a shared secret is rejected. Never quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecret {
-    /// There is nothing in it.
+    /// Empty.
     #[error("it is empty")]
     Empty,
-    /// Shorter than the hash that it is used with.
+    /// Shorter than the hash.
     #[error("it has {has} bytes; at least {needs} bytes are needed, the length of the hash (RFC 7518, 3.2)")]
     TooShort {
-        /// Its length in bytes.
+        /// The length in bytes.
         has: usize,
         /// The length of the hash in bytes.
         needs: usize,
     },
-    /// A blank, a tab, a line break or something else that is easily there by mistake.
+    /// White space, a control character or a non-ASCII character, likely by mistake.
     #[error("it holds white space, a control character or something that is not ASCII")]
     Invisible,
-    /// Not written in the encoding that was named.
+    /// Not in the configured encoding.
     #[error("it is not {}", .0.name())]
     NotEncoded(SecretEncoding),
 }
 
-/// Padding says nothing that the length does not: tools write it or leave it out.
+/// Padding is optional, since tools differ in writing it.
 const ANY_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, ANY_PADDING);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, ANY_PADDING);
 
 impl SecretEncoding {
-    /// Every encoding there is.
+    /// All encodings.
     pub const ALL: [Self; 4] = [Self::Text, Self::Base64, Self::Base64Url, Self::Hex];
 
-    /// Its name in the configuration.
+    /// The name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -98,54 +96,53 @@ impl SharedSecret {
     /// The shortest secret, in bytes: the length of the hash of HS256.
     pub const MIN_BYTES: usize = 32;
 
-    /// Reads a secret that is written as text.
+    /// Parses a secret in [`SecretEncoding::Text`].
     pub fn parse(text: &str) -> Result<Self, BadSecret> {
         Self::dangerous_decode_short(text, SecretEncoding::Text)?.at_least(Self::MIN_BYTES)
     }
 
-    /// Reads a secret of any length. Whoever guesses a short one signs in as
-    /// anybody. One line break at the end, as editors and `echo` leave it, does
-    /// not belong to it.
+    /// Decodes a secret of any length. A short one can be guessed, and tokens forged for
+    /// any user. One trailing line break, as editors and `echo` write it, is removed.
     pub fn dangerous_decode_short(text: &str, encoding: SecretEncoding) -> Result<Self, BadSecret> {
         let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
         let bytes = encoding.decode(text)?;
         if bytes.is_empty() { Err(BadSecret::Empty) } else { Ok(Self(bytes.into())) }
     }
 
-    /// The secret, if it is long enough.
+    /// The secret, if it has at least `needs` bytes.
     pub fn at_least(self, needs: usize) -> Result<Self, BadSecret> {
         let has = self.expose_bytes().len();
         if has < needs { Err(BadSecret::TooShort { has, needs }) } else { Ok(self) }
     }
 
-    /// The bytes to sign with.
+    /// The bytes of the secret.
     pub fn expose_bytes(&self) -> &[u8] {
         self.0.expose_secret()
     }
 }
 
-impl SignedAddress {
-    /// Takes an address that carries a token.
-    pub fn new(address: String) -> Self {
-        Self(address)
+impl SignedUrl {
+    /// Wraps a URL that contains a token.
+    pub fn new(url: String) -> Self {
+        Self(url)
     }
 
-    /// The address, to be sent to the browser that asked.
+    /// The URL, for the response to the user's browser.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The address, handed over.
+    /// Like [`Self::expose`], by value.
     pub fn into_exposed(self) -> String {
         self.0
     }
 
-    /// Its length in bytes.
+    /// The length in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether nothing is in it.
+    /// Whether the URL is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -157,9 +154,9 @@ impl fmt::Debug for SharedSecret {
     }
 }
 
-impl fmt::Debug for SignedAddress {
+impl fmt::Debug for SignedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SignedAddress(hidden)")
+        f.write_str("SignedUrl(hidden)")
     }
 }
 
@@ -172,10 +169,10 @@ mod tests {
     const GOOD: &str = "0123456789abcdef0123456789abcdef";
 
     #[rstest]
-    #[case::as_it_is(GOOD.to_owned())]
+    #[case::unchanged(GOOD.to_owned())]
     #[case::line_break(format!("{GOOD}\n"))]
     #[case::dos_line_break(format!("{GOOD}\r\n"))]
-    fn one_line_break_at_the_end_does_not_belong_to_a_secret(#[case] text: String) {
+    fn one_trailing_line_break_is_removed(#[case] text: String) {
         let secret = SharedSecret::parse(&text).unwrap();
         assert_eq!(secret.expose_bytes(), GOOD.as_bytes());
     }
@@ -186,8 +183,8 @@ mod tests {
     #[case::short("0123456789abcdef0123456789abcde", BadSecret::TooShort { has: 31, needs: 32 })]
     #[case::two_line_breaks("0123456789abcdef0123456789abcdef\n\n", BadSecret::Invisible)]
     #[case::blank_before(" 0123456789abcdef0123456789abcdef", BadSecret::Invisible)]
-    #[case::blank_behind("0123456789abcdef0123456789abcdef \n", BadSecret::Invisible)]
-    fn a_secret_is_refused(#[case] text: &str, #[case] why: BadSecret) {
+    #[case::blank_after("0123456789abcdef0123456789abcdef \n", BadSecret::Invisible)]
+    fn an_invalid_secret_is_rejected(#[case] text: &str, #[case] why: BadSecret) {
         assert_eq!(SharedSecret::parse(text).unwrap_err(), why);
     }
 
@@ -208,7 +205,7 @@ mod tests {
     #[case::half_a_byte("fbf", SecretEncoding::Hex, Err(BadSecret::NotEncoded(SecretEncoding::Hex)))]
     #[case::sign("+b", SecretEncoding::Hex, Err(BadSecret::NotEncoded(SecretEncoding::Hex)))]
     #[case::white_space("fb ff", SecretEncoding::Hex, Err(BadSecret::NotEncoded(SecretEncoding::Hex)))]
-    fn a_secret_is_read_in_its_encoding(
+    fn a_secret_is_decoded(
         #[case] text: &str,
         #[case] encoding: SecretEncoding,
         #[case] bytes: Result<&[u8], BadSecret>,
@@ -218,15 +215,15 @@ mod tests {
     }
 
     #[test]
-    fn the_length_that_counts_is_that_of_the_bytes() {
+    fn the_minimum_length_is_that_of_the_decoded_bytes() {
         let secret = SharedSecret::dangerous_decode_short(&"0f".repeat(31), SecretEncoding::Hex).unwrap();
         assert_eq!(secret.at_least(32).unwrap_err(), BadSecret::TooShort { has: 31, needs: 32 });
     }
 
     #[test]
-    fn secrets_and_signed_addresses_print_as_hidden() {
+    fn secrets_and_signed_urls_print_as_hidden() {
         let secret = SharedSecret::parse(GOOD).unwrap();
-        let address = SignedAddress::new("https://imp.pandium.io/acme?tenant=a.b.c".into());
-        assert_eq!(format!("{secret:?} {address:?}"), "SharedSecret(hidden) SignedAddress(hidden)");
+        let url = SignedUrl::new("https://imp.pandium.io/acme?tenant=a.b.c".into());
+        assert_eq!(format!("{secret:?} {url:?}"), "SharedSecret(hidden) SignedUrl(hidden)");
     }
 }

@@ -10,7 +10,7 @@ use crate::access::Access;
 use crate::audit::SubjectLog;
 use crate::authn::{AuthRequest, Authentication, Authenticator};
 use crate::clock::Timestamp;
-use crate::embed::{Embed, FetchDestination, Verdict};
+use crate::embed::{Embed, EmbedDecision, FetchDestination};
 use crate::pandium::{Environment, HandOff, HandOffError, Link, Marketplace};
 use crate::refusal::{Reason, Refusal};
 use crate::user::User;
@@ -175,11 +175,11 @@ impl Entrance {
         now: Timestamp,
         details: &mut EventDetails,
     ) -> Result<HandOff, Refusal> {
-        let link = self.marketplace.links().read(request.query, request.install)?;
-        match self.embed.judge(request.auth.headers) {
-            Verdict::Allowed => {}
-            Verdict::Reported(violation) => details.embed_violation = Some(violation),
-            Verdict::Refused(refusal) => return Err(refusal),
+        let link = self.marketplace.links().parse(request.query, request.install)?;
+        match self.embed.check_embedding(request.auth.headers) {
+            EmbedDecision::Allowed => {}
+            EmbedDecision::Reported(violation) => details.embed_violation = Some(violation),
+            EmbedDecision::Refused(refusal) => return Err(refusal),
         }
         let user = self.authenticate(request.auth, now)?;
         let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &link, jti, now));
@@ -201,13 +201,8 @@ impl Entrance {
         }
     }
 
-<<<<<<< HEAD
     fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Result<Box<User>, Refusal> {
         match self.identity.authenticate(request, now) {
-=======
-    fn arrive(&self, offer: AuthRequest<'_>, now: Timestamp) -> Result<Box<User>, Refusal> {
-        match self.identity.authenticate(offer, now) {
->>>>>>> w2
             Authentication::User(user) => Ok(user),
             Authentication::NoCredentials => Err(match self.identity.explain_absence(request) {
                 Some(cause) => Reason::Unauthenticated.because(cause),

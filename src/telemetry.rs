@@ -7,7 +7,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::audit::Format;
+use crate::audit::LogFormat;
 use crate::config::LogSettings;
 use crate::http::SPAN_TARGET;
 use crate::log_writer::LogWriter;
@@ -16,10 +16,10 @@ use crate::log_writer::LogWriter;
 pub fn start(settings: LogSettings, lines: &LogWriter) -> Result<(), TryInitError> {
     let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_target(false);
     let layer = match settings.format {
-        Format::Json => {
+        LogFormat::Json => {
             layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
         }
-        Format::Text => layer.with_ansi(false).boxed(),
+        LogFormat::Text => layer.with_ansi(false).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter(settings.level))).try_init()?;
     log_panics();

@@ -1,41 +1,41 @@
-//! The person an entrance yields, and the words a person is described with.
+//! The authenticated user and the types of its fields.
 //!
-//! Each value is parsed once, where it enters; nothing downstream checks it
-//! again. This file knows neither headers nor tokens.
+//! Each value is parsed once, on input, and not checked again. Independent of headers
+//! and tokens.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// A user whose login is beyond doubt. What a way in does not say stays empty,
-/// and is not there at all for expressions: a null would read as the text
-/// `none`, the same for everybody without a value.
+/// An authenticated user. Fields that the authenticator does not provide are empty,
+/// and undefined in expressions: a null would evaluate to the string `none`, the same
+/// for all users without a value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct User {
-    /// The user's own id at the login, where it is not the e-mail.
+    /// The user's id at the identity provider, if it is not the e-mail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Identifier>,
     /// The e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
-    /// The name as people write it.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Label>,
     /// The login name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Identifier>,
-    /// The groups or roles the user is in.
+    /// The user's groups or roles.
     pub groups: Vec<Label>,
-    /// The customer the user belongs to.
+    /// The customer that the user belongs to.
     pub organization: Organization,
-    /// Whatever else the way in says of the user.
+    /// Further values from the authenticator.
     pub attributes: BTreeMap<String, Value>,
-    /// The verified claims, where a token was the proof; otherwise empty.
+    /// The verified claims, if a token was the credential; otherwise empty.
     pub token: BTreeMap<String, Value>,
 }
 
-/// The customer a user belongs to.
+/// The customer that a user belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Organization {
     /// Its id.
@@ -46,43 +46,41 @@ pub struct Organization {
     pub name: Option<Label>,
 }
 
-/// An e-mail address: one `@` between a local part and a domain, no white
-/// space, nothing invisible, at most 254 characters (RFC 5321, 4.5.3.1.3).
+/// An e-mail address: one `@` between a local part and a domain, no white space, no
+/// invisible characters, at most 254 characters (RFC 5321, 4.5.3.1.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Email(String);
 
-/// An id: not empty, no white space around it, nothing invisible, at most
-/// [`MAX_TEXT`] characters, and not one of the words that programs write where
-/// they have no value ([`is_no_value`]).
+/// An id: not empty, no surrounding white space, no invisible characters, at most
+/// [`MAX_TEXT`] characters, and no placeholder such as `null` ([`is_no_value`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Identifier(String);
 
-/// A text for people: not empty, nothing invisible, at most [`MAX_TEXT`]
+/// A display text: not empty, no invisible characters, at most [`MAX_TEXT`]
 /// characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Label(String);
 
-/// Why a text is not the word it was taken for. It never quotes the text.
+/// Why a value is rejected. Never quotes the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadText {
-    /// Nothing is left when white space is taken away.
+    /// Empty, or white space only.
     #[error("it is empty")]
     Empty,
-    /// A word such as `null` stands where a value should.
-    #[error("it is a word for \"no value\"")]
+    /// A placeholder such as `null`.
+    #[error("it is a placeholder for \"no value\"")]
     NoValue,
-    /// Longer than the word may be.
+    /// Too long.
     #[error("it is longer than {0} characters")]
     TooLong(usize),
     /// Not UTF-8.
     #[error("it is not UTF-8")]
     NotUtf8,
-    /// A control character, a line break, or a mark that turns the direction
-    /// of writing.
-    #[error("it holds a control character, a line break or a mark of writing direction")]
+    /// An invisible character ([`Label`], [`Identifier`]).
+    #[error("it has a control character, a line break or another invisible character")]
     Invisible,
     /// Not one `@` between a local part and a domain.
-    #[error("it is not an e-mail address: one '@' between a local part and a domain is meant")]
+    #[error("it is not an e-mail address: expected one '@' between a local part and a domain")]
     NotAnEmail,
 }
 
@@ -93,12 +91,12 @@ pub const MAX_TEXT: usize = 1024;
 pub const MAX_EMAIL: usize = 254;
 
 impl Email {
-    /// Reads an e-mail address; white space around it does not count.
+    /// Parses an e-mail address; surrounding white space is removed.
     pub fn parse(text: &str) -> Result<Self, BadText> {
         let text = distinguishable(text, MAX_EMAIL)?;
         let (local, domain) = text.split_once('@').ok_or(BadText::NotAnEmail)?;
-        let whole = !local.is_empty() && !domain.is_empty() && !domain.contains('@');
-        if !whole || text.chars().any(char::is_whitespace) {
+        let is_complete = !local.is_empty() && !domain.is_empty() && !domain.contains('@');
+        if !is_complete || text.chars().any(char::is_whitespace) {
             return Err(BadText::NotAnEmail);
         }
         Ok(Self(text.to_owned()))
@@ -109,20 +107,20 @@ impl Email {
         &self.0
     }
 
-    /// What stands behind the `@`.
+    /// The domain, after the `@`.
     pub fn domain(&self) -> &str {
         self.0.split_once('@').map_or("", |(_, domain)| domain)
     }
 }
 
 impl Identifier {
-    /// Reads an id; white space around it does not count.
+    /// Parses an id; surrounding white space is removed.
     pub fn parse(text: &str) -> Result<Self, BadText> {
-        Self::within(text).map(|id| Self(id.to_owned()))
+        Self::parse_borrowed(text).map(|id| Self(id.to_owned()))
     }
 
-    /// The id that a text holds, where it stands.
-    pub fn within(text: &str) -> Result<&str, BadText> {
+    /// Like [`Self::parse`], but returns a slice of `text`.
+    pub fn parse_borrowed(text: &str) -> Result<&str, BadText> {
         let text = distinguishable(text, MAX_TEXT)?;
         if is_no_value(text) { Err(BadText::NoValue) } else { Ok(text) }
     }
@@ -134,7 +132,7 @@ impl Identifier {
 }
 
 impl Label {
-    /// Reads a text; white space around it does not count.
+    /// Parses a display text; surrounding white space is removed.
     pub fn parse(text: &str) -> Result<Self, BadText> {
         visible(text, MAX_TEXT).map(|text| Self(text.to_owned()))
     }
@@ -145,14 +143,14 @@ impl Label {
     }
 }
 
-/// Whether a text is one that programs write where they have no value. Such a
-/// word is never somebody's id: two users without one would become the same.
+/// Whether a value is a placeholder that programs write for "no value". It is never an
+/// id: all users without an id would share it.
 pub fn is_no_value(text: &str) -> bool {
-    const WORDS: [&str; 5] = ["", "-", "null", "(null)", "undefined"];
-    WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+    const PLACEHOLDERS: [&str; 5] = ["", "-", "null", "(null)", "undefined"];
+    PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder))
 }
 
-/// The text without white space around it, if a person could see all of it.
+/// Trims a text; an error if it has invisible characters.
 fn visible(text: &str, max: usize) -> Result<&str, BadText> {
     let text = text.trim_matches([' ', '\t']);
     if text.is_empty() {
@@ -168,10 +166,9 @@ fn visible(text: &str, max: usize) -> Result<&str, BadText> {
     Ok(text)
 }
 
-/// A visible text in which every character can be told apart by eye from its
-/// absence. Names of people may hold joiners and variation selectors, which
-/// some scripts need; ids and addresses that differ in nothing else would look
-/// the same.
+/// Like [`visible`], but also rejects joiners, variation selectors and blank
+/// characters. Display names may need them for some scripts, but ids and e-mail
+/// addresses that differ only in them would look the same.
 fn distinguishable(text: &str, max: usize) -> Result<&str, BadText> {
     let text = visible(text, max)?;
     let is_blank = |c: char| c == BRAILLE_BLANK || is_default_ignorable(c) || (c.is_whitespace() && c != ' ');
@@ -201,9 +198,8 @@ const fn is_default_ignorable(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Control characters, line and paragraph separators, the byte order mark, what
-/// has no width, and the marks that turn the direction of writing (Unicode
-/// `Bidi_Control`).
+/// Control characters, line and paragraph separators, the byte order mark, zero-width
+/// characters, and Unicode `Bidi_Control`.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -231,7 +227,7 @@ mod tests {
     #[case::joiner("alice\u{200d}@company.com", BadText::Invisible)]
     #[case::bidi("alice\u{202e}@company.com", BadText::Invisible)]
     #[case::blank("  ", BadText::Empty)]
-    fn an_email_is_refused(#[case] text: &str, #[case] why: BadText) {
+    fn an_invalid_email_is_rejected(#[case] text: &str, #[case] why: BadText) {
         assert_eq!(Email::parse(text), Err(why));
     }
 
@@ -248,12 +244,12 @@ mod tests {
     #[case("(null)")]
     #[case("undefined")]
     #[case(" - ")]
-    fn an_id_is_never_a_word_for_no_value(#[case] text: &str) {
+    fn an_id_is_never_a_placeholder(#[case] text: &str) {
         assert_eq!(Identifier::parse(text), Err(BadText::NoValue));
     }
 
     #[rstest]
-    fn ids_and_emails_hold_no_invisible_character(
+    fn ids_and_emails_have_no_invisible_character(
         #[values(
             '\u{ad}',
             '\u{34f}',
@@ -292,18 +288,18 @@ mod tests {
     #[case("Zoë Müller")]
     #[case("山田 太郎")]
     #[case("u 1")]
-    fn ids_hold_every_script(#[case] text: &str) {
+    fn ids_may_use_any_script(#[case] text: &str) {
         assert!(Identifier::parse(text).is_ok());
     }
 
     #[test]
-    fn names_of_people_may_hold_joiners() {
+    fn names_may_have_joiners() {
         assert!(Label::parse("می\u{200c}خواهم ❤\u{fe0f}").is_ok());
     }
 
     proptest! {
         #[test]
-        fn what_is_taken_for_an_email_is_one(text in any::<String>()) {
+        fn a_parsed_email_is_well_formed(text in any::<String>()) {
             if let Ok(email) = Email::parse(&text) {
                 prop_assert_eq!(email.as_str().matches('@').count(), 1);
                 prop_assert!(!email.domain().is_empty());

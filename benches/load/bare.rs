@@ -1,10 +1,10 @@
-//! The yardstick of `benches/load/run`: actix answering a fixed 307 of the size
-//! of a hand-off, and doing nothing else. Listens where its argument says.
+//! The baseline of `benches/load/run`: actix-web responding with a fixed 307 of a
+//! hand-off's size. The argument is the address to listen on.
 
 use actix_web::http::header;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
-/// So long that the answer is as long as that of `serve`, to the byte or two.
+/// Makes the response as long as that of `serve`, within two bytes.
 const TOKEN_BYTES: usize = 279;
 
 #[actix_web::main]

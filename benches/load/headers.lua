@@ -1,4 +1,4 @@
--- What a browser behind a login proxy sends.
+-- The header fields of a browser behind a login proxy.
 wrk.headers["Host"] = "app.example.com"
 wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
 wrk.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

@@ -1,6 +1,5 @@
-// The peer of benches/load/run: the same service in Go with its standard
-// library alone, as tight as one would write it: identity from a trusted
-// proxy's headers, a signed token, a redirect, one log line.
+// The comparison of benches/load/run: a minimal service in Go with only the standard
+// library: user from a trusted proxy's headers, signed token, redirect, one log line.
 package main
 
 import (

@@ -54,9 +54,9 @@ impl AppDirect {
             algorithms: &self.algorithms,
             types: &DEFAULT_TYPES,
             // tokens have no kid, and yet keys rotate
-            missing_kid: MissingKid::EachFittingKey,
+            missing_kid: MissingKid::EachMatchingKey,
             issuer: None,
-            audience: Audience::NotSent,
+            audience: Audience::MustBeAbsent,
             issued_at: IssuedAt::Required,
             leeway_s: self.leeway_s,
             required_claims: std::slice::from_ref(&self.tenant),

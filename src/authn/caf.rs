@@ -52,7 +52,7 @@ impl Caf {
             types: &DEFAULT_TYPES,
             missing_kid: MissingKid::OnlyKey,
             issuer: None,
-            audience: Audience::NotSent,
+            audience: Audience::MustBeAbsent,
             issued_at: IssuedAt::Required,
             leeway_s: self.leeway_s,
             required_claims: std::slice::from_ref(&self.policy),

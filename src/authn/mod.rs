@@ -16,8 +16,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
-use crate::jwt::jwks::Skipped;
-use crate::jwt::jwks::{Counts, JwksCache, KeySource};
+use crate::jwt::jwks::SkippedKey;
+use crate::jwt::jwks::{FetchCounts, JwksCache, KeySource};
 use crate::jwt::key_set::KeySet;
 use crate::refusal::Refusal;
 use crate::request::{Headers, Peer};
@@ -87,7 +87,7 @@ pub struct KeyReport {
     /// How many keys of the set in use are skipped; `None` where there is no set.
     pub skipped: Option<usize>,
     /// Fetches by outcome.
-    pub counts: Counts,
+    pub counts: FetchCounts,
 }
 
 /// The key caches of some authenticators.
@@ -235,7 +235,7 @@ impl Authenticator {
             }
         };
         match published {
-            Some(keys) => keys.renew(now).await,
+            Some(keys) => keys.fetch_for_token(now).await,
             None => false,
         }
     }
@@ -243,14 +243,14 @@ impl Authenticator {
     /// Starts fetches for keys that are due, without waiting for them.
     pub fn refresh_keys(&self, now: Timestamp) {
         for keys in self.published_keys() {
-            keys.refresh(now);
+            keys.refresh_if_due(now);
         }
     }
 
     /// Whether the first fetch from every issuer that is fetched from at the start
     /// has ended.
     pub fn is_started(&self) -> bool {
-        self.published_keys().iter().all(|keys| keys.is_started())
+        self.published_keys().iter().all(|keys| keys.initial_fetch_done())
     }
 
     /// Whether there are keys from every issuer that is fetched from at the start.
@@ -261,7 +261,7 @@ impl Authenticator {
     /// The state of the fetched keys.
     pub fn key_reports(&self, now: Timestamp) -> Vec<KeyReport> {
         let report = |keys: &&Arc<JwksCache>| KeyReport {
-            address: keys.address(),
+            address: keys.url(),
             age_s: keys.age_s(now),
             skipped: keys.skipped(now),
             counts: keys.counts(),
@@ -287,10 +287,10 @@ impl Authenticator {
         let KeyCaches { published, by_id } = caches;
         match self {
             Self::ProxyHeaders(_) | Self::Caf(_) => {}
-            Self::Bearer(inner) => inner.keys.take_over(published),
-            Self::AppDirect(inner) => inner.keys.take_over(published),
+            Self::Bearer(inner) => inner.keys.reuse_cached(published),
+            Self::AppDirect(inner) => inner.keys.reuse_cached(published),
             Self::Commercetools(inner) => {
-                inner.gateways.iter_mut().for_each(|gateway| gateway.keys.take_over(published));
+                inner.gateways.iter_mut().for_each(|gateway| gateway.keys.reuse_cached(published));
             }
             Self::AwsAlb(inner) => {
                 inner.load_balancers.iter_mut().for_each(|(_, keys)| *keys = keys.or_earlier(by_id));
@@ -299,7 +299,7 @@ impl Authenticator {
     }
 
     /// The keys of a configured JWKS that are not used, and why.
-    pub fn skipped_keys(&self) -> &[Skipped] {
+    pub fn skipped_keys(&self) -> &[SkippedKey] {
         match self {
             Self::Bearer(inner) => inner.keys.skipped(),
             Self::AppDirect(inner) => inner.keys.skipped(),
@@ -310,13 +310,13 @@ impl Authenticator {
     /// Whether this secret verifies this entrance's tokens.
     pub fn verifies_with(&self, secret: &SharedSecret) -> bool {
         let given = |keys: &KeySource| match keys {
-            KeySource::Given(keys) => keys.holds(secret),
+            KeySource::Static(keys) => keys.contains_secret(secret),
             KeySource::Published(_) => false,
         };
         match self {
             Self::Bearer(inner) => given(&inner.keys),
             Self::AppDirect(inner) => given(&inner.keys),
-            Self::Caf(inner) => KeySet::holds(&inner.secret, secret),
+            Self::Caf(inner) => KeySet::contains_secret(&inner.secret, secret),
             Self::ProxyHeaders(_) | Self::AwsAlb(_) | Self::Commercetools(_) => false,
         }
     }
@@ -344,7 +344,7 @@ impl KeyCaches {
                 caches.by_id.extend(inner.load_balancers.iter().map(|(_, keys)| Arc::clone(keys)));
             }
         }
-        caches.published.sort_by_key(|keys| !keys.is_asked_at_start());
+        caches.published.sort_by_key(|keys| !keys.fetches_at_start());
         caches
     }
 }

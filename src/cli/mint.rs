@@ -73,11 +73,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let link = entrance
         .marketplace
         .links()
-        .read(&query(arguments)?, arguments.install.as_deref())
+        .parse(&query(arguments)?, arguments.install.as_deref())
         .map_err(refused)?;
     entrance.access.allow(&user).map_err(refused)?;
     let hand_off = entrance.hand_off(&user, &link, Uuid::new_v4(), Timestamp::now()).map_err(refused)?;
-    say(hand_off.address.expose())
+    say(hand_off.url.expose())
 }
 
 fn query(arguments: &Arguments) -> Result<String, Failure> {

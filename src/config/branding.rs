@@ -74,7 +74,7 @@ fn exchange(section: &Section<'_>, mut pages: Pages, folder: &Path) -> Option<Pa
             Ok(text) if text.len() > MAX_TEMPLATE_BYTES => {
                 Err(format!("it is larger than {MAX_TEMPLATE_BYTES} bytes"))
             }
-            Ok(text) => pages.exchange(&name, text).map_err(|error| error.to_string()),
+            Ok(text) => pages.replace_template(&name, text).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = exchanged {
@@ -82,7 +82,7 @@ fn exchange(section: &Section<'_>, mut pages: Pages, folder: &Path) -> Option<Pa
             is_valid = false;
         }
     }
-    if is_valid && let Err(why) = pages.try_out() {
+    if is_valid && let Err(why) = pages.render_all() {
         wrong(format!("a page cannot be rendered with these templates: {why}"));
         return None;
     }

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::embed::{Embed, MissingReferer, Parent, Parents, Policy, WithoutFetchMetadata};
+use crate::embed::{Embed, EmbedPolicy, MissingReferer, Parent, Parents, WithoutFetchMetadata};
 use crate::settings::Section;
 
 pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
@@ -22,8 +22,10 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
             section.warn(name, what, "name the hosts that are yours");
         }
     }
-    let policy = section
-        .choice("policy", &[("enforce", Policy::Enforce), ("report", Policy::Report), ("off", Policy::Off)]);
+    let policy = section.choice(
+        "policy",
+        &[("enforce", EmbedPolicy::Enforce), ("report", EmbedPolicy::Report), ("off", EmbedPolicy::Off)],
+    );
     let without_fetch_metadata = section.choice(
         "without_fetch_metadata",
         &[("allow", WithoutFetchMetadata::Allow), ("refuse", WithoutFetchMetadata::Refuse)],

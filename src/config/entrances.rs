@@ -5,7 +5,7 @@ use super::identity::Deployment;
 use super::server::Listen;
 use super::{embed, identity, marketplace};
 use crate::access::Access;
-use crate::audit::{SubjectHash, SubjectLog};
+use crate::audit::{PseudonymKey, SubjectLog};
 use crate::authn::{Authenticator, KeyCaches};
 use crate::pandium::Environment;
 use crate::secret::SharedSecret;
@@ -118,7 +118,7 @@ impl Context<'_, '_> {
             referrer_policy,
             subject_log: match subject_log {
                 SubjectSetting::None => SubjectLog::None,
-                SubjectSetting::Hashed => SubjectLog::Hashed(SubjectHash::keyed_by(&secret)),
+                SubjectSetting::Hashed => SubjectLog::Hashed(PseudonymKey::derive(&secret)),
                 SubjectSetting::Plain => SubjectLog::Plain,
             },
         };

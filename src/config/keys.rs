@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use crate::jwt::jwks::fetch::{Authority, Fetcher, KeyAddress};
-use crate::jwt::jwks::{First, JwksCache, JwksLocation, KeySource, RefreshPolicy};
+use crate::jwt::jwks::fetch::{CaBundle, Fetcher, KeyUrl};
+use crate::jwt::jwks::{InitialFetch, JwksCache, JwksLocation, KeySource, RefreshPolicy};
 use crate::jwt::key_set::{KeySet, is_symmetric, min_secret_bytes};
 use crate::secret::SharedSecret;
 use crate::settings::{Section, secrets};
@@ -44,14 +44,14 @@ pub(super) fn read(
             None
         }
         [] => match default_url {
-            Some(url) => fetching()?.keys_at("jwks_url", url, First::AtStart),
+            Some(url) => fetching()?.keys_at("jwks_url", url, InitialFetch::AtStart),
             None => fetching()?.discovered(issuer?),
         },
         ["jwks_url"] if wants_secret => {
             section.report("jwks_url", "algorithms requires a secret, and a secret is never published", HELP);
             None
         }
-        ["jwks_url"] => fetching()?.keys_at("jwks_url", &section.text("jwks_url")?, First::AtStart),
+        ["jwks_url"] => fetching()?.keys_at("jwks_url", &section.text("jwks_url")?, InitialFetch::AtStart),
         ["jwks_file"] => from_file(section, "jwks_file", algorithms?, KeySet::from_jwks_file),
         ["public_key_file"] => from_file(section, "public_key_file", algorithms?, KeySet::from_pem),
         ["shared_secret" | "shared_secret_file", ..] => {
@@ -104,7 +104,7 @@ fn check_algorithms(
     algorithms: &[Algorithm],
     keys: KeySet,
 ) -> Option<KeySource> {
-    let misfits = || algorithms.iter().filter(|algorithm| !keys.fits(**algorithm));
+    let misfits = || algorithms.iter().filter(|algorithm| !keys.supports(**algorithm));
     // of default algorithms, one with a fitting key suffices
     let are_defaults = !section.has("algorithms") && misfits().count() < algorithms.len();
     if let Some(misfit) = misfits().next().filter(|_| !are_defaults) {
@@ -112,7 +112,7 @@ fn check_algorithms(
         section.report(name, what, "name the algorithms that the issuer signs with, and its keys");
         return None;
     }
-    Some(KeySource::Given(keys))
+    Some(KeySource::Static(keys))
 }
 
 /// The settings for fetching keys.
@@ -128,19 +128,19 @@ impl<'s, 'p> Fetching<'s, 'p> {
     pub fn read(section: &'s Section<'p>) -> Option<Self> {
         let cooldown_s = seconds(section, "jwks_min_refresh_interval_s", 30, 3_600);
         let timeout_s = seconds(section, "jwks_timeout_s", 5, 60);
-        let authority = section.or_default("jwks_ca_file", None, |section| authority(section).map(Some))?;
+        let ca_bundle = section.or_default("jwks_ca_file", None, |section| ca_bundle(section).map(Some))?;
         let allow_http = section.or_default("dangerous_allow_http_jwks", false, |section| {
             section.flag("dangerous_allow_http_jwks")
         })?;
-        let fetcher = Fetcher { timeout: Duration::from_secs(timeout_s?), authority };
+        let fetcher = Fetcher { timeout: Duration::from_secs(timeout_s?), ca_bundle };
         Some(Self { section, fetcher, cooldown_s: cooldown_s?, allow_http })
     }
 
     /// Parses the URL that the setting `name` gives.
-    pub fn address(&self, name: &str, text: &str) -> Option<KeyAddress> {
+    pub fn address(&self, name: &str, text: &str) -> Option<KeyUrl> {
         let parse = match self.allow_http {
-            true => KeyAddress::dangerous_parse_unencrypted,
-            false => KeyAddress::parse,
+            true => KeyUrl::dangerous_parse_unencrypted,
+            false => KeyUrl::parse,
         };
         let wrong = |why| {
             let what = format!("keys cannot be fetched there: {why}");
@@ -151,21 +151,21 @@ impl<'s, 'p> Fetching<'s, 'p> {
     }
 
     /// The keys at the URL that the setting `name` gives.
-    pub fn keys_at(&self, name: &str, text: &str, first: First) -> Option<KeySource> {
-        self.published(JwksLocation::Set(self.address(name, text)?), first)
+    pub fn keys_at(&self, name: &str, text: &str, initial_fetch: InitialFetch) -> Option<KeySource> {
+        self.published(JwksLocation::Set(self.address(name, text)?), initial_fetch)
     }
 
-    fn published(&self, location: JwksLocation, first: First) -> Option<KeySource> {
+    fn published(&self, location: JwksLocation, initial_fetch: InitialFetch) -> Option<KeySource> {
         let refresh_s = seconds(self.section, "jwks_refresh_interval_s", 300, 86_400);
-        let keep_s = seconds(self.section, "jwks_max_stale_s", 3_600, 604_800);
-        let (refresh_s, keep_s) = (refresh_s?, keep_s?);
-        if keep_s <= refresh_s {
+        let max_stale_s = seconds(self.section, "jwks_max_stale_s", 3_600, 604_800);
+        let (refresh_s, max_stale_s) = (refresh_s?, max_stale_s?);
+        if max_stale_s <= refresh_s {
             let what = "keys would expire before they are fetched again";
             let help = "write more than jwks_refresh_interval_s, which is 300 unless set";
             self.section.report("jwks_max_stale_s", what, help);
             return None;
         }
-        let policy = RefreshPolicy { refresh_s, keep_s, cooldown_s: self.cooldown_s, first };
+        let policy = RefreshPolicy { refresh_s, max_stale_s, cooldown_s: self.cooldown_s, initial_fetch };
         Some(KeySource::Published(JwksCache::new(location, policy, self.fetcher.clone())))
     }
 
@@ -176,7 +176,10 @@ impl<'s, 'p> Fetching<'s, 'p> {
         }
         let document = format!("{}{DISCOVERY}", issuer.trim_end_matches('/'));
         let document = self.address("issuer", &document)?;
-        self.published(JwksLocation::Discovered { issuer: issuer.to_owned(), document }, First::AtStart)
+        self.published(
+            JwksLocation::Discovered { issuer: issuer.to_owned(), document },
+            InitialFetch::AtStart,
+        )
     }
 }
 
@@ -184,11 +187,11 @@ fn seconds(section: &Section<'_>, name: &str, default: u64, max: u64) -> Option<
     section.or_default(name, default, |section| section.number(name, 1, max))
 }
 
-fn authority(section: &Section<'_>) -> Option<Authority> {
+fn ca_bundle(section: &Section<'_>) -> Option<CaBundle> {
     let pem = section.file("jwks_ca_file")?;
     let wrong = |why| {
         let what = format!("it cannot be used: {why}");
         section.report("jwks_ca_file", what, "give the authority's certificate in PEM");
     };
-    Authority::parse(pem.as_bytes()).map_err(wrong).ok()
+    CaBundle::parse(pem.as_bytes()).map_err(wrong).ok()
 }

@@ -1,7 +1,7 @@
 //! The sections `[pandium]` and `[claims]`.
 
 use crate::pandium::{
-    Account, BaseUrl, Claims, Environment, LinkRules, Marketplace, Settings, UnknownParameters,
+    Account, BaseUrl, Claims, Environment, LinkRules, Marketplace, MarketplaceSettings, UnknownParameters,
 };
 use crate::secret::SharedSecret;
 use crate::settings::{Section, secrets, to_json};
@@ -31,7 +31,7 @@ pub(super) fn read(
     section.finish();
 
     let shared_secret = secret?;
-    let marketplace = Marketplace::new(Settings {
+    let marketplace = Marketplace::new(MarketplaceSettings {
         base_url: base_url?,
         account: account?,
         shared_secret: shared_secret.clone(),

@@ -13,8 +13,8 @@ use crate::authn::commercetools::{AudiencePolicy, CLOUDS, Choice, Cloud, Gateway
 use crate::authn::token::TokenLocation;
 use crate::authn::{AppDirect, Caf, Commercetools, appdirect, caf};
 use crate::embed::Parent;
-use crate::jwt::jwks::First;
-use crate::jwt::jwks::fetch::KeyAddress;
+use crate::jwt::jwks::InitialFetch;
+use crate::jwt::jwks::fetch::KeyUrl;
 use crate::settings::Section;
 
 /// Reads `kind = "appdirect"`, and the marketplace's origin, which CORS allows.
@@ -74,17 +74,17 @@ pub(super) fn commercetools(
 
     let named = CLOUDS.iter().find(|cloud| cloud.has_name(issuer.as_bytes()));
     let mut gateways = match named {
-        Some(cloud) => gateways_of(&fetching, cloud, First::AtStart)?,
+        Some(cloud) => gateways_of(&fetching, cloud, InitialFetch::AtStart)?,
         None if !issuer.contains("://") => {
             let known: Vec<&str> = CLOUDS.iter().flat_map(|cloud| cloud.names).copied().collect();
             let what = format!("{issuer:?} is none of the known clouds: {}", known.join(", "));
             section.report("issuer", what, help);
             return None;
         }
-        None => vec![gateway(&fetching, None, None, &issuer, First::AtStart)?],
+        None => vec![gateway(&fetching, None, None, &issuer, InitialFetch::AtStart)?],
     };
     for cloud in CLOUDS.iter().filter(|cloud| may_choose && Some(*cloud) != named) {
-        gateways.extend(gateways_of(&fetching, cloud, First::WhenNeeded)?);
+        gateways.extend(gateways_of(&fetching, cloud, InitialFetch::OnDemand)?);
     }
     Some(Box::new(Commercetools {
         location: TokenLocation::header("authorization", Some("Bearer")),
@@ -131,14 +131,18 @@ fn web_origin(text: &str, https: bool) -> Result<(String, bool), String> {
 }
 
 /// A cloud's gateway, for each of its URLs.
-fn gateways_of(fetching: &Fetching<'_, '_>, cloud: &'static Cloud, first: First) -> Option<Vec<Gateway>> {
+fn gateways_of(
+    fetching: &Fetching<'_, '_>,
+    cloud: &'static Cloud,
+    initial_fetch: InitialFetch,
+) -> Option<Vec<Gateway>> {
     let Some(older) = cloud.issuer_v1 else {
-        return Some(vec![gateway(fetching, Some(cloud), None, cloud.issuer, first)?]);
+        return Some(vec![gateway(fetching, Some(cloud), None, cloud.issuer, initial_fetch)?]);
     };
     Some(vec![
-        gateway(fetching, Some(cloud), Some(Version::V2), cloud.issuer, first)?,
+        gateway(fetching, Some(cloud), Some(Version::V2), cloud.issuer, initial_fetch)?,
         // rarely used, so its keys are fetched only when needed
-        gateway(fetching, Some(cloud), Some(Version::V1), older, First::WhenNeeded)?,
+        gateway(fetching, Some(cloud), Some(Version::V1), older, InitialFetch::OnDemand)?,
     ])
 }
 
@@ -147,10 +151,10 @@ fn gateway(
     cloud: Option<&'static Cloud>,
     version: Option<Version>,
     issuer: &str,
-    first: First,
+    initial_fetch: InitialFetch,
 ) -> Option<Gateway> {
     let keys = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
-    let keys = fetching.keys_at("issuer", &keys, first)?;
+    let keys = fetching.keys_at("issuer", &keys, initial_fetch)?;
     Some(Gateway { cloud, version, issuer: issuer.to_owned(), keys })
 }
 
@@ -206,7 +210,7 @@ pub(super) fn aws_alb(section: &Section<'_>) -> Option<Box<AwsAlb>> {
         section.required_text("keys_url", "write the URL of this partition's keys, without the key id");
         return None;
     }
-    let mut regions: Vec<(KeyAddress, Arc<KeysById>)> = Vec::new();
+    let mut regions: Vec<(KeyUrl, Arc<KeysById>)> = Vec::new();
     let mut keys_of = |balancer: &LoadBalancer| {
         let base = match &keys_url {
             Some(url) => url.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
-use crate::audit::Format;
+use crate::audit::LogFormat;
 use crate::host::{HostName, HostNames};
 use crate::pandium::Environment;
 use crate::settings::Section;
@@ -52,7 +52,7 @@ impl ServerSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// JSON or text.
-    pub format: Format,
+    pub format: LogFormat,
     /// The minimum level of events; audit events do not depend on it.
     pub level: LevelFilter,
 }
@@ -179,7 +179,7 @@ fn read_mode(text: &str) -> Result<u32, String> {
 }
 
 pub(super) fn read_log(section: &Section<'_>) -> Option<LogSettings> {
-    let format = section.choice("format", &[("json", Format::Json), ("text", Format::Text)]);
+    let format = section.choice("format", &[("json", LogFormat::Json), ("text", LogFormat::Text)]);
     let level = section.choice(
         "level",
         &[

@@ -5,7 +5,7 @@ use jsonwebtoken::Algorithm;
 
 use crate::authn::proxy_headers::FieldName;
 use crate::authn::token::{ClaimExpression, TokenLocation, UserMapping};
-use crate::expression::Absent;
+use crate::expression::MissingValue;
 use crate::jwt::key_set::{is_symmetric, parse_algorithm};
 use crate::jwt::token_type::TokenType;
 use crate::settings::Section;
@@ -106,11 +106,10 @@ pub(super) fn mapping(section: &Section<'_>, standard: &[(&str, &str)]) -> UserM
     let organization = user.section("organization");
     let attributes = user.section("attributes");
     let default = |name: &str| standard.iter().find(|(own, _)| *own == name).map(|(_, claim)| *claim);
-    let attribute =
-        |name: String| Some((name.clone(), expression(&attributes, &name, Absent::ReadsAsEmpty)?));
+    let attribute = |name: String| Some((name.clone(), expression(&attributes, &name, MissingValue::Empty)?));
     let default_attributes = standard.iter().filter_map(|(own, claim)| {
         let name = own.strip_prefix("attributes.").filter(|name| !attributes.has(name))?;
-        Some((name.to_owned(), ClaimExpression::compile(claim, Absent::ReadsAsEmpty).ok()?))
+        Some((name.to_owned(), ClaimExpression::compile(claim, MissingValue::Empty).ok()?))
     });
     let mapping = UserMapping {
         id: expression_or_default(&user, "id", default("id")),
@@ -135,16 +134,16 @@ fn expression_or_default(
     standard: Option<&str>,
 ) -> Option<ClaimExpression> {
     if section.has(name) {
-        return expression(section, name, Absent::YieldsNothing);
+        return expression(section, name, MissingValue::Undefined);
     }
     // read, so that it counts as known where another key is misspelt
     section.value(name);
-    standard.and_then(|claim| ClaimExpression::compile(claim, Absent::YieldsNothing).ok())
+    standard.and_then(|claim| ClaimExpression::compile(claim, MissingValue::Undefined).ok())
 }
 
 /// An expression; `None` where it is empty, which disables the field.
-fn expression(section: &Section<'_>, name: &str, absent: Absent) -> Option<ClaimExpression> {
+fn expression(section: &Section<'_>, name: &str, missing: MissingValue) -> Option<ClaimExpression> {
     section.optional(name, "write an expression over the token's claims, such as \"sub\"", |written| {
-        ClaimExpression::compile(written, absent)
+        ClaimExpression::compile(written, missing)
     })
 }

@@ -10,7 +10,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, Url};
 
 use super::tls;
-use crate::jwt::jwks::fetch::causes;
+use crate::jwt::jwks::fetch::error_chain;
 
 /// Asks.
 pub(super) struct Probe {
@@ -148,7 +148,7 @@ impl fmt::Display for NoAnswer {
 
 /// What went wrong, and what that came from. The address is said beside it.
 fn why(error: reqwest::Error) -> NoAnswer {
-    let causes = causes(&error.without_url());
+    let causes = error_chain(&error.without_url());
     match tls::problem(&causes) {
         Some(what) => NoAnswer::Tls(what),
         None => NoAnswer::Other(causes),

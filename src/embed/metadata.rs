@@ -1,9 +1,9 @@
-//! The Fetch Metadata of a request (<https://www.w3.org/TR/fetch-metadata/>),
-//! and whether a browser sent it before a person asked for the page.
+//! Parses Fetch Metadata (<https://www.w3.org/TR/fetch-metadata/>) and detects
+//! speculative requests (prefetch, prerender, preview).
 
 use crate::request::Headers;
 
-/// The Fetch Metadata of a request. Without a destination there is none at all.
+/// The Fetch Metadata of a request. Without a destination, all fields are `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FetchMetadata<'a> {
     /// `Sec-Fetch-Dest`: what the response is for.
@@ -14,17 +14,17 @@ pub struct FetchMetadata<'a> {
     pub site: Option<&'a [u8]>,
 }
 
-/// Why a request's Fetch Metadata is refused. A browser sends each field at
-/// most once, with a value of the specification, and all of them or none.
+/// Why Fetch Metadata is rejected. Browsers send each field at most once, with a value
+/// of the specification, and always with `Sec-Fetch-Dest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadMetadata {
     /// A prefetch, a prerender or a preview.
-    InAdvance,
-    /// Some fields, but not the destination.
+    Speculative,
+    /// Some fields, but no destination.
     WithoutDestination,
-    /// A field came twice.
+    /// A field is repeated.
     Repeated,
-    /// A value that the specification does not have.
+    /// A value is not in the specification.
     UnknownValue,
 }
 
@@ -53,7 +53,7 @@ fn is_destination(value: &[u8]) -> bool {
 }
 
 impl<'a> FetchMetadata<'a> {
-    /// Reads the fields.
+    /// Parses the fields.
     pub fn read(headers: &Headers<'a>) -> Result<Self, BadMetadata> {
         let mut metadata = Self::default();
         let mut user_activation = None;
@@ -63,10 +63,10 @@ impl<'a> FetchMetadata<'a> {
                 "sec-fetch-mode" => (&mut metadata.mode, is_mode),
                 "sec-fetch-site" => (&mut metadata.site, is_site),
                 "sec-fetch-user" => (&mut user_activation, is_user),
-                // browsers send it with requests in advance alone
-                "sec-purpose" => return Err(BadMetadata::InAdvance),
-                "purpose" | "x-purpose" | "x-moz" if is_in_advance(value) => {
-                    return Err(BadMetadata::InAdvance);
+                // sent only with speculative requests
+                "sec-purpose" => return Err(BadMetadata::Speculative),
+                "purpose" | "x-purpose" | "x-moz" if is_speculative(value) => {
+                    return Err(BadMetadata::Speculative);
                 }
                 _ => continue,
             };
@@ -89,19 +89,20 @@ impl BadMetadata {
     /// The cause for the operator's log.
     pub const fn cause(self) -> &'static str {
         match self {
-            Self::InAdvance => "the browser asks in advance (prefetch, prerender or preview)",
+            Self::Speculative => "the request is speculative (prefetch, prerender or preview)",
             Self::WithoutDestination => "the request has Fetch Metadata without Sec-Fetch-Dest",
-            Self::Repeated => "a Fetch Metadata field came twice",
-            Self::UnknownValue => "a Fetch Metadata field has a value that the specification does not have",
+            Self::Repeated => "a Fetch Metadata field is repeated",
+            Self::UnknownValue => "a Fetch Metadata field has a value that is not in the specification",
         }
     }
 }
 
-/// `prefetch`, `preview`, `instant`, also with parameters or in a list.
-fn is_in_advance(purpose: &[u8]) -> bool {
-    let words = purpose.split(|byte| b",;\"".contains(byte));
+/// Whether the value contains `prefetch`, `preview`, `instant` or `prerender`, also with
+/// parameters or in a list.
+fn is_speculative(purpose: &[u8]) -> bool {
+    let tokens = purpose.split(|byte| b",;\"".contains(byte));
     let names = [b"instant".as_slice(), b"prefetch", b"prerender", b"preview"];
-    words.map(<[u8]>::trim_ascii).any(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
+    tokens.map(<[u8]>::trim_ascii).any(|token| names.iter().any(|name| token.eq_ignore_ascii_case(name)))
 }
 
 #[cfg(test)]
@@ -122,7 +123,7 @@ mod tests {
     )]
     #[case::destination_alone("sec-fetch-dest: document")]
     #[case::another_purpose("purpose: payment | x-moz: b")]
-    fn metadata_is_read(#[case] text: &'static str) {
+    fn valid_metadata_is_parsed(#[case] text: &'static str) {
         assert!(read(text).is_ok());
     }
 
@@ -142,15 +143,15 @@ mod tests {
     #[case::site("sec-fetch-dest: document | sec-fetch-site: same", BadMetadata::UnknownValue)]
     #[case::mode("sec-fetch-dest: document | sec-fetch-mode: x", BadMetadata::UnknownValue)]
     #[case::user("sec-fetch-dest: document | sec-fetch-user: 1", BadMetadata::UnknownValue)]
-    #[case::prefetch("sec-purpose: prefetch", BadMetadata::InAdvance)]
-    #[case::prerender("sec-purpose: prefetch;prerender", BadMetadata::InAdvance)]
-    #[case::proxied("sec-purpose: prefetch;anonymous-client-ip", BadMetadata::InAdvance)]
-    #[case::purpose("purpose: prefetch", BadMetadata::InAdvance)]
-    #[case::capital_purpose("purpose: Prefetch ;x", BadMetadata::InAdvance)]
-    #[case::top_sites("x-purpose: preview", BadMetadata::InAdvance)]
-    #[case::quoted("x-purpose: \"instant\"", BadMetadata::InAdvance)]
-    #[case::list_of_purposes("x-moz: x, prefetch", BadMetadata::InAdvance)]
-    fn metadata_is_refused(#[case] text: &'static str, #[case] why: BadMetadata) {
+    #[case::prefetch("sec-purpose: prefetch", BadMetadata::Speculative)]
+    #[case::prerender("sec-purpose: prefetch;prerender", BadMetadata::Speculative)]
+    #[case::proxied("sec-purpose: prefetch;anonymous-client-ip", BadMetadata::Speculative)]
+    #[case::purpose("purpose: prefetch", BadMetadata::Speculative)]
+    #[case::capital_purpose("purpose: Prefetch ;x", BadMetadata::Speculative)]
+    #[case::top_sites("x-purpose: preview", BadMetadata::Speculative)]
+    #[case::quoted("x-purpose: \"instant\"", BadMetadata::Speculative)]
+    #[case::list_of_purposes("x-moz: x, prefetch", BadMetadata::Speculative)]
+    fn invalid_metadata_is_rejected(#[case] text: &'static str, #[case] why: BadMetadata) {
         assert_eq!(read(text), Err(why));
     }
 }

@@ -1,8 +1,8 @@
-//! Where may a hand-off be shown: on a page of its own, in the frame of an
-//! allowed parent, to an allowed script; never as an image, never in advance.
+//! The frame policy: a hand-off may be loaded as a top-level page, in a frame of an
+//! allowed parent, or by an allowed script; never as another resource or speculatively.
 //!
-//! `frame-ancestors` on a redirect is not enforced by browsers, so the control
-//! is Fetch Metadata (<https://www.w3.org/TR/fetch-metadata/>).
+//! Browsers do not enforce `frame-ancestors` on redirects, so requests are checked by
+//! their Fetch Metadata (<https://www.w3.org/TR/fetch-metadata/>).
 
 mod metadata;
 mod parents;
@@ -16,33 +16,33 @@ use crate::request::{Headers, Repeated};
 /// The operator's rules for embedding.
 #[derive(Clone, Debug)]
 pub struct Embed {
-    /// The pages that may frame us, and whose scripts may ask us.
+    /// The origins that may frame the service, and whose scripts may call it.
     pub parents: Parents,
-    /// Further pages whose scripts may ask us.
+    /// Further origins whose scripts may call the service.
     pub scripts: Parents,
-    /// What becomes of a frame that is not allowed.
-    pub policy: Policy,
-    /// What becomes of a request without Fetch Metadata: an old browser, a
-    /// program, or a page that came by plain HTTP.
+    /// How violations are handled.
+    pub policy: EmbedPolicy,
+    /// How requests without Fetch Metadata are handled: old browsers, programs, pages
+    /// over plain HTTP.
     pub without_fetch_metadata: WithoutFetchMetadata,
-    /// What becomes of a frame whose parent hides itself (no `Referer`).
+    /// How frames without a `Referer` are handled.
     pub missing_referer: MissingReferer,
-    /// Where people sign in, at the top level.
+    /// The login page, for top-level navigation.
     pub login_url: Option<String>,
 }
 
-/// What becomes of a frame that is not allowed.
+/// How violations are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// It is refused.
+pub enum EmbedPolicy {
+    /// The request is refused.
     Enforce,
-    /// It is served, counted and logged.
+    /// The request is served; the violation is counted and logged.
     Report,
-    /// It is served.
+    /// The request is served.
     Off,
 }
 
-/// What becomes of a request without Fetch Metadata.
+/// How requests without Fetch Metadata are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WithoutFetchMetadata {
     /// It is served.
@@ -51,43 +51,43 @@ pub enum WithoutFetchMetadata {
     Refuse,
 }
 
-/// What becomes of a frame whose parent hides itself.
+/// How frames without a `Referer` are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingReferer {
     /// It is refused.
     Refuse,
-    /// It is served to parents of our own site.
+    /// It is served if the parent is same-site.
     SameSite,
     /// It is served.
     Allow,
 }
 
-/// Where the answer will be shown.
+/// What the response is for (`Sec-Fetch-Dest`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchDestination {
-    /// A page of its own.
+    /// A top-level page.
     Document,
     /// A frame.
     Frame,
-    /// Nowhere: a script asks.
+    /// A script's request.
     Script,
-    /// The client does not say.
+    /// Not reported, or another destination.
     Unknown,
 }
 
-/// What the rules say to a request.
+/// The result of checking a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may be served.
+pub enum EmbedDecision {
+    /// The request is allowed.
     Allowed,
-    /// It may be served, and the operator is told why it would not.
+    /// The request violates the rules, but the policy is only to report it.
     Reported(Refusal),
-    /// It may not be served.
+    /// The request is refused.
     Refused(Refusal),
 }
 
 impl FetchDestination {
-    /// What the request says of it.
+    /// Reads the destination from the headers.
     pub fn of(headers: &Headers<'_>) -> Self {
         match headers.only("sec-fetch-dest") {
             Ok(Some(b"document")) => Self::Document,
@@ -97,7 +97,7 @@ impl FetchDestination {
         }
     }
 
-    /// The word for the record.
+    /// The name in audit events.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Document => "document",
@@ -109,109 +109,114 @@ impl FetchDestination {
 }
 
 impl Embed {
-    /// The same, with further pages whose scripts may ask.
+    /// Adds origins whose scripts may call the service.
     #[must_use]
     pub fn with_scripts(self, more: Vec<Parent>) -> Self {
         Self { scripts: self.scripts.and(more), ..self }
     }
 
-    /// Whether scripts of this origin may ask, and read the answer.
+    /// Whether scripts of this origin may call the service and read the response.
     pub fn allows_script(&self, origin: &str) -> bool {
         self.parents.allow_origin(origin) || self.scripts.allow_origin(origin)
     }
 
-    /// Judges a request.
-    pub fn judge(&self, headers: &Headers<'_>) -> Verdict {
-        match self.object(headers) {
-            Ok(()) => Verdict::Allowed,
-            Err(Objection::Never(cause)) => Verdict::Refused(Reason::CrossSiteRequest.because(cause)),
-            Err(Objection::Frame(cause)) => self.by_policy(Reason::EmbeddingNotAllowed.because(cause)),
-            Err(Objection::Request(cause)) => self.by_policy(Reason::CrossSiteRequest.because(cause)),
+    /// Checks a request against the rules.
+    pub fn check_embedding(&self, headers: &Headers<'_>) -> EmbedDecision {
+        match self.find_violation(headers) {
+            Ok(()) => EmbedDecision::Allowed,
+            Err(Violation::Unconditional(cause)) => {
+                EmbedDecision::Refused(Reason::CrossSiteRequest.because(cause))
+            }
+            Err(Violation::Frame(cause)) => self.by_policy(Reason::EmbeddingNotAllowed.because(cause)),
+            Err(Violation::Request(cause)) => self.by_policy(Reason::CrossSiteRequest.because(cause)),
         }
     }
 
-    fn by_policy(&self, refusal: Refusal) -> Verdict {
+    fn by_policy(&self, refusal: Refusal) -> EmbedDecision {
         match self.policy {
-            Policy::Enforce => Verdict::Refused(refusal),
-            Policy::Report => Verdict::Reported(refusal),
-            Policy::Off => Verdict::Allowed,
+            EmbedPolicy::Enforce => EmbedDecision::Refused(refusal),
+            EmbedPolicy::Report => EmbedDecision::Reported(refusal),
+            EmbedPolicy::Off => EmbedDecision::Allowed,
         }
     }
 
-    fn object(&self, headers: &Headers<'_>) -> Result<(), Objection> {
+    fn find_violation(&self, headers: &Headers<'_>) -> Result<(), Violation> {
         let metadata = FetchMetadata::read(headers)?;
         let Some(destination) = metadata.destination else {
             return match self.without_fetch_metadata {
                 WithoutFetchMetadata::Allow => Ok(()),
-                WithoutFetchMetadata::Refuse => Err(Objection::Request("the request has no Fetch Metadata")),
+                WithoutFetchMetadata::Refuse => Err(Violation::Request("the request has no Fetch Metadata")),
             };
         };
         match destination {
             b"document" | b"iframe" | b"frame" if metadata.mode.is_some_and(|mode| mode != b"navigate") => {
-                Err(Objection::Never("the request for a page or a frame is not a navigation"))
+                Err(Violation::Unconditional("the request for a page or a frame is not a navigation"))
             }
             b"document" => Ok(()),
-            b"iframe" | b"frame" => self.object_to_frame(&metadata, headers),
-            b"empty" => self.object_to_script(&metadata, headers),
-            _ => Err(Objection::Never("neither a page, a frame nor an allowed script asks")),
+            b"iframe" | b"frame" => self.check_frame(&metadata, headers),
+            b"empty" => self.check_script(&metadata, headers),
+            _ => Err(Violation::Unconditional(
+                "the request is neither for a page nor a frame nor by an allowed script",
+            )),
         }
     }
 
-    fn object_to_frame(&self, metadata: &FetchMetadata<'_>, headers: &Headers<'_>) -> Result<(), Objection> {
+    fn check_frame(&self, metadata: &FetchMetadata<'_>, headers: &Headers<'_>) -> Result<(), Violation> {
         let same_origin = metadata.site == Some(b"same-origin".as_slice());
         if same_origin {
             return Ok(());
         }
-        let referer = sole_text(headers, "referer").map_err(|_| Objection::Frame("Referer came twice"))?;
+        let referer =
+            single_value(headers, "referer").map_err(|_| Violation::Frame("Referer is repeated"))?;
         match referer {
             Some(referer) if self.parents.allow_page(referer) => Ok(()),
-            Some(_) => Err(Objection::Frame("the framing page is not among embed.parents")),
+            Some(_) => Err(Violation::Frame("the framing page is not among embed.parents")),
             None => match (self.missing_referer, metadata.site) {
                 (MissingReferer::Allow, _) | (MissingReferer::SameSite, Some(b"same-site")) => Ok(()),
-                _ => Err(Objection::Frame(
-                    "the framing page hides itself (no Referer): give the frame referrerpolicy=\"strict-origin\", \
+                _ => Err(Violation::Frame(
+                    "the framing page sends no Referer: give the frame referrerpolicy=\"strict-origin\", \
                      or see embed.missing_referer",
                 )),
             },
         }
     }
 
-    fn object_to_script(&self, metadata: &FetchMetadata<'_>, headers: &Headers<'_>) -> Result<(), Objection> {
+    fn check_script(&self, metadata: &FetchMetadata<'_>, headers: &Headers<'_>) -> Result<(), Violation> {
         let same_origin = metadata.site == Some(b"same-origin".as_slice());
         match metadata.mode {
             Some(b"cors" | b"same-origin") if same_origin => Ok(()),
-            Some(b"cors") => match sole_text(headers, "origin") {
+            Some(b"cors") => match single_value(headers, "origin") {
                 Ok(Some(origin)) if self.allows_script(origin) => Ok(()),
-                _ => Err(Objection::Request(FOREIGN_SCRIPT)),
+                _ => Err(Violation::Request(SCRIPT_NOT_ALLOWED)),
             },
-            _ => Err(Objection::Never("a script asks without CORS")),
+            _ => Err(Violation::Unconditional("the script's request is not a CORS request")),
         }
     }
 }
 
-/// What is wrong with a script of another page.
-pub const FOREIGN_SCRIPT: &str =
-    "the asking script's origin is neither among embed.parents nor embed.cors_origins";
+/// The cause for a script of an origin that is not allowed.
+pub const SCRIPT_NOT_ALLOWED: &str =
+    "the script's origin is neither among embed.parents nor embed.cors_origins";
 
-/// Why a request is objected to: whatever the policy is, or because of it.
+/// A violation of the rules, and whether the policy applies to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Objection {
-    /// Refused whatever the policy is.
-    Never(&'static str),
-    /// A frame that the policy may refuse.
+enum Violation {
+    /// Refused under any policy.
+    Unconditional(&'static str),
+    /// A frame; the policy applies.
     Frame(&'static str),
-    /// Another request that the policy may refuse.
+    /// Another request; the policy applies.
     Request(&'static str),
 }
 
-impl From<BadMetadata> for Objection {
+impl From<BadMetadata> for Violation {
     fn from(why: BadMetadata) -> Self {
-        Self::Never(why.cause())
+        Self::Unconditional(why.cause())
     }
 }
 
-/// The text of a header that comes at most once; an empty one where it is not UTF-8.
-fn sole_text<'a>(headers: &Headers<'a>, name: &str) -> Result<Option<&'a str>, Repeated> {
+/// The value of a field that must not be repeated; empty if it is not UTF-8.
+fn single_value<'a>(headers: &Headers<'a>, name: &str) -> Result<Option<&'a str>, Repeated> {
     Ok(headers.only(name)?.map(|value| std::str::from_utf8(value).unwrap_or_default()))
 }
 
@@ -221,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    fn embed(policy: Policy) -> Embed {
+    fn embed(policy: EmbedPolicy) -> Embed {
         Embed {
             scripts: Parents::default(),
             parents: Parents::new(vec![
@@ -256,7 +261,7 @@ mod tests {
     )]
     #[case::own_script("sec-fetch-dest: empty, sec-fetch-mode: cors, sec-fetch-site: same-origin")]
     fn a_request_is_allowed(#[case] text: &'static str) {
-        assert_eq!(embed(Policy::Enforce).judge(&headers(text)), Verdict::Allowed);
+        assert_eq!(embed(EmbedPolicy::Enforce).check_embedding(&headers(text)), EmbedDecision::Allowed);
     }
 
     #[rstest]
@@ -269,11 +274,17 @@ mod tests {
     #[case("referer: https://app.example.com/, referer: https://evil.example/")]
     #[case("referer: null")]
     #[case("sec-fetch-site: same-site")]
-    fn a_frame_is_judged_by_the_policy(#[case] text: &'static str) {
+    fn a_frame_violation_is_handled_by_the_policy(#[case] text: &'static str) {
         let text: &'static str = format!("{FRAME}{text}").leak();
-        assert!(matches!(embed(Policy::Enforce).judge(&headers(text)), Verdict::Refused(_)));
-        assert!(matches!(embed(Policy::Report).judge(&headers(text)), Verdict::Reported(_)));
-        assert_eq!(embed(Policy::Off).judge(&headers(text)), Verdict::Allowed);
+        assert!(matches!(
+            embed(EmbedPolicy::Enforce).check_embedding(&headers(text)),
+            EmbedDecision::Refused(_)
+        ));
+        assert!(matches!(
+            embed(EmbedPolicy::Report).check_embedding(&headers(text)),
+            EmbedDecision::Reported(_)
+        ));
+        assert_eq!(embed(EmbedPolicy::Off).check_embedding(&headers(text)), EmbedDecision::Allowed);
     }
 
     #[rstest]
@@ -285,9 +296,12 @@ mod tests {
     #[case("sec-fetch-dest: document, sec-purpose: prefetch;prerender")]
     #[case("purpose: prefetch")]
     #[case("sec-fetch-dest: document, sec-fetch-dest: iframe")]
-    fn a_request_is_refused_whatever_the_policy(#[case] text: &'static str) {
-        for policy in [Policy::Enforce, Policy::Report, Policy::Off] {
-            assert!(matches!(embed(policy).judge(&headers(text)), Verdict::Refused(_)), "{policy:?}");
+    fn a_request_is_refused_under_any_policy(#[case] text: &'static str) {
+        for policy in [EmbedPolicy::Enforce, EmbedPolicy::Report, EmbedPolicy::Off] {
+            assert!(
+                matches!(embed(policy).check_embedding(&headers(text)), EmbedDecision::Refused(_)),
+                "{policy:?}"
+            );
         }
     }
 
@@ -296,13 +310,13 @@ mod tests {
     #[case(MissingReferer::SameSite, "same-site", true)]
     #[case(MissingReferer::SameSite, "cross-site", false)]
     #[case(MissingReferer::Allow, "cross-site", true)]
-    fn a_parent_that_hides_is_treated_as_the_operator_says(
+    fn missing_referer_is_handled_as_configured(
         #[case] missing_referer: MissingReferer,
         #[case] site: &str,
-        #[case] allowed: bool,
+        #[case] is_allowed: bool,
     ) {
-        let embed = Embed { missing_referer, ..embed(Policy::Enforce) };
+        let embed = Embed { missing_referer, ..embed(EmbedPolicy::Enforce) };
         let text: &'static str = format!("{FRAME}sec-fetch-site: {site}").leak();
-        assert_eq!(embed.judge(&headers(text)) == Verdict::Allowed, allowed);
+        assert_eq!(embed.check_embedding(&headers(text)) == EmbedDecision::Allowed, is_allowed);
     }
 }

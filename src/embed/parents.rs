@@ -1,5 +1,5 @@
-//! The pages that may frame us: origins, read from the configuration once, and
-//! written into `frame-ancestors` from what was read.
+//! The origins that may frame the service: parsed from the configuration, and
+//! serialized into `frame-ancestors` from the parsed values.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use url::Url;
 /// One allowed parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parent {
-    /// An origin: scheme, host, port. Web apps, and shells with a host of
-    /// their own (`capacitor://localhost`).
+    /// An origin: scheme, host, port. Web apps, and app shells with a host
+    /// (`capacitor://localhost`).
     Origin(String),
-    /// Every host below a domain (`https://*.example.com`).
+    /// All subdomains of a domain (`https://*.example.com`).
     Subdomains {
-        /// `https://`, with the `://`.
+        /// `https://`, including `://`.
         scheme: String,
-        /// `.example.com`, with the dot in front and the port behind.
+        /// `.example.com`, including the leading dot and any port.
         suffix: String,
     },
-    /// A scheme without hosts (`file:`), for desktop shells.
+    /// A scheme without hosts (`file:`), for desktop app shells.
     Scheme(String),
 }
 
@@ -28,35 +28,33 @@ pub struct Parents {
     all: Vec<Parent>,
 }
 
-/// A text names no parent.
+/// Why a parent is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadParent {
-    /// Not an origin at all.
-    #[error(
-        "it is not an origin: scheme, host and perhaps a port are meant, such as https://app.example.com"
-    )]
+    /// Not an origin.
+    #[error("it is not an origin: expected scheme, host and optional port, such as https://app.example.com")]
     NotAnOrigin,
-    /// An address within an origin.
-    #[error("it says more than an origin: leave out the path, the query and the user")]
+    /// A URL with more than an origin.
+    #[error("it is more than an origin: remove the path, the query and the user")]
     MoreThanAnOrigin,
-    /// A scheme that no page of an app has.
+    /// A scheme that parents cannot have.
     #[error(
-        "its scheme is none that a parent can have: http, https with a host, or one of a desktop or \
+        "its scheme is not allowed: expected http or https with a host, or one of a desktop or \
          mobile shell (app, capacitor, capacitor-electron, file, ionic, tauri)"
     )]
     Scheme,
-    /// `*` by itself or in the midst.
+    /// `*` at another position than the first label.
     #[error("'*' may only stand for the first label of a host, such as https://*.example.com")]
     Wildcard,
 }
 
-/// Schemes of the pages in desktop and mobile shells. Any other scheme without
-/// a host would allow every page of the web, or pages that any page can make
-/// (`blob:`, `data:`, `filesystem:`).
+/// Schemes of desktop and mobile app shells. Any other scheme without a host would
+/// allow all web pages, or pages that any page can create (`blob:`, `data:`,
+/// `filesystem:`).
 const SHELL_SCHEMES: [&str; 6] = ["app", "capacitor", "capacitor-electron", "file", "ionic", "tauri"];
 
 impl Parent {
-    /// Reads a parent; schemes and hosts have no case.
+    /// Parses a parent; schemes and hosts are case-insensitive.
     pub fn parse(text: &str) -> Result<Self, BadParent> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(BadParent::NotAnOrigin);
@@ -89,15 +87,16 @@ impl Parent {
         if !plain(host) {
             return Err(BadParent::NotAnOrigin);
         }
-        let more = !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
-        if more || !url.username().is_empty() || url.password().is_some() {
+        let has_extra_parts =
+            !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
+        if has_extra_parts || !url.username().is_empty() || url.password().is_some() {
             return Err(BadParent::MoreThanAnOrigin);
         }
         let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
         Ok(Self::Origin(format!("{}://{host}{port}", url.scheme())))
     }
 
-    /// Whether a page there came encrypted, or from the device itself.
+    /// Whether pages of this parent are loaded over https or from the device.
     pub fn is_https_or_local(&self) -> bool {
         match self {
             Self::Origin(origin) => !origin.starts_with("http://"),
@@ -108,7 +107,7 @@ impl Parent {
 
     fn allows(&self, origin: &str) -> bool {
         match self {
-            Self::Origin(own) => own == origin,
+            Self::Origin(allowed) => allowed == origin,
             Self::Subdomains { scheme, suffix } => origin
                 .strip_prefix(scheme.as_str())
                 .and_then(|host| host.strip_suffix(suffix.as_str()))
@@ -131,40 +130,40 @@ impl fmt::Display for Parent {
 }
 
 impl Parents {
-    /// These and no others.
+    /// Creates the list.
     pub const fn new(all: Vec<Parent>) -> Self {
         Self { all }
     }
 
-    /// These and some more.
+    /// Adds more parents.
     #[must_use]
     pub fn and(mut self, more: Vec<Parent>) -> Self {
         self.all.extend(more);
         self
     }
 
-    /// Whether none is allowed.
+    /// Whether no parent is allowed.
     pub const fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Whether this origin, as a browser writes it, is allowed.
+    /// Whether an origin, as serialized by browsers, is allowed.
     pub fn allow_origin(&self, origin: &str) -> bool {
         self.all.iter().any(|parent| parent.allows(origin))
     }
 
-    /// Whether the page at this address is allowed.
-    pub fn allow_page(&self, address: &str) -> bool {
-        // most pages begin, to the letter, with the origin that was configured
+    /// Whether the page at this URL is allowed.
+    pub fn allow_page(&self, url: &str) -> bool {
+        // fast path: most URLs start with a configured origin
         let is_within =
-            |origin: &String| address.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/'));
+            |origin: &String| url.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/'));
         self.all.iter().any(|parent| matches!(parent, Parent::Origin(origin) if is_within(origin)))
-            || origin_of(address).is_some_and(|origin| self.allow_origin(&origin))
+            || origin_of(url).is_some_and(|origin| self.allow_origin(&origin))
     }
 
-    /// The origins to which a page of ours may post a message: those that are
-    /// named, and that of the page before it, if a pattern allows it or it is
-    /// our own (`/embed`).
+    /// The origins that this service's pages may post messages to: all configured
+    /// origins, and that of the referrer, if a pattern allows it or it is same-origin
+    /// (`/embed`).
     pub fn message_targets(&self, referer: &str, is_same_origin: bool) -> Vec<String> {
         let named = self.all.iter().filter_map(|parent| match parent {
             Parent::Origin(origin) => Some(origin.clone()),
@@ -188,7 +187,7 @@ impl Parents {
             .fold("frame-ancestors".to_owned(), |directive, parent| format!("{directive} {parent}"))
     }
 
-    /// The same for what a frame in a page of ours shows.
+    /// Like [`Self::frame_ancestors`], also allowing this service's own pages.
     pub fn frame_ancestors_and_self(&self) -> String {
         if self.all.is_empty() {
             return "frame-ancestors 'self'".to_owned();
@@ -197,9 +196,9 @@ impl Parents {
     }
 }
 
-/// The origin of a page, as browsers write it.
-fn origin_of(address: &str) -> Option<String> {
-    let url = Url::parse(address).ok()?;
+/// The origin of a URL, as serialized by browsers.
+fn origin_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     Some(format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default()))
 }
@@ -221,7 +220,7 @@ mod tests {
     #[case("FILE:", "file:")]
     #[case("capacitor://localhost", "capacitor://localhost")]
     #[case("file:", "file:")]
-    fn a_parent_is_read(#[case] text: &str, #[case] written: &str) {
+    fn a_parent_is_parsed(#[case] text: &str, #[case] written: &str) {
         assert_eq!(Parent::parse(text).map(|parent| parent.to_string()), Ok(written.to_owned()));
     }
 
@@ -249,7 +248,7 @@ mod tests {
     #[case("https://app.example.com\nx")]
     #[case("'self'")]
     #[case("")]
-    fn a_parent_is_refused(#[case] text: &str) {
+    fn an_invalid_parent_is_rejected(#[case] text: &str) {
         assert!(Parent::parse(text).is_err());
     }
 
@@ -295,24 +294,24 @@ mod tests {
     #[case("https://evil.example/https://app.example.com/", false)]
     #[case("https://a.customers.example.com/x", true)]
     #[case("http://localhost:3000/x", true)]
-    #[case("not an address", false)]
-    fn a_page_is_allowed_or_not(#[case] address: &str, #[case] is_allowed: bool) {
-        assert_eq!(parents(&APPS).allow_page(address), is_allowed);
+    #[case("not a URL", false)]
+    fn a_page_is_allowed_or_not(#[case] url: &str, #[case] is_allowed: bool) {
+        assert_eq!(parents(&APPS).allow_page(url), is_allowed);
     }
 
     #[rstest]
-    #[case::named_alone("", false, &["https://app.example.com", "http://localhost:3000"])]
+    #[case::listed_only("", false, &["https://app.example.com", "http://localhost:3000"])]
     #[case::by_pattern(
         "https://a.customers.example.com/x", false,
         &["https://app.example.com", "http://localhost:3000", "https://a.customers.example.com"]
     )]
-    #[case::named_already("https://app.example.com/x", true, &["https://app.example.com", "http://localhost:3000"])]
+    #[case::listed_already("https://app.example.com/x", true, &["https://app.example.com", "http://localhost:3000"])]
     #[case::foreign("https://evil.example/", false, &["https://app.example.com", "http://localhost:3000"])]
-    #[case::own(
+    #[case::same_origin(
         "https://sso.example.com:8443/embed", true,
         &["https://app.example.com", "http://localhost:3000", "https://sso.example.com:8443"]
     )]
-    fn messages_go_to_allowed_origins(
+    fn messages_go_to_allowed_origins_only(
         #[case] referer: &str,
         #[case] is_same_origin: bool,
         #[case] targets: &[&str],
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directive_names_every_parent() {
+    fn the_directive_lists_every_parent() {
         let parents = parents(&APPS).and(vec![Parent::parse("https://b.example").unwrap()]);
         let named = "frame-ancestors https://app.example.com https://*.customers.example.com \
                      http://localhost:3000 ionic: https://b.example";
@@ -338,7 +337,7 @@ mod tests {
     #[case("http://*.example.com", false)]
     #[case("capacitor://localhost", true)]
     #[case("file:", true)]
-    fn https_and_shells_are_told_from_http(#[case] text: &str, #[case] is_https_or_local: bool) {
+    fn https_and_shells_are_distinguished_from_http(#[case] text: &str, #[case] is_https_or_local: bool) {
         assert_eq!(Parent::parse(text).unwrap().is_https_or_local(), is_https_or_local);
     }
 
@@ -352,19 +351,19 @@ mod tests {
     #[case("https://*", BadParent::Wildcard)]
     #[case("https://*.com", BadParent::Wildcard)]
     #[case("about:", BadParent::Scheme)]
-    fn what_is_wrong_with_a_parent_is_said(#[case] text: &str, #[case] why: BadParent) {
+    fn a_parent_error_names_the_problem(#[case] text: &str, #[case] why: BadParent) {
         assert_eq!(Parent::parse(text), Err(why));
     }
 
     #[test]
-    fn nobody_may_frame_where_nobody_is_named() {
+    fn an_empty_list_allows_no_frames() {
         assert_eq!(Parents::default().frame_ancestors(), "frame-ancestors 'none'");
         assert_eq!(Parents::default().frame_ancestors_and_self(), "frame-ancestors 'self'");
     }
 
     proptest! {
         #[test]
-        fn no_text_breaks_out_of_the_directive(text in any::<String>(), host in "[ -~]{0,12}") {
+        fn a_parent_cannot_break_the_directive(text in any::<String>(), host in "[ -~]{0,12}") {
             for text in [text, format!("https://{host}.example.com"), format!("{host}:")] {
                 if let Ok(parent) = Parent::parse(&text) {
                     let written = parent.to_string();

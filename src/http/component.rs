@@ -171,7 +171,7 @@ impl RequestContext<'_> {
         };
         let entrance = &runtime.entrance;
         // read as it will be read when the frame asks, so that a bad link is told here
-        if let Err(refusal) = entrance.marketplace.links().read(&asked.link, asked.install.as_deref()) {
+        if let Err(refusal) = entrance.marketplace.links().parse(&asked.link, asked.install.as_deref()) {
             return self.refuse(Refused::at(runtime, &refusal));
         }
         let nonce = nonce();

@@ -12,7 +12,7 @@ use super::refused::Refused;
 use super::{EntranceRuntime, RequestContext, cors};
 use crate::audit::{AuditEvent, Outcome};
 use crate::clock::Timestamp;
-use crate::embed::FOREIGN_SCRIPT;
+use crate::embed::SCRIPT_NOT_ALLOWED;
 use crate::pandium::HandOff;
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::{SignOn, SignOnRequest};
@@ -50,7 +50,7 @@ impl RequestContext<'_> {
             runtime.entrance.sign_on(&request, Uuid::new_v4(), Timestamp::now).await;
         // the audit event says that the user was handed off once there is a response that does it
         let handed_off = outcome.and_then(|hand_off| {
-            let (jti, length) = (hand_off.jti, hand_off.address.len());
+            let (jti, length) = (hand_off.jti, hand_off.url.len());
             self.hand_off_response(runtime, hand_off).map(|response| (response, jti, length))
         });
         let (response, jti, length) = match handed_off {
@@ -94,15 +94,15 @@ impl RequestContext<'_> {
         if prefers_json {
             self.shared.metrics.count_request(&runtime.entrance.name, status.as_u16());
             Self::protect_json(&mut response);
-            let HandOff { address, jti, issued_at, expires_at, .. } = &hand_off;
+            let HandOff { url, jti, issued_at, expires_at, .. } = &hand_off;
             return Ok(response.json(Address {
-                url: address.expose(),
+                url: url.expose(),
                 jti: *jti,
                 issued_at: *issued_at,
                 expires_at: *expires_at,
             }));
         }
-        let location = HeaderValue::try_from(hand_off.address.into_exposed())
+        let location = HeaderValue::try_from(hand_off.url.into_exposed())
             .map_err(|_| Reason::Internal.because("the URL is no valid header field value"))?;
         runtime.metrics.redirects.inc();
         Ok(response.insert_header((header::LOCATION, location)).finish())
@@ -120,7 +120,7 @@ impl RequestContext<'_> {
         let mut response = HttpResponse::NoContent();
         self.common_headers(&mut response);
         if !cors::allow_origin(&mut response, self.request.headers(), &runtime.entrance.embed) {
-            let refusal = Reason::CrossSiteRequest.because(FOREIGN_SCRIPT);
+            let refusal = Reason::CrossSiteRequest.because(SCRIPT_NOT_ALLOWED);
             return self.refuse(Refused::at(runtime, &refusal));
         }
         cors::allow_request(&mut response, &runtime.entrance.identity.script_headers());
@@ -141,7 +141,7 @@ impl RequestContext<'_> {
             span.record("outcome", outcome);
             span.record("reason", reason);
         }
-        self.shared.recorder.record(entry);
+        self.shared.recorder.write(entry);
     }
 
     /// Microseconds since the request was received.

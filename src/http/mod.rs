@@ -185,7 +185,7 @@ impl RequestContext<'_> {
         let target = self.request.uri().authority().map(|authority| authority.as_str().as_bytes());
         let mut hosts = fields.chain(target).peekable();
         let is_answered = |authority: &[u8]| {
-            std::str::from_utf8(authority).is_ok_and(|authority| self.snapshot.hosts.answer_to(authority))
+            std::str::from_utf8(authority).is_ok_and(|authority| self.snapshot.hosts.accepts(authority))
         };
         if hosts.peek().is_some() && hosts.all(is_answered) {
             return Ok(());

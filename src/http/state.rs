@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
-use crate::audit::Recorder;
+use crate::audit::AuditLog;
 use crate::authn::KeyCaches;
 use crate::host::HostNames;
 use crate::log_writer::LogWriter;
@@ -22,7 +22,7 @@ pub struct Shared {
     /// The counters.
     pub metrics: Metrics,
     /// The record.
-    pub recorder: Recorder,
+    pub recorder: AuditLog,
     /// Where log lines go.
     pub lines: LogWriter,
 }
@@ -64,7 +64,7 @@ pub struct EntranceRuntime {
 
 impl Shared {
     /// Makes ready what all requests share.
-    pub fn new(served: Served, recorder: Recorder, lines: LogWriter) -> Self {
+    pub fn new(served: Served, recorder: AuditLog, lines: LogWriter) -> Self {
         let metrics = Metrics::default();
         let snapshot = Snapshot::new(served, &metrics);
         Self {

@@ -74,15 +74,9 @@ impl RequestContext<'_> {
     /// Refuses a cookie that a page of another origin made the browser send: an
     /// `Origin` has to be an allowed page's or the service's own, and a request
     /// from another site needs one.
-<<<<<<< HEAD
     fn check_cookie_origin(&self, entrance: &Entrance, headers: &Headers<'_>) -> Result<(), Refusal> {
         if !matches!(entrance.identity.token_location(), Some(TokenLocation::Cookie(_))) {
             return Ok(());
-=======
-    fn object_to_cookie(&self, entrance: &Entrance, headers: &Headers<'_>) -> Option<Refusal> {
-        if !matches!(entrance.identity.token_location(), Some(TokenLocation::Cookie(_))) {
-            return None;
->>>>>>> w2
         }
         let refuse = |cause: &'static str| Err(Reason::CrossSiteRequest.because(cause));
         let metadata = match FetchMetadata::read(headers) {
@@ -102,7 +96,7 @@ impl RequestContext<'_> {
     /// Whether an origin is on one of the service's configured hosts.
     fn is_own(&self, origin: &str) -> bool {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
-        authority.is_some_and(|authority| self.snapshot.hosts.name(authority))
+        authority.is_some_and(|authority| self.snapshot.hosts.is_configured(authority))
     }
 }
 

@@ -1,6 +1,6 @@
-//! A token's outer form, read strictly (RFC 7515, 7.1; RFC 8725, 3): three
-//! parts of base64url without padding, a header and claims that are JSON objects
-//! in which no member comes twice. What comes out is not verified.
+//! Strict parsing of the compact serialization (RFC 7515, 7.1; RFC 8725, 3):
+//! three parts of base64url without padding; header and claims are JSON objects
+//! without duplicate members. The result is not verified.
 
 use std::fmt;
 
@@ -10,44 +10,44 @@ use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A token's parts. Anybody may have written them.
+/// The parts of an unverified token.
 #[derive(Debug)]
 pub struct Compact<'a> {
     /// The JOSE header.
     pub header: Map<String, Value>,
-    /// What the token claims.
+    /// The claims.
     pub claims: Map<String, Value>,
-    /// What the signature is over: the first two parts as they came.
+    /// The signing input: the first two parts as received.
     pub signed: &'a str,
     /// The signature, in base64url without padding.
     pub signature: &'a str,
 }
 
-/// Why a text is no token.
+/// Why a string is not a token in compact serialization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotCompact {
     /// Longer than [`MAX_TOKEN_BYTES`].
-    #[error("it is longer than a token may be")]
+    #[error("it is longer than {MAX_TOKEN_BYTES} bytes")]
     TooLong,
     /// Not three parts of base64url, separated by dots.
-    #[error("it is not a signed token: three parts of base64url with a dot between them are meant")]
+    #[error("it is not a signed token: expected three base64url parts separated by dots")]
     Form,
-    /// A part is no JSON object, or a member comes twice in it.
-    #[error("its {0} is not a JSON object whose members come once each")]
+    /// A part is not a JSON object, or has a duplicate member.
+    #[error("its {0} is not a JSON object, or has duplicate members")]
     Json(&'static str),
 }
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is parsed, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
 impl<'a> Compact<'a> {
-    /// Reads a token's parts.
+    /// Parses a token.
     pub fn parse(token: &'a str) -> Result<Self, NotCompact> {
         Self::parse_as(token, &URL_SAFE_NO_PAD)
     }
 
-    /// Reads the parts of a token that is not quite one: its base64url is padded
-    /// with `=`, and the signature is over the padded text.
+    /// Parses a token whose base64url is padded with `=`, contrary to RFC 7515;
+    /// the signing input includes the padding.
     pub fn parse_padded(token: &'a str) -> Result<Self, NotCompact> {
         Self::parse_as(token, &URL_SAFE)
     }
@@ -78,8 +78,8 @@ fn object(what: &'static str, part: &str, base64: &GeneralPurpose) -> Result<Map
     }
 }
 
-/// JSON in which no object has a member twice. Readers differ in which of two
-/// they take, and a token is read by more than one.
+/// JSON without duplicate object members. Parsers differ in which duplicate they
+/// use, and more than one parser reads a token.
 pub(super) struct Strict(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -138,7 +138,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         while let Some(name) = map.next_key::<String>()? {
             let Strict(value) = map.next_value()?;
             if members.insert(name, value).is_some() {
-                return Err(serde::de::Error::custom("a member comes twice"));
+                return Err(serde::de::Error::custom("duplicate member"));
             }
         }
         Ok(Value::Object(members))
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_into_its_parts() {
+    fn a_token_is_parsed_into_its_parts() {
         let token = token(r#"{"alg":"HS256"}"#, r#"{"sub":"alice","n":[1,-2,0.5,null,true,{"a":"b"}]}"#);
         let parts = Compact::parse(&token).unwrap();
         assert_eq!(parts.header["alg"], "HS256");
@@ -179,7 +179,7 @@ mod tests {
     #[case::json_serialisation(r#"{"payload":"e30","signatures":[]}"#, NotCompact::Form)]
     #[case::not_json("YQ.e30.c2ln", NotCompact::Json("header"))]
     #[case::not_an_object("e30.W10.c2ln", NotCompact::Json("payload"))]
-    fn a_text_is_no_token(#[case] text: &str, #[case] why: NotCompact) {
+    fn a_malformed_token_is_rejected(#[case] text: &str, #[case] why: NotCompact) {
         assert_eq!(Compact::parse(text).unwrap_err(), why);
     }
 
@@ -190,12 +190,12 @@ mod tests {
     #[case("{}", r#"{"exp":1e400}"#, NotCompact::Json("payload"))]
     #[case("{}", r#"{"exp":NaN}"#, NotCompact::Json("payload"))]
     #[case("{}", "{} {}", NotCompact::Json("payload"))]
-    fn json_is_read_strictly(#[case] header: &str, #[case] claims: &str, #[case] why: NotCompact) {
+    fn json_is_parsed_strictly(#[case] header: &str, #[case] claims: &str, #[case] why: NotCompact) {
         assert_eq!(Compact::parse(&token(header, claims)).unwrap_err(), why);
     }
 
     #[test]
-    fn json_is_nested_less_than_128_deep() {
+    fn json_nesting_is_limited_to_127() {
         let nested = |depth: usize| {
             let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
             token("{}", &format!(r#"{{"a":{open}{close}}}"#))
@@ -205,19 +205,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case::as_it_should_be("eyJhIjoxfQ==.eyJhIjoxfQ==.c2k=", true)]
+    #[case::padded("eyJhIjoxfQ==.eyJhIjoxfQ==.c2k=", true)]
     #[case::nothing_to_pad("e30=.eyJhIjoiIn0=.c2ln", true)]
     #[case::header_unpadded("eyJhIjoxfQ.eyJhIjoxfQ==.c2k=", false)]
     #[case::signature_unpadded("eyJhIjoxfQ==.eyJhIjoxfQ==.c2k", false)]
     #[case::padded_twice("eyJhIjoxfQ====.eyJhIjoxfQ==.c2k=", false)]
-    fn a_padded_token_is_padded_everywhere(#[case] token: &str, #[case] is_one: bool) {
-        assert_eq!(Compact::parse_padded(token).is_ok(), is_one);
+    fn a_padded_token_is_padded_everywhere(#[case] token: &str, #[case] is_valid: bool) {
+        assert_eq!(Compact::parse_padded(token).is_ok(), is_valid);
         assert!(Compact::parse(token).is_err());
     }
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in any::<String>(), header in any::<String>()) {
+        fn parsing_never_panics(text in any::<String>(), header in any::<String>()) {
             let _ = Compact::parse(&text);
             let _ = Compact::parse(&token(&header, &text));
         }

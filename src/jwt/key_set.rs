@@ -1,11 +1,11 @@
-//! Keys to verify with, and sets of them as issuers publish them (RFC 7517).
-//! Where they come from is not known here.
+//! Verification keys and JSON Web Key Sets (RFC 7517), independent of their
+//! source.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 
-use super::jwks::{self, Skipped};
+use super::jwks::{self, SkippedKey};
 use super::public_key::{self, BadKey, Curve};
 use crate::secret::SharedSecret;
 
@@ -13,50 +13,50 @@ use crate::secret::SharedSecret;
 #[derive(Clone, Debug)]
 pub struct KeySet {
     keys: Vec<Key>,
-    ids: Ids,
-    skipped: Vec<Skipped>,
+    ids: KeyIds,
+    skipped: Vec<SkippedKey>,
 }
 
-/// Whether a token must say which key it was signed with.
+/// How a token's `kid` selects keys of the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ids {
-    /// A published set: a token's `kid` must be there; without one, exactly one
-    /// key must fit.
-    Named,
-    /// One key that was handed over: what a token calls it does not matter.
+enum KeyIds {
+    /// A published set: the `kid` must match; without one, [`MissingKid`] applies.
+    Matched,
+    /// A single configured key: the `kid` is ignored.
     Ignored,
 }
 
-/// A key, and what it may be used with.
+/// A key and the algorithms it supports.
 #[derive(Clone)]
 pub(super) struct Key {
     pub id: Option<String>,
-    pub fits: Vec<Algorithm>,
+    pub algorithms: Vec<Algorithm>,
     pub key: DecodingKey,
 }
 
 /// Which keys are tried for a token without a `kid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingKid {
-    /// The only one that fits; where several do, none.
+    /// The only one that supports the token's algorithm; none if there are several.
     OnlyKey,
-    /// Each that fits, up to [`KeySet::MAX_TRIED`]: for issuers that name no
-    /// keys and yet change them.
-    EachFittingKey,
+    /// Each one that supports the token's algorithm, up to [`KeySet::MAX_TRIED`]:
+    /// for issuers that rotate keys without a `kid`.
+    EachMatchingKey,
 }
 
-/// Why there is no key for a token.
+/// Why no key was found for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoKey {
-    /// No key of that id; a newer set may have it.
+pub enum KeyLookupError {
+    /// No key has this `kid`; a newer set may.
     UnknownId,
-    /// The key of that id is for another algorithm.
-    Misfit,
-    /// No id is named, and none or too many fit; in a newer set one may.
-    Unclear,
+    /// The key with this `kid` does not support the algorithm.
+    AlgorithmMismatch,
+    /// No `kid`, and no key or too many keys support the algorithm; a newer set may
+    /// differ.
+    AmbiguousKey,
 }
 
-/// Why a text is no set of keys, or no key.
+/// Why a key or key set cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKeys {
     /// Larger than [`KeySet::MAX_BYTES`].
@@ -65,7 +65,7 @@ pub enum BadKeys {
     /// More than [`KeySet::MAX_KEYS`].
     #[error("it holds more than {max} keys", max = KeySet::MAX_KEYS)]
     TooMany,
-    /// Not the JSON expected; where it stops being that.
+    /// Not a key set, with the position of the error.
     #[error("it is not a JSON Web Key Set (RFC 7517), from line {line}, column {column} on")]
     NotASet {
         /// The line, from 1.
@@ -73,19 +73,19 @@ pub enum BadKeys {
         /// The column, from 1.
         column: usize,
     },
-    /// A secret among public keys: whoever may read it may sign.
+    /// It holds a secret, with which any reader could sign.
     #[error("it holds a symmetric or private key, which must not be published")]
     Secret,
-    /// Two keys of one id.
-    #[error("it holds two keys of one kid")]
+    /// Two keys have the same `kid`.
+    #[error("it holds two keys with the same kid")]
     Ambiguous,
-    /// Nothing in it can verify a signature.
-    #[error("it holds no key that can verify a signature here{}", in_brackets(.0))]
-    Empty(Vec<Skipped>),
-    /// A key in a set that was written down by hand can never be used.
+    /// No usable key.
+    #[error("it holds no usable key{}", in_parentheses(.0))]
+    Empty(Vec<SkippedKey>),
+    /// A key in a configured file is invalid.
     #[error("it holds a key that cannot be used; {0}")]
-    Unusable(Skipped),
-    /// The key in PEM can never be used.
+    Unusable(SkippedKey),
+    /// The PEM key is invalid.
     #[error("it cannot be used: {0}")]
     Bad(#[from] BadKey),
     /// Not a public key in PEM.
@@ -115,39 +115,38 @@ impl KeySet {
     /// The most keys in a set.
     pub const MAX_KEYS: usize = 100;
 
-    /// The most keys that are tried for a token that names none.
+    /// The most keys that are tried for a token without a `kid`.
     pub const MAX_TRIED: usize = 8;
 
-    /// A set without keys.
-    pub const fn none() -> Self {
-        Self { keys: Vec::new(), ids: Ids::Named, skipped: Vec::new() }
+    /// An empty set.
+    pub const fn empty() -> Self {
+        Self { keys: Vec::new(), ids: KeyIds::Matched, skipped: Vec::new() }
     }
 
-    /// Reads a published set. A key that cannot be used is skipped.
+    /// Parses a published set. Unusable keys are skipped.
     pub fn from_jwks(text: &[u8]) -> Result<Self, BadKeys> {
         let (keys, skipped) = jwks::read_document(text)?;
         if keys.is_empty() {
             return Err(BadKeys::Empty(skipped));
         }
-        Ok(Self { keys, ids: Ids::Named, skipped })
+        Ok(Self { keys, ids: KeyIds::Matched, skipped })
     }
 
-    /// Reads a set that was written down by hand: a key in it that can never be
-    /// used is a mistake.
+    /// Parses a set from a configured file, in which an invalid key is an error.
     pub fn from_jwks_file(text: &[u8]) -> Result<Self, BadKeys> {
         let (_, skipped) = jwks::read_document(text)?;
-        match skipped.into_iter().find(Skipped::is_a_mistake) {
-            Some(mistake) => Err(BadKeys::Unusable(mistake)),
+        match skipped.into_iter().find(SkippedKey::is_invalid) {
+            Some(invalid) => Err(BadKeys::Unusable(invalid)),
             None => Self::from_jwks(text),
         }
     }
 
-    /// The keys of the set that are not used, and why.
-    pub fn skipped(&self) -> &[Skipped] {
+    /// The keys of the set that were skipped, and why.
+    pub fn skipped(&self) -> &[SkippedKey] {
         &self.skipped
     }
 
-    /// A single public key in PEM.
+    /// Parses a single public key in PEM.
     pub fn from_pem(pem: &[u8]) -> Result<Self, BadKeys> {
         let text = std::str::from_utf8(pem).map_err(|_| BadKeys::NotPem)?;
         if text.contains("PRIVATE KEY") {
@@ -158,7 +157,7 @@ impl KeySet {
         let ed = |_| DecodingKey::from_ed_pem(pem);
         let read = rsa().or_else(ec).or_else(ed).map_err(|_| BadKeys::NotPem)?;
         let bytes = read.try_get_as_bytes().map_err(|_| BadKeys::NotPem)?;
-        let (fits, key) = match read.family() {
+        let (algorithms, key) = match read.family() {
             AlgorithmFamily::Rsa => (RSA.to_vec(), public_key::rsa_from_der(bytes).ok_or(BadKeys::NotPem)?),
             AlgorithmFamily::Ec if names_curve(text, P256) => {
                 (vec![Algorithm::ES256], public_key::ec_point(Curve::P256, bytes))
@@ -172,76 +171,76 @@ impl KeySet {
             }
             AlgorithmFamily::Ec | AlgorithmFamily::Hmac => return Err(BadKeys::NotPem),
         };
-        Ok(Self::single(fits, key?))
+        Ok(Self::single(algorithms, key?))
     }
 
-    /// A secret that the issuer and this service share. It fits the algorithms
-    /// whose hash is no longer than it is (RFC 7518, 3.2).
+    /// A shared secret. It supports the algorithms whose hash is not longer than the
+    /// secret (RFC 7518, 3.2).
     pub fn from_shared_secret(secret: &SharedSecret) -> Self {
         let bytes = secret.expose_bytes();
-        let fits = HMAC.into_iter().filter(|algorithm| min_secret_bytes(*algorithm) <= bytes.len());
-        Self::single(fits.collect(), DecodingKey::from_secret(bytes))
+        let algorithms = HMAC.into_iter().filter(|algorithm| min_secret_bytes(*algorithm) <= bytes.len());
+        Self::single(algorithms.collect(), DecodingKey::from_secret(bytes))
     }
 
-    fn single(fits: Vec<Algorithm>, key: DecodingKey) -> Self {
-        Self { keys: vec![Key { id: None, fits, key }], ids: Ids::Ignored, skipped: Vec::new() }
+    fn single(algorithms: Vec<Algorithm>, key: DecodingKey) -> Self {
+        Self { keys: vec![Key { id: None, algorithms, key }], ids: KeyIds::Ignored, skipped: Vec::new() }
     }
 
-    /// Whether this secret is among the keys.
-    pub fn holds(&self, secret: &SharedSecret) -> bool {
+    /// Whether this secret is one of the keys.
+    pub fn contains_secret(&self, secret: &SharedSecret) -> bool {
         self.keys.iter().any(|key| {
             key.key.family() == AlgorithmFamily::Hmac
                 && key.key.try_get_as_bytes().is_ok_and(|bytes| bytes == secret.expose_bytes())
         })
     }
 
-    /// Whether some key fits an algorithm.
-    pub fn fits(&self, algorithm: Algorithm) -> bool {
-        self.keys.iter().any(|key| key.fits.contains(&algorithm))
+    /// Whether any key supports the algorithm.
+    pub fn supports(&self, algorithm: Algorithm) -> bool {
+        self.keys.iter().any(|key| key.algorithms.contains(&algorithm))
     }
 
-    /// The key for a token's `kid` and algorithm; several, perhaps, for a token
-    /// that names none. Never an empty list.
+    /// The keys for a token's `kid` and algorithm; more than one only for a token
+    /// without a `kid`. Never empty.
     pub(super) fn find(
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
-        without_id: MissingKid,
-    ) -> Result<impl Iterator<Item = &DecodingKey>, NoKey> {
+        missing_kid: MissingKid,
+    ) -> Result<impl Iterator<Item = &DecodingKey>, KeyLookupError> {
         let named = move |key: &&Key| match (self.ids, id) {
-            (Ids::Ignored, _) | (Ids::Named, None) => true,
-            (Ids::Named, Some(id)) => key.id.as_deref() == Some(id),
+            (KeyIds::Ignored, _) | (KeyIds::Matched, None) => true,
+            (KeyIds::Matched, Some(id)) => key.id.as_deref() == Some(id),
         };
         let mut named = self.keys.iter().filter(named).peekable();
         if named.peek().is_none() {
-            return Err(NoKey::UnknownId);
+            return Err(KeyLookupError::UnknownId);
         }
-        let fitting = named.filter(move |key| key.fits.contains(&algorithm));
-        let most = match without_id {
+        let matching = named.filter(move |key| key.algorithms.contains(&algorithm));
+        let max = match missing_kid {
             MissingKid::OnlyKey => 1,
-            MissingKid::EachFittingKey if id.is_some() => 1,
-            MissingKid::EachFittingKey => Self::MAX_TRIED,
+            MissingKid::EachMatchingKey if id.is_some() => 1,
+            MissingKid::EachMatchingKey => Self::MAX_TRIED,
         };
-        match fitting.clone().count() {
-            count if (1..=most).contains(&count) => Ok(fitting.map(|key| &key.key)),
-            _ if id.is_none() => Err(NoKey::Unclear),
-            _ => Err(NoKey::Misfit),
+        match matching.clone().count() {
+            count if (1..=max).contains(&count) => Ok(matching.map(|key| &key.key)),
+            _ if id.is_none() => Err(KeyLookupError::AmbiguousKey),
+            _ => Err(KeyLookupError::AlgorithmMismatch),
         }
     }
 }
 
-fn in_brackets(skipped: &[Skipped]) -> String {
+fn in_parentheses(skipped: &[SkippedKey]) -> String {
     if skipped.is_empty() { String::new() } else { format!(" ({})", jwks::list(skipped)) }
 }
 
-/// Whether a key in PEM names a curve by its object identifier.
+/// Whether a PEM key contains a curve's object identifier.
 fn names_curve(pem: &str, identifier: &[u8]) -> bool {
     let base64: String = pem.lines().filter(|line| !line.starts_with('-')).map(str::trim).collect();
     STANDARD.decode(base64).is_ok_and(|der| der.windows(identifier.len()).any(|window| window == identifier))
 }
 
-/// An algorithm by its name in JOSE, exactly. `Ed25519` is the newer name of
-/// what `EdDSA` means with such a key (RFC 9864).
+/// Parses a JOSE algorithm name, case-sensitive. `Ed25519` is the newer name of
+/// `EdDSA` with an Ed25519 key (RFC 9864).
 pub fn parse_algorithm(name: &str) -> Option<Algorithm> {
     match name {
         "Ed25519" => Some(Algorithm::EdDSA),
@@ -249,13 +248,13 @@ pub fn parse_algorithm(name: &str) -> Option<Algorithm> {
     }
 }
 
-/// Whether an algorithm uses a secret that both sides know.
+/// Whether the algorithm uses a shared secret.
 pub fn is_symmetric(algorithm: Algorithm) -> bool {
     algorithm.family() == AlgorithmFamily::Hmac
 }
 
-/// The length of an algorithm's hash, in bytes, and so the shortest secret for
-/// it (RFC 7518, 3.2); 0 where it takes no secret.
+/// The minimum secret length in bytes, which is the hash length (RFC 7518, 3.2); 0
+/// for asymmetric algorithms.
 pub const fn min_secret_bytes(algorithm: Algorithm) -> usize {
     match algorithm {
         Algorithm::HS256 => 32,
@@ -267,7 +266,10 @@ pub const fn min_secret_bytes(algorithm: Algorithm) -> usize {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).field("fits", &self.fits).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
     }
 }
 
@@ -277,9 +279,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::jwt::jwks::Unusable;
+    use crate::jwt::jwks::UnusableKey;
 
-    /// The sample key of RFC 8037, A.2, by another name.
+    /// The sample key of RFC 8037, A.2, with another `kid`.
     fn ed(id: &str) -> Value {
         json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
     }
@@ -291,62 +293,66 @@ mod tests {
     #[test]
     fn a_key_is_found_by_its_id_and_algorithm() {
         let set = read(json!([ed("a"), ed("b")])).unwrap();
-        let find = |set: &KeySet, id, algorithm, without_id| {
-            set.find(id, algorithm, without_id).map(Iterator::count)
+        let find = |set: &KeySet, id, algorithm, missing_kid| {
+            set.find(id, algorithm, missing_kid).map(Iterator::count)
         };
-        let (only, each) = (MissingKid::OnlyKey, MissingKid::EachFittingKey);
+        let (only, each) = (MissingKid::OnlyKey, MissingKid::EachMatchingKey);
         assert_eq!(find(&set, Some("a"), Algorithm::EdDSA, only), Ok(1));
         assert_eq!(find(&set, Some("a"), Algorithm::EdDSA, each), Ok(1));
-        assert_eq!(find(&set, Some("c"), Algorithm::EdDSA, each), Err(NoKey::UnknownId));
-        assert_eq!(find(&set, Some("a"), Algorithm::RS256, each), Err(NoKey::Misfit));
-        assert_eq!(find(&set, None, Algorithm::EdDSA, only), Err(NoKey::Unclear));
-        assert_eq!(find(&set, None, Algorithm::RS256, each), Err(NoKey::Unclear));
+        assert_eq!(find(&set, Some("c"), Algorithm::EdDSA, each), Err(KeyLookupError::UnknownId));
+        assert_eq!(find(&set, Some("a"), Algorithm::RS256, each), Err(KeyLookupError::AlgorithmMismatch));
+        assert_eq!(find(&set, None, Algorithm::EdDSA, only), Err(KeyLookupError::AmbiguousKey));
+        assert_eq!(find(&set, None, Algorithm::RS256, each), Err(KeyLookupError::AmbiguousKey));
         assert_eq!(find(&set, None, Algorithm::EdDSA, each), Ok(2));
         assert_eq!(find(&read(json!([ed("a")])).unwrap(), None, Algorithm::EdDSA, only), Ok(1));
-        assert_eq!(find(&KeySet::none(), None, Algorithm::EdDSA, each), Err(NoKey::UnknownId));
+        assert_eq!(find(&KeySet::empty(), None, Algorithm::EdDSA, each), Err(KeyLookupError::UnknownId));
     }
 
     #[rstest]
     #[case::two_of_one_id(json!([ed("a"), ed("a")]), BadKeys::Ambiguous)]
     #[case::symmetric(json!([ed("a"), {"kty": "oct", "k": "AAAA"}]), BadKeys::Secret)]
     #[case::nothing(json!([]), BadKeys::Empty(vec![]))]
-    #[case::nothing_of_use(
+    #[case::no_usable_key(
         json!([{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}]),
-        BadKeys::Empty(vec![Skipped { number: 1, why: Unusable::Malformed("x") }])
+        BadKeys::Empty(vec![SkippedKey { number: 1, why: UnusableKey::Malformed("x") }])
     )]
     #[case::too_many(Value::Array((0..101).map(|id| ed(&id.to_string())).collect()), BadKeys::TooMany)]
-    fn a_set_is_refused_whole(#[case] keys: Value, #[case] why: BadKeys) {
+    fn an_unsafe_key_set_is_rejected(#[case] keys: Value, #[case] why: BadKeys) {
         assert_eq!(read(keys).unwrap_err(), why);
     }
 
-    /// A key beside a good one, and whether a file may hold it.
+    /// A key next to a valid one, and whether a file may contain it.
     #[rstest]
-    #[case::of_an_unknown_kind(json!({"kty": "AKP"}), true)]
-    #[case::without_a_kind(json!({"kid": "x"}), true)]
-    #[case::of_small_order(
+    #[case::unknown_kty(json!({"kty": "AKP"}), true)]
+    #[case::missing_kty(json!({"kid": "x"}), true)]
+    #[case::small_order(
         json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}),
         false
     )]
     #[case::malformed(json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}), false)]
-    fn a_key_that_is_never_of_use_is_a_mistake_in_a_file(#[case] key: Value, #[case] may_be: bool) {
+    fn an_invalid_key_in_a_file_is_an_error(#[case] key: Value, #[case] is_accepted: bool) {
         let text = json!({"keys": [ed("a"), key]}).to_string();
         let published = KeySet::from_jwks(text.as_bytes()).unwrap();
         assert_eq!((published.keys.len(), published.skipped().len()), (1, 1));
         let in_a_file = KeySet::from_jwks_file(text.as_bytes());
-        assert_eq!(in_a_file.is_ok(), may_be, "{in_a_file:?}");
+        assert_eq!(in_a_file.is_ok(), is_accepted, "{in_a_file:?}");
     }
 
     #[test]
-    fn a_secret_fits_the_hashes_that_are_no_longer_than_it_is() {
-        for (length, fitting) in [(32, 1), (47, 1), (48, 2), (63, 2), (64, 3)] {
+    fn a_secret_supports_hashes_not_longer_than_itself() {
+        for (length, supported) in [(32, 1), (47, 1), (48, 2), (63, 2), (64, 3)] {
             let secret = SharedSecret::parse(&"x".repeat(length)).unwrap();
             let keys = KeySet::from_shared_secret(&secret);
-            assert_eq!(HMAC.iter().filter(|algorithm| keys.fits(**algorithm)).count(), fitting, "{length}");
+            assert_eq!(
+                HMAC.iter().filter(|algorithm| keys.supports(**algorithm)).count(),
+                supported,
+                "{length}"
+            );
         }
     }
 
     #[test]
-    fn a_set_has_a_size_and_a_form() {
+    fn an_oversized_or_malformed_set_is_rejected() {
         assert_eq!(KeySet::from_jwks(&vec![b' '; KeySet::MAX_BYTES + 1]).unwrap_err(), BadKeys::TooLarge);
         assert!(matches!(KeySet::from_jwks(b"<html>"), Err(BadKeys::NotASet { line: 1, column: 1 })));
     }
@@ -369,17 +375,21 @@ Xu53SOmR7vOgF+EDGfo=
 -----END PUBLIC KEY-----";
 
     #[test]
-    fn a_key_in_pem_fits_the_algorithms_of_its_kind() {
+    fn a_pem_key_supports_the_algorithms_of_its_type() {
         let key = KeySet::from_pem(EC_P256.as_bytes()).unwrap();
-        assert!(key.fits(Algorithm::ES256));
-        assert!(!key.fits(Algorithm::ES384) && !key.fits(Algorithm::RS256) && !key.fits(Algorithm::HS256));
+        assert!(key.supports(Algorithm::ES256));
+        assert!(
+            !key.supports(Algorithm::ES384)
+                && !key.supports(Algorithm::RS256)
+                && !key.supports(Algorithm::HS256)
+        );
     }
 
     #[rstest]
     #[case::weak(RSA_1024, BadKeys::Bad(BadKey::ShortModulus))]
     #[case::curve(EC_P521, BadKeys::NotPem)]
     #[case::nothing("", BadKeys::NotPem)]
-    fn a_key_in_pem_is_refused(#[case] pem: &str, #[case] why: BadKeys) {
+    fn an_unsupported_pem_key_is_rejected(#[case] pem: &str, #[case] why: BadKeys) {
         assert_eq!(KeySet::from_pem(pem.as_bytes()).unwrap_err(), why);
     }
 }

@@ -1,6 +1,6 @@
-//! JSON Web Tokens (RFC 7519) in compact form (RFC 7515): reading them
-//! strictly, signing them, verifying them, and the keys for that. Which claims
-//! a token has is not decided here.
+//! JSON Web Tokens (RFC 7519) in compact serialization (RFC 7515): strict
+//! parsing, signing, verification, and keys. Which claims a token has is not
+//! decided here.
 
 pub mod compact;
 pub mod jwks;
@@ -11,9 +11,9 @@ pub mod sign;
 pub mod token_type;
 pub mod verify;
 
-/// Makes aws-lc the library's cryptography, whatever other features of it an
-/// application around us has turned on. Once done, it stays so.
+/// Installs aws-lc as jsonwebtoken's crypto provider, whichever features an
+/// embedding application has enabled. Idempotent.
 fn use_aws_lc() {
-    // an error says that it is done already
+    // an error means that a provider is installed already
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }

@@ -1,29 +1,29 @@
-//! The times in a token (RFC 7519, 2): one rule for `exp`, `nbf` and `iat`. A time
-//! is a JSON number from 0 to 2^53 - 1, however it is written: `1600000000`,
-//! `1600000000.5` and `1.6e9` are times, `"1600000000"` and `-1` are none.
+//! `NumericDate` (RFC 7519, 2): one rule for `exp`, `nbf` and `iat`. A JSON number
+//! from 0 to 2^53 - 1 in any notation: `1600000000`, `1600000000.5` and `1.6e9`
+//! are valid, `"1600000000"` and `-1` are not.
 
 use serde_json::Value;
 
-/// Seconds since 1970 began.
+/// Seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum NumericDate {
-    /// So many.
+    /// Whole seconds.
     Whole(u64),
-    /// So many, and a part of the next.
+    /// After this second and before the next one.
     Between(u64),
 }
 
-/// The latest: the largest whole number that every reader of JSON reads alike
+/// The maximum: the largest integer that all JSON parsers represent exactly
 /// (RFC 7493, 2.2).
 const MAX: u64 = (1 << 53) - 1;
 
 impl NumericDate {
-    /// Reads a claim's value; nothing where it is no time.
+    /// Parses a claim's value; `None` if it is not a `NumericDate`.
     pub fn read(value: &Value) -> Option<Self> {
         if let Some(seconds) = value.as_u64() {
             return (seconds <= MAX).then_some(Self::Whole(seconds));
         }
-        #[expect(clippy::cast_precision_loss, reason = "it is the largest that loses nothing")]
+        #[expect(clippy::cast_precision_loss, reason = "MAX is exact as an f64")]
         let seconds = value.as_f64().filter(|seconds| (0.0..=MAX as f64).contains(seconds))?;
         #[expect(
             clippy::cast_possible_truncation,
@@ -34,14 +34,14 @@ impl NumericDate {
         Some(if seconds.fract() > 0.0 { Self::Between(whole) } else { Self::Whole(whole) })
     }
 
-    /// The whole second at or before it: what counts for an end.
+    /// Rounds down; used for `exp`.
     pub const fn floor(self) -> u64 {
         match self {
             Self::Whole(seconds) | Self::Between(seconds) => seconds,
         }
     }
 
-    /// The whole second at or after it: what counts for a beginning.
+    /// Rounds up; used for `nbf` and `iat`.
     pub const fn ceil(self) -> u64 {
         match self {
             Self::Whole(seconds) => seconds,
@@ -80,7 +80,7 @@ mod tests {
     #[case("null", None)]
     #[case("[1600000000]", None)]
     #[case("{}", None)]
-    fn one_rule_says_which_values_are_times(#[case] written: &str, #[case] read: Option<(u64, u64)>) {
+    fn a_numeric_date_is_parsed(#[case] written: &str, #[case] read: Option<(u64, u64)>) {
         let date = NumericDate::read(&serde_json::from_str(written).unwrap());
         assert_eq!(date.map(|date| (date.floor(), date.ceil())), read);
     }

@@ -1,5 +1,5 @@
-//! Public keys from their parts, checked before they are used: a key that can
-//! verify nothing, or anything, is no key.
+//! Builds public keys from their components and rejects keys with which no
+//! signature, or any signature, would verify.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, EcdsaVerificationAlgorithm, ParsedPublicKey,
@@ -7,29 +7,29 @@ use aws_lc_rs::signature::{
 use jsonwebtoken::DecodingKey;
 use num_bigint::BigUint;
 
-/// Why a key is not used. It never quotes the key.
+/// Why a key is rejected. Never quotes the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
     /// Too weak (RFC 7518, 3.3).
-    #[error("its RSA modulus has less than {MIN_MODULUS_BITS} bits")]
+    #[error("its RSA modulus has fewer than {MIN_MODULUS_BITS} bits")]
     ShortModulus,
-    /// More than the cryptography takes.
+    /// Above the limit of aws-lc.
     #[error("its RSA modulus has more than {MAX_MODULUS_BITS} bits")]
     LongModulus,
     /// Not a product of two primes.
     #[error("its RSA modulus is even")]
     EvenModulus,
-    /// An exponent with which no signature, or every one, is right.
+    /// An exponent with which no signature, or any signature, would verify.
     #[error("its RSA exponent is 1 or even, or has more than {MAX_EXPONENT_BITS} bits")]
     Exponent,
-    /// Not a point, so that nothing can be verified with it.
+    /// The coordinates are not a point of the curve.
     #[error("its point is not on its curve")]
     OffCurve,
-    /// A point with which signatures can be made by anybody.
+    /// A point with which signatures can be forged.
     #[error("its point is of small order")]
     SmallOrder,
-    /// A coordinate that stands for a smaller one (RFC 8032, 5.1.3).
-    #[error("its coordinate is not the one canonical form")]
+    /// The y-coordinate is not below the field's prime (RFC 8032, 5.1.3).
+    #[error("its coordinate is not in canonical form")]
     NotCanonical,
 }
 
@@ -40,12 +40,12 @@ pub(super) enum Curve {
     P384,
 }
 
-/// What the cryptography verifies with: aws-lc's `RSA_PKCS1_2048_8192_…`.
+/// The limits of aws-lc's `RSA_PKCS1_2048_8192_…`.
 const MIN_MODULUS_BITS: usize = 2048;
 const MAX_MODULUS_BITS: usize = 8192;
 const MAX_EXPONENT_BITS: usize = 33;
 
-/// Marks a point that is not compressed (SEC 1, 2.3.3).
+/// The prefix of an uncompressed point (SEC 1, 2.3.3).
 const UNCOMPRESSED: u8 = 4;
 
 impl Curve {
@@ -65,8 +65,8 @@ impl Curve {
     }
 }
 
-/// An RSA key. Zero bytes before a number do not count: some libraries write
-/// them (RFC 7518, 6.3.1.1).
+/// An RSA key. Leading zero bytes, which some libraries write contrary to
+/// RFC 7518, 6.3.1.1, are ignored.
 pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<DecodingKey, BadKey> {
     let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
     let is_even = |number: &[u8]| number.last().is_none_or(|byte| byte % 2 == 0);
@@ -84,30 +84,29 @@ pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<DecodingKey, BadKey
     Ok(DecodingKey::from_rsa_raw_components(modulus, exponent))
 }
 
-/// An RSA key as PKCS #1 has it (RFC 8017, A.1.1); nothing where it is not that.
+/// An RSA key in PKCS #1 (RFC 8017, A.1.1); `None` if it is malformed.
 pub(super) fn rsa_from_der(der: &[u8]) -> Option<Result<DecodingKey, BadKey>> {
     let (sequence, []) = element(0x30, der)? else { return None };
     let (modulus, rest) = element(0x02, sequence)?;
     let (exponent, []) = element(0x02, rest)? else { return None };
-    // an integer that begins with a set bit is negative
+    // a DER integer whose first bit is set is negative
     let is_positive = |number: &[u8]| number.first().is_some_and(|byte| *byte < 0x80);
     (is_positive(modulus) && is_positive(exponent)).then(|| rsa(modulus, exponent))
 }
 
-/// A key for ECDSA, by the coordinates of its point, each of its full length.
+/// An ECDSA key from its point's coordinates, each of full length.
 pub(super) fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Result<DecodingKey, BadKey> {
     ec_point(curve, &[&[UNCOMPRESSED], x, y].concat())
 }
 
-/// A key for ECDSA, by its point as SEC 1 has it.
+/// An ECDSA key from its point, encoded as in SEC 1.
 pub(super) fn ec_point(curve: Curve, point: &[u8]) -> Result<DecodingKey, BadKey> {
     ParsedPublicKey::new(curve.algorithm(), point).map_err(|_| BadKey::OffCurve)?;
     Ok(DecodingKey::from_ec_der(point))
 }
 
-/// A key for Ed25519 (RFC 8032, 5.1.3). The cryptography takes any 32 bytes for
-/// one; with a point of small order, somebody who has no key makes signatures
-/// that are right.
+/// An Ed25519 key (RFC 8032, 5.1.3). aws-lc accepts any 32 bytes, but with a point
+/// of small order signatures can be forged without a private key.
 pub(super) fn ed25519(key: &[u8; 32]) -> Result<DecodingKey, BadKey> {
     let p = (BigUint::from(1_u8) << 255_u8) - 19_u8;
     let mut bytes = *key;
@@ -141,15 +140,15 @@ fn without_zeros(number: &[u8]) -> &[u8] {
     number.split_at_checked(zeros).map_or(number, |(_, rest)| rest)
 }
 
-/// The bit length of a number without zero bytes before it.
+/// The bit length of a number without leading zero bytes.
 fn bits(number: &[u8]) -> usize {
     let unused = number.first().map_or(0, |byte| byte.leading_zeros());
     (number.len() * 8).saturating_sub(usize::try_from(unused).unwrap_or_default())
 }
 
-/// The content of an element of that tag in DER, and what follows it.
+/// The content of a DER element with this tag, and the remaining bytes.
 fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let ([own, first], rest) = der.split_first_chunk::<2>()?;
+    let ([found, first], rest) = der.split_first_chunk::<2>()?;
     let (length, rest) = match first {
         0..=0x7f => (usize::from(*first), rest),
         0x81..=0x83 => {
@@ -158,7 +157,7 @@ fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
         }
         _ => return None,
     };
-    if *own == tag { rest.split_at_checked(length) } else { None }
+    if *found == tag { rest.split_at_checked(length) } else { None }
 }
 
 #[cfg(test)]
@@ -171,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    /// An odd number of so many bits.
+    /// An odd number of `bits` bits.
     fn number(bits: usize) -> Vec<u8> {
         let mut bytes = vec![0xff; bits.div_ceil(8)];
         bytes[0] >>= bytes.len() * 8 - bits;
@@ -191,7 +190,7 @@ mod tests {
     fn the_size_of_an_rsa_key_is_its_modulus_bit_length(#[case] bits: usize, #[case] why: Option<BadKey>) {
         let modulus = number(bits);
         assert_eq!(rsa(&modulus, F4).err(), why);
-        // zero bytes before it make it neither longer nor wrong
+        // leading zero bytes are ignored
         let padded = [&[0; 3], modulus.as_slice()].concat();
         assert_eq!(rsa(&padded, &[&[0], F4].concat()).err(), why);
     }
@@ -210,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn an_even_modulus_is_refused() {
+    fn an_even_modulus_is_rejected() {
         let mut modulus = number(2048);
         *modulus.last_mut().unwrap() = 0xfe;
         assert_eq!(rsa(&modulus, F4).err(), Some(BadKey::EvenModulus));
     }
 
     #[test]
-    fn a_point_off_its_curve_is_refused() {
+    fn a_point_off_its_curve_is_rejected() {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let point = pair.public_key().as_ref();
         assert!(ec_point(Curve::P256, point).is_ok());
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_of_ed25519_that_was_made_is_taken() {
+    fn every_generated_ed25519_key_is_accepted() {
         for _ in 0..20 {
             let pair = Ed25519KeyPair::generate().unwrap();
             let key: [u8; 32] = pair.public_key().as_ref().try_into().unwrap();
@@ -239,8 +238,8 @@ mod tests {
         }
     }
 
-    /// The points of small order, as "Taming the many EdDSAs" (2020, table 6) lists
-    /// them, and some that are none; the sign of x is tried both ways.
+    /// The points of small order from "Taming the many EdDSAs" (2020, table 6), and
+    /// invalid encodings; each with both signs of x.
     #[rstest]
     #[case::order_1("0100000000000000000000000000000000000000000000000000000000000000", BadKey::SmallOrder)]
     #[case::order_2("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", BadKey::SmallOrder)]
@@ -256,7 +255,7 @@ mod tests {
         "0200000000000000000000000000000000000000000000000000000000000000",
         BadKey::OffCurve
     )]
-    fn a_point_of_ed25519_that_is_no_key_is_refused(#[case] hex: &str, #[case] why: BadKey) {
+    fn an_unsafe_ed25519_point_is_rejected(#[case] hex: &str, #[case] why: BadKey) {
         let byte = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
         let mut key: [u8; 32] = std::array::from_fn(byte);
         for _ in 0..2 {
@@ -267,13 +266,13 @@ mod tests {
 
     #[rstest]
     #[case::another_tag(&[0x31, 0x00])]
-    #[case::cut(&[0x30, 0x05, 0x02, 0x01, 0x03])]
-    #[case::something_behind(&[0x30, 0x06, 0x02, 0x01, 0x03, 0x02, 0x01, 0x03, 0x00])]
+    #[case::truncated(&[0x30, 0x05, 0x02, 0x01, 0x03])]
+    #[case::trailing_bytes(&[0x30, 0x06, 0x02, 0x01, 0x03, 0x02, 0x01, 0x03, 0x00])]
     #[case::negative(&[0x30, 0x06, 0x02, 0x01, 0x83, 0x02, 0x01, 0x03])]
     #[case::one_number(&[0x30, 0x03, 0x02, 0x01, 0x03])]
     #[case::no_end(&[0x30, 0x80, 0x02, 0x01, 0x03])]
     #[case::nothing(&[])]
-    fn what_is_not_pkcs_1_is_no_key(#[case] der: &[u8]) {
+    fn malformed_pkcs_1_is_rejected(#[case] der: &[u8]) {
         assert!(rsa_from_der(der).is_none());
     }
 }

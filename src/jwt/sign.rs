@@ -1,7 +1,7 @@
-//! Signing with HS256, the only algorithm that Pandium takes. The HMAC is that
-//! of aws-lc, as jsonwebtoken would call it; called directly, the key's state is
-//! kept from token to token, which jsonwebtoken cannot do (`make bench` shows both).
-//! What comes out is verified by jsonwebtoken, here in tests and at every start.
+//! Signing with HS256, the only algorithm that Pandium accepts. It calls the HMAC
+//! of aws-lc directly, since jsonwebtoken cannot reuse the key's precomputed state
+//! (`make bench` compares both). jsonwebtoken verifies the result in tests and in
+//! the self-test at each start.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -14,30 +14,30 @@ use crate::secret::SharedSecret;
 #[derive(Clone)]
 pub struct SigningKey(hmac::Key);
 
-/// A token could not be made.
+/// A token could not be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
-    /// The claims are not JSON.
-    #[error("the claims cannot be written as JSON: {0}")]
+    /// The claims cannot be serialized.
+    #[error("the claims cannot be serialized as JSON: {0}")]
     Claims(#[from] serde_json::Error),
 }
 
 /// The JOSE header exactly as Pandium documents it, `{"alg":"HS256","typ":"JWT"}`,
-/// in base64url, and the dot behind it.
+/// in base64url, followed by a dot.
 const ENCODED_HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 
-/// Room for most users' claims.
-const USUAL_CLAIMS_BYTES: usize = 512;
+/// Initial buffer size; enough for most users' claims.
+const TYPICAL_CLAIMS_BYTES: usize = 512;
 
 impl SigningKey {
-    /// The key for a secret. That the secret is long enough is known by its type.
+    /// Creates the key from a secret, whose type ensures the minimum length.
     pub fn new(secret: &SharedSecret) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose_bytes()))
     }
 
-    /// The claims as a signed token.
+    /// Signs the claims and returns the token in compact serialization.
     pub fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
-        let mut json = Vec::with_capacity(USUAL_CLAIMS_BYTES);
+        let mut json = Vec::with_capacity(TYPICAL_CLAIMS_BYTES);
         serde_json::to_writer(&mut json, claims)?;
         // header, claims in base64, dot, and the 43 characters of the signature
         let mut token = String::with_capacity(ENCODED_HEADER.len() + json.len().div_ceil(3) * 4 + 1 + 43);
@@ -68,9 +68,9 @@ mod tests {
         assert_eq!(format!("{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#)), ENCODED_HEADER);
     }
 
-    /// The signature of the sample token that RFC 7519's readers know from jwt.io.
+    /// The secret and header are those of the sample token of jwt.io.
     #[test]
-    fn a_known_token_comes_out() {
+    fn the_signature_matches_a_known_token() {
         let secret = SharedSecret::dangerous_decode_short("your-256-bit-secret", SecretEncoding::Text);
         let key = SigningKey::new(&secret.unwrap());
         let claims = json!({"iat": 1_516_239_022});

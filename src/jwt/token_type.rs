@@ -1,22 +1,22 @@
-//! The `typ` of a token (RFC 7515, 4.1.9; RFC 8725, 3.11): a media type that
-//! says what a token was made for. Issuers sign log-outs, events and proofs with
-//! the same keys, so what is accepted is listed, and anything else is refused.
+//! The `typ` header (RFC 7515, 4.1.9; RFC 8725, 3.11): a media type that states
+//! a token's purpose. Issuers sign logout tokens, security events and DPoP proofs
+//! with the same keys, so only listed types are accepted.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// What a token says of its type.
+/// A token's type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenType {
-    /// Nothing: it has no `typ`.
+    /// The header has no `typ`.
     Absent,
-    /// This media type, in lower case and with its `application/`.
+    /// A media type, in lower case, including `application/`.
     Named(Cow<'static, str>),
 }
 
-/// What signs a user in, unless the issuer has another type for it: no type, a
-/// JWT (RFC 7519, 5.1), or an access token (RFC 9068, 2.1).
+/// The types accepted by default: no `typ`, a JWT (RFC 7519, 5.1), an access
+/// token (RFC 9068, 2.1).
 pub const DEFAULT_TYPES: [TokenType; 3] = [
     TokenType::Absent,
     TokenType::Named(Cow::Borrowed("application/jwt")),
@@ -24,12 +24,12 @@ pub const DEFAULT_TYPES: [TokenType; 3] = [
 ];
 
 impl TokenType {
-    /// Reads a media type as the configuration writes it; `""` is no type.
+    /// Parses a media type from the configuration; `""` means no `typ`.
     pub fn parse(text: &str) -> Option<Self> {
         if text.is_empty() { Some(Self::Absent) } else { Self::named(text) }
     }
 
-    /// Reads the `typ` of a header; nothing where it is no media type.
+    /// Parses the `typ` of a header; `None` if it is not a media type.
     pub fn of(typ: Option<&Value>) -> Option<Self> {
         match typ {
             None => Some(Self::Absent),
@@ -39,15 +39,15 @@ impl TokenType {
     }
 
     fn named(text: &str) -> Option<Self> {
-        // a token's characters (RFC 9110, 5.6.2), and one slash at most
-        let is_word = |word: &str| {
-            !word.is_empty()
-                && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        // `token` of RFC 9110, 5.6.2; at most one slash
+        let is_token = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
         };
         let lower = text.to_ascii_lowercase();
         let whole = if lower.contains('/') { lower } else { format!("application/{lower}") };
         let (kind, name) = whole.split_once('/')?;
-        (is_word(kind) && is_word(name)).then_some(Self::Named(Cow::Owned(whole)))
+        (is_token(kind) && is_token(name)).then_some(Self::Named(Cow::Owned(whole)))
     }
 }
 
@@ -78,13 +78,13 @@ mod tests {
     #[case::null(json!(null), false)]
     #[case::number(json!(1), false)]
     #[case::list(json!(["JWT"]), false)]
-    fn a_typ_is_compared_as_a_media_type(#[case] typ: Value, #[case] is_usual: bool) {
+    fn a_typ_is_compared_as_a_media_type(#[case] typ: Value, #[case] is_accepted: bool) {
         let read = TokenType::of(Some(&typ));
-        assert_eq!(read.is_some_and(|read| DEFAULT_TYPES.contains(&read)), is_usual);
+        assert_eq!(read.is_some_and(|read| DEFAULT_TYPES.contains(&read)), is_accepted);
     }
 
     #[test]
-    fn no_typ_is_a_type_of_its_own() {
+    fn a_missing_typ_is_a_type_of_its_own() {
         assert_eq!(TokenType::of(None), Some(TokenType::Absent));
         assert_eq!(TokenType::parse(""), Some(TokenType::Absent));
         assert_eq!(TokenType::parse("application/JWT"), TokenType::parse("jwt"));

@@ -1,67 +1,67 @@
-//! Verifying tokens, with every rule named (RFC 8725). The library is asked for
-//! the signature alone, so that no default of its validation has a say; what a
-//! token must claim is checked here.
+//! Token verification with explicit rules (RFC 8725). jsonwebtoken checks only the
+//! signature, so that none of its validation defaults applies; claims are validated
+//! here.
 
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::{Map, Value};
 
 use super::compact::{Compact, NotCompact};
-use super::key_set::{KeySet, MissingKid, NoKey, parse_algorithm};
+use super::key_set::{KeyLookupError, KeySet, MissingKid, parse_algorithm};
 use super::numeric_date::NumericDate;
 use super::token_type::{DEFAULT_TYPES, TokenType};
 use crate::clock::Timestamp;
 use crate::secret::SharedSecret;
 use crate::user;
 
-/// What an issuer's tokens must be. Nothing in it has a default: every way in
-/// names every rule.
+/// The validation rules for an issuer's tokens. There are no defaults: each
+/// authenticator sets every rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Validation<'a> {
-    /// The algorithms that the issuer signs with; no other is believed.
+    /// The allowed algorithms.
     pub algorithms: &'a [Algorithm],
-    /// What `typ` may be.
+    /// The accepted values of `typ`.
     pub types: &'a [TokenType],
-    /// Which keys are tried for a token that names none.
+    /// Which keys are tried for a token without a `kid`.
     pub missing_kid: MissingKid,
-    /// `iss`, exactly; none where the platform sends none.
+    /// The required `iss`, compared exactly; `None` if it is not checked.
     pub issuer: Option<&'a str>,
-    /// What `aud` must be.
+    /// The rule for `aud`.
     pub audience: Audience<'a>,
-    /// Whether `iat` must be there. Where it is, it never lies ahead.
+    /// Whether `iat` is required. If present, it must not be in the future.
     pub issued_at: IssuedAt,
-    /// By how many seconds the issuer's clock may differ from ours.
+    /// Allowed clock difference to the issuer, in seconds.
     pub leeway_s: u64,
     /// Claims that must have exactly this value.
     pub required_claims: &'a [(String, Value)],
-    /// A claim that only a person's tokens have, and a program's do not.
+    /// A claim that users' tokens have and service accounts' tokens do not.
     pub person_claim: Option<&'a str>,
-    /// The claim that says who it is; none where the way in reads it itself.
+    /// The claim that identifies the user; `None` if the authenticator checks it.
     pub subject: Option<&'a str>,
 }
 
-/// What `aud` must be, exactly.
+/// The rule for `aud`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience<'a> {
-    /// The platform sends none: one that is there is for somebody else.
-    NotSent,
-    /// Whatever it is, something else says that the token is for us.
-    NotLookedAt,
-    /// One of these must be in it.
+    /// The platform sends no `aud`; a token with one is for another audience.
+    MustBeAbsent,
+    /// Not checked, since another check binds the token to this service.
+    Unchecked,
+    /// Must contain one of these values.
     OneOf(&'a [String]),
-    /// It must be this origin, or an address below it.
-    Below(&'a str),
+    /// Must be this origin or a URL of it.
+    WithinOrigin(&'a str),
 }
 
-/// Whether `iat` must be there.
+/// Whether `iat` is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IssuedAt {
-    /// It must.
+    /// It is required.
     Required,
-    /// It need not.
+    /// It may be missing.
     Optional,
 }
 
-/// A token whose signature is right.
+/// A verified token.
 #[derive(Debug)]
 pub struct Verified {
     /// The JOSE header.
@@ -70,71 +70,71 @@ pub struct Verified {
     pub claims: Map<String, Value>,
 }
 
-/// Why a token is not believed. It never quotes the token.
+/// Why a token is rejected. Never quotes the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// It is no token at all.
+    /// It is not in compact serialization.
     #[error(transparent)]
     NotCompact(#[from] NotCompact),
-    /// Another algorithm.
-    #[error("its algorithm is not one that is allowed")]
+    /// The algorithm is not allowed.
+    #[error("its algorithm is not allowed")]
     WrongAlgorithm,
-    /// It asks for extensions to be understood (RFC 7515, 4.1.11).
-    #[error("its header has a crit member, and no extension is known here")]
+    /// It requires extensions (RFC 7515, 4.1.11).
+    #[error("its header has a crit member, and no extension is supported")]
     Critical,
-    /// It may be for another purpose, by its `typ` (RFC 8725, 3.11).
+    /// Its `typ` is not accepted (RFC 8725, 3.11).
     #[error("its typ is not one of the accepted types")]
     WrongType,
-    /// Its `kid` is not a short text.
-    #[error("its kid is not a text of at most {MAX_KEY_ID_BYTES} bytes")]
+    /// Its `kid` is not a string, or too long.
+    #[error("its kid is not a string of at most {MAX_KEY_ID_BYTES} bytes")]
     BadKeyId,
-    /// It was signed with a key that is not in the set.
-    #[error("its kid is not that of a known key")]
+    /// No key has its `kid`.
+    #[error("no known key has its kid")]
     UnknownKey,
-    /// The key it names is for another algorithm.
-    #[error("the key of its kid is for another algorithm")]
-    MisfitKey,
-    /// It names no key, and it cannot be told which it means.
-    #[error("it names no key, and not exactly one fits its algorithm")]
-    UnclearKey,
-    /// It names no key, and no key that is known here made its signature.
-    #[error("it names no key, and none that is known signed it")]
-    NoKeySignedIt,
-    /// There are no keys.
-    #[error("the keys that it would take cannot be had at the moment")]
+    /// The key with its `kid` does not support its algorithm.
+    #[error("the key with its kid is for another algorithm")]
+    KeyAlgorithmMismatch,
+    /// It has no `kid`, and not exactly one key supports its algorithm.
+    #[error("it has no kid, and not exactly one key supports its algorithm")]
+    AmbiguousKey,
+    /// It has no `kid`, and no known key verifies its signature.
+    #[error("it has no kid, and no known key verifies its signature")]
+    NoMatchingKey,
+    /// No keys are available.
+    #[error("no keys are available to verify it")]
     NoKeys,
-    /// The issuer may have published the key since its keys were last fetched.
-    #[error("no known key is its key, and the issuer's keys could not be fetched anew so far")]
-    NotKnownYet,
-    /// The signature is another key's, or the token was changed.
-    #[error("its signature is not that of the configured secret or key")]
+    /// No cached key matches, and the cache is older than the request.
+    #[error("no cached key matches, and newer keys could not be fetched yet")]
+    KeysMayBeStale,
+    /// The signature does not verify.
+    #[error("its signature does not verify with the configured secret or key")]
     WrongSignature,
-    /// Its time is over.
+    /// Its `exp` has passed.
     #[error("it has expired")]
     Expired,
-    /// A claim is missing, of a wrong type, or not as it must be.
-    #[error("its claim {0} is missing or not as it must be")]
+    /// A claim is missing, has the wrong type, or a wrong value.
+    #[error("its claim {0} is missing or invalid")]
     WrongClaim(String),
-    /// It is a program's token, not a person's.
-    #[error("it has no {0}, so it is a program's and not a person's")]
-    NoPerson(String),
+    /// It belongs to a service account, not to a user.
+    #[error("it has no {0}, so it belongs to a service account and not to a user")]
+    NotAUser(String),
 }
 
 /// The longest `kid`, in bytes.
 const MAX_KEY_ID_BYTES: usize = 256;
 
-/// Believes a token of an issuer, or says why not.
+/// Parses and verifies a token.
 pub fn verify(
     token: &str,
     validation: &Validation<'_>,
     keys: &KeySet,
     now: Timestamp,
 ) -> Result<Verified, VerifyError> {
-    believe(Compact::parse(token)?, validation, keys, now)
+    verify_compact(Compact::parse(token)?, validation, keys, now)
 }
 
-/// Believes a token that was read in its own form, or says why not.
-pub fn believe(
+/// Verifies a parsed token.
+pub fn verify_compact(
     parts: Compact<'_>,
     validation: &Validation<'_>,
     keys: &KeySet,
@@ -143,20 +143,20 @@ pub fn believe(
     let algorithm = algorithm(&parts.header, validation.algorithms, validation.types)?;
     let id = key_id(&parts.header)?;
     let candidates = keys.find(id, algorithm, validation.missing_kid).map_err(|why| match why {
-        NoKey::UnknownId => VerifyError::UnknownKey,
-        NoKey::Misfit => VerifyError::MisfitKey,
-        NoKey::Unclear => VerifyError::UnclearKey,
+        KeyLookupError::UnknownId => VerifyError::UnknownKey,
+        KeyLookupError::AlgorithmMismatch => VerifyError::KeyAlgorithmMismatch,
+        KeyLookupError::AmbiguousKey => VerifyError::AmbiguousKey,
     })?;
     let is_signed = { candidates }.any(|key| check_signature(&parts, key, algorithm).is_ok());
     if !is_signed {
-        return Err(if id.is_some() { VerifyError::WrongSignature } else { VerifyError::NoKeySignedIt });
+        return Err(if id.is_some() { VerifyError::WrongSignature } else { VerifyError::NoMatchingKey });
     }
     check_claims(&parts.claims, validation, now.unix_seconds())?;
     Ok(Verified { header: parts.header, claims: parts.claims })
 }
 
-/// Reads a token of our own and checks its signature. Nothing else: not its
-/// age, not its claims.
+/// Verifies the header and the HS256 signature of a token, but no claims, not even
+/// `exp`.
 pub fn verify_hs256(token: &str, secret: &SharedSecret) -> Result<Verified, VerifyError> {
     let parts = Compact::parse(token)?;
     let algorithm = algorithm(&parts.header, &[Algorithm::HS256], &DEFAULT_TYPES)?;
@@ -172,7 +172,7 @@ fn algorithm(
     if header.contains_key("crit") {
         return Err(VerifyError::Critical);
     }
-    if !TokenType::of(header.get("typ")).is_some_and(|own| types.contains(&own)) {
+    if !TokenType::of(header.get("typ")).is_some_and(|typ| types.contains(&typ)) {
         return Err(VerifyError::WrongType);
     }
     let named = header.get("alg").and_then(Value::as_str).and_then(parse_algorithm);
@@ -222,7 +222,7 @@ fn check_claims(
     if validation.issuer.is_some_and(|issuer| text("iss") != Some(issuer)) {
         return Err(wrong("iss"));
     }
-    if !validation.audience.is_met_by(claims.get("aud")) {
+    if !validation.audience.matches(claims.get("aud")) {
         return Err(wrong("aud"));
     }
     if let Some((name, _)) =
@@ -230,40 +230,40 @@ fn check_claims(
     {
         return Err(wrong(name));
     }
-    if let Some(name) = validation.person_claim.filter(|name| says_nothing(text(name))) {
-        return Err(VerifyError::NoPerson(name.to_owned()));
+    if let Some(name) = validation.person_claim.filter(|name| is_missing(text(name))) {
+        return Err(VerifyError::NotAUser(name.to_owned()));
     }
-    match validation.subject.filter(|name| says_nothing(text(name))) {
+    match validation.subject.filter(|name| is_missing(text(name))) {
         Some(name) => Err(wrong(name)),
         None => Ok(()),
     }
 }
 
-/// Whether a claim that should name somebody is not there, or a word for nobody.
-fn says_nothing(text: Option<&str>) -> bool {
+/// Whether an identifying claim is missing or a placeholder such as `null`.
+fn is_missing(text: Option<&str>) -> bool {
     text.is_none_or(|text| user::is_no_value(text.trim()))
 }
 
 impl Audience<'_> {
-    /// `aud` is a text or a list of texts (RFC 7519, 4.1.3), nothing else.
-    fn is_met_by(self, audience: Option<&Value>) -> bool {
+    /// `aud` is a string or an array of strings (RFC 7519, 4.1.3).
+    fn matches(self, audience: Option<&Value>) -> bool {
         match (self, audience) {
-            (Self::NotSent, audience) => audience.is_none(),
-            (Self::NotLookedAt, _) => true,
-            (_, Some(Value::String(one))) => self.is_wanted(one),
+            (Self::MustBeAbsent, audience) => audience.is_none(),
+            (Self::Unchecked, _) => true,
+            (_, Some(Value::String(one))) => self.accepts(one),
             (_, Some(Value::Array(several))) => {
                 let mut texts = several.iter().filter_map(Value::as_str);
-                several.iter().all(Value::is_string) && texts.any(|text| self.is_wanted(text))
+                several.iter().all(Value::is_string) && texts.any(|text| self.accepts(text))
             }
             (_, _) => false,
         }
     }
 
-    fn is_wanted(self, audience: &str) -> bool {
+    fn accepts(self, audience: &str) -> bool {
         match self {
-            Self::NotSent | Self::NotLookedAt => true,
-            Self::OneOf(wanted) => wanted.iter().any(|wanted| wanted == audience),
-            Self::Below(origin) => {
+            Self::MustBeAbsent | Self::Unchecked => true,
+            Self::OneOf(accepted) => accepted.iter().any(|accepted| accepted == audience),
+            Self::WithinOrigin(origin) => {
                 audience.strip_prefix(origin).is_some_and(|path| path.is_empty() || path.starts_with('/'))
             }
         }
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_ours_is_believed_however_old() {
+    fn verify_hs256_ignores_exp() {
         assert_eq!(verify_hs256(&token(), &secret()).unwrap().claims["sub"], "alice");
     }
 
@@ -300,18 +300,18 @@ mod tests {
     #[case::another_algorithm("eyJhbGciOiJIUzM4NCJ9.e30.c2ln".into(), VerifyError::WrongAlgorithm)]
     #[case::critical("eyJhbGciOiJIUzI1NiIsImNyaXQiOlsiYjY0Il19.e30.c2ln".into(), VerifyError::Critical)]
     #[case::no_token("a.b".into(), NotCompact::Form.into())]
-    fn a_token_is_refused(#[case] token: String, #[case] why: VerifyError) {
+    fn an_invalid_token_is_rejected(#[case] token: String, #[case] why: VerifyError) {
         assert_eq!(verify_hs256(&token, &secret()).unwrap_err(), why);
     }
 
     #[test]
-    fn another_secret_is_not_believed() {
+    fn another_secret_is_rejected() {
         let other = SharedSecret::parse("fedcba9876543210fedcba9876543210").unwrap();
         assert_eq!(verify_hs256(&token(), &other).unwrap_err(), VerifyError::WrongSignature);
     }
 
     #[test]
-    fn the_last_character_of_a_signature_counts() {
+    fn every_character_of_the_signature_is_checked() {
         let mut token = token();
         let last = token.pop().unwrap();
         token.push(if last == 'A' { 'B' } else { 'A' });
@@ -352,11 +352,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case::as_it_should_be(json!({}))]
+    #[case::unchanged(json!({}))]
     #[case::several_audiences(json!({"aud": ["them", "us"]}))]
     #[case::a_fraction(json!({"exp": 1_600_000_060.5}))]
-    #[case::without_what_is_optional(json!({"iat": null, "nbf": null}))]
-    fn a_token_is_believed(#[case] changed: Value) {
+    #[case::optional_claims_missing(json!({"iat": null, "nbf": null}))]
+    fn a_valid_token_is_accepted(#[case] changed: Value) {
         assert_eq!(outcome(changed), Ok(()));
     }
 
@@ -385,7 +385,7 @@ mod tests {
     #[case("sub", json!(1))]
     #[case("type", json!("org"))]
     #[case("type", json!(null))]
-    fn a_claim_is_refused(#[case] name: &str, #[case] value: Value) {
+    fn an_invalid_claim_is_rejected(#[case] name: &str, #[case] value: Value) {
         assert_eq!(outcome(json!({name: value})), Err(VerifyError::WrongClaim(name.to_owned())));
     }
 
@@ -393,12 +393,12 @@ mod tests {
     #[case(json!(NOW))]
     #[case(json!(NOW - 1))]
     #[case(json!(0))]
-    fn a_token_has_its_time(#[case] exp: Value) {
+    fn an_expired_token_is_rejected(#[case] exp: Value) {
         assert_eq!(outcome(json!({"exp": exp})), Err(VerifyError::Expired));
     }
 
     #[test]
-    fn a_leeway_is_given_to_both_sides() {
+    fn leeway_applies_to_exp_and_iat() {
         let keys = KeySet::from_shared_secret(&secret());
         let validation = Validation { leeway_s: 5, required_claims: &[], ..validation() };
         let check = |exp: u64, iat: u64| {
@@ -414,7 +414,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_refused_without_harm(text in any::<String>()) {
+        fn verification_never_panics(text in any::<String>()) {
             prop_assert!(verify_hs256(&text, &secret()).is_err());
         }
     }

@@ -1,38 +1,37 @@
-//! Whose pages they are: a name, a colour and a logo, for operators who need no
-//! templates of their own.
+//! The operator's name, colour and logo on the built-in pages.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-/// The operator's name, colour and logo; empty, where there is none.
+/// The operator's name, colour and logo; empty if not configured.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Brand {
-    /// The name, beside a page's title.
+    /// The name, next to a page's title.
     pub name: String,
-    /// The colour of what can be pressed.
+    /// The colour of buttons.
     #[serde(flatten)]
     pub color: Option<Color>,
     /// The logo.
     pub logo: Option<Logo>,
 }
 
-/// A colour, and the one that is readable on it.
+/// A colour and the text colour with the better contrast on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Color {
     color: String,
     on_color: &'static str,
 }
 
-/// An image as a `data:` address, so that a page needs nothing from elsewhere.
+/// An image as a `data:` URL, so that pages load no other resources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Logo(String);
 
-/// Why bytes are no logo.
+/// Why a logo is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLogo {
-    /// It would make every page slow.
+    /// Larger than [`Logo::MAX_BYTES`].
     #[error("it is larger than {max} bytes", max = Logo::MAX_BYTES)]
     TooLarge,
     /// Neither SVG, PNG, JPEG nor WebP.
@@ -41,7 +40,7 @@ pub enum BadLogo {
 }
 
 impl Color {
-    /// Reads `#rgb` or `#rrggbb`.
+    /// Parses `#rgb` or `#rrggbb`.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('#')?;
         if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -54,14 +53,14 @@ impl Color {
         };
         let channel = |at: usize| long.get(at..at + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         let luminance = luminance([channel(0)?, channel(2)?, channel(4)?]);
-        // the contrast with white and with black (WCAG 2.2, relative luminance)
+        // contrast ratios with white and black (WCAG 2.2)
         let (with_white, with_black) = (1.05 / (luminance + 0.05), (luminance + 0.05) / 0.05);
         let on_color = if with_white >= with_black { "#ffffff" } else { "#000000" };
         Some(Self { color: format!("#{}", long.to_ascii_lowercase()), on_color })
     }
 }
 
-/// How bright a colour is, from 0 to 1.
+/// The relative luminance from 0 to 1 (WCAG 2.2).
 fn luminance(channels: [u8; 3]) -> f64 {
     let linear = |channel: u8| {
         let part = f64::from(channel) / 255.0;
@@ -75,7 +74,7 @@ impl Logo {
     /// The largest image, in bytes.
     pub const MAX_BYTES: usize = 64 * 1024;
 
-    /// Takes an image, whose kind its first bytes say.
+    /// Creates a logo; the image format is detected from the first bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadLogo> {
         if bytes.len() > Self::MAX_BYTES {
             return Err(BadLogo::TooLarge);
@@ -116,12 +115,12 @@ mod tests {
     #[case("#12")]
     #[case("#12345g")]
     #[case("#fff;} body{display:none")]
-    fn what_is_no_colour_is_not_taken(#[case] text: &str) {
+    fn an_invalid_colour_is_rejected(#[case] text: &str) {
         assert_eq!(Color::parse(text), None);
     }
 
     #[test]
-    fn a_logo_is_an_image() {
+    fn a_logo_is_a_small_image() {
         let svg = Logo::from_bytes(b"<?xml version=\"1.0\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\"/>")
             .unwrap();
         assert!(svg.0.starts_with("data:image/svg+xml;base64,"));

@@ -1,4 +1,4 @@
-//! The languages that people read our pages in, and what each page says.
+//! The languages of the pages, and their texts.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::refusal::Reason;
 
-/// A language that every page is there in.
+/// A language that every page is available in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Language {
-    /// English, where nothing else is wanted.
+    /// English, the default.
     English,
     /// German.
     German,
@@ -19,18 +19,18 @@ pub enum Language {
     Spanish,
 }
 
-/// Texts of one language.
+/// The texts of one language.
 #[derive(Debug, Deserialize)]
 pub struct Texts {
-    words: Words,
+    words: PageLabels,
     #[serde(flatten)]
     refusals: BTreeMap<String, RefusalTexts>,
 }
 
-/// Words that stand on pages.
+/// Labels that all pages share; `words` in templates.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Words {
+pub struct PageLabels {
     sign_in: String,
     try_again: String,
     reason: String,
@@ -43,16 +43,16 @@ pub struct Words {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RefusalTexts {
-    /// What happened; in English, what [`Reason::title`] says.
+    /// The title; in English, [`Reason::title`].
     title: Option<String>,
     advice: String,
 }
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub const ALL: [Self; 4] = [Self::English, Self::German, Self::French, Self::Spanish];
 
-    /// The language of a tag (RFC 5646), whatever its region; none of ours, perhaps.
+    /// The language of a tag (RFC 5646), ignoring the region; `None` if unsupported.
     pub fn of_tag(tag: &str) -> Option<Self> {
         let primary = tag.split('-').next().unwrap_or(tag);
         Self::ALL.into_iter().find(|language| primary.eq_ignore_ascii_case(language.tag()))
@@ -68,7 +68,7 @@ impl Language {
         }
     }
 
-    const fn written(self) -> &'static str {
+    const fn source(self) -> &'static str {
         match self {
             Self::English => include_str!("../../templates/texts/en.toml"),
             Self::German => include_str!("../../templates/texts/de.toml"),
@@ -81,21 +81,21 @@ impl Language {
 impl Texts {
     /// The texts of a language.
     pub fn of(language: Language) -> Result<Self, toml::de::Error> {
-        toml::from_str(language.written())
+        toml::from_str(language.source())
     }
 
-    /// Words that stand on pages.
-    pub const fn words(&self) -> &Words {
+    /// Labels that all pages share.
+    pub const fn labels(&self) -> &PageLabels {
         &self.words
     }
 
-    /// What happened.
+    /// The title of a refusal.
     pub fn title(&self, reason: Reason) -> &str {
         let texts = self.refusals.get(reason.code());
         texts.and_then(|texts| texts.title.as_deref()).unwrap_or(reason.title())
     }
 
-    /// What the person can do.
+    /// What the user can do.
     pub fn advice(&self, reason: Reason) -> &str {
         self.refusals.get(reason.code()).map_or("", |texts| &texts.advice)
     }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_language_has_something_to_say_about_every_reason_and_nothing_else() {
+    fn every_language_has_exactly_the_texts_of_all_reasons() {
         for language in Language::ALL {
             let texts = Texts::of(language).unwrap();
             for reason in Reason::ALL {
@@ -126,7 +126,7 @@ mod tests {
     #[case("fr-CA", Some(Language::French))]
     #[case("den", None)]
     #[case("", None)]
-    fn a_tag_names_a_language(#[case] tag: &str, #[case] language: Option<Language>) {
+    fn a_tag_selects_a_language(#[case] tag: &str, #[case] language: Option<Language>) {
         assert_eq!(Language::of_tag(tag), language);
     }
 }

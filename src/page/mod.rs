@@ -1,5 +1,5 @@
-//! What a person sees: typed contexts for `templates/`, in four languages,
-//! compiled and tried out at the start. An operator may exchange any template.
+//! HTML pages: typed contexts for `templates/`, in four languages. Operators may replace
+//! any template; all are rendered once at start to find errors.
 
 mod brand;
 mod language;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use brand::{BadLogo, Brand, Color, Logo};
 pub use language::Language;
-use language::{Texts, Words};
+use language::{PageLabels, Texts};
 
 use crate::refusal::Reason;
 
@@ -24,50 +24,50 @@ pub struct Pages {
     brand: Brand,
 }
 
-/// A page that says why somebody is not sent on.
+/// A page that explains a refusal.
 #[derive(Clone, Debug)]
 pub struct RefusalPage<'a> {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// The request's id, to copy.
+    /// The request's id.
     pub request_id: Uuid,
-    /// Whether signing in is what helps.
+    /// Whether signing in may help.
     pub is_about_sign_in: bool,
-    /// Whether the same may go well in a moment.
+    /// Whether retrying may help.
     pub is_worth_another_try: bool,
-    /// Where people sign in, on a page that is about that.
+    /// The login page, if signing in may help.
     pub login_url: Option<&'a str>,
-    /// The origins to tell of a lost login.
+    /// The origins that are notified of an expired login by `postMessage`.
     pub message_targets: Vec<String>,
 }
 
-/// A page that holds the marketplace's frame.
+/// A page that embeds the marketplace in a frame.
 #[derive(Clone, Debug)]
 pub struct EmbedPage<'a> {
     /// The path of the entrance.
     pub entrance: &'a str,
-    /// What else the frame's element is told, as attributes.
+    /// Further attributes of the custom element.
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// A template is broken.
+/// Why a template is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
-    /// There is no page that it would be a template of.
-    #[error("there is no template of that name; there are {}", NAMES.join(", "))]
+    /// No page uses a template of this name.
+    #[error("there is no template of that name; the names are {}", NAMES.join(", "))]
     UnknownName,
-    /// It cannot be compiled, or names what is not there.
+    /// It cannot be compiled, or uses an undefined variable.
     #[error("{}", describe(.0))]
     Template(#[from] minijinja::Error),
-    /// Our own texts cannot be read.
-    #[error("the texts of a language cannot be read: {0}")]
+    /// The built-in texts cannot be parsed.
+    #[error("the texts of a language cannot be parsed: {0}")]
     Texts(#[from] toml::de::Error),
 }
 
 const REFUSAL: &str = "refusal.html";
 const EMBED: &str = "embed.html";
 
-/// The templates that there are.
+/// The names of all templates.
 pub const NAMES: [&str; 3] = ["base.html", REFUSAL, EMBED];
 
 const BUILT_IN: [&str; 3] = [
@@ -76,27 +76,27 @@ const BUILT_IN: [&str; 3] = [
     include_str!("../../templates/embed.html"),
 ];
 
-/// What every template knows.
+/// The variables of every template.
 #[derive(Serialize)]
 struct Context<'a, P: Serialize> {
-    /// The tag of the language.
+    /// The language tag.
     lang: &'static str,
     brand: &'a Brand,
-    words: &'a Words,
-    /// What lets this page's style and script run, and no other.
+    words: &'a PageLabels,
+    /// The nonce of the page's Content Security Policy.
     nonce: &'a str,
     #[serde(flatten)]
     page: P,
 }
 
-/// What the template of a refusal knows.
+/// The variables of the refusal page.
 #[derive(Serialize)]
 struct Refusal<'a> {
     /// The stable code.
     reason: &'static str,
-    /// What happened, as a heading.
+    /// The heading.
     title: &'a str,
-    /// What the person can do.
+    /// What the user can do.
     advice: &'a str,
     request_id: Uuid,
     is_about_sign_in: bool,
@@ -105,7 +105,7 @@ struct Refusal<'a> {
     message_targets: &'a [String],
 }
 
-/// What the template of the frame's page knows.
+/// The variables of the embedding page.
 #[derive(Serialize)]
 struct Embed<'a> {
     entrance: &'a str,
@@ -119,7 +119,7 @@ struct Attribute<'a> {
 }
 
 impl Pages {
-    /// Our own pages.
+    /// The built-in pages.
     pub fn built_in() -> Result<Self, PageError> {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::SemiStrict);
@@ -130,21 +130,20 @@ impl Pages {
         Ok(Self { templates, texts: texts.collect::<Result<_, PageError>>()?, brand: Brand::default() })
     }
 
-    /// The same with the operator's name, colour and logo.
+    /// Sets the operator's name, colour and logo.
     #[must_use]
     pub fn branded(self, brand: Brand) -> Self {
         Self { brand, ..self }
     }
 
-    /// Exchanges a template.
-    pub fn exchange(&mut self, name: &str, text: String) -> Result<(), PageError> {
+    /// Replaces a template.
+    pub fn replace_template(&mut self, name: &str, text: String) -> Result<(), PageError> {
         let known = NAMES.into_iter().find(|known| *known == name).ok_or(PageError::UnknownName)?;
         Ok(self.templates.add_template_owned(known, text)?)
     }
 
-    /// Makes every page once, in every language, so that a template which names
-    /// what is not there is found before somebody needs it.
-    pub fn try_out(&self) -> Result<(), PageError> {
+    /// Renders every page in every language to find errors in templates.
+    pub fn render_all(&self) -> Result<(), PageError> {
         for language in Language::ALL {
             for reason in Reason::ALL {
                 for (is_about_sign_in, login_url) in
@@ -168,7 +167,7 @@ impl Pages {
         Ok(())
     }
 
-    /// Writes a refusal's page.
+    /// Renders a refusal page.
     pub fn refusal(
         &self,
         page: &RefusalPage<'_>,
@@ -176,7 +175,7 @@ impl Pages {
         nonce: &str,
     ) -> Result<String, PageError> {
         let texts = self.texts.get(&language);
-        self.write(
+        self.render(
             REFUSAL,
             language,
             nonce,
@@ -193,13 +192,13 @@ impl Pages {
         )
     }
 
-    /// Writes the page that holds the frame.
+    /// Renders the embedding page.
     pub fn embed(&self, page: &EmbedPage<'_>, language: Language, nonce: &str) -> Result<String, PageError> {
         let attributes = page.attributes.iter().map(|(name, value)| Attribute { name, value }).collect();
-        self.write(EMBED, language, nonce, Embed { entrance: page.entrance, attributes })
+        self.render(EMBED, language, nonce, Embed { entrance: page.entrance, attributes })
     }
 
-    fn write(
+    fn render(
         &self,
         name: &str,
         language: Language,
@@ -207,13 +206,13 @@ impl Pages {
         page: impl Serialize,
     ) -> Result<String, PageError> {
         let Some(texts) = self.texts.get(&language) else { return Ok(String::new()) };
-        let (lang, words) = (language.tag(), texts.words());
+        let (lang, words) = (language.tag(), texts.labels());
         let context = Context { lang, brand: &self.brand, words, nonce, page };
         Ok(self.templates.get_template(name)?.render(context)?)
     }
 }
 
-/// What is wrong with a template, and where.
+/// A template error with its position.
 fn describe(error: &minijinja::Error) -> String {
     let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     match (error.name(), error.line()) {
@@ -227,21 +226,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_pages_can_be_made() {
-        Pages::built_in().unwrap().try_out().unwrap();
+    fn the_built_in_pages_render() {
+        Pages::built_in().unwrap().render_all().unwrap();
     }
 
     #[test]
-    fn a_template_that_names_what_is_not_there_is_found() {
+    fn an_undefined_template_variable_is_reported() {
         let mut pages = Pages::built_in().unwrap();
-        pages.exchange("refusal.html", "<h1>{{ titel }}</h1>".to_owned()).unwrap();
-        let error = pages.try_out().unwrap_err().to_string();
+        pages.replace_template("refusal.html", "<h1>{{ titel }}</h1>".to_owned()).unwrap();
+        let error = pages.render_all().unwrap_err().to_string();
         assert!(error.contains("refusal.html, line 1"), "{error}");
-        assert!(matches!(pages.exchange("error.html", String::new()), Err(PageError::UnknownName)));
+        assert!(matches!(pages.replace_template("error.html", String::new()), Err(PageError::UnknownName)));
     }
 
     #[test]
-    fn what_stands_on_a_page_is_escaped() {
+    fn values_on_pages_are_escaped() {
         let pages = Pages::built_in().unwrap();
         let attributes = vec![("params", "a=\"><script>".to_owned())];
         let page = pages.embed(&EmbedPage { entrance: "/x", attributes }, Language::French, "n").unwrap();

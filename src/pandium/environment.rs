@@ -6,19 +6,19 @@ use std::str::FromStr;
 /// One of Pandium's environments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
-    /// Customers' real integrations.
+    /// Live integrations of customers.
     Production,
-    /// A customer's own trials.
+    /// A customer's test environment.
     Sandbox,
-    /// Trials and proofs of concept.
+    /// Demonstrations and proofs of concept.
     Demo,
 }
 
 impl Environment {
-    /// Every environment.
+    /// All environments.
     pub const ALL: [Self; 3] = [Self::Production, Self::Sandbox, Self::Demo];
 
-    /// The name, as the configuration writes it.
+    /// The name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Production => "production",
@@ -27,7 +27,7 @@ impl Environment {
         }
     }
 
-    /// Where its marketplaces are. Production ends in `.io`, the others in
+    /// The base URL of its marketplaces. Production ends in `.io`, the others in
     /// `.com` (documented by Pandium).
     pub const fn base_url(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Environment {
         }
     }
 
-    /// Whether plain HTTP is out of the question.
+    /// Whether URLs must be https.
     pub const fn requires_https(self) -> bool {
         match self {
             Self::Production => true,

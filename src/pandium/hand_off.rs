@@ -1,4 +1,4 @@
-//! A user in, a signed address out.
+//! Creates the signed URL for a user.
 
 use uuid::Uuid;
 
@@ -7,10 +7,10 @@ use super::{Account, BaseUrl, Link, LinkRules};
 use crate::clock::Timestamp;
 use crate::jwt::sign::{SigningError, SigningKey};
 use crate::jwt::verify::{Verified, VerifyError, verify_hs256};
-use crate::secret::{SharedSecret, SignedAddress};
+use crate::secret::{SharedSecret, SignedUrl};
 use crate::user::User;
 
-/// A marketplace to send users to, made once from its settings.
+/// A marketplace that users are sent to, prepared from its settings.
 #[derive(Debug)]
 pub struct Marketplace {
     origin: String,
@@ -24,32 +24,33 @@ pub struct Marketplace {
     max_location_bytes: usize,
 }
 
-/// What makes a marketplace.
+/// The settings of a marketplace.
 #[derive(Debug)]
-pub struct Settings {
-    /// Where marketplaces are.
+pub struct MarketplaceSettings {
+    /// The base URL of marketplaces.
     pub base_url: BaseUrl,
     /// The account's slug.
     pub account: Account,
-    /// What tokens are signed with.
+    /// The secret that signs tokens.
     pub shared_secret: SharedSecret,
-    /// What tokens say of the user.
+    /// The claims about the user.
     pub claims: Claims,
-    /// Which parameters of a link travel on.
+    /// Which link parameters are passed on.
     pub links: LinkRules,
-    /// Seconds until a token expires; 0: it has no `exp`.
+    /// Token lifetime in seconds; 0: no `exp`.
     pub token_lifetime_s: u64,
-    /// Seconds by which `iat` lies before now, for a verifier whose clock is behind.
+    /// Seconds subtracted from the current time for `iat`, in case the verifier's clock
+    /// is behind.
     pub iat_backdate_s: u64,
-    /// The longest address, in bytes.
+    /// The maximum length of the signed URL, in bytes.
     pub max_location_bytes: usize,
 }
 
-/// A signed address, and what may be known of it.
+/// A signed URL and what may be disclosed about it.
 #[derive(Debug)]
 pub struct HandOff {
-    /// Where the browser goes.
-    pub address: SignedAddress,
+    /// The URL for the browser.
+    pub url: SignedUrl,
     /// The token's id.
     pub jti: Uuid,
     /// The token's subject.
@@ -60,50 +61,50 @@ pub struct HandOff {
     pub expires_at: Option<u64>,
 }
 
-/// Why there is no hand-off.
+/// Why a hand-off failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HandOffError {
-    /// `sub` comes out empty.
-    #[error("claims.sub comes out empty for this user")]
+    /// `sub` evaluates to nothing.
+    #[error("claims.sub is empty for this user")]
     NoSubject,
-    /// An expression fails for this user, or yields something of a wrong type.
+    /// An expression fails for this user, or yields the wrong type.
     #[error("{0}")]
     Claims(ClaimsError),
-    /// The address would be longer than the limit.
+    /// The URL would exceed the limit.
     #[error(
-        "the address has {length} bytes, the limit is {limit} (pandium.max_location_bytes); largest claims: {largest}"
+        "the URL has {length} bytes, the limit is {limit} (pandium.max_location_bytes); largest claims: {largest}"
     )]
     TooLong {
-        /// What it would be, in bytes.
+        /// The length in bytes.
         length: usize,
-        /// What it may be, in bytes.
+        /// The limit in bytes.
         limit: usize,
         /// The largest claims, by name and size.
         largest: String,
     },
-    /// The signature could not be made.
+    /// Signing failed.
     #[error(transparent)]
     Signing(#[from] SigningError),
 }
 
-/// Why tokens cannot be signed here.
+/// Why the signing self-test failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SelfTestError {
-    /// No token came out.
+    /// Signing failed.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// The token that came out is not believed.
-    #[error("a token just signed is refused: {0}")]
+    /// The signed token does not verify.
+    #[error("a newly signed token does not verify: {0}")]
     VerifyError(#[from] VerifyError),
-    /// The token that came out says something else.
-    #[error("a token just signed says something else")]
+    /// The verified claims differ.
+    #[error("a newly signed token has other claims")]
     Changed,
 }
 
 impl Marketplace {
-    /// Makes ready what every hand-off shares.
-    pub fn new(settings: Settings) -> Self {
-        let Settings { base_url, account, shared_secret, claims, links, .. } = settings;
+    /// Prepares what all hand-offs share.
+    pub fn new(settings: MarketplaceSettings) -> Self {
+        let MarketplaceSettings { base_url, account, shared_secret, claims, links, .. } = settings;
         Self {
             origin: base_url.origin().to_owned(),
             account_url: format!("{base_url}/{account}"),
@@ -117,32 +118,32 @@ impl Marketplace {
         }
     }
 
-    /// Where users go: scheme, host and port.
+    /// The origin that users are sent to.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// What `sub` reads of a user.
+    /// The user fields that `sub` reads.
     pub fn subject_names(&self) -> &[String] {
         self.claims.subject_names()
     }
 
-    /// Which parameters of a link travel on.
+    /// Which link parameters are passed on.
     pub const fn links(&self) -> &LinkRules {
         &self.links
     }
 
-    /// Who the user is to the marketplace: `sub`.
+    /// The user's `sub`.
     pub fn subject(&self, user: &User) -> Option<String> {
-        self.claims.of(user).ok()?.subject().map(str::to_owned)
+        self.claims.evaluate(user).ok()?.subject().map(str::to_owned)
     }
 
-    /// Reads a token that this marketplace would believe.
+    /// Verifies the signature of a token of this marketplace.
     pub fn verify(&self, token: &str) -> Result<Verified, VerifyError> {
         verify_hs256(token, &self.secret)
     }
 
-    /// Signs a token and verifies it, as proof that both work here.
+    /// Signs a token and verifies it.
     pub fn self_test(&self, jti: Uuid) -> Result<(), SelfTestError> {
         let token = self.key.sign(&serde_json::json!({"jti": jti}))?;
         let verified = self.verify(&token)?;
@@ -151,7 +152,7 @@ impl Marketplace {
         if is_same { Ok(()) } else { Err(SelfTestError::Changed) }
     }
 
-    /// Signs the user on at the place that the link names.
+    /// Creates the signed URL for a user and a link.
     pub fn hand_off(
         &self,
         user: &User,
@@ -163,26 +164,26 @@ impl Marketplace {
         let lifetime = Some(self.token_lifetime_s).filter(|seconds| *seconds > 0);
         let expires_at = lifetime.map(|seconds| now.unix_seconds().saturating_add(seconds));
 
-        let claims = self.claims.of(user).map_err(HandOffError::Claims)?;
+        let claims = self.claims.evaluate(user).map_err(HandOffError::Claims)?;
         let subject = claims.subject().ok_or(HandOffError::NoSubject)?.to_owned();
-        let token = self.key.sign(&claims.stamped(TimeClaims { issued_at, jti, expires_at }))?;
+        let token = self.key.sign(&claims.with_time(TimeClaims { issued_at, jti, expires_at }))?;
 
-        let mut address = String::with_capacity(self.account_url.len() + token.len() + 64);
-        address.push_str(&self.account_url);
-        link.write_path(&mut address);
-        address.push('?');
-        address.push_str(LinkRules::TOKEN_PARAMETER);
-        address.push('=');
-        address.push_str(&token);
-        link.write_query(&mut address);
+        let mut url = String::with_capacity(self.account_url.len() + token.len() + 64);
+        url.push_str(&self.account_url);
+        link.write_path(&mut url);
+        url.push('?');
+        url.push_str(LinkRules::TOKEN_PARAMETER);
+        url.push('=');
+        url.push_str(&token);
+        link.write_query(&mut url);
 
-        if address.len() > self.max_location_bytes {
+        if url.len() > self.max_location_bytes {
             return Err(HandOffError::TooLong {
-                length: address.len(),
+                length: url.len(),
                 limit: self.max_location_bytes,
                 largest: claims.largest(),
             });
         }
-        Ok(HandOff { address: SignedAddress::new(address), jti, subject, issued_at, expires_at })
+        Ok(HandOff { url: SignedUrl::new(url), jti, subject, issued_at, expires_at })
     }
 }

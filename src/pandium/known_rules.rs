@@ -1,34 +1,35 @@
-//! What is publicly known of Pandium's tokens, as sentences and checks, for
-//! people who look into a token. Nothing here decides whether one is signed.
+//! Descriptions and checks of Pandium's documented claims, for `inspect` and the
+//! playground. Not used for signing.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 
-/// A rule that a token breaks, or a sentence of praise for one it keeps.
+/// The result of checking one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The claim it is about.
     pub claim: &'static str,
     /// Whether the rule holds.
     pub holds: bool,
-    /// The rule, or how it is broken.
+    /// The rule, or how it is violated.
     pub what: String,
 }
 
-/// How old a token may be before it is worth a word: Pandium publishes no
-/// limit, and a hand-off is used at once.
+/// The age in seconds above which a token's age is pointed out. Pandium documents no
+/// limit, but a hand-off is used immediately.
 const FRESH_S: u64 = 300;
 
-/// What a claim means, by its path; `None` for claims of the operator's own.
+/// The meaning of a claim, by its path; `None` for claims that Pandium does not
+/// document.
 pub fn meaning(path: &str) -> Option<&'static str> {
     Some(match path {
         "iat" => "when the token was issued",
         "jti" => "the token's id, new for each token",
         "exp" => "when the token expires",
         "sub" => "the user; Pandium ties installed integrations to it, so it must never change",
-        "external_id" => "the user's own id, where it is not the e-mail",
+        "external_id" => "the user's id, if it is not the e-mail",
         "meta" => "free-form data tied to the user",
         "ti" => "tenant information",
         "ti.udn" => "the user's display name",
@@ -46,7 +47,7 @@ pub fn meaning(path: &str) -> Option<&'static str> {
     })
 }
 
-/// Checks a token's claims against each known rule.
+/// Checks a token's claims against each rule.
 pub fn check(claims: &Map<String, Value>, now: Timestamp) -> Vec<Finding> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let seconds = |name: &str| claims.get(name).and_then(Value::as_u64);
@@ -55,27 +56,27 @@ pub fn check(claims: &Map<String, Value>, now: Timestamp) -> Vec<Finding> {
     let mut findings = vec![
         age(seconds("iat"), now.unix_seconds()),
         rule("jti", text("jti").is_some_and(|jti| Uuid::parse_str(jti).is_ok()), "is a UUID"),
-        rule("sub", text("sub").is_some_and(|sub| !sub.trim().is_empty()), "is a text that is not empty"),
+        rule("sub", text("sub").is_some_and(|sub| !sub.trim().is_empty()), "is a non-empty string"),
     ];
     if let Some(exp) = claims.get("exp") {
         let holds = exp.as_u64().is_some_and(|exp| exp > now.unix_seconds());
         findings.push(rule(
             "exp",
             holds,
-            if holds { "lies ahead" } else { "has passed, or is no number of seconds" },
+            if holds { "is in the future" } else { "has passed, or is not a number of seconds" },
         ));
     }
     if let Some(external_id) = claims.get("external_id") {
-        findings.push(rule("external_id", external_id.is_string(), "is a text"));
+        findings.push(rule("external_id", external_id.is_string(), "is a string"));
     }
     if let Some(ti) = claims.get("ti") {
-        findings.push(rule("ti", ti.is_object(), "is a table"));
+        findings.push(rule("ti", ti.is_object(), "is an object"));
         if let Some(ili) = ti.get("ili") {
             let holds = ili.as_array().is_some_and(|ids| ids.iter().all(Value::is_string));
-            findings.push(rule("ti.ili", holds, "is a list of texts"));
+            findings.push(rule("ti.ili", holds, "is an array of strings"));
         }
         if let Some(xti) = ti.get("xti") {
-            findings.push(rule("ti.xti", xti.is_object(), "is a table"));
+            findings.push(rule("ti.xti", xti.is_object(), "is an object"));
         }
     }
     findings
@@ -84,9 +85,9 @@ pub fn check(claims: &Map<String, Value>, now: Timestamp) -> Vec<Finding> {
 fn age(iat: Option<u64>, now: u64) -> Finding {
     let (holds, what) = match iat {
         None => (false, "is a whole number of Unix seconds".to_owned()),
-        Some(iat) if iat > now => (false, format!("lies {} s ahead of this machine's clock", iat - now)),
+        Some(iat) if iat > now => (false, format!("is {} s ahead of this machine's clock", iat - now)),
         Some(iat) if now - iat > FRESH_S => {
-            (true, format!("is {} s old; hand-offs are meant to be used at once", now - iat))
+            (true, format!("is {} s old; hand-offs are meant to be used immediately", now - iat))
         }
         Some(iat) => (true, format!("is {} s old", now - iat)),
     };

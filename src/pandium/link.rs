@@ -1,6 +1,6 @@
-//! Where in the marketplace a user wants to go: read from the request's query
-//! and path, and written again from what was read. Nothing of the request's
-//! text reaches the address unread.
+//! Links into the marketplace: parsed from the request's path and query, and
+//! serialized from the parsed values. No request text is copied into the URL
+//! unparsed.
 
 use std::fmt::Write as _;
 
@@ -9,30 +9,30 @@ use url::form_urlencoded;
 
 use crate::refusal::{Reason, Refusal};
 
-/// Which parameters of a link travel on.
+/// Which link parameters are passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkRules {
     allowed: Vec<String>,
     unknown: UnknownParameters,
 }
 
-/// What becomes of a parameter that is not on the list.
+/// How a parameter that is not listed is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownParameters {
-    /// The request is refused.
+    /// The request is rejected.
     Refuse,
-    /// The parameter is left out.
+    /// The parameter is dropped.
     Drop,
 }
 
-/// A place in the marketplace.
+/// A location in the marketplace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     install: Option<IntegrationId>,
     parameters: Vec<(String, Value)>,
 }
 
-/// The number of an integration.
+/// An integration's numeric id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct IntegrationId(u64);
 
@@ -43,44 +43,44 @@ enum Value {
     Text(String),
 }
 
-/// What is shown of one integration.
+/// The view of one integration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Display {
     List,
     Settings,
 }
 
-/// The most bytes of a parameter's value, decoded.
+/// The maximum length of a decoded value, in bytes.
 const MAX_VALUE_BYTES: usize = 512;
 
-/// The most parameters a link may have.
+/// The maximum number of parameters.
 const MAX_PARAMETERS: usize = 20;
 
-/// What stays as it is in a query's value: the unreserved characters (RFC 3986, 2.3).
+/// Percent-encodes all but the unreserved characters (RFC 3986, 2.3).
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl LinkRules {
-    /// The parameter that carries the token: nobody but us sets it.
+    /// The parameter that carries the token; requests must not set it.
     pub const TOKEN_PARAMETER: &'static str = "tenant";
 
-    /// Lets the named parameters travel on; `None` where the token's own is among them.
+    /// Passes on the `allowed` parameters; `None` if the token's parameter is among
+    /// them.
     pub fn new(allowed: Vec<String>, unknown: UnknownParameters) -> Option<Self> {
         let touches_token = allowed.iter().any(|name| name.eq_ignore_ascii_case(Self::TOKEN_PARAMETER));
         (!touches_token).then_some(Self { allowed, unknown })
     }
 
-    /// Reads a request's query, and the integration that its path asks to
-    /// install.
-    pub fn read(&self, query: &str, install: Option<&str>) -> Result<Link, Refusal> {
+    /// Parses a request's query and the integration id of its path.
+    pub fn parse(&self, query: &str, install: Option<&str>) -> Result<Link, Refusal> {
         let mut link = Link::default();
         if let Some(id) = install {
             let id = IntegrationId::parse(id)
-                .ok_or_else(|| bad("the integration to install is not given by its number"))?;
+                .ok_or_else(|| bad("the integration id in the path is not a number"))?;
             link.install = Some(id);
         }
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if name.eq_ignore_ascii_case(Self::TOKEN_PARAMETER) {
-                return Err(bad("the request brings a tenant parameter; only this service sets it"));
+                return Err(bad("the request has a tenant parameter, which only this service sets"));
             }
             if self.allowed.iter().any(|allowed| *allowed == name) {
                 link.add(&name, &value)?;
@@ -94,7 +94,7 @@ impl LinkRules {
 
 impl Link {
     fn add(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
-        if self.parameters.iter().any(|(taken, _)| taken == name) {
+        if self.parameters.iter().any(|(present, _)| present == name) {
             return Err(bad("a parameter is given twice"));
         }
         if self.parameters.len() == MAX_PARAMETERS {
@@ -104,27 +104,27 @@ impl Link {
         Ok(())
     }
 
-    /// What follows the account in the path.
-    pub fn write_path(&self, address: &mut String) {
+    /// Appends the path below the account.
+    pub fn write_path(&self, url: &mut String) {
         if let Some(IntegrationId(id)) = self.install {
             // writing to a String cannot fail
-            let _ = write!(address, "/tenants/create/{id}");
+            let _ = write!(url, "/tenants/create/{id}");
         }
     }
 
-    /// What follows the token in the query.
-    pub fn write_query(&self, address: &mut String) {
+    /// Appends the query after the token.
+    pub fn write_query(&self, url: &mut String) {
         for (name, value) in &self.parameters {
-            address.push('&');
-            address.extend(utf8_percent_encode(name, QUERY));
-            address.push('=');
+            url.push('&');
+            url.extend(utf8_percent_encode(name, QUERY));
+            url.push('=');
             match value {
                 Value::IntegrationId(IntegrationId(id)) => {
-                    let _ = write!(address, "{id}");
+                    let _ = write!(url, "{id}");
                 }
-                Value::Display(Display::List) => address.push_str("list"),
-                Value::Display(Display::Settings) => address.push_str("settings"),
-                Value::Text(text) => address.extend(utf8_percent_encode(text, QUERY)),
+                Value::Display(Display::List) => url.push_str("list"),
+                Value::Display(Display::Settings) => url.push_str("settings"),
+                Value::Text(text) => url.extend(utf8_percent_encode(text, QUERY)),
             }
         }
     }
@@ -151,7 +151,7 @@ impl Value {
 }
 
 impl IntegrationId {
-    /// Digits only; no sign, no blanks.
+    /// Digits only: no sign, no white space.
     fn parse(text: &str) -> Option<Self> {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| text.parse().ok().map(Self)).flatten()
@@ -174,13 +174,14 @@ mod tests {
         LinkRules::new(allowed.map(str::to_owned).to_vec(), unknown).unwrap()
     }
 
-    fn written(query: &str, install: Option<&str>) -> Result<String, Reason> {
-        let link = rules(UnknownParameters::Refuse).read(query, install).map_err(|refusal| refusal.reason)?;
-        let mut address = String::from("/acme");
-        link.write_path(&mut address);
-        address.push_str("?tenant=T");
-        link.write_query(&mut address);
-        Ok(address)
+    fn serialized(query: &str, install: Option<&str>) -> Result<String, Reason> {
+        let link =
+            rules(UnknownParameters::Refuse).parse(query, install).map_err(|refusal| refusal.reason)?;
+        let mut url = String::from("/acme");
+        link.write_path(&mut url);
+        url.push_str("?tenant=T");
+        link.write_query(&mut url);
+        Ok(url)
     }
 
     #[rstest]
@@ -197,13 +198,13 @@ mod tests {
     )]
     #[case("external=https://x/?a%3D1", None, "/acme?tenant=T&external=https%3A%2F%2Fx%2F%3Fa%3D1")]
     #[case("", Some("1121"), "/acme/tenants/create/1121?tenant=T")]
-    fn a_link_is_carried_on(#[case] query: &str, #[case] install: Option<&str>, #[case] address: &str) {
-        assert_eq!(written(query, install).as_deref(), Ok(address));
+    fn a_link_is_passed_on(#[case] query: &str, #[case] install: Option<&str>, #[case] url: &str) {
+        assert_eq!(serialized(query, install).as_deref(), Ok(url));
     }
 
     #[rstest]
     #[case::token("tenant=x", None)]
-    #[case::token_in_disguise("%74enant=x", None)]
+    #[case::token_percent_encoded("%74enant=x", None)]
     #[case::token_in_capitals("Tenant=x", None)]
     #[case::unknown("foo=bar", None)]
     #[case::not_a_number("integration_id=a", None)]
@@ -215,31 +216,31 @@ mod tests {
     #[case::control("external=%0d%0aSet-Cookie", None)]
     #[case::install("", Some("x"))]
     #[case::install_nothing("", Some(""))]
-    fn a_link_is_refused(#[case] query: &str, #[case] install: Option<&str>) {
-        assert_eq!(written(query, install), Err(Reason::BadLink));
+    fn a_bad_link_is_rejected(#[case] query: &str, #[case] install: Option<&str>) {
+        assert_eq!(serialized(query, install), Err(Reason::BadLink));
     }
 
     #[test]
-    fn an_unknown_parameter_is_dropped_where_the_operator_says_so() {
-        let link = rules(UnknownParameters::Drop).read("utm_source=mail&display=list", None).unwrap();
+    fn an_unknown_parameter_is_dropped_if_configured() {
+        let link = rules(UnknownParameters::Drop).parse("utm_source=mail&display=list", None).unwrap();
         assert_eq!(link.parameters.len(), 1);
-        assert!(rules(UnknownParameters::Drop).read("tenant=x", None).is_err());
+        assert!(rules(UnknownParameters::Drop).parse("tenant=x", None).is_err());
     }
 
     #[test]
-    fn the_tokens_own_parameter_cannot_be_allowed() {
+    fn the_token_parameter_cannot_be_allowed() {
         assert_eq!(LinkRules::new(vec!["tenant".into()], UnknownParameters::Refuse), None);
     }
 
     proptest! {
         #[test]
-        fn whatever_is_asked_the_address_has_one_tenant_and_no_break(query in any::<String>(), value in any::<String>()) {
+        fn any_query_yields_one_tenant_and_graphic_ascii(query in any::<String>(), value in any::<String>()) {
             let value = form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>();
             for query in [query, format!("external={value}&integration_settings={value}")] {
-                if let Ok(address) = written(&query, None) {
-                    prop_assert_eq!(address.matches("tenant=").count() - address.matches("%tenant=").count(), 1);
-                    prop_assert!(address.bytes().all(|byte| byte.is_ascii_graphic()));
-                    prop_assert!(!address.contains('#'));
+                if let Ok(url) = serialized(&query, None) {
+                    prop_assert_eq!(url.matches("tenant=").count() - url.matches("%tenant=").count(), 1);
+                    prop_assert!(url.bytes().all(|byte| byte.is_ascii_graphic()));
+                    prop_assert!(!url.contains('#'));
                 }
             }
         }

@@ -15,7 +15,7 @@ use actix_web::web;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
-use crate::audit::Recorder;
+use crate::audit::AuditLog;
 use crate::config::Config;
 use crate::http::{Served, Shared};
 use crate::log_writer::LogWriter;
@@ -168,7 +168,7 @@ pub fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
 
 fn share_with_lines(config: &mut Config, lines: LogWriter) -> Result<web::Data<Shared>, StartError> {
     self_test(config)?;
-    let recorder = Recorder::new(lines.clone(), config.log.format);
+    let recorder = AuditLog::new(lines.clone(), config.log.format);
     Ok(web::Data::new(Shared::new(served(config), recorder, lines)))
 }
 

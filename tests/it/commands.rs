@@ -112,7 +112,7 @@ fn a_token_of_another_secret_is_told_and_fails() {
     let inspected = run(&["inspect", "--config", &file.text(), minted.output.trim()]);
     assert_eq!(inspected.status, 1);
     assert!(inspected.output.contains("signature  WRONG"), "{inspected:?}");
-    assert!(inspected.output.contains("not that of the configured secret or key"), "{inspected:?}");
+    assert!(inspected.output.contains("does not verify with the configured secret or key"), "{inspected:?}");
 }
 
 /// How a command ends, and what it says.
@@ -128,7 +128,7 @@ fn a_token_of_another_secret_is_told_and_fails() {
 #[case::unknown_entrance(&["mint", "--config", "FILE", "--email", "a@b.example", "--entrance", "x"], 2, "pandium-sso")]
 #[case::bad_link(&["mint", "--config", "FILE", "--email", "a@b.example", "--integration-id", "x"], 1, "bad_link")]
 #[case::nothing_to_inspect(&["inspect", "--config", "FILE", ""], 2, "nothing to inspect")]
-#[case::no_token(&["inspect", "--config", "FILE", "a.b"], 1, "three parts")]
+#[case::no_token(&["inspect", "--config", "FILE", "a.b"], 1, "three base64url parts")]
 #[case::an_address_without_one(&["inspect", "--config", "FILE", "https://a.example/"], 2, "tenant")]
 #[case::missing_file(&["check", "--config", "/nowhere/at-all.toml"], 78, "/nowhere/at-all.toml")]
 #[case::unknown_environment(&["check", "--config", "FILE", "--environment", "staging"], 78, "--environment")]

@@ -26,10 +26,13 @@ fn every_input_of_every_corpus_is_answered_as_promised() {
 fn the_good_inputs_are_good() {
     // a corpus in which nobody is known would look for nothing
     for way in ["pandium-sso", "bearer", "appdirect", "commercetools", "caf", "aws_alb"] {
-        let folder =
-            if way == "pandium-sso" { "arrive_proxy_headers".into() } else { format!("arrive_{way}") };
+        let folder = if way == "pandium-sso" {
+            "authenticate_proxy_headers".into()
+        } else {
+            format!("authenticate_{way}")
+        };
         let alice = std::fs::read(root().join("fuzz/corpus").join(folder).join("alice")).unwrap();
-        let answer = targets::answer(way, &alice);
+        let answer = targets::authentication(way, &alice);
         assert!(matches!(answer, marketplace_sso::authn::Authentication::User(_)), "{way}: {answer:?}");
     }
 }

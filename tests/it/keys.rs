@@ -174,7 +174,7 @@ fn a_strange_key_is_skipped_counted_and_logged_once() {
     app.wait_for_metric("marketplace_sso_jwks_skipped_keys", &labels, 2.0);
     let told = warnings();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0]["keys"], "key 2: its kty is missing; key 3: its kty is not one that is known here");
+    assert_eq!(told[0]["keys"], "key 2: its kty is missing; key 3: its kty is not supported");
     assert_eq!((&told[0]["address"], &told[0]["level"]), (&json!(address), &json!("WARN")));
 
     publish(&[json!({"kty": "EC", "crv": "P-256", "x": 1, "y": "AA"})]);
@@ -214,12 +214,12 @@ fn a_discovery_document_that_is_wrong_leads_nowhere_until_it_is_right() {
     let key = Key::new("ES256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let documents = [
-        ("other", "{\"issuer\":\"https://evil.example\",\"jwks_uri\":\"SELF/keys\"}", "of another issuer"),
-        ("slash", "{\"issuer\":\"SELF/\",\"jwks_uri\":\"SELF/keys\"}", "of another issuer"),
-        ("none", "{\"jwks_uri\":\"SELF/keys\"}", "of another issuer"),
-        ("list", "{\"issuer\":[\"SELF\"],\"jwks_uri\":\"SELF/keys\"}", "of another issuer"),
-        ("nowhere", "{\"issuer\":\"SELF\"}", "names no jwks_uri"),
-        ("number", "{\"issuer\":\"SELF\",\"jwks_uri\":1}", "names no jwks_uri"),
+        ("other", "{\"issuer\":\"https://evil.example\",\"jwks_uri\":\"SELF/keys\"}", "another issuer"),
+        ("slash", "{\"issuer\":\"SELF/\",\"jwks_uri\":\"SELF/keys\"}", "another issuer"),
+        ("none", "{\"jwks_uri\":\"SELF/keys\"}", "another issuer"),
+        ("list", "{\"issuer\":[\"SELF\"],\"jwks_uri\":\"SELF/keys\"}", "another issuer"),
+        ("nowhere", "{\"issuer\":\"SELF\"}", "no jwks_uri"),
+        ("number", "{\"issuer\":\"SELF\",\"jwks_uri\":1}", "no jwks_uri"),
         ("http", "{\"issuer\":\"SELF\",\"jwks_uri\":\"http://keys.example.com/keys\"}", "is not https"),
         ("file", "{\"issuer\":\"SELF\",\"jwks_uri\":\"file:///keys\"}", "is not https"),
         ("login", "{\"issuer\":\"SELF\",\"jwks_uri\":\"http://a:b@127.0.0.1/keys\"}", "is not https"),

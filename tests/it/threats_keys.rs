@@ -26,23 +26,23 @@ fn failures(ours: &Value, elsewhere: &str) -> Vec<(&'static str, Behaviour, &'st
     let large = json!({"keys": [ours], "x": "x".repeat(1 << 20)}).to_string();
     let answer = |text: String| Behaviour::Answer(200, text);
     vec![
-        ("down", Behaviour::Down, "it does not answer"),
-        ("hanging", Behaviour::Hang(Duration::from_secs(3600)), "the time is over"),
+        ("down", Behaviour::Down, "no response"),
+        ("hanging", Behaviour::Hang(Duration::from_secs(3600)), "timeout"),
         ("endless", Behaviour::Endless, "larger than 262144 bytes"),
-        ("elsewhere", Behaviour::Redirect(format!("{elsewhere}/keys")), "it answers 302"),
-        ("loop", Behaviour::Redirect("/keys".into()), "it answers 302"),
-        ("error", Behaviour::Answer(500, jwks(std::slice::from_ref(ours))), "it answers 500"),
-        ("missing", Behaviour::Answer(404, jwks(std::slice::from_ref(ours))), "it answers 404"),
-        ("partial", Behaviour::Answer(206, jwks(std::slice::from_ref(ours))), "it answers 206"),
+        ("elsewhere", Behaviour::Redirect(format!("{elsewhere}/keys")), "the status is 302"),
+        ("loop", Behaviour::Redirect("/keys".into()), "the status is 302"),
+        ("error", Behaviour::Answer(500, jwks(std::slice::from_ref(ours))), "the status is 500"),
+        ("missing", Behaviour::Answer(404, jwks(std::slice::from_ref(ours))), "the status is 404"),
+        ("partial", Behaviour::Answer(206, jwks(std::slice::from_ref(ours))), "the status is 206"),
         ("large", answer(large), "larger than 262144 bytes"),
         ("many", answer(jwks(&many)), "more than 100 keys"),
         ("secret", answer(jwks(&[ours.clone(), secret])), "symmetric"),
         ("private", answer(jwks(&[ours.clone(), private])), "private"),
-        ("twins", answer(twins), "two keys of one kid"),
+        ("twins", answer(twins), "two keys with the same kid"),
         ("cut", answer(jwks(std::slice::from_ref(ours)).replace("]}", "")), "not a JSON Web Key Set"),
         ("page", answer("<html>keys</html>".into()), "not a JSON Web Key Set"),
         ("nothing", answer(String::new()), "not a JSON Web Key Set"),
-        ("none", answer(jwks(&[])), "no key that can verify"),
+        ("none", answer(jwks(&[])), "no usable key"),
     ]
 }
 
@@ -229,7 +229,7 @@ fn a_new_key_is_not_yet_known_while_noise_has_used_all_up() {
         answer.assert_refused(503, "keys_unavailable");
         assert!(answer.has("retry-after") && !answer.has("www-authenticate"), "{answer:?}");
         let cause = app.record_of(&answer)["detail"].as_str().unwrap().to_owned();
-        assert!(cause.contains("could not be fetched anew"), "{cause}");
+        assert!(cause.contains("newer keys could not be fetched"), "{cause}");
     }
     assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
 }

@@ -227,7 +227,7 @@ fn a_claim_is_as_it_must_be_or_the_token_is_refused(
     "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"CANARY\",\"d\":\"CANARY\"}]}",
     "private"
 )]
-#[case::two_of_one_kid("{\"keys\":[OURS,OURS]}", "two keys of one kid")]
+#[case::two_of_one_kid("{\"keys\":[OURS,OURS]}", "two keys with the same kid")]
 #[case::cut_off("{\"keys\":[OURS", "not a JSON Web Key Set")]
 #[case::no_json("-----BEGIN PRIVATE KEY-----\nCANARY", "not a JSON Web Key Set")]
 #[case::not_a_set("OURS", "not a JSON Web Key Set")]

@@ -8,16 +8,16 @@ use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 use crate::clock::{Stopwatch, Timestamp};
-use crate::jwt::jwks::Counts;
-use crate::jwt::jwks::fetch::{FetchError, Fetcher, KeyAddress};
-use crate::jwt::jwks::single_flight::{Flight, SingleFlight, learn};
+use crate::jwt::jwks::FetchCounts;
+use crate::jwt::jwks::fetch::{FetchError, Fetcher, KeyUrl};
+use crate::jwt::jwks::single_flight::{Flight, SingleFlight, update};
 use crate::jwt::key_set::KeySet;
 use crate::jwt::verify::VerifyError;
 
 /// The keys of one region.
 #[derive(Debug)]
 pub struct KeysById {
-    base: KeyAddress,
+    base: KeyUrl,
     fetcher: Fetcher,
     cooldown_s: u64,
     cached: ArcSwap<CachedKeys>,
@@ -32,7 +32,7 @@ struct CachedKeys {
     not_found: Vec<(Uuid, Timestamp)>,
     /// When the last fetch failed otherwise.
     failed: Option<Timestamp>,
-    counts: Counts,
+    counts: FetchCounts,
 }
 
 /// The maximum number of cached keys. A region has few; more would be requested
@@ -49,18 +49,18 @@ const MAX_BYTES: usize = 16 * 1024;
 impl KeysById {
     /// Keys at `base/ID`. After a failed fetch there is none until the cooldown has
     /// passed.
-    pub fn new(base: KeyAddress, fetcher: Fetcher, cooldown_s: u64) -> Arc<Self> {
+    pub fn new(base: KeyUrl, fetcher: Fetcher, cooldown_s: u64) -> Arc<Self> {
         let (cached, fetches) = (ArcSwap::default(), SingleFlight::default());
         Arc::new(Self { base, fetcher, cooldown_s, cached, fetches })
     }
 
     /// The base URL, without its query.
     pub fn address(&self) -> String {
-        self.base.shown()
+        self.base.without_query()
     }
 
     /// Fetches by outcome.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> FetchCounts {
         self.cached.load().counts
     }
 
@@ -79,7 +79,7 @@ impl KeysById {
     /// Adds a key without fetching it.
     pub fn insert(&self, id: Uuid, key: KeySet) {
         let key = Arc::new(key);
-        learn(&self.cached, |cached| cached.insert(id, &key));
+        update(&self.cached, |cached| cached.insert(id, &key));
     }
 
     /// The key of that id. [`VerifyError::NoKeys`] where fetching may provide it.
@@ -100,7 +100,7 @@ impl KeysById {
             // the fetch in flight may be for another key
             while self.cached.load().find(id).is_none() {
                 let Some(in_flight) = self.start_fetch(id, now) else { break };
-                in_flight.ended().await;
+                in_flight.finished().await;
                 has_fetched = true;
             }
         };
@@ -110,7 +110,7 @@ impl KeysById {
     }
 
     fn start_fetch(self: &Arc<Self>, id: Uuid, now: Timestamp) -> Option<Flight> {
-        self.fetches.ask(|| {
+        self.fetches.join_or_start(|| {
             if !self.cached.load().may_fetch(id, self.cooldown_s, now) {
                 return None;
             }
@@ -131,14 +131,14 @@ impl KeysById {
         match outcome {
             Ok(key) => {
                 let key = Arc::new(key);
-                learn(&self.cached, |cached| {
+                update(&self.cached, |cached| {
                     cached.insert(id, &key);
-                    cached.counts.answered += 1;
+                    cached.counts.succeeded += 1;
                 });
             }
             Err(error) => {
                 tracing::warn!(address = %self.address(), %error, "a load balancer's key cannot be fetched");
-                learn(&self.cached, |cached| {
+                update(&self.cached, |cached| {
                     if error.is_not_found() {
                         cached.not_found.retain(|(_, at)| at.is_within(self.cooldown_s, now));
                         cached.not_found.push((id, now));

@@ -23,7 +23,7 @@ use crate::clock::Timestamp;
 use crate::jwt::compact::Compact;
 use crate::jwt::key_set::MissingKid;
 use crate::jwt::token_type::DEFAULT_TYPES;
-use crate::jwt::verify::{Audience, IssuedAt, Validation, Verified, VerifyError, believe};
+use crate::jwt::verify::{Audience, IssuedAt, Validation, Verified, VerifyError, verify_compact};
 
 pub use arn::LoadBalancer;
 pub use keys::KeysById;
@@ -76,14 +76,14 @@ impl AwsAlb {
             missing_kid: MissingKid::OnlyKey,
             issuer: Some(&self.issuer),
             // there is no aud; signer and client bind the token
-            audience: Audience::NotLookedAt,
+            audience: Audience::Unchecked,
             issued_at: IssuedAt::Optional,
             leeway_s: self.leeway_s,
             required_claims: &[],
             person_claim: None,
             subject: Some("sub"),
         };
-        believe(parts, &validation, &*keys.key(id, now)?, now)
+        verify_compact(parts, &validation, &*keys.key(id, now)?, now)
     }
 
     /// The keys of the balancer that an unverified JOSE header names, and its

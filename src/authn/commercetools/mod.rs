@@ -115,7 +115,7 @@ impl Commercetools {
                 audiences = [format!("{}{path}", self.public_origin)];
                 Audience::OneOf(&audiences)
             }
-            (AudiencePolicy::ForwardUrlFullPath, None) => Audience::Below(&self.public_origin),
+            (AudiencePolicy::ForwardUrlFullPath, None) => Audience::WithinOrigin(&self.public_origin),
         };
         let validation = Validation {
             algorithms: &[Algorithm::RS256],

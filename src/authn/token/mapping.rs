@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 
-use crate::expression::{Absent, Expression, ExpressionError, is_empty, without_empty};
+use crate::expression::{Expression, ExpressionError, MissingValue, is_empty, without_empty};
 use crate::refusal::{Reason, Refusal};
 use crate::user::{BadText, Email, Identifier, Label, User};
 
@@ -42,8 +42,8 @@ struct Evaluator<'a> {
 impl ClaimExpression {
     /// Compiles an expression. It may use any name: which claims a token has is
     /// up to its issuer.
-    pub fn compile(written: &str, absent: Absent) -> Result<Self, ExpressionError> {
-        Expression::compile(written, absent, |_| true, &minijinja::Value::UNDEFINED).map(Self)
+    pub fn compile(written: &str, missing: MissingValue) -> Result<Self, ExpressionError> {
+        Expression::compile(written, missing, |_| true, &minijinja::Value::UNDEFINED).map(Self)
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     fn mapping() -> UserMapping {
-        let expression = |text: &str| Some(ClaimExpression::compile(text, Absent::YieldsNothing).unwrap());
+        let expression = |text: &str| Some(ClaimExpression::compile(text, MissingValue::Undefined).unwrap());
         UserMapping {
             id: expression("sub"),
             email: expression("email"),
@@ -191,7 +191,7 @@ mod tests {
             groups: expression("realm_access.roles"),
             attributes: vec![(
                 "plan".into(),
-                ClaimExpression::compile("custom['https://x/plan']", Absent::ReadsAsEmpty).unwrap(),
+                ClaimExpression::compile("custom['https://x/plan']", MissingValue::Empty).unwrap(),
             )],
             ..UserMapping::default()
         }

@@ -33,17 +33,17 @@ impl From<VerifyError> for Refusal {
     fn from(why: VerifyError) -> Self {
         let reason = match why {
             VerifyError::Expired => Reason::ExpiredToken,
-            VerifyError::NoKeys | VerifyError::NotKnownYet => Reason::KeysUnavailable,
-            VerifyError::NoPerson(_) => Reason::NotAllowed,
+            VerifyError::NoKeys | VerifyError::KeysMayBeStale => Reason::KeysUnavailable,
+            VerifyError::NotAUser(_) => Reason::NotAllowed,
             VerifyError::NotCompact(_)
             | VerifyError::WrongAlgorithm
             | VerifyError::Critical
             | VerifyError::WrongType
             | VerifyError::BadKeyId
             | VerifyError::UnknownKey
-            | VerifyError::MisfitKey
-            | VerifyError::UnclearKey
-            | VerifyError::NoKeySignedIt
+            | VerifyError::KeyAlgorithmMismatch
+            | VerifyError::AmbiguousKey
+            | VerifyError::NoMatchingKey
             | VerifyError::WrongSignature
             | VerifyError::WrongClaim(_) => Reason::InvalidToken,
         };

@@ -43,19 +43,9 @@ async fn sign_on(entrance: &Entrance, token: &str, claims: &Map<String, Value>) 
     let now = Timestamp::now();
     let request =
         AuthRequest { peer: Peer::Unknown, path: Some(&entrance.path), headers: &headers, received: now };
-<<<<<<< HEAD
     let user = entrance.identify(request, Timestamp::now).await.outcome?;
     // the hand-off can still fail, such as for a user without a subject
-=======
-    let mut identified = entrance.identify(request, now).0;
-    let needs_keys = |refusal: &Refusal| refusal.reason == Reason::KeysUnavailable;
-    if identified.as_ref().is_err_and(needs_keys) && entrance.identity.renew_keys(request, now).await {
-        identified = entrance.identify(request, now).0;
-    }
-    let user = identified?;
-    // the hand-off can still fail, such as for a user without a subject
->>>>>>> w2
-    let listing = entrance.marketplace.links().read("", None)?;
+    let listing = entrance.marketplace.links().parse("", None)?;
     entrance.hand_off(&user, &listing, Uuid::new_v4(), now)?;
     Ok(describe(&user))
 }

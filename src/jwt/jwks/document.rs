@@ -1,5 +1,5 @@
-//! Reading a JSON Web Key Set (RFC 7517). What should never have been published
-//! spoils the whole set; a single key that cannot be used is skipped (section 5).
+//! Parses a JSON Web Key Set (RFC 7517). A set that contains secrets is rejected as
+//! a whole; a single unusable key is skipped (section 5).
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,32 +15,32 @@ use crate::jwt::compact::Strict;
 use crate::jwt::key_set::{BadKeys, Key, KeySet, RSA, parse_algorithm};
 use crate::jwt::public_key::{self, BadKey, Curve};
 
-/// A key of a set that is not used.
+/// A key of a set that was skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("key {number}: {why}")]
-pub struct Skipped {
-    /// Its place in the set, from 1.
+pub struct SkippedKey {
+    /// Its position in the set, from 1.
     pub number: usize,
     /// Why.
-    pub why: Unusable,
+    pub why: UnusableKey,
 }
 
-/// Why a key is not used. It never quotes the key.
+/// Why a key was skipped. Never quotes the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
-    /// A member that every such key has is missing.
+pub enum UnusableKey {
+    /// A required member is missing.
     #[error("its {0} is missing")]
     Missing(&'static str),
-    /// A member is not a text, or not a list of texts where that is meant.
-    #[error("its {0} is of a wrong type")]
+    /// A member has the wrong JSON type.
+    #[error("its {0} has the wrong type")]
     WrongType(&'static str),
-    /// A value that may be right, and is not known here.
-    #[error("its {0} is not one that is known here")]
+    /// A value that is valid elsewhere, but not supported here.
+    #[error("its {0} is not supported")]
     Unknown(&'static str),
-    /// A part of the key is not in base64url, or not of the right length.
+    /// A component is not base64url, or has the wrong length.
     #[error("its {0} is not base64url of the right length")]
     Malformed(&'static str),
-    /// A key that can verify nothing, or anything.
+    /// The key itself is unsafe.
     #[error(transparent)]
     Bad(#[from] BadKey),
 }
@@ -50,30 +50,29 @@ struct Jwks {
     keys: Vec<Jwk>,
 }
 
-/// A JSON Web Key. A member that is null counts as not there: some libraries
-/// write all members that they know.
+/// A JSON Web Key. A null member counts as missing, since some libraries serialize
+/// unset members as null.
 struct Jwk(Map<String, Value>);
 
-/// Members that hold a secret, or a part of a private key (RFC 7518, 6.2.2,
-/// 6.3.2 and 6.4; RFC 8037, 2; `priv` of newer kinds).
+/// Members of symmetric and private keys (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 8037, 2; `priv` of newer key types).
 const SECRET: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
-/// As many skipped keys are named in one line.
-const MOST_NAMED: usize = 8;
+/// The most skipped keys that [`list`] describes.
+const MAX_LISTED: usize = 8;
 
-/// The keys of a set that verify signatures, and those that were skipped. Keys
-/// for other purposes, such as encryption, are neither.
-pub(in crate::jwt) fn read_document(text: &[u8]) -> Result<(Vec<Key>, Vec<Skipped>), BadKeys> {
+/// Returns the verification keys of a set and the skipped keys. Keys for other
+/// purposes, such as encryption, are in neither list.
+pub(in crate::jwt) fn read_document(text: &[u8]) -> Result<(Vec<Key>, Vec<SkippedKey>), BadKeys> {
     if text.len() > KeySet::MAX_BYTES {
         return Err(BadKeys::TooLarge);
     }
-    // the error's own text quotes what it found, which may be anything
+    // serde's error text may quote the document
     let Jwks { keys: set } = serde_json::from_slice(text)
         .map_err(|error| BadKeys::NotASet { line: error.line(), column: error.column() })?;
     if set.len() > KeySet::MAX_KEYS {
         return Err(BadKeys::TooMany);
     }
-    if set.iter().any(Jwk::holds_a_secret) {
+    if set.iter().any(Jwk::has_secret_member) {
         return Err(BadKeys::Secret);
     }
     let mut ids = BTreeSet::new();
@@ -82,110 +81,114 @@ pub(in crate::jwt) fn read_document(text: &[u8]) -> Result<(Vec<Key>, Vec<Skippe
     }
     let (mut keys, mut skipped) = (Vec::new(), Vec::new());
     for (number, key) in (1..).zip(&set) {
-        match key.read() {
+        match key.to_key() {
             Ok(key) => keys.extend(key),
-            Err(why) => skipped.push(Skipped { number, why }),
+            Err(why) => skipped.push(SkippedKey { number, why }),
         }
     }
     Ok((keys, skipped))
 }
 
-/// Skipped keys in one line.
-pub fn list(skipped: &[Skipped]) -> String {
-    let named: Vec<String> = skipped.iter().take(MOST_NAMED).map(Skipped::to_string).collect();
+/// Describes skipped keys in one line.
+pub fn list(skipped: &[SkippedKey]) -> String {
+    let named: Vec<String> = skipped.iter().take(MAX_LISTED).map(SkippedKey::to_string).collect();
     let mut text = named.join("; ");
-    if let Some(more) = skipped.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+    if let Some(more) = skipped.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
         // writing to a String cannot fail
         let _ = write!(text, "; and {more} more");
     }
     text
 }
 
-impl Skipped {
-    /// Whether the key is meant for what is verified here, and can never do it:
-    /// where it was written down by hand, that is a mistake.
-    pub const fn is_a_mistake(&self) -> bool {
+impl SkippedKey {
+    /// Whether the key is a malformed or unsafe verification key, rather than an
+    /// unsupported one.
+    pub const fn is_invalid(&self) -> bool {
         match self.why {
-            Unusable::Bad(_) | Unusable::Malformed(_) => true,
-            Unusable::Missing(_) | Unusable::WrongType(_) | Unusable::Unknown(_) => false,
+            UnusableKey::Bad(_) | UnusableKey::Malformed(_) => true,
+            UnusableKey::Missing(_) | UnusableKey::WrongType(_) | UnusableKey::Unknown(_) => false,
         }
     }
 }
 
 impl Jwk {
-    fn holds_a_secret(&self) -> bool {
+    fn has_secret_member(&self) -> bool {
         let is_there = |name: &&str| self.0.get(*name).is_some_and(|value| !value.is_null());
         self.0.get("kty").is_some_and(|kind| kind == "oct") || SECRET.iter().any(is_there)
     }
 
-    /// The key; nothing where it is for another purpose.
-    fn read(&self) -> Result<Option<Key>, Unusable> {
-        if !self.is_for_signatures()? {
+    /// The verification key; `None` if the key has another purpose.
+    fn to_key(&self) -> Result<Option<Key>, UnusableKey> {
+        if !self.is_verification_key()? {
             return Ok(None);
         }
-        let kind = self.text("kty")?.ok_or(Unusable::Missing("kty"))?;
+        let kind = self.text("kty")?.ok_or(UnusableKey::Missing("kty"))?;
         let id = self.text("kid")?.map(str::to_owned);
-        let mut fits = match (kind, self.text("crv")?) {
+        let mut algorithms = match (kind, self.text("crv")?) {
             ("RSA", _) => RSA.to_vec(),
             ("EC", Some("P-256")) => vec![Algorithm::ES256],
             ("EC", Some("P-384")) => vec![Algorithm::ES384],
             ("OKP", Some("Ed25519")) => vec![Algorithm::EdDSA],
-            ("EC" | "OKP", Some(_)) => return Err(Unusable::Unknown("crv")),
-            ("EC" | "OKP", None) => return Err(Unusable::Missing("crv")),
-            (_, _) => return Err(Unusable::Unknown("kty")),
+            ("EC" | "OKP", Some(_)) => return Err(UnusableKey::Unknown("crv")),
+            ("EC" | "OKP", None) => return Err(UnusableKey::Missing("crv")),
+            (_, _) => return Err(UnusableKey::Unknown("kty")),
         };
         if let Some(only) = self.text("alg")? {
-            fits.retain(|algorithm| parse_algorithm(only) == Some(*algorithm));
+            algorithms.retain(|algorithm| parse_algorithm(only) == Some(*algorithm));
         }
-        let key = match fits.first() {
-            None => return Err(Unusable::Unknown("alg")),
+        let key = match algorithms.first() {
+            None => return Err(UnusableKey::Unknown("alg")),
             Some(Algorithm::ES256) => self.ec(Curve::P256)?,
             Some(Algorithm::ES384) => self.ec(Curve::P384)?,
             Some(Algorithm::EdDSA) => self.ed25519()?,
             Some(_) => public_key::rsa(&self.bytes("n")?, &self.bytes("e")?)?,
         };
-        Ok(Some(Key { id, fits, key }))
+        Ok(Some(Key { id, algorithms, key }))
     }
 
-    fn is_for_signatures(&self) -> Result<bool, Unusable> {
+    fn is_verification_key(&self) -> Result<bool, UnusableKey> {
         let by_use = match self.text("use")? {
             None | Some("sig") => true,
             Some("enc") => false,
-            Some(_) => return Err(Unusable::Unknown("use")),
+            Some(_) => return Err(UnusableKey::Unknown("use")),
         };
         let by_operations = match self.0.get("key_ops") {
             None | Some(Value::Null) => true,
             Some(Value::Array(all)) if all.iter().all(Value::is_string) => {
                 all.iter().any(|operation| operation == "verify")
             }
-            Some(_) => return Err(Unusable::WrongType("key_ops")),
+            Some(_) => return Err(UnusableKey::WrongType("key_ops")),
         };
         Ok(by_use && by_operations)
     }
 
-    fn ec(&self, curve: Curve) -> Result<DecodingKey, Unusable> {
+    fn ec(&self, curve: Curve) -> Result<DecodingKey, UnusableKey> {
         let coordinate = |name| {
             let bytes = self.bytes(name)?;
-            if bytes.len() == curve.coordinate_bytes() { Ok(bytes) } else { Err(Unusable::Malformed(name)) }
+            if bytes.len() == curve.coordinate_bytes() {
+                Ok(bytes)
+            } else {
+                Err(UnusableKey::Malformed(name))
+            }
         };
         Ok(public_key::ec(curve, &coordinate("x")?, &coordinate("y")?)?)
     }
 
-    fn ed25519(&self) -> Result<DecodingKey, Unusable> {
-        let key = <[u8; 32]>::try_from(self.bytes("x")?).map_err(|_| Unusable::Malformed("x"))?;
+    fn ed25519(&self) -> Result<DecodingKey, UnusableKey> {
+        let key = <[u8; 32]>::try_from(self.bytes("x")?).map_err(|_| UnusableKey::Malformed("x"))?;
         Ok(public_key::ed25519(&key)?)
     }
 
-    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, Unusable> {
-        let text = self.text(name)?.ok_or(Unusable::Missing(name))?;
-        URL_SAFE_NO_PAD.decode(text).map_err(|_| Unusable::Malformed(name))
+    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, UnusableKey> {
+        let text = self.text(name)?.ok_or(UnusableKey::Missing(name))?;
+        URL_SAFE_NO_PAD.decode(text).map_err(|_| UnusableKey::Malformed(name))
     }
 
-    fn text(&self, name: &'static str) -> Result<Option<&str>, Unusable> {
+    fn text(&self, name: &'static str) -> Result<Option<&str>, UnusableKey> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Unusable::WrongType(name)),
+            Some(_) => Err(UnusableKey::WrongType(name)),
         }
     }
 }
@@ -206,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    /// The sample key for ECDSA of RFC 7515, A.3, with some members otherwise.
+    /// The sample key for ECDSA of RFC 7515, A.3, with some members changed.
     fn key(changed: Value) -> Value {
         let mut key = json!({"kty": "EC", "crv": "P-256", "kid": "a",
             "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
@@ -217,46 +220,46 @@ mod tests {
         key
     }
 
-    fn set(keys: Value) -> Result<(Vec<Key>, Vec<Skipped>), BadKeys> {
+    fn set(keys: Value) -> Result<(Vec<Key>, Vec<SkippedKey>), BadKeys> {
         read_document(json!({"keys": keys}).to_string().as_bytes())
     }
 
     #[rstest]
-    #[case::no_kty(json!({"kty": null}), Unusable::Missing("kty"))]
-    #[case::unknown_kty(json!({"kty": "AKP"}), Unusable::Unknown("kty"))]
-    #[case::unknown_crv(json!({"crv": "secp256k1"}), Unusable::Unknown("crv"))]
-    #[case::no_crv(json!({"crv": null}), Unusable::Missing("crv"))]
-    #[case::unknown_use(json!({"use": "tls"}), Unusable::Unknown("use"))]
-    #[case::unknown_alg(json!({"alg": "ES256K"}), Unusable::Unknown("alg"))]
-    #[case::alg_of_another_kind(json!({"alg": "RS256"}), Unusable::Unknown("alg"))]
-    #[case::kty_is_no_text(json!({"kty": 1}), Unusable::WrongType("kty"))]
-    #[case::kid_is_no_text(json!({"kid": 7}), Unusable::WrongType("kid"))]
-    #[case::use_is_no_text(json!({"use": ["sig"]}), Unusable::WrongType("use"))]
-    #[case::alg_is_no_text(json!({"alg": true}), Unusable::WrongType("alg"))]
-    #[case::key_ops_is_no_list(json!({"key_ops": "verify"}), Unusable::WrongType("key_ops"))]
-    #[case::x_is_no_text(json!({"x": {}}), Unusable::WrongType("x"))]
-    #[case::no_y(json!({"y": null}), Unusable::Missing("y"))]
-    #[case::short_x(json!({"x": "AAAA"}), Unusable::Malformed("x"))]
-    #[case::padded_x(json!({"x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU="}), Unusable::Malformed("x"))]
+    #[case::no_kty(json!({"kty": null}), UnusableKey::Missing("kty"))]
+    #[case::unknown_kty(json!({"kty": "AKP"}), UnusableKey::Unknown("kty"))]
+    #[case::unknown_crv(json!({"crv": "secp256k1"}), UnusableKey::Unknown("crv"))]
+    #[case::no_crv(json!({"crv": null}), UnusableKey::Missing("crv"))]
+    #[case::unknown_use(json!({"use": "tls"}), UnusableKey::Unknown("use"))]
+    #[case::unknown_alg(json!({"alg": "ES256K"}), UnusableKey::Unknown("alg"))]
+    #[case::alg_of_another_kind(json!({"alg": "RS256"}), UnusableKey::Unknown("alg"))]
+    #[case::kty_is_not_a_string(json!({"kty": 1}), UnusableKey::WrongType("kty"))]
+    #[case::kid_is_not_a_string(json!({"kid": 7}), UnusableKey::WrongType("kid"))]
+    #[case::use_is_not_a_string(json!({"use": ["sig"]}), UnusableKey::WrongType("use"))]
+    #[case::alg_is_not_a_string(json!({"alg": true}), UnusableKey::WrongType("alg"))]
+    #[case::key_ops_is_not_a_list(json!({"key_ops": "verify"}), UnusableKey::WrongType("key_ops"))]
+    #[case::x_is_not_a_string(json!({"x": {}}), UnusableKey::WrongType("x"))]
+    #[case::no_y(json!({"y": null}), UnusableKey::Missing("y"))]
+    #[case::short_x(json!({"x": "AAAA"}), UnusableKey::Malformed("x"))]
+    #[case::padded_x(json!({"x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU="}), UnusableKey::Malformed("x"))]
     #[case::off_the_curve(
         json!({"x": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}),
-        Unusable::Bad(BadKey::OffCurve)
+        UnusableKey::Bad(BadKey::OffCurve)
     )]
     #[case::weak(
         json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode([0xff; 255]), "e": "AQAB"}),
-        Unusable::Bad(BadKey::ShortModulus)
+        UnusableKey::Bad(BadKey::ShortModulus)
     )]
     #[case::small_order(
         json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode([0; 32])}),
-        Unusable::Bad(BadKey::SmallOrder)
+        UnusableKey::Bad(BadKey::SmallOrder)
     )]
-    fn a_strange_key_is_skipped_and_the_others_are_used(#[case] changed: Value, #[case] why: Unusable) {
+    fn an_unusable_key_is_skipped_and_others_are_used(#[case] changed: Value, #[case] why: UnusableKey) {
         let (keys, skipped) = set(json!([key(changed), key(json!({"kid": "b"}))])).unwrap();
-        assert_eq!((keys.len(), skipped), (1, vec![Skipped { number: 1, why }]));
+        assert_eq!((keys.len(), skipped), (1, vec![SkippedKey { number: 1, why }]));
     }
 
     #[test]
-    fn keys_for_other_purposes_are_neither_used_nor_strange() {
+    fn keys_for_other_purposes_are_ignored() {
         let encryption = key(json!({"kid": "e", "use": "enc", "crv": "P-521"}));
         let wrapping = key(json!({"kid": "w", "key_ops": ["wrapKey"]}));
         let (keys, skipped) = set(json!([encryption, wrapping, key(json!({"use": "sig"}))])).unwrap();
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[rstest]
-    fn a_set_that_publishes_a_secret_is_refused_whole(
+    fn a_set_that_contains_a_secret_is_rejected(
         #[values("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")] member: &str,
         #[values("EC", "RSA", "OKP", "AKP")] kind: &str,
         #[values(json!("AAAA"), json!([]), json!(1), json!(""))] value: Value,
@@ -279,7 +282,7 @@ mod tests {
     #[case::symmetric(json!({"kty": "oct", "kid": "b"}), BadKeys::Secret)]
     #[case::one_kid(json!({"kid": "a"}), BadKeys::Ambiguous)]
     #[case::one_kid_for_encryption(json!({"kid": "a", "use": "enc"}), BadKeys::Ambiguous)]
-    fn another_key_spoils_the_whole_set(#[case] other: Value, #[case] why: BadKeys) {
+    fn one_bad_key_rejects_the_whole_set(#[case] other: Value, #[case] why: BadKeys) {
         assert_eq!(set(json!([key(json!({})), other])).unwrap_err(), why);
     }
 
@@ -287,7 +290,7 @@ mod tests {
     #[case::twice(r#"{"keys":[{"kty":"EC","kty":"oct"}]}"#)]
     #[case::no_object(r#"{"keys":["a"]}"#)]
     #[case::two_sets(r#"{"keys":[],"keys":[]}"#)]
-    fn what_readers_would_read_differently_is_no_set(#[case] text: &str) {
+    fn an_ambiguous_document_is_rejected(#[case] text: &str) {
         assert!(
             matches!(read_document(text.as_bytes()), Err(BadKeys::NotASet { .. })),
             "{:?}",
@@ -296,11 +299,11 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_skipped_keys_is_short_and_quotes_nothing() {
+    fn the_list_of_skipped_keys_is_short_and_quotes_nothing() {
         let keys: Vec<Value> =
             (0..12).map(|n| key(json!({"kid": format!("canary-{n}"), "kty": "canary"}))).collect();
         let text = list(&set(json!(keys)).unwrap().1);
-        assert!(text.starts_with("key 1: its kty is not one that is known here; key 2: "), "{text}");
+        assert!(text.starts_with("key 1: its kty is not supported; key 2: "), "{text}");
         assert!(text.ends_with("; and 4 more") && !text.contains("canary"), "{text}");
     }
 }

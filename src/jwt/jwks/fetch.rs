@@ -1,6 +1,5 @@
-//! Asking another company's server for keys: the only place that does. It goes
-//! where the configuration says, follows nobody elsewhere, takes no more than
-//! it can use, and does not wait for long.
+//! Fetches keys over HTTP: configured URLs only, redirects within the origin, bounded
+//! size and time.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,101 +10,97 @@ use url::Host;
 
 use crate::jwt::key_set::{BadKeys, KeySet};
 
-/// An address at which keys are published: https, or http on this machine.
+/// A URL at which keys are published: https, or http to a loopback url.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyAddress(Url);
+pub struct KeyUrl(Url);
 
-/// Why a text is no such address.
+/// Why a key URL is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadAddress {
-    /// It is none at all.
-    #[error("it is not an address, such as https://login.example.com/keys")]
+pub enum BadKeyUrl {
+    /// Not an absolute URL.
+    #[error("it is not a URL such as https://login.example.com/keys")]
     NotAUrl,
-    /// Whoever sits on the way could exchange the keys.
+    /// Unencrypted, so that the keys could be replaced in transit.
     #[error("it is not https")]
     NotHttps,
-    /// It carries a password, or a fragment.
-    #[error("it holds a user name, a password or a fragment")]
-    TooMuch,
+    /// It has credentials or a fragment.
+    #[error("it has a user name, a password or a fragment")]
+    ExtraParts,
 }
 
-/// How foreign servers are asked.
+/// Settings of the HTTP client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetcher {
-    /// How long an answer may take, from the first name look-up to its end.
+    /// The timeout of a whole fetch, from name resolution to the end of the body.
     pub timeout: Duration,
-    /// A certificate authority to believe beside the system's.
-    pub authority: Option<Authority>,
+    /// Certificate authorities to trust in addition to the system's.
+    pub ca_bundle: Option<CaBundle>,
 }
 
-/// Certificates of an authority, in PEM.
+/// Certificates of certificate authorities, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority(Vec<u8>);
+pub struct CaBundle(Vec<u8>);
 
-/// Why there is no answer that could be used. It quotes nothing of the answer.
+/// Why a fetch failed. Never quotes the response.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The means to ask are missing.
-    #[error("no request can be made: {0}")]
+    /// The HTTP client cannot be created.
+    #[error("the HTTP client cannot be created: {0}")]
     Client(String),
-    /// No connection, or not in time.
-    #[error("it does not answer: {0}")]
-    NoAnswer(String),
-    /// A redirect elsewhere, or a failure.
-    #[error("it answers {0}")]
+    /// No connection, an aborted response, or a timeout.
+    #[error("no response: {0}")]
+    NoResponse(String),
+    /// A status other than 200, after redirects within the origin.
+    #[error("the status is {0}")]
     Status(StatusCode),
-    /// More than can be of use.
-    #[error("its answer is larger than {0} bytes")]
+    /// The response is too large.
+    #[error("the response is larger than {0} bytes")]
     TooLarge(usize),
-    /// No discovery document of that issuer.
-    #[error("its discovery document {0}")]
+    /// The discovery document is invalid.
+    #[error("the discovery document {0}")]
     Discovery(&'static str),
-    /// Not keys that can be used.
-    #[error("its keys cannot be used: {0}")]
+    /// The key set is invalid.
+    #[error("the key set is invalid: {0}")]
     Keys(#[from] BadKeys),
 }
 
-/// Redirects that are followed, within the same origin.
+/// The most redirects that are followed, within the origin.
 const MAX_REDIRECTS: usize = 3;
 
 /// The largest discovery document, in bytes.
 const MAX_DISCOVERY_BYTES: usize = 64 * 1024;
 
-impl KeyAddress {
-    /// Reads an address. Without https anybody on the way could exchange keys;
-    /// on this machine nobody is on the way.
-    pub fn parse(text: &str) -> Result<Self, BadAddress> {
-        let address = Self::dangerous_parse_unencrypted(text)?;
-        if address.0.scheme() == "https" || address.is_on_this_machine() {
-            Ok(address)
-        } else {
-            Err(BadAddress::NotHttps)
-        }
+impl KeyUrl {
+    /// Parses a URL. http is accepted for loopback only, since keys could otherwise be
+    /// replaced in transit.
+    pub fn parse(text: &str) -> Result<Self, BadKeyUrl> {
+        let url = Self::dangerous_parse_unencrypted(text)?;
+        if url.0.scheme() == "https" || url.is_loopback() { Ok(url) } else { Err(BadKeyUrl::NotHttps) }
     }
 
-    /// Reads an address, http included.
-    pub fn dangerous_parse_unencrypted(text: &str) -> Result<Self, BadAddress> {
-        let url = Url::parse(text).map_err(|_| BadAddress::NotAUrl)?;
+    /// Parses a URL, http included.
+    pub fn dangerous_parse_unencrypted(text: &str) -> Result<Self, BadKeyUrl> {
+        let url = Url::parse(text).map_err(|_| BadKeyUrl::NotAUrl)?;
         if url.host().is_none() {
-            return Err(BadAddress::NotAUrl);
+            return Err(BadKeyUrl::NotAUrl);
         }
         if !matches!(url.scheme(), "https" | "http") {
-            return Err(BadAddress::NotHttps);
+            return Err(BadKeyUrl::NotHttps);
         }
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-            return Err(BadAddress::TooMuch);
+            return Err(BadKeyUrl::ExtraParts);
         }
         Ok(Self(url))
     }
 
-    /// The address without its query, which may hold a secret.
-    pub fn shown(&self) -> String {
+    /// The URL without its query, which may contain a secret.
+    pub fn without_query(&self) -> String {
         let mut url = self.0.clone();
         url.set_query(None);
         url.into()
     }
 
-    /// The address of something below it.
+    /// The URL with one more path segment.
     pub fn join(&self, name: &str) -> Self {
         let mut url = self.0.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -114,99 +109,98 @@ impl KeyAddress {
         Self(url)
     }
 
-    /// Whether a document at this address may name the other: nothing less safe
-    /// than itself.
-    fn may_lead_to(&self, other: &Self) -> bool {
-        let is_https = |address: &Self| address.0.scheme() == "https";
-        match (is_https(self), self.is_on_this_machine()) {
-            (true, false) => is_https(other) && !other.is_on_this_machine(),
-            (_, true) => is_https(other) || other.is_on_this_machine(),
+    /// Whether a discovery document at this URL may refer to `other`, which must not be
+    /// less protected.
+    fn may_refer_to(&self, other: &Self) -> bool {
+        let is_https = |url: &Self| url.0.scheme() == "https";
+        match (is_https(self), self.is_loopback()) {
+            (true, false) => is_https(other) && !other.is_loopback(),
+            (_, true) => is_https(other) || other.is_loopback(),
             (false, false) => true,
         }
     }
 
-    fn is_on_this_machine(&self) -> bool {
-        let is_ours = |ip: IpAddr| ip.to_canonical().is_loopback() || ip.is_unspecified();
+    fn is_loopback(&self) -> bool {
+        let is_local = |ip: IpAddr| ip.to_canonical().is_loopback() || ip.is_unspecified();
         match self.0.host() {
             Some(Host::Domain(name)) => matches!(name, "localhost" | "localhost."),
-            Some(Host::Ipv4(ip)) => is_ours(ip.into()),
-            Some(Host::Ipv6(ip)) => is_ours(ip.into()),
+            Some(Host::Ipv4(ip)) => is_local(ip.into()),
+            Some(Host::Ipv6(ip)) => is_local(ip.into()),
             None => false,
         }
     }
 }
 
-impl Authority {
-    /// Reads certificates, and makes sure that they can be used.
+impl CaBundle {
+    /// Parses certificates and checks that they are usable.
     pub fn parse(pem: &[u8]) -> Result<Self, String> {
-        let certificates = Certificate::from_pem_bundle(pem).map_err(|error| causes(&error))?;
+        let certificates = Certificate::from_pem_bundle(pem).map_err(|error| error_chain(&error))?;
         if certificates.is_empty() {
-            return Err("there is no certificate in it".to_owned());
+            return Err("it contains no certificate".to_owned());
         }
         let client = Client::builder().tls_certs_only(certificates).build();
-        client.map(|_| Self(pem.to_owned())).map_err(|error| causes(&error))
+        client.map(|_| Self(pem.to_owned())).map_err(|error| error_chain(&error))
     }
 }
 
 impl FetchError {
-    /// Whether there is nothing at the address, as opposed to nobody to say so.
-    /// Amazon's store says 403 of what is not there.
+    /// Whether the server reports that nothing is at the URL. Amazon S3 sends 403 for a
+    /// missing object.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Status(StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE))
     }
 }
 
 impl Fetcher {
-    /// The key set at an address.
-    pub async fn key_set(&self, address: &KeyAddress) -> Result<KeySet, FetchError> {
-        Ok(KeySet::from_jwks(&self.get(address, KeySet::MAX_BYTES).await?)?)
+    /// Fetches the key set at a URL.
+    pub async fn key_set(&self, url: &KeyUrl) -> Result<KeySet, FetchError> {
+        Ok(KeySet::from_jwks(&self.get(url, KeySet::MAX_BYTES).await?)?)
     }
 
-    /// The key set of an issuer, where its own discovery document says it is
-    /// (OpenID Connect Discovery 1.0, 4).
-    pub async fn discovered_key_set(
-        &self,
-        issuer: &str,
-        document: &KeyAddress,
-    ) -> Result<KeySet, FetchError> {
-        // both questions together have the time that one has
-        self.in_time(self.discover(issuer, document)).await
+    /// Fetches an issuer's discovery document (OpenID Connect Discovery 1.0, 4) and the
+    /// key set at its `jwks_uri`.
+    pub async fn discovered_key_set(&self, issuer: &str, document: &KeyUrl) -> Result<KeySet, FetchError> {
+        // one timeout for both requests
+        self.with_timeout(self.discover(issuer, document)).await
     }
 
-    async fn discover(&self, issuer: &str, document: &KeyAddress) -> Result<KeySet, FetchError> {
+    async fn discover(&self, issuer: &str, document: &KeyUrl) -> Result<KeySet, FetchError> {
         let document_text = self.get(document, MAX_DISCOVERY_BYTES).await?;
-        let told: serde_json::Value =
+        let metadata: serde_json::Value =
             serde_json::from_slice(&document_text).map_err(|_| FetchError::Discovery("is not JSON"))?;
-        if told.get("issuer").and_then(serde_json::Value::as_str) != Some(issuer) {
-            return Err(FetchError::Discovery("is that of another issuer"));
+        if metadata.get("issuer").and_then(serde_json::Value::as_str) != Some(issuer) {
+            return Err(FetchError::Discovery("has another issuer"));
         }
-        let keys = told.get("jwks_uri").and_then(serde_json::Value::as_str);
-        let keys = keys.ok_or(FetchError::Discovery("names no jwks_uri"))?;
-        let keys = KeyAddress::dangerous_parse_unencrypted(keys)
+        let keys = metadata.get("jwks_uri").and_then(serde_json::Value::as_str);
+        let keys = keys.ok_or(FetchError::Discovery("has no jwks_uri"))?;
+        let keys = KeyUrl::dangerous_parse_unencrypted(keys)
             .ok()
-            .filter(|keys| document.may_lead_to(keys))
-            .ok_or(FetchError::Discovery("names a jwks_uri that is not https"))?;
+            .filter(|keys| document.may_refer_to(keys))
+            .ok_or(FetchError::Discovery("has a jwks_uri that is not https"))?;
         self.key_set(&keys).await
     }
 
-    /// What is at an address, up to a size.
-    pub async fn get(&self, address: &KeyAddress, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
-        self.in_time(self.get_unhurried(address, max_bytes)).await
+    /// Fetches the body at a URL, up to `max_bytes`.
+    pub async fn get(&self, url: &KeyUrl, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
+        self.with_timeout(self.get_without_timeout(url, max_bytes)).await
     }
 
-    async fn in_time<T>(&self, fetch: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
-        let in_time = tokio::time::timeout(self.timeout, fetch).await;
-        in_time.unwrap_or_else(|_| Err(FetchError::NoAnswer("the time is over".into())))
+    async fn with_timeout<T>(
+        &self,
+        fetch: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        let result = tokio::time::timeout(self.timeout, fetch).await;
+        result.unwrap_or_else(|_| Err(FetchError::NoResponse("timeout".into())))
     }
 
-    async fn get_unhurried(&self, address: &KeyAddress, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
-        let client = self.client(address.is_on_this_machine()).await?;
-        let mut answer = client.get(address.0.clone()).send().await.map_err(no_answer)?;
-        if answer.status() != StatusCode::OK {
-            return Err(FetchError::Status(answer.status()));
+    async fn get_without_timeout(&self, url: &KeyUrl, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
+        let client = self.client(url.is_loopback()).await?;
+        let mut response = client.get(url.0.clone()).send().await.map_err(no_response)?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(no_answer)? {
+        while let Some(chunk) = response.chunk().await.map_err(no_response)? {
             if body.len().saturating_add(chunk.len()) > max_bytes {
                 return Err(FetchError::TooLarge(max_bytes));
             }
@@ -215,42 +209,46 @@ impl Fetcher {
         Ok(body)
     }
 
-    /// A client for one question. Questions are minutes apart, and reading the
-    /// system's authorities takes so long that nobody else shall wait for it.
-    async fn client(&self, is_on_this_machine: bool) -> Result<Client, FetchError> {
-        let authority = self.authority.clone();
+    /// A client for one fetch. Fetches are minutes apart; loading the system's
+    /// certificate authorities is slow, so it runs on a blocking thread.
+    async fn client(&self, is_loopback: bool) -> Result<Client, FetchError> {
+        let ca_bundle = self.ca_bundle.clone();
         let build = move || {
             let mut client = Client::builder()
                 .redirect(Policy::custom(|attempt| {
                     let (next, from) = (attempt.url(), attempt.previous());
-                    let stays = from.iter().all(|url| url.origin() == next.origin());
-                    if stays && from.len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
+                    let is_same_origin = from.iter().all(|url| url.origin() == next.origin());
+                    if is_same_origin && from.len() <= MAX_REDIRECTS {
+                        attempt.follow()
+                    } else {
+                        attempt.stop()
+                    }
                 }))
                 .user_agent(concat!("marketplace-sso/", env!("CARGO_PKG_VERSION")))
                 .referer(false)
                 .pool_max_idle_per_host(0);
-            if is_on_this_machine {
+            if is_loopback {
                 client = client.no_proxy();
             }
-            if let Some(Authority(pem)) = authority {
+            if let Some(CaBundle(pem)) = ca_bundle {
                 client = client.tls_certs_merge(Certificate::from_pem_bundle(&pem)?);
             }
             client.build()
         };
         match tokio::task::spawn_blocking(build).await {
-            Ok(built) => built.map_err(|error| FetchError::Client(causes(&error))),
+            Ok(built) => built.map_err(|error| FetchError::Client(error_chain(&error))),
             Err(error) => Err(FetchError::Client(error.to_string())),
         }
     }
 }
 
-fn no_answer(error: reqwest::Error) -> FetchError {
-    // the address is said where this is logged
-    FetchError::NoAnswer(causes(&error.without_url()))
+fn no_response(error: reqwest::Error) -> FetchError {
+    // the caller logs the URL without its query
+    FetchError::NoResponse(error_chain(&error.without_url()))
 }
 
-/// An error and what it came from, which says more than the error itself.
-pub fn causes(error: &dyn std::error::Error) -> String {
+/// An error and its sources, joined by `: `.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -272,15 +270,15 @@ mod tests {
     #[case("http://[::1]/keys", None)]
     #[case("http://localhost:1/", None)]
     #[case("http://[::ffff:127.0.0.1]/", None)]
-    #[case("http://login.localhost/", Some(BadAddress::NotHttps))]
-    #[case("http://login.example.com/keys", Some(BadAddress::NotHttps))]
-    #[case("http://localhost.example.com/", Some(BadAddress::NotHttps))]
-    #[case("file:///etc/passwd", Some(BadAddress::NotAUrl))]
-    #[case("ftp://login.example.com/", Some(BadAddress::NotHttps))]
-    #[case("https://u:p@login.example.com/", Some(BadAddress::TooMuch))]
-    #[case("https://login.example.com/#x", Some(BadAddress::TooMuch))]
-    #[case("login.example.com/keys", Some(BadAddress::NotAUrl))]
-    fn keys_come_by_https_or_from_this_machine(#[case] text: &str, #[case] why: Option<BadAddress>) {
-        assert_eq!(KeyAddress::parse(text).err(), why);
+    #[case("http://login.localhost/", Some(BadKeyUrl::NotHttps))]
+    #[case("http://login.example.com/keys", Some(BadKeyUrl::NotHttps))]
+    #[case("http://localhost.example.com/", Some(BadKeyUrl::NotHttps))]
+    #[case("file:///etc/passwd", Some(BadKeyUrl::NotAUrl))]
+    #[case("ftp://login.example.com/", Some(BadKeyUrl::NotHttps))]
+    #[case("https://u:p@login.example.com/", Some(BadKeyUrl::ExtraParts))]
+    #[case("https://login.example.com/#x", Some(BadKeyUrl::ExtraParts))]
+    #[case("login.example.com/keys", Some(BadKeyUrl::NotAUrl))]
+    fn keys_are_fetched_by_https_or_from_loopback(#[case] text: &str, #[case] why: Option<BadKeyUrl>) {
+        assert_eq!(KeyUrl::parse(text).err(), why);
     }
 }

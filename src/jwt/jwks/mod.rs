@@ -1,10 +1,9 @@
-//! Keys that an issuer publishes: fetched when they are needed, fetched again
-//! before they grow old, and kept for a while when the issuer does not answer.
+//! The cache of an issuer's JWKS: fetched on demand or at start, refreshed on a
+//! schedule, and kept for a limited time while fetches fail.
 //!
-//! What is known is a value; deciding by it is pure, with the time as an
-//! argument. A key is unknown only to an issuer that was asked after the request
-//! was received; until then it is not known yet. However many requests name
-//! unknown keys, one question at a time goes out, and few in a cooldown.
+//! Decisions are pure functions of the cache's state and the time. An unknown key
+//! is final only if the set was requested after the request was received. However
+//! many requests have unknown keys, one fetch runs at a time, within a budget.
 
 mod budget;
 mod document;
@@ -20,50 +19,50 @@ use super::key_set::KeySet;
 use super::verify::{Validation, Verified, VerifyError, verify};
 use crate::clock::{Stopwatch, Timestamp};
 pub(super) use document::read_document;
-pub use document::{Skipped, Unusable, list};
-use fetch::{FetchError, Fetcher, KeyAddress};
-use single_flight::{Flight, SingleFlight, learn};
-use state::{Asked, Cause, Held, Known};
+pub use document::{SkippedKey, UnusableKey, list};
+use fetch::{FetchError, Fetcher, KeyUrl};
+use single_flight::{Flight, SingleFlight, update};
+use state::{CacheState, CachedKeys, FetchTrigger, LastFetch};
 
-pub use state::{Counts, First, RefreshPolicy};
+pub use state::{FetchCounts, InitialFetch, RefreshPolicy};
 
-/// The keys of a way in.
+/// Where an authenticator's keys come from.
 #[derive(Debug)]
 pub enum KeySource {
-    /// Handed over with the configuration.
-    Given(KeySet),
-    /// Published by the issuer.
+    /// Part of the configuration.
+    Static(KeySet),
+    /// Fetched from the issuer.
     Published(Arc<JwksCache>),
 }
 
-/// Keys at an address.
+/// The cached keys of one location.
 #[derive(Debug)]
 pub struct JwksCache {
-    place: JwksLocation,
-    pace: RefreshPolicy,
+    location: JwksLocation,
+    policy: RefreshPolicy,
     fetcher: Fetcher,
-    known: ArcSwap<Known>,
-    questions: SingleFlight,
+    state: ArcSwap<CacheState>,
+    in_flight: SingleFlight,
 }
 
 /// Where an issuer publishes its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JwksLocation {
-    /// At an address.
-    Set(KeyAddress),
-    /// Where the issuer's discovery document says.
+    /// At a fixed URL.
+    Set(KeyUrl),
+    /// At the `jwks_uri` of the issuer's discovery document.
     Discovered {
-        /// The issuer, as the document has to name it.
+        /// The `issuer` that the document must contain.
         issuer: String,
-        /// The document's address.
-        document: KeyAddress,
+        /// The document's URL.
+        document: KeyUrl,
     },
 }
 
 impl KeySource {
-    /// Verifies a token of a request that was received at that moment.
-    /// [`VerifyError::NoKeys`] or [`VerifyError::NotKnownYet`] where newer keys may change
-    /// the answer: see [`JwksCache::renew`].
+    /// Verifies a token of a request received at `received`. Where newer keys may
+    /// change the result ([`JwksCache::fetch_for_token`]), the error is
+    /// [`VerifyError::NoKeys`] or [`VerifyError::KeysMayBeStale`].
     pub fn verify(
         &self,
         token: &str,
@@ -72,118 +71,125 @@ impl KeySource {
         now: Timestamp,
     ) -> Result<Verified, VerifyError> {
         match self {
-            Self::Given(keys) => verify(token, validation, keys, now),
+            Self::Static(keys) => verify(token, validation, keys, now),
             Self::Published(keys) => keys.verify(token, validation, received, now),
         }
     }
 
-    /// The keys of a set that was handed over and that are not used.
-    pub fn skipped(&self) -> &[Skipped] {
+    /// The skipped keys of a configured set.
+    pub fn skipped(&self) -> &[SkippedKey] {
         match self {
-            Self::Given(keys) => keys.skipped(),
+            Self::Static(keys) => keys.skipped(),
             Self::Published(_) => &[],
         }
     }
 
-    /// Goes on with the keys of an earlier configuration, if they are the same.
-    pub fn take_over(&mut self, earlier: &[Arc<JwksCache>]) {
+    /// Reuses the caches of the previous configuration.
+    pub fn reuse_cached(&mut self, earlier: &[Arc<JwksCache>]) {
         if let Self::Published(keys) = self {
-            *keys = keys.or_earlier(earlier);
+            *keys = keys.or_cached(earlier);
         }
     }
 
-    /// The keys at an address, if that is where they are.
+    /// The cache, if the keys are fetched.
     pub const fn published(&self) -> Option<&Arc<JwksCache>> {
         match self {
-            Self::Given(_) => None,
+            Self::Static(_) => None,
             Self::Published(keys) => Some(keys),
         }
     }
 }
 
 impl JwksCache {
-    /// Keys of which nothing is known yet.
-    pub fn new(place: JwksLocation, pace: RefreshPolicy, fetcher: Fetcher) -> Arc<Self> {
-        Arc::new(Self { place, pace, fetcher, known: ArcSwap::default(), questions: SingleFlight::default() })
+    /// Creates an empty cache.
+    pub fn new(location: JwksLocation, policy: RefreshPolicy, fetcher: Fetcher) -> Arc<Self> {
+        Arc::new(Self {
+            location,
+            policy,
+            fetcher,
+            state: ArcSwap::default(),
+            in_flight: SingleFlight::default(),
+        })
     }
 
-    /// The address that is asked first, without its query.
-    pub fn address(&self) -> String {
-        match &self.place {
-            JwksLocation::Set(address) | JwksLocation::Discovered { document: address, .. } => {
-                address.shown()
-            }
+    /// The URL of the key set or of the discovery document, without its query.
+    pub fn url(&self) -> String {
+        match &self.location {
+            JwksLocation::Set(url) | JwksLocation::Discovered { document: url, .. } => url.without_query(),
         }
     }
 
-    /// How questions ended so far.
-    pub fn counts(&self) -> Counts {
-        self.known.load().counts
+    /// The number of fetches so far, by result.
+    pub fn counts(&self) -> FetchCounts {
+        self.state.load().counts
     }
 
-    /// The age in seconds of the keys in use; none, where there are none.
+    /// The age of the keys in use, in seconds.
     pub fn age_s(&self, now: Timestamp) -> Option<u64> {
-        let known = self.known.load();
-        known.keys(self.pace, now).map(|held| now.seconds_since(held.fetched_at))
+        let state = self.state.load();
+        state.keys(self.policy, now).map(|cached| now.seconds_since(cached.fetched_at))
     }
 
-    /// How many keys of the set in use cannot be used; none, where there is no set.
+    /// The number of skipped keys of the set in use.
     pub fn skipped(&self, now: Timestamp) -> Option<usize> {
-        let known = self.known.load();
-        known.keys(self.pace, now).map(|held| held.set.skipped().len())
+        let state = self.state.load();
+        state.keys(self.policy, now).map(|cached| cached.set.skipped().len())
     }
 
-    /// Whether the issuer has been asked as it should have been at the start.
-    pub fn is_started(&self) -> bool {
-        let known = self.known.load();
-        self.pace.first == First::WhenNeeded || known.counts != Counts::default() || known.keys.is_some()
+    /// Whether the initial fetch has completed, or none is due at start.
+    pub fn initial_fetch_done(&self) -> bool {
+        let state = self.state.load();
+        self.policy.initial_fetch == InitialFetch::OnDemand
+            || state.counts != FetchCounts::default()
+            || state.keys.is_some()
     }
 
-    /// Whether the issuer is asked before a token needs its keys.
-    pub fn is_asked_at_start(&self) -> bool {
-        self.pace.first == First::AtStart
+    /// Whether the keys are fetched at start.
+    pub fn fetches_at_start(&self) -> bool {
+        self.policy.initial_fetch == InitialFetch::AtStart
     }
 
-    /// Whether keys would be there at once for a token that needs them.
+    /// Whether keys are available, or are not expected before a token needs them.
     pub fn has_keys(&self, now: Timestamp) -> bool {
-        self.pace.first == First::WhenNeeded || self.known.load().keys(self.pace, now).is_some()
+        self.policy.initial_fetch == InitialFetch::OnDemand
+            || self.state.load().keys(self.policy, now).is_some()
     }
 
-    /// What stands in for these keys when a configuration is exchanged: those of
-    /// the old one, if they are the same, question under way and all.
+    /// After a reload: the previous cache of the same location and settings, including
+    /// its running fetch; otherwise this one, with the previous keys.
     #[must_use]
-    pub fn or_earlier(self: &Arc<Self>, earlier: &[Arc<Self>]) -> Arc<Self> {
-        let of_same_place = || earlier.iter().filter(|earlier| earlier.place == self.place);
-        // one that is asked at the start will do for one that need not be
-        let is_same = |earlier: &&Arc<Self>| {
-            let may_be_first = earlier.pace.first == self.pace.first || earlier.pace.first == First::AtStart;
-            let pace = RefreshPolicy { first: self.pace.first, ..earlier.pace };
-            may_be_first && pace == self.pace && earlier.fetcher == self.fetcher
+    pub fn or_cached(self: &Arc<Self>, earlier: &[Arc<Self>]) -> Arc<Self> {
+        let at_same_location = || earlier.iter().filter(|earlier| earlier.location == self.location);
+        // a cache that fetches at start also serves where keys are fetched on demand
+        let is_compatible = |earlier: &&Arc<Self>| {
+            let own = self.policy.initial_fetch;
+            let is_early_enough = [own, InitialFetch::AtStart].contains(&earlier.policy.initial_fetch);
+            let policy = RefreshPolicy { initial_fetch: own, ..earlier.policy };
+            is_early_enough && policy == self.policy && earlier.fetcher == self.fetcher
         };
-        if let Some(same) = of_same_place().find(is_same) {
+        if let Some(same) = at_same_location().find(is_compatible) {
             return Arc::clone(same);
         }
-        if let Some(earlier) = of_same_place().next() {
-            // when it was asked is left out, so that it is asked anew, as it now should be
-            let Known { keys, counts, .. } = Known::clone(&earlier.known.load());
-            learn(&self.known, |known| (known.keys, known.counts) = (keys.clone(), counts));
+        if let Some(earlier) = at_same_location().next() {
+            // without `last_fetch`, so that the new policy triggers a fetch
+            let CacheState { keys, counts, .. } = CacheState::clone(&earlier.state.load());
+            update(&self.state, |state| (state.keys, state.counts) = (keys.clone(), counts));
         }
         Arc::clone(self)
     }
 
-    /// Asks the issuer because of a token, if that is allowed now, and waits for
-    /// the end of it; or for that of the question which is under way. `false`:
-    /// nothing was asked, and nothing has changed.
-    pub async fn renew(self: &Arc<Self>, now: Timestamp) -> bool {
-        let Some(under_way) = self.ask(Cause::Token, now) else { return false };
-        under_way.ended().await;
+    /// Fetches the keys because a token needs newer ones, or waits for the running
+    /// fetch. `false`: no fetch is allowed now, and nothing has changed.
+    pub async fn fetch_for_token(self: &Arc<Self>, now: Timestamp) -> bool {
+        let Some(flight) = self.start_fetch(FetchTrigger::Token, now) else { return false };
+        flight.finished().await;
         true
     }
 
-    /// Asks the issuer, if it is time to, and does not wait.
-    pub fn refresh(self: &Arc<Self>, now: Timestamp) {
-        if self.known.load().may_be_asked(Cause::Age, self.pace, now) {
-            let _ = self.ask(Cause::Age, now);
+    /// Starts a fetch if one is due; does not wait.
+    pub fn refresh_if_due(self: &Arc<Self>, now: Timestamp) {
+        if self.state.load().may_fetch(FetchTrigger::Schedule, self.policy, now) {
+            let _ = self.start_fetch(FetchTrigger::Schedule, now);
         }
     }
 
@@ -194,96 +200,95 @@ impl JwksCache {
         received: Timestamp,
         now: Timestamp,
     ) -> Result<Verified, VerifyError> {
-        let known = self.known.load();
-        let held = known.keys(self.pace, now);
-        let none = KeySet::none();
-        let outcome = verify(token, validation, held.map_or(&none, |held| held.set.as_ref()), now);
-        match (&outcome, held) {
-            (Err(VerifyError::UnknownKey | VerifyError::UnclearKey | VerifyError::NoKeySignedIt), None) => {
+        let state = self.state.load();
+        let cached = state.keys(self.policy, now);
+        let empty = KeySet::empty();
+        let outcome = verify(token, validation, cached.map_or(&empty, |cached| cached.set.as_ref()), now);
+        match (&outcome, cached) {
+            (Err(VerifyError::UnknownKey | VerifyError::AmbiguousKey | VerifyError::NoMatchingKey), None) => {
                 Err(VerifyError::NoKeys)
             }
             (
-                Err(VerifyError::UnknownKey | VerifyError::UnclearKey | VerifyError::NoKeySignedIt),
-                Some(held),
-            ) if !held.was_asked_for_since(received, now) => Err(VerifyError::NotKnownYet),
+                Err(VerifyError::UnknownKey | VerifyError::AmbiguousKey | VerifyError::NoMatchingKey),
+                Some(cached),
+            ) if !cached.was_requested_since(received, now) => Err(VerifyError::KeysMayBeStale),
             _ => outcome,
         }
     }
 
-    /// The question that is under way; a new one, where there may be one.
-    fn ask(self: &Arc<Self>, cause: Cause, now: Timestamp) -> Option<Flight> {
-        self.questions.ask(|| {
-            if !self.known.load().may_be_asked(cause, self.pace, now) {
+    /// The running fetch; a new one if allowed.
+    fn start_fetch(self: &Arc<Self>, trigger: FetchTrigger, now: Timestamp) -> Option<Flight> {
+        self.in_flight.join_or_start(|| {
+            if !self.state.load().may_fetch(trigger, self.policy, now) {
                 return None;
             }
-            learn(&self.known, |known| {
-                known.asked = Some(Asked { at: now, was_answered: false });
-                if cause == Cause::Token {
-                    known.budget = known.budget.less_one(self.pace.cooldown(), now);
+            update(&self.state, |state| {
+                state.last_fetch = Some(LastFetch { at: now, succeeded: false });
+                if trigger == FetchTrigger::Token {
+                    state.budget = state.budget.spend_one(self.policy.cooldown(), now);
                 }
             });
             let (keys, stopwatch) = (Arc::clone(self), Stopwatch::start());
             Some(async move {
                 let outcome = keys.fetch().await;
-                keys.conclude(outcome, now, now.later_by(stopwatch.elapsed()));
+                keys.store_outcome(outcome, now, now.later_by(stopwatch.elapsed()));
             })
         })
     }
 
     async fn fetch(&self) -> Result<KeySet, FetchError> {
-        match &self.place {
-            JwksLocation::Set(address) => self.fetcher.key_set(address).await,
+        match &self.location {
+            JwksLocation::Set(url) => self.fetcher.key_set(url).await,
             JwksLocation::Discovered { issuer, document } => {
                 self.fetcher.discovered_key_set(issuer, document).await
             }
         }
     }
 
-    /// Remembers how a question ended. The cooldown after a failure begins now, not
-    /// when it was asked: an issuer that is slow is not to be asked without a pause.
-    fn conclude(&self, outcome: Result<KeySet, FetchError>, asked_at: Timestamp, now: Timestamp) {
-        let address = self.address();
+    /// Stores the outcome of a fetch. The cooldown after a failure starts at its end,
+    /// so that a slow issuer also gets a pause.
+    fn store_outcome(&self, outcome: Result<KeySet, FetchError>, requested_at: Timestamp, now: Timestamp) {
+        let address = self.url();
         let keys = match outcome {
             Ok(keys) => {
-                tracing::debug!(%address, "keys were fetched");
+                tracing::debug!(%address, "fetched keys");
                 self.report_skipped(&keys);
                 Some(Arc::new(keys))
             }
             Err(error) => {
                 match self.age_s(now) {
                     Some(age_s) => {
-                        tracing::warn!(%address, %error, age_s, "keys cannot be fetched; those that are known stay in use for a time");
+                        tracing::warn!(%address, %error, age_s, "fetching keys failed; the cached keys stay in use for now");
                     }
-                    None => tracing::warn!(%address, %error, "keys cannot be fetched, and none are known"),
+                    None => tracing::warn!(%address, %error, "fetching keys failed, and none are cached"),
                 }
                 None
             }
         };
-        learn(&self.known, |known| {
-            known.asked = Some(Asked { at: now, was_answered: keys.is_some() });
+        update(&self.state, |state| {
+            state.last_fetch = Some(LastFetch { at: now, succeeded: keys.is_some() });
             match &keys {
                 Some(set) => {
-                    known.keys = Some(Held { set: Arc::clone(set), asked_at, fetched_at: now });
-                    known.counts.answered += 1;
-                    known.failures_in_row = 0;
+                    state.keys = Some(CachedKeys { set: Arc::clone(set), requested_at, fetched_at: now });
+                    state.counts.succeeded += 1;
+                    state.consecutive_failures = 0;
                 }
                 None => {
-                    known.counts.failed += 1;
-                    known.failures_in_row = known.failures_in_row.saturating_add(1);
+                    state.counts.failed += 1;
+                    state.consecutive_failures = state.consecutive_failures.saturating_add(1);
                 }
             }
         });
     }
 
-    /// Logs which keys of a set cannot be used, unless they are those of the set
-    /// before.
+    /// Logs the skipped keys of a set, unless the previous set had the same ones.
     fn report_skipped(&self, keys: &KeySet) {
         let skipped = keys.skipped();
-        let known = self.known.load();
-        let before = known.keys.as_ref().map(|held| held.set.skipped()).unwrap_or_default();
+        let state = self.state.load();
+        let before = state.keys.as_ref().map(|cached| cached.set.skipped()).unwrap_or_default();
         if !skipped.is_empty() && skipped != before {
-            let (address, count, keys) = (self.address(), skipped.len(), list(skipped));
-            tracing::warn!(%address, skipped = count, %keys, "keys of the set cannot be used, and are skipped");
+            let (address, count, keys) = (self.url(), skipped.len(), list(skipped));
+            tracing::warn!(%address, skipped = count, %keys, "skipped unusable keys of the set");
         }
     }
 }

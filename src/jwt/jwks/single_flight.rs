@@ -1,62 +1,62 @@
-//! One question at a time: whoever needs an answer while it is being asked for
-//! waits for that one. And what is known, which answers change.
+//! One fetch at a time: callers that need a result while a fetch is running wait for
+//! that fetch.
 
 use std::sync::{Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-/// The question that is under way, if one is.
+/// Ensures that at most one fetch runs.
 #[derive(Debug, Default)]
 pub struct SingleFlight {
-    under_way: Mutex<Option<Flight>>,
+    running: Mutex<Option<Flight>>,
 }
 
-/// A question that was asked.
+/// A fetch that was started.
 #[derive(Clone, Debug)]
 pub struct Flight(watch::Receiver<()>);
 
 impl SingleFlight {
-    /// The question that is under way; where none is, that of `begin`, which
-    /// may decline to ask one.
-    pub fn ask<F>(&self, begin: impl FnOnce() -> Option<F>) -> Option<Flight>
+    /// The running fetch; if there is none, starts the future that `start` returns,
+    /// if any.
+    pub fn join_or_start<F>(&self, start: impl FnOnce() -> Option<F>) -> Option<Flight>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(earlier) = under_way.as_ref().filter(|earlier| !earlier.has_ended()) {
-            return Some(earlier.clone());
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = running.as_ref().filter(|flight| !flight.has_finished()) {
+            return Some(flight.clone());
         }
-        let question = begin()?;
-        let (ended, receiver) = watch::channel(());
-        // on its own, so that a client that goes away does not take it along
+        let fetch = start()?;
+        let (sender, receiver) = watch::channel(());
+        // a task of its own, so that a disconnecting client does not cancel it
         tokio::spawn(async move {
-            question.await;
-            drop(ended);
+            fetch.await;
+            drop(sender);
         });
-        let asked = Flight(receiver);
-        *under_way = Some(asked.clone());
-        Some(asked)
+        let flight = Flight(receiver);
+        *running = Some(flight.clone());
+        Some(flight)
     }
 }
 
 impl Flight {
-    /// Waits until it has ended, however it does.
-    pub async fn ended(mut self) {
-        // nothing is ever sent: the end is that the sender is gone
+    /// Waits until the fetch has finished, successfully or not.
+    pub async fn finished(mut self) {
+        // nothing is ever sent; the channel closes when the task ends
         while self.0.changed().await.is_ok() {}
     }
 
-    fn has_ended(&self) -> bool {
+    fn has_finished(&self) -> bool {
         self.0.has_changed().is_err()
     }
 }
 
-/// Changes what is known; whoever has looked at it goes on with what he saw.
-pub fn learn<K: Clone>(known: &ArcSwap<K>, change: impl Fn(&mut K)) {
-    known.rcu(|known| {
-        let mut known = K::clone(known);
-        change(&mut known);
-        known
+/// Applies a change to shared state. Readers keep the version they loaded.
+pub fn update<S: Clone>(state: &ArcSwap<S>, change: impl Fn(&mut S)) {
+    state.rcu(|state| {
+        let mut state = S::clone(state);
+        change(&mut state);
+        state
     });
 }

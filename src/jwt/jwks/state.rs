@@ -1,6 +1,5 @@
-//! What is known of the keys at an address, and what follows from it: when the
-//! issuer is asked, and whether a key that is not among them is unknown for good.
-//! Values only; the time is an argument.
+//! The state of a JWKS cache: when a fetch is allowed or due, and whether an unknown
+//! key is final. Pure; the time is an argument.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,79 +8,78 @@ use super::budget::FetchBudget;
 use crate::clock::Timestamp;
 use crate::jwt::key_set::KeySet;
 
-/// How often an issuer is asked, in seconds.
+/// When keys are fetched, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
-    /// When it is asked again though nothing is amiss.
+    /// Interval between scheduled fetches.
     pub refresh_s: u64,
-    /// How long keys are believed that it no longer confirms.
-    pub keep_s: u64,
-    /// How long it is left alone after a question that failed; and the time in
-    /// which tokens may cause one fetch, beside a few at once.
+    /// How long keys stay in use after the last successful fetch.
+    pub max_stale_s: u64,
+    /// Pause after a failed fetch, and the interval in which tokens may cause one more fetch.
     pub cooldown_s: u64,
-    /// Whether it is asked before anybody comes with a token of its.
-    pub first: First,
+    /// When the first fetch starts.
+    pub initial_fetch: InitialFetch,
 }
 
-/// When an issuer is asked for the first time.
+/// When the first fetch starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum First {
-    /// At the start.
+pub enum InitialFetch {
+    /// At the start of the service.
     AtStart,
-    /// When a token comes that needs its keys.
-    WhenNeeded,
+    /// When a token needs the keys.
+    OnDemand,
 }
 
-/// What is known of an issuer's keys.
+/// The cached keys and the history of fetches.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known {
-    pub keys: Option<Held>,
-    pub asked: Option<Asked>,
-    /// Fetches that tokens may cause.
+pub(super) struct CacheState {
+    pub keys: Option<CachedKeys>,
+    pub last_fetch: Option<LastFetch>,
+    /// Limits fetches caused by tokens.
     pub budget: FetchBudget,
-    /// Questions in vain since the last that was not.
-    pub failures_in_row: u32,
-    pub counts: Counts,
+    /// Consecutive failed fetches.
+    pub consecutive_failures: u32,
+    pub counts: FetchCounts,
 }
 
-/// Keys that an issuer has published.
+/// The result of a successful fetch.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct CachedKeys {
     pub set: Arc<KeySet>,
-    /// When it was asked for them.
-    pub asked_at: Timestamp,
-    /// When they were there.
+    /// When the fetch started.
+    pub requested_at: Timestamp,
+    /// When the fetch ended.
     pub fetched_at: Timestamp,
 }
 
-/// Why an issuer is asked.
+/// Why a fetch is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// A token needs keys that are not known.
+pub(super) enum FetchTrigger {
+    /// A token needs keys that are not cached.
     Token,
-    /// It is time to.
-    Age,
+    /// A scheduled refresh or retry.
+    Schedule,
 }
 
-/// The latest question.
+/// The latest fetch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct LastFetch {
     pub at: Timestamp,
-    /// A question that has not ended, and may never, counts as one that failed.
-    pub was_answered: bool,
+    /// `false` also while the fetch is running.
+    pub succeeded: bool,
 }
 
-/// How questions ended so far.
+/// The number of fetches by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// With keys.
-    pub answered: u64,
-    /// Without.
+pub struct FetchCounts {
+    /// Successful fetches.
+    pub succeeded: u64,
+    /// Failed fetches.
     pub failed: u64,
 }
 
-/// How long an issuer is left alone that did not answer the first time.
-const FIRST_PAUSE_S: u64 = 5;
+/// The pause after the first failed fetch; doubled for each further one.
+const FIRST_BACKOFF_S: u64 = 5;
 
 impl RefreshPolicy {
     /// [`Self::cooldown_s`] as a duration.
@@ -90,50 +88,51 @@ impl RefreshPolicy {
     }
 }
 
-impl Held {
-    /// Whether the issuer was asked for them no earlier than that: a key that
-    /// was published before is among them. What was asked for in the future was
-    /// so before the clock went back, and tells nothing.
-    pub fn was_asked_for_since(&self, received: Timestamp, now: Timestamp) -> bool {
-        (received..=now).contains(&self.asked_at)
+impl CachedKeys {
+    /// Whether the fetch started at or after `received`, so that the set contains
+    /// every key published before. A start in the future means that the clock was set
+    /// back, and does not count.
+    pub fn was_requested_since(&self, received: Timestamp, now: Timestamp) -> bool {
+        (received..=now).contains(&self.requested_at)
     }
 }
 
-impl Known {
-    /// The keys, unless the issuer has not confirmed them for too long.
-    pub fn keys(&self, pace: RefreshPolicy, now: Timestamp) -> Option<&Held> {
-        self.keys.as_ref().filter(|held| now.seconds_since(held.fetched_at) < pace.keep_s)
+impl CacheState {
+    /// The keys, unless they are older than `max_stale_s`.
+    pub fn keys(&self, policy: RefreshPolicy, now: Timestamp) -> Option<&CachedKeys> {
+        self.keys.as_ref().filter(|cached| now.seconds_since(cached.fetched_at) < policy.max_stale_s)
     }
 
-    pub fn may_be_asked(&self, cause: Cause, pace: RefreshPolicy, now: Timestamp) -> bool {
-        match cause {
-            Cause::Token => {
-                self.budget.is_left(pace.cooldown(), now)
-                    && !self.failed_at().is_some_and(|at| at.is_within(pace.cooldown_s, now))
+    pub fn may_fetch(&self, trigger: FetchTrigger, policy: RefreshPolicy, now: Timestamp) -> bool {
+        match trigger {
+            FetchTrigger::Token => {
+                self.budget.has_left(policy.cooldown(), now)
+                    && !self.failed_at().is_some_and(|at| at.is_within(policy.cooldown_s, now))
             }
-            Cause::Age => self.is_due(pace, now),
+            FetchTrigger::Schedule => self.is_due(policy, now),
         }
     }
 
-    fn is_due(&self, pace: RefreshPolicy, now: Timestamp) -> bool {
-        match self.asked {
-            None => pace.first == First::AtStart,
-            Some(Asked { at, was_answered: true }) => at > now || now.seconds_since(at) >= pace.refresh_s,
-            Some(Asked { at, .. }) => at > now || now.seconds_since(at) >= self.pause_s(pace),
+    fn is_due(&self, policy: RefreshPolicy, now: Timestamp) -> bool {
+        match self.last_fetch {
+            None => policy.initial_fetch == InitialFetch::AtStart,
+            Some(LastFetch { at, succeeded: true }) => at > now || now.seconds_since(at) >= policy.refresh_s,
+            Some(LastFetch { at, .. }) => at > now || now.seconds_since(at) >= self.backoff_s(policy),
         }
     }
 
-    /// How long an issuer is left alone that did not answer: where there are no
-    /// keys at all, so much shorter at first that a start is not lost to a hiccup.
-    fn pause_s(&self, pace: RefreshPolicy) -> u64 {
+    /// The pause after a failure: the cooldown; without any keys an exponential
+    /// backoff up to it, so that a brief outage at start does not last.
+    fn backoff_s(&self, policy: RefreshPolicy) -> u64 {
         match self.keys {
-            Some(_) => pace.cooldown_s,
-            None => (FIRST_PAUSE_S << self.failures_in_row.saturating_sub(1).min(10)).min(pace.cooldown_s),
+            Some(_) => policy.cooldown_s,
+            None => (FIRST_BACKOFF_S << self.consecutive_failures.saturating_sub(1).min(10))
+                .min(policy.cooldown_s),
         }
     }
 
     fn failed_at(&self) -> Option<Timestamp> {
-        self.asked.filter(|asked| !asked.was_answered).map(|asked| asked.at)
+        self.last_fetch.filter(|fetch| !fetch.succeeded).map(|fetch| fetch.at)
     }
 }
 
@@ -143,57 +142,61 @@ mod tests {
 
     use super::*;
 
-    const PACE: RefreshPolicy =
-        RefreshPolicy { refresh_s: 300, keep_s: 3600, cooldown_s: 30, first: First::AtStart };
+    const POLICY: RefreshPolicy = RefreshPolicy {
+        refresh_s: 300,
+        max_stale_s: 3600,
+        cooldown_s: 30,
+        initial_fetch: InitialFetch::AtStart,
+    };
 
-    fn known(asked: Option<(u64, bool)>) -> Known {
-        let asked =
-            asked.map(|(at, was_answered)| Asked { at: Timestamp::from_unix_seconds(at), was_answered });
-        Known { asked, ..Known::default() }
+    fn state(fetch: Option<(u64, bool)>) -> CacheState {
+        let last_fetch =
+            fetch.map(|(at, succeeded)| LastFetch { at: Timestamp::from_unix_seconds(at), succeeded });
+        CacheState { last_fetch, ..CacheState::default() }
     }
 
-    fn held(asked_at: u64, fetched_at: u64) -> Held {
-        let [asked_at, fetched_at] = [asked_at, fetched_at].map(Timestamp::from_unix_seconds);
-        Held { set: Arc::new(KeySet::none()), asked_at, fetched_at }
+    fn cached(requested_at: u64, fetched_at: u64) -> CachedKeys {
+        let [requested_at, fetched_at] = [requested_at, fetched_at].map(Timestamp::from_unix_seconds);
+        CachedKeys { set: Arc::new(KeySet::empty()), requested_at, fetched_at }
     }
 
     #[test]
-    fn a_token_may_have_the_issuer_asked_unless_that_failed_a_moment_ago() {
-        let may = |known: Known, now: u64| {
-            known.may_be_asked(Cause::Token, PACE, Timestamp::from_unix_seconds(now))
+    fn a_token_may_cause_a_fetch_except_after_a_failure() {
+        let may = |state: CacheState, now: u64| {
+            state.may_fetch(FetchTrigger::Token, POLICY, Timestamp::from_unix_seconds(now))
         };
-        assert!(may(known(None), 1000), "it was never asked");
-        assert!(may(known(Some((1000, true))), 1000), "what it answered may be old already");
-        assert!(!may(known(Some((1000, false))), 1029) && may(known(Some((1000, false))), 1030));
-        assert!(may(known(Some((1000, false))), 500), "the clock went back");
+        assert!(may(state(None), 1000), "never fetched");
+        assert!(may(state(Some((1000, true))), 1000), "the fetched keys may be stale");
+        assert!(!may(state(Some((1000, false))), 1029) && may(state(Some((1000, false))), 1030));
+        assert!(may(state(Some((1000, false))), 500), "the clock was set back");
     }
 
     #[test]
-    fn an_issuer_is_asked_again_before_its_keys_grow_old() {
-        let due = |known: Known, now: u64| known.is_due(PACE, Timestamp::from_unix_seconds(now));
-        assert!(due(known(None), 1000));
-        assert!(!due(known(Some((1000, true))), 1299));
-        assert!(due(known(Some((1000, true))), 1300));
-        assert!(due(known(Some((1000, false))), 1005), "there is no key at all");
-        let failed = || Known { keys: Some(held(999, 999)), ..known(Some((1000, false))) };
+    fn a_fetch_is_due_on_schedule_and_after_a_backoff() {
+        let due = |state: CacheState, now: u64| state.is_due(POLICY, Timestamp::from_unix_seconds(now));
+        assert!(due(state(None), 1000));
+        assert!(!due(state(Some((1000, true))), 1299));
+        assert!(due(state(Some((1000, true))), 1300));
+        assert!(due(state(Some((1000, false))), 1005), "no keys yet");
+        let failed = || CacheState { keys: Some(cached(999, 999)), ..state(Some((1000, false))) };
         assert!(!due(failed(), 1029) && due(failed(), 1030));
-        assert!(due(known(Some((1000, true))), 500), "the clock went back");
+        assert!(due(state(Some((1000, true))), 500), "the clock was set back");
     }
 
-    /// When the keys were asked for, when a request was received, and the time.
+    /// When the fetch started, when the request was received, and the current time.
     #[rstest]
     #[case::before_the_request(1000, 1001, 1002, false)]
-    #[case::under_way_as_it_came(1000, 1001, 1009, false)]
+    #[case::running_when_received(1000, 1001, 1009, false)]
     #[case::because_of_it(1000, 1000, 1005, true)]
     #[case::after_it(1003, 1000, 1005, true)]
-    #[case::before_the_clock_went_back(1000, 500, 501, false)]
-    fn an_unknown_key_is_refused_only_by_keys_asked_for_since(
-        #[case] asked_at: u64,
+    #[case::before_the_clock_was_set_back(1000, 500, 501, false)]
+    fn an_unknown_key_is_final_only_after_a_newer_fetch(
+        #[case] requested_at: u64,
         #[case] received: u64,
         #[case] now: u64,
-        #[case] is_settled: bool,
+        #[case] is_final: bool,
     ) {
         let [received, now] = [received, now].map(Timestamp::from_unix_seconds);
-        assert_eq!(held(asked_at, 1005).was_asked_for_since(received, now), is_settled);
+        assert_eq!(cached(requested_at, 1005).was_requested_since(received, now), is_final);
     }
 }

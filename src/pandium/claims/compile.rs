@@ -1,32 +1,32 @@
-//! From claims as they are written to claims that can be filled in. All
-//! problems at once, each with the path of its claim.
+//! Compiles claims from the configuration. Reports all problems, each with the path
+//! of its claim.
 
 use serde_json::{Map, Value};
 
 use super::subject::UserExpression;
-use super::{Claims, Form, Node};
-use crate::expression::Absent;
+use super::{ClaimType, Claims, Node};
+use crate::expression::MissingValue;
 
-/// Something wrong with a claim as it is written.
+/// A problem with a configured claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimProblem {
     /// The claim's path, such as `ti.xti.user_tier`.
     pub claim: String,
     /// What is wrong.
     pub what: String,
-    /// What to do about it.
+    /// How to fix it.
     pub help: String,
 }
 
-/// Claims that nobody sets by an expression, and what decides them.
+/// Claims that cannot be configured, and what sets them.
 pub const RESERVED: [(&str, &str); 4] = [
     ("iat", "the time of signing; see pandium.iat_backdate_s"),
-    ("jti", "new for every token"),
+    ("jti", "a new id for each token"),
     ("exp", "pandium.token_lifetime_s"),
-    ("nbf", "not known to Pandium"),
+    ("nbf", "nothing: Pandium does not use it"),
 ];
 
-/// The documented claims, in the order in which they are written.
+/// The documented claims in the order of serialization.
 const TOP_ORDER: [&str; 4] = ["sub", "external_id", "meta", "ti"];
 const TI_ORDER: [&str; 7] = ["udn", "ufn", "uem", "ili", "aid", "adn", "xti"];
 
@@ -65,47 +65,47 @@ impl Compiler {
     fn entry(&mut self, path: &str, name: &str, value: &Value) -> Option<(String, Node)> {
         let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         if let Some((_, instead)) = RESERVED.iter().find(|(reserved, _)| *reserved == path) {
-            self.problem(
-                &path,
-                "this claim cannot be set",
-                &format!("take it out; it is decided by: {instead}"),
-            );
+            self.problem(&path, "this claim cannot be set", &format!("remove it; it is set by: {instead}"));
             return None;
         }
         self.node(&path, value).map(|node| (name.to_owned(), node))
     }
 
     fn node(&mut self, path: &str, value: &Value) -> Option<Node> {
-        let form = form_of(path);
+        let claim_type = type_of(path);
         match value {
             Value::Null => None,
             Value::String(text) if text.trim().is_empty() => None,
-            Value::String(text) => self.expression(path, text, form),
-            Value::Object(table) => match form {
-                Form::Table | Form::Any => Some(Node::Table(self.table(path, table))),
-                Form::Identity | Form::Text | Form::Texts => self.wrong_form(path, "a table", form),
-            },
-            Value::Array(items) => match form {
-                Form::Identity | Form::Text | Form::Table => self.wrong_form(path, "a list", form),
-                Form::Texts | Form::Any => {
-                    Some(Node::List(items.iter().filter_map(|item| self.item(path, item, form)).collect()))
+            Value::String(text) => self.expression(path, text, claim_type),
+            Value::Object(table) => match claim_type {
+                ClaimType::Table | ClaimType::Any => Some(Node::Table(self.table(path, table))),
+                ClaimType::Identity | ClaimType::Text | ClaimType::Texts => {
+                    self.wrong_type(path, "a table", claim_type)
                 }
             },
-            Value::Bool(_) | Value::Number(_) => match form {
-                Form::Any => Some(Node::Constant(value.clone())),
-                Form::Identity | Form::Text | Form::Texts | Form::Table => {
-                    self.wrong_form(path, "a number or a boolean", form)
+            Value::Array(items) => match claim_type {
+                ClaimType::Identity | ClaimType::Text | ClaimType::Table => {
+                    self.wrong_type(path, "a list", claim_type)
+                }
+                ClaimType::Texts | ClaimType::Any => Some(Node::List(
+                    items.iter().filter_map(|item| self.item(path, item, claim_type)).collect(),
+                )),
+            },
+            Value::Bool(_) | Value::Number(_) => match claim_type {
+                ClaimType::Any => Some(Node::Constant(value.clone())),
+                ClaimType::Identity | ClaimType::Text | ClaimType::Texts | ClaimType::Table => {
+                    self.wrong_type(path, "a number or a boolean", claim_type)
                 }
             },
         }
     }
 
-    /// An item of a list: in a list of texts, a text.
-    fn item(&mut self, path: &str, item: &Value, list: Form) -> Option<Node> {
+    /// Compiles an item of a list whose type is `list`.
+    fn item(&mut self, path: &str, item: &Value, list: ClaimType) -> Option<Node> {
         match (item, list) {
-            (Value::String(text), Form::Texts) => self.expression(path, text, Form::Text),
-            (Value::String(text), _) => self.expression(path, text, Form::Any),
-            (_, Form::Texts) => self.wrong_form(path, "a list with other things than expressions", list),
+            (Value::String(text), ClaimType::Texts) => self.expression(path, text, ClaimType::Text),
+            (Value::String(text), _) => self.expression(path, text, ClaimType::Any),
+            (_, ClaimType::Texts) => self.wrong_type(path, "a list with items other than expressions", list),
             (Value::Object(table), _) => Some(Node::Table(self.table(&format!("{path}[]"), table))),
             (Value::Array(items), _) => {
                 Some(Node::List(items.iter().filter_map(|item| self.item(path, item, list)).collect()))
@@ -115,32 +115,36 @@ impl Compiler {
         }
     }
 
-    fn expression(&mut self, path: &str, text: &str, form: Form) -> Option<Node> {
-        let absent = match path {
-            "sub" | "external_id" => Absent::YieldsNothing,
-            _ => Absent::ReadsAsEmpty,
+    fn expression(&mut self, path: &str, text: &str, claim_type: ClaimType) -> Option<Node> {
+        let missing = match path {
+            "sub" | "external_id" => MissingValue::Undefined,
+            _ => MissingValue::Empty,
         };
-        match UserExpression::compile(text, absent) {
-            Ok(expression) => Some(Node::Expression(expression, form)),
+        match UserExpression::compile(text, missing) {
+            Ok(expression) => Some(Node::Expression(expression, claim_type)),
             Err(error) => {
                 self.problem(
                     path,
                     &format!("the expression {text:?} {error}"),
                     "expressions read id, email, name, username, groups, organization.id, organization.name, \
-                     attributes.*, token.*; a fixed text is written in quotes of its own: \"'gold'\"",
+                     attributes.*, token.*; a literal needs inner quotes: \"'gold'\"",
                 );
                 None
             }
         }
     }
 
-    fn wrong_form(&mut self, path: &str, found: &str, form: Form) -> Option<Node> {
-        let wanted = match form {
-            Form::Identity | Form::Text => "an expression that yields a text",
-            Form::Texts => "a list of expressions, or an expression that yields a list of texts",
-            Form::Table | Form::Any => "a table",
+    fn wrong_type(&mut self, path: &str, found: &str, claim_type: ClaimType) -> Option<Node> {
+        let wanted = match claim_type {
+            ClaimType::Identity | ClaimType::Text => "an expression that yields a string",
+            ClaimType::Texts => "a list of expressions, or an expression that yields a list of strings",
+            ClaimType::Table | ClaimType::Any => "a table",
         };
-        self.problem(path, &format!("it is {found}"), &format!("Pandium expects otherwise: write {wanted}"));
+        self.problem(
+            path,
+            &format!("it is {found}"),
+            &format!("Pandium expects another type: write {wanted}"),
+        );
         None
     }
 
@@ -153,14 +157,14 @@ impl Compiler {
     }
 }
 
-/// What Pandium documents for a claim.
-fn form_of(path: &str) -> Form {
+/// The type that Pandium documents for a claim.
+fn type_of(path: &str) -> ClaimType {
     match path {
-        "sub" | "external_id" => Form::Identity,
-        "ti.udn" | "ti.ufn" | "ti.uem" | "ti.aid" | "ti.adn" => Form::Text,
-        "ti.ili" => Form::Texts,
-        "ti" | "ti.xti" => Form::Table,
-        _ => Form::Any,
+        "sub" | "external_id" => ClaimType::Identity,
+        "ti.udn" | "ti.ufn" | "ti.uem" | "ti.aid" | "ti.adn" => ClaimType::Text,
+        "ti.ili" => ClaimType::Texts,
+        "ti" | "ti.xti" => ClaimType::Table,
+        _ => ClaimType::Any,
     }
 }
 
@@ -176,7 +180,7 @@ mod tests {
     #[case(json!({"jti": "id"}), "jti", "cannot be set")]
     #[case(json!({"sub": 5}), "sub", "it is a number or a boolean")]
     #[case(json!({"sub": {"a": "id"}}), "sub", "it is a table")]
-    #[case(json!({"ti": {"ili": [1]}}), "ti.ili", "other things than expressions")]
+    #[case(json!({"ti": {"ili": [1]}}), "ti.ili", "items other than expressions")]
     #[case(json!({"ti": 5}), "ti", "it is a number or a boolean")]
     #[case(json!({"sub": "emial"}), "sub", "names emial")]
     #[case(json!({"sub": "organization.plan"}), "sub", "names organization.plan")]
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_told_at_once() {
+    fn all_problems_are_reported_at_once() {
         assert_eq!(
             claims(&json!({"sub": "emial", "ti": {"uem": "e.mail", "xti": {"a": "("}}})).unwrap_err().len(),
             3

@@ -1,8 +1,8 @@
-//! What a token says of a user: expressions over the user, compiled at start.
+//! A token's claims about a user: expressions over the user, compiled at start.
 //!
-//! A string is an expression (see [`crate::expression`]); numbers, booleans and lists
-//! stand for themselves, a list's strings being expressions too; tables nest.
-//! What comes out undefined, null or empty is left out of the token.
+//! A string is an expression ([`crate::expression`]), also within a list; numbers and
+//! booleans are constants; tables nest. Undefined, null and empty values are omitted
+//! from the token.
 
 mod compile;
 mod resolved;
@@ -13,12 +13,12 @@ pub use resolved::{TimeClaims, UserClaims};
 
 use resolved::Resolved;
 use serde_json::Value;
-use subject::{Subject, UserExpression};
+use subject::{EvalContext, UserExpression};
 
 use crate::expression::ExpressionError;
 use crate::user::User;
 
-/// The claims of a marketplace's tokens, ready to be filled in for a user.
+/// The compiled claims of a marketplace's tokens.
 #[derive(Debug)]
 pub struct Claims {
     entries: Vec<(String, Node)>,
@@ -30,13 +30,13 @@ enum Node {
     Table(Vec<(String, Node)>),
     List(Vec<Node>),
     Constant(Value),
-    Expression(UserExpression, Form),
+    Expression(UserExpression, ClaimType),
 }
 
-/// What kind of value Pandium documents for a claim.
+/// The type of value that Pandium documents for a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// Who somebody is: a text that is an [`crate::user::Identifier`].
+enum ClaimType {
+    /// A string that is a [`crate::user::Identifier`].
     Identity,
     Text,
     Texts,
@@ -44,7 +44,7 @@ enum Form {
     Any,
 }
 
-/// A claim cannot be filled in for a user. Neither part quotes a value.
+/// A claim cannot be evaluated for a user. Quotes no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("claims.{claim}: {why}")]
 pub struct ClaimsError {
@@ -52,17 +52,17 @@ pub struct ClaimsError {
     pub claim: String,
     /// What went wrong.
     pub why: String,
-    /// Whether it is the user's value that cannot be, and not the expression.
+    /// Whether the user's value is invalid, rather than the expression.
     pub is_bad_identity: bool,
 }
 
 impl Claims {
-    /// Compiles claims as they are written, or says everything that is wrong with them.
+    /// Compiles claims from the configuration, or returns all problems.
     pub fn compile(written: &Value) -> Result<Self, Vec<ClaimProblem>> {
         compile::claims(written)
     }
 
-    /// What `sub` reads of a user.
+    /// The user fields that `sub` reads.
     pub fn subject_names(&self) -> &[String] {
         let subject = self.entries.iter().find_map(|(name, node)| match node {
             Node::Expression(expression, _) if name == "sub" => Some(expression.names()),
@@ -71,27 +71,27 @@ impl Claims {
         subject.unwrap_or_default()
     }
 
-    /// The claims of this user.
-    pub fn of<'a>(&'a self, user: &'a User) -> Result<UserClaims<'a>, ClaimsError> {
-        let subject = Subject::new(user);
-        table(&self.entries, &subject).map(UserClaims::new).map_err(|(mut path, unfit)| {
+    /// Evaluates the claims for a user.
+    pub fn evaluate<'a>(&'a self, user: &'a User) -> Result<UserClaims<'a>, ClaimsError> {
+        let context = EvalContext::new(user);
+        table(&self.entries, &context).map(UserClaims::new).map_err(|(mut path, error)| {
             path.reverse();
-            ClaimsError { claim: path.join("."), why: unfit.why, is_bad_identity: unfit.is_bad_identity }
+            ClaimsError { claim: path.join("."), why: error.why, is_bad_identity: error.is_bad_identity }
         })
     }
 }
 
 /// The path to the claim that failed, innermost first, and why.
-type Failure = (Vec<String>, Unfit);
+type Failure = (Vec<String>, ValueError);
 
-/// Why a value is not one for its claim.
+/// Why a value does not suit its claim.
 #[derive(Debug)]
-struct Unfit {
+struct ValueError {
     why: String,
     is_bad_identity: bool,
 }
 
-impl From<String> for Unfit {
+impl From<String> for ValueError {
     fn from(why: String) -> Self {
         Self { why, is_bad_identity: false }
     }
@@ -99,39 +99,39 @@ impl From<String> for Unfit {
 
 fn table<'a>(
     entries: &'a [(String, Node)],
-    subject: &Subject<'a>,
+    context: &EvalContext<'a>,
 ) -> Result<Vec<(&'a str, Resolved<'a>)>, Failure> {
-    let mut filled = Vec::with_capacity(entries.len());
+    let mut values = Vec::with_capacity(entries.len());
     for (name, node) in entries {
-        match node.fill(subject) {
+        match node.evaluate(context) {
             Ok(value) if value.is_empty() => {}
-            Ok(value) => filled.push((name.as_str(), value)),
+            Ok(value) => values.push((name.as_str(), value)),
             Err((mut path, why)) => {
                 path.push(name.clone());
                 return Err((path, why));
             }
         }
     }
-    Ok(filled)
+    Ok(values)
 }
 
 impl Node {
-    fn fill<'a>(&'a self, subject: &Subject<'a>) -> Result<Resolved<'a>, Failure> {
+    fn evaluate<'a>(&'a self, context: &EvalContext<'a>) -> Result<Resolved<'a>, Failure> {
         match self {
-            Self::Table(entries) => table(entries, subject).map(Resolved::Table),
+            Self::Table(entries) => table(entries, context).map(Resolved::Table),
             Self::List(nodes) => {
-                let mut filled = Vec::with_capacity(nodes.len());
+                let mut values = Vec::with_capacity(nodes.len());
                 for node in nodes {
-                    filled.push(node.fill(subject)?);
+                    values.push(node.evaluate(context)?);
                 }
-                filled.retain(|value| !value.is_empty());
-                Ok(Resolved::List(filled))
+                values.retain(|value| !value.is_empty());
+                Ok(Resolved::List(values))
             }
             Self::Constant(value) => Ok(Resolved::json(value)),
-            Self::Expression(expression, form) => expression
-                .evaluate(subject)
-                .map_err(|ExpressionError(why)| Unfit::from(why))
-                .and_then(|value| value.in_form(*form))
+            Self::Expression(expression, claim_type) => expression
+                .evaluate(context)
+                .map_err(|ExpressionError(why)| ValueError::from(why))
+                .and_then(|value| value.into_type(*claim_type))
                 .map_err(|why| (Vec::new(), why)),
         }
     }
@@ -159,11 +159,11 @@ mod tests {
         user
     }
 
-    fn filled(claims: Value) -> Result<Value, String> {
+    fn evaluated(claims: Value) -> Result<Value, String> {
         let claims = Claims::compile(&claims).map_err(|problems| format!("{problems:?}"))?;
         let user = alice();
-        let filled = claims.of(&user).map_err(|error| error.to_string())?;
-        Ok(serde_json::to_value(&filled).unwrap())
+        let evaluated = claims.evaluate(&user).map_err(|error| error.to_string())?;
+        Ok(serde_json::to_value(&evaluated).unwrap())
     }
 
     #[rstest]
@@ -184,16 +184,16 @@ mod tests {
     #[case::nothing(json!({"a": "username", "b": "attributes.none", "c": "attributes.seats.names",
         "d": "", "e": {}, "f": {"g": "username"}, "h": [], "i": "token.deep.down", "j": "none"}), json!({}))]
     #[case::integer_as_text(json!({"external_id": "attributes.seats.used"}), json!({"external_id": "3"}))]
-    fn claims_are_filled_in(#[case] written: Value, #[case] meant: Value) {
-        assert_eq!(filled(written), Ok(meant));
+    fn claims_are_evaluated(#[case] written: Value, #[case] expected: Value) {
+        assert_eq!(evaluated(written), Ok(expected));
     }
 
     #[rstest]
-    #[case(json!({"sub": "groups"}), "claims.sub: it yields a list, a text is meant")]
-    #[case(json!({"ti": {"xti": "attributes.plan"}}), "claims.ti.xti: it yields a text, a table is meant")]
-    #[case(json!({"ti": {"ili": "attributes.plan"}}), "claims.ti.ili: it yields a text, a list of texts is meant")]
-    fn a_value_of_a_wrong_type_is_named_without_quoting_it(#[case] written: Value, #[case] message: &str) {
-        assert_eq!(filled(written), Err(message.to_owned()));
+    #[case(json!({"sub": "groups"}), "claims.sub: it yields a list, expected a string")]
+    #[case(json!({"ti": {"xti": "attributes.plan"}}), "claims.ti.xti: it yields a string, expected a table")]
+    #[case(json!({"ti": {"ili": "attributes.plan"}}), "claims.ti.ili: it yields a string, expected a list of strings")]
+    fn a_wrong_type_is_reported_without_the_value(#[case] written: Value, #[case] message: &str) {
+        assert_eq!(evaluated(written), Err(message.to_owned()));
     }
 
     #[rstest]
@@ -202,13 +202,13 @@ mod tests {
     #[case("username ~ ''")]
     #[case("[username, attributes.none]|join('-')")]
     #[case("attributes.deep.down.there")]
-    fn what_a_user_does_not_have_never_becomes_a_text(#[case] expression: &str) {
+    fn a_missing_value_never_becomes_a_subject(#[case] expression: &str) {
         let claims = Claims::compile(&json!({"sub": expression})).unwrap();
-        let nobody = User::default();
-        assert_eq!(claims.of(&nobody).unwrap().subject(), None, "{expression}");
+        let user = User::default();
+        assert_eq!(claims.evaluate(&user).unwrap().subject(), None, "{expression}");
     }
 
-    /// The examples of docs/claims.md, for a user of whom only the e-mail is known.
+    /// The examples of docs/claims.md, for a user with nothing but an e-mail.
     #[rstest]
     #[case("attributes.plan or 'free'", json!("free"))]
     #[case("'enterprise' if 'enterprise-customers' in groups else 'free'", json!("free"))]
@@ -218,34 +218,34 @@ mod tests {
     #[case("email | split('@') | last if email", json!("example.com"))]
     #[case("organization.name or 'none'", json!("none"))]
     #[case("token.plan == 'x'", json!(false))]
-    fn a_fallback_holds_for_a_user_of_whom_little_is_known(#[case] expression: &str, #[case] meant: Value) {
+    fn a_fallback_applies_where_a_value_is_missing(#[case] expression: &str, #[case] expected: Value) {
         let claims = Claims::compile(&json!({"x": expression})).unwrap();
         let user = User { email: Email::parse("a@example.com").ok(), ..User::default() };
-        let filled = serde_json::to_value(claims.of(&user).unwrap()).unwrap();
-        assert_eq!(filled.get("x").cloned().unwrap_or_default(), meant, "{expression}");
+        let evaluated = serde_json::to_value(claims.evaluate(&user).unwrap()).unwrap();
+        assert_eq!(evaluated.get("x").cloned().unwrap_or_default(), expected, "{expression}");
     }
 
     #[rstest]
     #[case("token.sub", "\u{202e}moc", true)]
     #[case("token.sub", "a\nb", true)]
     #[case("token.sub", "null", false)]
-    fn who_somebody_is_is_read_as_an_id_wherever_it_comes_from(
+    fn sub_is_validated_as_an_id_whatever_its_source(
         #[case] expression: &str,
         #[case] value: &str,
         #[case] is_bad: bool,
     ) {
         let claims = Claims::compile(&json!({"sub": expression})).unwrap();
         let user = User { token: [("sub".to_owned(), json!(value))].into(), ..User::default() };
-        match claims.of(&user) {
+        match claims.evaluate(&user) {
             Ok(claims) => assert!(!is_bad && claims.subject().is_none()),
             Err(error) => assert!(is_bad && error.is_bad_identity, "{error}"),
         }
     }
 
     #[test]
-    fn nothing_empty_is_left_within_a_value_either() {
+    fn empty_values_are_omitted_at_any_depth() {
         let written = json!({"meta": "{'plan': attributes.none, 'e': '', 'l': [''], 'x': 1}"});
-        assert_eq!(filled(written), Ok(json!({"meta": {"x": 1}})));
+        assert_eq!(evaluated(written), Ok(json!({"meta": {"x": 1}})));
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
             "external_id": "id", "sub": "email"}))
         .unwrap();
         let user = alice();
-        let json = serde_json::to_string(&claims.of(&user).unwrap()).unwrap();
+        let json = serde_json::to_string(&claims.evaluate(&user).unwrap()).unwrap();
         assert_eq!(
             json,
             r#"{"sub":"Alice@example.com","external_id":"42","ti":{"udn":"Alice \"A\" Ämter","xti":{"a":1,"b":1}},"zz":"42"}"#

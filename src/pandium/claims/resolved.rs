@@ -1,5 +1,5 @@
-//! Claims filled in for a user, borrowed where they can be, and how they are
-//! written as JSON.
+//! Evaluated claims, borrowed from the user where possible, and their JSON
+//! serialization.
 
 use std::borrow::Cow;
 
@@ -7,35 +7,35 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
-use super::{Form, Unfit};
+use super::{ClaimType, ValueError};
 use crate::expression::{is_empty, without_empty};
 use crate::user::{BadText, Identifier, Label};
 
-/// What a token says of one user, without the time and the token's id.
+/// The claims about one user, without `iat`, `jti` and `exp`.
 #[derive(Debug)]
 pub struct UserClaims<'a> {
     entries: Vec<(&'a str, Resolved<'a>)>,
 }
 
-/// What every token says of itself.
+/// The claims about the token itself.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeClaims {
     /// `iat`, in Unix seconds.
     pub issued_at: u64,
     /// `jti`.
     pub jti: Uuid,
-    /// `exp`, in Unix seconds, where the token is to have one.
+    /// `exp`, in Unix seconds, if the token has one.
     pub expires_at: Option<u64>,
 }
 
-/// A whole token's claims.
+/// All claims of a token.
 #[derive(Debug)]
-pub struct Stamped<'a> {
+pub struct TokenClaims<'a> {
     claims: &'a UserClaims<'a>,
     time: TimeClaims,
 }
 
-/// A value for a claim.
+/// An evaluated value.
 #[derive(Debug)]
 pub(super) enum Resolved<'a> {
     Nothing,
@@ -51,7 +51,7 @@ impl<'a> UserClaims<'a> {
         Self { entries }
     }
 
-    /// `sub`, if it says somebody.
+    /// `sub`, if present.
     pub fn subject(&self) -> Option<&str> {
         let (_, value) = self.entries.iter().find(|(name, _)| *name == "sub")?;
         match value {
@@ -60,12 +60,12 @@ impl<'a> UserClaims<'a> {
         }
     }
 
-    /// The claims with what the token says of itself.
-    pub const fn stamped(&'a self, time: TimeClaims) -> Stamped<'a> {
-        Stamped { claims: self, time }
+    /// All claims of the token.
+    pub const fn with_time(&'a self, time: TimeClaims) -> TokenClaims<'a> {
+        TokenClaims { claims: self, time }
     }
 
-    /// The five largest claims, by path and size in bytes; no values.
+    /// The paths and sizes in bytes of the five largest claims; no values.
     pub fn largest(&self) -> String {
         let mut sizes = Vec::new();
         for (name, value) in &self.entries {
@@ -100,7 +100,7 @@ impl<'a> Resolved<'a> {
         }
     }
 
-    /// Undefined, null or empty: left out.
+    /// Whether the value is omitted: undefined, null or empty.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Nothing => true,
@@ -112,26 +112,26 @@ impl<'a> Resolved<'a> {
         }
     }
 
-    /// The value as Pandium documents it, or what is wrong with it.
-    pub(super) fn in_form(self, form: Form) -> Result<Self, Unfit> {
-        Ok(match form {
-            Form::Any => self,
-            Form::Identity => self.into_text()?.into_identity()?,
-            Form::Text => self.into_text()?,
-            Form::Texts => self.into_texts()?,
-            Form::Table => self.into_table()?,
+    /// Converts the value to the documented type.
+    pub(super) fn into_type(self, claim_type: ClaimType) -> Result<Self, ValueError> {
+        Ok(match claim_type {
+            ClaimType::Any => self,
+            ClaimType::Identity => self.into_text()?.into_identity()?,
+            ClaimType::Text => self.into_text()?,
+            ClaimType::Texts => self.into_texts()?,
+            ClaimType::Table => self.into_table()?,
         })
     }
 
-    /// Who somebody is, read as an id: a text from a token's claims has not been
-    /// looked at before.
-    fn into_identity(self) -> Result<Self, Unfit> {
+    /// Parses a string as an [`Identifier`], since values of token claims and
+    /// interpreted expressions have not been validated.
+    fn into_identity(self) -> Result<Self, ValueError> {
         let Self::Text(text) = &self else { return Ok(self) };
-        match Identifier::within(text) {
+        match Identifier::parse_borrowed(text) {
             Ok(id) if id == text => Ok(self),
             Ok(id) => Ok(Self::Text(Cow::Owned(id.to_owned()))),
             Err(BadText::Empty | BadText::NoValue) => Ok(Self::Nothing),
-            Err(why) => Err(Unfit { why: format!("it cannot be used: {why}"), is_bad_identity: true }),
+            Err(why) => Err(ValueError { why: format!("it cannot be used: {why}"), is_bad_identity: true }),
         }
     }
 
@@ -140,9 +140,9 @@ impl<'a> Resolved<'a> {
             Self::Nothing | Self::Table(_) => Ok(self),
             Self::Json(value) if value.is_object() => Ok(self),
             Self::Text(text) if text.is_empty() => Ok(self),
-            Self::Json(value) => Err(format!("it yields {}, a table is meant", kind(value))),
-            Self::Text(_) => Err("it yields a text, a table is meant".into()),
-            Self::Labels(_) | Self::List(_) => Err("it yields a list, a table is meant".into()),
+            Self::Json(value) => Err(format!("it yields {}, expected a table", kind(value))),
+            Self::Text(_) => Err("it yields a string, expected a table".into()),
+            Self::Labels(_) | Self::List(_) => Err("it yields a list, expected a table".into()),
         }
     }
 
@@ -151,10 +151,10 @@ impl<'a> Resolved<'a> {
             Self::Nothing | Self::Text(_) => Ok(self),
             Self::Json(value) => match &*value {
                 Value::Number(number) if is_integer(number) => Ok(Self::Text(Cow::Owned(number.to_string()))),
-                other => Err(format!("it yields {}, a text is meant", kind(other))),
+                other => Err(format!("it yields {}, expected a string", kind(other))),
             },
-            Self::Labels(_) | Self::List(_) => Err("it yields a list, a text is meant".into()),
-            Self::Table(_) => Err("it yields a table, a text is meant".into()),
+            Self::Labels(_) | Self::List(_) => Err("it yields a list, expected a string".into()),
+            Self::Table(_) => Err("it yields a table, expected a string".into()),
         }
     }
 
@@ -168,11 +168,11 @@ impl<'a> Resolved<'a> {
                     texts.retain(|text| !text.is_empty());
                     Ok(Self::List(texts))
                 }
-                other => Err(format!("it yields {}, a list of texts is meant", kind(&other))),
+                other => Err(format!("it yields {}, expected a list of strings", kind(&other))),
             },
             Self::Text(text) if text.is_empty() => Ok(Self::Nothing),
-            Self::Text(_) => Err("it yields a text, a list of texts is meant".into()),
-            Self::List(_) | Self::Table(_) => Err("it yields a table, a list of texts is meant".into()),
+            Self::Text(_) => Err("it yields a string, expected a list of strings".into()),
+            Self::List(_) | Self::Table(_) => Err("it yields a table, expected a list of strings".into()),
         }
     }
 
@@ -200,13 +200,13 @@ fn kind(value: &Value) -> &'static str {
         Value::Null => "nothing",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "a table",
     }
 }
 
-impl Serialize for Stamped<'_> {
+impl Serialize for TokenClaims<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("iat", &self.time.issued_at)?;

@@ -1,5 +1,5 @@
-//! A user as claims' expressions see one: what may be named, and what can be
-//! looked up without the interpreter.
+//! Expressions over a user: the names they may use, and direct lookup of plain paths
+//! without the interpreter.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::resolved::Resolved;
-use crate::expression::{Absent, Expression, ExpressionError, without_empty};
+use crate::expression::{Expression, ExpressionError, MissingValue, without_empty};
 use crate::user::{Email, Identifier, Label, User};
 
 /// An expression over a user.
@@ -17,7 +17,7 @@ pub struct UserExpression {
     look_up: Option<LookUp>,
 }
 
-/// The values that can be had without the interpreter.
+/// A plain path, resolved without the interpreter.
 #[derive(Debug)]
 enum LookUp {
     Id,
@@ -31,39 +31,39 @@ enum LookUp {
     Token(Vec<String>),
 }
 
-/// A user, to be looked at by expressions.
-pub(super) struct Subject<'a> {
+/// A user as the context of expressions; converted for the interpreter on demand.
+pub(super) struct EvalContext<'a> {
     user: &'a User,
     for_interpreter: OnceCell<minijinja::Value>,
 }
 
 impl UserExpression {
-    /// Compiles an expression that names only what a user has.
-    pub fn compile(written: &str, absent: Absent) -> Result<Self, ExpressionError> {
+    /// Compiles an expression; it may name only fields of a user.
+    pub fn compile(written: &str, missing: MissingValue) -> Result<Self, ExpressionError> {
         let example = example();
         let expression =
-            Expression::compile(written, absent, is_known, Subject::new(&example).for_interpreter())?;
+            Expression::compile(written, missing, is_known, EvalContext::new(&example).for_interpreter())?;
         let look_up = expression.path().and_then(LookUp::of);
         Ok(Self { expression, look_up })
     }
 
-    /// What it reads of a user.
+    /// The user fields that it reads.
     pub(super) fn names(&self) -> &[String] {
         self.expression.names()
     }
 
-    pub(super) fn evaluate<'a>(&'a self, subject: &Subject<'a>) -> Result<Resolved<'a>, ExpressionError> {
+    pub(super) fn evaluate<'a>(&'a self, context: &EvalContext<'a>) -> Result<Resolved<'a>, ExpressionError> {
         match &self.look_up {
-            Some(look_up) => Ok(look_up.value(subject.user)),
+            Some(look_up) => Ok(look_up.value(context.user)),
             None => {
-                let value = self.expression.interpret(subject.for_interpreter())?;
+                let value = self.expression.interpret(context.for_interpreter())?;
                 Ok(value.map_or(Resolved::Nothing, Resolved::owned))
             }
         }
     }
 }
 
-impl<'a> Subject<'a> {
+impl<'a> EvalContext<'a> {
     pub const fn new(user: &'a User) -> Self {
         Self { user, for_interpreter: OnceCell::new() }
     }
@@ -73,8 +73,8 @@ impl<'a> Subject<'a> {
             let Ok(Value::Object(user)) = serde_json::to_value(self.user) else {
                 return minijinja::Value::UNDEFINED;
             };
-            // what a user does not have is undefined; what holds things is there,
-            // empty perhaps, so that to ask within it is no mistake
+            // missing fields are undefined; containers are present, even if empty, so that
+            // a lookup within them is not an error
             let context: Map<String, Value> =
                 user.into_iter().map(|(name, value)| (name, without_empty(value))).collect();
             minijinja::Value::from_serialize(context)
@@ -131,7 +131,7 @@ fn is_known(name: &str) -> bool {
     }
 }
 
-/// An invented user, for trying expressions out.
+/// A sample user, with which expressions are evaluated once when compiled.
 fn example() -> User {
     User {
         id: Identifier::parse("1").ok(),
@@ -148,13 +148,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_path_is_looked_up_and_the_rest_is_interpreted() {
+    fn plain_paths_skip_the_interpreter() {
         for path in ["id", "organization.id", "attributes.plan", "token.a.b", " email "] {
-            assert!(UserExpression::compile(path, Absent::ReadsAsEmpty).unwrap().look_up.is_some(), "{path}");
+            assert!(UserExpression::compile(path, MissingValue::Empty).unwrap().look_up.is_some(), "{path}");
         }
         for expression in ["email|lower", "attributes['plan']", "organization", "'x'", "attributes"] {
             assert!(
-                UserExpression::compile(expression, Absent::ReadsAsEmpty).unwrap().look_up.is_none(),
+                UserExpression::compile(expression, MissingValue::Empty).unwrap().look_up.is_none(),
                 "{expression}"
             );
         }

@@ -1,71 +1,71 @@
-//! The parts of the marketplace's address that configuration alone decides.
+//! The parts of the marketplace's URL that only the configuration decides.
 
 use std::fmt;
 
 use url::Url;
 
-/// Where marketplaces are: scheme, host, port, perhaps a path, and no `/` at
-/// the end.
+/// The base URL of marketplaces: scheme, host, optional port and path, without a
+/// trailing `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(String);
 
-/// The account's slug, as Pandium gave it.
+/// The account's slug, assigned by Pandium.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account(String);
 
-/// Why a text is no base address.
+/// Why a base URL is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBaseUrl {
-    /// Not an address.
-    #[error("it is not an absolute address: {0}")]
-    NotAnAddress(url::ParseError),
+    /// Not an absolute URL.
+    #[error("it is not an absolute URL: {0}")]
+    NotAUrl(url::ParseError),
     /// Neither http nor https, or no host.
     #[error("its scheme is not https")]
     WrongScheme,
-    /// A user, a query or a fragment is in it.
-    #[error("it holds a user name, a query or a fragment")]
-    TooMuch,
+    /// It has credentials, a query or a fragment.
+    #[error("it has a user name, a query or a fragment")]
+    ExtraParts,
 }
 
-/// A text is no account's slug.
+/// A string is not an account's slug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not a slug: letters, digits, '-', '_' and '.', at most 100 of them")]
 pub struct BadAccount;
 
 impl BaseUrl {
-    /// Reads a base address.
+    /// Parses a base URL.
     pub fn parse(text: &str) -> Result<Self, BadBaseUrl> {
-        let url = Url::parse(text).map_err(BadBaseUrl::NotAnAddress)?;
+        let url = Url::parse(text).map_err(BadBaseUrl::NotAUrl)?;
         if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
             return Err(BadBaseUrl::WrongScheme);
         }
         let has_user = !url.username().is_empty() || url.password().is_some();
         if has_user || url.query().is_some() || url.fragment().is_some() {
-            return Err(BadBaseUrl::TooMuch);
+            return Err(BadBaseUrl::ExtraParts);
         }
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
 
-    /// The address, without a `/` at the end.
+    /// The URL, without a trailing `/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Scheme, host and port: where the marketplace's messages come from.
+    /// Scheme, host and port; the origin of the marketplace's messages.
     pub fn origin(&self) -> &str {
         let host = self.0.find("://").map_or(0, |at| at + "://".len());
         let end = self.0.get(host..).and_then(|rest| rest.find('/')).map_or(self.0.len(), |at| host + at);
         self.0.get(..end).unwrap_or(&self.0)
     }
 
-    /// Whether a token sent there travels encrypted.
+    /// Whether the scheme is https.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https:")
     }
 }
 
 impl Account {
-    /// Reads a slug.
+    /// Parses a slug.
     pub fn parse(text: &str) -> Result<Self, BadAccount> {
         let is_slug = (1..=100).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
@@ -104,8 +104,8 @@ mod tests {
     #[case("https://imp.pandium.io/?a=b", None)]
     #[case("javascript:alert(1)", None)]
     #[case("imp.pandium.io", None)]
-    fn a_base_address_is_read(#[case] text: &str, #[case] meant: Option<&str>) {
-        assert_eq!(BaseUrl::parse(text).ok().as_ref().map(BaseUrl::as_str), meant);
+    fn a_base_url_is_parsed(#[case] text: &str, #[case] expected: Option<&str>) {
+        assert_eq!(BaseUrl::parse(text).ok().as_ref().map(BaseUrl::as_str), expected);
     }
 
     #[rstest]
@@ -115,7 +115,7 @@ mod tests {
     #[case("..", false)]
     #[case("a/b", false)]
     #[case("a?b", false)]
-    fn an_account_is_a_slug(#[case] text: &str, #[case] good: bool) {
-        assert_eq!(Account::parse(text).is_ok(), good);
+    fn an_account_is_a_slug(#[case] text: &str, #[case] is_valid: bool) {
+        assert_eq!(Account::parse(text).is_ok(), is_valid);
     }
 }
