@@ -143,7 +143,7 @@ fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
     "location / { return 404; }",
     "location / { return 200 \"marketplace_sso_requests_total 1\"; }",
     "BROKEN",
-    "insides"
+    "internal paths"
 )]
 #[case::no_hsts(
     "add_header Strict-Transport-Security \"max-age=31536000\" always;",
@@ -163,7 +163,7 @@ fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
     "location / { return 404; }",
     "location / { proxy_pass http://SERVICE; }",
     "DOUBT",
-    "insides"
+    "internal paths"
 )]
 #[case::login_in_the_frame(
     "proxy_set_header X-Auth-Request-Email $email;",
