@@ -73,7 +73,7 @@ pub(super) async fn first_response(probe: &Probe, entrance: &Url) -> Result<Firs
         }
         if is_everywhere {
             let message = format!(
-                "nothing answers behind the proxy (status {} for every path): start the service, and compare its \
+                "nothing responds behind the proxy (status {} for every path): start the service, and compare its \
                  server.listen with the proxy's upstream",
                 page.status
             );

@@ -215,7 +215,7 @@ fn nothing_behind_the_proxy_is_one_finding() {
     let lines: Vec<&str> = ran.output.lines().collect();
     assert_eq!((lines.len(), ran.status), (1, 1), "{ran:?}");
     assert!(
-        lines[0].starts_with("BROKEN") && lines[0].contains("nothing answers behind the proxy"),
+        lines[0].starts_with("BROKEN") && lines[0].contains("nothing responds behind the proxy"),
         "{ran:?}"
     );
     assert!(lines[0].contains("502"), "{ran:?}");
@@ -227,7 +227,7 @@ fn a_service_that_refuses_with_503_is_not_an_absent_one() {
         r#"{"type":"urn:marketplace-sso:keys_unavailable","reason":"keys_unavailable","status":503}"#;
     let service = KeyServer::start(Behaviour::Answer(503, answer.into())).unwrap();
     let ran = run(&["doctor", &service.origin()]);
-    assert!(!ran.output.contains("nothing answers"), "{ran:?}");
+    assert!(!ran.output.contains("nothing responds"), "{ran:?}");
     assert!(ran.output.lines().count() > 3, "{ran:?}");
 }
 
