@@ -1,4 +1,4 @@
-//! The program: command line in, exit code out.
+//! The binary: parses the command line and returns the exit code.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! Log lines for events: starting, stopping, configuration, faults. Hand-offs
-//! and refusals are the record's, which shares the place they are written to.
+//! Log lines for events: start, stop, configuration, faults. Hand-offs and
+//! refusals are audit events (`audit`), written by the same [`LogWriter`].
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -13,8 +13,8 @@ use crate::http::SPAN_TARGET;
 use crate::log_writer::LogWriter;
 
 /// Starts logging events for this process.
-pub fn start(settings: LogSettings, lines: &LogWriter) -> Result<(), TryInitError> {
-    let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_target(false);
+pub fn start(settings: LogSettings, log_writer: &LogWriter) -> Result<(), TryInitError> {
+    let layer = tracing_subscriber::fmt::layer().with_writer(log_writer.clone()).with_target(false);
     let layer = match settings.format {
         LogFormat::Json => {
             layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
@@ -26,22 +26,22 @@ pub fn start(settings: LogSettings, lines: &LogWriter) -> Result<(), TryInitErro
     Ok(())
 }
 
-/// Our own events at the level asked for; those of libraries from warnings on;
-/// root spans only where somebody debugs, since the record says the same.
+/// The service's own events at the configured level, those of libraries at WARN
+/// and above, root spans only at DEBUG, since audit events hold the same.
 fn filter(level: LevelFilter) -> Targets {
     let spans = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
     Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("marketplace_sso", level)
-        // it calls every malformed request an error; anybody could fill the log
+        // it logs every malformed request as an error, so any client could fill the log
         .with_target("actix_http", LevelFilter::OFF)
         .with_target(SPAN_TARGET, spans)
 }
 
-/// A panic is logged by its place alone: its message may quote anything.
+/// Logs a panic's source location only: its message may contain secrets.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(String::new, ToString::to_string);
-        tracing::error!(place, "a panic was caught; this is a fault of the program");
+        let location = panic.location().map_or_else(String::new, ToString::to_string);
+        tracing::error!(location, "a panic was caught; this is a bug");
     }));
 }

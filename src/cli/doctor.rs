@@ -1,4 +1,4 @@
-//! `doctor`: looks at a running set-up from outside, and says what would break it.
+//! `doctor`: checks a running deployment from outside.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use url::Url;
 
-use super::{Failure, Outcome, say};
+use super::{CommandResult, Failure, print};
 use crate::authn::proxy_headers::FieldName;
-use crate::doctor::{self, Grade, SetUp};
+use crate::doctor::{self, Setup, Severity};
 use crate::sign_on::Entrance;
 
 #[derive(Debug, Args)]
@@ -18,52 +18,52 @@ Examples:
   marketplace-sso doctor https://sso.example.com/pandium-sso --page https://app.example.com/integrations
   marketplace-sso doctor https://app.example.com --page https://app.example.com/integrations --cookie-file cookie.txt
 
-Run it from outside, where your users are. It changes nothing: it asks as a browser would, as a
-stranger with forged headers would, and, with a cookie, as that user.
+Run it from outside, where your users are. It changes nothing: it sends requests as a browser does,
+as a client that forges identity headers does, and, with a cookie, as that user.
 
-Exit status 1 where something is broken.")]
+Exit status 1 if something is broken.")]
 pub(super) struct Arguments {
-    /// The entrance as browsers reach it; without a path, /pandium-sso
+    /// The URL of the entrance, as browsers use it; without a path, /pandium-sso
     #[arg(value_name = "URL", value_parser = read_url)]
     url: Url,
-    /// The page of the app that frames it
+    /// The URL of the page that embeds it
     #[arg(long, value_name = "URL", value_parser = read_url)]
     page: Option<Url>,
     /// A file with the Cookie header of a signed-in user: name=value; name=value
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<PathBuf>,
-    /// A header in which your proxy says who it is, if it is not one of a known proxy's; may be repeated
+    /// A header in which your proxy sends the user's identity, if no preset has it; may be repeated
     #[arg(long = "identity-header", value_name = "NAME", value_parser = read_header_name)]
     identity_headers: Vec<String>,
-    /// A certificate authority to believe beside the system's, in PEM
+    /// A certificate authority to trust in addition to the system's, in PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
 
 fn read_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
-    url.ok_or("it is not an address that a browser could open: write https:// and a host")
+    url.ok_or("it is not an absolute http or https URL: write https:// and a host")
 }
 
 fn read_header_name(text: &str) -> Result<String, &'static str> {
-    FieldName::parse(text).map(|name| name.as_str().to_owned()).ok_or("it is not a header's name")
+    FieldName::parse(text).map(|name| name.as_str().to_owned()).ok_or("it is not a header name")
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let findings = actix_web::rt::System::new().block_on(doctor::examine(&set_up(arguments)?))?;
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
+    let findings = actix_web::rt::System::new().block_on(doctor::run(&setup(arguments)?))?;
     let mut text = String::new();
     for finding in &findings {
-        let _ = writeln!(text, "{:<7} {:<15} {}", finding.grade, finding.about, finding.what);
+        let _ = writeln!(text, "{:<7} {:<15} {}", finding.severity, finding.topic, finding.message);
     }
-    say(text.trim_end())?;
-    match findings.iter().filter(|finding| finding.grade == Grade::Broken).count() {
+    print(text.trim_end())?;
+    match findings.iter().filter(|finding| finding.severity == Severity::Broken).count() {
         0 => Ok(()),
-        1 => Err(Failure::Running(anyhow::anyhow!("one thing is broken"))),
-        count => Err(Failure::Running(anyhow::anyhow!("{count} things are broken"))),
+        1 => Err(Failure::Running(anyhow::anyhow!("1 check failed"))),
+        count => Err(Failure::Running(anyhow::anyhow!("{count} checks failed"))),
     }
 }
 
-fn set_up(arguments: &Arguments) -> Result<SetUp, Failure> {
+fn setup(arguments: &Arguments) -> Result<Setup, Failure> {
     let mut entrance = arguments.url.clone();
     if matches!(entrance.path(), "" | "/") {
         entrance.set_path(Entrance::MAIN_PATH);
@@ -84,10 +84,10 @@ fn set_up(arguments: &Arguments) -> Result<SetUp, Failure> {
         }
     });
     if cookie.as_ref().is_some_and(|cookie| !cookie.bytes().all(|byte| (b' '..=b'~').contains(&byte))) {
-        let what = "the cookie file holds more than one line; write name=value; name=value";
-        return Err(Failure::Arguments(what.to_owned()));
+        let message = "the cookie file holds more than one line; write name=value; name=value";
+        return Err(Failure::Arguments(message.to_owned()));
     }
     let authority = arguments.ca_file.as_ref().map(read).transpose()?;
     let (page, identity_headers) = (arguments.page.clone(), arguments.identity_headers.clone());
-    Ok(SetUp { entrance, page, identity_headers, cookie, authority })
+    Ok(Setup { entrance, page, identity_headers, cookie, authority })
 }

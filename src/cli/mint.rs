@@ -1,12 +1,11 @@
-//! `mint`: prints the address that a user would be sent to, by the same code
-//! as `serve`.
+//! `mint`: prints the hand-off URL of a user, by the same code as `serve`.
 
 use clap::{ArgGroup, Args};
 use serde_json::Value;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::{ConfigArguments, Failure, Outcome, say};
+use super::{CommandResult, ConfigArguments, Failure, print};
 use crate::clock::Timestamp;
 use crate::sign_on::Entrance;
 use crate::user::{BadText, Email, Identifier, Label, User};
@@ -20,14 +19,14 @@ Examples:
     --set attributes.plan=pro --set organization.id=org-1 --integration-id 1121 --display settings
   marketplace-sso mint --config sso.toml --entrance merchant_center --id u-1 --set attributes.project_key=acme
 
-The address is a key to the user's integrations: whoever has it is that user.")]
+The URL is a credential: whoever has it acts as that user.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// The user's e-mail address; may be left out where users have an --id and none
+    /// The user's e-mail address; optional where users have an --id
     #[arg(long, value_name = "E")]
     email: Option<String>,
-    /// The user's own id
+    /// The user's id
     #[arg(long, value_name = "I")]
     id: Option<String>,
     /// The user's name
@@ -42,13 +41,13 @@ pub(super) struct Arguments {
     /// The entrance whose settings apply
     #[arg(long, value_name = "NAME", default_value = Entrance::MAIN_NAME)]
     entrance: String,
-    /// Lead to this integration
+    /// Link to this integration
     #[arg(long, value_name = "ID")]
     integration_id: Option<String>,
     /// Show the integration's list or settings
     #[arg(long, value_name = "list|settings")]
     display: Option<String>,
-    /// Lead to the install page of this integration
+    /// Link to the install page of this integration
     #[arg(long, value_name = "ID")]
     install: Option<String>,
     /// Another link parameter; may be repeated
@@ -56,7 +55,7 @@ pub(super) struct Arguments {
     links: Vec<String>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let user = user(arguments)?;
     let config = arguments.config.load()?;
     let entrance = config.entrance(&arguments.entrance).ok_or_else(|| {
@@ -77,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         .map_err(refused)?;
     entrance.access.allow(&user).map_err(refused)?;
     let hand_off = entrance.hand_off(&user, &link, Uuid::new_v4(), Timestamp::now()).map_err(refused)?;
-    say(hand_off.url.expose())
+    print(hand_off.url.expose())
 }
 
 fn query(arguments: &Arguments) -> Result<String, Failure> {
@@ -99,15 +98,15 @@ fn query(arguments: &Arguments) -> Result<String, Failure> {
 
 fn user(arguments: &Arguments) -> Result<User, Failure> {
     let mut user = User {
-        email: arguments.email.as_deref().map(Email::parse).transpose().map_err(bad("email"))?,
-        id: arguments.id.as_deref().map(Identifier::parse).transpose().map_err(bad("id"))?,
-        name: arguments.name.as_deref().map(Label::parse).transpose().map_err(bad("name"))?,
+        email: arguments.email.as_deref().map(Email::parse).transpose().map_err(invalid("email"))?,
+        id: arguments.id.as_deref().map(Identifier::parse).transpose().map_err(invalid("id"))?,
+        name: arguments.name.as_deref().map(Label::parse).transpose().map_err(invalid("name"))?,
         groups: arguments
             .groups
             .iter()
             .map(|group| Label::parse(group))
             .collect::<Result<_, _>>()
-            .map_err(bad("group"))?,
+            .map_err(invalid("group"))?,
         ..User::default()
     };
     for setting in &arguments.settings {
@@ -116,23 +115,25 @@ fn user(arguments: &Arguments) -> Result<User, Failure> {
     Ok(user)
 }
 
-/// Sets one thing of a user. What is not JSON is a text.
+/// Sets one field of the user. A value that is not JSON is a string.
 fn set(user: &mut User, setting: &str) -> Result<(), Failure> {
-    let (key, written) = setting
+    let (key, text) = setting
         .split_once('=')
         .ok_or_else(|| Failure::Arguments(format!("--set {setting:?} is not KEY=JSON")))?;
-    let value = serde_json::from_str(written).unwrap_or_else(|_| Value::String(written.to_owned()));
-    let text = || match &value {
+    let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+    let string = || match &value {
         Value::String(text) => Ok(text.clone()),
-        _ => Err(Failure::Arguments(format!("--set {key} needs a text"))),
+        _ => Err(Failure::Arguments(format!("--set {key} needs a string"))),
     };
     match key.split_once('.') {
-        None if key == "username" => user.username = Some(Identifier::parse(&text()?).map_err(bad(key))?),
+        None if key == "username" => {
+            user.username = Some(Identifier::parse(&string()?).map_err(invalid(key))?);
+        }
         Some(("organization", "id")) => {
-            user.organization.id = Some(Identifier::parse(&text()?).map_err(bad(key))?);
+            user.organization.id = Some(Identifier::parse(&string()?).map_err(invalid(key))?);
         }
         Some(("organization", "name")) => {
-            user.organization.name = Some(Label::parse(&text()?).map_err(bad(key))?);
+            user.organization.name = Some(Label::parse(&string()?).map_err(invalid(key))?);
         }
         Some(("attributes", name)) => {
             user.attributes.insert(name.to_owned(), value);
@@ -142,13 +143,13 @@ fn set(user: &mut User, setting: &str) -> Result<(), Failure> {
         }
         _ => {
             return Err(Failure::Arguments(format!(
-                "--set {key} is not known: write username, organization.id, organization.name, attributes.NAME or token.NAME"
+                "--set {key} is unknown: write username, organization.id, organization.name, attributes.NAME or token.NAME"
             )));
         }
     }
     Ok(())
 }
 
-fn bad(what: &str) -> impl Fn(BadText) -> Failure {
-    move |why| Failure::Arguments(format!("the {what} cannot be used: {why}"))
+fn invalid(field: &str) -> impl Fn(BadText) -> Failure {
+    move |error| Failure::Arguments(format!("the {field} cannot be used: {error}"))
 }

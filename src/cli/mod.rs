@@ -1,4 +1,5 @@
-//! The command line: arguments in, exit code out. One file a command.
+//! The command line: parses arguments, runs a command, returns its exit code.
+//! One file for each command.
 
 mod check;
 mod doctor;
@@ -26,8 +27,8 @@ use crate::config::{Config, Problems, Sources};
     max_term_width = 100,
     after_help = "\
 Examples:
-  marketplace-sso playground                      see it work, with no account
-  marketplace-sso check --config sso.toml         find what is wrong with the settings
+  marketplace-sso playground                      try it out, without an account
+  marketplace-sso check --config sso.toml         find problems in the settings
   marketplace-sso serve --config sso.toml         run the service
 
 Exit status: 0 done, 1 failed while running, 2 wrong arguments, 78 wrong configuration."
@@ -41,21 +42,21 @@ pub struct CommandLine {
 enum Command {
     /// Run the service
     Serve(serve::Arguments),
-    /// Show everything on this machine: a sample app or a platform's page, this service, a stand-in marketplace
+    /// Run a demo on this machine: a sample app or a platform's page, this service, a stand-in marketplace
     Playground(playground::Arguments),
-    /// Report what is wrong with the configuration, and show what applies
+    /// Report problems of the configuration, and show the effective settings
     Check(check::Arguments),
-    /// Print the address that a user would be sent to
+    /// Print the URL to which a user would be redirected
     Mint(mint::Arguments),
     /// Verify a token and explain each claim
     Inspect(inspect::Arguments),
-    /// Look at a running set-up from outside, and tell what would break it
+    /// Check a running deployment from outside, and report what is broken
     Doctor(doctor::Arguments),
-    /// SignOnRequest a running service whether it is ready; for images without a shell
+    /// Check whether a running service is ready; for images without a shell
     Healthcheck(healthcheck::Arguments),
 }
 
-/// Where the configuration comes from.
+/// The arguments that name the configuration.
 #[derive(Debug, Args)]
 struct ConfigArguments {
     /// A configuration file; may be repeated, the later wins. Without one, the file named by SSO_CONFIG
@@ -75,19 +76,19 @@ enum Failure {
     Arguments(String),
     /// Exit status 78.
     Configuration(Problems),
-    /// Exit status 78: so many warnings, where none is accepted.
+    /// Exit status 78: the number of warnings, with `--strict`.
     Warnings(usize),
 }
 
-type Outcome = Result<(), Failure>;
+type CommandResult = Result<(), Failure>;
 
 /// `EX_CONFIG` of sysexits.h.
 const EX_CONFIG: u8 = 78;
 
 impl CommandLine {
-    /// Does what was asked.
+    /// Runs the command.
     pub fn run(self) -> ExitCode {
-        let outcome = match self.command {
+        let result = match self.command {
             Command::Serve(arguments) => serve::run(&arguments),
             Command::Playground(arguments) => playground::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
@@ -96,10 +97,10 @@ impl CommandLine {
             Command::Doctor(arguments) => doctor::run(&arguments),
             Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         };
-        match outcome {
+        match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                complain(&failure);
+                print_error(&failure);
                 failure.exit_code()
             }
         }
@@ -128,7 +129,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Running(error) => write!(f, "error: {error:#}"),
-            Self::Arguments(what) => write!(f, "error: {what}"),
+            Self::Arguments(message) => write!(f, "error: {message}"),
             Self::Configuration(problems) => write!(f, "error: {problems}"),
             Self::Warnings(1) => write!(f, "error: with --strict, the warning above is a problem"),
             Self::Warnings(count) => {
@@ -145,18 +146,18 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
 }
 
 /// Writes to standard error.
-fn complain(text: &impl fmt::Display) {
-    // there is no third place to report to
+fn print_error(text: &impl fmt::Display) {
+    // there is nowhere else to report a failed write
     let _ = write_line(std::io::stderr(), text);
 }
 
 /// Writes to standard output.
-fn say(text: impl fmt::Display) -> Outcome {
+fn print(text: impl fmt::Display) -> CommandResult {
     Ok(write_line(std::io::stdout(), &text)?)
 }
 
-/// Writes a line. A reader that has closed the pipe, as `head` does, has read
-/// enough: that is no error.
+/// Writes a line. A closed pipe is not an error: its reader, such as `head`, has
+/// read enough.
 fn write_line(mut to: impl Write, text: &impl fmt::Display) -> io::Result<()> {
     match to.write_all(format!("{text}\n").as_bytes()).and_then(|()| to.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::{Failure, Outcome, complain, say};
+use super::{CommandResult, Failure, print, print_error};
 use crate::playground::{Kind, Playground};
 
 #[derive(Debug, Args)]
@@ -38,14 +38,14 @@ fn read_address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "write an address and a port, such as 127.0.0.1:9000".to_owned())
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
     actix_web::rt::System::new().block_on(async {
         let playground = Playground::start(arguments.listen, arguments.platform).await;
         let playground = playground.map_err(Failure::Running)?;
         if let Some(warning) = playground.warning() {
-            complain(&format!("warning: {warning}"));
+            print_error(&format!("warning: {warning}"));
         }
-        say(playground.greeting())?;
+        print(playground.greeting())?;
         playground.run().await.map_err(Failure::Running)
     })
 }

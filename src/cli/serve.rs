@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{ConfigArguments, Outcome};
+use super::{CommandResult, ConfigArguments};
 use crate::log_writer::LogWriter;
 use crate::server::Server;
 use crate::telemetry;
@@ -12,28 +12,27 @@ use crate::telemetry;
 Example:
   SSO_PANDIUM__SHARED_SECRET_FILE=/run/secrets/pandium marketplace-sso serve --config sso.toml
 
-SIGHUP, or a change of a configuration or secret file, reads everything again. SIGTERM stops
-after what is in flight is done.")]
+SIGHUP, or a change of a configuration or secret file, reloads the configuration. SIGTERM stops
+after the requests in progress are done.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let config = arguments.config.load()?;
-    let lines = LogWriter::to_stderr()?;
-    telemetry::start(config.log, &lines)?;
-    warn_of(&config);
-    let served = actix_web::rt::System::new().block_on(async {
-        let server = Server::bind_with_lines(config, lines.clone()).await?;
+    let log_writer = LogWriter::to_stderr()?;
+    telemetry::start(config.log, &log_writer)?;
+    log_warnings(&config);
+    let result = actix_web::rt::System::new().block_on(async {
+        let server = Server::bind_with_log_writer(config, log_writer.clone()).await?;
         Ok(server.run().await?)
     });
-    lines.flush();
-    served
+    log_writer.flush();
+    result
 }
 
-/// What is allowed and yet hardly meant.
-fn warn_of(config: &crate::config::Config) {
+fn log_warnings(config: &crate::config::Config) {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }

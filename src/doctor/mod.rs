@@ -1,6 +1,6 @@
-//! Looks at a running set-up from outside, as a browser and as somebody who
-//! forges headers would, and says what would break it. It changes nothing, and
-//! no token that it meets leaves it.
+//! Checks a running deployment from outside: as a browser, as a client that
+//! forges identity headers, and, with a cookie, as a user. It changes nothing,
+//! and does not print or send on tokens that it receives.
 
 mod frame;
 mod probe;
@@ -13,93 +13,93 @@ use url::{Host, Url};
 
 use probe::Probe;
 
-/// What to look at.
+/// The deployment to check.
 #[derive(Debug)]
-pub struct SetUp {
-    /// The entrance, as browsers reach it.
+pub struct Setup {
+    /// The URL of the entrance, as browsers use it.
     pub entrance: Url,
-    /// The page of the app that frames it.
+    /// The URL of the page that embeds the entrance.
     pub page: Option<Url>,
-    /// Headers, beside those of every known proxy, that would say who it is.
+    /// Header names to forge in addition to those of the presets.
     pub identity_headers: Vec<String>,
-    /// A signed-in user's `Cookie` header.
+    /// The `Cookie` header of a user who has logged in.
     pub cookie: Option<String>,
-    /// A certificate authority to believe beside the system's, in PEM.
+    /// Certificate authorities to trust in addition to the system's, in PEM.
     pub authority: Option<Vec<u8>>,
 }
 
-/// What was found in one respect.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad it is.
-    pub grade: Grade,
-    /// What was looked at, in a few words.
-    pub about: &'static str,
-    /// What was found, and what to do about it.
-    pub what: String,
+    /// How severe it is.
+    pub severity: Severity,
+    /// What was checked, in one or two words.
+    pub topic: &'static str,
+    /// The result, and what to do about it.
+    pub message: String,
 }
 
-/// How bad a finding is.
+/// How severe a finding is, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Grade {
-    /// As it should be.
-    Fine,
-    /// It was not looked at, for want of something.
+pub enum Severity {
+    /// No problem.
+    Ok,
+    /// Not checked, because something is missing.
     Skipped,
-    /// It may break for somebody.
-    Doubtful,
-    /// It breaks, or lets somebody in.
+    /// It may fail for some users.
+    Warning,
+    /// It fails, or lets a client sign on as another user.
     Broken,
 }
 
-/// Why nothing can be looked at.
+/// The HTTP client cannot be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("no request can be made: {0}")]
-pub struct CannotAsk(#[from] reqwest::Error);
+#[error("the HTTP client cannot be set up: {0}")]
+pub struct ClientError(#[from] reqwest::Error);
 
 impl Finding {
-    fn new(grade: Grade, about: &'static str, what: impl Into<String>) -> Self {
-        Self { grade, about, what: what.into() }
+    fn new(severity: Severity, topic: &'static str, message: impl Into<String>) -> Self {
+        Self { severity, topic, message: message.into() }
     }
 
-    fn fine(about: &'static str, what: impl Into<String>) -> Self {
-        Self::new(Grade::Fine, about, what)
+    fn ok(topic: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Ok, topic, message)
     }
 
-    fn skipped(about: &'static str, what: impl Into<String>) -> Self {
-        Self::new(Grade::Skipped, about, what)
+    fn skipped(topic: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Skipped, topic, message)
     }
 
-    fn doubtful(about: &'static str, what: impl Into<String>) -> Self {
-        Self::new(Grade::Doubtful, about, what)
+    fn warning(topic: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, topic, message)
     }
 
-    fn broken(about: &'static str, what: impl Into<String>) -> Self {
-        Self::new(Grade::Broken, about, what)
+    fn broken(topic: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Broken, topic, message)
     }
 }
 
-impl fmt::Display for Grade {
+impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Fine => "ok",
+            Self::Ok => "ok",
             Self::Skipped => "-",
-            Self::Doubtful => "DOUBT",
+            Self::Warning => "DOUBT",
             Self::Broken => "BROKEN",
         })
     }
 }
 
-/// Looks at everything, and says what it found in each respect.
-pub async fn examine(set_up: &SetUp) -> Result<Vec<Finding>, CannotAsk> {
-    let probe = Probe::new(set_up.authority.as_deref(), is_on_this_machine(&set_up.entrance))?;
-    // without an answer there is nothing else to look at, and one cause is one finding
-    let answer = match service::first_answer(&probe, &set_up.entrance).await {
-        Ok(answer) => answer,
+/// Runs all checks.
+pub async fn run(setup: &Setup) -> Result<Vec<Finding>, ClientError> {
+    let probe = Probe::new(setup.authority.as_deref(), is_on_this_machine(&setup.entrance))?;
+    // without a response every other check would report the same cause again
+    let response = match service::first_response(&probe, &setup.entrance).await {
+        Ok(response) => response,
         Err(finding) => return Ok(vec![finding]),
     };
-    let (mut findings, about) = service::examine(&probe, set_up, answer).await;
-    findings.extend(frame::examine(&probe, set_up, about.as_ref()).await);
+    let (mut findings, entrance) = service::run(&probe, setup, response).await;
+    findings.extend(frame::run(&probe, setup, entrance.as_ref()).await);
     Ok(findings)
 }
 
@@ -112,7 +112,7 @@ fn is_on_this_machine(url: &Url) -> bool {
     }
 }
 
-/// An address without what may be a secret: user, query and fragment.
-fn shown(url: &Url) -> String {
+/// A URL without the parts that may hold secrets: userinfo, query and fragment.
+fn display_url(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }

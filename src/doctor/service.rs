@@ -1,109 +1,115 @@
-//! The service behind its proxy: does it answer, believe nobody who only says
-//! so, keep its insides inside, and does what it sends fit through.
+//! Checks the service behind its proxy: whether it responds, whether forged
+//! identity headers sign on, whether internal paths are reachable, and whether
+//! responses fit into the proxy's buffers.
 
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::probe::{Answer, NoAnswer, Probe};
-use super::{Finding, SetUp, is_on_this_machine, shown};
+use super::probe::{Probe, ProbeError, Response};
+use super::{Finding, Setup, display_url, is_on_this_machine};
 use crate::authn::proxy_headers::presets;
 use crate::clock::Timestamp;
 
-/// What the service says of an entrance (`/embed.json`).
+/// The content of `/embed.json` for an entrance.
 #[derive(Debug, Deserialize)]
-pub(super) struct About {
+pub(super) struct EntranceInfo {
     pub marketplace_origin: Url,
     pub login_url: Option<String>,
 }
 
-/// What a browser sends when a frame of the app goes somewhere.
-const IN_A_FRAME: [(&str, &str); 3] =
+/// The Fetch Metadata that a browser sends when a frame of the app navigates.
+const FRAME_NAVIGATION: [(&str, &str); 3] =
     [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-origin")];
 
 const PAGE: (&str, &str) = ("Accept", "text/html");
 const JSON: (&str, &str) = ("Accept", "application/json");
 
-/// Somebody who does not exist (RFC 2606, 2), for headers that are forged.
-const NOBODY: &str = "doctor@forged.invalid";
+/// The user in forged headers, with a reserved domain (RFC 2606, 2).
+const FORGED_USER: &str = "doctor@forged.invalid";
 
-/// The same, as Azure writes a principal: base64 of JSON.
-const NOBODYS_PRINCIPAL: &str = concat!(
+/// The same user as an `X-MS-CLIENT-PRINCIPAL` of Azure: base64 of JSON.
+const FORGED_PRINCIPAL: &str = concat!(
     "eyJpZGVudGl0eVByb3ZpZGVyIjoiYWFkIiwidXNlcklkIjoiZG9jdG9yQGZvcmdlZC5pbnZhbGlkIiwidXNlck",
     "RldGFpbHMiOiJkb2N0b3JAZm9yZ2VkLmludmFsaWQiLCJ1c2VyUm9sZXMiOlsiYXV0aGVudGljYXRlZCJdfQ=="
 );
 
-/// Seconds by which two clocks may differ before tokens are refused for it.
+/// The clock skew in seconds above which tokens may be rejected.
 const MAX_SKEW_S: u64 = 5;
 
-/// nginx buffers the headers of an answer in this, unless told otherwise.
+/// nginx's default buffer for the header of a response.
 const PROXY_BUFFER_BYTES: usize = 4096;
 
-/// The entrance's answer to a browser without a login, and when it came.
-pub(super) struct FirstAnswer {
-    page: Answer,
+/// The entrance's response to a browser without a login, and the times before
+/// and after it.
+pub(super) struct FirstResponse {
+    page: Response,
     before: Timestamp,
     after: Timestamp,
 }
 
-/// Asks for the first time; a finding, where that already says why nothing works.
-pub(super) async fn first_answer(probe: &Probe, entrance: &Url) -> Result<FirstAnswer, Finding> {
+/// Sends the first request. The error is a finding that explains why every
+/// other check would fail.
+pub(super) async fn first_response(probe: &Probe, entrance: &Url) -> Result<FirstResponse, Finding> {
     let before = Timestamp::now();
-    let page = probe.get(entrance, &[&[PAGE], IN_A_FRAME.as_slice()].concat()).await;
-    let page = page.map_err(|why| match why {
-        NoAnswer::Tls(what) => Finding::broken(ENCRYPTION, format!("{}: {what}", shown(entrance))),
-        NoAnswer::Other(why) => {
-            Finding::broken(ANSWER, format!("{} does not answer: {why}", shown(entrance)))
+    let page = probe.get(entrance, &[&[PAGE], FRAME_NAVIGATION.as_slice()].concat()).await;
+    let page = page.map_err(|error| match error {
+        ProbeError::Tls(message) => {
+            Finding::broken(ENCRYPTION, format!("{}: {message}", display_url(entrance)))
+        }
+        ProbeError::Other(error) => {
+            Finding::broken(RESPONSE, format!("{} does not respond: {error}", display_url(entrance)))
         }
     })?;
     let after = Timestamp::now();
     if page.is_gateway_error() {
-        // a page does not say its reason; and the proxy may only fail to reach the login
+        // a page has no reason code, and the proxy may only fail to reach the login
         let others = [(entrance.clone(), JSON), (component_url(entrance), JSON)];
-        let mut is_all = true;
+        let mut is_everywhere = true;
         for (url, accept) in others {
-            is_all &= probe.get(&url, &[accept]).await.is_ok_and(|answer| answer.is_gateway_error());
+            is_everywhere &=
+                probe.get(&url, &[accept]).await.is_ok_and(|response| response.is_gateway_error());
         }
-        if is_all {
-            let what = format!(
-                "nothing answers behind the proxy ({} to everything): start the service, and compare its \
-                 server.listen with where the proxy passes requests on to",
+        if is_everywhere {
+            let message = format!(
+                "nothing responds behind the proxy (status {} for every path): start the service, and compare its \
+                 server.listen with the proxy's upstream",
                 page.status
             );
-            return Err(Finding::broken(ANSWER, what));
+            return Err(Finding::broken(RESPONSE, message));
         }
     }
-    Ok(FirstAnswer { page, before, after })
+    Ok(FirstResponse { page, before, after })
 }
 
-const ANSWER: &str = "answer";
+const RESPONSE: &str = "response";
 const ENCRYPTION: &str = "encryption";
 
-pub(super) async fn examine(
+pub(super) async fn run(
     probe: &Probe,
-    set_up: &SetUp,
-    first: FirstAnswer,
-) -> (Vec<Finding>, Option<About>) {
-    let entrance = &set_up.entrance;
-    let FirstAnswer { page, before, after } = first;
+    setup: &Setup,
+    first: FirstResponse,
+) -> (Vec<Finding>, Option<EntranceInfo>) {
+    let entrance = &setup.entrance;
+    let FirstResponse { page, before, after } = first;
     let mut findings = vec![encryption(entrance, &page)];
     findings.push(clock(&page, before, after));
-    let told = probe.get(entrance, &[&[JSON], IN_A_FRAME.as_slice()].concat()).await.ok();
-    let without = WithoutLogin::of(&page, told.as_ref());
-    findings.push(without_login(&page, &without));
-    findings.push(forged(probe, set_up, &without).await);
+    let json = probe.get(entrance, &[&[JSON], FRAME_NAVIGATION.as_slice()].concat()).await.ok();
+    let anonymous = AnonymousResult::of(&page, json.as_ref());
+    findings.push(without_login(&page, &anonymous));
+    findings.push(forged_headers(probe, setup, &anonymous).await);
     findings.push(other_methods(probe, entrance).await);
-    findings.push(with_login(probe, set_up).await);
-    findings.push(insides(probe, entrance).await);
-    match about(probe, entrance).await {
-        Ok(about) => {
-            findings.push(marketplace(probe, &about).await);
-            if about.login_url.is_none() {
-                let what = "embed.login_url is empty, so a page that lost its login has no way back; name it";
-                findings.push(Finding::doubtful("login", what));
+    findings.push(with_login(probe, setup).await);
+    findings.push(internal_paths(probe, entrance).await);
+    match entrance_info(probe, entrance).await {
+        Ok(info) => {
+            findings.push(marketplace(probe, &info).await);
+            if info.login_url.is_none() {
+                let message = "embed.login_url is empty, so a page whose login has expired cannot start a new one; set it";
+                findings.push(Finding::warning("login", message));
             }
-            (findings, Some(about))
+            (findings, Some(info))
         }
         Err(finding) => {
             findings.push(finding);
@@ -112,109 +118,111 @@ pub(super) async fn examine(
     }
 }
 
-/// What the service says to a request without a login and without forged headers.
-enum WithoutLogin {
-    /// There is no identity, as it should be.
+/// The result of a request without a login and without forged headers.
+enum AnonymousResult {
+    /// No identity, as intended.
     Unauthenticated,
-    /// There is one, and the user is signed on.
+    /// The proxy adds an identity, and the user is signed on.
     SignedOn,
-    /// There is one, and it is refused for this reason.
-    Identified(String),
-    /// It is not the service that answers, or for another reason.
+    /// The proxy adds an identity, and the user is refused for this reason.
+    Refused(String),
+    /// Another response, of the proxy or of the service.
     Unknown,
 }
 
-/// Reasons for which a user is refused whose identity has been accepted.
-const REASONS_OF_IDENTIFIED: [&str; 3] = ["not_allowed", "bad_identity", "token_too_large"];
+/// Reasons for which an authenticated user is refused.
+const REASONS_AFTER_AUTHENTICATION: [&str; 3] = ["not_allowed", "bad_identity", "token_too_large"];
 
-impl WithoutLogin {
-    fn of(page: &Answer, told: Option<&Answer>) -> Self {
-        if page.is_hand_off() || told.is_some_and(Answer::is_hand_off) {
+impl AnonymousResult {
+    fn of(page: &Response, json: Option<&Response>) -> Self {
+        if page.is_hand_off() || json.is_some_and(Response::is_hand_off) {
             return Self::SignedOn;
         }
-        match told.and_then(Answer::reason) {
+        match json.and_then(Response::reason) {
             Some(reason) if reason == "unauthenticated" => Self::Unauthenticated,
-            Some(reason) if REASONS_OF_IDENTIFIED.contains(&reason.as_str()) => Self::Identified(reason),
+            Some(reason) if REASONS_AFTER_AUTHENTICATION.contains(&reason.as_str()) => Self::Refused(reason),
             Some(_) | None => Self::Unknown,
         }
     }
 }
 
-fn encryption(entrance: &Url, answer: &Answer) -> Finding {
+fn encryption(entrance: &Url, response: &Response) -> Finding {
     if entrance.scheme() != "https" {
         return if is_on_this_machine(entrance) {
-            Finding::skipped(ENCRYPTION, "http, on this machine; from elsewhere it has to be https")
+            Finding::skipped(ENCRYPTION, "http, on this machine; from another machine it must be https")
         } else {
-            Finding::broken(ENCRYPTION, "the address is not https: anybody on the way can read tokens")
+            Finding::broken(ENCRYPTION, "the URL is not https: tokens can be read on the network")
         };
     }
-    if answer.header("strict-transport-security").is_empty() {
-        return Finding::doubtful(
+    if response.header("strict-transport-security").is_empty() {
+        return Finding::warning(
             ENCRYPTION,
             "https, without Strict-Transport-Security: have the proxy add \
              \"max-age=31536000\", so that browsers never try http",
         );
     }
-    Finding::fine(ENCRYPTION, "https, and browsers are told to use nothing else")
+    Finding::ok(ENCRYPTION, "https, with Strict-Transport-Security")
 }
 
-fn clock(answer: &Answer, before: Timestamp, after: Timestamp) -> Finding {
-    const ABOUT: &str = "clock";
-    // RFC 9110 writes dates as RFC 2822 does, but for the zone
-    let date = answer.header("date").replace("GMT", "+0000");
+fn clock(response: &Response, before: Timestamp, after: Timestamp) -> Finding {
+    const TOPIC: &str = "clock";
+    // an RFC 9110 date differs from an RFC 2822 date only in the zone
+    let date = response.header("date").replace("GMT", "+0000");
     let date =
         OffsetDateTime::parse(&date, &Rfc2822).ok().and_then(|date| date.unix_timestamp().try_into().ok());
     let Some(date) = date.map(Timestamp::from_unix_seconds) else {
-        return Finding::skipped(ABOUT, "the answer has no Date to compare with");
+        return Finding::skipped(TOPIC, "the response has no Date");
     };
     let skew_s = before.seconds_since(date).max(date.seconds_since(after));
     if skew_s > MAX_SKEW_S {
-        let what =
-            format!("the server's clock and this machine's differ by {skew_s} s; tokens carry the time");
-        return Finding::doubtful(ABOUT, what);
+        let message = format!(
+            "the clocks of the server and of this machine differ by {skew_s} s; tokens contain times"
+        );
+        return Finding::warning(TOPIC, message);
     }
-    Finding::fine(ABOUT, "the server's clock and this machine's agree")
+    Finding::ok(TOPIC, "the clocks of the server and of this machine agree")
 }
 
-/// What a frame shows whose login has ended.
-fn without_login(page: &Answer, without: &WithoutLogin) -> Finding {
-    const ABOUT: &str = "no login";
-    match without {
-        WithoutLogin::SignedOn => {
-            let what = "EVERY REQUEST IS SIGNED ON, without any login: where does the identity come from?";
-            return Finding::broken(ABOUT, what);
+/// What a frame shows when the login has expired.
+fn without_login(page: &Response, anonymous: &AnonymousResult) -> Finding {
+    const TOPIC: &str = "no login";
+    match anonymous {
+        AnonymousResult::SignedOn => {
+            let message = "EVERY REQUEST IS SIGNED ON, without any login: where does the identity come from?";
+            return Finding::broken(TOPIC, message);
         }
-        WithoutLogin::Identified(reason) => {
-            let what = format!(
+        AnonymousResult::Refused(reason) => {
+            let message = format!(
                 "every request has an identity, without any login, and is refused only as {reason}: where does the \
                  identity come from?"
             );
-            return Finding::broken(ABOUT, what);
+            return Finding::broken(TOPIC, message);
         }
-        WithoutLogin::Unauthenticated | WithoutLogin::Unknown => {}
+        AnonymousResult::Unauthenticated | AnonymousResult::Unknown => {}
     }
-    let is_ours = matches!(without, WithoutLogin::Unauthenticated);
+    let is_ours = matches!(anonymous, AnonymousResult::Unauthenticated);
     match page.status {
-        401 if is_ours => Finding::fine(ABOUT, "without a login the service's own page is shown (401)"),
-        200..=299 => Finding::broken(ABOUT, "without a login the entrance answers as if there were one"),
-        301..=303 | 307 | 308 => Finding::doubtful(
-            ABOUT,
+        401 if is_ours => Finding::ok(TOPIC, "without a login the service's own page is shown (401)"),
+        200..=299 => Finding::broken(TOPIC, "without a login the entrance responds as if there were one"),
+        301..=303 | 307 | 308 => Finding::warning(
+            TOPIC,
             format!(
-                "without a login the browser is sent to {}: identity providers refuse to be framed; pass the \
-                 request on without an identity instead",
-                host_of(&page.header("location"))
+                "without a login the browser is redirected to {}: identity providers refuse to be framed; pass \
+                 the request on without an identity instead",
+                host_or_placeholder(&page.header("location"))
             ),
         ),
-        status => Finding::doubtful(
-            ABOUT,
+        status => Finding::warning(
+            TOPIC,
             format!(
-                "without a login the proxy answers {status} itself; the service's page would help people more"
+                "without a login the proxy responds with {status} itself; pass the request on, so that the service's \
+                 page is shown"
             ),
         ),
     }
 }
 
-/// Where the component asks about an entrance.
+/// The URL of an entrance's `/embed.json`.
 fn component_url(entrance: &Url) -> Url {
     let mut url = entrance.clone();
     url.set_path("/embed.json");
@@ -222,190 +230,198 @@ fn component_url(entrance: &Url) -> Url {
     url
 }
 
-async fn about(probe: &Probe, entrance: &Url) -> Result<About, Finding> {
-    const ABOUT: &str = "entrance";
+async fn entrance_info(probe: &Probe, entrance: &Url) -> Result<EntranceInfo, Finding> {
+    const TOPIC: &str = "entrance";
     let url = component_url(entrance);
-    let broken = |why: String| {
-        let what = format!(
+    let unreadable = |why: String| {
+        let message = format!(
             "{} cannot be read ({why}), which the component needs: pass /embed.js and /embed.json on to the \
-             service, without a login; and write the entrance exactly, without a slash at its end",
-            shown(&url)
+             service, without a login; and write the entrance's path exactly, without a trailing slash",
+            display_url(&url)
         );
-        Err(Finding::doubtful(ABOUT, what))
+        Err(Finding::warning(TOPIC, message))
     };
-    let answer = match probe.get(&url, &[]).await {
-        Ok(answer) if answer.status == 200 => answer,
-        Ok(answer) => return broken(format!("it answers {}", answer.status)),
-        Err(why) => return broken(why.to_string()),
+    let response = match probe.get(&url, &[]).await {
+        Ok(response) if response.status == 200 => response,
+        Ok(response) => return unreadable(format!("status {}", response.status)),
+        Err(error) => return unreadable(error.to_string()),
     };
-    let about = serde_json::from_str::<About>(&answer.body).ok();
-    match about.filter(|about| matches!(about.marketplace_origin.scheme(), "https" | "http")) {
-        Some(about) => Ok(about),
-        None => broken("what comes is not the service's".to_owned()),
+    let info = serde_json::from_str::<EntranceInfo>(&response.body).ok();
+    match info.filter(|info| matches!(info.marketplace_origin.scheme(), "https" | "http")) {
+        Some(info) => Ok(info),
+        None => unreadable("the response is not the service's".to_owned()),
     }
 }
 
-/// A stranger writes the headers that the proxy is to write: those of each
-/// known proxy in turn, since together they would contradict each other.
-async fn forged(probe: &Probe, set_up: &SetUp, without: &WithoutLogin) -> Finding {
-    let known = presets::ALL.iter().map(|preset| preset.fields.iter().map(|(_, name)| *name).collect());
-    let own = set_up.identity_headers.iter().map(String::as_str).collect();
+/// Forges the identity headers of each preset in turn, since together they would
+/// contradict each other, and those named by the caller.
+async fn forged_headers(probe: &Probe, setup: &Setup, anonymous: &AnonymousResult) -> Finding {
+    let of_presets = presets::ALL.iter().map(|preset| preset.fields.iter().map(|(_, name)| *name).collect());
+    let own = setup.identity_headers.iter().map(String::as_str).collect();
     let mut worst: Option<Finding> = None;
-    for names in known.chain([own]).filter(|names: &Vec<&str>| !names.is_empty()) {
-        let finding = forged_by(probe, &set_up.entrance, &names, without).await;
-        if worst.as_ref().is_none_or(|worst| finding.grade > worst.grade) {
+    for names in of_presets.chain([own]).filter(|names: &Vec<&str>| !names.is_empty()) {
+        let finding = forged_set(probe, &setup.entrance, &names, anonymous).await;
+        if worst.as_ref().is_none_or(|worst| finding.severity > worst.severity) {
             worst = Some(finding);
         }
     }
-    worst.unwrap_or_else(|| Finding::skipped(FORGED, "there is nothing to forge"))
+    worst.unwrap_or_else(|| Finding::skipped(FORGED, "there are no headers to forge"))
 }
 
-async fn forged_by(probe: &Probe, entrance: &Url, names: &[&str], without: &WithoutLogin) -> Finding {
-    let principal = |name: &str| if name.ends_with("client-principal") { NOBODYS_PRINCIPAL } else { NOBODY };
-    let mut headers: Vec<(&str, &str)> = names.iter().map(|name| (*name, principal(name))).collect();
-    headers.extend(IN_A_FRAME);
+async fn forged_set(probe: &Probe, entrance: &Url, names: &[&str], anonymous: &AnonymousResult) -> Finding {
+    let value = |name: &str| if name.ends_with("client-principal") { FORGED_PRINCIPAL } else { FORGED_USER };
+    let mut headers: Vec<(&str, &str)> = names.iter().map(|name| (*name, value(name))).collect();
+    headers.extend(FRAME_NAVIGATION);
     headers.extend([JSON, ("X-Forwarded-For", "127.0.0.1")]);
-    let answer = match probe.get(entrance, &headers).await {
-        Ok(answer) => answer,
-        Err(why) => return Finding::doubtful(FORGED, format!("the question was not answered: {why}")),
+    let response = match probe.get(entrance, &headers).await {
+        Ok(response) => response,
+        Err(error) => return Finding::warning(FORGED, format!("no response: {error}")),
     };
     let first = names.first().copied().unwrap_or_default();
-    let believed = format!(
-        "a client's own {first} is believed. Have the proxy overwrite it on every request, and let nobody else \
-         connect to the service"
+    let remedy = format!(
+        "a client's own {first} is accepted. Have the proxy overwrite it on every request, and let no other \
+         client connect to the service"
     );
-    let is_usual = matches!(without, WithoutLogin::SignedOn | WithoutLogin::Identified(_));
-    match answer.reason().as_deref() {
-        _ if answer.is_hand_off_of(NOBODY) => {
-            Finding::broken(FORGED, format!("A CLIENT SIGNS ON AS WHOM IT LIKES: {believed}"))
+    let is_always_identified = matches!(anonymous, AnonymousResult::SignedOn | AnonymousResult::Refused(_));
+    match response.reason().as_deref() {
+        _ if response.is_hand_off_of(FORGED_USER) => {
+            Finding::broken(FORGED, format!("ANY CLIENT CAN SIGN ON AS ANY USER: {remedy}"))
         }
-        // with or without these headers: they are not where the identity comes from
-        reason if is_usual && (answer.is_hand_off() || reason.is_some_and(is_of_identified)) => {
+        // the same without these headers: the identity does not come from them
+        reason
+            if is_always_identified
+                && (response.is_hand_off() || reason.is_some_and(is_after_authentication)) =>
+        {
             Finding::skipped(
                 FORGED,
-                "not told: every request has an identity already; look again once that is corrected",
+                "unknown: every request has an identity already; correct that first, and run doctor again",
             )
         }
-        _ if answer.is_hand_off() => {
-            Finding::broken(FORGED, format!("SOMEBODY WITHOUT A LOGIN IS SIGNED ON: {believed}"))
+        _ if response.is_hand_off() => {
+            Finding::broken(FORGED, format!("A CLIENT WITHOUT A LOGIN IS SIGNED ON: {remedy}"))
         }
-        // the service looked at who that is, and had something against him
-        Some(reason) if is_of_identified(reason) => {
-            Finding::broken(FORGED, format!("A STRANGER ONLY LACKS A BETTER NAME ({reason}): {believed}"))
-        }
-        Some("ambiguous_identity") => Finding::doubtful(
+        // the forged user was authenticated, and refused only by authorization
+        Some(reason) if is_after_authentication(reason) => Finding::broken(
+            FORGED,
+            format!("A FORGED USER IS REFUSED ONLY BY AUTHORIZATION ({reason}): {remedy}"),
+        ),
+        Some("ambiguous_identity") => Finding::warning(
             FORGED,
             format!(
-                "a client's own {first} reaches the service, which refuses it beside the proxy's: have it overwritten"
+                "a client's own {first} reaches the service, which refuses it in addition to the proxy's: have the \
+                 proxy overwrite it"
             ),
         ),
-        _ => Finding::fine(
+        _ => Finding::ok(
             FORGED,
-            format!("a client's own identity headers sign nobody on ({})", answer.status),
+            format!("a client's own identity headers do not sign on ({})", response.status),
         ),
     }
 }
 
 const FORGED: &str = "forged headers";
 
-fn is_of_identified(reason: &str) -> bool {
-    REASONS_OF_IDENTIFIED.contains(&reason)
+fn is_after_authentication(reason: &str) -> bool {
+    REASONS_AFTER_AUTHENTICATION.contains(&reason)
 }
 
 async fn other_methods(probe: &Probe, entrance: &Url) -> Finding {
-    const ABOUT: &str = "methods";
-    match probe.ask(Method::POST, entrance, &[]).await {
-        Ok(answer) if answer.is_hand_off() => {
-            Finding::broken(ABOUT, "a POST is sent on to the marketplace, with what it carries")
+    const TOPIC: &str = "methods";
+    match probe.send(Method::POST, entrance, &[]).await {
+        Ok(response) if response.is_hand_off() => {
+            Finding::broken(TOPIC, "a POST is redirected to the marketplace with its body")
         }
-        Ok(answer) => Finding::fine(ABOUT, format!("a POST is not sent on ({})", answer.status)),
-        Err(why) => Finding::skipped(ABOUT, format!("not answered: {why}")),
+        Ok(response) => Finding::ok(TOPIC, format!("a POST is not redirected ({})", response.status)),
+        Err(error) => Finding::skipped(TOPIC, format!("no response: {error}")),
     }
 }
 
-/// A signed-in user, if we may be one.
-async fn with_login(probe: &Probe, set_up: &SetUp) -> Finding {
-    const ABOUT: &str = "signed in";
-    let Some(cookie) = &set_up.cookie else {
+/// The hand-off of a user who has logged in, with the cookie of `--cookie-file`.
+async fn with_login(probe: &Probe, setup: &Setup) -> Finding {
+    const TOPIC: &str = "signed in";
+    let Some(cookie) = &setup.cookie else {
         return Finding::skipped(
-            ABOUT,
-            "not looked at: give the cookie of a signed-in user with --cookie-file",
+            TOPIC,
+            "not checked: give the cookie of a signed-in user with --cookie-file",
         );
     };
-    let ask = async |accept| {
-        let headers = [&[accept, ("Cookie", cookie.as_str())], IN_A_FRAME.as_slice()].concat();
-        probe.get(&set_up.entrance, &headers).await
+    let get = async |accept| {
+        let headers = [&[accept, ("Cookie", cookie.as_str())], FRAME_NAVIGATION.as_slice()].concat();
+        probe.get(&setup.entrance, &headers).await
     };
-    let answer = match ask(PAGE).await {
-        Ok(answer) => answer,
-        Err(why) => return Finding::broken(ABOUT, format!("not answered: {why}")),
+    let response = match get(PAGE).await {
+        Ok(response) => response,
+        Err(error) => return Finding::broken(TOPIC, format!("no response: {error}")),
     };
-    if matches!(answer.status, 500 | 502) && answer.reason().is_none() {
-        let what = format!(
-            "the proxy answers {}: most often the address is longer than it buffers; raise proxy_buffer_size",
-            answer.status
+    if matches!(response.status, 500 | 502) && response.reason().is_none() {
+        let message = format!(
+            "the proxy responds with {}: usually the Location is longer than its buffer; raise proxy_buffer_size",
+            response.status
         );
-        return Finding::broken(ABOUT, what);
+        return Finding::broken(TOPIC, message);
     }
-    if !answer.is_hand_off() {
-        let reason = ask(JSON).await.ok().and_then(|told| told.reason());
-        let why = reason.unwrap_or_else(|| "the proxy's own answer; is the cookie still good?".to_owned());
-        return Finding::broken(ABOUT, format!("the user is not signed on: {} ({why})", answer.status));
+    if !response.is_hand_off() {
+        let reason = get(JSON).await.ok().and_then(|response| response.reason());
+        let why = reason.unwrap_or_else(|| "the proxy's own response; has the cookie expired?".to_owned());
+        return Finding::broken(TOPIC, format!("the user is not signed on: {} ({why})", response.status));
     }
-    if !answer.header("cache-control").contains("no-store") {
-        return Finding::broken(ABOUT, "the answer may be cached: leave our Cache-Control as it is");
+    if !response.header("cache-control").contains("no-store") {
+        return Finding::broken(
+            TOPIC,
+            "the response may be cached: do not change the service's Cache-Control",
+        );
     }
-    let (location, all) = (answer.header("location").len(), answer.header_bytes());
-    let sizes = format!("the address has {location} bytes, all headers {all}");
+    let (location, all) = (response.header("location").len(), response.header_bytes());
+    let sizes = format!("the Location has {location} bytes, all headers {all}");
     if all > PROXY_BUFFER_BYTES {
-        let what = format!(
+        let message = format!(
             "the user is signed on; {sizes}: more than a proxy buffers by default, raise its buffers"
         );
-        return Finding::doubtful(ABOUT, what);
+        return Finding::warning(TOPIC, message);
     }
-    Finding::fine(ABOUT, format!("the user is signed on; {sizes}"))
+    Finding::ok(TOPIC, format!("the user is signed on; {sizes}"))
 }
 
-async fn marketplace(probe: &Probe, about: &About) -> Finding {
-    const ABOUT: &str = "marketplace";
-    let origin = about.marketplace_origin.origin().ascii_serialization();
-    match probe.get(&about.marketplace_origin, &[]).await {
-        Ok(answer) => Finding::fine(ABOUT, format!("{origin} answers ({})", answer.status)),
-        Err(why) => Finding::doubtful(ABOUT, format!("{origin} does not answer from here: {why}")),
+async fn marketplace(probe: &Probe, info: &EntranceInfo) -> Finding {
+    const TOPIC: &str = "marketplace";
+    let origin = info.marketplace_origin.origin().ascii_serialization();
+    match probe.get(&info.marketplace_origin, &[]).await {
+        Ok(response) => Finding::ok(TOPIC, format!("{origin} responds ({})", response.status)),
+        Err(error) => Finding::warning(TOPIC, format!("{origin} does not respond to this machine: {error}")),
     }
 }
 
-/// What is for operators alone.
-async fn insides(probe: &Probe, entrance: &Url) -> Finding {
-    const ABOUT: &str = "insides";
-    let at = |path: &str| {
+/// Metrics and health details, which only operators should reach.
+async fn internal_paths(probe: &Probe, entrance: &Url) -> Finding {
+    const TOPIC: &str = "internal paths";
+    let url_of = |path: &str| {
         let mut url = entrance.clone();
         url.set_path(path);
         url.set_query(None);
         url
     };
-    if let Ok(answer) = probe.get(&at("/metrics"), &[]).await
-        && answer.status == 200
-        && answer.body.contains("marketplace_sso_requests")
+    if let Ok(response) = probe.get(&url_of("/metrics"), &[]).await
+        && response.status == 200
+        && response.body.contains("marketplace_sso_requests")
     {
         return Finding::broken(
-            ABOUT,
+            TOPIC,
             "/metrics can be read from outside: pass only the entrances and /embed… on",
         );
     }
-    match probe.get(&at("/readyz"), &[]).await {
-        Ok(answer) if answer.status == 200 && answer.body.contains("\"version\"") => Finding::doubtful(
-            ABOUT,
-            "/readyz can be read from outside, and tells the version: pass only the entrances and /embed… on",
+    match probe.get(&url_of("/readyz"), &[]).await {
+        Ok(response) if response.status == 200 && response.body.contains("\"version\"") => Finding::warning(
+            TOPIC,
+            "/readyz can be read from outside and shows the version: pass only the entrances and /embed… on",
         ),
-        _ => Finding::fine(ABOUT, "health and metrics are not seen from outside"),
+        _ => Finding::ok(TOPIC, "health and metrics cannot be read from outside"),
     }
 }
 
-/// The host of an address, which may carry anything else.
-fn host_of(address: &str) -> String {
-    Url::parse(address)
+/// The host of a URL, whose other parts may hold secrets.
+fn host_or_placeholder(url: &str) -> String {
+    Url::parse(url)
         .ok()
         .and_then(|url| url.host_str().map(str::to_owned))
-        .unwrap_or_else(|| "elsewhere".into())
+        .unwrap_or_else(|| "another host".into())
 }

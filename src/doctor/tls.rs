@@ -1,13 +1,13 @@
-//! TLS errors in words for whoever runs the proxy. The error's type is not
-//! reachable through the HTTP client, so that its text is read.
+//! Explains TLS errors to the operator. The HTTP client does not expose rustls's
+//! error type, so the error's text is parsed.
 
-/// What begins every error about a certificate in rustls.
-const CERTIFICATE: &str = "invalid peer certificate: ";
+/// The prefix of every certificate error of rustls.
+const CERTIFICATE_ERROR: &str = "invalid peer certificate: ";
 
-/// What is wrong with TLS, if that is what an error says.
-pub(super) fn problem(causes: &str) -> Option<String> {
-    if let Some((_, problem)) = causes.split_once(CERTIFICATE) {
-        return Some(certificate(problem));
+/// The explanation of an error's causes; `None` if TLS is not among them.
+pub(super) fn explain(causes: &str) -> Option<String> {
+    if let Some((_, problem)) = causes.split_once(CERTIFICATE_ERROR) {
+        return Some(explain_certificate(problem));
     }
     if causes.contains("received corrupt message") {
         return Some("the server does not speak TLS at this port".to_owned());
@@ -16,18 +16,18 @@ pub(super) fn problem(causes: &str) -> Option<String> {
     Some(format!("the server ends the TLS handshake ({alert})"))
 }
 
-fn certificate(problem: &str) -> String {
+fn explain_certificate(problem: &str) -> String {
     let is = |texts: [&str; 2]| texts.iter().any(|text| problem.contains(text));
-    let what = if is(["UnknownIssuer", "unknown issuer"]) {
+    let message = if is(["UnknownIssuer", "unknown issuer"]) {
         "the certificate is signed by an authority that this machine does not trust. If the authority is your own, \
          name it with --ca-file; otherwise have the proxy send the intermediate certificates too"
     } else if is(["CaUsedAsEndEntity", "CA used as end entity"]) {
-        "the certificate is that of an authority (basicConstraints CA:TRUE), which is refused from a server. Issue \
+        "the certificate is an authority's (basicConstraints CA:TRUE), which is rejected as a server's. Issue \
          one with CA:FALSE, and name its authority with --ca-file"
     } else if is(["NotValidForName", "not valid for name"]) {
         "the certificate is for another host name: issue one for this name"
     } else if is(["NotValidYet", "not valid yet"]) {
-        "the certificate is not valid yet: renew it, or set the clocks"
+        "the certificate is not valid yet: renew it, or correct the clocks"
     } else if is(["Expired", "certificate expired"]) {
         "the certificate has expired: renew it"
     } else if is(["Revoked", "certificate revoked"]) {
@@ -37,7 +37,7 @@ fn certificate(problem: &str) -> String {
             "the certificate cannot be verified ({problem}); name an authority of your own with --ca-file"
         );
     };
-    what.to_owned()
+    message.to_owned()
 }
 
 #[cfg(test)]
@@ -61,9 +61,9 @@ mod tests {
     #[case("received corrupt message of type InvalidContentType", Some("does not speak TLS"))]
     #[case("received fatal alert: HandshakeFailure", Some("HandshakeFailure"))]
     #[case("tcp connect error: Connection refused", None)]
-    fn an_error_of_tls_is_said_in_words(#[case] causes: &str, #[case] words: Option<&str>) {
-        let problem = problem(causes);
-        assert_eq!(problem.is_some(), words.is_some(), "{problem:?}");
-        assert!(problem.unwrap_or_default().contains(words.unwrap_or_default()));
+    fn tls_errors_are_explained(#[case] causes: &str, #[case] expected: Option<&str>) {
+        let explanation = explain(causes);
+        assert_eq!(explanation.is_some(), expected.is_some(), "{explanation:?}");
+        assert!(explanation.unwrap_or_default().contains(expected.unwrap_or_default()));
     }
 }

@@ -6,14 +6,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::serving::{Capacity, SPARE_CONNECTIONS};
 use crate::config::ServerSettings;
 
-/// What the listeners may have.
+/// The capacities of both listeners.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Capacities {
     pub public: Capacity,
     pub admin: Capacity,
 }
 
-/// The limit of open files leaves too few connections.
+/// The limit of open files leaves too few for connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the process may have {limit} open files, which leaves too few connections; \
@@ -27,33 +27,35 @@ pub struct TooFewDescriptors {
 /// Connections of the admin listener: probes and a metrics scraper.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// Descriptors for all else: log, configuration files, key fetches, and each
-/// thread's event queue.
+/// Descriptors for the log, configuration files and key fetches.
 const OTHER_DESCRIPTORS: usize = 64;
-const DESCRIPTORS_FOR_EACH_WORKER: usize = 4;
 
-/// Below this many connections a start is refused.
-const LEAST_CONNECTIONS: usize = 16;
+/// Descriptors for the event queue of each worker, and of the main thread.
+const DESCRIPTORS_PER_WORKER: usize = 4;
+
+/// Fewer connections than this fail the start.
+const MIN_CONNECTIONS: usize = 16;
 
 impl Capacities {
-    /// Raises the limit of open files as far as the process may, and divides it.
-    pub fn of_process(settings: &ServerSettings) -> Result<Self, TooFewDescriptors> {
+    /// Raises the soft limit of open files to the hard limit and divides it
+    /// between the listeners.
+    pub fn from_process_limit(settings: &ServerSettings) -> Result<Self, TooFewDescriptors> {
         Self::within(raise_limit(), worker_count(settings), settings.max_connections)
     }
 
-    fn within(limit: usize, workers: usize, wanted: usize) -> Result<Self, TooFewDescriptors> {
-        let others = OTHER_DESCRIPTORS
-            + DESCRIPTORS_FOR_EACH_WORKER * (workers + 1)
+    fn within(limit: usize, workers: usize, max_connections: usize) -> Result<Self, TooFewDescriptors> {
+        let reserved = OTHER_DESCRIPTORS
+            + DESCRIPTORS_PER_WORKER * (workers + 1)
             + ADMIN_CONNECTIONS
             + SPARE_CONNECTIONS
-            // rounding up for each worker
+            // rounding up, see `connections_per_worker`
             + SPARE_CONNECTIONS
             + workers;
-        let connections = limit.saturating_sub(others).min(wanted);
-        if connections < LEAST_CONNECTIONS.min(wanted) {
-            return Err(TooFewDescriptors { limit, needed: others.saturating_add(wanted) });
+        let connections = limit.saturating_sub(reserved).min(max_connections);
+        if connections < MIN_CONNECTIONS.min(max_connections) {
+            return Err(TooFewDescriptors { limit, needed: reserved.saturating_add(max_connections) });
         }
-        if connections < wanted {
+        if connections < max_connections {
             tracing::warn!(
                 open_files = limit,
                 max_connections = connections,
@@ -67,8 +69,7 @@ impl Capacities {
     }
 }
 
-/// One for each core, where nothing else is said. More than 512 are refused by
-/// actix, which the configuration's bounds respect.
+/// `server.workers`; 0 means one for each core. actix refuses more than 512.
 fn worker_count(settings: &ServerSettings) -> usize {
     match settings.workers {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(512)),
@@ -76,13 +77,13 @@ fn worker_count(settings: &ServerSettings) -> usize {
     }
 }
 
-/// Sets the soft limit of open files to the hard one; the limit that is then in force.
+/// Sets the soft limit of open files to the hard limit. Returns the effective limit.
 fn raise_limit() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    let in_force = if raised.is_ok() { maximum } else { current };
-    // no limit at all is more than can be counted
-    in_force.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+    let effective = if raised.is_ok() { maximum } else { current };
+    // `None` is RLIM_INFINITY
+    effective.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_low_setting_is_no_lack_of_descriptors() {
+    fn a_low_max_connections_is_not_an_error() {
         assert!(Capacities::within(1024, 2, 1).is_ok_and(|all| all.public.connections == 1));
     }
 }

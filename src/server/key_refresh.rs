@@ -1,5 +1,4 @@
-//! Keeps keys that issuers publish from growing old: looks once a second which
-//! are due, and has them fetched beside the requests.
+//! Refreshes issuers' published keys in the background, before they expire.
 
 use std::time::Duration;
 
@@ -8,19 +7,19 @@ use actix_web::web;
 use crate::clock::Timestamp;
 use crate::http::Shared;
 
-/// So often it is looked which keys are due.
-const LOOKING: Duration = Duration::from_secs(1);
+/// How often to check which keys are due for a refresh.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Looks for ever.
+/// Runs until aborted.
 pub(super) async fn run(shared: web::Data<Shared>) {
     loop {
-        refresh(&shared);
-        tokio::time::sleep(LOOKING).await;
+        start_due_refreshes(&shared);
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }
 
-/// Asks for the keys that are due, and does not wait.
-fn refresh(shared: &Shared) {
+/// Starts fetching the keys that are due, without waiting for them.
+fn start_due_refreshes(shared: &Shared) {
     let now = Timestamp::now();
     for runtime in &shared.snapshot().entrances {
         runtime.entrance.identity.refresh_keys(now);

@@ -1,4 +1,4 @@
-//! Taking an address: TCP, or a Unix socket whose file mode decides who may
+//! Binds a listener: TCP, or a Unix socket whose file mode decides who may
 //! connect.
 
 use std::fmt;
@@ -13,16 +13,16 @@ use uuid::Uuid;
 
 use crate::config::Listen;
 
-/// An address that is taken.
+/// The address of a bound listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BoundAddr {
-    /// A network address, with the port that the system chose.
+    /// TCP; the port is the actual one, also where the settings say 0.
     Ip(SocketAddr),
-    /// A Unix socket.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
-/// An address that cannot be had.
+/// A listener cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen at {address}: {error}{}", hint(error))]
 pub struct BindError {
@@ -43,7 +43,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// A socket that listens.
+/// A bound socket and its address.
 pub(super) struct BoundListener {
     pub addr: BoundAddr,
     pub socket: Socket,
@@ -54,15 +54,15 @@ pub(super) enum Socket {
     Unix(UnixListener),
 }
 
-/// What the kernel keeps of responses that a peer has not read yet. It doubles
-/// this (socket(7), `SO_SNDBUF`). The largest response has some 30 kB.
+/// The kernel's buffer for responses that a peer has not read yet. The kernel
+/// doubles the value (socket(7), `SO_SNDBUF`). The largest response is about 30 kB.
 const SEND_BUFFER_BYTES: u32 = 32 * 1024;
 
-/// What the kernel keeps of requests that were not read yet; doubled as above.
+/// The kernel's buffer for requests that were not read yet; doubled as above.
 const RECEIVE_BUFFER_BYTES: u32 = 16 * 1024;
 
 impl BoundAddr {
-    /// The network address, if it is one.
+    /// The IP address and port of a TCP listener.
     pub const fn ip(&self) -> Option<SocketAddr> {
         match self {
             Self::Ip(address) => Some(*address),
@@ -81,7 +81,7 @@ impl fmt::Display for BoundAddr {
 }
 
 impl BoundListener {
-    /// Takes an address; a Unix socket gets the file mode.
+    /// Binds an address. `mode` is the file mode of a Unix socket.
     pub fn bind(listen: &Listen, mode: u32, backlog: u32) -> Result<Self, BindError> {
         let bound = match listen {
             Listen::Tcp(address) => bind_tcp(*address, backlog),
@@ -95,7 +95,7 @@ fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<BoundListener> {
     let socket =
         if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
-    // connections inherit these; by themselves they could grow to some megabytes each
+    // inherited by accepted connections; the kernel's own sizing grows to megabytes each
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.bind(address)?;
@@ -103,38 +103,36 @@ fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<BoundListener> {
     Ok(BoundListener { addr: BoundAddr::Ip(socket.local_addr()?), socket: Socket::Tcp(socket) })
 }
 
-/// The socket is made in a folder of its own that nobody else may enter, gets
-/// its mode, and only then its place: at no time may anybody connect whom the
-/// mode keeps out.
+/// Creates the socket in a private folder (0700), sets its mode, and then moves
+/// it to its path, so that at no time a process can connect that `mode` excludes.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<BoundListener> {
-    refuse_to_replace(path)?;
-    // short, since a socket's path may have no more than some hundred bytes
+    check_replaceable(path)?;
+    // short: the path of a socket has at most 107 bytes (`sun_path`)
     let (id, ..) = Uuid::new_v4().as_fields();
     let folder = path.with_file_name(format!(".{id:x}"));
     DirBuilder::new().mode(0o700).create(&folder)?;
-    let draft = folder.join("s");
-    let placed = UnixListener::bind(&draft).and_then(|socket| {
-        std::fs::set_permissions(&draft, Permissions::from_mode(mode))?;
-        std::fs::rename(&draft, path)?;
+    let temporary = folder.join("s");
+    let bound = UnixListener::bind(&temporary).and_then(|socket| {
+        std::fs::set_permissions(&temporary, Permissions::from_mode(mode))?;
+        std::fs::rename(&temporary, path)?;
         Ok(socket)
     });
-    if placed.is_err() {
-        let _ = std::fs::remove_file(&draft);
+    if bound.is_err() {
+        let _ = std::fs::remove_file(&temporary);
     }
     std::fs::remove_dir(&folder)?;
-    let socket = placed?;
+    let socket = bound?;
     socket.set_nonblocking(true)?;
     Ok(BoundListener { addr: BoundAddr::Unix(path.to_owned()), socket: Socket::Unix(socket) })
 }
 
-/// A socket that refuses connections was left by an earlier run; anything else
-/// is somebody's.
-fn refuse_to_replace(path: &Path) -> io::Result<()> {
+/// Only a socket that refuses connections, left by an earlier run, is replaced.
+fn check_replaceable(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
         Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path exists and is not a socket"));
         }
         Ok(_) => {}
     }

@@ -1,4 +1,5 @@
-//! Binds, tells its address, runs, and stops without losing a request.
+//! Binds the listeners, runs the service, reloads its configuration, and stops
+//! without losing a request.
 
 mod capacity;
 mod connections;
@@ -27,7 +28,7 @@ pub use listen::{BindError, BoundAddr};
 use serving::serve;
 use stop::StopSignals;
 
-/// A service that has its addresses and takes no requests yet.
+/// A service whose listeners are bound and do not accept connections yet.
 pub struct Server {
     config: Config,
     shared: web::Data<Shared>,
@@ -35,82 +36,82 @@ pub struct Server {
     admin: Option<BoundListener>,
     capacities: Capacities,
     stop_signals: StopSignals,
-    hang_up: Signal,
+    sighup: Signal,
 }
 
 /// Why a service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address cannot be had.
+    /// A listener cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// Connections need more open files than the process may have.
+    /// The limit of open files is too low.
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
     /// Tokens cannot be signed.
     #[error("the self-test of entrance {entrance} failed: {error}")]
     SelfTest {
-        /// The entrance.
+        /// The entrance's name.
         entrance: String,
-        /// Why.
+        /// The cause.
         error: SelfTestError,
     },
-    /// Standard error, or a thread for it, cannot be had.
+    /// Standard error or its writer thread is not available.
     #[error("log lines cannot be written: {0}")]
     LogWriter(io::Error),
-    /// Signals cannot be waited for.
-    #[error("signals cannot be waited for: {0}")]
+    /// Signal handlers cannot be installed.
+    #[error("signal handlers cannot be installed: {0}")]
     Signals(io::Error),
 }
 
-/// Why a service stopped before it was told to.
+/// Why a service stopped without a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The listeners failed.
-    #[error("the service cannot go on: {0}")]
+    /// A listener failed.
+    #[error("a listener failed: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Connections that the system keeps until a worker takes them.
+/// Connections that the kernel queues until a worker accepts them.
 const BACKLOG: u32 = 2048;
 
 impl Server {
-    /// Takes the addresses, and proves that tokens can be signed. Log lines go
-    /// to standard error.
+    /// Binds the listeners, and tests that tokens can be signed. Log lines go to
+    /// standard error.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let lines = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
-        Self::bind_with_lines(config, lines).await
+        let log_writer = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
+        Self::bind_with_log_writer(config, log_writer).await
     }
 
-    /// Like [`Self::bind`], with log lines to a place of the caller's choice.
-    pub async fn bind_with_lines(mut config: Config, lines: LogWriter) -> Result<Self, StartError> {
-        // before anybody can connect, so that nobody who did is lost to a signal
+    /// Like [`Self::bind`], with a log writer of the caller's choice.
+    pub async fn bind_with_log_writer(mut config: Config, log_writer: LogWriter) -> Result<Self, StartError> {
+        // before a client can connect: a signal must not end the process without draining
         let stop_signals = StopSignals::listen().map_err(StartError::Signals)?;
-        let hang_up = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
-        let capacities = Capacities::of_process(&config.server)?;
+        let sighup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+        let capacities = Capacities::from_process_limit(&config.server)?;
         let mode = config.server.unix_socket_mode;
         let public = BoundListener::bind(&config.server.listen, mode, BACKLOG)?;
         let admin = match &config.server.admin_listen {
             Some(listen) => Some(BoundListener::bind(listen, mode, BACKLOG)?),
             None => None,
         };
-        let shared = share_with_lines(&mut config, lines)?;
-        Ok(Self { config, shared, public, admin, capacities, stop_signals, hang_up })
+        let shared = share_with_log_writer(&mut config, log_writer)?;
+        Ok(Self { config, shared, public, admin, capacities, stop_signals, sighup })
     }
 
-    /// Where browsers and proxies connect.
+    /// The address of the public listener.
     pub const fn addr(&self) -> &BoundAddr {
         &self.public.addr
     }
 
-    /// Where operators connect, if anywhere.
+    /// The address of the admin listener, if there is one.
     pub fn admin_addr(&self) -> Option<&BoundAddr> {
         self.admin.as_ref().map(|admin| &admin.addr)
     }
 
-    /// Serves until SIGTERM or SIGINT, and until what was in flight is done.
+    /// Serves until SIGTERM or SIGINT and until the requests in progress are done.
     pub async fn run(self) -> Result<(), RunError> {
-        let Self { config, shared, public, admin, capacities, stop_signals, hang_up } = self;
+        let Self { config, shared, public, admin, capacities, stop_signals, sighup } = self;
         let settings = config.server.clone();
         tracing::info!(
             listen = %public.addr,
@@ -127,25 +128,25 @@ impl Server {
         let handles: Vec<_> = servers.iter().map(ActixServer::handle).collect();
         // a server does nothing until it is polled, so each gets a task
         let running: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
-        let to_abort = running.iter().map(|server| server.abort_handle()).collect();
-        let reloading = actix_web::rt::spawn(reload::run(hang_up, config, shared.clone()));
-        let freshening = actix_web::rt::spawn(key_refresh::run(shared.clone()));
+        let abort_handles = running.iter().map(|server| server.abort_handle()).collect();
+        let reloading = actix_web::rt::spawn(reload::run(sighup, config, shared.clone()));
+        let refreshing_keys = actix_web::rt::spawn(key_refresh::run(shared.clone()));
         let stopping = actix_web::rt::spawn(stop::on_signal(
             stop_signals,
             handles,
-            to_abort,
+            abort_handles,
             shared.clone(),
             settings.drain_delay,
         ));
         for server in running {
             match server.await {
-                Ok(ended) => ended?,
-                Err(ended) if ended.is_cancelled() => {}
-                Err(ended) => return Err(io::Error::other(ended).into()),
+                Ok(result) => result?,
+                Err(error) if error.is_cancelled() => {}
+                Err(error) => return Err(io::Error::other(error).into()),
             }
         }
         reloading.abort();
-        freshening.abort();
+        refreshing_keys.abort();
         stopping.abort();
         tracing::info!("stopped");
         shared.lines.flush();
@@ -153,26 +154,29 @@ impl Server {
     }
 }
 
-/// What [`http::scope`] needs to mount our addresses in another application.
-/// Log lines go to standard error. Called within a runtime, it also has keys
-/// fetched before they are needed; otherwise the first user who needs them
-/// waits for them.
+/// The state that [`crate::http::scope`] needs to mount the service in another
+/// application. Log lines go to standard error. Within a Tokio runtime it also
+/// starts the background refresh of keys; otherwise the first request that needs
+/// keys waits for them.
 pub fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
-    let lines = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
-    let shared = share_with_lines(&mut config, lines)?;
+    let log_writer = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
+    let shared = share_with_log_writer(&mut config, log_writer)?;
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(key_refresh::run(shared.clone()));
     }
     Ok(shared)
 }
 
-fn share_with_lines(config: &mut Config, lines: LogWriter) -> Result<web::Data<Shared>, StartError> {
+fn share_with_log_writer(
+    config: &mut Config,
+    log_writer: LogWriter,
+) -> Result<web::Data<Shared>, StartError> {
     self_test(config)?;
-    let recorder = AuditLog::new(lines.clone(), config.log.format);
-    Ok(web::Data::new(Shared::new(served(config), recorder, lines)))
+    let recorder = Recorder::new(log_writer.clone(), config.log.format);
+    Ok(web::Data::new(Shared::new(served(config), recorder, log_writer)))
 }
 
-/// Takes out what requests are answered by.
+/// Moves what requests need out of the configuration.
 fn served(config: &mut Config) -> Served {
     let hosts = config.server.hosts.clone();
     let (entrances, pages) = config.take_served();

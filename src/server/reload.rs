@@ -1,56 +1,83 @@
-//! Keeping up with the configuration: when one of its files changes, or at
-//! SIGHUP, everything is read again and swapped at once. A bad new one is
-//! reported, and the old one stays.
+//! Reloads the configuration when one of its files changes, and at SIGHUP. All
+//! of it is read again and swapped at once. A configuration with problems is
+//! reported, and the previous one stays in use.
+//!
+//! Files are polled: this also covers what a watch on folders does not, such as
+//! network file systems and links whose target moves, as Kubernetes mounts
+//! ConfigMaps and Secrets.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actix_web::web;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
-use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use super::{self_test, served};
 use crate::config::{Config, WatchedFile};
 use crate::http::Shared;
 use crate::metrics::Reload;
 
-/// Writers change a file in several steps: it is read again when it has stayed
-/// the same for so long.
-const SETTLING: Duration = Duration::from_millis(150);
+/// What distinguishes two versions of a file without reading it. Links are
+/// followed, so a link to another file is another version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    /// Of the content or the inode; unlike `modified`, it cannot be set.
+    changed: (i64, i64),
+}
 
-/// So often it is looked whether anything has changed that no event told of.
-const LOOKING: Duration = Duration::from_secs(30);
+/// The stamps of files by path; `None` where a file cannot be read.
+type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
 
-/// A file that never stays the same is read all the same after so many looks.
-const MOST_LOOKS: usize = 40;
+/// The time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Watches and swaps for ever.
-pub(super) async fn run(mut hang_up: Signal, mut config: Config, shared: web::Data<Shared>) {
-    let (changed, mut changes) = mpsc::channel(1);
-    // the files of the newest attempt, though the configuration in use be older
+/// Writers change a file in several steps: it is read when it has been
+/// unchanged for this long.
+const SETTLE_TIME: Duration = Duration::from_millis(150);
+
+/// A file that keeps changing is read anyway after this many settle times.
+const MAX_SETTLE_CHECKS: usize = 40;
+
+/// Polls and reloads until aborted.
+pub(super) async fn run(mut sighup: Signal, mut config: Config, shared: web::Data<Shared>) {
+    // the files of the latest attempt, also where an older configuration is in use
     let mut files = config.files.clone();
-    let mut _watch = Watch::start(&files, &changed);
-    // what changed before the watch began is told by no event
-    let _ = changed.try_send(());
+    // empty, so the first poll compares the content of all files: one may have
+    // changed since the configuration was read
+    let mut stamps = Stamps::new();
+    let mut poll = tokio::time::interval(POLL_INTERVAL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = hang_up.recv() => tracing::info!("SIGHUP: reading the configuration again"),
-            // a folder that was exchanged as a whole, or a link on the way to it, is told by nobody
-            _ = async { tokio::select! { _ = changes.recv() => {}, () = tokio::time::sleep(LOOKING) => {} } } => {
-                if as_now(&files) == files {
+            _ = sighup.recv() => {
+                tracing::info!("SIGHUP: reading the configuration again");
+                // they belong to the content before this
+                stamps.clear();
+            }
+            _ = poll.tick() => {
+                let current = stamps_of(&files);
+                if !has_new_content(&files, &stamps, &current) {
+                    stamps = current;
                     continue;
                 }
-                settle(&files).await;
-                while changes.try_recv().is_ok() {}
-                if as_now(&files) == files {
+                let settled = settle(&files).await;
+                let has_new_content = has_new_content(&files, &stamps, &settled);
+                stamps = settled;
+                if !has_new_content {
                     continue;
                 }
                 tracing::info!("a file of the configuration has changed: reading it again");
             }
         }
-        files = match read_again(&config, &shared).await {
+        files = match reload(&config, &shared).await {
             Some(Ok(newer)) => {
                 config = newer;
                 config.files.clone()
@@ -58,43 +85,62 @@ pub(super) async fn run(mut hang_up: Signal, mut config: Config, shared: web::Da
             Some(Err(tried)) => tried,
             None => continue,
         };
-        _watch = Watch::start(&files, &changed);
     }
 }
 
-/// Waits until nobody writes the files any more. Their times count beside what
-/// they hold: two looks may both find a file just emptied.
-async fn settle(files: &[WatchedFile]) {
-    let look = || -> Vec<_> { files.iter().map(|file| (file.now(), file.modified())).collect() };
-    let mut before = look();
-    for _ in 0..MOST_LOOKS {
-        tokio::time::sleep(SETTLING).await;
-        let now = look();
+/// Whether the content of a file differs from when it was read. Only files
+/// whose stamp has changed are read.
+fn has_new_content(files: &[SeenFile], before: &Stamps, now: &Stamps) -> bool {
+    files.iter().any(|file| before.get(&file.path) != now.get(&file.path) && file.now() != *file)
+}
+
+/// Waits until the files stay unchanged, and returns their stamps. Content alone
+/// is not enough: two checks may both find a file that was just truncated.
+async fn settle(files: &[SeenFile]) -> Stamps {
+    let check = || (stamps_of(files), files.iter().map(SeenFile::now).collect::<Vec<_>>());
+    let mut before = check();
+    for _ in 0..MAX_SETTLE_CHECKS {
+        tokio::time::sleep(SETTLE_TIME).await;
+        let now = check();
         if now == before {
-            return;
+            break;
         }
         before = now;
     }
+    before.0
 }
 
-fn as_now(files: &[WatchedFile]) -> Vec<WatchedFile> {
-    files.iter().map(WatchedFile::now).collect()
+fn stamps_of(files: &[SeenFile]) -> Stamps {
+    files.iter().map(|file| (file.path.clone(), Stamp::of(&file.path))).collect()
 }
 
-/// Reads, tests and swaps. Where the old configuration stays, the files that
-/// were tried; nothing where there is none to read again.
-async fn read_again(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<WatchedFile>>> {
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}
+
+/// Reads, tests and swaps the configuration. The error has the files that were
+/// tried; `None` where there is nothing to read again.
+async fn reload(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<SeenFile>>> {
     let Some(sources) = config.sources().cloned() else {
-        tracing::warn!("the configuration came from no file; there is nothing to read again");
+        tracing::warn!("the configuration was not read from files; there is nothing to reload");
         return None;
     };
-    // a file may be a pipe, or on a disk that has gone: nobody else waits for it
-    let read = actix_web::rt::task::spawn_blocking(move || Config::load(&sources)).await;
-    let Ok(read) = read else {
+    // a file may be a pipe or on an unreachable file system, which blocks the thread
+    let loaded = actix_web::rt::task::spawn_blocking(move || Config::load(&sources)).await;
+    let Ok(loaded) = loaded else {
         tracing::error!("reading the configuration panicked; the old one stays in use");
         return None;
     };
-    let tested = match read {
+    let tested = match loaded {
         Ok(newer) => match self_test(&newer) {
             Ok(()) => Ok(newer),
             Err(error) => Err((error.to_string(), newer.files)),
@@ -124,45 +170,26 @@ async fn read_again(config: &Config, shared: &Shared) -> Option<Result<Config, V
     }
 }
 
-/// A watch over the folders of some files: a file may be replaced by another,
-/// or by a link, as Kubernetes does.
-struct Watch {
-    _watcher: Option<RecommendedWatcher>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Watch {
-    fn start(files: &[WatchedFile], changed: &mpsc::Sender<()>) -> Self {
-        let changed = changed.clone();
-        let tell = move |event: notify::Result<notify::Event>| {
-            // where one change is already told, this one is told with it
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                let _ = changed.try_send(());
-            }
-        };
-        let watched = notify::recommended_watcher(tell).and_then(|mut watcher| {
-            for folder in folders(files) {
-                watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-            }
-            Ok(watcher)
-        });
-        match watched {
-            Ok(watcher) => Self { _watcher: Some(watcher) },
-            Err(error) => {
-                tracing::warn!(%error, "files cannot be watched; send SIGHUP after a change");
-                Self { _watcher: None }
-            }
-        }
+    #[test]
+    fn only_files_with_a_new_stamp_are_compared() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let [path, other, link] = ["file", "other", "link"].map(|name| folder.path().join(name));
+        std::fs::write(&path, "content").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let files = [SeenFile::read(&link).0];
+        let before = stamps_of(&files);
+        assert!(!has_new_content(&files, &before, &stamps_of(&files)));
+
+        std::fs::write(&path, "newer content").unwrap();
+        assert!(has_new_content(&files, &before, &stamps_of(&files)));
+        assert!(!has_new_content(&files, &before, &before), "the file was read without need");
+        std::fs::write(&other, "content").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert_ne!(before, stamps_of(&files));
+        assert!(!has_new_content(&files, &before, &stamps_of(&files)), "the content is the same");
     }
-}
-
-/// The folders in which a file may be replaced: its own, and that of the file
-/// which it is a link to. What does not exist cannot be watched.
-fn folders(files: &[WatchedFile]) -> BTreeSet<PathBuf> {
-    let targets = files.iter().filter_map(|file| file.path.canonicalize().ok());
-    let named = files.iter().map(|file| file.path.clone());
-    let folder = |file: PathBuf| match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    named.chain(targets).map(folder).filter(|folder| folder.is_dir()).collect()
 }

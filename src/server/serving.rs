@@ -1,7 +1,8 @@
 //! One listener's server: actix-server accepts, actix-http reads and writes
 //! over [`LimitedStream`], and the application handles requests.
 //!
-//! This is what `actix_web::HttpServer` assembles, with a stream of our own.
+//! Assembles what `actix_web::HttpServer` does, which has no way to replace the
+//! stream.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -23,21 +24,21 @@ use super::listen::{BoundAddr, BoundListener, Socket};
 use crate::config::ServerSettings;
 use crate::http::{self, Listener, RootSpan, Shared};
 
-/// How many threads serve a listener, and how many connections it may have.
+/// The number of worker threads and the maximum of open connections of a listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Capacity {
     pub workers: usize,
     pub connections: usize,
 }
 
-/// Connections beyond the limit that are accepted, so that an idle one can be
-/// closed in favour of a new one.
+/// Connections beyond the limit that actix accepts, so that a new connection
+/// can replace an idle one.
 pub(super) const SPARE_CONNECTIONS: usize = 32;
 
-/// How long the end of a connection is waited for after the last response.
+/// How long to wait for the peer to close the connection after the last response.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Serves requests to one listener.
+/// Starts serving requests to one listener.
 pub(super) fn serve(
     bound: BoundListener,
     capacity: Capacity,
@@ -48,7 +49,7 @@ pub(super) fn serve(
     let listener = Listener { is_admin, is_unix: matches!(bound.addr, BoundAddr::Unix(_)) };
     let server = Server::build()
         .workers(capacity.workers)
-        .max_concurrent_connections(capacity.connections_for_each_worker())
+        .max_concurrent_connections(capacity.connections_per_worker())
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
         .disable_signals();
     let http = HttpSettings {
@@ -66,13 +67,13 @@ pub(super) fn serve(
 }
 
 impl Capacity {
-    /// actix limits each worker by itself; connections are spread evenly.
-    const fn connections_for_each_worker(self) -> usize {
+    /// actix limits each worker separately and spreads connections evenly.
+    const fn connections_per_worker(self) -> usize {
         (self.connections + SPARE_CONNECTIONS).div_ceil(self.workers)
     }
 }
 
-/// What each worker makes its service from.
+/// What each worker builds its HTTP service from.
 #[derive(Clone)]
 struct HttpSettings {
     connections: Arc<Connections>,
@@ -89,7 +90,7 @@ fn listen_tcp(server: ServerBuilder, socket: TcpListener, http: HttpSettings) ->
         fn_service(move |io: TcpStream| {
             let connections = Arc::clone(&connections);
             async move {
-                // a response is written at once; there is nothing to gather
+                // a response is written in one piece, so Nagle's algorithm would only delay it
                 io.set_nodelay(true).map_err(DispatchError::Io)?;
                 let peer = io.peer_addr().ok();
                 Ok((LimitedStream::new(io, connections), peer))
@@ -111,7 +112,7 @@ fn listen_unix(server: ServerBuilder, socket: UnixListener, http: HttpSettings) 
     })
 }
 
-/// HTTP/1.1 over a stream, with the application behind it.
+/// The application, served by HTTP/1.1 over a stream.
 fn http1<Io: ActixStream + 'static>(
     http: HttpSettings,
     stopping: GracefulShutdownSignal,

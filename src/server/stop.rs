@@ -1,5 +1,5 @@
-//! Stopping: readiness turns 503 first, service goes on for a while, then what
-//! is in flight is finished.
+//! Graceful stop: readiness becomes 503, requests are served for the drain
+//! delay, then the requests in progress are finished.
 
 use std::io;
 use std::time::Duration;
@@ -11,20 +11,19 @@ use tokio::task::AbortHandle;
 
 use crate::http::Shared;
 
-/// The signals that stop us. From the moment there is one of these, they no
-/// longer end the process.
+/// Listens to SIGTERM and SIGINT, which from then on do not end the process.
 pub(super) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl StopSignals {
-    /// Begins to listen.
+    /// Installs the signal handlers.
     pub fn listen() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// The next one's name.
+    /// Waits for a signal and returns its name.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -33,27 +32,28 @@ impl StopSignals {
     }
 }
 
-/// Waits for SIGTERM or SIGINT, and stops the servers. A second signal does
-/// not wait any longer.
+/// Stops the servers at SIGTERM or SIGINT. A second signal during the drain
+/// delay skips the rest of it and closes connections; a signal after it aborts
+/// the servers.
 pub(super) async fn on_signal(
     mut signals: StopSignals,
     handles: Vec<ServerHandle>,
-    running: Vec<AbortHandle>,
+    abort_handles: Vec<AbortHandle>,
     shared: web::Data<Shared>,
     drain_delay: Duration,
 ) {
     let signal = signals.next().await;
     shared.start_draining();
     tracing::info!(signal, drain_delay_s = drain_delay.as_secs(), "stopping: readiness is 503 from now on");
-    let is_patient = tokio::select! {
+    let is_graceful = tokio::select! {
         () = tokio::time::sleep(drain_delay) => true,
         _ = signals.next() => false,
     };
-    // the server itself ends `run`, and with it this task, when it has stopped
+    // `Server::run` aborts this task when the servers have stopped
     for handle in handles {
-        drop(actix_web::rt::spawn(handle.stop(is_patient)));
+        drop(actix_web::rt::spawn(handle.stop(is_graceful)));
     }
     signals.next().await;
-    tracing::warn!("told to stop again: what is in flight is dropped");
-    running.iter().for_each(AbortHandle::abort);
+    tracing::warn!("second signal: the requests in progress are dropped");
+    abort_handles.iter().for_each(AbortHandle::abort);
 }

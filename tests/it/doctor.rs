@@ -143,7 +143,7 @@ fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
     "location / { return 404; }",
     "location / { return 200 \"marketplace_sso_requests_total 1\"; }",
     "BROKEN",
-    "insides"
+    "internal paths"
 )]
 #[case::no_hsts(
     "add_header Strict-Transport-Security \"max-age=31536000\" always;",
@@ -163,7 +163,7 @@ fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
     "location / { return 404; }",
     "location / { proxy_pass http://SERVICE; }",
     "DOUBT",
-    "insides"
+    "internal paths"
 )]
 #[case::login_in_the_frame(
     "proxy_set_header X-Auth-Request-Email $email;",
@@ -215,7 +215,7 @@ fn nothing_behind_the_proxy_is_one_finding() {
     let lines: Vec<&str> = ran.output.lines().collect();
     assert_eq!((lines.len(), ran.status), (1, 1), "{ran:?}");
     assert!(
-        lines[0].starts_with("BROKEN") && lines[0].contains("nothing answers behind the proxy"),
+        lines[0].starts_with("BROKEN") && lines[0].contains("nothing responds behind the proxy"),
         "{ran:?}"
     );
     assert!(lines[0].contains("502"), "{ran:?}");
@@ -227,7 +227,7 @@ fn a_service_that_refuses_with_503_is_not_an_absent_one() {
         r#"{"type":"urn:marketplace-sso:keys_unavailable","reason":"keys_unavailable","status":503}"#;
     let service = KeyServer::start(Behaviour::Answer(503, answer.into())).unwrap();
     let ran = run(&["doctor", &service.origin()]);
-    assert!(!ran.output.contains("nothing answers"), "{ran:?}");
+    assert!(!ran.output.contains("nothing responds"), "{ran:?}");
     assert!(ran.output.lines().count() > 3, "{ran:?}");
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
 use url::Url;
 
-use super::{ConfigArguments, Failure, Outcome, say};
+use super::{CommandResult, ConfigArguments, Failure, print};
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::jwt::compact::Compact;
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 /// The maximum size of standard input, in bytes.
 const MAX_INPUT: u64 = 128 * 1024;
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let input = if arguments.token == "-" { read_input()? } else { arguments.token.clone() };
     let token = find_token(input.trim())?;
     let parts = Compact::parse(&token)
@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             let _ = writeln!(text, "  {mark}  {} {}", finding.claim, finding.what);
         }
     }
-    say(text.trim_end())?;
+    print(text.trim_end())?;
 
     if is_accepted || (is_ours && findings.iter().all(|finding| finding.holds)) {
         Ok(())

@@ -1,9 +1,9 @@
-//! The open connections of one listener: how many there may be, and which one
-//! is closed when there are more.
+//! The open connections of one listener, their limit, and which one is closed
+//! above it.
 //!
 //! At the limit, actix would leave new connections waiting until an open one
-//! ends. A peer that holds idle connections would then lock all others out, so
-//! the connection without progress for the longest time is closed instead.
+//! ends, so a peer with many idle connections would deny service to all others.
+//! The connection without progress for the longest time is closed instead.
 
 mod stream;
 
@@ -28,7 +28,7 @@ pub(super) struct Connections {
     logged_at_ms: AtomicU64,
 }
 
-/// What is known of one connection, shared by its stream, its requests and the
+/// The state of one connection, shared by its stream, its requests and the
 /// listener.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -38,7 +38,7 @@ pub(super) struct Connection {
     /// accepted, in milliseconds since the listener's start. Bytes that are
     /// read do not count: a peer could send one at a time.
     progress_at_ms: AtomicU64,
-    has_been_answered: AtomicBool,
+    has_sent_response: AtomicBool,
     requests_in_progress: AtomicU32,
     is_closing: AtomicBool,
     /// Wakes the task that serves the connection.
@@ -49,7 +49,7 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) struct RequestInProgress(Arc<Connection>);
 
-/// How long a new connection is as good as one that was answered.
+/// How long a new connection counts like one that has sent a response.
 const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);
 
 /// The shortest time between two log lines about the limit.
@@ -67,15 +67,15 @@ impl Connections {
         }
     }
 
-    /// Adds a connection. Above the limit, closes the one that made no progress
-    /// for the longest time; those that have had time for a request and were
-    /// never answered come first, those with a request in progress are left alone.
+    /// Adds a connection. Above the limit, closes the one without progress for
+    /// the longest time, first among those that had time for a request and never
+    /// sent a response. One with a request in progress is never closed.
     fn add(&self) -> Arc<Connection> {
         let connection = Arc::new(Connection {
             id: self.last_id.fetch_add(1, Ordering::Relaxed),
             started: self.started,
             progress_at_ms: AtomicU64::new(milliseconds(self.started)),
-            has_been_answered: AtomicBool::new(false),
+            has_sent_response: AtomicBool::new(false),
             requests_in_progress: AtomicU32::new(0),
             is_closing: AtomicBool::new(false),
             waker: Mutex::default(),
@@ -84,7 +84,7 @@ impl Connections {
         if open.len() >= self.limit {
             let now_ms = milliseconds(self.started);
             let candidates = open.values().filter(|open| open.may_be_closed());
-            if let Some(idle) = candidates.min_by_key(|open| open.precedence(now_ms)) {
+            if let Some(idle) = candidates.min_by_key(|open| open.close_order(now_ms)) {
                 idle.close();
                 self.log_limit();
             }
@@ -121,12 +121,12 @@ impl Connection {
         self.requests_in_progress.load(Ordering::Relaxed) == 0 && !self.is_closing()
     }
 
-    /// The smallest is closed first.
-    fn precedence(&self, now_ms: u64) -> (bool, u64, u64) {
+    /// The connection with the smallest value is closed first.
+    fn close_order(&self, now_ms: u64) -> (bool, u64, u64) {
         let progress_at_ms = self.progress_at_ms.load(Ordering::Relaxed);
         let is_new = u128::from(now_ms.saturating_sub(progress_at_ms)) < FIRST_REQUEST_TIME.as_millis();
-        let comes_later = is_new || self.has_been_answered.load(Ordering::Relaxed);
-        (comes_later, progress_at_ms, self.id)
+        let is_closed_later = is_new || self.has_sent_response.load(Ordering::Relaxed);
+        (is_closed_later, progress_at_ms, self.id)
     }
 
     fn close(&self) {
@@ -141,15 +141,15 @@ impl Connection {
     }
 
     fn note_progress(&self) {
-        self.has_been_answered.store(true, Ordering::Relaxed);
+        self.has_sent_response.store(true, Ordering::Relaxed);
         self.progress_at_ms.store(milliseconds(self.started), Ordering::Relaxed);
     }
 
-    /// Remembers whom to wake when the connection is to be closed.
+    /// Stores the waker to call when the connection is to be closed.
     fn wake_when_closing(&self, waker: &Waker) {
-        let mut known = lock(&self.waker);
-        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *known = Some(waker.clone());
+        let mut stored = lock(&self.waker);
+        if !stored.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
+            *stored = Some(waker.clone());
         }
     }
 }
@@ -172,7 +172,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    /// Connections whose progress was at these milliseconds.
+    /// Connections with progress at these times, in milliseconds.
     fn open(limit: usize, progress_at_ms: &[u64]) -> (Connections, Vec<Arc<Connection>>) {
         let connections = Connections::new(limit);
         let open = progress_at_ms.iter().map(|at_ms| {
@@ -210,19 +210,19 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_without_an_answer_is_closed_before_others() {
+    fn a_connection_without_a_response_is_closed_first() {
         let (_, open) = open(2, &[10_000, 20_000]);
-        open[0].has_been_answered.store(true, Ordering::Relaxed);
-        assert!(open[1].precedence(30_000) < open[0].precedence(30_000));
+        open[0].has_sent_response.store(true, Ordering::Relaxed);
+        assert!(open[1].close_order(30_000) < open[0].close_order(30_000));
     }
 
     #[test]
     fn a_new_connection_is_not_closed_before_idle_ones() {
         let (_, open) = open(3, &[10_000, 20_000, 20_000]);
-        open[0].has_been_answered.store(true, Ordering::Relaxed);
-        let (answered, unanswered) = (open[0].precedence(20_999), open[1].precedence(20_999));
-        assert!(answered < unanswered);
-        assert!(open[0].precedence(21_000) > open[1].precedence(21_000));
+        open[0].has_sent_response.store(true, Ordering::Relaxed);
+        let (used, new) = (open[0].close_order(20_999), open[1].close_order(20_999));
+        assert!(used < new);
+        assert!(open[0].close_order(21_000) > open[1].close_order(21_000));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! A connection's stream, with the bounds that actix-http does not set.
 //!
 //! actix-http 3.20 reads and handles pipelined requests also while responses
-//! wait to be written, so that a peer which sends requests and never reads
-//! responses makes its write buffer grow without bound. This stream has
-//! nothing to read while a write waits, and hands over a limited number of
-//! bytes before requests are handled and responses written.
+//! wait to be written, so a peer that sends requests and never reads responses
+//! makes its write buffer grow without bound. This stream returns no bytes while
+//! a write is pending, and a limited number before it yields, so that requests
+//! are handled and responses written.
 
 use std::io;
 use std::pin::Pin;
@@ -16,42 +16,42 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Connection, Connections};
 
-/// A stream of one connection. The connection counts as open until it is dropped.
+/// The stream of one connection, which counts as open until this is dropped.
 pub(in crate::server) struct LimitedStream<Io> {
     io: Io,
     connection: Arc<Connection>,
     connections: Arc<Connections>,
     bytes_in_burst: usize,
-    /// Whoever waits to read while a write waits. `None`: no write waits.
-    write_waits: Option<Waker>,
+    /// The task to wake when the pending write is done; `None` if no write is pending.
+    pending_write: Option<Waker>,
 }
 
-/// Bytes that are read before requests are handled. Bounds the number of
-/// requests in memory: the shortest has 18 bytes.
+/// Bytes that are read before the stream yields. Bounds the number of requests
+/// in memory: the shortest has 18 bytes.
 const READ_BURST_BYTES: usize = 16 * 1024;
 
-/// No bytes were read.
+/// End of file: ready, with no bytes read.
 const END_OF_STREAM: Poll<io::Result<()>> = Poll::Ready(Ok(()));
 
 impl<Io> LimitedStream<Io> {
     /// Counts a connection as open, which may close another one.
     pub fn new(io: Io, connections: Arc<Connections>) -> Self {
         let connection = connections.add();
-        Self { io, connection, connections, bytes_in_burst: 0, write_waits: None }
+        Self { io, connection, connections, bytes_in_burst: 0, pending_write: None }
     }
 
-    /// What is known of the connection.
+    /// The state of the connection.
     pub const fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 
-    /// Follows the outcome of a write: reading stops while one waits.
+    /// Records the result of a write: nothing is read while one is pending.
     fn after_write<T>(&mut self, written: Poll<io::Result<T>>, context: &Context<'_>) -> Poll<io::Result<T>> {
         match &written {
-            Poll::Pending => self.write_waits = Some(context.waker().clone()),
+            Poll::Pending => self.pending_write = Some(context.waker().clone()),
             Poll::Ready(Ok(_)) => {
                 self.connection.note_progress();
-                if let Some(reader) = self.write_waits.take() {
+                if let Some(reader) = self.pending_write.take() {
                     reader.wake();
                 }
             }
@@ -60,14 +60,14 @@ impl<Io> LimitedStream<Io> {
         written
     }
 
-    /// Waits for something to read, or for being closed.
+    /// Waits for bytes to read or for the connection to be closed.
     fn wait(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
         self.connection.wake_when_closing(context.waker());
-        // it may have been closed just before
+        // `close` may have run before the waker was stored
         if self.connection.is_closing() { END_OF_STREAM } else { Poll::Pending }
     }
 
-    fn refuse_if_closing(&self) -> io::Result<()> {
+    fn check_open(&self) -> io::Result<()> {
         if self.connection.is_closing() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 }
@@ -82,7 +82,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for LimitedStream<Io> {
         if stream.connection.is_closing() {
             return END_OF_STREAM;
         }
-        if stream.write_waits.is_some() {
+        if stream.pending_write.is_some() {
             return stream.wait(context);
         }
         if stream.bytes_in_burst >= READ_BURST_BYTES {
@@ -111,7 +111,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for LimitedStream<Io> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.refuse_if_closing()?;
+        self.check_open()?;
         let written = Pin::new(&mut self.io).poll_write(context, bytes);
         self.after_write(written, context)
     }
@@ -121,7 +121,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for LimitedStream<Io> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.refuse_if_closing()?;
+        self.check_open()?;
         let written = Pin::new(&mut self.io).poll_write_vectored(context, bytes);
         self.after_write(written, context)
     }
