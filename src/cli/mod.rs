@@ -5,6 +5,7 @@ mod doctor;
 mod healthcheck;
 mod inspect;
 mod mint;
+#[cfg(feature = "playground")]
 mod playground;
 mod serve;
 
@@ -20,18 +21,7 @@ use crate::config::{Config, Problems, Sources};
 
 /// Signs logged-in users on to an embedded Pandium marketplace.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    about,
-    max_term_width = 100,
-    after_help = "\
-Examples:
-  marketplace-sso playground                      see it work, with no account
-  marketplace-sso check --config sso.toml         find what is wrong with the settings
-  marketplace-sso serve --config sso.toml         run the service
-
-Exit status: 0 done, 1 failed while running, 2 wrong arguments, 78 wrong configuration."
-)]
+#[command(version, about, max_term_width = 100, after_help = examples())]
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -42,6 +32,7 @@ enum Command {
     /// Run the service
     Serve(serve::Arguments),
     /// Show everything on this machine: a sample app or a platform's page, this service, a stand-in marketplace
+    #[cfg(feature = "playground")]
     Playground(playground::Arguments),
     /// Report what is wrong with the configuration, and show what applies
     Check(check::Arguments),
@@ -53,6 +44,20 @@ enum Command {
     Doctor(doctor::Arguments),
     /// SignOnRequest a running service whether it is ready; for images without a shell
     Healthcheck(healthcheck::Arguments),
+}
+
+fn examples() -> String {
+    let playground = if cfg!(feature = "playground") {
+        "  marketplace-sso playground                      see it work, with no account\n"
+    } else {
+        ""
+    };
+    format!(
+        "Examples:\n{playground}  \
+         marketplace-sso check --config sso.toml         find what is wrong with the settings\n  \
+         marketplace-sso serve --config sso.toml         run the service\n\n\
+         Exit status: 0 done, 1 failed while running, 2 wrong arguments, 78 wrong configuration."
+    )
 }
 
 /// Where the configuration comes from.
@@ -89,6 +94,7 @@ impl CommandLine {
     pub fn run(self) -> ExitCode {
         let outcome = match self.command {
             Command::Serve(arguments) => serve::run(&arguments),
+            #[cfg(feature = "playground")]
             Command::Playground(arguments) => playground::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
             Command::Mint(arguments) => mint::run(&arguments),
