@@ -5,6 +5,7 @@
 #
 # The image holds one program and nothing secret. It has no shell, runs as user
 # 65532, and writes nothing to disk, so a read-only root file system is fine.
+# The program is built without the `playground` command.
 
 ARG RUST_VERSION=1.95
 
@@ -22,7 +23,7 @@ RUN awk '/^\[/ { skip = ($0 ~ /^\[\[(bench|test|example)\]\]/) } !skip' Cargo.to
     && mkdir src \
     && echo 'fn main() {}' > src/main.rs \
     && echo '' > src/lib.rs \
-    && cargo build --release --locked --bin marketplace-sso \
+    && cargo build --release --locked --no-default-features --bin marketplace-sso \
     && cargo clean --release --package marketplace-sso \
     && rm -r src
 
@@ -32,7 +33,7 @@ COPY src ./src
 COPY config ./config
 COPY templates ./templates
 COPY packages/embed/embed.js packages/embed/embed.d.ts ./packages/embed/
-RUN cargo build --release --locked --bin marketplace-sso
+RUN cargo build --release --locked --no-default-features --bin marketplace-sso
 
 # ---- What runs: the C library, and the program.
 FROM gcr.io/distroless/cc-debian12:nonroot

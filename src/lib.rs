@@ -71,6 +71,7 @@ pub mod log_writer;
 pub mod metrics;
 pub mod page;
 pub mod pandium;
+#[cfg(feature = "playground")]
 pub mod playground;
 pub mod refusal;
 pub mod request;

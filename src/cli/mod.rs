@@ -6,6 +6,7 @@ mod doctor;
 mod healthcheck;
 mod inspect;
 mod mint;
+#[cfg(feature = "playground")]
 mod playground;
 mod serve;
 
@@ -21,18 +22,7 @@ use crate::config::{Config, Problems, Sources};
 
 /// Signs logged-in users on to an embedded Pandium marketplace.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    about,
-    max_term_width = 100,
-    after_help = "\
-Examples:
-  marketplace-sso playground                      try it out, without an account
-  marketplace-sso check --config sso.toml         find problems in the settings
-  marketplace-sso serve --config sso.toml         run the service
-
-Exit status: 0 done, 1 failed while running, 2 wrong arguments, 78 wrong configuration."
-)]
+#[command(version, about, max_term_width = 100, after_help = examples())]
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -43,6 +33,7 @@ enum Command {
     /// Run the service
     Serve(serve::Arguments),
     /// Run a demo on this machine: a sample app or a platform's page, this service, a stand-in marketplace
+    #[cfg(feature = "playground")]
     Playground(playground::Arguments),
     /// Report problems of the configuration, and show the effective settings
     Check(check::Arguments),
@@ -54,6 +45,20 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Check whether a running service is ready; for images without a shell
     Healthcheck(healthcheck::Arguments),
+}
+
+fn examples() -> String {
+    let playground = if cfg!(feature = "playground") {
+        "  marketplace-sso playground                      try it out, without an account\n"
+    } else {
+        ""
+    };
+    format!(
+        "Examples:\n{playground}  \
+         marketplace-sso check --config sso.toml         find problems in the settings\n  \
+         marketplace-sso serve --config sso.toml         run the service\n\n\
+         Exit status: 0 done, 1 failed while running, 2 wrong arguments, 78 wrong configuration."
+    )
 }
 
 /// The arguments that name the configuration.
@@ -90,6 +95,7 @@ impl CommandLine {
     pub fn run(self) -> ExitCode {
         let result = match self.command {
             Command::Serve(arguments) => serve::run(&arguments),
+            #[cfg(feature = "playground")]
             Command::Playground(arguments) => playground::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
             Command::Mint(arguments) => mint::run(&arguments),

@@ -1,4 +1,4 @@
-//! `playground`: everything on this machine, and no account needed.
+//! `playground`: the service with simulated peers on this machine; needs no account.
 
 use std::net::SocketAddr;
 
@@ -21,17 +21,17 @@ pub(super) struct Arguments {
     /// By default 127.0.0.1:8088, or the next port that is free
     #[arg(long, value_name = "ADDR", value_parser = read_address)]
     listen: Option<SocketAddr>,
-    /// Stand in for a platform whose users bring a token, in place of a sample app with a login
+    /// Simulate a platform whose page sends a token, in place of a sample app with a login
     #[arg(long = "as", value_name = "KIND", value_parser = kinds())]
     platform: Option<Kind>,
 }
 
 fn kinds() -> impl TypedValueParser<Value = Kind> {
-    let words = PossibleValuesParser::new(Kind::ALL.map(Kind::word));
-    words.try_map(|word| Kind::parse(&word).ok_or("there is no such platform here"))
+    let names = PossibleValuesParser::new(Kind::ALL.map(Kind::as_str));
+    names.try_map(|name| Kind::parse(&name).ok_or("there is no such platform here"))
 }
 
-/// An address with a port, or a port on this machine.
+/// Parses a socket address, or a port number, which means 127.0.0.1.
 fn read_address(text: &str) -> Result<SocketAddr, String> {
     let port = text.parse().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));
     port.or_else(|_| text.parse())

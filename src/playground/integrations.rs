@@ -1,93 +1,90 @@
-//! The sample integrations, and which of them a user sees and how: a pure
-//! function from what the token told. No pages and no HTTP here.
+//! The sample integrations, and their state for a user: a pure function of the
+//! token's claims. Pages and HTTP are elsewhere.
 
 use std::collections::BTreeSet;
 
 use super::tier::Tier;
-use super::token_rules::Told;
+use super::token_rules::ParsedClaims;
 
-/// Something that can be installed.
+/// An integration that can be installed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Integration {
-    /// Its id, as links and tokens name it.
+    /// The id in links and tokens.
     pub id: u32,
-    /// Its name.
     pub name: &'static str,
-    /// What kind of thing it connects with.
     pub category: &'static str,
-    /// What it does, in a sentence.
+    /// A sentence on what it does.
     pub summary: &'static str,
-    /// Its picture in `icons.html`.
+    /// The name of the icon in `icons.html`.
     pub icon: &'static str,
-    /// The plan it needs.
+    /// The lowest plan that includes it.
     pub tier: Tier,
 }
 
-/// How an integration stands to a user.
+/// The state of an integration for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
-    /// It is installed.
+pub enum InstallState {
     Installed,
-    /// It can be installed.
+    /// It may be installed.
     Available,
-    /// The plan allows it, but as many as allowed are installed.
+    /// The plan includes it, but the install limit is reached.
     Full,
-    /// It needs a higher plan.
+    /// It requires a higher plan.
     Locked,
 }
 
-/// What a user sees.
+/// The integrations of one user.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Shelf {
-    /// The integrations that are shown, in order, and how they stand.
-    pub shown: Vec<(&'static Integration, Standing)>,
-    /// How many are hidden from this user.
+pub struct Catalog {
+    /// The visible integrations in display order, with their states.
+    pub shown: Vec<(&'static Integration, InstallState)>,
+    /// The number of integrations hidden from this user.
     pub hidden: usize,
-    /// How many are installed.
+    /// The number of installed integrations.
     pub used: u64,
-    /// How many may be, if there is a limit.
+    /// The install limit, if there is one.
     pub allowed: Option<u64>,
 }
 
-impl Shelf {
-    /// What the user of that token sees; `own` are the ids installed in this
-    /// marketplace, beside those that the token lists.
-    pub fn new(told: &Told, own: &BTreeSet<u32>) -> Self {
-        let installed: BTreeSet<u32> = told.installed.union(own).copied().collect();
+impl Catalog {
+    /// Combines the claims with `own`, the ids installed in this marketplace in
+    /// addition to those that the token lists.
+    pub fn new(claims: &ParsedClaims, own: &BTreeSet<u32>) -> Self {
+        let installed: BTreeSet<u32> = claims.installed.union(own).copied().collect();
         let used = u64::try_from(installed.len()).unwrap_or(u64::MAX);
-        let full = told.allowed_installs.is_some_and(|allowed| used >= allowed);
-        let standing = |integration: &Integration| {
+        let full = claims.allowed_installs.is_some_and(|allowed| used >= allowed);
+        let state = |integration: &Integration| {
             if installed.contains(&integration.id) {
-                Standing::Installed
-            } else if integration.tier > told.tier {
-                Standing::Locked
+                InstallState::Installed
+            } else if integration.tier > claims.tier {
+                InstallState::Locked
             } else if full {
-                Standing::Full
+                InstallState::Full
             } else {
-                Standing::Available
+                InstallState::Available
             }
         };
         let shown: Vec<_> = INTEGRATIONS
             .iter()
-            .filter(|integration| !told.hidden.contains(&integration.id))
-            .map(|integration| (integration, standing(integration)))
+            .filter(|integration| !claims.hidden.contains(&integration.id))
+            .map(|integration| (integration, state(integration)))
             .collect();
-        Self { hidden: INTEGRATIONS.len() - shown.len(), shown, used, allowed: told.allowed_installs }
+        Self { hidden: INTEGRATIONS.len() - shown.len(), shown, used, allowed: claims.allowed_installs }
     }
 
-    /// The integration with that id, if the user sees it.
-    pub fn find(&self, id: u32) -> Option<(&'static Integration, Standing)> {
+    /// Finds a visible integration by id.
+    pub fn find(&self, id: u32) -> Option<(&'static Integration, InstallState)> {
         self.shown.iter().find(|(integration, _)| integration.id == id).copied()
     }
 
-    /// The integration with that name, if the user sees it.
-    pub fn find_by_name(&self, name: &str) -> Option<(&'static Integration, Standing)> {
+    /// Finds a visible integration by name, ignoring ASCII case.
+    pub fn find_by_name(&self, name: &str) -> Option<(&'static Integration, InstallState)> {
         self.shown.iter().find(|(integration, _)| integration.name.eq_ignore_ascii_case(name)).copied()
     }
 }
 
-/// All of them. The names are invented.
+/// All integrations. The names are fictional.
 #[rustfmt::skip]
 pub static INTEGRATIONS: [Integration; 12] = [
     Integration { id: 1121, name: "Ledgerline", category: "Accounting", icon: "ledger", tier: Tier::Free,
@@ -120,8 +117,8 @@ pub static INTEGRATIONS: [Integration; 12] = [
 mod tests {
     use super::*;
 
-    fn told(tier: Tier, installed: &[u32], allowed_installs: Option<u64>) -> Told {
-        Told {
+    fn claims(tier: Tier, installed: &[u32], allowed_installs: Option<u64>) -> ParsedClaims {
+        ParsedClaims {
             sub: "ada".into(),
             name: "Ada".into(),
             organization: "Winter".into(),
@@ -134,25 +131,25 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_integration_is_not_there_at_all() {
-        let shelf = Shelf::new(&told(Tier::Enterprise, &[], None), &BTreeSet::new());
-        assert_eq!((shelf.find(1129), shelf.hidden, shelf.shown.len()), (None, 1, 11));
+    fn a_hidden_integration_cannot_be_found() {
+        let catalog = Catalog::new(&claims(Tier::Enterprise, &[], None), &BTreeSet::new());
+        assert_eq!((catalog.find(1129), catalog.hidden, catalog.shown.len()), (None, 1, 11));
     }
 
     #[test]
-    fn the_tier_locks_and_the_limit_fills() {
-        let check = |told: Told, own: &[u32], id: u32, expected: Standing| {
-            let shelf = Shelf::new(&told, &own.iter().copied().collect());
-            assert_eq!(shelf.find(id).unwrap().1, expected, "{told:?} {own:?} {id}");
+    fn the_tier_and_the_install_limit_restrict_installs() {
+        let check = |claims: ParsedClaims, own: &[u32], id: u32, expected: InstallState| {
+            let catalog = Catalog::new(&claims, &own.iter().copied().collect());
+            assert_eq!(catalog.find(id).unwrap().1, expected, "{claims:?} {own:?} {id}");
         };
-        check(told(Tier::Free, &[1121], Some(2)), &[], 1121, Standing::Installed);
-        check(told(Tier::Free, &[1121], Some(2)), &[], 1122, Standing::Available);
-        check(told(Tier::Free, &[1121], Some(2)), &[1122], 1123, Standing::Full);
-        check(told(Tier::Free, &[1121], Some(2)), &[1121], 1123, Standing::Available);
-        check(told(Tier::Free, &[1124], Some(2)), &[], 1124, Standing::Installed);
-        check(told(Tier::Free, &[], Some(2)), &[], 1130, Standing::Locked);
-        check(told(Tier::Pro, &[], Some(0)), &[], 1130, Standing::Full);
-        check(told(Tier::Enterprise, &[], None), &[], 1132, Standing::Available);
+        check(claims(Tier::Free, &[1121], Some(2)), &[], 1121, InstallState::Installed);
+        check(claims(Tier::Free, &[1121], Some(2)), &[], 1122, InstallState::Available);
+        check(claims(Tier::Free, &[1121], Some(2)), &[1122], 1123, InstallState::Full);
+        check(claims(Tier::Free, &[1121], Some(2)), &[1121], 1123, InstallState::Available);
+        check(claims(Tier::Free, &[1124], Some(2)), &[], 1124, InstallState::Installed);
+        check(claims(Tier::Free, &[], Some(2)), &[], 1130, InstallState::Locked);
+        check(claims(Tier::Pro, &[], Some(0)), &[], 1130, InstallState::Full);
+        check(claims(Tier::Enterprise, &[], None), &[], 1132, InstallState::Available);
     }
 
     #[test]

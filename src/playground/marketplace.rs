@@ -1,42 +1,41 @@
-//! The stand-in marketplace: checks the token, and shows what Pandium would be
-//! told. It is not Pandium: its integrations are invented, and where Pandium
-//! documents nothing (how old a token may be) the choice is its own.
+//! The stand-in marketplace: verifies the token and shows its claims. It is not
+//! Pandium: its integrations are fictional, and where Pandium documents nothing
+//! (such as a token's maximum age) it defines its own rule.
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::integrations::{Integration, Shelf, Standing};
-use super::origin_guard::{comes_from, cross_site_response};
-use super::pages::{Page, Pages, Policy, nonce};
+use super::integrations::{Catalog, InstallState, Integration};
+use super::origin_guard::{cross_site_response, is_from_origin};
+use super::pages::{ContentSecurityPolicy, Page, Pages, nonce};
 use super::tenants::Tenants;
-use super::token_rules::{BrokenRule, Told, explain};
+use super::token_rules::{ClaimError, ParsedClaims, describe_claims};
 use super::views::{
-    Frame, InstallPage, Installs, ListPage, RefusedPage, SettingsPage, Tenant, TenantsPage, Tile, TokenPanel,
-    Who,
+    InstallCount, InstallPage, ListPage, PageCommon, RefusedPage, SettingsPage, Tenant, TenantsPage, Tile,
+    TokenPanel, UserSummary,
 };
 use crate::clock::Timestamp;
 use crate::jwt::verify::{VerifyError, verify_hs256};
 use crate::secret::SharedSecret;
 
-/// All that the stand-in needs.
+/// The state of the stand-in marketplace.
 pub struct Marketplace {
-    /// Its pages.
     pub pages: Pages,
-    /// The account it answers for.
+    /// The only account it has.
     pub account: &'static str,
-    /// What the service signs with.
+    /// The secret that verifies tokens.
     pub secret: SharedSecret,
-    /// The one origin that may frame it and is told what happens.
+    /// The only origin that may frame it and receives its messages.
     pub app_origin: String,
     /// Its own origin.
     pub origin: String,
-    /// What was installed here, by `sub`.
+    /// Installs by `sub`.
     pub tenants: Tenants,
 }
 
-/// Adds the marketplace's addresses; the state is a `web::Data<Marketplace>` beside them.
+/// Registers the routes; they need a `web::Data<Marketplace>`.
 pub fn routes(app: &mut web::ServiceConfig) {
     app.route("/{account}", web::get().to(listing)).service(
         web::resource("/{account}/tenants/create/{id}")
@@ -45,30 +44,31 @@ pub fn routes(app: &mut web::ServiceConfig) {
     );
 }
 
-/// What a link may say beside the token.
+/// The query parameters.
 #[derive(Default, Deserialize)]
 struct Link {
+    /// The token.
     tenant: Option<String>,
     integration_id: Option<u32>,
     display: Option<String>,
     integration_settings: Option<String>,
-    /// Our own: the integration has just been installed.
+    /// Set after an install; not one of Pandium's parameters.
     saved: Option<String>,
 }
 
-/// A visit with a good token.
-struct RequestContext<'a> {
+/// A request with a valid token.
+struct TenantRequest<'a> {
     state: &'a Marketplace,
     token: &'a str,
-    claims: Map<String, Value>,
-    told: Told,
-    shelf: Shelf,
+    raw_claims: Map<String, Value>,
+    claims: ParsedClaims,
+    catalog: Catalog,
     nonce: String,
 }
 
-/// Why there is no visit; the token's reasons read on from "because".
+/// Why a request is rejected; each text completes a sentence that begins with "because".
 #[derive(Debug, thiserror::Error)]
-enum NoVisit {
+enum Rejection {
     #[error("there is no such account here")]
     Account,
     #[error("there is none in the address")]
@@ -76,7 +76,7 @@ enum NoVisit {
     #[error(transparent)]
     Signature(#[from] VerifyError),
     #[error(transparent)]
-    Rule(#[from] BrokenRule),
+    Rule(#[from] ClaimError),
 }
 
 async fn listing(
@@ -84,24 +84,24 @@ async fn listing(
     account: web::Path<String>,
     link: web::Query<Link>,
 ) -> HttpResponse {
-    let visit = match RequestContext::begin(&state, &account, &link) {
-        Ok(visit) => visit,
-        Err(reason) => return state.refuse(&reason),
+    let tenant_request = match TenantRequest::authenticate(&state, &account, &link) {
+        Ok(tenant_request) => tenant_request,
+        Err(reason) => return state.reject(&reason),
     };
     let by_name = link.integration_settings.as_deref();
-    let wanted = match (link.integration_id, by_name) {
-        (Some(id), _) => visit.shelf.find(id),
-        (None, Some(name)) => visit.shelf.find_by_name(name),
-        (None, None) => return visit.list(),
+    let selected = match (link.integration_id, by_name) {
+        (Some(id), _) => tenant_request.catalog.find(id),
+        (None, Some(name)) => tenant_request.catalog.find_by_name(name),
+        (None, None) => return tenant_request.list(),
     };
-    let Some((integration, standing)) = wanted else {
-        return visit.not_offered();
+    let Some((integration, install_state)) = selected else {
+        return tenant_request.integration_not_found();
     };
     let settings = link.display.as_deref() == Some("settings") || by_name.is_some();
-    if settings && standing == Standing::Installed {
-        visit.settings(integration, link.saved.is_some())
+    if settings && install_state == InstallState::Installed {
+        tenant_request.settings(integration, link.saved.is_some())
     } else {
-        visit.tenants(integration, standing)
+        tenant_request.tenants(integration, install_state)
     }
 }
 
@@ -112,110 +112,120 @@ async fn install(
     link: web::Query<Link>,
 ) -> HttpResponse {
     let (account, id) = path.into_inner();
-    let visit = match RequestContext::begin(&state, &account, &link) {
-        Ok(visit) => visit,
-        Err(reason) => return state.refuse(&reason),
+    let tenant_request = match TenantRequest::authenticate(&state, &account, &link) {
+        Ok(tenant_request) => tenant_request,
+        Err(reason) => return state.reject(&reason),
     };
-    let Some((integration, standing)) = visit.shelf.find(id) else {
-        return visit.not_offered();
+    let Some((integration, install_state)) = tenant_request.catalog.find(id) else {
+        return tenant_request.integration_not_found();
     };
-    match standing {
-        Standing::Installed => see_other(visit.settings_href(integration)),
-        Standing::Locked | Standing::Full => visit.not_allowed(integration, standing),
-        Standing::Available if request.method() != Method::POST => visit.install(integration),
-        Standing::Available if comes_from(&state.origin, request.headers()) => {
-            state.tenants.add(&visit.told.sub, integration.id);
-            see_other(format!("{}&saved=1", visit.settings_href(integration)))
+    match install_state {
+        InstallState::Installed => see_other(tenant_request.settings_href(integration)),
+        InstallState::Locked | InstallState::Full => {
+            tenant_request.install_not_allowed(integration, install_state)
         }
-        Standing::Available => cross_site_response(),
+        InstallState::Available if request.method() != Method::POST => tenant_request.install(integration),
+        InstallState::Available if is_from_origin(&state.origin, request.headers()) => {
+            state.tenants.add(&tenant_request.claims.sub, integration.id);
+            see_other(format!("{}&saved=1", tenant_request.settings_href(integration)))
+        }
+        InstallState::Available => cross_site_response(),
     }
 }
 
-impl<'a> RequestContext<'a> {
-    /// Checks the account and the token, in that order.
-    fn begin(state: &'a Marketplace, account: &str, link: &'a Link) -> Result<Self, NoVisit> {
+impl<'a> TenantRequest<'a> {
+    /// Checks the account, then the token.
+    fn authenticate(state: &'a Marketplace, account: &str, link: &'a Link) -> Result<Self, Rejection> {
         if account != state.account {
-            return Err(NoVisit::Account);
+            return Err(Rejection::Account);
         }
-        let token = link.tenant.as_deref().filter(|token| !token.is_empty()).ok_or(NoVisit::NoToken)?;
+        let token = link.tenant.as_deref().filter(|token| !token.is_empty()).ok_or(Rejection::NoToken)?;
         let verified = verify_hs256(token, &state.secret)?;
-        let told = Told::read(&verified.header, &verified.claims, Timestamp::now().unix_seconds())?;
-        let shelf = Shelf::new(&told, &state.tenants.of(&told.sub));
-        Ok(Self { state, token, claims: verified.claims, told, shelf, nonce: nonce() })
+        let claims = ParsedClaims::read(&verified.header, &verified.claims, Timestamp::now().unix_seconds())?;
+        let catalog = Catalog::new(&claims, &state.tenants.of(&claims.sub));
+        Ok(Self { state, token, raw_claims: verified.claims, claims, catalog, nonce: nonce() })
     }
 
     fn list(&self) -> HttpResponse {
-        let tiles = self.shelf.shown.iter().map(|(integration, standing)| self.tile(integration, *standing));
-        self.answer(&ListPage {
+        let tiles = self
+            .catalog
+            .shown
+            .iter()
+            .map(|(integration, install_state)| self.tile(integration, *install_state));
+        self.respond(&ListPage {
             frame: self.frame(),
             token: self.panel(),
-            who: Who {
-                name: &self.told.name,
-                organization: &self.told.organization,
-                tier: self.told.tier,
-                tier_label: self.told.tier.label(),
+            who: UserSummary {
+                name: &self.claims.name,
+                organization: &self.claims.organization,
+                tier: self.claims.tier,
+                tier_label: self.claims.tier.label(),
             },
-            installs: Installs { used: self.shelf.used, allowed: self.shelf.allowed },
-            hidden_count: self.shelf.hidden,
+            installs: InstallCount { used: self.catalog.used, allowed: self.catalog.allowed },
+            hidden_count: self.catalog.hidden,
             tiles: tiles.collect(),
         })
     }
 
     fn settings(&self, integration: &Integration, saved: bool) -> HttpResponse {
-        self.answer(&SettingsPage {
+        self.respond(&SettingsPage {
             frame: self.frame(),
             token: self.panel(),
             home: self.home(),
-            tile: self.tile(integration, Standing::Installed),
+            tile: self.tile(integration, InstallState::Installed),
             tenant: self.tenant(integration),
             saved,
         })
     }
 
-    fn tenants(&self, integration: &Integration, standing: Standing) -> HttpResponse {
-        self.answer(&TenantsPage {
+    fn tenants(&self, integration: &Integration, install_state: InstallState) -> HttpResponse {
+        self.respond(&TenantsPage {
             frame: self.frame(),
             token: self.panel(),
             home: self.home(),
-            tile: self.tile(integration, standing),
-            tenant: (standing == Standing::Installed).then(|| self.tenant(integration)),
+            tile: self.tile(integration, install_state),
+            tenant: (install_state == InstallState::Installed).then(|| self.tenant(integration)),
         })
     }
 
     fn install(&self, integration: &Integration) -> HttpResponse {
-        self.answer(&InstallPage {
+        self.respond(&InstallPage {
             frame: self.frame(),
             token: self.panel(),
             home: self.home(),
-            tile: self.tile(integration, Standing::Available),
+            tile: self.tile(integration, InstallState::Available),
             tenant: self.tenant(integration),
         })
     }
 
-    fn not_allowed(&self, integration: &Integration, standing: Standing) -> HttpResponse {
-        let (name, tier) = (integration.name, self.told.tier.label());
-        let (title, because) = match standing {
-            Standing::Locked => (
+    fn install_not_allowed(&self, integration: &Integration, install_state: InstallState) -> HttpResponse {
+        let (name, tier) = (integration.name, self.claims.tier.label());
+        let (title, because) = match install_state {
+            InstallState::Locked => (
                 format!("{name} is part of the {} plan", integration.tier.label()),
                 format!("The token says that this user's company is on the {tier} plan (ti.xti.user_tier)."),
             ),
-            Standing::Full | Standing::Available | Standing::Installed => (
+            InstallState::Full | InstallState::Available | InstallState::Installed => (
                 "All installs are used".to_owned(),
                 format!(
                     "The token allows {} (ti.xti.allowed_installs).",
-                    self.shelf.allowed.unwrap_or_default()
+                    self.catalog.allowed.unwrap_or_default()
                 ),
             ),
         };
-        self.mild(StatusCode::FORBIDDEN, title, because)
+        self.refuse_integration(StatusCode::FORBIDDEN, title, because)
     }
 
-    fn not_offered(&self) -> HttpResponse {
+    fn integration_not_found(&self) -> HttpResponse {
         let because = "No integration with that id is shown to this user. It may be hidden by the token.";
-        self.mild(StatusCode::NOT_FOUND, "This integration is not offered".to_owned(), because.to_owned())
+        self.refuse_integration(
+            StatusCode::NOT_FOUND,
+            "This integration is not offered".to_owned(),
+            because.to_owned(),
+        )
     }
 
-    fn mild(&self, status: StatusCode, title: String, because: String) -> HttpResponse {
+    fn refuse_integration(&self, status: StatusCode, title: String, because: String) -> HttpResponse {
         let page = RefusedPage {
             frame: self.frame(),
             token: Some(self.panel()),
@@ -223,28 +233,28 @@ impl<'a> RequestContext<'a> {
             title,
             because,
             advice: "Sign in as another sample user to see the difference.",
-            mild: true,
+            is_token_valid: true,
         };
-        self.state.pages.answer(status, &self.state.policy(&self.nonce), &page)
+        self.state.pages.respond(status, &self.state.policy(&self.nonce), &page)
     }
 
-    fn answer<P: Page>(&self, page: &P) -> HttpResponse {
-        self.state.pages.answer(StatusCode::OK, &self.state.policy(&self.nonce), page)
+    fn respond<P: Page>(&self, page: &P) -> HttpResponse {
+        self.state.pages.respond(StatusCode::OK, &self.state.policy(&self.nonce), page)
     }
 
-    fn frame(&self) -> Frame<'_> {
-        Frame { nonce: &self.nonce, app_origin: &self.state.app_origin }
+    fn frame(&self) -> PageCommon<'_> {
+        PageCommon { nonce: &self.nonce, app_origin: &self.state.app_origin }
     }
 
     fn panel(&self) -> TokenPanel {
         TokenPanel {
-            age_s: self.told.age_s,
-            json: serde_json::to_string_pretty(&self.claims).unwrap_or_default(),
-            claims: explain(&self.claims),
+            age_s: self.claims.age_s,
+            json: serde_json::to_string_pretty(&self.raw_claims).unwrap_or_default(),
+            claims: describe_claims(&self.raw_claims),
         }
     }
 
-    fn tile(&self, integration: &Integration, standing: Standing) -> Tile {
+    fn tile(&self, integration: &Integration, install_state: InstallState) -> Tile {
         Tile {
             id: integration.id,
             name: integration.name,
@@ -254,19 +264,21 @@ impl<'a> RequestContext<'a> {
             hue: integration.id % 6,
             tier: integration.tier,
             tier_label: integration.tier.label(),
-            state: standing,
-            href: match standing {
-                Standing::Installed => self.settings_href(integration),
-                Standing::Available | Standing::Full | Standing::Locked => self.install_href(integration),
+            state: install_state,
+            href: match install_state {
+                InstallState::Installed => self.settings_href(integration),
+                InstallState::Available | InstallState::Full | InstallState::Locked => {
+                    self.install_href(integration)
+                }
             },
         }
     }
 
     fn tenant(&self, integration: &Integration) -> Tenant {
-        Tenant { id: 40_000 + integration.id, name: format!("{} for {}", integration.name, self.told.name) }
+        Tenant { id: 40_000 + integration.id, name: format!("{} for {}", integration.name, self.claims.name) }
     }
 
-    // A token that was verified is letters, digits, `-`, `_` and two dots: it needs no escaping in a query.
+    // A verified token consists of letters, digits, `-`, `_` and two dots: it needs no escaping in a query.
     fn home(&self) -> String {
         format!("/{}?tenant={}", self.state.account, self.token)
     }
@@ -281,28 +293,28 @@ impl<'a> RequestContext<'a> {
 }
 
 impl Marketplace {
-    fn refuse(&self, reason: &NoVisit) -> HttpResponse {
+    fn reject(&self, reason: &Rejection) -> HttpResponse {
         let (status, title) = match reason {
-            NoVisit::Account => (StatusCode::NOT_FOUND, "This account was not found"),
-            NoVisit::NoToken | NoVisit::Signature(_) | NoVisit::Rule(_) => {
+            Rejection::Account => (StatusCode::NOT_FOUND, "This account was not found"),
+            Rejection::NoToken | Rejection::Signature(_) | Rejection::Rule(_) => {
                 (StatusCode::UNAUTHORIZED, "This token was refused")
             }
         };
         let nonce = nonce();
         let page = RefusedPage {
-            frame: Frame { nonce: &nonce, app_origin: &self.app_origin },
+            frame: PageCommon { nonce: &nonce, app_origin: &self.app_origin },
             token: None,
             home: None,
             title: title.to_owned(),
             because: format!("Because {reason}."),
             advice: "Choose Integrations again: the service signs a fresh token for each request.",
-            mild: false,
+            is_token_valid: false,
         };
-        self.pages.answer(status, &self.policy(&nonce), &page)
+        self.pages.respond(status, &self.policy(&nonce), &page)
     }
 
-    fn policy<'a>(&'a self, nonce: &'a str) -> Policy<'a> {
-        Policy { nonce, asks: None, frames: None, framed_by: &self.app_origin }
+    fn policy<'a>(&'a self, nonce: &'a str) -> ContentSecurityPolicy<'a> {
+        ContentSecurityPolicy { nonce, connect_src: None, frame_src: None, frame_ancestors: &self.app_origin }
     }
 }
 

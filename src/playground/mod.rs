@@ -1,7 +1,7 @@
 //! The playground: a front end, this service, and a stand-in marketplace, all on
-//! this machine. The front end is a sample app behind a login proxy, or that of
-//! a stand-in platform which vouches for its users. For trying things out and
-//! for showing them; not a way to run the service.
+//! this machine. The front end is a sample app behind a login proxy, or the page
+//! of a stand-in platform that authenticates its users. For demonstration, not
+//! for production.
 
 mod integrations;
 mod marketplace;
@@ -28,20 +28,20 @@ use anyhow::{Context, anyhow};
 use uuid::Uuid;
 
 use self::marketplace::Marketplace;
-use self::origin_guard::{OwnOrigin, one_name_only};
+use self::origin_guard::{OwnOrigin, require_own_host};
 use self::pages::Pages;
 use self::people::{PASSWORD, PEOPLE};
 pub use self::platform::Kind;
 use self::reverse_proxy::ReverseProxy;
 use self::sample_app::SampleApp;
-use self::service_config::{ACCOUNT, Service, behind_login_proxy};
+use self::service_config::{ACCOUNT, ServiceSettings, login_proxy_sections};
 use self::sessions::Sessions;
 use self::tenants::Tenants;
 use crate::config::Config;
 use crate::secret::SharedSecret;
 use crate::server::Server;
 
-/// The three, bound and ready to run.
+/// All servers, bound and ready to run.
 pub struct Playground {
     /// Where the front end listens.
     pub app: SocketAddr,
@@ -53,56 +53,55 @@ pub struct Playground {
     marketplace_server: ActixServer,
 }
 
-/// What every front end is built on.
-struct Ground {
+/// The values that every front end needs.
+struct Setup {
     app_origin: String,
     marketplace_origin: String,
-    /// What the service signs with.
+    /// The secret with which the service signs.
     secret: String,
 }
 
-/// Where the front end listens unless it is told otherwise: the first of these
-/// ports that is free.
-const USUAL_PORTS: std::ops::RangeInclusive<u16> = 8088..=8187;
+/// Without `--listen`, the front end uses the first of these ports that is free.
+const DEFAULT_PORTS: std::ops::RangeInclusive<u16> = 8088..=8187;
 
 impl Playground {
-    /// Binds everything: the front end to `listen` or to a usual port that is
-    /// free, the marketplace to the port after it (or any), the service to the
-    /// one after that (or any). Port 0 lets the system choose. The front end is
-    /// the platform's, or the sample app behind its login proxy.
+    /// Binds the front end to `listen` or to a free default port, and the
+    /// marketplace and the service to the ports after it, or to any free ones.
+    /// Port 0 lets the system choose. Without a platform, the front end is the
+    /// sample app behind its login proxy.
     pub async fn start(listen: Option<SocketAddr>, platform: Option<Kind>) -> anyhow::Result<Self> {
         let app_listener = match listen {
             Some(listen) => TcpListener::bind(listen).with_context(|| {
                 format!("{listen} cannot be listened on; choose another address with --listen")
             })?,
-            None => listen_as_usual()
-                .context("none of the usual ports can be listened on; choose an address with --listen")?,
+            None => bind_default_port()
+                .context("none of the default ports can be listened on; choose an address with --listen")?,
         };
         let app = app_listener.local_addr()?;
-        let beside =
+        let base =
             if listen.is_some_and(|listen| listen.port() == 0) { SocketAddr::new(app.ip(), 0) } else { app };
-        let marketplace_listener = listen_beside(beside).context("there is no port for the marketplace")?;
+        let marketplace_listener = bind_next_port(base).context("there is no port for the marketplace")?;
         let marketplace = marketplace_listener.local_addr()?;
-        let ground = Ground {
+        let setup = Setup {
             app_origin: origin(app),
             marketplace_origin: origin(marketplace),
-            secret: made_up_secret(),
+            secret: random_secret(),
         };
-        let marketplace_server = marketplace_server(marketplace_listener, &ground)?;
+        let marketplace_server = marketplace_server(marketplace_listener, &setup)?;
         let (service, app_server) = match platform {
             None => {
-                let (service, state) = login_proxy(&ground).await?;
-                (service, serve(app_listener, &ground.app_origin, state, sample_app::routes)?)
+                let (service, state) = login_proxy(&setup).await?;
+                (service, serve(app_listener, &setup.app_origin, state, sample_app::routes)?)
             }
             Some(kind) => {
-                let (service, state) = platform::start(kind, &ground, marketplace).await?;
-                (service, serve(app_listener, &ground.app_origin, state, platform::routes)?)
+                let (service, state) = platform::start(kind, &setup, marketplace).await?;
+                (service, serve(app_listener, &setup.app_origin, state, platform::routes)?)
             }
         };
         Ok(Self { app, marketplace, platform, service, app_server, marketplace_server })
     }
 
-    /// Runs the three until Ctrl-C, or until one of them ends.
+    /// Runs until Ctrl-C, or until one of the servers ends.
     pub async fn run(self) -> anyhow::Result<()> {
         let handles = [self.app_server.handle(), self.marketplace_server.handle()];
         let ended = tokio::select! {
@@ -117,7 +116,7 @@ impl Playground {
         ended
     }
 
-    /// What to say where others than the person at this machine can connect.
+    /// The warning to print if the front end is reachable from other machines.
     pub fn warning(&self) -> Option<String> {
         (!self.app.ip().is_loopback()).then(|| {
             format!(
@@ -128,13 +127,13 @@ impl Playground {
         })
     }
 
-    /// Where to look, and what to do there.
+    /// The text to print after the start.
     pub fn greeting(&self) -> String {
         let open = format!("The playground is ready. Open\n\n  {}\n\n", origin(self.app));
         let Some(kind) = self.platform else {
             let people: String = PEOPLE
                 .iter()
-                .map(|person| format!("  {:<14}{:<12}{}\n", person.name, person.plan.word(), person.email))
+                .map(|person| format!("  {:<14}{:<12}{}\n", person.name, person.plan.as_str(), person.email))
                 .collect();
             return format!(
                 "{open}and sign in as one of\n\n{people}\nwith the password {PASSWORD}. Ctrl-C stops it."
@@ -144,34 +143,34 @@ impl Playground {
     }
 }
 
-/// The service behind a login proxy, and the sample app that is the proxy.
-async fn login_proxy(ground: &Ground) -> anyhow::Result<(Server, web::Data<SampleApp>)> {
-    let config = Service {
+/// Starts the service for the sample app, which is its login proxy.
+async fn login_proxy(setup: &Setup) -> anyhow::Result<(Server, web::Data<SampleApp>)> {
+    let settings = ServiceSettings {
         listen: "127.0.0.1:0",
-        public_url: &ground.app_origin,
-        marketplace_origin: &ground.marketplace_origin,
-        secret: &ground.secret,
+        public_url: &setup.app_origin,
+        marketplace_origin: &setup.marketplace_origin,
+        secret: &setup.secret,
     };
-    let service = bind_service(&config.with(behind_login_proxy(&ground.app_origin))).await?;
+    let service = bind_service(&settings.to_toml(login_proxy_sections(&setup.app_origin))).await?;
     let upstream = service.addr().ip().context("the service does not listen on a port")?;
     let state = SampleApp {
         pages: Pages::compile()?,
         sessions: Sessions::default(),
         proxy: ReverseProxy::new(format!("http://{upstream}"))?,
-        origin: ground.app_origin.clone(),
-        marketplace_origin: ground.marketplace_origin.clone(),
+        origin: setup.app_origin.clone(),
+        marketplace_origin: setup.marketplace_origin.clone(),
     };
     Ok((service, web::Data::new(state)))
 }
 
 async fn bind_service(config: &str) -> anyhow::Result<Server> {
     let config = Config::from_toml(config)
-        .map_err(|problems| anyhow!("the playground's own configuration is wrong: {problems}"))?;
+        .map_err(|problems| anyhow!("the playground's built-in configuration is invalid: {problems}"))?;
     Server::bind(config).await.map_err(|error| anyhow!("the service cannot start: {error}"))
 }
 
-/// Serves at a listener under one name only: every server of the playground
-/// that browsers open is made here.
+/// Serves a listener to requests whose `Host` matches `origin`. Every server
+/// that browsers reach is created here.
 fn serve<S: Send + Sync + 'static>(
     listener: TcpListener,
     origin: &str,
@@ -183,28 +182,28 @@ fn serve<S: Send + Sync + 'static>(
         App::new()
             .app_data(own.clone())
             .app_data(state.clone())
-            .wrap(from_fn(one_name_only))
+            .wrap(from_fn(require_own_host))
             .configure(routes)
     });
     Ok(server.workers(1).disable_signals().listen(listener)?.run())
 }
 
-fn marketplace_server(listener: TcpListener, ground: &Ground) -> anyhow::Result<ActixServer> {
+fn marketplace_server(listener: TcpListener, setup: &Setup) -> anyhow::Result<ActixServer> {
     let state = web::Data::new(Marketplace {
         pages: Pages::compile()?,
         account: ACCOUNT,
-        secret: SharedSecret::parse(&ground.secret).context("the secret that was made up is no secret")?,
-        app_origin: ground.app_origin.clone(),
-        origin: ground.marketplace_origin.clone(),
+        secret: SharedSecret::parse(&setup.secret).context("the generated secret is invalid")?,
+        app_origin: setup.app_origin.clone(),
+        origin: setup.marketplace_origin.clone(),
         tenants: Tenants::default(),
     });
-    serve(listener, &ground.marketplace_origin, state, marketplace::routes)
+    serve(listener, &setup.marketplace_origin, state, marketplace::routes)
 }
 
-/// The first usual port of this machine that is free.
-fn listen_as_usual() -> std::io::Result<TcpListener> {
+/// Binds the first default port that is free, on the loopback interface.
+fn bind_default_port() -> std::io::Result<TcpListener> {
     let mut last = std::io::Error::from(std::io::ErrorKind::AddrInUse);
-    for port in USUAL_PORTS {
+    for port in DEFAULT_PORTS {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
@@ -213,13 +212,13 @@ fn listen_as_usual() -> std::io::Result<TcpListener> {
     Err(last)
 }
 
-fn made_up_secret() -> String {
+fn random_secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
-/// The port after another, so that all can be opened to a browser outside a
-/// container; any port, where that one is taken.
-fn listen_beside(listen: SocketAddr) -> std::io::Result<TcpListener> {
+/// Binds the port after `listen`, so that a container can publish a contiguous
+/// range, or any free port where that one is taken.
+fn bind_next_port(listen: SocketAddr) -> std::io::Result<TcpListener> {
     let next = match listen.port() {
         0 => 0,
         port => port.checked_add(1).unwrap_or(0),
@@ -227,12 +226,12 @@ fn listen_beside(listen: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind((listen.ip(), next)).or_else(|_| TcpListener::bind((listen.ip(), 0)))
 }
 
-/// An address beside another at which nobody listens.
-fn free_address(beside: SocketAddr) -> std::io::Result<SocketAddr> {
-    listen_beside(beside)?.local_addr()
+/// Finds a free port as [`bind_next_port`] does, and releases it.
+fn free_address(base: SocketAddr) -> std::io::Result<SocketAddr> {
+    bind_next_port(base)?.local_addr()
 }
 
-/// How a browser on this machine names that address.
+/// The origin by which a browser on this machine reaches an address.
 fn origin(address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -247,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_means_all_is_named_by_the_loopback() {
+    fn an_unspecified_address_has_the_loopback_origin() {
         let check = |listen: &str, expected: &str| assert_eq!(origin(listen.parse().unwrap()), expected);
         check("127.0.0.1:8088", "http://127.0.0.1:8088");
         check("0.0.0.0:8088", "http://127.0.0.1:8088");

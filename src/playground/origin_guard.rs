@@ -1,5 +1,5 @@
-//! What every server of the playground holds to: it answers under one name, and
-//! only its own pages change something.
+//! Host and origin checks of every playground server: against DNS rebinding and
+//! cross-site requests.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -7,13 +7,14 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
 
-/// Where browsers find a server, such as `http://127.0.0.1:8088`.
+/// The origin of a server, such as `http://127.0.0.1:8088`.
 pub struct OwnOrigin(pub String);
 
-/// Answers under one name only: a page's origin is then the one that the
-/// service, the marketplace and the `Origin` checks were told, and a foreign
-/// name that resolves to this machine gets nothing.
-pub async fn one_name_only(
+/// Middleware that accepts only the `Host` of the server's own origin. This
+/// prevents DNS rebinding, and every page has the origin that the service, the
+/// marketplace and the `Origin` checks are configured with. Other hosts are
+/// redirected, or get 421 if the method is not safe.
+pub async fn require_own_host(
     own: web::Data<OwnOrigin>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -24,20 +25,20 @@ pub async fn one_name_only(
     if host.is_some() && host == origin.strip_prefix("http://") {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     }
-    let answer = if request.method().is_safe() {
+    let response = if request.method().is_safe() {
         HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, format!("{origin}/"))).finish()
     } else {
         HttpResponse::MisdirectedRequest().finish()
     };
-    Ok(request.into_response(answer))
+    Ok(request.into_response(response))
 }
 
-/// Whether a request that changes something comes from a page of that origin.
-pub fn comes_from(origin: &str, headers: &HeaderMap) -> bool {
+/// Whether the `Origin` of a request is this one.
+pub fn is_from_origin(origin: &str, headers: &HeaderMap) -> bool {
     headers.get(header::ORIGIN).is_some_and(|sent| sent.as_bytes() == origin.as_bytes())
 }
 
-/// The answer to one that does not.
+/// The response to a cross-site request.
 pub fn cross_site_response() -> HttpResponse {
     HttpResponse::Forbidden().body("This form was sent from another site.\n")
 }

@@ -1,6 +1,5 @@
-//! The playground's templates, compiled at the start, and the answers made of
-//! them. What each page needs is in [`super::views`]; nothing here decides what
-//! is shown.
+//! The playground's templates, and responses rendered from them. The templates'
+//! contexts are in [`super::views`].
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -9,27 +8,27 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 use uuid::Uuid;
 
-/// The templates.
+/// The compiled templates.
 pub struct Pages {
     templates: Environment<'static>,
 }
 
-/// Something that fills a template.
+/// The context of a template.
 pub trait Page: Serialize {
-    /// The template it fills.
+    /// The name of the template.
     const TEMPLATE: &'static str;
 }
 
-/// What the browser may do with a page.
-pub struct Policy<'a> {
-    /// The one word that makes the page's own style and script count.
+/// The parts of a page's Content-Security-Policy that differ.
+pub struct ContentSecurityPolicy<'a> {
+    /// The nonce of the page's style and script elements.
     pub nonce: &'a str,
-    /// A source beside the page's own origin that its scripts may ask, if there is one.
-    pub asks: Option<&'a str>,
-    /// Sources beside the page's own origin that it may frame, if it frames any.
-    pub frames: Option<&'a str>,
-    /// Who may frame the page: `'none'` or an origin.
-    pub framed_by: &'a str,
+    /// A source for `connect-src` in addition to `'self'`.
+    pub connect_src: Option<&'a str>,
+    /// A source for `frame-src` in addition to `'self'`; `None` forbids frames.
+    pub frame_src: Option<&'a str>,
+    /// The source for `frame-ancestors`: `'none'` or an origin.
+    pub frame_ancestors: &'a str,
 }
 
 impl Pages {
@@ -43,49 +42,55 @@ impl Pages {
         Ok(Self { templates })
     }
 
-    /// Fills a page; its text is escaped, since its template's name ends in `.html`.
+    /// Renders a page; values are escaped because template names end in `.html`.
     pub fn render<P: Page>(&self, page: &P) -> Result<String, minijinja::Error> {
         self.templates.get_template(P::TEMPLATE)?.render(page)
     }
 
-    /// Fills a page and answers with it.
-    pub fn answer<P: Page>(&self, status: StatusCode, policy: &Policy<'_>, page: &P) -> HttpResponse {
+    /// Responds with a rendered page.
+    pub fn respond<P: Page>(
+        &self,
+        status: StatusCode,
+        policy: &ContentSecurityPolicy<'_>,
+        page: &P,
+    ) -> HttpResponse {
         match self.render(page) {
             Ok(body) => HttpResponse::build(status)
                 .content_type(ContentType::html())
                 .insert_header((header::CONTENT_SECURITY_POLICY, policy.to_header()))
                 .insert_header((header::CACHE_CONTROL, "no-store"))
-                // The page's own forms need an `Origin`, which `no-referrer` would make `null`.
+                // `no-referrer` would make the `Origin` of the page's own forms `null`.
                 .insert_header((header::REFERRER_POLICY, "same-origin"))
                 .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
                 .body(body),
             Err(error) => {
-                tracing::error!(template = P::TEMPLATE, %error, "a playground page could not be filled");
+                tracing::error!(template = P::TEMPLATE, %error, "cannot render a playground page");
                 HttpResponse::InternalServerError().body("This page could not be shown.\n")
             }
         }
     }
 }
 
-impl Policy<'_> {
+impl ContentSecurityPolicy<'_> {
     fn to_header(&self) -> String {
         let nonce = self.nonce;
-        let asks = self.asks.unwrap_or_default();
-        let frames = self.frames.map(|frames| format!("frame-src 'self' {frames}; ")).unwrap_or_default();
+        let connect_src = self.connect_src.unwrap_or_default();
+        let frame_src =
+            self.frame_src.map(|source| format!("frame-src 'self' {source}; ")).unwrap_or_default();
         format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; \
-             connect-src 'self' {asks}; form-action 'self'; base-uri 'none'; {frames}frame-ancestors {}",
-            self.framed_by
+             connect-src 'self' {connect_src}; form-action 'self'; base-uri 'none'; {frame_src}frame-ancestors {}",
+            self.frame_ancestors
         )
     }
 }
 
-/// A nonce for one answer.
+/// A new nonce, for one response.
 pub fn nonce() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-/// Styles and scripts hold no values, so that their names do not matter for escaping.
+/// Styles and scripts contain no values, so no escaping applies to them.
 const TEMPLATES: [(&str, &str); 18] = [
     ("tokens.css", include_str!("../../templates/playground/tokens.css")),
     ("icons.html", include_str!("../../templates/playground/icons.html")),
@@ -110,21 +115,21 @@ const TEMPLATES: [(&str, &str); 18] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::playground::views::{Frame, RefusedPage};
+    use crate::playground::views::{PageCommon, RefusedPage};
 
     #[test]
-    fn what_a_token_says_cannot_become_markup() {
+    fn values_are_escaped_in_markup() {
         let page = RefusedPage {
-            frame: Frame { nonce: "n", app_origin: "http://127.0.0.1:1" },
+            frame: PageCommon { nonce: "n", app_origin: "http://127.0.0.1:1" },
             token: None,
             home: None,
             title: "<b>".into(),
             because: "\"><script>alert(1)</script>".into(),
             advice: "",
-            mild: false,
+            is_token_valid: false,
         };
         let body = Pages::compile().unwrap().render(&page).unwrap();
         assert!(!body.contains("<b>") && !body.contains("<script>alert"));
-        assert!(body.contains("<svg"), "pictures are markup");
+        assert!(body.contains("<svg"), "icons are not escaped");
     }
 }

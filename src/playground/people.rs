@@ -1,46 +1,44 @@
-//! The three sample users, and the headers in which the login proxy tells the
-//! service who they are. Nothing here decides whether somebody is logged in.
+//! The sample users, and the identity header fields that the login proxy sends for them.
 
 use super::tier::Tier;
 
 /// A sample user.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Person {
-    /// The user's id: never changes.
+    /// The user's permanent id.
     pub id: &'static str,
-    /// The id by which platforms know the user.
+    /// The user's id at platforms.
     pub uuid: &'static str,
     /// The user's e-mail address.
     pub email: &'static str,
-    /// The short name to log in with.
+    /// The login name.
     pub username: &'static str,
     /// The full name.
     pub name: &'static str,
-    /// Two letters for the picture.
+    /// Two letters for the avatar.
     pub initials: &'static str,
-    /// The groups the user is in.
     pub groups: &'static [&'static str],
-    /// What the user's company pays for.
+    /// The company's plan.
     pub plan: Tier,
     /// The company's id.
     pub organization_id: &'static str,
     /// The company's name.
     pub organization_name: &'static str,
-    /// The company's project at a platform that has projects.
+    /// The company's commercetools project.
     pub project_key: &'static str,
     /// Ids of integrations that are installed already.
     pub installed: &'static [u32],
-    /// Ids of integrations that this user shall not see.
+    /// Ids of integrations hidden from this user.
     pub hidden: &'static [u32],
 }
 
 impl Person {
-    /// The sample user with that id.
+    /// Finds a sample user by id.
     pub fn find(id: &str) -> Option<&'static Self> {
         PEOPLE.iter().find(|person| person.id == id)
     }
 
-    /// What the login proxy tells the service; a header without a value is left out.
+    /// The header fields that identify the user to the service; empty ones are omitted.
     pub fn identity_headers(&self) -> Vec<(&'static str, String)> {
         let all = [
             ("X-Auth-Request-User", self.id.to_owned()),
@@ -48,7 +46,7 @@ impl Person {
             ("X-Auth-Request-Preferred-Username", self.username.to_owned()),
             ("X-Auth-Request-Name", self.name.to_owned()),
             ("X-Auth-Request-Groups", self.groups.join(",")),
-            ("X-Auth-Request-Plan", self.plan.word().to_owned()),
+            ("X-Auth-Request-Plan", self.plan.as_str().to_owned()),
             ("X-Auth-Request-Organization-Id", self.organization_id.to_owned()),
             ("X-Auth-Request-Organization-Name", self.organization_name.to_owned()),
             ("X-Auth-Request-Installed", comma_list(self.installed)),
@@ -62,7 +60,7 @@ fn comma_list(ids: &[u32]) -> String {
     ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Everybody who can log in to the sample app.
+/// All sample users.
 pub static PEOPLE: [Person; 3] = [
     Person {
         id: "usr-201",
@@ -111,10 +109,10 @@ pub static PEOPLE: [Person; 3] = [
     },
 ];
 
-/// What all of them log in with: there is nothing to protect.
+/// The password of all sample users; it protects nothing.
 pub const PASSWORD: &str = "playground";
 
-/// The beginning of every identity header, in small letters.
+/// The prefix of every identity header field, in lower case.
 pub const IDENTITY_PREFIX: &str = "x-auth-request-";
 
 #[cfg(test)]
@@ -122,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_identity_header_begins_as_the_reverse_proxy_expects() {
+    fn every_identity_field_has_the_prefix_and_a_value() {
         for (name, value) in PEOPLE.iter().flat_map(Person::identity_headers) {
             assert!(name.to_ascii_lowercase().starts_with(IDENTITY_PREFIX), "{name}");
             assert!(!value.is_empty(), "{name}");
@@ -130,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_is_no_header() {
+    fn an_empty_list_is_omitted() {
         let ada = Person::find("usr-201").unwrap();
         assert!(ada.identity_headers().iter().all(|(name, _)| *name != "X-Auth-Request-Hidden"));
     }

@@ -1,6 +1,6 @@
-//! A login proxy in small: passes a request on to the service, with the
-//! identity it vouches for and with none that a browser sent. It decides
-//! nothing about who is logged in, and changes nothing in the answer.
+//! A minimal login proxy: forwards a request to the service, and replaces the
+//! identity header fields of the client by those of the logged-in user. Sessions
+//! are the caller's.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,29 +13,29 @@ use reqwest::Url;
 
 use super::people::{IDENTITY_PREFIX, Person};
 
-/// The proxy in front of one service.
+/// A proxy in front of one service.
 pub struct ReverseProxy {
     client: reqwest::Client,
     upstream: String,
 }
 
-/// Why a request could not be passed on, or its answer not back.
+/// Why a request or its response was not forwarded.
 #[derive(Debug, thiserror::Error)]
-pub enum NotPassed {
-    /// The path would be another one after it was tidied up (`..`), or is none.
-    #[error("the path is not one to pass on")]
+pub enum ProxyError {
+    /// The path is invalid, or changes when it is normalized (`..`).
+    #[error("the path cannot be forwarded")]
     Path,
-    /// The method is none that HTTP knows.
-    #[error("the method is not one to pass on")]
+    /// The method is not valid in HTTP.
+    #[error("the method cannot be forwarded")]
     Method,
-    /// The service did not answer in time.
+    /// The service did not respond in time.
     #[error("the service took too long")]
-    Slow(#[source] reqwest::Error),
-    /// The service did not answer as HTTP.
-    #[error("the service did not answer")]
-    Broken(#[source] reqwest::Error),
-    /// The answer is larger than any the service gives.
-    #[error("the service's answer is too large")]
+    Timeout(#[source] reqwest::Error),
+    /// The connection failed, or the response is not valid HTTP.
+    #[error("the service did not respond")]
+    NoResponse(#[source] reqwest::Error),
+    /// The response body exceeds `MAX_RESPONSE_BYTES`.
+    #[error("the service's response is too large")]
     TooLarge,
 }
 
@@ -45,77 +45,77 @@ impl ReverseProxy {
         Ok(Self { client: client()?, upstream })
     }
 
-    /// Passes the request on as that person's, or as nobody's, and the answer back.
+    /// Forwards a request, with the identity of `person` if there is one.
     pub async fn forward(
         &self,
         request: &HttpRequest,
         body: Bytes,
         person: Option<&Person>,
-    ) -> Result<HttpResponse, NotPassed> {
+    ) -> Result<HttpResponse, ProxyError> {
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
-            .map_err(|_| NotPassed::Method)?;
-        let mut outgoing = self.client.request(method, self.address(request)?);
-        for (name, value) in passed_on(request.headers()) {
+            .map_err(|_| ProxyError::Method)?;
+        let mut outgoing = self.client.request(method, self.target_url(request)?);
+        for (name, value) in forwarded_fields(request.headers()) {
             outgoing = outgoing.header(name, value);
         }
         for (name, value) in person.map(Person::identity_headers).unwrap_or_default() {
             outgoing = outgoing.header(name, value);
         }
-        let answer = outgoing.body(body).send().await.map_err(NotPassed::from_client)?;
-        passed_back(answer).await
+        let response = outgoing.body(body).send().await.map_err(ProxyError::from_reqwest)?;
+        to_client_response(response).await
     }
 
-    fn address(&self, request: &HttpRequest) -> Result<Url, NotPassed> {
+    fn target_url(&self, request: &HttpRequest) -> Result<Url, ProxyError> {
         let path = request.uri().path();
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-        let url = Url::parse(&format!("{}{path}{query}", self.upstream)).map_err(|_| NotPassed::Path)?;
-        // `/pandium-sso/../metrics` was routed by its beginning, and would arrive as `/metrics`.
-        if url.path() == path { Ok(url) } else { Err(NotPassed::Path) }
+        let url = Url::parse(&format!("{}{path}{query}", self.upstream)).map_err(|_| ProxyError::Path)?;
+        // `/pandium-sso/../metrics` matches the route, but would be sent as `/metrics`
+        if url.path() == path { Ok(url) } else { Err(ProxyError::Path) }
     }
 }
 
-impl NotPassed {
+impl ProxyError {
     /// The status for the browser.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Path | Self::Method => StatusCode::BAD_REQUEST,
-            Self::Slow(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Broken(_) | Self::TooLarge => StatusCode::BAD_GATEWAY,
+            Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::NoResponse(_) | Self::TooLarge => StatusCode::BAD_GATEWAY,
         }
     }
 
-    /// What is to be said of an error of the client.
-    pub fn from_client(error: reqwest::Error) -> Self {
-        if error.is_timeout() { Self::Slow(error) } else { Self::Broken(error) }
+    /// Classifies an error of the HTTP client.
+    pub fn from_reqwest(error: reqwest::Error) -> Self {
+        if error.is_timeout() { Self::Timeout(error) } else { Self::NoResponse(error) }
     }
 }
 
-/// The headers of a request that travel on to the service.
-fn passed_on(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
+/// The header fields of a request that are forwarded to the service.
+fn forwarded_fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
     let dropped = hop_by_hop(headers);
     headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
-        .filter(|(name, _)| !dropped.contains(*name) && !REPLACED.contains(name))
-        .filter(|(name, _)| !is_identity(name))
+        .filter(|(name, _)| !dropped.contains(*name) && !DROPPED_FIELDS.contains(name))
+        .filter(|(name, _)| !is_identity_field(name))
         .collect()
 }
 
-/// A client for servers on this machine: goes nowhere else, and waits for nobody long.
+/// An HTTP client for servers on this machine: no redirects, no proxy, short timeouts.
 pub fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(WHOLE_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
         .build()
 }
 
-/// The service's answer, for the browser.
-pub async fn passed_back(mut answer: reqwest::Response) -> Result<HttpResponse, NotPassed> {
-    let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+/// Converts the service's response into one for the browser.
+pub async fn to_client_response(mut upstream: reqwest::Response) -> Result<HttpResponse, ProxyError> {
+    let status = StatusCode::from_u16(upstream.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut headers = HeaderMap::new();
-    for (name, value) in answer.headers() {
+    for (name, value) in upstream.headers() {
         let name = header::HeaderName::from_bytes(name.as_str().as_bytes());
         let value = header::HeaderValue::from_bytes(value.as_bytes());
         if let (Ok(name), Ok(value)) = (name, value) {
@@ -130,17 +130,17 @@ pub async fn passed_back(mut answer: reqwest::Response) -> Result<HttpResponse, 
         }
     }
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(NotPassed::from_client)? {
-        if body.len() + chunk.len() > MOST_ANSWER_BYTES {
-            return Err(NotPassed::TooLarge);
+    while let Some(chunk) = upstream.chunk().await.map_err(ProxyError::from_reqwest)? {
+        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+            return Err(ProxyError::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
     Ok(response.body(body))
 }
 
-/// The headers that concern one connection only (RFC 9110, 7.6.1), those that
-/// `Connection` names among them.
+/// The names of hop-by-hop header fields (RFC 9110, 7.6.1), including those that
+/// `Connection` lists.
 fn hop_by_hop(headers: &HeaderMap) -> HashSet<String> {
     headers
         .get_all(header::CONNECTION)
@@ -151,9 +151,9 @@ fn hop_by_hop(headers: &HeaderMap) -> HashSet<String> {
         .collect()
 }
 
-/// Whether a header could be read as one of the proxy's own: some servers take
-/// `_` and `.` for `-`.
-fn is_identity(name: &str) -> bool {
+/// Whether a server could read a header field as an identity field: some treat
+/// `_` and `.` as `-`.
+fn is_identity_field(name: &str) -> bool {
     name.to_ascii_lowercase().replace(['_', '.'], "-").starts_with(IDENTITY_PREFIX)
 }
 
@@ -170,10 +170,10 @@ const HOP_BY_HOP: [&str; 10] = [
     "upgrade",
 ];
 
-/// Written anew by the client (`host`, the length), answered here (`expect`),
-/// the app's own business (`cookie`), or claims about the way here that only a
-/// proxy may make.
-const REPLACED: [&str; 9] = [
+/// Request fields that are not forwarded: set by the HTTP client (`host`,
+/// `content-length`), handled here (`expect`), the app's own (`cookie`), or
+/// reserved to proxies.
+const DROPPED_FIELDS: [&str; 9] = [
     "host",
     "content-length",
     "expect",
@@ -186,9 +186,9 @@ const REPLACED: [&str; 9] = [
 ];
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const WHOLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The service's pages and redirects have a few kilobytes.
-const MOST_ANSWER_BYTES: usize = 1_048_576;
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Far above the few kilobytes of the service's pages and redirects.
+const MAX_RESPONSE_BYTES: usize = 1_048_576;
 
 #[cfg(test)]
 mod tests {
@@ -197,10 +197,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_from_the_browser_is_removed_however_it_is_spelled() {
+    fn identity_fields_of_the_client_are_removed_in_any_spelling() {
         let check = |name: &'static str, passes: bool| {
             let request = TestRequest::default().insert_header((name, "mallory")).to_http_request();
-            assert_eq!(!passed_on(request.headers()).is_empty(), passes, "{name}");
+            assert_eq!(!forwarded_fields(request.headers()).is_empty(), passes, "{name}");
         };
         check("X-Auth-Request-Email", false);
         check("x_auth_request_email", false);
@@ -213,22 +213,22 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_one_connection_stays_on_it() {
+    fn hop_by_hop_fields_are_not_forwarded() {
         let request = TestRequest::default()
             .insert_header(("Connection", "keep-alive, X-Hop"))
             .insert_header(("X-Hop", "1"))
             .insert_header(("TE", "trailers"))
             .insert_header(("Accept", "text/html"))
             .to_http_request();
-        assert_eq!(passed_on(request.headers()), [("accept", "text/html".as_bytes())]);
+        assert_eq!(forwarded_fields(request.headers()), [("accept", "text/html".as_bytes())]);
     }
 
     #[test]
-    fn a_path_that_leads_elsewhere_is_not_passed_on() {
+    fn a_path_that_normalization_changes_is_rejected() {
         let proxy = ReverseProxy::new("http://127.0.0.1:1".into()).unwrap();
         let check = |path: &str, passes: bool| {
             let request = TestRequest::with_uri(path).to_http_request();
-            assert_eq!(proxy.address(&request).is_ok(), passes, "{path}");
+            assert_eq!(proxy.target_url(&request).is_ok(), passes, "{path}");
         };
         check("/pandium-sso?integration_id=1121&display=list", true);
         check("/pandium-sso/install/1130", true);

@@ -1,44 +1,42 @@
-//! The sample app: a product with a login, whose page frames the marketplace.
-//! It stands for the company's own application and its login proxy; it knows
-//! no secret and sees no token.
+//! The sample app: a login, and a page that frames the marketplace. It stands for
+//! a company's application with its login proxy, and has no access to secrets or
+//! tokens.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::origin_guard::{comes_from, cross_site_response};
-use super::pages::{Pages, Policy, nonce};
+use super::origin_guard::{cross_site_response, is_from_origin};
+use super::pages::{ContentSecurityPolicy, Pages, nonce};
 use super::people::{PASSWORD, PEOPLE, Person};
 use super::reverse_proxy::ReverseProxy;
 use super::sessions::Sessions;
-use super::views::{AppPage, HeaderLine, LoginPage, PersonCard};
+use super::views::{AppPage, HeaderField, LoginPage, PersonCard};
 
-/// All that the sample app needs.
+/// The state of the sample app.
 pub struct SampleApp {
-    /// Its pages.
     pub pages: Pages,
-    /// Who is logged in.
     pub sessions: Sessions,
-    /// The way to the service.
+    /// Forwards requests to the service.
     pub proxy: ReverseProxy,
-    /// Where browsers find the app, such as `http://127.0.0.1:8088`.
+    /// The app's origin, such as `http://127.0.0.1:8088`.
     pub origin: String,
-    /// Where browsers find the marketplace.
+    /// The marketplace's origin.
     pub marketplace_origin: String,
 }
 
-/// Adds the app's addresses; the state is a `web::Data<SampleApp>` beside them.
+/// Registers the routes; they need a `web::Data<SampleApp>`.
 pub fn routes(app: &mut web::ServiceConfig) {
-    app.app_data(web::FormConfig::default().limit(MOST_BODY_BYTES))
-        .app_data(web::PayloadConfig::new(MOST_BODY_BYTES))
+    app.app_data(web::FormConfig::default().limit(MAX_BODY_BYTES))
+        .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
         .route("/", web::get().to(home))
         .route("/login", web::get().to(login_form))
         .route("/login", web::post().to(login))
         .route("/logout", web::post().to(logout))
         .service(
             web::resource(["/pandium-sso", "/pandium-sso/{rest:.*}"])
-                .route(web::route().to(through_the_proxy)),
+                .route(web::route().to(forward_to_service)),
         );
 }
 
@@ -53,9 +51,13 @@ async fn home(state: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse
         return see_other("/login").finish();
     };
     let nonce = nonce();
-    let policy =
-        Policy { nonce: &nonce, asks: None, frames: Some(&state.marketplace_origin), framed_by: "'none'" };
-    let headers = person.identity_headers().into_iter().map(|(name, value)| HeaderLine { name, value });
+    let policy = ContentSecurityPolicy {
+        nonce: &nonce,
+        connect_src: None,
+        frame_src: Some(&state.marketplace_origin),
+        frame_ancestors: "'none'",
+    };
+    let headers = person.identity_headers().into_iter().map(|(name, value)| HeaderField { name, value });
     let page = AppPage {
         nonce: &nonce,
         product: PRODUCT,
@@ -63,7 +65,7 @@ async fn home(state: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse
         marketplace_origin: &state.marketplace_origin,
         headers: headers.collect(),
     };
-    state.pages.answer(StatusCode::OK, &policy, &page)
+    state.pages.respond(StatusCode::OK, &policy, &page)
 }
 
 async fn login_form(state: web::Data<SampleApp>) -> HttpResponse {
@@ -75,7 +77,7 @@ async fn login(
     request: HttpRequest,
     form: web::Form<LoginForm>,
 ) -> HttpResponse {
-    if !comes_from(&state.origin, request.headers()) {
+    if !is_from_origin(&state.origin, request.headers()) {
         return cross_site_response();
     }
     match Person::find(&form.user) {
@@ -92,30 +94,35 @@ async fn login(
 }
 
 async fn logout(state: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse {
-    if !comes_from(&state.origin, request.headers()) {
+    if !is_from_origin(&state.origin, request.headers()) {
         return cross_site_response();
     }
     see_other("/login").cookie(state.sessions.end(&request)).finish()
 }
 
-async fn through_the_proxy(
+async fn forward_to_service(
     state: web::Data<SampleApp>,
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
     let person = state.sessions.person(&request);
     match state.proxy.forward(&request, body, person).await {
-        Ok(answer) => answer,
+        Ok(response) => response,
         Err(error) => {
-            tracing::warn!(%error, "the playground's proxy could not pass a request on");
-            HttpResponse::build(error.status()).body(format!("The login proxy gave up: {error}.\n"))
+            tracing::warn!(%error, "the playground's login proxy cannot forward a request");
+            HttpResponse::build(error.status()).body(format!("The login proxy failed: {error}.\n"))
         }
     }
 }
 
 fn login_page(state: &SampleApp, status: StatusCode, error: Option<&'static str>) -> HttpResponse {
     let nonce = nonce();
-    let policy = Policy { nonce: &nonce, asks: None, frames: None, framed_by: "'none'" };
+    let policy = ContentSecurityPolicy {
+        nonce: &nonce,
+        connect_src: None,
+        frame_src: None,
+        frame_ancestors: "'none'",
+    };
     let page = LoginPage {
         nonce: &nonce,
         product: PRODUCT,
@@ -123,15 +130,15 @@ fn login_page(state: &SampleApp, status: StatusCode, error: Option<&'static str>
         password: PASSWORD,
         error,
     };
-    state.pages.answer(status, &policy, &page)
+    state.pages.respond(status, &policy, &page)
 }
 
 fn see_other(path: &'static str) -> actix_web::HttpResponseBuilder {
-    let mut answer = HttpResponse::SeeOther();
-    answer.insert_header((header::LOCATION, path)).insert_header((header::CACHE_CONTROL, "no-store"));
-    answer
+    let mut response = HttpResponse::SeeOther();
+    response.insert_header((header::LOCATION, path)).insert_header((header::CACHE_CONTROL, "no-store"));
+    response
 }
 
-/// A made-up product.
+/// A fictional product.
 const PRODUCT: &str = "Larkspur";
-const MOST_BODY_BYTES: usize = 16_384;
+const MAX_BODY_BYTES: usize = 16_384;

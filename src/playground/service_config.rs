@@ -1,26 +1,26 @@
 //! The service's configuration in the playground, as an operator would write
-//! it: what all have, around what says who is asking.
+//! it: the common settings, and the sections of the login proxy.
 
 use std::fmt::Display;
 
-/// What differs from one run to the next.
-pub struct Service<'a> {
-    /// Where the service listens.
+/// The settings that differ between runs.
+pub struct ServiceSettings<'a> {
+    /// The service's listen address.
     pub listen: &'a str,
-    /// How browsers and platforms reach it.
+    /// The service's public URL.
     pub public_url: &'a str,
-    /// Where the stand-in marketplace is.
+    /// The stand-in marketplace's origin.
     pub marketplace_origin: &'a str,
-    /// What the service signs with.
+    /// The secret with which the service signs.
     pub secret: &'a str,
 }
 
 /// The account at the stand-in marketplace.
 pub const ACCOUNT: &str = "playground";
 
-impl Service<'_> {
-    /// The whole of it, with the sections on identity, claims and embedding.
-    pub fn with(&self, sections: impl Display) -> String {
+impl ServiceSettings<'_> {
+    /// The whole configuration, including `sections` on identity, claims and embedding.
+    pub fn to_toml(&self, sections: impl Display) -> String {
         let Self { listen, public_url, marketplace_origin, secret } = self;
         format!(
             r#"environment = "sandbox"
@@ -47,7 +47,7 @@ format = "text"
 }
 
 /// The sections for the sample app with its login proxy.
-pub fn behind_login_proxy(app_origin: &str) -> String {
+pub fn login_proxy_sections(app_origin: &str) -> String {
     format!(
         r#"[identity]
 kind = "proxy_headers"

@@ -1,5 +1,5 @@
-//! Who is logged in to the sample app, by the id in a cookie. Kept in memory
-//! and gone at the end; the service behind the proxy never sees any of it.
+//! The sample app's login sessions, in memory, by the id in a cookie. They are
+//! not visible to the service.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,34 +17,35 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Begins a session and gives the cookie that stands for it.
+    /// Creates a session and returns its cookie.
     pub fn begin(&self, person: &'static Person) -> Cookie<'static> {
-        // Two of them: 244 random bits.
+        // two UUIDs: 244 random bits
         let id = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let mut sessions = self.lock();
-        // A session costs nothing to begin, so their number is bounded, roughly.
-        if sessions.len() >= MOST {
+        // anyone can create sessions, so their number is bounded
+        if sessions.len() >= MAX_SESSIONS {
             sessions.clear();
         }
         sessions.insert(id.clone(), person);
-        // Not `Secure`: the playground is plain HTTP on this machine.
+        // not `Secure`: the playground uses plain HTTP
         Cookie::build(COOKIE, id).path("/").http_only(true).same_site(SameSite::Lax).finish()
     }
 
-    /// Who sent the request, if it belongs to a session.
+    /// The user of the request's session.
     pub fn person(&self, request: &HttpRequest) -> Option<&'static Person> {
         let cookie = request.cookie(COOKIE)?;
         self.lock().get(cookie.value()).copied()
     }
 
-    /// Ends the session of the request and gives the cookie that removes its cookie.
+    /// Deletes the request's session and returns the cookie that removes its cookie.
     pub fn end(&self, request: &HttpRequest) -> Cookie<'static> {
         if let Some(cookie) = request.cookie(COOKIE) {
             self.lock().remove(cookie.value());
         }
-        let mut gone = Cookie::build(COOKIE, "").path("/").http_only(true).same_site(SameSite::Lax).finish();
-        gone.make_removal();
-        gone
+        let mut removal =
+            Cookie::build(COOKIE, "").path("/").http_only(true).same_site(SameSite::Lax).finish();
+        removal.make_removal();
+        removal
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, &'static Person>> {
@@ -53,7 +54,7 @@ impl Sessions {
 }
 
 const COOKIE: &str = "larkspur_session";
-const MOST: usize = 1_000;
+const MAX_SESSIONS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invented_id_is_nobody() {
+    fn an_unknown_id_has_no_session() {
         let request = TestRequest::default().cookie(Cookie::new(COOKIE, "1")).to_http_request();
         assert_eq!(Sessions::default().person(&request), None);
     }

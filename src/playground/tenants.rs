@@ -1,22 +1,22 @@
-//! What was installed in the stand-in marketplace since it started, in memory.
-//! What a token lists as installed elsewhere is not here.
+//! Installs made in the stand-in marketplace since its start, in memory. Those
+//! that a token lists are not included.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The installs, by the `sub` that they hang on.
+/// Installs by `sub`.
 #[derive(Default)]
 pub struct Tenants {
     by_sub: Mutex<HashMap<String, BTreeSet<u32>>>,
 }
 
 impl Tenants {
-    /// The ids of the integrations that this `sub` has installed here.
+    /// The ids of the integrations that this `sub` has installed.
     pub fn of(&self, sub: &str) -> BTreeSet<u32> {
         self.lock().get(sub).cloned().unwrap_or_default()
     }
 
-    /// Installs an integration for this `sub`; once is enough.
+    /// Installs an integration for this `sub`; idempotent.
     pub fn add(&self, sub: &str, integration_id: u32) {
         self.lock().entry(sub.to_owned()).or_default().insert(integration_id);
     }

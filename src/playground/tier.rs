@@ -1,28 +1,25 @@
-//! The three plans that the sample people are on and the sample integrations
-//! need. It is not Pandium's: there, tiers are agreed for each account.
+//! The plans of sample users and sample integrations. Pandium's own tiers are
+//! agreed for each account.
 
 use serde::Serialize;
 
-/// A plan; a later one holds everything of an earlier one.
+/// A plan; each includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// What everybody gets.
     Free,
-    /// What a growing company buys.
     Pro,
-    /// What a large one buys.
     Enterprise,
 }
 
 impl Tier {
-    /// Reads a tier as it stands in a token; `None` for any other word.
+    /// Parses the value of a claim; `None` for an unknown tier.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Free, Self::Pro, Self::Enterprise].into_iter().find(|tier| tier.word() == text)
+        [Self::Free, Self::Pro, Self::Enterprise].into_iter().find(|tier| tier.as_str() == text)
     }
 
-    /// The word for headers, tokens and class names.
-    pub const fn word(self) -> &'static str {
+    /// The name in header fields, tokens and CSS classes.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Free => "free",
             Self::Pro => "pro",
@@ -30,7 +27,7 @@ impl Tier {
         }
     }
 
-    /// The word for people.
+    /// The displayed name.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Free => "Free",
@@ -45,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tier_reads_as_it_is_written_and_later_ones_hold_more() {
+    fn a_tier_parses_from_its_name_and_tiers_are_ordered() {
         assert_eq!(Tier::parse("pro"), Some(Tier::Pro));
         assert_eq!(Tier::parse("Pro"), None);
         assert!(Tier::Free < Tier::Pro && Tier::Pro < Tier::Enterprise);

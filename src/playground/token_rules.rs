@@ -1,6 +1,5 @@
-//! What the stand-in marketplace makes of a token whose signature is right:
-//! Pandium's known rules, and what the claims mean. The signature is checked
-//! before; what follows from the claims is in [`super::integrations`].
+//! Validates and describes the claims of a token whose signature has been
+//! verified, by Pandium's documented rules. [`super::integrations`] applies them.
 
 use std::collections::BTreeSet;
 
@@ -9,98 +8,98 @@ use uuid::Uuid;
 
 use super::tier::Tier;
 
-/// What a token told the marketplace.
+/// The claims that the stand-in marketplace uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// Who the user is; tenants hang on it.
+pub struct ParsedClaims {
+    /// The user's id; installs are stored by it.
     pub sub: String,
-    /// What to call the user.
+    /// The user's display name.
     pub name: String,
-    /// What to call the user's company.
+    /// The company's display name.
     pub organization: String,
-    /// Seconds since the token was signed; 0 where its clock is ahead of ours.
+    /// Seconds since `iat`; 0 if that is in the future.
     pub age_s: u64,
-    /// The plan in `ti.xti.user_tier`; free where none is given.
+    /// The plan in `ti.xti.user_tier`; defaults to free.
     pub tier: Tier,
-    /// How many integrations may be installed, where the token says so.
+    /// The install limit, if the token has one.
     pub allowed_installs: Option<u64>,
-    /// Ids of integrations that the user shall not see.
+    /// Ids of integrations hidden from the user.
     pub hidden: BTreeSet<u32>,
-    /// Ids of integrations that are installed already.
+    /// Ids of integrations that the token lists as installed.
     pub installed: BTreeSet<u32>,
 }
 
-/// Why the stand-in refuses a token with a good signature; each reads on from "because".
+/// Why the stand-in rejects a token with a valid signature; each text completes a
+/// sentence that begins with "because".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BrokenRule {
-    /// Pandium documents this one header and no other.
+pub enum ClaimError {
+    /// Pandium documents only this header.
     #[error("its header is not exactly {{\"alg\":\"HS256\",\"typ\":\"JWT\"}}")]
     Header,
     /// `iat` is required.
     #[error("its iat is missing or is not a whole number of seconds")]
     IssuedAt,
-    /// Signed later than now, by more than clocks may differ.
-    #[error("it was signed {0} seconds in the future, and clocks may differ by {MOST_AHEAD_S}")]
-    Ahead(u64),
-    /// Signed too long ago.
-    #[error("it was signed {0} seconds ago, and this marketplace takes a token for {MOST_AGE_S}")]
-    Old(u64),
+    /// `iat` is in the future by more than `MAX_CLOCK_SKEW_S`.
+    #[error("it was signed {0} seconds in the future, and clocks may differ by {MAX_CLOCK_SKEW_S}")]
+    InFuture(u64),
+    /// `iat` is older than `MAX_AGE_S`.
+    #[error("it was signed {0} seconds ago, and this marketplace takes a token for {MAX_AGE_S}")]
+    TooOld(u64),
     /// `jti` is required.
     #[error("its jti is missing or is not a UUID")]
     Id,
     /// `sub` is required.
     #[error("its sub is missing, empty or not a string")]
     Subject,
-    /// `ti` holds the tenant's information.
+    /// `ti`, the tenant's information, must be an object.
     #[error("its ti is not an object")]
     TenantInformation,
-    /// `ti.ili` lists integrations.
+    /// `ti.ili` must be a list of strings.
     #[error("its ti.ili is not a list of strings")]
     InstalledList,
 }
 
-/// A claim and a sentence on it.
+/// A claim and its description.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Explained {
-    /// The claim with its path, such as `ti.uem`.
+pub struct ClaimDescription {
+    /// The path of the claim, such as `ti.uem`.
     pub name: String,
-    /// What it is for.
     pub meaning: &'static str,
 }
 
-impl Told {
-    /// Applies the rules at that time, in Unix seconds.
+impl ParsedClaims {
+    /// Validates a token at `now_s`, in Unix seconds.
     pub fn read(
         header: &Map<String, Value>,
         claims: &Map<String, Value>,
         now_s: u64,
-    ) -> Result<Self, BrokenRule> {
+    ) -> Result<Self, ClaimError> {
         if Value::Object(header.clone()) != json!({"alg": "HS256", "typ": "JWT"}) {
-            return Err(BrokenRule::Header);
+            return Err(ClaimError::Header);
         }
         let age_s = age(claims, now_s)?;
         claims
             .get("jti")
             .and_then(Value::as_str)
             .and_then(|id| Uuid::try_parse(id).ok())
-            .ok_or(BrokenRule::Id)?;
+            .ok_or(ClaimError::Id)?;
         let sub = claims
             .get("sub")
             .and_then(Value::as_str)
             .filter(|sub| !sub.is_empty())
-            .ok_or(BrokenRule::Subject)?;
-        let nothing = Map::new();
+            .ok_or(ClaimError::Subject)?;
+        let empty = Map::new();
         let information = match claims.get("ti") {
-            None => &nothing,
+            None => &empty,
             Some(Value::Object(information)) => information,
-            Some(_) => return Err(BrokenRule::TenantInformation),
+            Some(_) => return Err(ClaimError::TenantInformation),
         };
         let installed = match information.get("ili") {
             None => BTreeSet::new(),
             Some(Value::Array(list)) if list.iter().all(Value::is_string) => ids(list),
-            Some(_) => return Err(BrokenRule::InstalledList),
+            Some(_) => return Err(ClaimError::InstalledList),
         };
-        let extra = information.get("xti").and_then(Value::as_object).unwrap_or(&nothing);
+        let extra = information.get("xti").and_then(Value::as_object).unwrap_or(&empty);
         let text = |key: &str| information.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         Ok(Self {
             sub: sub.to_owned(),
@@ -119,25 +118,25 @@ impl Told {
     }
 }
 
-/// A sentence on each claim of a token, those inside `ti` and `xti` by their path.
-pub fn explain(claims: &Map<String, Value>) -> Vec<Explained> {
-    let mut explained = Vec::new();
+/// Describes each claim of a token, including those inside `ti` and `ti.xti`.
+pub fn describe_claims(claims: &Map<String, Value>) -> Vec<ClaimDescription> {
+    let mut descriptions = Vec::new();
     for (name, value) in claims {
-        walk(name.clone(), value, &mut explained);
+        collect(name.clone(), value, &mut descriptions);
     }
-    explained
+    descriptions
 }
 
-fn walk(name: String, value: &Value, explained: &mut Vec<Explained>) {
+fn collect(name: String, value: &Value, descriptions: &mut Vec<ClaimDescription>) {
     match value {
         Value::Object(inner) if name == "ti" || name == "ti.xti" => {
             for (key, value) in inner {
-                walk(format!("{name}.{key}"), value, explained);
+                collect(format!("{name}.{key}"), value, descriptions);
             }
         }
         _ => {
             let meaning = meaning(&name);
-            explained.push(Explained { name, meaning });
+            descriptions.push(ClaimDescription { name, meaning });
         }
     }
 }
@@ -165,20 +164,20 @@ fn meaning(name: &str) -> &'static str {
     }
 }
 
-fn age(claims: &Map<String, Value>, now_s: u64) -> Result<u64, BrokenRule> {
-    let issued_at = claims.get("iat").and_then(Value::as_u64).ok_or(BrokenRule::IssuedAt)?;
+fn age(claims: &Map<String, Value>, now_s: u64) -> Result<u64, ClaimError> {
+    let issued_at = claims.get("iat").and_then(Value::as_u64).ok_or(ClaimError::IssuedAt)?;
     let ahead = issued_at.saturating_sub(now_s);
-    if ahead > MOST_AHEAD_S {
-        return Err(BrokenRule::Ahead(ahead));
+    if ahead > MAX_CLOCK_SKEW_S {
+        return Err(ClaimError::InFuture(ahead));
     }
     let age = now_s.saturating_sub(issued_at);
-    if age > MOST_AGE_S {
-        return Err(BrokenRule::Old(age));
+    if age > MAX_AGE_S {
+        return Err(ClaimError::TooOld(age));
     }
     Ok(age)
 }
 
-/// Ids may be numbers or strings of digits; whatever else is listed is none of ours.
+/// Parses ids, which are numbers or strings of digits; ignores everything else.
 fn ids(list: &[Value]) -> BTreeSet<u32> {
     list.iter()
         .filter_map(|value| match value {
@@ -189,10 +188,10 @@ fn ids(list: &[Value]) -> BTreeSet<u32> {
         .collect()
 }
 
-/// How far the signer's clock may be ahead. The stand-in's choice.
-const MOST_AHEAD_S: u64 = 60;
-/// How long a token is taken. The stand-in's choice: Pandium documents none.
-const MOST_AGE_S: u64 = 300;
+/// How far `iat` may be in the future, in seconds. The stand-in's choice.
+const MAX_CLOCK_SKEW_S: u64 = 60;
+/// The maximum age of a token, in seconds. The stand-in's choice: Pandium documents none.
+const MAX_AGE_S: u64 = 300;
 
 #[cfg(test)]
 mod tests {
@@ -204,51 +203,51 @@ mod tests {
         value.as_object().unwrap().clone()
     }
 
-    fn read(change: impl FnOnce(&mut Map<String, Value>)) -> Result<Told, BrokenRule> {
+    fn read(change: impl FnOnce(&mut Map<String, Value>)) -> Result<ParsedClaims, ClaimError> {
         let mut claims = object(json!({
             "iat": NOW_S - 2, "jti": "1cfa7dbf-8110-4237-ad22-410608791b7d", "sub": "ada",
             "ti": {"udn": "Ada", "ili": ["1121", "theirs"],
                    "xti": {"user_tier": "pro", "allowed_installs": 5, "hidden_integrations": ["1129", 1130]}},
         }));
         change(&mut claims);
-        Told::read(&object(json!({"typ": "JWT", "alg": "HS256"})), &claims, NOW_S)
+        ParsedClaims::read(&object(json!({"typ": "JWT", "alg": "HS256"})), &claims, NOW_S)
     }
 
     #[test]
-    fn a_good_token_is_read() {
-        let told = read(|_| ()).unwrap();
-        assert_eq!((told.sub.as_str(), told.name.as_str(), told.age_s), ("ada", "Ada", 2));
-        assert_eq!((told.tier, told.allowed_installs), (Tier::Pro, Some(5)));
-        assert_eq!((told.hidden, told.installed), (BTreeSet::from([1129, 1130]), BTreeSet::from([1121])));
+    fn a_valid_token_is_parsed() {
+        let claims = read(|_| ()).unwrap();
+        assert_eq!((claims.sub.as_str(), claims.name.as_str(), claims.age_s), ("ada", "Ada", 2));
+        assert_eq!((claims.tier, claims.allowed_installs), (Tier::Pro, Some(5)));
+        assert_eq!((claims.hidden, claims.installed), (BTreeSet::from([1129, 1130]), BTreeSet::from([1121])));
     }
 
     #[test]
-    fn a_token_that_breaks_a_rule_is_refused() {
-        let check = |key: &str, value: Value, expected: BrokenRule| {
+    fn a_token_that_breaks_a_rule_is_rejected() {
+        let check = |key: &str, value: Value, expected: ClaimError| {
             assert_eq!(read(|claims| drop(claims.insert(key.into(), value))).unwrap_err(), expected);
         };
-        check("iat", json!(1.5), BrokenRule::IssuedAt);
-        check("iat", json!("1790000000"), BrokenRule::IssuedAt);
-        check("iat", json!(NOW_S + 61), BrokenRule::Ahead(61));
-        check("iat", json!(NOW_S - 301), BrokenRule::Old(301));
-        check("jti", json!("1"), BrokenRule::Id);
-        check("sub", json!(""), BrokenRule::Subject);
-        check("sub", json!(7), BrokenRule::Subject);
-        check("ti", json!("x"), BrokenRule::TenantInformation);
-        check("ti", json!({"ili": [1121]}), BrokenRule::InstalledList);
-        check("ti", json!({"ili": "1121"}), BrokenRule::InstalledList);
+        check("iat", json!(1.5), ClaimError::IssuedAt);
+        check("iat", json!("1790000000"), ClaimError::IssuedAt);
+        check("iat", json!(NOW_S + 61), ClaimError::InFuture(61));
+        check("iat", json!(NOW_S - 301), ClaimError::TooOld(301));
+        check("jti", json!("1"), ClaimError::Id);
+        check("sub", json!(""), ClaimError::Subject);
+        check("sub", json!(7), ClaimError::Subject);
+        check("ti", json!("x"), ClaimError::TenantInformation);
+        check("ti", json!({"ili": [1121]}), ClaimError::InstalledList);
+        check("ti", json!({"ili": "1121"}), ClaimError::InstalledList);
     }
 
     #[test]
-    fn only_the_documented_header_will_do() {
+    fn only_the_documented_header_is_accepted() {
         let header = object(json!({"alg": "HS256", "typ": "JWT", "kid": "1"}));
-        assert_eq!(Told::read(&header, &Map::new(), NOW_S).unwrap_err(), BrokenRule::Header);
+        assert_eq!(ParsedClaims::read(&header, &Map::new(), NOW_S).unwrap_err(), ClaimError::Header);
     }
 
     #[test]
-    fn each_claim_has_a_sentence() {
+    fn each_claim_is_described() {
         let names: Vec<String> =
-            explain(&object(json!({"sub": "a", "ti": {"uem": "b", "xti": {"c": 1}}, "z": {}})))
+            describe_claims(&object(json!({"sub": "a", "ti": {"uem": "b", "xti": {"c": 1}}, "z": {}})))
                 .into_iter()
                 .map(|claim| claim.name)
                 .collect();

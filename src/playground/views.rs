@@ -1,13 +1,13 @@
-//! What each of the playground's pages needs, as a type. The templates are in
-//! `templates/playground`; how they are filled is in [`super::pages`].
+//! The typed contexts of the templates in `templates/playground`, which
+//! [`super::pages`] renders.
 
 use serde::Serialize;
 
-use super::integrations::Standing;
+use super::integrations::InstallState;
 use super::pages::Page;
 use super::people::Person;
 use super::tier::Tier;
-use super::token_rules::Explained;
+use super::token_rules::ClaimDescription;
 
 /// The login form of the sample app.
 #[derive(Serialize)]
@@ -19,17 +19,17 @@ pub struct LoginPage<'a> {
     pub error: Option<&'static str>,
 }
 
-/// The sample app, for somebody who is logged in.
+/// The sample app after login.
 #[derive(Serialize)]
 pub struct AppPage<'a> {
     pub nonce: &'a str,
     pub product: &'static str,
     pub person: PersonCard,
     pub marketplace_origin: &'a str,
-    pub headers: Vec<HeaderLine>,
+    pub headers: Vec<HeaderField>,
 }
 
-/// A person, as a card shows them.
+/// The card of a sample user.
 #[derive(Serialize)]
 pub struct PersonCard {
     pub id: &'static str,
@@ -40,57 +40,57 @@ pub struct PersonCard {
     pub plan_label: &'static str,
 }
 
-/// A header and its value.
+/// A header field.
 #[derive(Serialize)]
-pub struct HeaderLine {
+pub struct HeaderField {
     pub name: &'static str,
     pub value: String,
 }
 
-/// What every page of the marketplace needs.
+/// The values that every marketplace page needs.
 #[derive(Serialize)]
-pub struct Frame<'a> {
+pub struct PageCommon<'a> {
     pub nonce: &'a str,
-    /// Whom to post messages to.
+    /// The target origin of posted messages.
     pub app_origin: &'a str,
 }
 
-/// The panel with the token's claims.
+/// The panel that shows the token's claims.
 #[derive(Serialize)]
 pub struct TokenPanel {
     pub age_s: u64,
     pub json: String,
-    pub claims: Vec<Explained>,
+    pub claims: Vec<ClaimDescription>,
 }
 
-/// All integrations that a user sees.
+/// The list of visible integrations.
 #[derive(Serialize)]
 pub struct ListPage<'a> {
-    pub frame: Frame<'a>,
+    pub frame: PageCommon<'a>,
     pub token: TokenPanel,
-    pub who: Who<'a>,
-    pub installs: Installs,
+    pub who: UserSummary<'a>,
+    pub installs: InstallCount,
     pub hidden_count: usize,
     pub tiles: Vec<Tile>,
 }
 
-/// The user, as the token tells.
+/// The user, from the token's claims.
 #[derive(Serialize)]
-pub struct Who<'a> {
+pub struct UserSummary<'a> {
     pub name: &'a str,
     pub organization: &'a str,
     pub tier: Tier,
     pub tier_label: &'static str,
 }
 
-/// How many of how many are installed.
+/// The number of installs and their limit.
 #[derive(Serialize)]
-pub struct Installs {
+pub struct InstallCount {
     pub used: u64,
     pub allowed: Option<u64>,
 }
 
-/// An integration; `href` leads to its settings or its install page.
+/// An integration; `href` is the URL of its settings or its install page.
 #[derive(Serialize)]
 pub struct Tile {
     pub id: u32,
@@ -98,11 +98,11 @@ pub struct Tile {
     pub category: &'static str,
     pub summary: &'static str,
     pub icon: &'static str,
-    /// One of six colours.
+    /// The colour, 0 to 5.
     pub hue: u32,
     pub tier: Tier,
     pub tier_label: &'static str,
-    pub state: Standing,
+    pub state: InstallState,
     pub href: String,
 }
 
@@ -116,7 +116,7 @@ pub struct Tenant {
 /// The settings of an installed integration.
 #[derive(Serialize)]
 pub struct SettingsPage<'a> {
-    pub frame: Frame<'a>,
+    pub frame: PageCommon<'a>,
     pub token: TokenPanel,
     pub home: String,
     pub tile: Tile,
@@ -128,34 +128,34 @@ pub struct SettingsPage<'a> {
 /// The user's installs of one integration.
 #[derive(Serialize)]
 pub struct TenantsPage<'a> {
-    pub frame: Frame<'a>,
+    pub frame: PageCommon<'a>,
     pub token: TokenPanel,
     pub home: String,
     pub tile: Tile,
     pub tenant: Option<Tenant>,
 }
 
-/// The question whether to install.
+/// The confirmation of an install.
 #[derive(Serialize)]
 pub struct InstallPage<'a> {
-    pub frame: Frame<'a>,
+    pub frame: PageCommon<'a>,
     pub token: TokenPanel,
     pub home: String,
     pub tile: Tile,
     pub tenant: Tenant,
 }
 
-/// No, and why.
+/// A refusal and its reason.
 #[derive(Serialize)]
 pub struct RefusedPage<'a> {
-    pub frame: Frame<'a>,
+    pub frame: PageCommon<'a>,
     pub token: Option<TokenPanel>,
     pub home: Option<String>,
     pub title: String,
     pub because: String,
     pub advice: &'static str,
-    /// Whether the token was good and only this was too much.
-    pub mild: bool,
+    /// Whether the token is valid and only this request is refused.
+    pub is_token_valid: bool,
 }
 
 impl From<&'static Person> for PersonCard {

@@ -172,7 +172,7 @@ fn share_with_log_writer(
     log_writer: LogWriter,
 ) -> Result<web::Data<Shared>, StartError> {
     self_test(config)?;
-    let recorder = Recorder::new(log_writer.clone(), config.log.format);
+    let recorder = AuditLog::new(log_writer.clone(), config.log.format);
     Ok(web::Data::new(Shared::new(served(config), recorder, log_writer)))
 }
 

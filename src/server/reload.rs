@@ -90,14 +90,14 @@ pub(super) async fn run(mut sighup: Signal, mut config: Config, shared: web::Dat
 
 /// Whether the content of a file differs from when it was read. Only files
 /// whose stamp has changed are read.
-fn has_new_content(files: &[SeenFile], before: &Stamps, now: &Stamps) -> bool {
+fn has_new_content(files: &[WatchedFile], before: &Stamps, now: &Stamps) -> bool {
     files.iter().any(|file| before.get(&file.path) != now.get(&file.path) && file.now() != *file)
 }
 
 /// Waits until the files stay unchanged, and returns their stamps. Content alone
 /// is not enough: two checks may both find a file that was just truncated.
-async fn settle(files: &[SeenFile]) -> Stamps {
-    let check = || (stamps_of(files), files.iter().map(SeenFile::now).collect::<Vec<_>>());
+async fn settle(files: &[WatchedFile]) -> Stamps {
+    let check = || (stamps_of(files), files.iter().map(WatchedFile::now).collect::<Vec<_>>());
     let mut before = check();
     for _ in 0..MAX_SETTLE_CHECKS {
         tokio::time::sleep(SETTLE_TIME).await;
@@ -110,7 +110,7 @@ async fn settle(files: &[SeenFile]) -> Stamps {
     before.0
 }
 
-fn stamps_of(files: &[SeenFile]) -> Stamps {
+fn stamps_of(files: &[WatchedFile]) -> Stamps {
     files.iter().map(|file| (file.path.clone(), Stamp::of(&file.path))).collect()
 }
 
@@ -129,7 +129,7 @@ impl Stamp {
 
 /// Reads, tests and swaps the configuration. The error has the files that were
 /// tried; `None` where there is nothing to read again.
-async fn reload(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<SeenFile>>> {
+async fn reload(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<WatchedFile>>> {
     let Some(sources) = config.sources().cloned() else {
         tracing::warn!("the configuration was not read from files; there is nothing to reload");
         return None;
@@ -180,7 +180,7 @@ mod tests {
         let [path, other, link] = ["file", "other", "link"].map(|name| folder.path().join(name));
         std::fs::write(&path, "content").unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        let files = [SeenFile::read(&link).0];
+        let files = [WatchedFile::read(&link).0];
         let before = stamps_of(&files);
         assert!(!has_new_content(&files, &before, &stamps_of(&files)));
 

@@ -1,13 +1,13 @@
-// A message counts only if it comes from our frame; from which origin it may come is for `hear` to say.
-  function onMessage(frame, hear) {
+// Passes on messages from the frame only; `handle` must check their origin.
+  function onMessage(frame, handle) {
     window.addEventListener("message", (event) => {
       if (event.source !== frame.contentWindow) return;
       if (event.data === null || typeof event.data !== "object") return;
-      hear(event.origin, event.data);
+      handle(event.origin, event.data);
     });
   }
 
-  // As high as its content; whether the message said so.
+  // Sets the frame's height from a height message; returns whether it was one.
   function fitHeight(frame, data) {
     if (data.message !== "pandium-content-height-change" || !Number.isFinite(data.height)) return false;
     frame.style.height = `${Math.min(Math.max(Math.ceil(data.height), 240), 20000)}px`;

@@ -13,7 +13,7 @@
 
   let current = people[0];
   let latest = 0;
-  let kept = null;
+  let cached = null;
 
   const now = () => Math.floor(Date.now() / 1000);
   const lines = (all) => all.join("\n");
@@ -37,43 +37,43 @@
       : `Signed for this request, good for ${claims.exp - claims.iat} s.`;
   }
 
-  // The page brings the token. Where the platform says so, it brings one again as long as it is young.
-  async function askWithToken(person) {
-    const isYoung = kept !== null && kept.person === person && now() - kept.at < Number(reuseS);
-    const token = isYoung ? kept.token : await newToken(person);
-    kept = isYoung ? kept : { person, token, at: now() };
-    showToken(token, isYoung);
+  // Sends the token from the page; reuses it for `reuseS` seconds.
+  async function fetchWithToken(person) {
+    const isReused = cached !== null && cached.person === person && now() - cached.at < Number(reuseS);
+    const token = isReused ? cached.token : await newToken(person);
+    cached = isReused ? cached : { person, token, at: now() };
+    showToken(token, isReused);
     const headers = { Accept: "application/json", [header]: `Bearer ${token}` };
     byId("request").textContent = lines([`GET ${entrance}`, "Accept: application/json", `${header}: Bearer ${short(token)}`, `Origin: ${window.location.origin}`]);
-    const answer = await fetch(entrance, { headers, credentials: "include" });
-    // its key may be gone by now: whoever re-uses a token has to be ready for that
-    if (isYoung && answer.status === 401) {
-      kept = null;
-      return askWithToken(person);
+    const response = await fetch(entrance, { headers, credentials: "include" });
+    // the key of a reused token may no longer be published
+    if (isReused && response.status === 401) {
+      cached = null;
+      return fetchWithToken(person);
     }
-    return answer;
+    return response;
   }
 
-  function keepsToken() {
-    return kept !== null && Number(reuseS) > 0;
+  function reusesToken() {
+    return cached !== null && Number(reuseS) > 0;
   }
 
   async function newToken(person) {
-    const answer = await post("/platform/token", { person: person.dataset.person, is_authorized: !unauthorized?.checked });
-    return (await answer.json()).token;
+    const response = await post("/platform/token", { person: person.dataset.person, is_authorized: !unauthorized?.checked });
+    return (await response.json()).token;
   }
 
-  // The platform's gateway brings the token; what it signed is shown here only because this is a playground.
-  async function askGateway(person) {
+  // The platform's gateway sends the token; only the playground's gateway reveals it.
+  async function fetchThroughGateway(person) {
     const headers = { Accept: "application/json", "X-Forward-To": entrance, "X-Project-Key": person.dataset.projectKey };
     byId("request").textContent = lines([`GET ${gateway}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`)]);
-    const answer = await fetch(gateway, { headers });
-    const token = answer.headers.get("X-Stand-In-Token");
+    const response = await fetch(gateway, { headers });
+    const token = response.headers.get("X-Stand-In-Token");
     if (token) {
       showToken(token, false);
       byId("forwarded").textContent = lines([`GET ${entrance}`, "Accept: application/json", `Authorization: Bearer ${short(token)}`, "X-MC-API-Cloud-Identifier: playground", "X-MC-API-Forward-To-Version: v2"]);
     }
-    return answer;
+    return response;
   }
 
   function post(path, body) {
@@ -81,27 +81,27 @@
   }
 
   async function open(person) {
-    const own = (latest += 1);
+    const attempt = (latest += 1);
     current = person;
     for (const other of people) other.setAttribute("aria-pressed", String(other === person));
-    let answer;
+    let response;
     let text;
     try {
-      answer = await (gateway ? askGateway(person) : askWithToken(person));
-      text = await answer.text();
+      response = await (gateway ? fetchThroughGateway(person) : fetchWithToken(person));
+      text = await response.text();
     } catch (error) {
-      if (own === latest) show("bad", `No answer: ${error.message}`, null);
+      if (attempt === latest) show("bad", `No answer: ${error.message}`, null);
       return;
     }
-    if (own !== latest) return;
-    let told = null;
-    try { told = JSON.parse(text); } catch { /* not JSON: shown as it came */ }
-    byId("answer").textContent = shorten(told ? JSON.stringify(told, null, 2) : text);
+    if (attempt !== latest) return;
+    let body = null;
+    try { body = JSON.parse(text); } catch { /* not JSON: shown as text */ }
+    byId("answer").textContent = shorten(body ? JSON.stringify(body, null, 2) : text);
     const status = byId("status");
-    status.textContent = told?.reason ? `${answer.status} ${told.reason}` : answer.status;
-    status.className = answer.ok ? "badge ok" : "badge bad";
-    if (answer.ok && told?.url) show("good", `${person.dataset.name} is signed on.`, told.url);
-    else show("bad", `${person.dataset.name} is refused: ${status.textContent}. ${told?.title ? `${told.title}.` : ""}`, null);
+    status.textContent = body?.reason ? `${response.status} ${body.reason}` : response.status;
+    status.className = response.ok ? "badge ok" : "badge bad";
+    if (response.ok && body?.url) show("good", `${person.dataset.name} is signed on.`, body.url);
+    else show("bad", `${person.dataset.name} is refused: ${status.textContent}. ${body?.title ? `${body.title}.` : ""}`, null);
     void showKeys();
   }
 
@@ -123,59 +123,59 @@
 
   const rotate = byId("rotate");
   const down = byId("down");
-  const trying = byId("try");
+  const reopen = byId("try");
   let isDown = false;
 
-  async function showKeys(answer) {
+  async function showKeys(response) {
     if (!rotate) return;
-    const seen = await (answer ?? await fetch("/platform/keys")).json();
-    isDown = seen.is_down;
+    const keyStatus = await (response ?? await fetch("/platform/keys")).json();
+    isDown = keyStatus.is_down;
     const status = byId("keys-status");
     status.textContent = isDown ? "server down" : "server up";
     status.className = isDown ? "badge bad" : "badge ok";
     down.textContent = isDown ? "Bring it back" : "Take the key server down";
-    byId("keys").replaceChildren(...seen.published.map((id) => {
+    byId("keys").replaceChildren(...keyStatus.published.map((id) => {
       const line = document.createElement("li");
       const name = document.createElement("code");
       name.textContent = id;
       const badge = document.createElement("span");
-      badge.className = id === seen.signing ? "badge ok" : "badge";
-      badge.textContent = id === seen.signing ? "signs" : "still published";
+      badge.className = id === keyStatus.signing ? "badge ok" : "badge";
+      badge.textContent = id === keyStatus.signing ? "signs" : "still published";
       line.append(name, badge);
       return line;
     }));
-    return seen;
+    return keyStatus;
   }
 
   async function change(what, before, after) {
-    const said = byId("keys-said");
-    rotate.disabled = down.disabled = trying.disabled = true;
-    said.textContent = before;
+    const message = byId("keys-said");
+    rotate.disabled = down.disabled = reopen.disabled = true;
+    message.textContent = before;
     try {
-      const seen = await showKeys(await post("/platform/keys", { do: what }));
-      said.textContent = after(seen);
+      const keyStatus = await showKeys(await post("/platform/keys", { do: what }));
+      message.textContent = after(keyStatus);
     } catch (error) {
-      said.textContent = `No answer: ${error.message}`;
+      message.textContent = `No answer: ${error.message}`;
     } finally {
-      rotate.disabled = down.disabled = trying.disabled = false;
+      rotate.disabled = down.disabled = reopen.disabled = false;
     }
   }
 
   rotate?.addEventListener("click", async () => {
-    await change("rotate", "The new key is published; it signs in a moment.", (seen) => (seen.is_down
-      ? `${seen.signing} signs now, and nobody could fetch it: tokens of it are refused until the server is back.`
-      : `${seen.signing} signs now. ${keepsToken() ? "The token of before is still good; another person gets one of the new key." : "Open again: nobody is refused."}`));
+    await change("rotate", "The new key is published; it signs in a moment.", (keyStatus) => (keyStatus.is_down
+      ? `${keyStatus.signing} signs now, and nobody could fetch it: tokens of it are refused until the server is back.`
+      : `${keyStatus.signing} signs now. ${reusesToken() ? "The token of before is still good; another person gets one of the new key." : "Open again: nobody is refused."}`));
     rotate.focus();
   });
   down?.addEventListener("click", async () => {
-    await change(isDown ? "up" : "down", isDown ? "The key server comes back." : "", (seen) => (seen.is_down
+    await change(isDown ? "up" : "down", isDown ? "The key server comes back." : "", (keyStatus) => (keyStatus.is_down
       ? "The key server does not answer. Open again: the keys that are known still serve."
-      : `The key server answers again. It was asked ${seen.asked} times so far.`));
+      : `The key server answers again. It was asked ${keyStatus.asked} times so far.`));
     down.focus();
   });
 
-  // the outcome stands far above, out of sight
-  trying?.addEventListener("click", async () => {
+  // the outcome is above, outside the viewport
+  reopen?.addEventListener("click", async () => {
     await open(current);
     byId("keys-said").textContent = byId("outcome").querySelector("span").textContent;
   });

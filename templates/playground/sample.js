@@ -52,7 +52,7 @@
     while (list.children.length > 20) list.lastElementChild.remove();
   }
 
-  // The links carry the frame's name as their target: the browser follows them, this only marks the place.
+  // The links target the frame, so the browser follows them; this marks the current one.
   const links = document.querySelectorAll("a[target=marketplace]");
   for (const link of links) {
     link.addEventListener("click", () => {
@@ -69,11 +69,11 @@
     output.textContent = "…";
     dialog.showModal();
     try {
-      const answer = await fetch("/pandium-sso", { headers: { Accept: "application/json" } });
-      const text = await answer.text();
+      const response = await fetch("/pandium-sso", { headers: { Accept: "application/json" } });
+      const text = await response.text();
       let shown = text;
-      try { shown = JSON.stringify(JSON.parse(text), null, 2); } catch { /* not JSON: shown as it came */ }
-      output.textContent = `HTTP ${answer.status}\n\n${shown}`;
+      try { shown = JSON.stringify(JSON.parse(text), null, 2); } catch { /* not JSON: shown as text */ }
+      output.textContent = `HTTP ${response.status}\n\n${shown}`;
     } catch (error) {
       output.textContent = `No answer: ${error.message}`;
     }

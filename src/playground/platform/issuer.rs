@@ -1,60 +1,60 @@
-//! The platform's signer: a person's token, as the platform would sign it.
+//! Signs a user's token as the platform would.
 
 use serde_json::json;
 
 use super::keys::Keys;
 use super::kind::Kind;
-use super::tokens::{Wanted, claims};
+use super::tokens::{TokenRequest, claims};
 use crate::playground::stand_ins::Signer;
 
-/// Who signs.
+/// The issuer of the platform's tokens.
 pub struct Issuer {
     kind: Kind,
-    with: With,
+    keys: SigningKeys,
 }
 
-/// What it signs with.
-enum With {
-    /// Keys that it publishes.
-    Keys(Keys),
-    /// A secret that it shares with the service.
+/// What the issuer signs with.
+enum SigningKeys {
+    /// Published keys.
+    Published(Keys),
+    /// A secret shared with the service.
     Secret(Signer),
 }
 
 impl Issuer {
-    /// The issuer of a platform; `secret` counts where it publishes no keys.
+    /// Starts the issuer of a platform; `secret` is used if it publishes no keys.
     pub fn start(kind: Kind, secret: &str) -> anyhow::Result<Self> {
-        let with = match Keys::start(kind)? {
-            Some(keys) => With::Keys(keys),
-            None => With::Secret(Signer::shared(secret.as_bytes())),
+        let keys = match Keys::start(kind)? {
+            Some(keys) => SigningKeys::Published(keys),
+            None => SigningKeys::Secret(Signer::shared(secret.as_bytes())),
         };
-        Ok(Self { kind, with })
+        Ok(Self { kind, keys })
     }
 
-    /// The keys that it publishes, if it does.
+    /// The published keys, if there are any.
     pub const fn keys(&self) -> Option<&Keys> {
-        match &self.with {
-            With::Keys(keys) => Some(keys),
-            With::Secret(_) => None,
+        match &self.keys {
+            SigningKeys::Published(keys) => Some(keys),
+            SigningKeys::Secret(_) => None,
         }
     }
 
-    /// Where its keys are; empty where it publishes none.
+    /// The origin of its key server; empty if it publishes no keys.
     pub fn origin(&self) -> String {
         self.keys().map(Keys::origin).unwrap_or_default()
     }
 
-    /// A token.
-    pub fn token(&self, wanted: &Wanted<'_>) -> anyhow::Result<String> {
-        let claims = claims(self.kind, &self.origin(), wanted).to_string();
-        match &self.with {
-            With::Secret(signer) => {
+    /// Signs a token.
+    pub fn token(&self, request: &TokenRequest<'_>) -> anyhow::Result<String> {
+        let claims = claims(self.kind, &self.origin(), request).to_string();
+        match &self.keys {
+            SigningKeys::Secret(signer) => {
                 signer.sign(&json!({"alg": signer.algorithm(), "typ": "JWT"}).to_string(), &claims)
             }
-            With::Keys(keys) => {
+            SigningKeys::Published(keys) => {
                 let key = keys.signing();
                 let mut header = json!({"alg": key.signer.algorithm(), "typ": "JWT"});
-                // AppDirect's tokens name no key
+                // AppDirect's tokens have no `kid`
                 if let Some(members) = header.as_object_mut().filter(|_| self.kind != Kind::AppDirect) {
                     members.insert("kid".to_owned(), json!(key.id));
                 }

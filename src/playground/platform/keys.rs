@@ -1,6 +1,6 @@
-//! The keys that a platform publishes: which one signs, which ones are still
-//! believed, and the server where they are. A new key is published before
-//! anything is signed with it, and old ones stay for the tokens they signed.
+//! A platform's published keys, and the server that publishes them. A new key is
+//! published before it signs, and old keys stay published for the tokens that
+//! they signed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,133 +15,132 @@ use crate::playground::stand_ins::{Behaviour, KeyServer, Signer, key_set};
 pub struct Keys {
     algorithm: &'static str,
     server: KeyServer,
-    ring: Mutex<Ring>,
+    state: Mutex<KeyState>,
 }
 
-/// A key and its name.
+/// A key and its id.
 pub struct NamedKey {
-    /// What a token's `kid` names it by.
+    /// The `kid`.
     pub id: String,
-    /// The key.
     pub signer: Signer,
 }
 
-struct Ring {
-    /// The oldest first; never empty.
+struct KeyState {
+    /// Oldest first; never empty.
     published: Vec<Arc<NamedKey>>,
     signing: Arc<NamedKey>,
-    count: usize,
+    created: usize,
     is_down: bool,
 }
 
-/// What there is to see of the keys.
+/// The state of the keys, for the page.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Seen {
-    /// The key that signs.
+pub struct KeyStatus {
+    /// The id of the key that signs.
     pub signing: String,
-    /// The keys that are published, the oldest first.
+    /// The ids of the published keys, oldest first.
     pub published: Vec<String>,
-    /// Whether the server does not answer.
+    /// Whether the key server is down.
     pub is_down: bool,
-    /// How often it was asked for keys.
+    /// The number of requests to the key server.
     pub asked: usize,
 }
 
-/// As many keys as are published at once. A token that names no key is tried
-/// with four at most.
-const MOST_PUBLISHED: usize = 4;
+/// The maximum number of published keys. The service tries at most four for a token
+/// without `kid`.
+const MAX_PUBLISHED: usize = 4;
 
-/// Where the keys are, once at the place that each platform has for them.
-const PLACES: [&str; 2] = ["/keys", "/.well-known/jwks.json"];
+/// The paths of the JWKS, which differ between platforms.
+const JWKS_PATHS: [&str; 2] = ["/keys", "/.well-known/jwks.json"];
 
 impl Keys {
-    /// The first keys of a platform, on a server of its own; none where it
-    /// publishes none.
+    /// Creates a platform's first keys and their server; `None` if it publishes no
+    /// keys.
     pub fn start(kind: Kind) -> anyhow::Result<Option<Self>> {
         let Some(algorithm) = kind.published_algorithm() else { return Ok(None) };
         let server = KeyServer::start(Behaviour::Down).context("the key server cannot start")?;
-        let published: Vec<_> = (1..=kind.first_keys())
+        let published: Vec<_> = (1..=kind.initial_keys())
             .map(|number| new_key(algorithm, number))
             .collect::<anyhow::Result<_>>()?;
-        let signing = published.last().map(Arc::clone).context("there is no first key")?;
-        let count = published.len();
-        let ring = Ring { published, signing, count, is_down: false };
-        let keys = Self { algorithm, server, ring: Mutex::new(ring) };
-        keys.serve(&keys.ring())?;
+        let signing = published.last().map(Arc::clone).context("there are no initial keys")?;
+        let created = published.len();
+        let state = KeyState { published, signing, created, is_down: false };
+        let keys = Self { algorithm, server, state: Mutex::new(state) };
+        keys.serve(&keys.state())?;
         Ok(Some(keys))
     }
 
-    /// Where they are published: also the name by which the platform signs.
+    /// The origin of the key server, which is also the issuer.
     pub fn origin(&self) -> String {
         self.server.origin()
     }
 
     /// The key that signs.
     pub fn signing(&self) -> Arc<NamedKey> {
-        Arc::clone(&self.ring().signing)
+        Arc::clone(&self.state().signing)
     }
 
-    /// Makes a key and publishes it; [`Self::sign_with_newest`] puts it to use.
-    /// Takes a moment where the key is RSA.
+    /// Publishes a new key; [`Self::sign_with_newest`] starts signing with it.
+    /// Blocks, noticeably for RSA.
     pub fn publish_next(&self) -> anyhow::Result<()> {
         let number = {
-            let mut ring = self.ring();
-            ring.count += 1;
-            ring.count
+            let mut state = self.state();
+            state.created += 1;
+            state.created
         };
         let key = new_key(self.algorithm, number)?;
-        let mut ring = self.ring();
-        ring.published.push(key);
-        let too_many = ring.published.len().saturating_sub(MOST_PUBLISHED);
-        ring.published.drain(..too_many);
-        self.serve(&ring)
+        let mut state = self.state();
+        state.published.push(key);
+        let too_many = state.published.len().saturating_sub(MAX_PUBLISHED);
+        state.published.drain(..too_many);
+        self.serve(&state)
     }
 
     /// Signs with the newest key from now on.
     pub fn sign_with_newest(&self) {
-        let mut ring = self.ring();
-        if let Some(newest) = ring.published.last().map(Arc::clone) {
-            ring.signing = newest;
+        let mut state = self.state();
+        if let Some(newest) = state.published.last().map(Arc::clone) {
+            state.signing = newest;
         }
     }
 
-    /// Takes the server down, or brings it back.
-    pub fn take_down(&self, is_down: bool) -> anyhow::Result<()> {
-        let mut ring = self.ring();
-        ring.is_down = is_down;
-        self.serve(&ring)
+    /// Takes the key server down, or up again.
+    pub fn set_down(&self, is_down: bool) -> anyhow::Result<()> {
+        let mut state = self.state();
+        state.is_down = is_down;
+        self.serve(&state)
     }
 
-    /// What there is to see.
-    pub fn seen(&self) -> Seen {
-        let ring = self.ring();
-        Seen {
-            signing: ring.signing.id.clone(),
-            published: ring.published.iter().map(|key| key.id.clone()).collect(),
-            is_down: ring.is_down,
+    /// The current state.
+    pub fn status(&self) -> KeyStatus {
+        let state = self.state();
+        KeyStatus {
+            signing: state.signing.id.clone(),
+            published: state.published.iter().map(|key| key.id.clone()).collect(),
+            is_down: state.is_down,
             asked: self.server.asked().len(),
         }
     }
 
-    /// Has the server do what the ring says.
-    fn serve(&self, ring: &Ring) -> anyhow::Result<()> {
-        if ring.is_down {
+    /// Applies the state to the key server.
+    fn serve(&self, state: &KeyState) -> anyhow::Result<()> {
+        if state.is_down {
             self.server.behave(Behaviour::Down);
             return Ok(());
         }
         let keys: Vec<_> =
-            ring.published.iter().map(|key| key.signer.jwk(Some(&key.id))).collect::<anyhow::Result<_>>()?;
+            state.published.iter().map(|key| key.signer.jwk(Some(&key.id))).collect::<anyhow::Result<_>>()?;
         let set = key_set(&keys);
         let origin = self.origin();
         let discovery = json!({"issuer": origin, "jwks_uri": format!("{origin}/keys")}).to_string();
-        let mut pages: Vec<_> = PLACES.iter().map(|place| ((*place).to_owned(), set.clone())).collect();
+        let mut pages: Vec<_> = JWKS_PATHS.iter().map(|path| ((*path).to_owned(), set.clone())).collect();
         pages.push(("/.well-known/openid-configuration".to_owned(), discovery));
         self.server.behave(Behaviour::Serve(pages));
         Ok(())
     }
 
-    fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, KeyState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,15 +153,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_key_is_published_before_it_signs_and_old_ones_stay_for_a_while() {
+    fn keys_are_published_before_and_after_they_sign() {
         let keys = Keys::start(Kind::Bearer).unwrap().unwrap();
-        assert_eq!(keys.seen().published, ["key-1", "key-2", "key-3"]);
+        assert_eq!(keys.status().published, ["key-1", "key-2", "key-3"]);
         keys.publish_next().unwrap();
-        assert_eq!((keys.seen().published.len(), keys.seen().signing.as_str()), (4, "key-3"));
+        assert_eq!((keys.status().published.len(), keys.status().signing.as_str()), (4, "key-3"));
         keys.sign_with_newest();
-        assert_eq!(keys.seen().signing, "key-4");
+        assert_eq!(keys.status().signing, "key-4");
         keys.publish_next().unwrap();
-        assert_eq!(keys.seen().published, ["key-2", "key-3", "key-4", "key-5"]);
+        assert_eq!(keys.status().published, ["key-2", "key-3", "key-4", "key-5"]);
     }
 
     #[test]

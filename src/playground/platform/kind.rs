@@ -1,35 +1,35 @@
-//! The platforms that the playground stands in for, and what differs from one
-//! to the other that is neither a token nor a setting: names, places, words.
+//! The platforms that the playground simulates, and their names, header
+//! fields, keys and page texts. Tokens and settings are elsewhere.
 
-/// A platform that vouches for its users.
+/// A platform that authenticates its users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A marketplace of AppDirect.
+    /// An AppDirect marketplace.
     AppDirect,
-    /// The Merchant Center of commercetools.
+    /// The commercetools Merchant Center.
     Commercetools,
-    /// CAF, which attests people.
+    /// CAF identity attestations.
     Caf,
-    /// Any issuer of OpenID Connect.
+    /// Any OpenID Connect issuer.
     Bearer,
 }
 
-/// What people read about a platform.
+/// Page texts about a platform.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Words {
-    /// What its front end is called here.
+pub struct PlatformTexts {
+    /// The name of the sample front end.
     pub brand: &'static str,
-    /// Whom it stands in for.
+    /// The simulated platform.
     pub stands_for: &'static str,
-    /// Places in its menu, all but the last of them empty.
+    /// Menu entries; only the last one is a link.
     pub menu: &'static [&'static str],
-    /// What it calls the place in its page that is ours.
+    /// The platform's term for the part of the page that embeds the marketplace.
     pub slot: &'static str,
-    /// What it calls its token.
+    /// The platform's term for its token.
     pub token: &'static str,
-    /// The way of a request.
+    /// The hops of a request, in order.
     pub path: &'static [&'static str],
-    /// The same in sentences.
+    /// The same as a paragraph.
     pub story: &'static str,
 }
 
@@ -37,8 +37,8 @@ impl Kind {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::AppDirect, Self::Commercetools, Self::Caf, Self::Bearer];
 
-    /// The word for the command line, the same as `identity.kind`.
-    pub const fn word(self) -> &'static str {
+    /// The value of `--as`, the same as `identity.kind`.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::AppDirect => "appdirect",
             Self::Commercetools => "commercetools",
@@ -47,13 +47,13 @@ impl Kind {
         }
     }
 
-    /// Reads that word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    /// Parses the value of `--as`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// The header in which the page brings the token; none where the platform's
-    /// gateway brings it.
+    /// The header field in which the page sends the token; `None` where the
+    /// platform's gateway sends it.
     pub const fn page_header(self) -> Option<&'static str> {
         match self {
             Self::AppDirect => Some("MP-Authorization"),
@@ -62,7 +62,7 @@ impl Kind {
         }
     }
 
-    /// For how many seconds the page uses a token again.
+    /// Seconds for which the page reuses a token; 0 for never.
     pub const fn reuse_s(self) -> u64 {
         match self {
             Self::AppDirect => 180,
@@ -70,7 +70,7 @@ impl Kind {
         }
     }
 
-    /// What it signs with, if it publishes keys for it.
+    /// The signature algorithm, if the platform publishes keys.
     pub const fn published_algorithm(self) -> Option<&'static str> {
         match self {
             Self::AppDirect | Self::Commercetools => Some("RS256"),
@@ -79,17 +79,17 @@ impl Kind {
         }
     }
 
-    /// How many keys it publishes from the start.
-    pub const fn first_keys(self) -> usize {
+    /// The number of keys that it publishes at the start.
+    pub const fn initial_keys(self) -> usize {
         match self {
             Self::Bearer => 3,
             Self::AppDirect | Self::Commercetools | Self::Caf => 1,
         }
     }
 
-    /// What the terminal says: what there is to see.
+    /// The text printed in the terminal after the start.
     pub fn greeting(self) -> String {
-        let Words { stands_for, token, .. } = self.words();
+        let PlatformTexts { stands_for, token, .. } = self.texts();
         let to_try = match self {
             Self::Caf => "Switch \"Not authorized\" on to see a refusal.",
             Self::AppDirect | Self::Commercetools | Self::Bearer => {
@@ -104,8 +104,8 @@ impl Kind {
         )
     }
 
-    /// What people read about it.
-    pub const fn words(self) -> &'static Words {
+    /// The page texts.
+    pub const fn texts(self) -> &'static PlatformTexts {
         match self {
             Self::AppDirect => &APP_DIRECT,
             Self::Commercetools => &COMMERCETOOLS,
@@ -115,7 +115,7 @@ impl Kind {
     }
 }
 
-static APP_DIRECT: Words = Words {
+static APP_DIRECT: PlatformTexts = PlatformTexts {
     brand: "Northgate Marketplace",
     stands_for: "an AppDirect marketplace",
     menu: &["Products", "Subscriptions", "Invoices", "Integrations"],
@@ -127,7 +127,7 @@ static APP_DIRECT: Words = Words {
             whether it may. The address goes into the frame.",
 };
 
-static COMMERCETOOLS: Words = Words {
+static COMMERCETOOLS: PlatformTexts = PlatformTexts {
     brand: "Merchant Center",
     stands_for: "the Merchant Center of commercetools",
     menu: &["Orders", "Products", "Customers", "Integrations"],
@@ -139,7 +139,7 @@ static COMMERCETOOLS: Words = Words {
             goes into the frame.",
 };
 
-static CAF: Words = Words {
+static CAF: PlatformTexts = PlatformTexts {
     brand: "Larkspur Onboarding",
     stands_for: "a page of your own behind CAF",
     menu: &["Documents", "Face check", "Integrations"],
@@ -150,7 +150,7 @@ static CAF: Words = Words {
             brings it in Authorization. Somebody who is not authorized is refused, however good the signature is.",
 };
 
-static BEARER: Words = Words {
+static BEARER: PlatformTexts = PlatformTexts {
     brand: "Larkspur",
     stands_for: "a single-page app and its OpenID Connect issuer",
     menu: &["Orders", "Stock", "Shipping", "Integrations"],
@@ -166,9 +166,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_reads_as_it_is_written() {
+    fn a_kind_parses_from_its_string() {
         for kind in Kind::ALL {
-            assert_eq!(Kind::parse(kind.word()), Some(kind));
+            assert_eq!(Kind::parse(kind.as_str()), Some(kind));
         }
         assert_eq!(Kind::parse("AppDirect"), None);
     }

@@ -1,12 +1,12 @@
-//! A platform that vouches for its users, with a sample front end: its page, its
-//! signer, its key server, and the service with an entrance for it.
+//! A stand-in platform that authenticates its users: its page, signer and key
+//! server, and the service with an entrance for it.
 
-mod entrance;
+mod front_end;
 mod gateway;
 mod issuer;
-mod issuer_preset;
 mod keys;
 mod kind;
+mod sections;
 mod tokens;
 mod view;
 
@@ -15,63 +15,64 @@ use std::net::SocketAddr;
 use actix_web::web;
 use anyhow::Context;
 
-use self::entrance::{Platform, sections};
+pub use self::front_end::{FrontEnd, routes};
 use self::issuer::Issuer;
-pub use self::issuer_preset::{IssuerPreset, routes};
 pub use self::kind::Kind;
+use self::sections::{SectionValues, sections};
 use super::pages::Pages;
-use super::service_config::Service;
-use super::{Ground, bind_service, free_address, made_up_secret, origin, reverse_proxy};
+use super::service_config::ServiceSettings;
+use super::{Setup, bind_service, free_address, origin, random_secret, reverse_proxy};
 use crate::server::Server;
 use crate::sign_on::Entrance;
 
-/// Starts the service with an entrance for that platform, and gives what the
-/// platform's front end needs.
+/// Starts the service with an entrance for a platform, and returns the state of the
+/// platform's front end.
 pub async fn start(
     kind: Kind,
-    ground: &Ground,
-    beside: SocketAddr,
-) -> anyhow::Result<(Server, web::Data<IssuerPreset>)> {
-    let client_secret = made_up_secret();
+    setup: &Setup,
+    base: SocketAddr,
+) -> anyhow::Result<(Server, web::Data<FrontEnd>)> {
+    let client_secret = random_secret();
     let issuer = Issuer::start(kind, &client_secret)?;
     let config = |listen: SocketAddr, secret: &str, client_secret: &str| {
-        let service = Service {
+        let settings = ServiceSettings {
             listen: &listen.to_string(),
             public_url: &origin(listen),
-            marketplace_origin: &ground.marketplace_origin,
+            marketplace_origin: &setup.marketplace_origin,
             secret,
         };
         let keys_origin = issuer.origin();
-        let platform = Platform { page_origin: &ground.app_origin, keys_origin: &keys_origin, client_secret };
-        service.with(sections(kind, &platform))
+        let values =
+            SectionValues { page_origin: &setup.app_origin, keys_origin: &keys_origin, client_secret };
+        settings.to_toml(sections(kind, &values))
     };
-    // commercetools signs for an address, so the port has to be known before the service has it
-    let mut tried = 1;
+    // commercetools signs for a URL, so the port must be known before the service binds it
+    let mut attempt = 1;
     let (service, listen) = loop {
-        let listen = free_address(beside).context("there is no port for the service")?;
-        match bind_service(&config(listen, &ground.secret, &client_secret)).await {
+        let listen = free_address(base).context("there is no port for the service")?;
+        match bind_service(&config(listen, &setup.secret, &client_secret)).await {
             Ok(service) => break (service, listen),
-            Err(error) if tried == MOST_TRIES => return Err(error),
-            Err(_) => tried += 1,
+            Err(error) if attempt == MAX_ATTEMPTS => return Err(error),
+            Err(_) => attempt += 1,
         }
     };
     let service_origin = origin(listen);
-    let front = web::Data::new(IssuerPreset {
+    let front_end = web::Data::new(FrontEnd {
         kind,
         pages: Pages::compile()?,
         client: reverse_proxy::client()?,
-        origin: ground.app_origin.clone(),
+        origin: setup.app_origin.clone(),
         entrance: format!("{service_origin}{}", Entrance::MAIN_PATH),
         service_origin,
-        marketplace_origin: ground.marketplace_origin.clone(),
+        marketplace_origin: setup.marketplace_origin.clone(),
         config: config(listen, HIDDEN, HIDDEN),
         issuer,
     });
-    Ok((service, front))
+    Ok((service, front_end))
 }
 
-/// What the page shows for a secret, as `check` does.
+/// Replaces secrets in the configuration that the page shows, as in `check`.
 const HIDDEN: &str = "[hidden]";
 
-/// Somebody else may take a port between finding it and listening there.
-const MOST_TRIES: usize = 5;
+/// Another process may take a free port before the service binds it.
+const MAX_ATTEMPTS: usize = 5;

@@ -1,8 +1,8 @@
-//! What the platform's page needs, as a type.
+//! The template context of the platform's page.
 
 use serde::Serialize;
 
-use super::kind::Words;
+use super::kind::PlatformTexts;
 use crate::playground::pages::Page;
 use crate::playground::views::PersonCard;
 
@@ -11,19 +11,19 @@ use crate::playground::views::PersonCard;
 pub struct PlatformPage<'a> {
     pub nonce: &'a str,
     pub kind: &'static str,
-    pub words: &'static Words,
+    pub texts: &'static PlatformTexts,
     pub people: Vec<PersonCard>,
-    /// Of the people, in their order.
+    /// In the order of `people`.
     pub project_keys: Vec<&'static str>,
-    /// The header in which the page brings the token; none where the gateway does.
+    /// The header field in which the page sends the token; `None` if the gateway does.
     pub header: Option<&'static str>,
-    /// For how long the page uses a token again; 0: never.
+    /// Seconds for which the page reuses a token; 0 for never.
     pub reuse_s: u64,
-    /// Where the page asks the gateway.
+    /// The path of the gateway.
     pub gateway: &'static str,
-    /// Whether a person may fail the platform's check.
+    /// Whether the platform's identity check can fail.
     pub may_be_unauthorized: bool,
-    /// Whether there are keys to rotate.
+    /// Whether the platform publishes keys.
     pub publishes_keys: bool,
     pub keys_origin: String,
     pub entrance: &'a str,

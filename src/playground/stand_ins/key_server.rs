@@ -1,32 +1,32 @@
-//! A server of keys that does what it is told: it serves, and it rotates, lies,
-//! hangs and goes down. It counts what it is asked.
+//! A key server with configurable behaviour, which records the paths of its
+//! requests.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A server on a port of the system's choice. It ends with the process.
+/// A server on a port that the system chooses. It runs until the process ends.
 #[derive(Clone)]
 pub struct KeyServer {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
-/// What it does with a request.
+/// How the server handles requests.
 #[derive(Clone, Debug)]
 pub enum Behaviour {
-    /// Answers a path with a text, and others with 404.
+    /// Responds with the text for the path, or 404.
     Serve(Vec<(String, String)>),
-    /// Answers everything with this status and text.
+    /// Responds to every request with this status and body.
     Answer(u16, String),
-    /// Leads elsewhere.
+    /// Redirects to this URL.
     Redirect(String),
-    /// Takes the request, and says nothing for so long.
+    /// Waits this long, then closes the connection without a response.
     Hang(Duration),
-    /// Answers without an end.
+    /// Sends a response body that does not end.
     Endless,
-    /// Closes the connection at once.
+    /// Closes the connection without a response.
     Down,
 }
 
@@ -35,11 +35,11 @@ struct State {
     asked: Vec<String>,
 }
 
-/// The longest request that is read, in bytes.
-const MOST_BYTES: usize = 16 * 1024;
+/// The maximum size of a request, in bytes.
+const MAX_REQUEST_BYTES: usize = 16 * 1024;
 
 impl KeyServer {
-    /// Starts one.
+    /// Binds a port and starts to serve.
     pub fn start(behaviour: Behaviour) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let state = Arc::new(Mutex::new(State { behaviour, asked: Vec::new() }));
@@ -48,8 +48,8 @@ impl KeyServer {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let serving = serving.clone();
-                // one that hangs must not keep the next one waiting
-                std::thread::spawn(move || serving.answer(stream));
+                // a request that hangs must not delay the next one
+                std::thread::spawn(move || serving.respond(stream));
             }
         });
         Ok(server)
@@ -60,12 +60,12 @@ impl KeyServer {
         format!("http://{}", self.address)
     }
 
-    /// From now on it does this.
+    /// Changes the behaviour of later requests.
     pub fn behave(&self, behaviour: Behaviour) {
         self.state().behaviour = behaviour;
     }
 
-    /// The paths it was asked for so far.
+    /// The paths of all requests so far.
     pub fn asked(&self) -> Vec<String> {
         self.state().asked.clone()
     }
@@ -74,10 +74,10 @@ impl KeyServer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client that goes away in the midst is nobody's mistake.
-    fn answer(&self, mut stream: TcpStream) {
+    /// Handles a connection. Errors are ignored: the client may disconnect at any time.
+    fn respond(&self, mut stream: TcpStream) {
         let Ok(request) = read_request(&mut stream) else { return };
-        if !request.names(self.address) {
+        if !request.is_for(self.address) {
             let _ = write(&mut stream, 421, "", "");
             return;
         }
@@ -88,8 +88,8 @@ impl KeyServer {
             state.behaviour.clone()
         };
         let _ = match behaviour {
-            Behaviour::Serve(pages) => match pages.iter().find(|(own, _)| *own == path) {
-                Some((_, text)) => write(&mut stream, 200, "", text),
+            Behaviour::Serve(pages) => match pages.iter().find(|(served, _)| *served == path) {
+                Some((_, body)) => write(&mut stream, 200, "", body),
                 None => write(&mut stream, 404, "", ""),
             },
             Behaviour::Answer(status, text) => write(&mut stream, status, "", &text),
@@ -98,13 +98,13 @@ impl KeyServer {
                 std::thread::sleep(time);
                 Ok(())
             }
-            Behaviour::Endless => write_without_end(&mut stream),
+            Behaviour::Endless => write_endlessly(&mut stream),
             Behaviour::Down => Ok(()),
         };
     }
 }
 
-/// A request, as far as it matters.
+/// The parts of a request that are used.
 struct Request {
     method: String,
     path: String,
@@ -113,10 +113,9 @@ struct Request {
 }
 
 impl Request {
-    /// Whether it was made to this address, by its number or as `localhost`: a
-    /// page from elsewhere whose name resolves to this machine has another name.
-    /// CONNECT names another server, and no page can send it.
-    fn names(&self, address: SocketAddr) -> bool {
+    /// Whether `Host` is this address or `localhost`, which prevents DNS
+    /// rebinding. A CONNECT request names another server, and pages cannot send it.
+    fn is_for(&self, address: SocketAddr) -> bool {
         if self.method == "CONNECT" {
             return true;
         }
@@ -125,10 +124,10 @@ impl Request {
     }
 }
 
-/// A request, read up to the end of its headers.
+/// Reads a request up to the end of its header section.
 fn read_request(stream: &mut TcpStream) -> io::Result<Request> {
     let (mut request, mut part) = (Vec::new(), [0; 1024]);
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < MOST_BYTES {
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < MAX_REQUEST_BYTES {
         let count = stream.read(&mut part)?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -138,10 +137,10 @@ fn read_request(stream: &mut TcpStream) -> io::Result<Request> {
     let request = String::from_utf8_lossy(&request);
     let fields = request.lines().skip(1).filter_map(|line| line.split_once(':'));
     let hosts = fields.filter(|(name, _)| name.eq_ignore_ascii_case("host"));
-    let mut words = request.split(' ').map(str::to_owned);
+    let mut parts = request.split(' ').map(str::to_owned);
     Ok(Request {
-        method: words.next().unwrap_or_default(),
-        path: words.next().unwrap_or_default(),
+        method: parts.next().unwrap_or_default(),
+        path: parts.next().unwrap_or_default(),
         hosts: hosts.map(|(_, host)| host.trim().to_owned()).collect(),
     })
 }
@@ -149,13 +148,13 @@ fn read_request(stream: &mut TcpStream) -> io::Result<Request> {
 fn write(stream: &mut TcpStream, status: u16, headers: &str, body: &str) -> io::Result<()> {
     write!(
         stream,
-        "HTTP/1.1 {status} Of course\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}Connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status} Stand-in\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}Connection: close\r\n\r\n{body}",
         body.len()
     )
 }
 
-fn write_without_end(stream: &mut TcpStream) -> io::Result<()> {
-    stream.write_all(b"HTTP/1.1 200 Of course\r\n\r\n{\"keys\":[")?;
+fn write_endlessly(stream: &mut TcpStream) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 200 Stand-in\r\n\r\n{\"keys\":[")?;
     loop {
         stream.write_all(&[b' '; 4096])?;
     }

@@ -1,6 +1,5 @@
-//! Stand-ins for other companies' servers: what they sign with, and where they
-//! publish the keys for it. For the playground and for tests; nothing of the
-//! service uses them.
+//! Stand-ins for issuers: signing keys, and a server that publishes them. For
+//! the playground and the tests; the service does not use them.
 
 mod key_server;
 mod signer;

@@ -1,5 +1,5 @@
-//! Signs whatever it is given, byte for byte, as an issuer would: any algorithm
-//! that the service believes.
+//! Signs arbitrary bytes as an issuer would, with any algorithm that the service
+//! accepts.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +16,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-/// A key that signs, and the algorithm that it signs with.
+/// A signing key and its algorithm.
 pub struct Signer {
     algorithm: &'static str,
     private: Private,
@@ -34,12 +34,12 @@ enum Private {
 const MODULUS: std::ops::Range<usize> = 9..265;
 
 impl Signer {
-    /// A new key; of RSA, always the same one, as they take long to make.
+    /// Creates a key; for RSA, returns one shared key, since generation is slow.
     pub fn new(algorithm: &'static str) -> anyhow::Result<Self> {
-        Self::with_rsa(algorithm, the_rsa_key)
+        Self::with_rsa(algorithm, shared_rsa_key)
     }
 
-    /// A key that nothing was signed with before, of RSA too.
+    /// Creates a new key, for RSA too.
     pub fn fresh(algorithm: &'static str) -> anyhow::Result<Self> {
         Self::with_rsa(algorithm, new_rsa_key)
     }
@@ -58,12 +58,12 @@ impl Signer {
             "ES256" => Private::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?),
             "ES384" => Private::Ec(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING)?),
             "EdDSA" => Private::Ed(Ed25519KeyPair::generate()?),
-            other => bail!("{other} has no key pairs here"),
+            other => bail!("{other} is not an asymmetric algorithm of this signer"),
         };
         Ok(Self { algorithm, private })
     }
 
-    /// A secret that signs with HS256.
+    /// Creates an HS256 key.
     pub fn shared(secret: &[u8]) -> Self {
         Self {
             algorithm: "HS256",
@@ -71,28 +71,28 @@ impl Signer {
         }
     }
 
-    /// The algorithm's name in JOSE.
+    /// The JOSE name of the algorithm.
     pub const fn algorithm(&self) -> &'static str {
         self.algorithm
     }
 
-    /// The public key as a member of a set (RFC 7517, 4); a secret has none.
+    /// The public key as a JWK (RFC 7517, 4); an error for HS256.
     pub fn jwk(&self, kid: Option<&str>) -> anyhow::Result<Value> {
-        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let public = self.public()?;
         let mut jwk = match &self.private {
             Private::Rsa(..) => {
-                let modulus = public.get(MODULUS).context("an RSA key is not of 2048 bits")?;
-                json!({"kty": "RSA", "n": text(modulus), "e": "AQAB"})
+                let modulus = public.get(MODULUS).context("an RSA key does not have 2048 bits")?;
+                json!({"kty": "RSA", "n": encode(modulus), "e": "AQAB"})
             }
-            Private::Ed(_) => json!({"kty": "OKP", "crv": "Ed25519", "x": text(public)}),
+            Private::Ed(_) => json!({"kty": "OKP", "crv": "Ed25519", "x": encode(public)}),
             Private::Ec(_) => {
                 let point = public.get(1..).context("an EC key is empty")?;
                 let (x, y) = point.split_at(point.len() / 2);
                 let curve = if self.algorithm == "ES256" { "P-256" } else { "P-384" };
-                json!({"kty": "EC", "crv": curve, "x": text(x), "y": text(y)})
+                json!({"kty": "EC", "crv": curve, "x": encode(x), "y": encode(y)})
             }
-            Private::Shared(_) => bail!("a secret is not published"),
+            Private::Shared(_) => bail!("HS256 has no JWK"),
         };
         if let (Some(kid), Some(members)) = (kid, jwk.as_object_mut()) {
             members.insert("kid".to_owned(), json!(kid));
@@ -100,45 +100,45 @@ impl Signer {
         Ok(jwk)
     }
 
-    /// The public key without any envelope; a secret has none.
+    /// The raw bytes of the public key; an error for HS256.
     pub fn public(&self) -> anyhow::Result<&[u8]> {
         Ok(match &self.private {
             Private::Rsa(pair, _) => pair.public_key().as_ref(),
             Private::Ec(pair) => pair.public_key().as_ref(),
             Private::Ed(pair) => pair.public_key().as_ref(),
-            Private::Shared(_) => bail!("a secret has no public key"),
+            Private::Shared(_) => bail!("HS256 has no public key"),
         })
     }
 
-    /// The public key as X.509 has it; a secret has none.
+    /// The public key as X.509 `SubjectPublicKeyInfo` in DER; an error for HS256.
     pub fn der(&self) -> anyhow::Result<Vec<u8>> {
         let der: PublicKeyX509Der<'_> = match &self.private {
             Private::Rsa(pair, _) => pair.public_key().as_der()?,
             Private::Ec(pair) => pair.public_key().as_der()?,
             Private::Ed(pair) => pair.public_key().as_der()?,
-            Private::Shared(_) => bail!("a secret has no public key"),
+            Private::Shared(_) => bail!("HS256 has no public key"),
         };
         Ok(der.as_ref().to_vec())
     }
 
-    /// The public key in PEM; a secret has none.
+    /// The public key in PEM; an error for HS256.
     pub fn pem(&self) -> anyhow::Result<String> {
         let text = STANDARD.encode(self.der()?);
         let lines: Vec<&str> = text.as_bytes().chunks(64).flat_map(str::from_utf8).collect();
         Ok(format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")))
     }
 
-    /// This header and these claims, signed.
+    /// Signs a header and claims as a compact JWS.
     pub fn sign(&self, header: &str, claims: &str) -> anyhow::Result<String> {
         self.sign_text(&format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims)))
     }
 
-    /// This very text, a dot, and its signature.
+    /// Appends a dot and the signature to the text.
     pub fn sign_text(&self, text: &str) -> anyhow::Result<String> {
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(self.signature(text.as_bytes())?)))
     }
 
-    /// A signature alone.
+    /// The signature of the bytes.
     pub fn signature(&self, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
         let random = SystemRandom::new();
         Ok(match &self.private {
@@ -154,12 +154,12 @@ impl Signer {
     }
 }
 
-/// Keys as issuers publish them (RFC 7517, 5).
+/// A JWK Set (RFC 7517, 5).
 pub fn key_set(keys: &[Value]) -> String {
     json!({"keys": keys}).to_string()
 }
 
-fn the_rsa_key() -> anyhow::Result<Arc<rsa::KeyPair>> {
+fn shared_rsa_key() -> anyhow::Result<Arc<rsa::KeyPair>> {
     static KEY: OnceLock<Arc<rsa::KeyPair>> = OnceLock::new();
     if let Some(key) = KEY.get() {
         return Ok(Arc::clone(key));

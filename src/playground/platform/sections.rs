@@ -1,31 +1,31 @@
-//! The sections on identity, claims and embedding for each platform, as an
-//! operator would write them.
+//! The service's configuration sections on identity, claims and embedding for each
+//! platform.
 
 use super::kind::Kind;
 use crate::playground::people::PEOPLE;
 
-/// The tenant that the stand-in for AppDirect names.
+/// The stand-in AppDirect's tenant.
 pub const TENANT: &str = "northgate";
 
-/// The policy by which the stand-in for CAF attests people.
+/// The stand-in CAF's policy id.
 pub const POLICY: &str = "policy-1f7c";
 
-/// Whom the stand-in for an issuer signs for.
+/// The audience of the stand-in issuer's tokens.
 pub const AUDIENCE: &str = "marketplace-sso";
 
-/// Where the platform is, and what it shares with the service.
-pub struct Platform<'a> {
-    /// The origin of its page.
+/// The values that differ between runs.
+pub struct SectionValues<'a> {
+    /// The origin of the platform's page.
     pub page_origin: &'a str,
-    /// The origin of its key server; empty where it publishes none.
+    /// The origin of its key server; empty if it publishes no keys.
     pub keys_origin: &'a str,
-    /// What it signs with, where it publishes no keys.
+    /// The secret with which it signs, if it publishes no keys.
     pub client_secret: &'a str,
 }
 
-/// The sections.
-pub fn sections(kind: Kind, platform: &Platform<'_>) -> String {
-    let Platform { page_origin, keys_origin, client_secret } = platform;
+/// The sections as TOML.
+pub fn sections(kind: Kind, values: &SectionValues<'_>) -> String {
+    let SectionValues { page_origin, keys_origin, client_secret } = values;
     let embed = format!("[embed]\nparents = [\"{page_origin}\"]\n");
     match kind {
         Kind::AppDirect => format!(
@@ -34,7 +34,7 @@ kind = "appdirect"
 marketplace_url = "{page_origin}"
 jwks_url = "{keys_origin}/keys"
 tenant = "{TENANT}"
-{PACE}
+{JWKS_REFRESH}
 [claims]
 sub = "id"
 
@@ -52,7 +52,7 @@ aid = "attributes.tenant"
 kind = "commercetools"
 issuer = "{keys_origin}"
 project_keys = [{projects}]
-{PACE}
+{JWKS_REFRESH}
 [claims]
 sub = "attributes.project_key ~ ':' ~ id"
 
@@ -84,7 +84,7 @@ kind = "bearer"
 issuer = "{keys_origin}"
 audience = "{AUDIENCE}"
 algorithms = ["ES256"]
-{PACE}
+{JWKS_REFRESH}
 [identity.user]
 organization.id = "org_id"
 organization.name = "org_name"
@@ -98,8 +98,8 @@ sub = "id"
     }
 }
 
-/// How often the platform is asked for its keys.
-const PACE: &str = "\
+/// How often the service refreshes the keys; shown on the page.
+const JWKS_REFRESH: &str = "\
 # 300 and 30 unless set; short, so that there is something to see
 jwks_refresh_interval_s = 10
 jwks_min_refresh_interval_s = 2

@@ -1,0 +1,174 @@
+//! The platform's front end: its page, which embeds the marketplace, and the
+//! endpoints that the page's script calls.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::gateway;
+use super::issuer::Issuer;
+use super::keys::Keys;
+use super::kind::Kind;
+use super::tokens::TokenRequest;
+use super::view::PlatformPage;
+use crate::clock::Timestamp;
+use crate::playground::origin_guard::{cross_site_response, is_from_origin};
+use crate::playground::pages::{ContentSecurityPolicy, Pages, nonce};
+use crate::playground::people::{PEOPLE, Person};
+use crate::playground::views::PersonCard;
+
+/// The state of the front end.
+pub struct FrontEnd {
+    pub kind: Kind,
+    pub pages: Pages,
+    /// Signs its tokens.
+    pub issuer: Issuer,
+    /// The HTTP client of the gateway.
+    pub client: reqwest::Client,
+    /// The front end's origin.
+    pub origin: String,
+    /// The service's origin.
+    pub service_origin: String,
+    /// The URL of the service's entrance.
+    pub entrance: String,
+    /// The marketplace's origin.
+    pub marketplace_origin: String,
+    /// The service's configuration, with secrets redacted.
+    pub config: String,
+}
+
+/// Registers the routes; they need a `web::Data<FrontEnd>`.
+pub fn routes(app: &mut web::ServiceConfig) {
+    app.app_data(web::JsonConfig::default().limit(MAX_BODY_BYTES))
+        .route("/", web::get().to(page))
+        .route("/platform/token", web::post().to(token))
+        .route("/platform/keys", web::get().to(keys))
+        .route("/platform/keys", web::post().to(change_keys))
+        .route(gateway::PATH, web::get().to(gateway::forward));
+}
+
+/// The body of a request for a token.
+#[derive(Deserialize)]
+struct TokenForm {
+    person: String,
+    is_authorized: bool,
+}
+
+/// A change of the published keys.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "do")]
+enum Change {
+    Rotate,
+    Down,
+    Up,
+}
+
+async fn page(front_end: web::Data<FrontEnd>) -> HttpResponse {
+    let nonce = nonce();
+    let policy = ContentSecurityPolicy {
+        nonce: &nonce,
+        connect_src: Some(&front_end.service_origin),
+        frame_src: Some(&front_end.marketplace_origin),
+        frame_ancestors: "'none'",
+    };
+    let page = PlatformPage {
+        nonce: &nonce,
+        kind: front_end.kind.as_str(),
+        texts: front_end.kind.texts(),
+        people: PEOPLE.iter().map(PersonCard::from).collect(),
+        project_keys: PEOPLE.iter().map(|person| person.project_key).collect(),
+        header: front_end.kind.page_header(),
+        reuse_s: front_end.kind.reuse_s(),
+        gateway: gateway::PATH,
+        may_be_unauthorized: front_end.kind == Kind::Caf,
+        publishes_keys: front_end.issuer.keys().is_some(),
+        keys_origin: front_end.issuer.origin(),
+        entrance: &front_end.entrance,
+        service_origin: &front_end.service_origin,
+        marketplace_origin: &front_end.marketplace_origin,
+        config: &front_end.config,
+    };
+    front_end.pages.respond(StatusCode::OK, &policy, &page)
+}
+
+async fn token(
+    front_end: web::Data<FrontEnd>,
+    request: HttpRequest,
+    form: web::Json<TokenForm>,
+) -> HttpResponse {
+    if !is_from_origin(&front_end.origin, request.headers()) {
+        return cross_site_response();
+    }
+    if front_end.kind.page_header().is_none() {
+        return HttpResponse::NotFound().body("Here a gateway brings the token, and no page sees it.\n");
+    }
+    let Some(person) = Person::find(&form.person) else {
+        return HttpResponse::NotFound().body("There is no such person.\n");
+    };
+    let token_request = TokenRequest {
+        person,
+        is_authorized: form.is_authorized,
+        url: &front_end.entrance,
+        now_s: Timestamp::now().unix_seconds(),
+    };
+    match front_end.issuer.token(&token_request) {
+        Ok(token) => HttpResponse::Ok().insert_header(NO_STORE).json(json!({"token": token})),
+        Err(error) => internal_error(StatusCode::INTERNAL_SERVER_ERROR, &error),
+    }
+}
+
+async fn keys(front_end: web::Data<FrontEnd>) -> HttpResponse {
+    match front_end.issuer.keys() {
+        Some(keys) => HttpResponse::Ok().insert_header(NO_STORE).json(keys.status()),
+        None => HttpResponse::NotFound().body("This platform publishes no keys.\n"),
+    }
+}
+
+async fn change_keys(
+    front_end: web::Data<FrontEnd>,
+    request: HttpRequest,
+    change: web::Json<Change>,
+) -> HttpResponse {
+    if !is_from_origin(&front_end.origin, request.headers()) {
+        return cross_site_response();
+    }
+    match apply(front_end.clone(), change.into_inner()).await {
+        Ok(()) => keys(front_end).await,
+        Err(error) => internal_error(StatusCode::INTERNAL_SERVER_ERROR, &error),
+    }
+}
+
+async fn apply(front_end: web::Data<FrontEnd>, change: Change) -> anyhow::Result<()> {
+    let Some(keys) = front_end.issuer.keys() else { return Ok(()) };
+    match change {
+        Change::Down => keys.set_down(true),
+        Change::Up => {
+            keys.set_down(false)?;
+            tokio::time::sleep(REFRESH_WAIT).await;
+            Ok(())
+        }
+        Change::Rotate => {
+            let publisher = front_end.clone();
+            web::block(move || publisher.issuer.keys().map_or(Ok(()), Keys::publish_next)).await??;
+            tokio::time::sleep(REFRESH_WAIT).await;
+            keys.sign_with_newest();
+            Ok(())
+        }
+    }
+}
+
+/// The response to a failure of the playground itself.
+pub fn internal_error(status: StatusCode, error: &anyhow::Error) -> HttpResponse {
+    tracing::warn!(%error, "the stand-in platform failed");
+    HttpResponse::build(status).body(format!("The stand-in platform failed: {error}.\n"))
+}
+
+/// Longer than the service's minimum refresh interval. After it, the service can
+/// fetch a newly published key, or reach a server that is up again, so the next
+/// token is accepted.
+const REFRESH_WAIT: Duration = Duration::from_millis(2_200);
+const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
+const MAX_BODY_BYTES: usize = 4_096;
