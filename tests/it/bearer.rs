@@ -162,6 +162,7 @@ fn an_entrance_of_its_own_takes_tokens_beside_the_main_one() {
     app.bring(&key.token()).assert_refused(401, "unauthenticated");
 }
 
+// T13
 #[test]
 fn a_token_for_one_entrance_is_none_for_another_of_the_same_key() {
     let (key, file) = key_and_file();

@@ -1,6 +1,5 @@
 //! Fronts that sign what they know of a user: each preset with its own header,
-//! issuer and algorithm. Line 15 of what must never work; 14 is in
-//! `platforms/aws_alb.rs`.
+//! issuer and algorithm.
 
 use rstest::rstest;
 use serde_json::json;
@@ -182,6 +181,7 @@ fn header_issuer_and_claims_of_a_front_may_be_set_otherwise() {
     bring(ACCESS.header, &ACCESS.token(&key, &there)).assert_refused(401, "unauthenticated");
 }
 
+// T15
 #[test]
 fn of_cloudflare_only_an_applications_token_of_a_person_is_believed() {
     let key = Key::new("RS256");
@@ -222,6 +222,7 @@ fn googles_clock_may_differ_by_thirty_seconds_and_its_probes_are_nobody() {
     assert_eq!(IAP.bring(&strict, &IAP.token(&key, &[])).status, 307);
 }
 
+// T9
 #[test]
 fn the_address_of_keys_that_authentik_sends_is_never_used() {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));

@@ -67,6 +67,7 @@ fn zero_bytes_before_an_rsa_modulus_do_not_count() {
 }
 
 /// Members of a key that make it one that verifies nothing, or anything.
+// T8
 #[rstest]
 #[case::exponent_one("RS256", json!({"e": "AQ"}), "exponent")]
 #[case::even_exponent("RS256", json!({"e": "AQAA"}), "exponent")]

@@ -202,6 +202,7 @@ fn links_are_carried_on(#[case] target: &str, #[case] path: &str, #[case] link: 
     assert_eq!((token.address.path(), token.link().as_str()), (path, link));
 }
 
+// T16
 #[rstest]
 #[case("environment = \"sandbox\"", "https://imp.sandbox.pandium.com/acme")]
 #[case("environment = \"demo\"", "https://imp.demo.pandium.com/acme")]

@@ -303,6 +303,7 @@ fn readiness_does_not_wait_for_a_good_answer_and_tells_which_entrances_have_no_k
 
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 
+// T11
 #[test]
 fn keys_are_kept_for_a_time_while_nobody_answers_and_come_back() {
     let key = Key::new("ES256");

@@ -82,6 +82,7 @@ fn an_email_that_is_not_confirmed_is_read_by_no_expression(#[case] mapping: &str
     }
 }
 
+// T13
 #[test]
 fn a_token_that_names_another_audience_is_for_somebody_else() {
     let key = Key::shared(OTHER);
@@ -102,6 +103,7 @@ fn a_token_that_names_another_audience_is_for_somebody_else() {
     to_shop(&with).assert_refused(401, "invalid_token");
 }
 
+// T10
 #[rstest]
 #[case("JWT", true)]
 #[case("at+jwt", true)]

@@ -35,6 +35,7 @@ mod promises;
 mod records;
 mod reload;
 mod sockets;
+mod threat_index;
 mod threats_addresses;
 mod threats_connections;
 mod threats_headers;

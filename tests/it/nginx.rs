@@ -135,6 +135,7 @@ const FORGED: &[&[Field<'static>]] = &[
     &[("X-Vouch-IdP-Claims-Groups", "admins"), ("Connection", "X-Vouch-User")],
 ];
 
+// T2
 #[rstest]
 #[case::oauth2_proxy(Front::start(OAUTH2_PROXY))]
 #[case::by_socket(Front::start_by_socket(OAUTH2_PROXY))]

@@ -76,6 +76,7 @@ fn a_file_that_is_gone_for_a_while_changes_nothing() {
     assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).address.path(), "/second");
 }
 
+// T1
 #[test]
 fn a_proxy_that_is_trusted_no_more_is_not_believed_on_a_kept_connection() {
     let app = App::start("");

@@ -1,6 +1,5 @@
 //! Where users go, and by which requests: the configuration says where, and
-//! only a GET by a page or an allowed frame or script gets a token. Lines 16 to
-//! 21 of what must never work.
+//! only a GET by a page or an allowed frame or script gets a token.
 
 use std::cell::Cell;
 
@@ -10,6 +9,7 @@ use rstest::rstest;
 
 use crate::harness::{ALICE, Answer, App, EMAIL, Field, Token, wire};
 
+// T16
 #[test]
 fn whatever_a_client_sends_the_destination_is_the_configured_one() {
     let app = App::start("");
@@ -81,6 +81,7 @@ fn assert_destination(answer: &Answer) {
     }
 }
 
+// T17
 #[rstest]
 #[case("tenant=eyJhbGciOiJub25lIn0.e30.")]
 #[case("tenant=")]
@@ -107,6 +108,7 @@ fn a_link_that_says_something_else_is_refused(#[case] query: &str) {
     app.get(&format!("/pandium-sso?{query}"), ALICE).assert_refused(400, "bad_link");
 }
 
+// T17
 #[rstest]
 #[case("abc")]
 #[case("-1")]
@@ -118,6 +120,7 @@ fn an_install_page_is_named_by_its_number(#[case] id: &str) {
     app.get(&format!("/pandium-sso/install/{id}"), ALICE).assert_refused(400, "bad_link");
 }
 
+// T17
 #[test]
 fn unknown_parameters_are_dropped_where_the_operator_says_so_and_tenant_never_travels() {
     let app = App::start("[pandium]\nunknown_link_parameters = \"drop\"");
@@ -126,6 +129,7 @@ fn unknown_parameters_are_dropped_where_the_operator_says_so_and_tenant_never_tr
     app.get("/pandium-sso?tenant=x", ALICE).assert_refused(400, "bad_link");
 }
 
+// T18
 #[rstest]
 #[case("//pandium-sso")]
 #[case("/pandium-sso/")]
@@ -155,6 +159,7 @@ fn a_path_is_what_it_is_byte_for_byte(#[case] path: &str) {
     }
 }
 
+// T18
 #[test]
 fn no_header_turns_an_entrance_into_something_else() {
     let app = App::start("");
@@ -167,6 +172,7 @@ fn no_header_turns_an_entrance_into_something_else() {
     assert_eq!(app.get("/livez", &[("X-Original-URL", "/pandium-sso")]).status, 200);
 }
 
+// T18
 #[test]
 fn an_absolute_target_is_its_path() {
     let app = App::start("");
@@ -178,6 +184,7 @@ fn an_absolute_target_is_its_path() {
     }
 }
 
+// T19
 #[test]
 fn only_get_gives_a_token() {
     let app = App::start("");
@@ -197,6 +204,7 @@ fn only_get_gives_a_token() {
     assert!(app.metric("marketplace_sso_handoffs_total", &labels) < 0.5);
 }
 
+// T19
 #[test]
 fn a_preflight_gets_no_token_and_an_answer_only_for_parents() {
     let app = App::start("");
@@ -210,6 +218,7 @@ fn a_preflight_gets_no_token_and_an_answer_only_for_parents() {
     ask("https://evil.example").assert_refused(403, "cross_site_request");
 }
 
+// T20, T21a
 #[rstest]
 #[case(&[("Sec-Fetch-Dest", "image")])]
 #[case(&[("Sec-Fetch-Dest", "script")])]
@@ -240,6 +249,7 @@ fn what_is_not_shown_to_the_user_gets_no_token(#[case] headers: &[Field<'_>]) {
 const FRAME: [Field<'static>; 3] =
     [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "cross-site")];
 
+// T21
 #[rstest]
 #[case("https://evil.example/")]
 #[case("https://app.example.com.evil.example/")]
@@ -259,6 +269,7 @@ fn a_frame_from_elsewhere_is_refused_or_reported_as_the_operator_says(#[case] pa
     assert!(app.metric("marketplace_sso_embed_violations_total", &[("entrance", "pandium-sso")]) > 0.5);
 }
 
+// T21a
 #[test]
 fn a_frame_of_a_parent_is_served() {
     let app = App::start("");
@@ -273,6 +284,7 @@ fn a_frame_of_a_parent_is_served() {
     app.get("/pandium-sso", &[ALICE, &FRAME].concat()).assert_refused(403, "embedding_not_allowed");
 }
 
+// T20
 #[test]
 fn a_request_without_fetch_metadata_is_refused_where_configured() {
     let app = App::start("[embed]\nwithout_fetch_metadata = \"refuse\"");

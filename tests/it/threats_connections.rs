@@ -15,6 +15,7 @@ const MOST_MEMORY_KB: u64 = 40_000;
 /// What is offered to each connection: far more than may be kept.
 const OFFERED_BYTES: usize = 16 * 1024 * 1024;
 
+// T32
 #[rstest]
 #[case::not_modified("GET", "/embed.js", &[("If-None-Match", "*")])]
 #[case::refused("GET", "/pandium-sso", &[])]
@@ -34,12 +35,14 @@ fn unread_responses_do_not_grow_memory(
     assert_unread_responses_are_bounded(&app, app.address(), &wire::request(method, target, headers));
 }
 
+// T32
 #[test]
 fn unread_metrics_do_not_grow_memory() {
     let app = App::start("");
     assert_unread_responses_are_bounded(&app, app.admin_address(), &wire::request("GET", "/metrics", &[]));
 }
 
+// T32
 #[test]
 fn a_reader_that_pauses_gets_every_response() {
     let app = App::start("");
@@ -57,6 +60,7 @@ fn a_reader_that_pauses_gets_every_response() {
     });
 }
 
+// T33
 #[rstest]
 #[case::idle(b"")]
 #[case::half_a_head(b"GET /pandium-sso HTTP/1.1\r\nHost: app.example.com\r\nX-Slow: ")]
@@ -76,6 +80,7 @@ fn connections_beyond_the_open_files_lock_no_peer_out(#[case] sent: &[u8]) {
     drop(held);
 }
 
+// T33
 #[test]
 fn idle_connections_to_the_admin_listener_do_not_silence_it() {
     let app = App::start_with_open_files(256, "[server]\nrequest_timeout_s = 60");
@@ -85,6 +90,7 @@ fn idle_connections_to_the_admin_listener_do_not_silence_it() {
     drop(held);
 }
 
+// T33
 #[test]
 fn a_full_set_of_unfinished_heads_fits_the_container() {
     let app = App::start("");

@@ -1,5 +1,5 @@
 //! Who is asking, by headers that nobody signed: whatever is doubtful signs
-//! nobody in. Lines 1 to 7 of what must never work.
+//! nobody in.
 
 use rstest::rstest;
 
@@ -8,6 +8,7 @@ use crate::harness::{ALICE, App, EMAIL, Field, Token, wire};
 const FOLDED: [&str; 4] =
     ["X_Auth_Request_Email", "X.Auth.Request.Email", "X-Auth_Request-Email", "x-auth-request.email"];
 
+// T1
 #[rstest]
 #[case::one_other_is_trusted("trusted_proxies = [\"192.0.2.1\"]")]
 #[case::somebody_else_is_trusted("trusted_proxies = [\"10.0.0.0/8\", \"::1/128\", \"127.0.0.2/32\"]")]
@@ -31,6 +32,7 @@ fn an_identity_from_an_untrusted_peer_is_refused(#[case] trusted: &str) {
     app.get("/pandium-sso", &[]).assert_refused(401, "unauthenticated");
 }
 
+// T1
 #[test]
 fn no_header_takes_a_trusted_peers_trust_away_either() {
     let app = App::start("");
@@ -38,6 +40,7 @@ fn no_header_takes_a_trusted_peers_trust_away_either() {
     assert_eq!(app.get("/pandium-sso", &[ALICE, &headers].concat()).status, 307);
 }
 
+// T2
 #[test]
 fn another_spelling_beside_the_header_is_ambiguous_and_alone_it_is_nobody() {
     let app = App::start("");
@@ -51,6 +54,7 @@ fn another_spelling_beside_the_header_is_ambiguous_and_alone_it_is_nobody() {
     app.get("/pandium-sso", &[ALICE, &other].concat()).assert_refused(400, "ambiguous_identity");
 }
 
+// T3
 #[rstest]
 #[case::twice(&[(EMAIL, "alice@example.com"), (EMAIL, "boss@example.com")])]
 #[case::twice_the_same(&[(EMAIL, "alice@example.com"), (EMAIL, "alice@example.com")])]
@@ -65,6 +69,7 @@ fn more_than_one_value_is_ambiguous(#[case] headers: &[Field<'_>]) {
     App::start("").get("/pandium-sso", headers).assert_refused(400, "ambiguous_identity");
 }
 
+// T4
 #[rstest]
 #[case("X-Auth-Request-Email")]
 #[case("close, x-auth-request-email")]
@@ -76,6 +81,7 @@ fn a_connection_header_that_names_an_identity_header_is_ambiguous(#[case] connec
     App::start("").get("/pandium-sso", &headers).assert_refused(400, "ambiguous_identity");
 }
 
+// T5
 #[rstest]
 #[case::missing(&[])]
 #[case::empty(&[(EMAIL, "")])]
@@ -93,6 +99,7 @@ fn without_the_primary_header_nobody_is_signed_in(#[case] primary: &[Field<'_>])
     App::start("").get("/pandium-sso", &headers).assert_refused(401, "unauthenticated");
 }
 
+// T6
 #[test]
 fn an_email_that_cannot_be_one_is_refused_and_never_written_down() {
     let app = App::start("[log]\nsubject = \"plain\"");
@@ -131,6 +138,7 @@ fn an_email_that_cannot_be_one_is_refused_and_never_written_down() {
     assert!(!app.output().contains("attacker") && !app.output().contains("evil.example"));
 }
 
+// T6
 #[test]
 fn a_line_break_or_nul_in_a_value_is_no_request() {
     let app = App::start("");
@@ -148,6 +156,7 @@ fn a_line_break_or_nul_in_a_value_is_no_request() {
     answer.assert_no_token();
 }
 
+// T6
 #[test]
 fn every_other_field_is_read_as_strictly() {
     let app = App::start("");
@@ -163,6 +172,7 @@ fn every_other_field_is_read_as_strictly() {
     }
 }
 
+// T7
 #[test]
 fn a_word_for_no_value_is_nobody() {
     let app = App::start("");
@@ -174,6 +184,7 @@ fn a_word_for_no_value_is_nobody() {
     }
 }
 
+// T7
 #[rstest]
 #[case::empty("''")]
 #[case::blank("'  '")]
@@ -187,6 +198,7 @@ fn a_subject_that_comes_out_as_nobody_is_nobody(#[case] expression: &str) {
     app.get("/pandium-sso", ALICE).assert_refused(401, "unauthenticated");
 }
 
+// T1
 #[test]
 fn tailscales_funnel_signs_nobody_in() {
     let app = App::start("[identity]\npreset = \"tailscale\"");
@@ -196,6 +208,7 @@ fn tailscales_funnel_signs_nobody_in() {
     app.get("/pandium-sso", &funnel).assert_refused(403, "untrusted_peer");
 }
 
+// T6
 #[test]
 fn the_operator_says_who_may_go() {
     let app = App::start("[access]\nemail_domains = [\"example.com\"]\ndenied_groups = [\"left\"]");

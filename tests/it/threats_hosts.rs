@@ -14,6 +14,7 @@ const TARGETS: [&str; 6] = [
     "/nowhere",
 ];
 
+// T21b
 #[rstest]
 #[case::foreign("evil.example")]
 #[case::foreign_with_our_port("evil.example:8080")]
@@ -33,6 +34,7 @@ fn a_request_for_a_foreign_host_is_refused(#[case] host: &str) {
     admin.assert_refused(421, "misdirected_request");
 }
 
+// T21b
 #[rstest]
 #[case::public_url("app.example.com")]
 #[case::another_port("APP.example.com:8443")]
@@ -48,6 +50,7 @@ fn a_request_for_a_name_of_the_service_is_answered(#[case] host: &str) {
     assert_eq!(metrics.status, 200);
 }
 
+// T21b
 #[test]
 fn health_is_answered_for_any_host() {
     let app = App::start("");
@@ -58,6 +61,7 @@ fn health_is_answered_for_any_host() {
     }
 }
 
+// T21b
 #[test]
 fn every_host_that_a_request_names_counts() {
     let app = App::start("");
@@ -71,6 +75,7 @@ fn every_host_that_a_request_names_counts() {
     assert_eq!(wire::send(app.address(), none).unwrap().status, 400);
 }
 
+// T21b
 #[test]
 fn a_reload_changes_the_names_of_the_service() {
     let app = App::start("");

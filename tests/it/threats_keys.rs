@@ -1,5 +1,5 @@
 //! Key servers that fail, lie and hang, and people who would have them asked
-//! without end. Lines 9, 11, 12 and 13 of what must never work.
+//! without end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -58,6 +58,7 @@ fn start(servers: &[(&str, KeyServer, Behaviour, &str)]) -> App {
     app
 }
 
+// T11
 #[test]
 fn without_keys_nobody_is_let_in_nor_told_that_he_is_wrong() {
     let key = Key::new("ES256");
@@ -98,6 +99,7 @@ fn without_keys_nobody_is_let_in_nor_told_that_he_is_wrong() {
     assert!(app.without_keys().is_empty());
 }
 
+// T11
 #[test]
 fn the_keys_that_are_known_serve_while_new_ones_cannot_be_had() {
     let key = Key::new("ES256");
@@ -133,6 +135,7 @@ fn the_keys_that_are_known_serve_while_new_ones_cannot_be_had() {
 }
 
 /// Where each of some addresses leads; the last one has the keys.
+// T11
 #[rstest]
 #[case::one_step(&["/keys", "/moved"], 307)]
 #[case::three_steps(&["/keys", "/a", "/b", "/c"], 307)]
@@ -152,6 +155,7 @@ fn a_redirect_within_the_origin_is_followed_a_few_steps(#[case] steps: &[&str], 
 }
 
 /// How a key server takes it, and how many unknown kids there are.
+// T12
 #[rstest]
 #[case::that_serves(true, 10_000)]
 #[case::that_is_down(false, 2_000)]
@@ -194,6 +198,7 @@ fn ten_thousand_unknown_kids_cost_a_handful_of_fetches(#[case] serves: bool, #[c
     assert_eq!(app.bring(&token).status, if serves { 307 } else { 503 });
 }
 
+// T12
 #[test]
 fn a_rotation_right_after_noise_is_seen_at_once() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
@@ -206,6 +211,7 @@ fn a_rotation_right_after_noise_is_seen_at_once() {
     assert_eq!(server.asked().len(), 3);
 }
 
+// T12
 #[test]
 fn a_new_key_is_not_yet_known_while_noise_has_used_all_up() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
@@ -234,6 +240,7 @@ fn a_new_key_is_not_yet_known_while_noise_has_used_all_up() {
     assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
 }
 
+// T12
 #[test]
 fn endless_noise_does_not_hold_a_rotation_up() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
@@ -286,6 +293,7 @@ fn assert_not_believed(answer: &Answer) {
     answer.assert_no_token();
 }
 
+// T9
 #[test]
 fn a_header_sends_us_nowhere_whatever_it_names_and_a_kid_is_no_part_of_a_question() {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
@@ -368,6 +376,7 @@ const KINDS: [(&str, &str, &str, &str); 6] = [
     ),
 ];
 
+// T13
 #[test]
 fn a_token_of_one_kind_is_none_at_another_kinds_entrance_though_both_know_its_key() {
     let key = Key::new("RS256");

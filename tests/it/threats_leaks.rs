@@ -1,5 +1,5 @@
 //! What leaves the house, and what never does: secrets, tokens, queries,
-//! credentials. Lines 22 to 26 of what must never work.
+//! credentials.
 
 use rstest::rstest;
 use serde_json::Value;
@@ -16,6 +16,7 @@ const IN_HEADER: &str = "canary-of-a-value";
 
 const COMMANDS: [&str; 6] = ["serve", "playground", "check", "mint", "inspect", "healthcheck"];
 
+// T22
 #[rstest]
 #[case::in_production("json", "info")]
 #[case::for_people("text", "info")]
@@ -51,6 +52,7 @@ fn nothing_that_was_written_holds_a_secret(#[case] format: &str, #[case] level: 
     }
 }
 
+// T22
 #[test]
 fn no_command_prints_a_secret() {
     let file = File::new(STANDARD);
@@ -78,6 +80,7 @@ fn no_command_prints_a_secret() {
     assert!(ran[0].output.contains("shared_secret = \"[hidden]\""), "{}", ran[0].output);
 }
 
+// T22
 #[rstest]
 #[case::no_toml("[pandium]\nshared_secret = \"SECRET\naccount = \"acme\"")]
 #[case::no_toml_either("[pandium]\nshared_secret = SECRET")]
@@ -99,6 +102,7 @@ fn no_problem_quotes_a_secret(#[case] toml: &str) {
     }
 }
 
+// T23
 #[test]
 fn no_token_is_used_twice() {
     let app = App::start("");
@@ -108,6 +112,7 @@ fn no_token_is_used_twice() {
     assert_eq!(ids.len(), 50);
 }
 
+// T24
 #[test]
 fn a_fault_says_nothing_but_its_class_and_the_request_id() {
     let app = App::start("[claims]\nexternal_id = \"groups|first|int\"");
@@ -137,6 +142,7 @@ fn a_fault_says_nothing_but_its_class_and_the_request_id() {
 }
 
 /// What a secret file holds, whether that will do, and if not, what is said.
+// T25
 #[rstest]
 #[case::as_it_is("{}", None)]
 #[case::with_a_line_break("{}\n", None)]
@@ -166,6 +172,7 @@ fn a_secret_is_used_as_it_is_or_stops_the_start(#[case] text: &str, #[case] prob
     }
 }
 
+// T25
 #[test]
 fn a_secret_that_is_absent_stops_the_start_and_a_short_one_needs_a_dangerous_word() {
     let absent = File::new(&STANDARD.replace(&format!("shared_secret = {SECRET:?}"), ""));
@@ -181,6 +188,7 @@ fn a_secret_that_is_absent_stops_the_start_and_a_short_one_needs_a_dangerous_wor
     assert_eq!(Token::within(mint(&allowed).output.trim(), "short").claims["sub"], "a@b.example");
 }
 
+// T26
 #[test]
 fn an_address_over_the_limit_is_refused_counted_and_explained_by_size() {
     let app = App::start("[pandium]\nmax_location_bytes = 1000\n[claims.meta]\ngroups = \"groups\"");

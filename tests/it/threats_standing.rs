@@ -1,6 +1,5 @@
 //! Standing up: clients that are slow, many or mad do not keep others from
-//! being served, and stopping loses nobody. Lines 27 and 28 of what must never
-//! work.
+//! being served, and stopping loses nobody.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -16,6 +15,7 @@ const MOST_MEMORY_KB: u64 = 200_000;
 
 const IDLE_CONNECTIONS: usize = 300;
 
+// T27
 #[test]
 fn a_client_that_does_not_finish_its_headers_is_let_go() {
     let app = App::start("[server]\nrequest_timeout_s = 1");
@@ -30,6 +30,7 @@ fn a_client_that_does_not_finish_its_headers_is_let_go() {
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
+// T27
 #[test]
 fn a_body_that_never_comes_keeps_nobody_waiting() {
     let app = App::start("");
@@ -39,6 +40,7 @@ fn a_body_that_never_comes_keeps_nobody_waiting() {
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
 }
 
+// T27
 #[test]
 fn idle_connections_keep_nobody_from_being_served() {
     let app = App::start("");
@@ -55,6 +57,7 @@ fn idle_connections_keep_nobody_from_being_served() {
     assert!(app.memory_kb() < MOST_MEMORY_KB, "{} kB", app.memory_kb());
 }
 
+// T27
 #[rstest]
 #[case::no_http(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".repeat(1000))]
 #[case::no_method(b"GARBAGE\r\n\r\n".repeat(1000))]
@@ -82,6 +85,7 @@ fn a_mad_request_is_refused_or_cut_off(#[case] request: Vec<u8>) {
     assert!(app.memory_kb() < MOST_MEMORY_KB, "{} kB", app.memory_kb());
 }
 
+// T27
 #[rstest]
 #[case::connection_alone(&[("Connection", "upgrade")])]
 #[case::websocket(&[("Connection", "Upgrade"), ("Upgrade", "websocket")])]
@@ -100,6 +104,7 @@ fn who_asks_for_another_protocol_is_answered_in_this_one(#[case] headers: &[Fiel
     assert_eq!(next.status, 307);
 }
 
+// T28
 #[test]
 fn stopping_under_load_loses_nobody() {
     let mut app = App::start("[server]\ndrain_delay_s = 2");
@@ -154,6 +159,7 @@ fn ask_until_told_to_go(address: std::net::SocketAddr, served: &AtomicUsize) {
     }
 }
 
+// T28
 #[test]
 fn connections_that_only_wait_hold_nobody_up() {
     let mut app = App::start("[server]\nshutdown_timeout_s = 60");
@@ -167,6 +173,7 @@ fn connections_that_only_wait_hold_nobody_up() {
     assert!(started.elapsed() < Duration::from_secs(10), "it took {:?}", started.elapsed());
 }
 
+// T28
 #[test]
 fn a_second_signal_does_not_wait() {
     let mut app = App::start("[server]\ndrain_delay_s = 600");
@@ -178,6 +185,7 @@ fn a_second_signal_does_not_wait() {
     assert!(started.elapsed() < Duration::from_secs(15));
 }
 
+// T27
 #[test]
 fn users_are_served_while_others_are_mad() {
     let app = App::start("[server]\nrequest_timeout_s = 1");

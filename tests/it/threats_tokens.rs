@@ -1,5 +1,5 @@
 //! Tokens and keys that must never be believed, and what is never repeated of
-//! them. Lines 8 to 11 of what must never work.
+//! them.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -15,6 +15,7 @@ use crate::harness::issuer::{
 };
 use crate::harness::{App, Connection, Token};
 
+// T8
 #[test]
 fn an_algorithm_outside_the_list_is_never_believed() {
     let key = Key::new("RS256");
@@ -43,6 +44,7 @@ fn an_algorithm_outside_the_list_is_never_believed() {
     }
 }
 
+// T8
 #[rstest]
 fn a_public_key_is_nobodys_secret(
     #[values("RS256", "ES256", "EdDSA")] algorithm: &'static str,
@@ -73,6 +75,7 @@ fn a_public_key_is_nobodys_secret(
     }
 }
 
+// T8
 #[rstest]
 fn every_character_of_a_signature_counts(#[values("RS256", "ES256", "EdDSA")] algorithm: &'static str) {
     let key = Key::new(algorithm);
@@ -94,6 +97,7 @@ fn every_character_of_a_signature_counts(#[values("RS256", "ES256", "EdDSA")] al
 }
 
 /// Texts in which `H`, `C` and `S` stand for the three parts of a good token.
+// T8
 #[rstest]
 #[case::another_count_of_parts(&["H", "H.C", "H.C.", "H.C.S.", ".H.C.S", "H.C.S.S", "H.C.S.H.C", "H.H.C.C.S",
     "H..C.S.S", "..", "H.C.S, H.C.S"])]
@@ -126,6 +130,7 @@ fn what_is_not_in_compact_form_is_no_token(#[case] texts: &[&str]) {
 
 /// A member of the header that names or holds the attacker's key. `URL` stands
 /// for the attacker's server.
+// T9
 #[rstest]
 #[case::jku("jku", "\"URL/jwks.json\"")]
 #[case::x5u("x5u", "\"URL/chain.pem\"")]
@@ -161,6 +166,7 @@ fn a_header_neither_brings_a_key_nor_says_where_one_is(#[case] member: &str, #[c
     server.accept().unwrap();
 }
 
+// T9
 #[test]
 fn a_kid_is_only_ever_compared() {
     let key = Key::new("ES256");
@@ -183,6 +189,7 @@ fn a_kid_is_only_ever_compared() {
 }
 
 /// A claim, and what is written as its value, as `claims_with` has it.
+// T10
 #[rstest]
 #[case::expired("exp", &["@0", "@-1", "@-100000", "0", "1", "0.5"], "expired_token")]
 #[case::no_expiry("exp", &["", "\"@300\"", "\"9999999999\"", "true", "null", "1e400", "NaN", "-1", "-1e300",
@@ -219,6 +226,7 @@ fn a_claim_is_as_it_must_be_or_the_token_is_refused(
 }
 
 /// What stands in the file instead of a proper set, and what is said of it.
+// T11
 #[rstest]
 #[case::too_large(&format!("{{\"keys\":[OURS],\"x\":\"{}\"}}", "x".repeat(1 << 20)), "larger than 262144 bytes")]
 #[case::too_many(&format!("{{\"keys\":[OURS{}]}}", ",{\"kty\":\"EC\"}".repeat(9_999)), "more than 100 keys")]
@@ -257,6 +265,7 @@ fn a_set_that_is_wrong_stops_the_start_and_later_changes_nothing(#[case] text: &
     }
 }
 
+// T22
 #[rstest]
 fn no_token_is_ever_repeated(#[values("json", "text")] format: &str, #[values("info", "trace")] level: &str) {
     let (key, file) = key_and_file();

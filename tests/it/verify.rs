@@ -115,6 +115,7 @@ fn who_has_no_name_at_all_is_nobody() {
     app.bring_to(VERIFY, &unconfirmed).assert_refused(401, "unauthenticated");
 }
 
+// T20
 #[test]
 fn a_cookie_that_another_sites_page_had_sent_says_nothing() {
     let (key, file) = key_and_file();

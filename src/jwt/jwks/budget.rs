@@ -78,6 +78,7 @@ mod tests {
         assert_eq!(caused(&mut budget, 1000 + 30 * 999, 1000 + 30 * 999 + 1), 1);
     }
 
+    // T31
     #[test]
     fn a_clock_that_went_back_holds_nothing_up() {
         let mut budget = FetchBudget::default();

@@ -215,6 +215,7 @@ fn each_marketplace_has_an_entrance_of_its_own() {
     }
 }
 
+// T9
 #[test]
 fn the_request_never_says_where_the_keys_are() {
     let (key, attacker) = (Key::new("RS256"), Key::new("ES256"));

@@ -79,6 +79,7 @@ fn what_is_documented_signs_a_user_on_and_its_key_is_fetched_once() {
 }
 
 /// A member of the header, and what is written as its value.
+// T14
 #[rstest]
 #[case::signer("signer", &["", "null", "\"arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/app/x\"",
     "[\"ARN\"]", "\"ARN \"", "\"REGION\""], "invalid_token")]
@@ -126,6 +127,7 @@ fn the_time_stands_in_the_header_and_counts() {
     bring(&app, &key.sign_padded(&header(&[("iss", "")]), &later)).assert_refused(401, "invalid_token");
 }
 
+// T14
 #[test]
 fn only_the_padded_form_as_it_was_signed_is_read() {
     let (key, server, app) = start("");
