@@ -13,7 +13,7 @@ const STRANGER: Field<'static> = ("Origin", "https://evil.example.com");
 const JSON: Field<'static> = ("Accept", "application/json");
 
 #[rstest]
-fn a_token_is_believed_by_the_kid_of_its_key(
+fn kid_selects_the_verification_key(
     #[values("RS256", "PS256", "ES256", "ES384", "EdDSA")] algorithm: &'static str,
 ) {
     let (key, other, third) = (Key::new(algorithm), Key::new("ES256"), Key::new("EdDSA"));
@@ -44,7 +44,7 @@ fn a_single_key_needs_no_kid(
 }
 
 #[test]
-fn of_several_keys_a_token_without_a_kid_is_nobodys() {
+fn several_keys_require_a_kid() {
     let keys = [Key::new("ES256"), Key::new("ES256")];
     let file = KeyFile::new(&jwks(&[keys[0].jwk(Some("k-1")), keys[1].jwk(Some("k-2"))]));
     let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), "");
@@ -68,7 +68,7 @@ fn a_shared_secret_verifies_hs256(#[case] in_a_file: bool) {
 }
 
 #[test]
-fn claims_say_who_it_is() {
+fn claims_map_to_user_fields() {
     let key = Key::new("ES256");
     let file = KeyFile::new(&jwks(&[key.jwk(None)]));
     let app = App::start_with_identity(
@@ -109,7 +109,7 @@ fn claims_say_who_it_is() {
 }
 
 #[test]
-fn a_cookie_brings_a_token() {
+fn a_token_is_read_from_a_cookie() {
     let (key, file) = key_and_file();
     let settings = format!("{}cookie = \"session\"", file.setting("jwks_file"));
     let app = App::start_with_identity(&way_in("ES256", &settings), "");
@@ -125,7 +125,7 @@ fn a_cookie_brings_a_token() {
 }
 
 #[test]
-fn another_header_brings_a_token_without_a_scheme() {
+fn a_token_is_read_from_another_header_without_a_scheme() {
     let (key, file) = key_and_file();
     let settings = format!("{}header = \"X-Id-Token\"", file.setting("jwks_file"));
     let app = App::start_with_identity(&way_in("ES256", &settings), "");
@@ -137,7 +137,7 @@ fn another_header_brings_a_token_without_a_scheme() {
 }
 
 #[test]
-fn a_script_of_an_allowed_parent_may_bring_a_token_and_read_the_address() {
+fn an_allowed_origin_can_send_a_token_and_read_the_url() {
     let (key, file) = key_and_file();
     let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), "");
     let bearer = format!("Bearer {}", key.token());
@@ -152,7 +152,7 @@ fn a_script_of_an_allowed_parent_may_bring_a_token_and_read_the_address() {
 }
 
 #[test]
-fn an_entrance_of_its_own_takes_tokens_beside_the_main_one() {
+fn another_entrance_accepts_tokens() {
     let (key, file) = key_and_file();
     let way_in = way_in("ES256", &file.setting("jwks_file"));
     let entrance = "[entrances.partners]\npath = \"/partners/sso\"\n[entrances.partners.identity]\n";
@@ -164,7 +164,7 @@ fn an_entrance_of_its_own_takes_tokens_beside_the_main_one() {
 
 // T13
 #[test]
-fn a_token_for_one_entrance_is_none_for_another_of_the_same_key() {
+fn a_token_is_valid_at_its_own_entrance_only() {
     let (key, file) = key_and_file();
     let main = way_in("ES256", &file.setting("jwks_file"));
     let issuer = main.replace("login.example", "partners.example");
@@ -188,7 +188,7 @@ fn a_token_for_one_entrance_is_none_for_another_of_the_same_key() {
 }
 
 #[test]
-fn keys_that_are_rotated_are_in_use_without_a_restart() {
+fn rotated_key_files_are_used_without_a_restart() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let (app, file) = App::start_believing(&old);
     assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
@@ -208,7 +208,7 @@ fn keys_that_are_rotated_are_in_use_without_a_restart() {
 }
 
 #[test]
-fn who_has_no_good_token_is_told_which_of_three_things_it_is() {
+fn absent_expired_and_invalid_tokens_differ_in_reason() {
     let key = Key::new("ES256");
     let (app, _file) = App::start_believing(&key);
     let (good, late) = (key.token(), key.token_with(&[("exp", "@-1")]));
@@ -231,7 +231,7 @@ fn who_has_no_good_token_is_told_which_of_three_things_it_is() {
 }
 
 #[test]
-fn an_issuers_clock_may_differ_by_the_leeway_and_claims_may_be_required() {
+fn leeway_and_required_claims_are_applied() {
     let (key, file) = key_and_file();
     let more = format!("{}leeway_s = 60\nrequired_claims = {{ tier = 2 }}", file.setting("jwks_file"));
     let app = App::start_with_identity(&way_in("ES256", &more), "");
@@ -305,7 +305,7 @@ fn an_issuers_clock_may_differ_by_the_leeway_and_claims_may_be_required() {
 )]
 #[case::unknown("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\njwks_uri = \"https://a.example/\"", "jwks_uri")]
 #[case::of_another_way_in("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\ntrusted_proxies = []", "trusted_proxies")]
-fn a_setting_that_is_wrong_stops_the_start_and_is_named(#[case] settings: &str, #[case] named: &str) {
+fn a_wrong_setting_is_named_and_stops_the_start(#[case] settings: &str, #[case] named: &str) {
     let key = Key::new("ES256");
     let (set, pem) = (KeyFile::new(&jwks(&[key.jwk(Some("k-1"))])), KeyFile::new(&key.pem()));
     let private = KeyFile::new(&Key::private_pem());

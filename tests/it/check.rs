@@ -27,7 +27,7 @@ fn warning(ran: &Ran) -> &str {
 }
 
 #[test]
-fn a_good_configuration_is_in_order() {
+fn a_valid_configuration_is_in_order() {
     for arguments in [&[][..], &["--strict"]] {
         let ran = check_with("", "", arguments);
         assert_eq!((ran.status, ran.output.as_str(), ran.errors.as_str()), (0, IN_ORDER, ""));
@@ -35,7 +35,7 @@ fn a_good_configuration_is_in_order() {
 }
 
 #[test]
-fn check_shows_what_applies_and_hides_secrets() {
+fn check_shows_effective_values_and_hides_secrets() {
     let file = File::new(STANDARD);
     let ran = run(&["check", "--show", "--config", &file.text()]);
     assert_eq!((ran.status, ran.errors.as_str()), (0, ""), "{ran:?}");
@@ -49,7 +49,7 @@ fn check_shows_what_applies_and_hides_secrets() {
 }
 
 #[test]
-fn a_warning_is_no_order_and_a_problem_where_strict() {
+fn strict_turns_a_warning_into_a_problem() {
     let login = "login_url = \"https://app.example.com/login\"";
     let told = warning(&check_with(login, "", &[])).to_owned();
     assert!(told.contains("embed.login_url"), "{told}");
@@ -68,7 +68,7 @@ fn a_warning_is_no_order_and_a_problem_where_strict() {
 #[case(0o640, false)]
 #[case(0o644, true)]
 #[case(0o660, true)]
-fn a_secret_that_others_can_read_is_warned_of(#[case] mode: u32, #[case] is_told: bool) {
+fn a_secret_readable_by_others_is_warned_of(#[case] mode: u32, #[case] is_told: bool) {
     let secret = File::new(SECRET);
     std::fs::set_permissions(secret.path(), Permissions::from_mode(mode)).unwrap();
     let in_file = format!("shared_secret_file = {:?}", secret.text());
@@ -82,7 +82,7 @@ fn a_secret_that_others_can_read_is_warned_of(#[case] mode: u32, #[case] is_told
 }
 
 #[test]
-fn a_configuration_file_with_a_secret_is_a_secret_file() {
+fn a_readable_configuration_with_a_secret_is_warned_of() {
     let file = File::new(STANDARD);
     std::fs::set_permissions(file.path(), Permissions::from_mode(0o644)).unwrap();
     let ran = run(&["check", "--config", &file.text()]);
@@ -110,7 +110,7 @@ fn a_dangerous_variable_is_warned_of() {
 }
 
 #[test]
-fn a_service_without_a_name_is_warned_of() {
+fn a_service_without_hosts_is_warned_of() {
     let told = check_with("public_url = \"https://app.example.com\"", "", &[]);
     assert!(warning(&told).contains("server.public_url"), "{told:?}");
     let named = check_with("public_url = \"https://app.example.com\"", "hosts = [\"sso.example.org\"]", &[]);
@@ -124,7 +124,7 @@ const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1/32\"]";
 #[case::ipv6("[\"::/0\", \"127.0.0.1\"]")]
 #[case::two_halves("[\"0.0.0.0/1\", \"128.0.0.0/1\"]")]
 #[case::two_halves_of_ipv6("[\"::/1\", \"8000::/1\"]")]
-fn a_proxy_that_may_be_anyone_is_an_error_in_production(#[case] networks: &str) {
+fn trusting_any_peer_is_an_error_in_production(#[case] networks: &str) {
     let everyone = format!("trusted_proxies = {networks}");
     let told = check_with(TRUSTED, &everyone, &[]);
     assert!(warning(&told).contains("identity.trusted_proxies"), "{told:?}");
@@ -145,7 +145,7 @@ fn a_proxy_that_may_be_anyone_is_an_error_in_production(#[case] networks: &str) 
 }
 
 #[test]
-fn no_trusted_proxy_is_an_error_but_on_a_unix_socket() {
+fn no_trusted_proxy_is_an_error_except_on_a_unix_socket() {
     let file = File::new(&STANDARD.replace(TRUSTED, ""));
     let ran = run(&["check", "--config", &file.text()]);
     assert_eq!(ran.status, 78, "{ran:?}");

@@ -21,7 +21,7 @@ parents = ["*"]
 "#;
 
 #[test]
-fn check_tells_everything_that_is_wrong_at_once() {
+fn check_reports_every_problem_at_once() {
     let file = File::new(BROKEN);
     let ran = run(&["check", "--config", &file.text()]);
     assert_eq!((ran.status, ran.output.as_str()), (78, ""));
@@ -43,7 +43,7 @@ fn check_tells_everything_that_is_wrong_at_once() {
 }
 
 #[test]
-fn what_is_minted_can_be_inspected() {
+fn minted_tokens_can_be_inspected() {
     let file = File::new(STANDARD);
     let config = file.text();
     let minted = run(&[
@@ -87,7 +87,7 @@ fn what_is_minted_can_be_inspected() {
 }
 
 #[test]
-fn mint_leads_where_the_service_leads() {
+fn mint_gives_the_urls_of_the_service() {
     let app = App::start("");
     let served = Token::of(&app.get("/pandium-sso/install/7", ALICE));
     let standard = app.folder.path().join("standard.toml");
@@ -106,7 +106,7 @@ fn mint_leads_where_the_service_leads() {
 }
 
 #[test]
-fn a_token_of_another_secret_is_told_and_fails() {
+fn inspect_fails_for_a_token_of_another_secret() {
     let (file, other) = (File::new(STANDARD), File::new(&STANDARD.replace(SECRET, &SECRET.to_uppercase())));
     let minted = run(&["mint", "--config", &other.text(), "--email", "alice@example.com"]);
     let inspected = run(&["inspect", "--config", &file.text(), minted.output.trim()]);
@@ -135,7 +135,7 @@ fn a_token_of_another_secret_is_told_and_fails() {
 #[case::no_address(&["healthcheck", "nowhere"], 2, "nowhere")]
 #[case::nobody_there(&["healthcheck", "127.0.0.1:1"], 1, "127.0.0.1:1")]
 #[case::no_socket_there(&["healthcheck", "unix:/nowhere.sock"], 1, "/nowhere.sock")]
-fn a_command_ends_with_its_status_and_says_why(
+fn a_failed_command_has_a_status_and_a_message(
     #[case] arguments: &[&str],
     #[case] status: i32,
     #[case] told: &str,
@@ -150,7 +150,7 @@ fn a_command_ends_with_its_status_and_says_why(
 }
 
 #[test]
-fn an_address_that_is_taken_is_a_failure_that_names_it() {
+fn an_address_in_use_is_named() {
     let app = App::start("");
     let taken = app.address().to_string();
     let file = File::new(&STANDARD.replacen("127.0.0.1:0", &taken, 1));
@@ -160,7 +160,7 @@ fn an_address_that_is_taken_is_a_failure_that_names_it() {
 }
 
 #[test]
-fn healthcheck_asks_by_port_and_by_socket() {
+fn healthcheck_works_over_tcp_and_unix_sockets() {
     let app = App::start("");
     for address in
         [app.address().to_string(), app.admin_address().to_string(), format!("http://{}", app.address())]
@@ -178,7 +178,7 @@ fn healthcheck_asks_by_port_and_by_socket() {
 }
 
 #[test]
-fn healthcheck_fails_while_the_service_stops() {
+fn healthcheck_fails_while_the_service_drains() {
     let app = App::start("[server]\ndrain_delay_s = 60");
     app.signal("TERM");
     app.wait_for_line(|line| line["signal"] == "SIGTERM");
@@ -210,7 +210,7 @@ fn later_layers_win() {
 }
 
 #[test]
-fn variables_alone_make_a_configuration() {
+fn environment_variables_alone_configure_the_service() {
     let variables = [
         ("SSO_ENVIRONMENT", "sandbox"),
         ("SSO_PANDIUM__ACCOUNT", "acme"),
@@ -226,7 +226,7 @@ fn variables_alone_make_a_configuration() {
 }
 
 #[test]
-fn a_secret_file_that_is_not_there_is_named_with_its_key() {
+fn a_missing_secret_file_is_named_with_its_setting() {
     let secret = format!("shared_secret = {SECRET:?}");
     let file = File::new(&STANDARD.replace(&secret, "shared_secret_file = \"/nowhere/pandium\""));
     let ran = run(&["check", "--config", &file.text()]);
@@ -266,7 +266,7 @@ fn every_command_shows_an_example(#[case] command: &str) {
 #[case::playground(&["playground", "--listen", "256.0.0.1:1"], 2)]
 #[case::help(&["--help"], 0)]
 #[case::wrong_arguments(&["mint"], 2)]
-fn a_closed_pipe_ends_no_command_with_a_panic(#[case] arguments: &[&str], #[case] status: i32) {
+fn a_closed_pipe_does_not_panic(#[case] arguments: &[&str], #[case] status: i32) {
     let file = File::new(STANDARD);
     let path = file.text();
     let arguments: Vec<&str> =
@@ -276,7 +276,7 @@ fn a_closed_pipe_ends_no_command_with_a_panic(#[case] arguments: &[&str], #[case
 }
 
 #[test]
-fn a_playground_whose_greeting_is_not_read_still_runs() {
+fn the_playground_runs_with_unread_output() {
     let mut playground = Playground::start_unread();
     playground.interrupt();
 }

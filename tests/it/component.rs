@@ -24,11 +24,7 @@ base_url = "https://imp.other.example:8443/deep"
 #[rstest]
 #[case("/embed.js", "text/javascript; charset=utf-8", "customElements.define")]
 #[case("/embed.d.ts", "text/plain; charset=utf-8", "HTMLElementTagNameMap")]
-fn a_file_of_the_component_is_anybodys_and_is_fetched_once(
-    #[case] path: &str,
-    #[case] kind: &str,
-    #[case] holds: &str,
-) {
+fn component_files_are_public_and_cacheable(#[case] path: &str, #[case] kind: &str, #[case] holds: &str) {
     let app = App::start("");
     let answer = app.get(path, &[("Origin", "https://anybody.example")]);
     assert_eq!((answer.status, answer.header("content-type")), (200, kind));
@@ -48,7 +44,7 @@ fn a_file_of_the_component_is_anybodys_and_is_fetched_once(
 }
 
 #[test]
-fn the_component_learns_what_it_needs_of_an_entrance_and_nothing_else() {
+fn embed_json_has_exactly_what_the_component_needs() {
     let app = App::start(SHOP);
     let about = |target: &str| app.get(target, &[PARENT]).json();
     assert_eq!(
@@ -75,7 +71,7 @@ fn the_component_learns_what_it_needs_of_an_entrance_and_nothing_else() {
 #[case::stranger("/pandium-sso", "https://evil.example", false)]
 #[case::marketplace_of_the_shop("/shop", "https://shop.example.com", true)]
 #[case::that_marketplace_elsewhere("/pandium-sso", "https://shop.example.com", false)]
-fn pages_that_may_ask_the_entrance_may_ask_about_it(
+fn origins_allowed_at_an_entrance_can_read_its_embed_json(
     #[case] entrance: &str,
     #[case] origin: &str,
     #[case] may: bool,
@@ -89,7 +85,7 @@ fn pages_that_may_ask_the_entrance_may_ask_about_it(
 }
 
 #[test]
-fn the_page_holds_the_component_with_the_link_that_was_asked_for() {
+fn the_embed_page_passes_the_link_to_the_component() {
     let app = App::start("[pandium]\nlink_parameters = [\"integration_id\", \"display\", \"campaign\"]");
     let page = app.get("/embed?integration_id=1121&display=settings&campaign=a%22%3E%26b", &[]);
     assert_eq!(page.status, 200);
@@ -123,7 +119,7 @@ fn the_page_holds_the_component_with_the_link_that_was_asked_for() {
 }
 
 #[test]
-fn the_page_frames_a_refusal_and_hears_of_it() {
+fn the_embed_page_can_frame_a_refusal() {
     let app = App::start("");
     let framed = [
         ("Accept", "text/html"),
@@ -150,14 +146,14 @@ fn the_page_frames_a_refusal_and_hears_of_it() {
 #[case("/embed?entrance=/nowhere", 404, "not_found")]
 #[case("/embed?entrance=//evil.example/", 404, "not_found")]
 #[case("/embed/", 404, "not_found")]
-fn a_page_with_a_bad_link_is_refused(#[case] target: &str, #[case] status: u16, #[case] reason: &str) {
+fn a_bad_link_in_an_embed_url_is_refused(#[case] target: &str, #[case] status: u16, #[case] reason: &str) {
     let app = App::start("");
     app.get(target, &[]).assert_refused(status, reason);
     assert_eq!(app.get("/embed?integration_id=7", &[]).status, 200);
 }
 
 #[test]
-fn nothing_of_the_component_signs_anybody_on() {
+fn component_files_never_contain_a_token() {
     let app = App::start("");
     for path in ["/embed", "/embed.js", "/embed.json", "/embed.d.ts"] {
         let answer = app.get(path, ALICE);

@@ -9,7 +9,7 @@ use crate::harness::tree::root;
 mod targets;
 
 #[test]
-fn every_input_of_every_corpus_is_answered_as_promised() {
+fn every_corpus_input_passes_its_fuzz_target() {
     for (name, target) in targets::ALL {
         let folder = std::fs::read_dir(root().join("fuzz/corpus").join(name)).unwrap();
         let inputs: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
@@ -23,7 +23,7 @@ fn every_input_of_every_corpus_is_answered_as_promised() {
 }
 
 #[test]
-fn the_good_inputs_are_good() {
+fn valid_corpus_inputs_authenticate() {
     // a corpus in which nobody is known would look for nothing
     for way in ["pandium-sso", "bearer", "appdirect", "commercetools", "caf", "aws_alb"] {
         let folder =

@@ -4,7 +4,7 @@
 use rstest::rstest;
 
 use crate::harness::issuer::{Key, entrance, key_and_file, standard_with, way_in};
-use crate::harness::published::{Behaviour, KeyServer, keys_at};
+use crate::harness::key_server::{Behaviour, KeyServer, keys_at};
 use crate::harness::{ALICE, Answer, App, Field, Token};
 
 const EMBED: &str = "[embed]\nparents = [\"https://app.example.com\", \"https://*.tenant.example.com\"]\n\
@@ -71,7 +71,7 @@ fn assert_readable(answer: &Answer, origin: &str, may: bool) {
 #[case::two("https://app.example.com https://evil.example", &[])]
 #[case::a_list("https://app.example.com, https://evil.example", &[])]
 #[case::empty("", &[])]
-fn an_origin_is_allowed_exactly_or_not_at_all(#[case] origin: &str, #[case] allowed: &[&str]) {
+fn origins_match_exactly(#[case] origin: &str, #[case] allowed: &[&str]) {
     let app = start();
     for path in ["/pandium-sso", "/appdirect", "/own", "/pandium-sso/install/1121"] {
         let may = allowed.contains(&path.trim_end_matches("/install/1121"));
@@ -101,7 +101,7 @@ fn an_origin_is_allowed_exactly_or_not_at_all(#[case] origin: &str, #[case] allo
 }
 
 #[test]
-fn the_address_is_read_by_an_allowed_script_and_by_no_other() {
+fn only_allowed_origins_can_read_the_url() {
     let app = start();
     let ask = |origin: &str| {
         let script: [Field<'_>; 5] = [
@@ -159,10 +159,7 @@ fn the_address_is_read_by_an_allowed_script_and_by_no_other() {
      load_balancers = [\"arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/b\"]",
     "accept, x-amzn-oidc-data"
 )]
-fn a_preflight_names_the_identitys_header_before_anything_else_is_looked_at(
-    #[case] settings: &str,
-    #[case] headers: &str,
-) {
+fn a_preflight_allows_the_header_with_the_credentials(#[case] settings: &str, #[case] headers: &str) {
     // nobody answers at that port: there are no keys, and no preflight waits for any
     let keys = "jwks_url = \"http://127.0.0.1:1/keys\"";
     let identity = settings.replace("BEARER", &keys_at("http://127.0.0.1:1", "")).replace("KEYS", keys);
@@ -183,7 +180,7 @@ fn a_preflight_names_the_identitys_header_before_anything_else_is_looked_at(
 }
 
 #[test]
-fn what_is_no_preflight_is_refused_as_another_method() {
+fn options_without_preflight_headers_is_refused() {
     let app = start();
     let origin = ("Origin", "https://app.example.com");
     for headers in [&[][..], &[origin], &[("Access-Control-Request-Method", "GET")]] {
@@ -194,11 +191,11 @@ fn what_is_no_preflight_is_refused_as_another_method() {
         let answer = app.ask("OPTIONS", "/pandium-sso", &asks);
         assert_eq!(answer.header("access-control-allow-methods"), "GET", "{method}");
     }
-    preflight_is_answered_only_at_entrances(&app);
+    assert_preflight_only_at_entrances(&app);
 }
 
 #[test]
-fn two_origins_are_nobodys() {
+fn two_origin_headers_are_not_allowed() {
     let app = start();
     let (ours, evil) = (("Origin", "https://app.example.com"), ("Origin", "https://evil.example"));
     let method = ("Access-Control-Request-Method", "GET");
@@ -214,7 +211,7 @@ fn two_origins_are_nobodys() {
     assert_eq!(once.header("access-control-allow-origin"), ours.1);
 }
 
-fn preflight_is_answered_only_at_entrances(app: &App) {
+fn assert_preflight_only_at_entrances(app: &App) {
     for path in ["/livez", "/readyz", "/nowhere", "/v1/verify/pandium-sso"] {
         let answer = preflight(app, path, "https://app.example.com");
         assert_ne!(answer.status, 204, "{path}");
@@ -224,7 +221,7 @@ fn preflight_is_answered_only_at_entrances(app: &App) {
 }
 
 #[test]
-fn a_token_that_is_refused_is_told_to_the_script_that_brought_it() {
+fn allowed_origins_can_read_why_a_token_was_rejected() {
     let (key, file) = key_and_file();
     let standard = standard_with(&way_in("ES256", &file.setting("jwks_file")));
     let app = App::start_with_variables(&standard, EMBED, &[]);

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::harness::App;
 use crate::harness::command::{File, Ran, run};
+use crate::harness::key_server::{Behaviour, KeyServer};
 use crate::harness::nginx::Nginx;
-use crate::harness::published::{Behaviour, KeyServer};
 
 /// A set-up with its page at `/`, its cookie `session=alice`, and one
 /// difference: a text of nginx's configuration in place of another.
@@ -129,7 +129,7 @@ fn line_about(ran: &Ran, about: &str) -> String {
 }
 
 #[test]
-fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
+fn a_correct_setup_passes_every_check() {
     let ran = SetUp::new("listen", "listen", "").examine();
     assert_eq!(ran.status, 0, "{ran:?}");
     let grades: Vec<&str> = ran.output.lines().filter_map(|line| line.split(' ').next()).collect();
@@ -186,7 +186,7 @@ fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
     "no login"
 )]
 #[case::component_kept_back("location /embed { proxy_pass http://SERVICE; }", "", "DOUBT", "entrance")]
-fn a_set_up_that_breaks_something_is_told_what(
+fn each_setup_error_is_reported(
     #[case] there: &str,
     #[case] instead: &str,
     #[case] grade: &str,
@@ -200,7 +200,7 @@ fn a_set_up_that_breaks_something_is_told_what(
 }
 
 #[test]
-fn nothing_behind_the_proxy_is_one_finding() {
+fn an_unreachable_backend_is_one_finding() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let folder = TempDir::new().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -222,7 +222,7 @@ fn nothing_behind_the_proxy_is_one_finding() {
 }
 
 #[test]
-fn a_service_that_refuses_with_503_is_not_an_absent_one() {
+fn a_503_refusal_is_not_an_unreachable_backend() {
     let answer =
         r#"{"type":"urn:marketplace-sso:keys_unavailable","reason":"keys_unavailable","status":503}"#;
     let service = KeyServer::start(Behaviour::Answer(503, answer.into())).unwrap();
@@ -234,7 +234,7 @@ fn a_service_that_refuses_with_503_is_not_an_absent_one() {
 #[rstest]
 #[case::signed_on("", "EVERY REQUEST IS SIGNED ON")]
 #[case::not_allowed("[access]\ngroups = [\"staff\"]", "not_allowed")]
-fn a_login_for_every_request_is_no_forged_header(#[case] access: &str, #[case] told: &str) {
+fn a_fixed_login_is_not_reported_as_forged_headers(#[case] access: &str, #[case] told: &str) {
     let app = App::start(&format!("[identity]\npreset = \"auth_request\"\n{access}"));
     let folder = TempDir::new().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -253,7 +253,7 @@ fn a_login_for_every_request_is_no_forged_header(#[case] access: &str, #[case] t
 }
 
 #[test]
-fn forged_headers_that_win_over_a_fixed_login_are_told() {
+fn forged_headers_that_override_a_login_are_reported() {
     // the proxy names a user, and lets a client's own header of another spelling through
     let app = App::start("[identity]\npreset = \"auth_request\"");
     let folder = TempDir::new().unwrap();
@@ -275,7 +275,7 @@ fn forged_headers_that_win_over_a_fixed_login_are_told() {
 }
 
 #[test]
-fn tls_that_fails_is_said_once_and_in_words() {
+fn a_tls_failure_is_reported_once_in_plain_words() {
     let ran = SetUp::new("listen", "listen", "").examine_as_a_stranger();
     let lines: Vec<&str> = ran.output.lines().collect();
     assert_eq!((lines.len(), ran.status), (1, 1), "{ran:?}");
@@ -284,7 +284,7 @@ fn tls_that_fails_is_said_once_and_in_words() {
 }
 
 #[test]
-fn the_page_is_looked_at_without_embed_json_too() {
+fn the_page_is_checked_without_embed_json() {
     let without = "location /embed { proxy_pass http://SERVICE; }";
     let ran = SetUp::new(without, "", "").examine();
     assert!(line_about(&ran, "entrance").contains("/embed.json"), "{}", ran.output);
@@ -295,7 +295,7 @@ fn the_page_is_looked_at_without_embed_json_too() {
 }
 
 #[test]
-fn a_page_that_the_service_lets_nobody_frame_from_is_told_of() {
+fn a_page_outside_embed_parents_is_reported() {
     let ran = SetUp::new("listen", "listen", "parents = [\"https://elsewhere.example\"]").examine();
     let line = line_about(&ran, "parents");
     assert!(line.starts_with("BROKEN") && line.contains("to embed.parents"), "{}", ran.output);
@@ -304,7 +304,7 @@ fn a_page_that_the_service_lets_nobody_frame_from_is_told_of() {
 #[rstest]
 #[case::who_only_lacks_a_better_domain("auth_request", "email_domains = [\"example.com\"]")]
 #[case::who_only_lacks_a_group("auth_request", "groups = [\"staff\"]")]
-fn a_stranger_who_is_believed_and_not_allowed_is_told_of(#[case] preset: &str, #[case] access: &str) {
+fn a_forged_user_without_access_is_reported(#[case] preset: &str, #[case] access: &str) {
     let app = App::start(&format!("[identity]\npreset = {preset:?}\n[access]\n{access}"));
     let ran = run(&["doctor", &format!("http://{}", app.address())]);
     let line = line_about(&ran, "forged headers");
@@ -313,14 +313,14 @@ fn a_stranger_who_is_believed_and_not_allowed_is_told_of(#[case] preset: &str, #
 }
 
 #[test]
-fn azures_principal_is_forged_too() {
+fn forged_azure_principals_are_reported() {
     let app = App::start("[identity]\npreset = \"azure\"");
     let ran = run(&["doctor", &format!("http://{}", app.address())]);
     assert!(line_about(&ran, "forged headers").starts_with("BROKEN"), "{}", ran.output);
 }
 
 #[test]
-fn nothing_secret_is_shown_or_sent_elsewhere() {
+fn secrets_are_not_printed_or_sent_to_other_origins() {
     let elsewhere = KeyServer::start(Behaviour::Answer(200, "<p>".into())).unwrap();
     let set_up = SetUp::new("listen", "listen", "");
     let authority = File::new(&set_up.authority);
@@ -347,7 +347,7 @@ fn nothing_secret_is_shown_or_sent_elsewhere() {
 #[case::a_file(&["doctor", "file:///etc/passwd"], 2)]
 #[case::no_such_cookie_file(&["doctor", "https://app.example.com", "--cookie-file", "/nowhere"], 2)]
 #[case::nobody_there(&["doctor", "https://127.0.0.1:1"], 1)]
-fn what_cannot_be_examined_is_told(#[case] arguments: &[&str], #[case] status: i32) {
+fn unusable_arguments_and_targets_are_errors(#[case] arguments: &[&str], #[case] status: i32) {
     let ran = run(arguments);
     assert_eq!(ran.status, status, "{ran:?}");
     assert!(!ran.errors.is_empty(), "{ran:?}");

@@ -17,7 +17,7 @@ const JSON: Field<'static> = ("Accept", "application/json");
 const HTML: Field<'static> = ("Accept", "text/html");
 
 #[test]
-fn a_browser_is_sent_on_with_exactly_these_headers() {
+fn a_redirect_has_exactly_these_headers() {
     let app = App::start("");
     let answer = app.get("/pandium-sso", &[ALICE, &[HTML]].concat());
     assert_eq!(answer.status, 307);
@@ -43,7 +43,7 @@ fn a_browser_is_sent_on_with_exactly_these_headers() {
 }
 
 #[test]
-fn the_token_is_as_pandium_documents_it() {
+fn the_token_matches_the_pandium_documentation() {
     let app = App::start("");
     let before = now();
     let token = Token::of(&app.get("/pandium-sso", ALICE));
@@ -83,12 +83,12 @@ fn the_token_is_as_pandium_documents_it() {
 #[case::tailscale("tailscale", &[
     ("Tailscale-User-Login", "alice@example.com"), ("Tailscale-User-Name", "=?utf-8?q?Alice_=C3=84?=")],
     json!(["alice@example.com", null, "Alice Ä", "alice@example.com", null]))]
-fn each_front_is_read(#[case] preset: &str, #[case] headers: &[Field<'_>], #[case] user: Value) {
+fn each_preset_reads_its_headers(#[case] preset: &str, #[case] headers: &[Field<'_>], #[case] user: Value) {
     assert_eq!(user_seen_by(preset, headers), user);
 }
 
 #[test]
-fn azures_principal_is_read_in_both_shapes() {
+fn azure_principals_are_read_in_both_formats() {
     let app_service = json!({"auth_typ": "aad", "role_typ": "roles", "claims": [
         {"typ": "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress", "val": "alice@example.com"},
         {"typ": "http://schemas.microsoft.com/identity/claims/objectidentifier", "val": "u-1"},
@@ -116,7 +116,7 @@ fn user_seen_by(preset: &str, headers: &[Field<'_>]) -> Value {
 }
 
 #[test]
-fn headers_of_the_operators_own_give_organization_and_attributes() {
+fn custom_headers_give_organization_and_attributes() {
     let app = App::start(
         r#"
         [identity]
@@ -156,7 +156,7 @@ fn headers_of_the_operators_own_give_organization_and_attributes() {
 }
 
 #[test]
-fn a_script_gets_the_address_as_json() {
+fn a_script_gets_the_url_as_json() {
     let app = App::start("[pandium]\ntoken_lifetime_s = 300");
     let answer = app.get("/pandium-sso", &[ALICE, &[JSON]].concat());
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
@@ -169,7 +169,7 @@ fn a_script_gets_the_address_as_json() {
 }
 
 #[test]
-fn a_script_of_a_parent_may_read_the_answer_and_others_may_not() {
+fn only_scripts_of_parents_can_read_the_response() {
     let app = App::start("");
     let ask = |origin| {
         let metadata = [("Sec-Fetch-Dest", "empty"), ("Sec-Fetch-Mode", "cors"), ("Origin", origin), JSON];
@@ -196,7 +196,7 @@ fn a_script_of_a_parent_may_read_the_answer_and_others_may_not() {
 #[case("/pandium-sso/install/1121", "/acme/tenants/create/1121", "")]
 #[case("/pandium-sso/install/1121?display=list", "/acme/tenants/create/1121", "display=list")]
 #[case("/pandium-sso?", "/acme", "")]
-fn links_are_carried_on(#[case] target: &str, #[case] path: &str, #[case] link: &str) {
+fn link_parameters_reach_the_marketplace(#[case] target: &str, #[case] path: &str, #[case] link: &str) {
     let app = App::start("");
     let token = Token::of(&app.get(target, ALICE));
     assert_eq!((token.address.path(), token.link().as_str()), (path, link));
@@ -215,14 +215,14 @@ fn links_are_carried_on(#[case] target: &str, #[case] path: &str, #[case] link: 
     "https://market.example.com:8443/a/acme"
 )]
 #[case("[pandium]\naccount = \"other\"", "https://imp.sandbox.pandium.com/other")]
-fn the_configuration_alone_says_where_users_go(#[case] toml: &str, #[case] address: &str) {
+fn the_destination_comes_from_the_configuration(#[case] toml: &str, #[case] address: &str) {
     let app = App::start(toml);
     let answer = app.get("/pandium-sso", ALICE);
     assert_eq!(answer.header("location").split('?').next(), Some(address));
 }
 
 #[test]
-fn a_lifetime_gives_exp_and_a_setback_gives_an_older_iat() {
+fn lifetime_sets_exp_and_backdating_shifts_iat() {
     let app = App::start("[pandium]\ntoken_lifetime_s = 60\niat_backdate_s = 30");
     let claims = app.claims(ALICE);
     let (iat, exp) = (claims["iat"].as_u64().unwrap(), claims["exp"].as_u64().unwrap());
@@ -231,7 +231,7 @@ fn a_lifetime_gives_exp_and_a_setback_gives_an_older_iat() {
 }
 
 #[test]
-fn a_unix_socket_lets_in_by_its_file_mode_and_its_peers_are_believed() {
+fn unix_socket_peers_are_trusted_by_its_file_mode() {
     let folder = TempDir::new().unwrap();
     let socket = folder.path().join("sso.sock");
     let toml = format!("[server]\nlisten = \"unix:{}\"\n[identity]\ntrusted_proxies = []", socket.display());
@@ -243,7 +243,7 @@ fn a_unix_socket_lets_in_by_its_file_mode_and_its_peers_are_believed() {
 }
 
 #[test]
-fn what_leaves_the_house_is_as_it_was() {
+fn responses_match_their_snapshots() {
     let app = App::start("");
     let known = [(EMAIL, "alice@example.com"), ("X-Auth-Request-User", "u-1")];
     insta::assert_snapshot!("redirect", redacted(&app.get("/pandium-sso?integration_id=1121", &known)));

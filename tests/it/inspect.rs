@@ -47,7 +47,7 @@ fn line_of<'a>(output: &'a str, entrance: &str) -> &'a str {
 }
 
 #[test]
-fn each_entrance_says_whether_it_would_take_a_token_and_why_not() {
+fn inspect_reports_which_entrances_accept_a_token() {
     let key = Key::new("ES256");
     let set = jwks(&[key.jwk(None)]);
     let keys = KeyServer::start(Behaviour::Serve(vec![("/keys".into(), set)])).unwrap();
@@ -66,7 +66,7 @@ fn each_entrance_says_whether_it_would_take_a_token_and_why_not() {
 }
 
 #[test]
-fn a_user_without_an_email_is_minted_for_as_he_arrives() {
+fn mint_works_for_a_user_without_an_email() {
     let keys = KeyServer::start(Behaviour::Down).unwrap();
     let config = configuration(&keys);
     let path = config.text();
@@ -78,7 +78,7 @@ fn a_user_without_an_email_is_minted_for_as_he_arrives() {
 }
 
 #[test]
-fn a_token_that_nobody_would_take_fails_with_every_reason() {
+fn an_unacceptable_token_fails_with_every_reason() {
     let keys = KeyServer::start(Behaviour::Down).unwrap();
     let config = configuration(&keys);
     let now = claims_with(&[("aud", ""), ("policyId", "\"p-2\""), ("isAuthorized", "true")]);

@@ -10,7 +10,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::issuer::{Key, entrance, jwks, way_in};
-use crate::harness::published::{
+use crate::harness::key_server::{
     Behaviour, Gate, KeyServer, keys_at, keys_there, publishing, serving, until,
 };
 use crate::harness::wire::request;
@@ -22,7 +22,7 @@ const MAIN: &str = "pandium-sso";
 const COOLDOWN: &str = "jwks_min_refresh_interval_s = 1";
 
 #[test]
-fn keys_are_fetched_at_the_start_and_not_again_for_each_user() {
+fn keys_are_fetched_once_at_start() {
     let key = Key::new("ES256");
     let server = publishing(&[key.jwk(Some("k-1"))]);
     let app = App::start_fetching(&server, "");
@@ -37,7 +37,7 @@ fn keys_are_fetched_at_the_start_and_not_again_for_each_user() {
 }
 
 #[test]
-fn a_key_that_changes_right_after_it_was_fetched_refuses_nobody() {
+fn a_rotation_right_after_a_fetch_is_noticed() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let server = publishing(&[old.jwk(Some("k-1"))]);
     // with the cooldown that is usual: half a minute
@@ -52,7 +52,7 @@ fn a_key_that_changes_right_after_it_was_fetched_refuses_nobody() {
 }
 
 #[test]
-fn a_new_key_is_fetched_when_its_first_users_come_and_once_for_all_of_them() {
+fn an_unknown_key_is_fetched_once_for_all_requests() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let named = publishing(&[old.jwk(Some("k-1"))]);
     let nameless = publishing(&[old.jwk(None)]);
@@ -85,7 +85,7 @@ fn a_new_key_is_fetched_when_its_first_users_come_and_once_for_all_of_them() {
 }
 
 #[test]
-fn keys_are_rotated_without_one_refused_user() {
+fn a_rotation_rejects_no_valid_token() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let (first, second) = (old.jwk(Some("k-1")), new.jwk(Some("k-2")));
     let server = publishing(std::slice::from_ref(&first));
@@ -124,7 +124,7 @@ fn keys_are_rotated_without_one_refused_user() {
 }
 
 #[test]
-fn entrances_with_the_same_key_address_ask_for_it_once() {
+fn entrances_with_one_jwks_url_share_its_keys() {
     let key = Key::new("ES256");
     let server = publishing(&[key.jwk(Some("k-1"))]);
     let same = keys_at(&server.origin(), "");
@@ -145,7 +145,7 @@ fn entrances_with_the_same_key_address_ask_for_it_once() {
 }
 
 #[test]
-fn entrances_that_fetch_otherwise_ask_by_themselves() {
+fn entrances_with_other_fetch_settings_fetch_separately() {
     let server = publishing(&[Key::new("ES256").jwk(Some("k-1"))]);
     let other = entrance("second", &keys_at(&server.origin(), "jwks_timeout_s = 7"));
     let app = App::start_with_identity(&keys_at(&server.origin(), ""), &other);
@@ -154,7 +154,7 @@ fn entrances_that_fetch_otherwise_ask_by_themselves() {
 }
 
 #[test]
-fn a_strange_key_is_skipped_counted_and_logged_once() {
+fn an_unsupported_key_is_skipped_counted_and_logged_once() {
     let key = Key::new("ES256");
     let server = publishing(&[key.jwk(Some("k-1"))]);
     let app = App::start_fetching(&server, "jwks_refresh_interval_s = 1\njwks_max_stale_s = 60");
@@ -187,9 +187,7 @@ fn a_strange_key_is_skipped_counted_and_logged_once() {
 }
 
 #[rstest]
-fn keys_are_where_the_issuers_own_document_says(
-    #[values("", "/", "/tenants/acme", "/tenants/acme/")] path: &str,
-) {
+fn discovery_locates_the_keys(#[values("", "/", "/tenants/acme", "/tenants/acme/")] path: &str) {
     let key = Key::new("ES256");
     let server = KeyServer::start(Behaviour::Down).unwrap();
     let issuer = format!("{}{path}", server.origin());
@@ -209,7 +207,7 @@ fn keys_are_where_the_issuers_own_document_says(
 }
 
 #[test]
-fn a_discovery_document_that_is_wrong_leads_nowhere_until_it_is_right() {
+fn an_invalid_discovery_document_gives_no_keys() {
     const PLACE: &str = "/.well-known/openid-configuration";
     let key = Key::new("ES256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
@@ -262,7 +260,7 @@ fn a_discovery_document_that_is_wrong_leads_nowhere_until_it_is_right() {
 }
 
 #[test]
-fn readiness_waits_for_the_first_answer_of_the_key_server() {
+fn readiness_waits_for_the_first_key_fetch() {
     let key = Key::new("ES256");
     let gate = Gate::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
     let app = App::start_with_identity(&keys_at(gate.origin(), ""), "");
@@ -286,7 +284,7 @@ fn readiness_waits_for_the_first_answer_of_the_key_server() {
 }
 
 #[test]
-fn readiness_does_not_wait_for_a_good_answer_and_tells_which_entrances_have_no_keys() {
+fn readiness_lists_entrances_without_keys() {
     let key = Key::new("ES256");
     let (good, bad) = (publishing(&[key.jwk(Some("k-1"))]), KeyServer::start(Behaviour::Hang(HOUR)).unwrap());
     let down = KeyServer::start(Behaviour::Down).unwrap();
@@ -305,7 +303,7 @@ const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 
 // T11
 #[test]
-fn keys_are_kept_for_a_time_while_nobody_answers_and_come_back() {
+fn stale_keys_serve_for_a_bounded_time() {
     let key = Key::new("ES256");
     let server = publishing(&[key.jwk(Some("k-1"))]);
     let app = App::start_fetching(
@@ -331,7 +329,7 @@ fn keys_are_kept_for_a_time_while_nobody_answers_and_come_back() {
 }
 
 #[test]
-fn who_goes_away_while_keys_are_fetched_takes_nothing_along() {
+fn a_fetch_survives_the_disconnect_of_its_client() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let gate = Gate::start(&[("/keys", &jwks(&[old.jwk(Some("k-1"))]))], true);
     let app = App::start_with_identity(&keys_at(gate.origin(), COOLDOWN), "");
@@ -352,7 +350,7 @@ fn who_goes_away_while_keys_are_fetched_takes_nothing_along() {
 }
 
 #[test]
-fn a_new_configuration_keeps_the_keys_though_nobody_answers_any_more() {
+fn a_reload_keeps_cached_keys() {
     let key = Key::new("ES256");
     let server = publishing(&[key.jwk(Some("k-1"))]);
     let app = App::start_fetching(&server, "");
@@ -372,7 +370,7 @@ fn a_new_configuration_keeps_the_keys_though_nobody_answers_any_more() {
 }
 
 #[test]
-fn a_new_configuration_in_the_midst_of_a_question_asks_again() {
+fn a_reload_during_a_fetch_fetches_again() {
     let key = Key::new("ES256");
     let gate = Gate::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
     let app = App::start_with_identity(&keys_at(gate.origin(), "jwks_min_refresh_interval_s = 600"), "");
@@ -384,7 +382,7 @@ fn a_new_configuration_in_the_midst_of_a_question_asks_again() {
 }
 
 #[test]
-fn readiness_does_not_wait_again_when_a_new_configuration_names_another_issuer() {
+fn a_reload_does_not_reset_readiness() {
     let key = Key::new("ES256");
     let app = App::start_fetching(&publishing(&[key.jwk(Some("k-1"))]), "");
     let gate = Gate::start(&[("/keys", &jwks(&[key.jwk(Some("k-2"))]))], false);

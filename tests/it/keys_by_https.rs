@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::harness::App;
 use crate::harness::issuer::{Key, jwks, way_in};
+use crate::harness::key_server::until;
 use crate::harness::nginx::Nginx;
-use crate::harness::published::until;
 
 /// Runs openssl in a folder.
 fn openssl(folder: &Path, arguments: &str) {
@@ -34,7 +34,7 @@ fn authority(folder: &Path, name: &str) {
 }
 
 #[test]
-fn a_server_is_believed_by_its_authority_alone() {
+fn a_key_server_is_trusted_by_its_ca_only() {
     let folder = TempDir::new().unwrap();
     for name in ["ours", "theirs"] {
         authority(folder.path(), name);

@@ -22,7 +22,7 @@ const HTML: Field<'static> = ("Accept", "text/html");
 #[case::vouch(Front::start(VOUCH), VOUCH)]
 #[case::authelia(Front::start(AUTHELIA), AUTHELIA)]
 #[case::authentik(Front::start(AUTHENTIK), AUTHENTIK)]
-fn who_has_logged_in_is_sent_on(#[case] front: Front, #[case] recipe: Recipe) {
+fn a_signed_in_user_is_handed_off(#[case] front: Front, #[case] recipe: Recipe) {
     let answer = front.get("/pandium-sso", &[ALICES_COOKIE, HTML]);
     let token = Token::of(&answer);
     assert_eq!(token.claims["sub"], recipe.sub);
@@ -81,7 +81,7 @@ fn the_component_needs_no_login() {
 #[rstest]
 #[case::login(Outage::Login)]
 #[case::service(Outage::Service)]
-fn an_outage_is_a_page_that_a_frame_may_show(#[case] outage: Outage) {
+fn an_outage_page_can_be_framed(#[case] outage: Outage) {
     for recipe in ALL {
         let front = Front::start_without(*recipe, outage);
         for headers in [&[HTML][..], &[HTML, ALICES_COOKIE], FORGED[0]] {
@@ -100,7 +100,7 @@ fn an_outage_is_a_page_that_a_frame_may_show(#[case] outage: Outage) {
 }
 
 #[test]
-fn the_service_gets_the_host_that_the_browser_sent() {
+fn nginx_forwards_the_host_of_the_browser() {
     for recipe in ALL {
         let nginx = start_before_echo_of_host(*recipe);
         let host = ("Host", "app.example.com");
@@ -145,7 +145,7 @@ const FORGED: &[&[Field<'static>]] = &[
 #[case::vouch(Front::start(VOUCH))]
 #[case::authelia(Front::start(AUTHELIA))]
 #[case::authentik(Front::start(AUTHENTIK))]
-fn what_a_client_forges_changes_nothing(#[case] front: Front) {
+fn forged_headers_change_nothing(#[case] front: Front) {
     let usual = Token::of(&front.get("/pandium-sso", &[ALICES_COOKIE])).claims;
     for forged in FORGED {
         front.get("/pandium-sso", forged).assert_refused(401, "unauthenticated");
@@ -158,7 +158,7 @@ fn what_a_client_forges_changes_nothing(#[case] front: Front) {
 }
 
 #[test]
-fn the_service_trusts_nginx_and_not_what_nginx_removes() {
+fn without_nginx_forged_headers_are_accepted() {
     let front = Front::start(OAUTH2_PROXY);
     // asked from nginx's own address: the control that shows what nginx removes
     assert_eq!(front.app.get("/pandium-sso", FORGED[0]).status, 307);

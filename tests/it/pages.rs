@@ -16,7 +16,7 @@ const HTML: Field<'_> = ("Accept", "text/html");
 #[case("en-GB", "en", "Nobody is signed in", "Sign in")]
 #[case("ja", "en", "Nobody is signed in", "Sign in")]
 #[case("ja, de;q=0.3, fr;q=0.7", "fr", "Vous n’êtes pas connecté", "Se connecter")]
-fn a_page_speaks_the_readers_language(
+fn a_page_uses_the_requested_language(
     #[case] wanted: &str,
     #[case] lang: &str,
     #[case] title: &str,
@@ -36,7 +36,7 @@ fn a_page_speaks_the_readers_language(
 }
 
 #[test]
-fn another_try_is_offered_where_it_may_help() {
+fn a_retry_is_offered_for_temporary_failures() {
     let app = App::start("");
     let page = |target: &str| app.get(target, &[HTML]).text();
     assert!(!page("/pandium-sso?tenant=x").contains("Try again"));
@@ -51,7 +51,7 @@ fn another_try_is_offered_where_it_may_help() {
 }
 
 #[test]
-fn an_operators_name_colour_and_logo_stand_on_the_pages() {
+fn branding_appears_on_the_pages() {
     let folder = TempDir::new().unwrap();
     let logo = folder.path().join("logo.svg");
     std::fs::write(&logo, "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
@@ -69,7 +69,7 @@ fn an_operators_name_colour_and_logo_stand_on_the_pages() {
 }
 
 #[test]
-fn an_operators_template_takes_the_place_of_ours() {
+fn a_custom_template_replaces_the_default() {
     let folder = TempDir::new().unwrap();
     let templates = folder.path().join("templates");
     std::fs::create_dir(&templates).unwrap();
@@ -95,7 +95,7 @@ fn an_operators_template_takes_the_place_of_ours() {
 #[case::no_template("refusal.html", "{% if %}", "templates_dir", "refusal.html, line 1")]
 #[case::an_unknown_value("refusal.html", "\n{{ titel }}", "templates_dir", "refusal.html, line 2")]
 #[case::a_block_that_is_not_there("embed.html", "{% extends \"bas.html\" %}", "templates_dir", "bas.html")]
-fn a_template_that_is_wrong_is_told_with_its_line(
+fn a_template_error_names_its_line(
     #[case] name: &str,
     #[case] text: &str,
     #[case] key: &str,
@@ -114,7 +114,7 @@ fn a_template_that_is_wrong_is_told_with_its_line(
 #[case("logo_file = \"/nowhere/logo.svg\"", "logo_file")]
 #[case("logo_file = \"/dev/null\"", "logo_file")]
 #[case("templates_dir = \"/nowhere\"", "templates_dir")]
-fn a_brand_that_cannot_be_is_told(#[case] setting: &str, #[case] key: &str) {
+fn an_invalid_branding_setting_is_reported(#[case] setting: &str, #[case] key: &str) {
     let config = File::new(&format!("{STANDARD}\n[branding]\n{setting}"));
     let ran = run(&["check", "--config", &config.text()]);
     assert_eq!(ran.status, 78, "{ran:?}");

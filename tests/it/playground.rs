@@ -135,7 +135,7 @@ fn follow(answer: &Answer) -> Answer {
 #[case::free("usr-201", "Ada Winter", "Winter Pottery", "Free", "1 of 2 used")]
 #[case::pro("usr-318", "Ben Okafor", "Okafor Cycles", "Pro", "2 of 5 used")]
 #[case::enterprise("usr-407", "Carla Mendes", "Mendes Trading Group", "Enterprise", "4 of 50 used")]
-fn each_user_arrives_as_who_they_are(
+fn each_sample_user_is_signed_on(
     #[case] user: &str,
     #[case] name: &str,
     #[case] organization: &str,
@@ -163,7 +163,7 @@ fn each_user_arrives_as_who_they_are(
 }
 
 #[test]
-fn links_lead_deeper_into_the_marketplace() {
+fn links_open_pages_of_the_marketplace() {
     let playground = Playground::start();
     let cookie = playground.sign_in("usr-318");
     let settings = playground.marketplace("/pandium-sso?integration_id=1121&display=settings", &cookie);
@@ -175,7 +175,7 @@ fn links_lead_deeper_into_the_marketplace() {
 }
 
 #[test]
-fn a_wrong_password_and_a_foreign_form_sign_nobody_in() {
+fn wrong_passwords_and_cross_site_forms_are_refused() {
     let playground = Playground::start();
     for form in ["user=usr-201&password=wrong", "user=usr-201&password=", "user=nobody&password=playground"] {
         let answer = playground.ask("POST", "/login", &[], form);
@@ -198,7 +198,7 @@ fn a_wrong_password_and_a_foreign_form_sign_nobody_in() {
 }
 
 #[test]
-fn without_a_session_our_page_comes_through_the_proxy() {
+fn the_proxy_forwards_the_refusal_page() {
     let playground = Playground::start();
     for headers in [FRAME.to_vec(), [&FRAME[..], &[("Cookie", "larkspur_session=made-up")]].concat()] {
         let page = playground.get("/pandium-sso", &headers);
@@ -210,7 +210,7 @@ fn without_a_session_our_page_comes_through_the_proxy() {
 }
 
 #[test]
-fn a_forged_identity_changes_nothing_on_its_way_through_the_proxy() {
+fn the_proxy_removes_forged_identity_headers() {
     let playground = Playground::start();
     let cookie = playground.sign_in("usr-201");
     for name in
@@ -231,7 +231,7 @@ fn a_forged_identity_changes_nothing_on_its_way_through_the_proxy() {
 }
 
 #[test]
-fn the_marketplace_believes_no_token_but_a_good_one() {
+fn the_stand_in_marketplace_rejects_invalid_tokens() {
     let playground = Playground::start();
     let cookie = playground.sign_in("usr-201");
     let answer = playground.get("/pandium-sso", &[&FRAME[..], &[("Cookie", &cookie)]].concat());
@@ -248,7 +248,7 @@ fn the_marketplace_believes_no_token_but_a_good_one() {
 }
 
 #[test]
-fn ctrl_c_ends_it() {
+fn ctrl_c_stops_the_playground() {
     Playground::start().interrupt();
 }
 
@@ -261,7 +261,7 @@ fn ask_as(host: &str, at: &str, method: &str, target: &str, more: &[Field<'_>]) 
 }
 
 #[test]
-fn the_sample_app_answers_under_its_own_name_alone() {
+fn the_sample_app_serves_its_own_host_only() {
     let playground = Playground::start();
     let cookie = playground.sign_in("usr-201");
     let own = playground.origin.strip_prefix("http://").unwrap();
@@ -284,7 +284,7 @@ fn the_sample_app_answers_under_its_own_name_alone() {
 }
 
 #[test]
-fn the_stand_in_marketplace_answers_under_its_own_name() {
+fn the_stand_in_marketplace_serves_its_own_host_only() {
     let playground = Playground::start();
     let cookie = playground.sign_in("usr-201");
     let answer = playground.get("/pandium-sso", &[&FRAME[..], &[("Cookie", &cookie)]].concat());
@@ -300,7 +300,7 @@ fn the_stand_in_marketplace_answers_under_its_own_name() {
 }
 
 #[test]
-fn the_next_port_is_taken_where_the_usual_one_is_busy() {
+fn a_busy_default_port_is_skipped() {
     // busy already, if it cannot be taken here
     let _busy = std::net::TcpListener::bind("127.0.0.1:8088");
     let (mut playground, _) = Playground::start_as(&[], "password");
@@ -314,7 +314,7 @@ fn the_next_port_is_taken_where_the_usual_one_is_busy() {
 }
 
 #[test]
-fn listening_beyond_this_machine_is_warned_of() {
+fn a_non_loopback_listener_is_warned_of() {
     let (_playground, lines) = Playground::start_as(&["--listen", "0.0.0.0:0"], "password");
     let warned =
         lines.all().into_iter().any(|line| line.starts_with("warning: the playground listens at 0.0.0.0"));

@@ -131,7 +131,7 @@ fn decode(token: &str) -> (Value, Value) {
 #[case::commercetools("commercetools", "winter-pottery:3f1d6c7a", "okafor-cycles:b7a4e0d2")]
 #[case::caf("caf", "3f1d6c7a", "b7a4e0d2")]
 #[case::bearer("bearer", "Ada Winter", "Ben Okafor")]
-fn each_person_arrives_as_who_the_platform_says(#[case] kind: &str, #[case] ada: &str, #[case] ben: &str) {
+fn each_platform_user_is_signed_on(#[case] kind: &str, #[case] ada: &str, #[case] ben: &str) {
     let mut platform = Platform::start(kind);
     for (person, name) in [(ADA, ada), (BEN, ben)] {
         let shown = platform.marketplace(&platform.open(person));
@@ -167,7 +167,7 @@ fn the_page_is_strict_and_hides_secrets(#[values("appdirect", "commercetools", "
 #[case::appdirect("appdirect")]
 #[case::commercetools("commercetools")]
 #[case::bearer("bearer")]
-fn nobody_is_refused_by_a_rotation_and_known_keys_serve_while_the_server_is_down(#[case] kind: &str) {
+fn key_rotations_and_outages_are_survived(#[case] kind: &str) {
     let platform = Platform::start(kind);
     let first = platform.change_keys("up");
     assert_eq!(platform.open(ADA).status, 200);
@@ -193,7 +193,7 @@ fn nobody_is_refused_by_a_rotation_and_known_keys_serve_while_the_server_is_down
 }
 
 #[test]
-fn appdirect_tokens_name_no_key_and_come_more_than_once() {
+fn appdirect_tokens_have_no_kid_and_can_be_reused() {
     let platform = Platform::start("appdirect");
     let token = platform.token(ADA, true);
     let (header, claims) = decode(&token);
@@ -211,7 +211,7 @@ fn appdirect_tokens_name_no_key_and_come_more_than_once() {
 }
 
 #[test]
-fn the_gateway_signs_for_one_address_and_forwards_nowhere_else() {
+fn the_gateway_forwards_to_the_entrance_only() {
     let platform = Platform::start("commercetools");
     let answer = platform.forward("winter-pottery");
     let (header, claims) = decode(answer.header("x-stand-in-token"));
@@ -232,7 +232,7 @@ fn the_gateway_signs_for_one_address_and_forwards_nowhere_else() {
 }
 
 #[test]
-fn who_is_not_authorized_is_refused_however_good_the_signature() {
+fn an_unauthorized_person_is_refused() {
     let platform = Platform::start("caf");
     platform.enter(&platform.token(ADA, false)).assert_refused(403, "not_allowed");
     assert_eq!(platform.enter(&platform.token(ADA, true)).status, 200);
@@ -240,7 +240,7 @@ fn who_is_not_authorized_is_refused_however_good_the_signature() {
 }
 
 #[test]
-fn another_site_gets_no_token_and_changes_no_keys() {
+fn cross_site_requests_get_no_token_and_change_no_keys() {
     let platform = Platform::start("bearer");
     let host = platform.playground.origin.strip_prefix("http://").unwrap();
     for (path, body) in [
@@ -266,7 +266,7 @@ fn another_site_gets_no_token_and_changes_no_keys() {
 }
 
 #[test]
-fn each_server_of_a_platform_answers_under_its_own_name() {
+fn each_stand_in_serves_its_own_host_only() {
     let platform = Platform::start("appdirect");
     let page = platform.page.replace("&quot;", "\"");
     let (_, keys) = page.split_once("jwks_url = \"http://").unwrap();
@@ -288,7 +288,7 @@ fn each_server_of_a_platform_answers_under_its_own_name() {
 }
 
 #[test]
-fn the_help_names_the_platforms_and_another_is_a_wrong_argument() {
+fn help_lists_the_platforms_and_others_are_rejected() {
     let help = command::run(&["playground", "--help"]).output;
     assert!(help.contains("playground --as commercetools"), "{help}");
     let wrong = command::run(&["playground", "--as", "elsewhere"]);

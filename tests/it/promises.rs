@@ -39,7 +39,7 @@ fn every_example_configuration_loads() {
 }
 
 #[test]
-fn the_reference_is_right_where_its_comments_are_taken_away() {
+fn the_reference_configuration_loads_uncommented() {
     let text = read(&root().join("config/default.toml"));
     let keys = ["# environment = ", "# account = ", "# shared_secret_file = "];
     let text = text.replace("trusted_proxies = []", "trusted_proxies = [\"127.0.0.1/32\"]");
@@ -55,7 +55,7 @@ fn the_reference_is_right_where_its_comments_are_taken_away() {
 }
 
 #[test]
-fn the_overlays_are_toml_and_load() {
+fn the_environment_overlays_load() {
     for name in ["production", "sandbox", "demo"] {
         let text = read(&root().join(format!("config/{name}.toml")));
         text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -80,7 +80,7 @@ fn every_configuration_in_the_documents_loads() {
 
 /// The commands of the README as they are pasted, on other ports.
 #[test]
-fn the_readmes_commands_print_what_it_says() {
+fn readme_commands_print_the_documented_output() {
     let (_, _, script) = blocks()
         .into_iter()
         .find(|(file, language, code)| {
@@ -124,7 +124,7 @@ fn the_readmes_commands_print_what_it_says() {
 }
 
 #[test]
-fn the_readmes_configuration_is_the_example_that_it_copies() {
+fn the_readme_configuration_equals_its_example() {
     let is_it =
         |(file, language, _): &(PathBuf, String, String)| file.ends_with("README.md") && language == "toml";
     let (_, _, block) = blocks().into_iter().find(is_it).unwrap();
@@ -154,7 +154,7 @@ fn every_reason_is_documented_and_raised() {
 /// A secret written out in what we ship: long enough to be used as it is.
 // T25
 #[test]
-fn the_placeholders_of_our_examples_are_refused() {
+fn placeholder_secrets_of_the_examples_are_rejected() {
     let mut found = Vec::new();
     let names = ["secret", "pandium"];
     for folder in ["deploy", "docs", "config"] {
@@ -236,7 +236,7 @@ fn every_make_target_in_the_documents_exists() {
 }
 
 #[test]
-fn every_file_that_a_document_links_to_is_there() {
+fn every_linked_file_exists() {
     for file in documents() {
         let text = read(&file);
         for part in text.split("](").skip(1) {
@@ -249,7 +249,7 @@ fn every_file_that_a_document_links_to_is_there() {
 }
 
 #[test]
-fn the_image_is_built_from_every_file_that_is_compiled_in() {
+fn the_dockerfile_copies_every_included_file() {
     let dockerfile = read(&root().join("Dockerfile"));
     let copied: Vec<&str> = dockerfile
         .lines()
@@ -275,7 +275,7 @@ fn the_image_is_built_from_every_file_that_is_compiled_in() {
 }
 
 #[test]
-fn every_recipe_passes_the_component_on() {
+fn every_recipe_forwards_the_component() {
     let recipes = read(&root().join("docs/recipes.md"));
     let mut fronts = 0;
     for section in recipes.split("\n## ").skip(2) {
@@ -300,7 +300,7 @@ fn every_recipe_passes_the_component_on() {
 }
 
 #[test]
-fn every_nginx_location_of_the_service_passes_host_on() {
+fn every_nginx_location_forwards_host() {
     let mut locations = 0;
     let compose = (root().join("deploy/compose/nginx.conf"), String::new(), String::new());
     for (file, language, block) in blocks().into_iter().chain([compose]) {

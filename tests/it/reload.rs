@@ -14,7 +14,7 @@ const REFUSED: &[(&str, &str)] = &[("result", "refused")];
 const RELOADS: &str = "marketplace_sso_config_reloads_total";
 
 #[test]
-fn a_changed_file_is_in_use_without_a_failed_request() {
+fn a_changed_file_applies_without_a_failed_request() {
     let app = App::start("[pandium]\naccount = \"first\"");
     let seen = while_users_are_served(&app, || {
         std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
@@ -25,7 +25,7 @@ fn a_changed_file_is_in_use_without_a_failed_request() {
 }
 
 #[test]
-fn sighup_reads_everything_again() {
+fn sighup_reloads_the_configuration() {
     let app = App::start("");
     while_users_are_served(&app, || {
         for times in 1..=3 {
@@ -37,7 +37,7 @@ fn sighup_reads_everything_again() {
 }
 
 #[test]
-fn a_bad_file_is_reported_and_the_old_configuration_stays() {
+fn an_invalid_file_leaves_the_old_configuration_in_use() {
     let app = App::start("[pandium]\naccount = \"first\"");
     let seen = while_users_are_served(&app, || {
         std::fs::write(app.config_file(), "[pandium]\naccount = \"no slug\"\nunknown = 1").unwrap();
@@ -56,7 +56,7 @@ fn a_bad_file_is_reported_and_the_old_configuration_stays() {
 }
 
 #[test]
-fn a_file_replaced_by_another_is_noticed() {
+fn a_replaced_file_is_reloaded() {
     let app = App::start("");
     let newer = app.folder.path().join("newer");
     std::fs::write(&newer, "[pandium]\naccount = \"second\"").unwrap();
@@ -66,7 +66,7 @@ fn a_file_replaced_by_another_is_noticed() {
 }
 
 #[test]
-fn a_file_that_is_gone_for_a_while_changes_nothing() {
+fn a_missing_file_changes_nothing() {
     let app = App::start("[pandium]\naccount = \"first\"");
     std::fs::remove_file(app.config_file()).unwrap();
     app.wait_for_metric(RELOADS, REFUSED, 1.0);
@@ -78,7 +78,7 @@ fn a_file_that_is_gone_for_a_while_changes_nothing() {
 
 // T1
 #[test]
-fn a_proxy_that_is_trusted_no_more_is_not_believed_on_a_kept_connection() {
+fn a_removed_proxy_is_refused_on_an_open_connection() {
     let app = App::start("");
     let mut connection = Connection::open(app.address()).unwrap();
     assert_eq!(connection.ask("GET", "/pandium-sso", ALICE).unwrap().status, 307);
@@ -88,7 +88,7 @@ fn a_proxy_that_is_trusted_no_more_is_not_believed_on_a_kept_connection() {
 }
 
 #[test]
-fn a_secret_that_kubernetes_swaps_signs_the_next_token() {
+fn a_swapped_kubernetes_secret_signs_the_next_token() {
     let folder = TempDir::new().unwrap();
     let secrets = folder.path().join("secrets");
     std::fs::create_dir(&secrets).unwrap();
@@ -111,7 +111,7 @@ fn a_secret_that_kubernetes_swaps_signs_the_next_token() {
 }
 
 #[test]
-fn a_secret_behind_a_link_into_another_folder_is_noticed_and_one_that_comes_back_too() {
+fn symlinked_and_restored_secrets_are_reloaded() {
     let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (target, file) = (elsewhere.path().join("pandium"), folder.path().join("link"));
     std::fs::write(&target, SECRET).unwrap();
@@ -132,7 +132,7 @@ fn a_secret_behind_a_link_into_another_folder_is_noticed_and_one_that_comes_back
 }
 
 #[test]
-fn a_file_is_read_when_its_writer_is_done() {
+fn a_half_written_file_is_not_applied() {
     let app = App::start("[access]\ndenied_groups = [\"guests\"]");
     let guest = [ALICE, &[("X-Auth-Request-Groups", "guests")]].concat();
     let is_writing = AtomicBool::new(true);
@@ -155,7 +155,7 @@ fn a_file_is_read_when_its_writer_is_done() {
 }
 
 #[test]
-fn a_pipe_is_read_once_and_nobody_waits_for_it_again() {
+fn a_blocking_pipe_does_not_block_requests() {
     let folder = TempDir::new().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -177,7 +177,7 @@ fn a_pipe_is_read_once_and_nobody_waits_for_it_again() {
 }
 
 #[test]
-fn what_needs_a_restart_is_told() {
+fn a_setting_that_needs_a_restart_is_logged() {
     let app = App::start("");
     std::fs::write(app.config_file(), "[server]\nkeep_alive_s = 5").unwrap();
     app.wait_for_line(|line| line["message"].as_str().is_some_and(|text| text.contains("after a restart")));

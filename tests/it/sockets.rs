@@ -12,7 +12,7 @@ use crate::harness::command::{File, run};
 use crate::harness::{ALICE, App, Connection, STANDARD};
 
 #[test]
-fn the_file_mode_is_the_one_that_was_asked_for() {
+fn the_socket_has_the_configured_file_mode() {
     let (_app, folder) = start("unix_socket_mode = \"600\"");
     let socket = socket_in(&folder);
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
@@ -28,14 +28,14 @@ fn the_file_mode_is_the_one_that_was_asked_for() {
 #[case("661")]
 #[case("1660")]
 #[case("rw")]
-fn a_mode_that_lets_everybody_in_is_refused(#[case] mode: &str) {
+fn a_world_writable_mode_is_rejected(#[case] mode: &str) {
     let toml = STANDARD.replace("[server]", &format!("[server]\nunix_socket_mode = {mode:?}"));
     let ran = run(&["check", "--config", &File::new(&toml).text()]);
     assert!(ran.status == 78 && ran.errors.contains("server.unix_socket_mode"), "{ran:?}");
 }
 
 #[test]
-fn a_socket_that_an_earlier_run_left_is_replaced() {
+fn a_stale_socket_is_replaced() {
     let (app, folder) = start("");
     drop(app);
     assert!(std::fs::metadata(socket_in(&folder)).unwrap().file_type().is_socket(), "it was killed");
@@ -44,7 +44,7 @@ fn a_socket_that_an_earlier_run_left_is_replaced() {
 }
 
 #[test]
-fn a_socket_that_is_in_use_is_left_alone() {
+fn a_socket_in_use_is_left_alone() {
     let (_app, folder) = start("");
     let toml = STANDARD.replacen("127.0.0.1:0", &format!("unix:{}", socket_in(&folder).display()), 1);
     let ran = run(&["serve", "--config", &File::new(&toml).text()]);
@@ -53,7 +53,7 @@ fn a_socket_that_is_in_use_is_left_alone() {
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_left_alone() {
+fn a_regular_file_is_left_alone() {
     let folder = TempDir::new().unwrap();
     std::fs::write(socket_in(&folder), "precious").unwrap();
     let toml = STANDARD.replacen("127.0.0.1:0", &format!("unix:{}", socket_in(&folder).display()), 1);
@@ -63,7 +63,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
 }
 
 #[test]
-fn a_peer_at_the_socket_is_named_so_and_headers_are_read_as_strictly() {
+fn unix_peers_are_logged_and_headers_stay_strict() {
     let (app, folder) = start("");
     let mut connection = Connection::over(UnixStream::connect(socket_in(&folder)).unwrap());
     let known = connection.ask("GET", "/pandium-sso", ALICE).unwrap();

@@ -65,7 +65,7 @@ fn a_reader_that_pauses_gets_every_response() {
 #[case::idle(b"")]
 #[case::half_a_head(b"GET /pandium-sso HTTP/1.1\r\nHost: app.example.com\r\nX-Slow: ")]
 #[case::after_a_response(b"GET /livez HTTP/1.1\r\nHost: app.example.com\r\n\r\n")]
-fn connections_beyond_the_open_files_lock_no_peer_out(#[case] sent: &[u8]) {
+fn excess_connections_do_not_lock_users_out(#[case] sent: &[u8]) {
     let app = App::start_with_open_files(256, "[server]\nrequest_timeout_s = 60");
     let held: Vec<TcpStream> = (0..600)
         .map(|_| {
@@ -82,7 +82,7 @@ fn connections_beyond_the_open_files_lock_no_peer_out(#[case] sent: &[u8]) {
 
 // T33
 #[test]
-fn idle_connections_to_the_admin_listener_do_not_silence_it() {
+fn idle_admin_connections_do_not_block_health() {
     let app = App::start_with_open_files(256, "[server]\nrequest_timeout_s = 60");
     let held: Vec<_> = (0..400).map(|_| TcpStream::connect(app.admin_address()).unwrap()).collect();
     assert_eq!(app.admin("/readyz").status, 200);
@@ -92,7 +92,7 @@ fn idle_connections_to_the_admin_listener_do_not_silence_it() {
 
 // T33
 #[test]
-fn a_full_set_of_unfinished_heads_fits_the_container() {
+fn unfinished_heads_fit_the_memory_limit() {
     let app = App::start("");
     let mut held = Vec::new();
     for _ in 0..700 {

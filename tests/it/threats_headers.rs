@@ -34,7 +34,7 @@ fn an_identity_from_an_untrusted_peer_is_refused(#[case] trusted: &str) {
 
 // T1
 #[test]
-fn no_header_takes_a_trusted_peers_trust_away_either() {
+fn no_header_revokes_the_trust_of_a_peer() {
     let app = App::start("");
     let headers = [("X-Forwarded-For", "203.0.113.9"), ("X-Real-IP", "203.0.113.9")];
     assert_eq!(app.get("/pandium-sso", &[ALICE, &headers].concat()).status, 307);
@@ -42,7 +42,7 @@ fn no_header_takes_a_trusted_peers_trust_away_either() {
 
 // T2
 #[test]
-fn another_spelling_beside_the_header_is_ambiguous_and_alone_it_is_nobody() {
+fn header_name_aliases_are_never_accepted() {
     let app = App::start("");
     for name in FOLDED {
         let other = [(name, "boss@example.com")];
@@ -76,7 +76,7 @@ fn more_than_one_value_is_ambiguous(#[case] headers: &[Field<'_>]) {
 #[case("keep-alive,X-AUTH-REQUEST-EMAIL , upgrade")]
 #[case("X_Auth_Request_Email")]
 #[case("X-Auth-Request-Groups")]
-fn a_connection_header_that_names_an_identity_header_is_ambiguous(#[case] connection: &str) {
+fn connection_naming_an_identity_header_is_ambiguous(#[case] connection: &str) {
     let headers = [ALICE, &[("Connection", connection)]].concat();
     App::start("").get("/pandium-sso", &headers).assert_refused(400, "ambiguous_identity");
 }
@@ -86,7 +86,7 @@ fn a_connection_header_that_names_an_identity_header_is_ambiguous(#[case] connec
 #[case::missing(&[])]
 #[case::empty(&[(EMAIL, "")])]
 #[case::blank(&[(EMAIL, "   \t ")])]
-fn without_the_primary_header_nobody_is_signed_in(#[case] primary: &[Field<'_>]) {
+fn the_primary_header_is_required(#[case] primary: &[Field<'_>]) {
     let others = [
         ("X-Auth-Request-User", "u-1"),
         ("X-Auth-Request-Preferred-Username", "alice"),
@@ -101,7 +101,7 @@ fn without_the_primary_header_nobody_is_signed_in(#[case] primary: &[Field<'_>])
 
 // T6
 #[test]
-fn an_email_that_cannot_be_one_is_refused_and_never_written_down() {
+fn malformed_emails_are_refused_and_not_logged() {
     let app = App::start("[log]\nsubject = \"plain\"");
     let too_long = format!("{}@example.com", "a".repeat(300));
     let values: Vec<&[u8]> = vec![
@@ -140,7 +140,7 @@ fn an_email_that_cannot_be_one_is_refused_and_never_written_down() {
 
 // T6
 #[test]
-fn a_line_break_or_nul_in_a_value_is_no_request() {
+fn a_line_break_or_nul_in_a_value_is_refused() {
     let app = App::start("");
     for value in ["a@b.example\0", "a@b.example\rX: y", "\0"] {
         let request = format!("GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: {value}\r\n\r\n");
@@ -158,7 +158,7 @@ fn a_line_break_or_nul_in_a_value_is_no_request() {
 
 // T6
 #[test]
-fn every_other_field_is_read_as_strictly() {
+fn every_identity_header_is_parsed_strictly() {
     let app = App::start("");
     for name in ["X-Auth-Request-User", "X-Auth-Request-Preferred-Username", "X-Auth-Request-Groups"] {
         for value in ["a\u{202e}b", "a\u{1}b"] {
@@ -174,7 +174,7 @@ fn every_other_field_is_read_as_strictly() {
 
 // T7
 #[test]
-fn a_word_for_no_value_is_nobody() {
+fn placeholder_values_count_as_absent() {
     let app = App::start("");
     let by_id =
         App::start("[identity]\npreset = \"custom\"\nheaders.id = \"X-User\"\n[claims]\nsub = \"id\"");
@@ -193,14 +193,14 @@ fn a_word_for_no_value_is_nobody() {
 #[case::the_word("'undefined'")]
 #[case::dash("'-'")]
 #[case::missing_claim("id")]
-fn a_subject_that_comes_out_as_nobody_is_nobody(#[case] expression: &str) {
+fn a_placeholder_subject_is_unauthenticated(#[case] expression: &str) {
     let app = App::start(&format!("[claims]\nsub = \"{expression}\""));
     app.get("/pandium-sso", ALICE).assert_refused(401, "unauthenticated");
 }
 
 // T1
 #[test]
-fn tailscales_funnel_signs_nobody_in() {
+fn tailscale_funnel_requests_are_refused() {
     let app = App::start("[identity]\npreset = \"tailscale\"");
     let alice = [("Tailscale-User-Login", "alice@example.com")];
     assert_eq!(app.get("/pandium-sso", &alice).status, 307);
@@ -210,7 +210,7 @@ fn tailscales_funnel_signs_nobody_in() {
 
 // T6
 #[test]
-fn the_operator_says_who_may_go() {
+fn access_rules_match_domains_and_groups_exactly() {
     let app = App::start("[access]\nemail_domains = [\"example.com\"]\ndenied_groups = [\"left\"]");
     let ask = |email, groups| app.get("/pandium-sso", &[(EMAIL, email), ("X-Auth-Request-Groups", groups)]);
     assert_eq!(Token::of(&ask("alice@EXAMPLE.com", "staff")).claims["sub"], "alice@EXAMPLE.com");

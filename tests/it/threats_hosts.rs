@@ -43,7 +43,7 @@ fn a_request_for_a_foreign_host_is_refused(#[case] host: &str) {
 #[case::address("192.0.2.7")]
 #[case::ipv6("[2001:db8::7]:8080")]
 #[case::container("marketplace-sso:8080")]
-fn a_request_for_a_name_of_the_service_is_answered(#[case] host: &str) {
+fn a_request_for_an_own_host_is_served(#[case] host: &str) {
     let app = App::start("[server]\nhosts = [\"sso.example.org\"]");
     assert_eq!(app.get("/pandium-sso", &[ALICE, &[("Host", host)]].concat()).status, 307);
     let metrics = wire::ask(app.admin_address(), "GET", "/metrics", &[("Host", host)]).unwrap();
@@ -52,7 +52,7 @@ fn a_request_for_a_name_of_the_service_is_answered(#[case] host: &str) {
 
 // T21b
 #[test]
-fn health_is_answered_for_any_host() {
+fn health_is_served_for_any_host() {
     let app = App::start("");
     for target in ["/livez", "/readyz", "/healthz"] {
         for address in [app.address(), app.admin_address()] {
@@ -63,7 +63,7 @@ fn health_is_answered_for_any_host() {
 
 // T21b
 #[test]
-fn every_host_that_a_request_names_counts() {
+fn every_host_in_a_request_is_checked() {
     let app = App::start("");
     let twice = [ALICE, &[("Host", "app.example.com"), ("Host", "app.example.com")]].concat();
     // actix's parser refuses two, or none, by itself
@@ -77,7 +77,7 @@ fn every_host_that_a_request_names_counts() {
 
 // T21b
 #[test]
-fn a_reload_changes_the_names_of_the_service() {
+fn a_reload_changes_the_accepted_hosts() {
     let app = App::start("");
     let ask = || app.get("/pandium-sso", &[ALICE, &[("Host", "sso.example.org")]].concat()).status;
     assert_eq!(ask(), 421);

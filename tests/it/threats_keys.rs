@@ -8,7 +8,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::issuer::{Key, claims_with, entrance, jwks};
-use crate::harness::published::{
+use crate::harness::key_server::{
     Behaviour, Gate, KeyServer, keys_at, keys_there, publishing, serving, until,
 };
 use crate::harness::{Answer, App, Connection, Token};
@@ -60,7 +60,7 @@ fn start(servers: &[(&str, KeyServer, Behaviour, &str)]) -> App {
 
 // T11
 #[test]
-fn without_keys_nobody_is_let_in_nor_told_that_he_is_wrong() {
+fn without_keys_requests_get_503_not_401() {
     let key = Key::new("ES256");
     let ours = key.jwk(Some("k-1"));
     let elsewhere = publishing(std::slice::from_ref(&ours));
@@ -101,7 +101,7 @@ fn without_keys_nobody_is_let_in_nor_told_that_he_is_wrong() {
 
 // T11
 #[test]
-fn the_keys_that_are_known_serve_while_new_ones_cannot_be_had() {
+fn cached_keys_serve_while_fetches_fail() {
     let key = Key::new("ES256");
     let ours = key.jwk(Some("k-1"));
     let elsewhere = publishing(std::slice::from_ref(&ours));
@@ -140,7 +140,7 @@ fn the_keys_that_are_known_serve_while_new_ones_cannot_be_had() {
 #[case::one_step(&["/keys", "/moved"], 307)]
 #[case::three_steps(&["/keys", "/a", "/b", "/c"], 307)]
 #[case::too_many_steps(&["/keys", "/a", "/b", "/c", "/d"], 503)]
-fn a_redirect_within_the_origin_is_followed_a_few_steps(#[case] steps: &[&str], #[case] status: u16) {
+fn same_origin_redirects_are_followed_three_times(#[case] steps: &[&str], #[case] status: u16) {
     let key = Key::new("ES256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let (last, before) = steps.split_last().unwrap();
@@ -159,7 +159,7 @@ fn a_redirect_within_the_origin_is_followed_a_few_steps(#[case] steps: &[&str], 
 #[rstest]
 #[case::that_serves(true, 10_000)]
 #[case::that_is_down(false, 2_000)]
-fn ten_thousand_unknown_kids_cost_a_handful_of_fetches(#[case] serves: bool, #[case] count: usize) {
+fn unknown_kids_cost_a_bounded_number_of_fetches(#[case] serves: bool, #[case] count: usize) {
     const CLIENTS: usize = 4;
     let key = Key::new("ES256");
     let server = publishing(&[key.jwk(Some("k-1"))]);
@@ -200,7 +200,7 @@ fn ten_thousand_unknown_kids_cost_a_handful_of_fetches(#[case] serves: bool, #[c
 
 // T12
 #[test]
-fn a_rotation_right_after_noise_is_seen_at_once() {
+fn a_rotation_after_an_unknown_kid_is_noticed() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let server = publishing(&[old.jwk(Some("k-1"))]);
     // with the cooldown that is usual: half a minute
@@ -213,7 +213,7 @@ fn a_rotation_right_after_noise_is_seen_at_once() {
 
 // T12
 #[test]
-fn a_new_key_is_not_yet_known_while_noise_has_used_all_up() {
+fn an_exhausted_fetch_budget_gives_503() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let (named, nameless) = (publishing(&[old.jwk(Some("k-1"))]), publishing(&[old.jwk(None)]));
     let at = |server: &KeyServer| keys_at(&server.origin(), "jwks_min_refresh_interval_s = 3600");
@@ -242,7 +242,7 @@ fn a_new_key_is_not_yet_known_while_noise_has_used_all_up() {
 
 // T12
 #[test]
-fn endless_noise_does_not_hold_a_rotation_up() {
+fn constant_unknown_kids_do_not_block_a_rotation() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let server = publishing(&[old.jwk(Some("k-1"))]);
     let app = App::start_fetching(&server, "jwks_min_refresh_interval_s = 1");
@@ -295,7 +295,7 @@ fn assert_not_believed(answer: &Answer) {
 
 // T9
 #[test]
-fn a_header_sends_us_nowhere_whatever_it_names_and_a_kid_is_no_part_of_a_question() {
+fn token_headers_never_change_the_jwks_url() {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
     let server = publishing(&[key.jwk(Some("k-1"))]);
     let theirs = publishing(&[attacker.jwk(Some("k-1")), attacker.jwk(Some("k-2"))]);
@@ -378,7 +378,7 @@ const KINDS: [(&str, &str, &str, &str); 6] = [
 
 // T13
 #[test]
-fn a_token_of_one_kind_is_none_at_another_kinds_entrance_though_both_know_its_key() {
+fn a_token_is_rejected_at_another_kinds_entrance() {
     let key = Key::new("RS256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let server = KeyServer::start(serving(&[("/keys", &set), ("/.well-known/jwks.json", &set)])).unwrap();

@@ -22,7 +22,7 @@ const COMMANDS: [&str; 6] = ["serve", "playground", "check", "mint", "inspect", 
 #[case::for_people("text", "info")]
 #[case::to_the_last_detail("json", "trace")]
 #[case::for_people_to_the_last_detail("text", "trace")]
-fn nothing_that_was_written_holds_a_secret(#[case] format: &str, #[case] level: &str) {
+fn logs_metrics_and_bodies_hold_no_secret(#[case] format: &str, #[case] level: &str) {
     let app = App::start(&format!(
         "[pandium]\nmax_location_bytes = 600\n[log]\nformat = {format:?}\nlevel = {level:?}\n[claims]\nmeta = {{ rank = \"username|int\" }}"
     ));
@@ -93,7 +93,7 @@ fn no_command_prints_a_secret() {
 #[case::a_table("[pandium.shared_secret]\nvalue = \"SECRET\"")]
 #[case::both("[pandium]\nshared_secret = \"SECRET\"\nshared_secret_file = \"/nowhere\"")]
 #[case::elsewhere_too("[entrances.a]\npath = \"/a\"\n[entrances.a.pandium]\nshared_secret = \"SECRET \"")]
-fn no_problem_quotes_a_secret(#[case] toml: &str) {
+fn configuration_errors_quote_no_secret(#[case] toml: &str) {
     let (standard, own) = (File::new(STANDARD), File::new(&toml.replace("SECRET", SECRET)));
     for command in ["check", "serve"] {
         let ran = run_with(&[command, "--config", &standard.text(), "--config", &own.text()], &[], "");
@@ -104,7 +104,7 @@ fn no_problem_quotes_a_secret(#[case] toml: &str) {
 
 // T23
 #[test]
-fn no_token_is_used_twice() {
+fn every_token_is_new() {
     let app = App::start("");
     let mut ids: Vec<Value> = (0..50).map(|_| app.claims(ALICE)["jti"].clone()).collect();
     ids.sort_by_key(ToString::to_string);
@@ -114,7 +114,7 @@ fn no_token_is_used_twice() {
 
 // T24
 #[test]
-fn a_fault_says_nothing_but_its_class_and_the_request_id() {
+fn a_500_has_only_its_class_and_the_request_id() {
     let app = App::start("[claims]\nexternal_id = \"groups|first|int\"");
     let ask = |group, accept| {
         app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Groups", group), ("Accept", accept)]].concat())
@@ -155,7 +155,7 @@ fn a_fault_says_nothing_but_its_class_and_the_request_id() {
 #[case::empty("", Some("it is empty"))]
 #[case::a_line_break_alone("\n", Some("it is empty"))]
 #[case::a_byte_too_short("0123456789abcdef0123456789abcde", Some("31 bytes; at least 32"))]
-fn a_secret_is_used_as_it_is_or_stops_the_start(#[case] text: &str, #[case] problem: Option<&str>) {
+fn a_malformed_secret_stops_the_start(#[case] text: &str, #[case] problem: Option<&str>) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("pandium");
     std::fs::write(&file, text.replace("{}", SECRET)).unwrap();
@@ -174,7 +174,7 @@ fn a_secret_is_used_as_it_is_or_stops_the_start(#[case] text: &str, #[case] prob
 
 // T25
 #[test]
-fn a_secret_that_is_absent_stops_the_start_and_a_short_one_needs_a_dangerous_word() {
+fn absent_and_short_secrets_stop_the_start() {
     let absent = File::new(&STANDARD.replace(&format!("shared_secret = {SECRET:?}"), ""));
     let ran = run_with(&["serve", "--config", &absent.text()], &[], "");
     assert!(ran.status == 78 && ran.errors.contains("openssl rand -hex 32"), "{ran:?}");
@@ -190,7 +190,7 @@ fn a_secret_that_is_absent_stops_the_start_and_a_short_one_needs_a_dangerous_wor
 
 // T26
 #[test]
-fn an_address_over_the_limit_is_refused_counted_and_explained_by_size() {
+fn an_oversized_url_is_refused_and_explained() {
     let app = App::start("[pandium]\nmax_location_bytes = 1000\n[claims.meta]\ngroups = \"groups\"");
     let groups = "canary-group,".repeat(60);
     let answer = app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Groups", &groups)]].concat());

@@ -17,7 +17,7 @@ use crate::harness::{App, Connection, Token};
 
 // T8
 #[test]
-fn an_algorithm_outside_the_list_is_never_believed() {
+fn an_unlisted_algorithm_is_rejected() {
     let key = Key::new("RS256");
     let (app, _file) = App::start_believing(&key);
     assert_eq!(app.bring(&key.token()).status, 307);
@@ -46,7 +46,7 @@ fn an_algorithm_outside_the_list_is_never_believed() {
 
 // T8
 #[rstest]
-fn a_public_key_is_nobodys_secret(
+fn a_public_key_is_not_an_hmac_secret(
     #[values("RS256", "ES256", "EdDSA")] algorithm: &'static str,
     #[values("public_key_file", "jwks_file")] setting: &str,
 ) {
@@ -77,7 +77,7 @@ fn a_public_key_is_nobodys_secret(
 
 // T8
 #[rstest]
-fn every_character_of_a_signature_counts(#[values("RS256", "ES256", "EdDSA")] algorithm: &'static str) {
+fn a_changed_signature_is_rejected(#[values("RS256", "ES256", "EdDSA")] algorithm: &'static str) {
     let key = Key::new(algorithm);
     let (app, _file) = App::start_believing(&key);
     let token = key.token();
@@ -106,7 +106,7 @@ fn every_character_of_a_signature_counts(#[values("RS256", "ES256", "EdDSA")] al
 #[case::white_space(&[" H.C.S", "\tH.C.S", "H .C.S", "H. C.S", "H.C .S", "H.C. S", "H.C.\tS"])]
 #[case::padding(&["H=.C.S", "H.C=.S", "H.C==.S", "H.C.S=", "H.C.S==", "H%3D.C.S"])]
 #[case::other_dots(&["H%2EC%2ES", "H,C,S", "H:C:S", "H.C.S#", "H.C.S\\"])]
-fn what_is_not_in_compact_form_is_no_token(#[case] texts: &[&str]) {
+fn only_the_compact_serialization_is_accepted(#[case] texts: &[&str]) {
     let key = Key::new("ES256");
     let (app, _file) = App::start_believing(&key);
     let token = key.token();
@@ -137,7 +137,7 @@ fn what_is_not_in_compact_form_is_no_token(#[case] texts: &[&str]) {
 #[case::both_in_one("kid", "\"URL/jwks.json\"")]
 #[case::jwk("jwk", "JWK")]
 #[case::x5c("x5c", "[\"DER\"]")]
-fn a_header_neither_brings_a_key_nor_says_where_one_is(#[case] member: &str, #[case] value: &str) {
+fn keys_named_by_the_token_are_never_used(#[case] member: &str, #[case] value: &str) {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
     let (app, _file) = App::start_believing(&key);
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -168,7 +168,7 @@ fn a_header_neither_brings_a_key_nor_says_where_one_is(#[case] member: &str, #[c
 
 // T9
 #[test]
-fn a_kid_is_only_ever_compared() {
+fn a_kid_is_only_compared() {
     let key = Key::new("ES256");
     let (app, _file) = App::start_believing(&key);
     let long = "k".repeat(10 * 1024);
@@ -209,11 +209,7 @@ fn a_kid_is_only_ever_compared() {
     "\"other\",\"aud\":\"the-marketplace\""], "invalid_token")]
 #[case::subject("sub", &["", "null", "1", "true", "\"\"", "\" \"", "\"null\"", "\"undefined\"", "[\"u-1\"]",
     "\"u-1\",\"sub\":\"u-2\""], "invalid_token")]
-fn a_claim_is_as_it_must_be_or_the_token_is_refused(
-    #[case] name: &str,
-    #[case] values: &[&str],
-    #[case] reason: &str,
-) {
+fn invalid_registered_claims_are_rejected(#[case] name: &str, #[case] values: &[&str], #[case] reason: &str) {
     let key = Key::new("EdDSA");
     let (app, _file) = App::start_believing(&key);
     let good = key.token_with(&[("aud", "[\"a\",\"the-marketplace\"]"), ("nbf", "@0")]);
@@ -242,7 +238,7 @@ fn a_claim_is_as_it_must_be_or_the_token_is_refused(
 #[case::a_text("\"CANARY\"", "not a JSON Web Key Set")]
 #[case::texts("{\"keys\":[\"CANARY\"]}", "not a JSON Web Key Set")]
 #[case::nothing("", "not a JSON Web Key Set")]
-fn a_set_that_is_wrong_stops_the_start_and_later_changes_nothing(#[case] text: &str, #[case] told: &str) {
+fn an_invalid_jwks_file_is_never_used(#[case] text: &str, #[case] told: &str) {
     let (key, canary) = (Key::new("ES256"), "c2VjcmV0LWtleS1vZi10aGUtaXNzdWVy");
     let ours = key.jwk(Some("k-1"));
     let text = text.replace("OURS", &ours.to_string()).replace("CANARY", canary);
@@ -267,7 +263,10 @@ fn a_set_that_is_wrong_stops_the_start_and_later_changes_nothing(#[case] text: &
 
 // T22
 #[rstest]
-fn no_token_is_ever_repeated(#[values("json", "text")] format: &str, #[values("info", "trace")] level: &str) {
+fn tokens_are_never_logged_or_echoed(
+    #[values("json", "text")] format: &str,
+    #[values("info", "trace")] level: &str,
+) {
     let (key, file) = key_and_file();
     let claims = "[claims.meta]\nrank = \"(token.rank or 0)|int\"\nnote = \"token.note\"";
     let way_in = way_in("ES256", &file.setting("jwks_file"));

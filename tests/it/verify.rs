@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::issuer::{Key, claims_of, claims_with, entrance, jwks, key_and_file, way_in};
+use crate::harness::key_server::{Behaviour, KeyServer, keys_at, publishing, serving};
 use crate::harness::nginx::Nginx;
-use crate::harness::published::{Behaviour, KeyServer, keys_at, publishing, serving};
 use crate::harness::tree::{read, root};
 use crate::harness::{ALICE, Answer, App, Field, Token};
 
@@ -27,7 +27,7 @@ fn headers_of(answer: &Answer) -> [String; 3] {
 }
 
 #[test]
-fn who_it_is_stands_in_three_headers_and_in_json() {
+fn the_user_is_returned_in_headers_and_json() {
     let (key, app) = start("");
     let answer = app.bring_to(VERIFY, &key.token_with(STAFF));
     assert_eq!(answer.status, 200);
@@ -47,7 +47,7 @@ fn who_it_is_stands_in_three_headers_and_in_json() {
 }
 
 #[test]
-fn nothing_is_signed_and_nobody_is_recorded_as_sent_on() {
+fn verify_signs_nothing_and_records_no_hand_off() {
     let (key, app) = start("");
     let answer = app.bring_to(VERIFY, &key.token());
     assert_eq!(answer.status, 200);
@@ -86,7 +86,10 @@ fn nothing_is_signed_and_nobody_is_recorded_as_sent_on() {
     ["jürgen-Ω", "jürgen@exämple.com", "größe,社員"])]
 #[case::no_email(&[("email", "")], ["u-1", "", ""])]
 #[case::an_email_that_is_not_confirmed(&[("email_verified", "false")], ["u-1", "", ""])]
-fn the_headers_hold_what_is_said_and_no_more(#[case] changed: &[(&str, &str)], #[case] headers: [&str; 3]) {
+fn ambiguous_values_are_left_out_of_the_headers(
+    #[case] changed: &[(&str, &str)],
+    #[case] headers: [&str; 3],
+) {
     let (key, app) = start("[claims]\nsub = \"id\"");
     let answer = app.bring_to(VERIFY, &key.token_with(changed));
     assert_eq!((answer.status, headers_of(&answer)), (200, headers.map(str::to_owned)));
@@ -101,14 +104,14 @@ fn the_headers_hold_what_is_said_and_no_more(#[case] changed: &[(&str, &str)], #
 #[case::the_id("", ["u-1", "alice@example.com"])]
 #[case::never_the_user_name("id = \"\"", ["", "alice@example.com"])]
 #[case::never_the_email("id = \"\"\nusername = \"\"", ["", "alice@example.com"])]
-fn the_user_is_named_by_the_id_alone(#[case] mapping: &str, #[case] expected: [&str; 2]) {
+fn the_user_header_is_the_id_only(#[case] mapping: &str, #[case] expected: [&str; 2]) {
     let (key, app) = start(&format!("[identity.user]\n{mapping}"));
     let answer = app.bring_to(VERIFY, &key.token_with(&[("preferred_username", "\"alice\"")]));
     assert_eq!(headers_of(&answer)[..2], expected);
 }
 
 #[test]
-fn who_has_no_name_at_all_is_nobody() {
+fn a_user_without_any_identifier_is_unauthenticated() {
     let (key, app) = start("[identity.user]\nid = \"\"\nusername = \"\"");
     assert_eq!(app.bring_to(VERIFY, &key.token()).status, 200);
     let unconfirmed = key.token_with(&[("email_verified", "false")]);
@@ -117,7 +120,7 @@ fn who_has_no_name_at_all_is_nobody() {
 
 // T20
 #[test]
-fn a_cookie_that_another_sites_page_had_sent_says_nothing() {
+fn cookies_of_cross_site_requests_are_refused() {
     let (key, file) = key_and_file();
     let settings = way_in("ES256", &format!("{}cookie = \"session\"", file.setting("jwks_file")));
     let app = App::start_with_identity(&settings, "");
@@ -148,7 +151,7 @@ fn a_cookie_that_another_sites_page_had_sent_says_nothing() {
 }
 
 #[test]
-fn a_cookie_counts_on_every_name_of_the_service() {
+fn cookies_are_accepted_on_every_configured_host() {
     let (key, file) = key_and_file();
     let settings = way_in("ES256", &format!("{}cookie = \"session\"", file.setting("jwks_file")));
     let app = App::start_with_identity(&settings, "[server]\nhosts = [\"api.example.com\"]");
@@ -176,7 +179,7 @@ fn a_value_that_would_break_a_header_is_refused() {
 }
 
 #[test]
-fn who_is_refused_at_the_entrance_is_refused_here_for_the_same_reason() {
+fn verify_refuses_for_the_same_reasons_as_the_entrance() {
     let (key, app) = start(
         "[access]\ngroups = [\"staff\"]\ndenied_groups = [\"guests\"]\nemail_domains = [\"example.com\"]",
     );
@@ -212,7 +215,7 @@ fn who_is_refused_at_the_entrance_is_refused_here_for_the_same_reason() {
 }
 
 #[test]
-fn keys_that_cannot_be_had_are_nobodys_fault_here_either() {
+fn missing_keys_give_503() {
     let key = Key::new("ES256");
     let server = KeyServer::start(Behaviour::Down).unwrap();
     let app = App::start_with_identity(&keys_at(&server.origin(), ""), "");
@@ -225,7 +228,7 @@ fn keys_that_cannot_be_had_are_nobodys_fault_here_either() {
 }
 
 #[test]
-fn any_method_is_answered_and_any_path_below() {
+fn verify_accepts_any_method_and_subpath() {
     let (key, app) = start("");
     let bearer = format!("Bearer {}", key.token());
     let asked = [
@@ -247,7 +250,7 @@ fn any_method_is_answered_and_any_path_below() {
 }
 
 #[test]
-fn an_entrance_is_named_exactly_and_only_where_browsers_connect() {
+fn verify_matches_entrance_names_exactly() {
     let (key, app) = start("");
     for path in [
         "/v1/verify",
@@ -268,7 +271,7 @@ fn an_entrance_is_named_exactly_and_only_where_browsers_connect() {
 }
 
 #[test]
-fn each_entrance_is_asked_by_its_name() {
+fn verify_selects_the_entrance_by_name() {
     let (ours, theirs) = (Key::new("ES256"), Key::new("ES256"));
     let servers = [publishing(&[ours.jwk(Some("k-1"))]), publishing(&[theirs.jwk(Some("k-1"))])];
     let [a, b] = [0, 1].map(|at| keys_at(&servers[at].origin(), ""));
@@ -285,7 +288,7 @@ fn each_entrance_is_asked_by_its_name() {
 }
 
 #[test]
-fn a_token_of_commercetools_is_for_any_address_of_ours_here() {
+fn commercetools_audiences_can_be_any_own_url() {
     let key = Key::new("RS256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let server = KeyServer::start(serving(&[("/.well-known/jwks.json", &set)])).unwrap();
@@ -355,7 +358,7 @@ fn nginx_before_an_api(app: &App) -> Nginx {
 }
 
 #[test]
-fn nginx_lets_an_api_be_asked_by_those_alone_who_are_known() {
+fn nginx_auth_request_protects_an_api() {
     let (key, app) = start("[access]\ndenied_groups = [\"guests\"]\n[claims]\nsub = \"id\"");
     let nginx = nginx_before_an_api(&app);
     let staff = format!("Bearer {}", key.token_with(STAFF));

@@ -3,9 +3,9 @@
 
 pub mod command;
 pub mod issuer;
+pub mod key_server;
 pub mod lines;
 pub mod nginx;
-pub mod published;
 pub mod recipe;
 pub mod token;
 pub mod tree;

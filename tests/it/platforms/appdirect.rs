@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::issuer::{Key, claims_of, entrance};
-use crate::harness::published::{keys_there, publishing, until};
+use crate::harness::key_server::{keys_there, publishing, until};
 use crate::harness::{Answer, App, Field, Token};
 
 const USER: &str = "7f3b8f6e-7a44-4a6c-9a53-1f2b0b5f3e11";
@@ -46,7 +46,7 @@ fn start(key: &Key) -> App {
 }
 
 #[test]
-fn what_is_documented_signs_a_user_on() {
+fn the_documented_token_signs_a_user_on() {
     let key = Key::new("RS256");
     let app = start(&key);
     let claims = Token::of(&bring(&app, &token(&key, &[]))).claims;
@@ -55,7 +55,7 @@ fn what_is_documented_signs_a_user_on() {
 }
 
 #[test]
-fn the_extensions_script_is_told_the_address_as_often_as_it_asks() {
+fn an_extension_script_gets_a_new_url_each_time() {
     let key = Key::new("RS256");
     let app = start(&key);
     let bearer = format!("Bearer {}", token(&key, &[]));
@@ -99,7 +99,7 @@ fn the_extensions_script_is_told_the_address_as_often_as_it_asks() {
 #[case::not_yet("nbf", &["@60"], "invalid_token")]
 #[case::nobody("sub", &["", "\"\"", "\" \"", "null", "\"null\"", "\"undefined\"", "1"], "invalid_token")]
 #[case::no_email("name", &["", "\"\"", "null"], "unauthenticated")]
-fn a_claim_that_is_not_as_documented_is_refused(
+fn an_undocumented_claim_value_is_rejected(
     #[case] name: &str,
     #[case] values: &[&str],
     #[case] reason: &str,
@@ -115,7 +115,7 @@ fn a_claim_that_is_not_as_documented_is_refused(
 }
 
 #[test]
-fn a_name_that_is_no_email_is_refused() {
+fn a_name_that_is_not_an_email_is_refused() {
     let key = Key::new("RS256");
     let app = start(&key);
     for name in ["\"Alice\"", "\"a@b@example.com\"", "[\"alice@example.com\"]"] {
@@ -124,7 +124,7 @@ fn a_name_that_is_no_email_is_refused() {
 }
 
 #[test]
-fn a_token_is_read_in_its_own_header_and_behind_its_scheme() {
+fn the_token_is_read_from_mp_authorization_only() {
     let key = Key::new("RS256");
     let app = start(&key);
     let good = token(&key, &[]);
@@ -142,7 +142,7 @@ fn a_token_is_read_in_its_own_header_and_behind_its_scheme() {
 }
 
 #[test]
-fn only_the_configured_algorithm_is_believed() {
+fn only_the_configured_algorithm_is_accepted() {
     let (key, other) = (Key::new("RS256"), Key::new("PS256"));
     let app = start(&key);
     assert_eq!(bring(&app, &token(&key, &[])).status, 307);
@@ -157,7 +157,7 @@ fn only_the_configured_algorithm_is_believed() {
 }
 
 #[test]
-fn each_key_that_fits_is_tried_since_tokens_name_none() {
+fn every_matching_key_is_tried_without_a_kid() {
     let (first, second, third) = (Key::new("ES256"), Key::new("ES256"), Key::new("ES256"));
     let server = publishing(&[first.jwk(Some("k-1")), second.jwk(Some("k-2"))]);
     let more = "algorithms = [\"ES256\"]\njwks_min_refresh_interval_s = 1";
@@ -188,7 +188,7 @@ fn each_key_that_fits_is_tried_since_tokens_name_none() {
 }
 
 #[test]
-fn each_marketplace_has_an_entrance_of_its_own() {
+fn each_marketplace_has_its_own_entrance() {
     let (ours, theirs) = (Key::new("ES256"), Key::new("ES256"));
     let servers = [publishing(&[ours.jwk(None)]), publishing(&[theirs.jwk(None)])];
     let of = |at: usize, tenant: &str, market: &str| {
@@ -217,7 +217,7 @@ fn each_marketplace_has_an_entrance_of_its_own() {
 
 // T9
 #[test]
-fn the_request_never_says_where_the_keys_are() {
+fn the_request_never_changes_the_jwks_url() {
     let (key, attacker) = (Key::new("RS256"), Key::new("ES256"));
     let theirs = publishing(&[attacker.jwk(Some("k-1"))]);
     let app = start(&key);

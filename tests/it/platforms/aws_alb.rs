@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::issuer::{Key, claims_of, entrance, standard_with};
-use crate::harness::published::{Behaviour, Gate, KeyServer, serving, until};
+use crate::harness::key_server::{Behaviour, Gate, KeyServer, serving, until};
 use crate::harness::{Answer, App, Token};
 
 const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/app/50dc6c495c0c9188";
@@ -64,7 +64,7 @@ fn start(more: &str) -> (Key, KeyServer, App) {
 }
 
 #[test]
-fn what_is_documented_signs_a_user_on_and_its_key_is_fetched_once() {
+fn a_documented_token_is_accepted_with_one_fetch() {
     let (key, server, app) = start("");
     // nothing can be asked before a token names a key
     app.wait_until_ready();
@@ -93,7 +93,7 @@ fn what_is_documented_signs_a_user_on_and_its_key_is_fetched_once() {
     "\"6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e7b11 \"", "\"../../dev/null\"", "\"http://evil.example/\""],
     "invalid_token")]
 #[case::extension("crit", &["[]", "[\"exp\"]"], "invalid_token")]
-fn a_header_that_is_not_as_configured_is_refused_and_nobody_is_asked(
+fn a_foreign_header_is_rejected_without_a_fetch(
     #[case] name: &str,
     #[case] values: &[&str],
     #[case] reason: &str,
@@ -112,7 +112,7 @@ fn a_header_that_is_not_as_configured_is_refused_and_nobody_is_asked(
 }
 
 #[test]
-fn the_time_stands_in_the_header_and_counts() {
+fn the_expiry_in_the_header_is_checked() {
     let (key, _server, app) = start("");
     assert_eq!(bring(&app, &token(&key, &[])).status, 307);
     for over in ["@0", "@-1"] {
@@ -129,7 +129,7 @@ fn the_time_stands_in_the_header_and_counts() {
 
 // T14
 #[test]
-fn only_the_padded_form_as_it_was_signed_is_read() {
+fn only_the_padded_form_is_accepted() {
     let (key, server, app) = start("");
     let padded = token(&key, &[]);
     assert!(padded.ends_with("=="));
@@ -155,7 +155,7 @@ fn only_the_padded_form_as_it_was_signed_is_read() {
 }
 
 #[test]
-fn what_the_balancer_does_not_sign_says_nothing() {
+fn unsigned_headers_of_the_balancer_are_ignored() {
     let (key, server, app) = start("");
     let claims = [
         ("X-Amzn-Oidc-Identity", "u-1"),
@@ -172,7 +172,7 @@ fn what_the_balancer_does_not_sign_says_nothing() {
 }
 
 #[test]
-fn a_key_that_does_not_exist_is_asked_for_once_in_a_cooldown() {
+fn a_missing_key_is_fetched_once_per_cooldown() {
     let (key, server, app) = start("");
     for _ in 0..20 {
         bring(&app, &named(&key, NEXT)).assert_refused(401, "invalid_token");
@@ -193,7 +193,7 @@ fn a_key_that_does_not_exist_is_asked_for_once_in_a_cooldown() {
 }
 
 #[test]
-fn a_key_that_cannot_be_had_is_nobodys_fault_and_others_stay() {
+fn a_failed_key_fetch_gives_503_and_keeps_other_keys() {
     let key = Key::new("ES256");
     let (here, there) = (format!("/{KID}"), format!("/{NEXT}"));
     let failures = [
@@ -232,7 +232,7 @@ fn a_key_that_cannot_be_had_is_nobodys_fault_and_others_stay() {
 #[case("ES384")]
 #[case("RS256")]
 #[case("EdDSA")]
-fn a_key_for_another_algorithm_verifies_nothing(#[case] algorithm: &'static str) {
+fn a_key_for_another_algorithm_is_not_used(#[case] algorithm: &'static str) {
     let (key, server, app) = start("");
     let other = Key::new(algorithm);
     server.behave(serving(&[(&format!("/{KID}"), &key.pem()), (&format!("/{NEXT}"), &other.pem())]));
@@ -243,7 +243,7 @@ fn a_key_for_another_algorithm_verifies_nothing(#[case] algorithm: &'static str)
 }
 
 #[test]
-fn many_who_come_with_the_same_new_key_cost_one_question() {
+fn concurrent_requests_share_one_key_fetch() {
     let key = Key::new("ES256");
     let gate = Gate::start(&[(&format!("/{KID}"), &key.pem())], false);
     let app = App::start_with_identity(&at(gate.origin(), ""), "");
@@ -258,7 +258,7 @@ fn many_who_come_with_the_same_new_key_cost_one_question() {
 }
 
 #[test]
-fn who_comes_with_a_key_while_another_is_asked_for_is_served_too() {
+fn another_key_is_served_during_a_fetch() {
     let (one, other) = (Key::new("ES256"), Key::new("ES256"));
     let gate = Gate::start(&[(&format!("/{KID}"), &one.pem()), (&format!("/{NEXT}"), &other.pem())], false);
     let app = App::start_with_identity(&at(gate.origin(), ""), "");
@@ -273,7 +273,7 @@ fn who_comes_with_a_key_while_another_is_asked_for_is_served_too() {
 }
 
 #[test]
-fn entrances_with_the_same_key_address_ask_for_a_key_once() {
+fn entrances_with_one_keys_url_share_its_keys() {
     let key = Key::new("ES256");
     let server = KeyServer::start(serving(&[(&format!("/{KID}"), &key.pem())])).unwrap();
     let same = at(&server.origin(), "");
@@ -285,7 +285,7 @@ fn entrances_with_the_same_key_address_ask_for_a_key_once() {
 }
 
 #[test]
-fn a_new_configuration_keeps_the_keys() {
+fn a_reload_keeps_the_keys() {
     let (key, server, app) = start("");
     assert_eq!(bring(&app, &token(&key, &[])).status, 307);
     server.behave(Behaviour::Down);
@@ -296,7 +296,7 @@ fn a_new_configuration_keeps_the_keys() {
 }
 
 #[test]
-fn the_region_of_the_configured_balancer_says_where_its_keys_are() {
+fn the_configured_region_selects_the_key_host() {
     let key = Key::new("ES256");
     let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
     let balancers = format!("load_balancers = [{ARN:?}, {OTHER_REGION:?}]");

@@ -60,10 +60,7 @@ fn an_attested_person_is_signed_on() {
 #[case::a_word_for_nobody(&[("peopleId", "\"undefined\"")], None)]
 #[case::a_number(&[("peopleId", "1")], None)]
 #[case::a_list(&[("peopleId", "[\"p-1\"]")], None)]
-fn the_person_stands_in_one_claim_or_the_other(
-    #[case] changed: &[(&str, &str)],
-    #[case] person: Option<&str>,
-) {
+fn the_person_is_read_from_either_claim(#[case] changed: &[(&str, &str)], #[case] person: Option<&str>) {
     let answer = start().bring(&token(changed));
     match person {
         Some(person) => assert_eq!(Token::of(&answer).claims["sub"], person),
@@ -72,7 +69,7 @@ fn the_person_stands_in_one_claim_or_the_other(
 }
 
 #[test]
-fn who_is_not_authorized_is_known_and_may_not_go() {
+fn an_unauthorized_person_is_refused() {
     let app = start();
     let answer = app.bring(&token(&[("isAuthorized", "false")]));
     answer.assert_refused(403, "not_allowed");
@@ -93,7 +90,7 @@ fn who_is_not_authorized_is_known_and_may_not_go() {
 #[case::over("exp", &["@0", "@-1", "0"], "expired_token")]
 #[case::never_issued("iat", &["", "null", "\"0\"", "@60"], "invalid_token")]
 #[case::not_yet("nbf", &["@60"], "invalid_token")]
-fn an_attestation_that_is_not_as_documented_is_refused(
+fn an_undocumented_attestation_is_rejected(
     #[case] name: &str,
     #[case] values: &[&str],
     #[case] reason: &str,
@@ -108,7 +105,7 @@ fn an_attestation_that_is_not_as_documented_is_refused(
 }
 
 #[test]
-fn nothing_but_hs256_with_the_clients_secret_is_believed() {
+fn only_hs256_with_the_client_secret_is_accepted() {
     let (app, claims) = (start(), attestation(&[]));
     assert_eq!(app.bring(&token(&[])).status, 307);
     let key = Key::shared(SHARED);
@@ -131,7 +128,7 @@ fn nothing_but_hs256_with_the_clients_secret_is_believed() {
 }
 
 #[test]
-fn a_leeway_may_be_given_and_a_cookie_or_header_chosen() {
+fn leeway_and_header_are_configurable() {
     let app = App::start_with_identity(
         &format!("{}header = \"X-Attestation\"\nleeway_s = 60", settings(SHARED)),
         BY_ID,
@@ -170,7 +167,7 @@ fn a_leeway_may_be_given_and_a_cookie_or_header_chosen() {
     "claims.sub",
     "sub = \"id\""
 )]
-fn a_setting_that_is_wrong_is_named(#[case] identity: &str, #[case] named: &str, #[case] told: &str) {
+fn a_wrong_setting_is_named(#[case] identity: &str, #[case] named: &str, #[case] told: &str) {
     let check = |identity: &str, more: &str| {
         let config = File::new(&format!("{}\n{more}", standard_with(identity)));
         run(&["check", "--config", &config.text()])

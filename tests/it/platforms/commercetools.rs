@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::command::{File, run};
 use crate::harness::issuer::{Key, claims_of, jwks, standard_with};
-use crate::harness::published::{Behaviour, KeyServer, serving};
+use crate::harness::key_server::{Behaviour, KeyServer, serving};
 use crate::harness::{Answer, App, Field, Token};
 
 /// What `sub` is made of, as there is no e-mail.
@@ -78,7 +78,7 @@ fn forward(app: &App, target: &str, token: &str) -> Answer {
 }
 
 #[test]
-fn a_user_of_the_merchant_center_is_signed_on() {
+fn a_merchant_center_user_is_signed_on() {
     let gateway = Gateway::start();
     let app = gateway.app("");
     let claims = Token::of(&forward(&app, "/pandium-sso", &gateway.token(&[]))).claims;
@@ -108,11 +108,7 @@ fn a_user_of_the_merchant_center_is_signed_on() {
 #[case::kind("type", &["", "\"access\"", "\"Exchange\"", "null", "[\"exchange\"]"], "invalid_token")]
 #[case::project("ISSUER/claims/project_key", &["", "null", "\"\"", "\" \"", "1", "[\"shop\"]"], "invalid_token")]
 #[case::aud("aud", &["", "null", "1", "[]", "{}"], "invalid_token")]
-fn a_claim_that_is_not_as_it_must_be_is_refused(
-    #[case] name: &str,
-    #[case] values: &[&str],
-    #[case] reason: &str,
-) {
+fn an_invalid_claim_is_rejected(#[case] name: &str, #[case] values: &[&str], #[case] reason: &str) {
     let gateway = Gateway::start();
     let app = gateway.app("");
     assert_eq!(forward(&app, "/pandium-sso", &gateway.token(&[])).status, 307);
@@ -124,7 +120,7 @@ fn a_claim_that_is_not_as_it_must_be_is_refused(
 }
 
 #[test]
-fn the_project_key_of_another_issuer_is_none() {
+fn a_project_key_of_another_issuer_is_rejected() {
     let gateway = Gateway::start();
     let app = gateway.app("");
     for other in ["project_key", "https://mc-api.commercetools.com/claims/project_key", "ISSUER/project_key"]
@@ -136,7 +132,7 @@ fn the_project_key_of_another_issuer_is_none() {
 }
 
 #[test]
-fn what_the_gateway_always_sends_must_be_there_and_once() {
+fn the_gateway_headers_are_required_once() {
     let gateway = Gateway::start();
     let app = gateway.app("");
     let token = gateway.token(&[]);
@@ -183,11 +179,7 @@ fn what_the_gateway_always_sends_must_be_there_and_once() {
 #[case::another_host("/pandium-sso", "https://evil.example/pandium-sso", false)]
 #[case::without_a_host("/pandium-sso", "/pandium-sso", false)]
 #[case::a_fragment("/pandium-sso", "HERE#", false)]
-fn a_token_is_for_the_address_that_was_asked_for(
-    #[case] target: &str,
-    #[case] audience: &str,
-    #[case] is_same: bool,
-) {
+fn the_audience_is_the_requested_url(#[case] target: &str, #[case] audience: &str, #[case] is_same: bool) {
     let gateway = Gateway::start();
     let app = gateway.app("");
     let audience = audience.replace("HERE", HERE);
@@ -201,7 +193,7 @@ fn a_token_is_for_the_address_that_was_asked_for(
 }
 
 #[test]
-fn no_header_changes_which_address_was_asked_for() {
+fn no_header_changes_the_expected_audience() {
     let gateway = Gateway::start();
     let app = gateway.app("");
     let (there, here) = (gateway.for_audience("https://evil.example/there"), gateway.token(&[]));
@@ -220,7 +212,7 @@ fn no_header_changes_which_address_was_asked_for() {
 }
 
 #[test]
-fn the_origin_may_be_what_a_token_is_for_and_is_that_of_public_url_unless_told() {
+fn the_audience_can_be_the_public_origin() {
     let gateway = Gateway::start();
     let app = gateway.app("audience_policy = \"forward-url-origin\"");
     let bring = |audience: &str| forward(&app, "/pandium-sso", &gateway.for_audience(audience));
@@ -238,7 +230,7 @@ fn the_origin_may_be_what_a_token_is_for_and_is_that_of_public_url_unless_told()
 }
 
 #[test]
-fn only_users_of_the_named_projects_may_come() {
+fn only_configured_projects_are_allowed() {
     let gateway = Gateway::start();
     let app = gateway.app("project_keys = [\"shop\", \"other\"]");
     let bring = |project: &str| {
@@ -252,7 +244,7 @@ fn only_users_of_the_named_projects_may_come() {
 }
 
 #[test]
-fn nothing_but_rs256_by_a_named_key_is_believed() {
+fn only_rs256_of_a_published_key_is_accepted() {
     let gateway = Gateway::start();
     let app = gateway.app("");
     assert_eq!(forward(&app, "/pandium-sso", &gateway.token(&[])).status, 307);
@@ -301,7 +293,7 @@ fn start_behind(proxy: &KeyServer, identity: &str) -> App {
 }
 
 #[test]
-fn the_request_chooses_among_the_known_gateways_where_it_may_and_among_no_others() {
+fn infer_issuer_selects_known_gateways_only() {
     let gateway = Gateway::start();
     let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
     let app = start_behind(&proxy, &gateway.settings("infer_issuer = true"));
@@ -336,7 +328,7 @@ fn the_request_chooses_among_the_known_gateways_where_it_may_and_among_no_others
     "https://mc-api.europe-west1.gcp.commercetools.com",
     "mc-api.europe-west1.gcp.commercetools.com"
 )]
-fn without_leave_the_request_does_not_choose(#[case] issuer: &str, #[case] host: &str) {
+fn without_infer_issuer_the_request_selects_nothing(#[case] issuer: &str, #[case] host: &str) {
     let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
     let gateway = Gateway::start();
     let settings = gateway.settings("").replace(&gateway.server.origin(), issuer);
@@ -364,7 +356,7 @@ fn without_leave_the_request_does_not_choose(#[case] issuer: &str, #[case] host:
 )]
 #[case::no_policy("audience_policy = \"any\"", RECIPE, "identity.audience_policy", "forward-url-full-path")]
 #[case::none_of_its("jwks_url = \"https://a.example/\"", RECIPE, "identity.jwks_url", "")]
-fn a_setting_that_is_wrong_is_named(
+fn a_wrong_setting_is_named(
     #[case] identity: &str,
     #[case] more: &str,
     #[case] named: &str,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::command::{File, run};
 use crate::harness::issuer::{Key, claims_of, standard_with};
-use crate::harness::published::{Behaviour, KeyServer, publishing};
+use crate::harness::key_server::{Behaviour, KeyServer, publishing};
 use crate::harness::{Answer, App, Token};
 
 /// A preset as an operator writes it, and what its front sends.
@@ -109,10 +109,7 @@ impl Front {
 #[case::oathkeeper(OATHKEEPER, "RS256")]
 #[case::oathkeeper_ec(OATHKEEPER, "ES256")]
 #[case::oathkeeper_ed(OATHKEEPER, "EdDSA")]
-fn a_fronts_own_token_signs_a_user_on_and_no_other_does(
-    #[case] front: Front,
-    #[case] algorithm: &'static str,
-) {
+fn each_preset_accepts_its_own_tokens_only(#[case] front: Front, #[case] algorithm: &'static str) {
     let key = Key::new(algorithm);
     let app = front.app(&key, "");
     let good = front.token(&key, &[]);
@@ -150,7 +147,7 @@ fn a_fronts_own_token_signs_a_user_on_and_no_other_does(
 #[case::pomerium(POMERIUM)]
 #[case::authentik(AUTHENTIK)]
 #[case::oathkeeper(OATHKEEPER)]
-fn a_fronts_keys_are_asked_for_where_it_publishes_them(#[case] front: Front) {
+fn each_preset_fetches_keys_from_its_own_host(#[case] front: Front) {
     let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
     let identity = standard_with(front.settings);
     let app = App::start_with_variables(&identity, "", &[("HTTPS_PROXY", &proxy.origin())]);
@@ -165,7 +162,7 @@ fn a_fronts_keys_are_asked_for_where_it_publishes_them(#[case] front: Front) {
 }
 
 #[test]
-fn header_issuer_and_claims_of_a_front_may_be_set_otherwise() {
+fn header_issuer_and_claims_can_be_overridden() {
     let key = Key::new("RS256");
     let more =
         "issuer = \"https://access.example.com\"\nheader = \"X-Assertion\"\nrequired_claims = { tier = 2 }";
@@ -183,7 +180,7 @@ fn header_issuer_and_claims_of_a_front_may_be_set_otherwise() {
 
 // T15
 #[test]
-fn of_cloudflare_only_an_applications_token_of_a_person_is_believed() {
+fn cloudflare_accepts_app_tokens_of_persons_only() {
     let key = Key::new("RS256");
     let app = ACCESS.app(&key, "");
     let bring = |changed: &[(&str, &str)]| ACCESS.bring(&app, &ACCESS.token(&key, changed));
@@ -205,7 +202,7 @@ fn of_cloudflare_only_an_applications_token_of_a_person_is_believed() {
 }
 
 #[test]
-fn googles_clock_may_differ_by_thirty_seconds_and_its_probes_are_nobody() {
+fn iap_has_30_s_leeway_and_its_probes_are_unauthenticated() {
     let key = Key::new("ES256");
     let app = IAP.app(&key, "");
     let bring = |changed: &[(&str, &str)]| IAP.bring(&app, &IAP.token(&key, changed));
@@ -224,7 +221,7 @@ fn googles_clock_may_differ_by_thirty_seconds_and_its_probes_are_nobody() {
 
 // T9
 #[test]
-fn the_address_of_keys_that_authentik_sends_is_never_used() {
+fn the_jwks_header_of_authentik_is_never_used() {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
     let theirs = publishing(&[attacker.jwk(Some("k-1"))]);
     let app = AUTHENTIK.app(&key, "");
@@ -265,7 +262,7 @@ fn the_address_of_keys_that_authentik_sends_is_never_used() {
 #[case::nowhere_to_ask("kind = \"oathkeeper\"\naudience = \"a\"\nissuer = \"keeper\"", "jwks_url")]
 #[case::no_such_front("kind = \"cloudflare\"\nteam = \"acme\"\naudience = \"a\"", "kind")]
 #[case::no_audience("kind = \"oathkeeper\"\nissuer = \"https://keeper.example.com/\"", "audience")]
-fn a_setting_that_is_wrong_is_named(#[case] settings: &str, #[case] named: &str) {
+fn a_wrong_setting_is_named(#[case] settings: &str, #[case] named: &str) {
     let check = |settings: &str| {
         let config = File::new(&standard_with(settings));
         run(&["check", "--config", &config.text()])

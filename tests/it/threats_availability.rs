@@ -17,7 +17,7 @@ const IDLE_CONNECTIONS: usize = 300;
 
 // T27
 #[test]
-fn a_client_that_does_not_finish_its_headers_is_let_go() {
+fn an_unfinished_request_head_times_out() {
     let app = App::start("[server]\nrequest_timeout_s = 1");
     let mut slow = Connection::open(app.address()).unwrap();
     slow.write(b"GET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Slow: ").unwrap();
@@ -32,7 +32,7 @@ fn a_client_that_does_not_finish_its_headers_is_let_go() {
 
 // T27
 #[test]
-fn a_body_that_never_comes_keeps_nobody_waiting() {
+fn a_missing_body_does_not_block() {
     let app = App::start("");
     let mut slow = Connection::open(app.address()).unwrap();
     slow.write(b"POST /pandium-sso HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nx").unwrap();
@@ -42,7 +42,7 @@ fn a_body_that_never_comes_keeps_nobody_waiting() {
 
 // T27
 #[test]
-fn idle_connections_keep_nobody_from_being_served() {
+fn idle_connections_do_not_block_users() {
     let app = App::start("");
     let mut idle: Vec<TcpStream> =
         (0..IDLE_CONNECTIONS).map(|_| TcpStream::connect(app.address()).unwrap()).collect();
@@ -67,7 +67,7 @@ fn idle_connections_keep_nobody_from_being_served() {
 #[case::a_thousand_headers(a_thousand_headers())]
 #[case::two_lengths(b"POST /pandium-sso HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nabc".to_vec())]
 #[case::length_and_chunks(b"POST /pandium-sso HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: x, chunked\r\n\r\n0\r\n\r\nGET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Auth-Request-Email: a@b.example\r\n\r\n".to_vec())]
-fn a_mad_request_is_refused_or_cut_off(#[case] request: Vec<u8>) {
+fn malformed_requests_are_refused_or_closed(#[case] request: Vec<u8>) {
     let app = App::start("");
     for _ in 0..20 {
         let mut connection = Connection::open(app.address()).unwrap();
@@ -90,7 +90,7 @@ fn a_mad_request_is_refused_or_cut_off(#[case] request: Vec<u8>) {
 #[case::connection_alone(&[("Connection", "upgrade")])]
 #[case::websocket(&[("Connection", "Upgrade"), ("Upgrade", "websocket")])]
 #[case::http_2(&[("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABk")])]
-fn who_asks_for_another_protocol_is_answered_in_this_one(#[case] headers: &[Field<'_>]) {
+fn upgrade_requests_are_served_over_http_1_1(#[case] headers: &[Field<'_>]) {
     let app = App::start("");
     let mut connection = Connection::open(app.address()).unwrap();
     let answer = connection.ask("GET", "/pandium-sso", &[ALICE, headers].concat()).unwrap();
@@ -106,7 +106,7 @@ fn who_asks_for_another_protocol_is_answered_in_this_one(#[case] headers: &[Fiel
 
 // T28
 #[test]
-fn stopping_under_load_loses_nobody() {
+fn stopping_under_load_drops_no_request() {
     let mut app = App::start("[server]\ndrain_delay_s = 2");
     let address = app.address();
     let served = AtomicUsize::new(0);
@@ -161,7 +161,7 @@ fn ask_until_told_to_go(address: std::net::SocketAddr, served: &AtomicUsize) {
 
 // T28
 #[test]
-fn connections_that_only_wait_hold_nobody_up() {
+fn idle_connections_do_not_delay_shutdown() {
     let mut app = App::start("[server]\nshutdown_timeout_s = 60");
     let mut kept: Vec<Connection> = (0..8).map(|_| Connection::open(app.address()).unwrap()).collect();
     for connection in &mut kept {
@@ -175,7 +175,7 @@ fn connections_that_only_wait_hold_nobody_up() {
 
 // T28
 #[test]
-fn a_second_signal_does_not_wait() {
+fn a_second_signal_skips_the_drain_delay() {
     let mut app = App::start("[server]\ndrain_delay_s = 600");
     let started = Instant::now();
     app.signal("TERM");
@@ -187,7 +187,7 @@ fn a_second_signal_does_not_wait() {
 
 // T27
 #[test]
-fn users_are_served_while_others_are_mad() {
+fn users_are_served_during_malformed_requests() {
     let app = App::start("[server]\nrequest_timeout_s = 1");
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -37,7 +37,7 @@ fn shortened(modulus: &mut [u8], bits: usize) {
 }
 
 #[rstest]
-fn the_size_of_an_rsa_key_is_that_of_its_modulus(#[values(1952, 2040, 2047)] bits: usize) {
+fn rsa_key_size_is_the_modulus_length(#[values(1952, 2040, 2047)] bits: usize) {
     let key = Key::new("RS256");
     let mut jwk = key.jwk(Some("k-1"));
     let mut modulus = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
@@ -55,7 +55,7 @@ fn the_size_of_an_rsa_key_is_that_of_its_modulus(#[values(1952, 2040, 2047)] bit
 }
 
 #[test]
-fn zero_bytes_before_an_rsa_modulus_do_not_count() {
+fn leading_zeros_of_an_rsa_modulus_are_ignored() {
     let key = Key::new("RS256");
     let mut jwk = key.jwk(Some("k-1"));
     let modulus = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
@@ -75,11 +75,7 @@ fn zero_bytes_before_an_rsa_modulus_do_not_count() {
 #[case::off_the_larger_curve("ES384", json!({"y": URL_SAFE_NO_PAD.encode([1; 48])}), "not on its curve")]
 #[case::small_order("EdDSA", json!({"x": URL_SAFE_NO_PAD.encode([0; 32])}), "small order")]
 #[case::cut("EdDSA", json!({"x": URL_SAFE_NO_PAD.encode([1; 31])}), "right length")]
-fn a_key_that_can_verify_nothing_is_named(
-    #[case] algorithm: &'static str,
-    #[case] changed: Value,
-    #[case] told: &str,
-) {
+fn an_unusable_jwk_is_reported(#[case] algorithm: &'static str, #[case] changed: Value, #[case] told: &str) {
     let (key, other) = (Key::new(algorithm), Key::new(algorithm));
     let mut jwk = other.jwk(Some("k-2"));
     for (name, value) in changed.as_object().unwrap() {
@@ -97,11 +93,7 @@ fn a_key_that_can_verify_nothing_is_named(
 #[case::off_the_curve("ES256", &[0; 32], "not on its curve")]
 #[case::small_order("EdDSA", &[0; 32], "small order")]
 #[case::even_exponent("RS256", &[0], "exponent")]
-fn a_key_in_pem_that_can_verify_nothing_is_named(
-    #[case] algorithm: &'static str,
-    #[case] end: &[u8],
-    #[case] told: &str,
-) {
+fn an_unusable_pem_key_is_reported(#[case] algorithm: &'static str, #[case] end: &[u8], #[case] told: &str) {
     let mut der = Key::new(algorithm).der();
     let kept = der.len() - end.len();
     der.truncate(kept);
@@ -111,7 +103,7 @@ fn a_key_in_pem_that_can_verify_nothing_is_named(
 }
 
 #[test]
-fn a_strange_key_in_a_file_is_a_warning() {
+fn an_unsupported_key_in_a_file_is_a_warning() {
     let key = Key::new("ES256");
     let strange = json!({"kty": "AKP", "alg": "ML-DSA-44", "kid": "canary", "pub": "AAAA"});
     let file = KeyFile::new(&jwks(&[key.jwk(Some("k-1")), strange]));
@@ -126,7 +118,7 @@ fn a_strange_key_in_a_file_is_a_warning() {
 
 /// A private member of a key, and the algorithm of the key.
 #[rstest]
-fn a_set_with_a_private_member_is_refused_whole(
+fn a_jwks_with_private_members_is_rejected(
     #[values("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")] member: &str,
     #[values("RS256", "ES256", "EdDSA")] algorithm: &'static str,
 ) {
@@ -166,7 +158,7 @@ fn a_shared_secret_is_at_least_as_long_as_the_hash(#[case] algorithm: &str, #[ca
 #[case("base64", BASE64.encode(BYTES).trim_end_matches('=').to_owned())]
 #[case("base64url", URL_SAFE.encode(BYTES))]
 #[case("base64url", URL_SAFE_NO_PAD.encode(BYTES))]
-fn a_shared_secret_may_be_given_as_bytes(
+fn a_shared_secret_can_be_encoded_bytes(
     #[case] encoding: &str,
     #[case] written: String,
     #[values(true, false)] in_a_file: bool,
@@ -190,7 +182,7 @@ const BYTES: [u8; 33] = {
 #[case::another_alphabet("base64", "-_8AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
 #[case::half_a_byte("hex", "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0")]
 #[case::white_space("hex", "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f")]
-fn a_secret_that_is_not_so_encoded_is_named(#[case] encoding: &str, #[case] written: &str) {
+fn a_wrongly_encoded_secret_is_reported(#[case] encoding: &str, #[case] written: &str) {
     let setting = format!("shared_secret = {written:?}\nshared_secret_encoding = {encoding:?}");
     assert_wrong(&way_in("HS256", &setting), "shared_secret", &format!("it is not {encoding}"));
     let ran = check(&way_in("HS256", &setting));
@@ -200,7 +192,7 @@ fn a_secret_that_is_not_so_encoded_is_named(#[case] encoding: &str, #[case] writ
 }
 
 #[test]
-fn the_marketplaces_secret_may_be_given_as_bytes() {
+fn the_pandium_secret_can_be_encoded_bytes() {
     let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
     let own = "another-secret-of-one-entrance-alone";
     let app = App::start(&format!(
@@ -219,7 +211,7 @@ fn the_marketplaces_secret_may_be_given_as_bytes() {
 }
 
 #[test]
-fn the_secret_of_caf_may_be_given_as_bytes() {
+fn the_caf_secret_can_be_encoded_bytes() {
     let secret = BASE64.encode(BYTES);
     let identity = format!(
         "kind = \"caf\"\npolicy_id = \"p\"\nclient_secret = {secret:?}\nclient_secret_encoding = \"base64\"\n"

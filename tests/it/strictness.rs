@@ -41,7 +41,7 @@ const OTHER: &str = "a-secret-that-another-side-shares-with-us";
      algorithms = [\"HS256\"]\nshared_secret = \"OTHER\"\njwks_max_stale_s = 900",
     "entrances.a.identity.jwks_max_stale_s"
 )]
-fn a_configuration_that_would_is_refused(#[case] settings: &str, #[case] key: &str) {
+fn a_permissive_configuration_is_rejected(#[case] settings: &str, #[case] key: &str) {
     let settings = settings.replace("SECRET", SECRET).replace("OTHER", OTHER);
     let ran = run(&["check", "--config", &File::new(&format!("{STANDARD}{settings}")).text()]);
     assert_eq!(ran.status, 78, "{ran:?}");
@@ -54,7 +54,7 @@ fn a_configuration_that_would_is_refused(#[case] settings: &str, #[case] key: &s
 #[case("https://*.example.com", false)]
 #[case("https://u:p@m.example.com", false)]
 #[case("https://m.example.com/shop", true)]
-fn a_marketplace_of_appdirect_is_one_host_by_https_in_production(#[case] url: &str, #[case] is_right: bool) {
+fn appdirect_marketplace_url_is_https_in_production(#[case] url: &str, #[case] is_right: bool) {
     let config = STANDARD.replace("\"sandbox\"", "\"production\"");
     let settings = format!(
         "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"appdirect\"\ntenant = \"t\"\n\
@@ -70,7 +70,7 @@ fn a_marketplace_of_appdirect_is_one_host_by_https_in_production(#[case] url: &s
 #[case::as_the_user_name("id = \"\"\nusername = \"email\"")]
 #[case::lower_case("id = \"email|lower\"")]
 #[case::as_an_attribute("id = \"\"\nattributes.mail = \"email\"")]
-fn an_email_that_is_not_confirmed_is_read_by_no_expression(#[case] mapping: &str) {
+fn an_unverified_email_is_hidden_from_expressions(#[case] mapping: &str) {
     let (key, file) = key_and_file();
     let sub = "[claims]\nsub = \"id or username or attributes.mail\"";
     let settings = format!("[identity.user]\n{mapping}\n{sub}");
@@ -84,7 +84,7 @@ fn an_email_that_is_not_confirmed_is_read_by_no_expression(#[case] mapping: &str
 
 // T13
 #[test]
-fn a_token_that_names_another_audience_is_for_somebody_else() {
+fn a_token_with_an_unexpected_audience_is_rejected() {
     let key = Key::shared(OTHER);
     let caf = format!("kind = \"caf\"\npolicy_id = \"p-1\"\nclient_secret = {OTHER:?}");
     let shop = format!(
@@ -111,7 +111,7 @@ fn a_token_that_names_another_audience_is_for_somebody_else() {
 #[case("application/Logout+JWT", false)]
 #[case("secevent+jwt", false)]
 #[case("dpop+jwt", false)]
-fn a_token_for_another_purpose_signs_nobody_on(#[case] purpose: &str, #[case] is_believed: bool) {
+fn a_token_for_another_purpose_is_rejected(#[case] purpose: &str, #[case] is_believed: bool) {
     let (key, file) = key_and_file();
     let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), "");
     let header = format!(r#"{{"alg":"ES256","kid":"k-1","typ":{purpose:?}}}"#);
@@ -124,11 +124,7 @@ fn a_token_for_another_purpose_signs_nobody_on(#[case] purpose: &str, #[case] is
 #[case::unless_set("", &["JWT", "jwt", "application/jwt", "at+JWT", "null"], &["JOSE", "secevent+jwt", "it+jwt", ""])]
 #[case::another("accepted_types = [\"it+jwt\"]", &["it+jwt", "application/IT+JWT"], &["JWT", "at+jwt", "null"])]
 #[case::none_or_one("accepted_types = [\"\", \"a/b\"]", &["null", "A/B"], &["b", "application/b", "JWT"])]
-fn a_token_is_of_an_accepted_type(
-    #[case] setting: &str,
-    #[case] accepted: &[&str],
-    #[case] refused: &[&str],
-) {
+fn accepted_types_limit_typ(#[case] setting: &str, #[case] accepted: &[&str], #[case] refused: &[&str]) {
     let (key, file) = key_and_file();
     let app = App::start_with_identity(&way_in("ES256", &(file.setting("jwks_file") + setting)), "");
     let bring = |typ: &str| {
@@ -148,7 +144,7 @@ fn a_token_is_of_an_accepted_type(
 }
 
 #[test]
-fn what_is_wrong_is_told_to_programs_too() {
+fn www_authenticate_names_the_error() {
     let (key, file) = key_and_file();
     let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), "");
     let challenge = |token: &str| app.bring(token).header("www-authenticate").to_owned();

@@ -18,7 +18,7 @@ account = "partners"
 "#;
 
 #[test]
-fn a_hand_off_leaves_one_line() {
+fn a_hand_off_writes_one_audit_event() {
     let app = App::start("");
     let answer = app.get("/pandium-sso", &[ALICE, &[("Sec-Fetch-Dest", "document")]].concat());
     let record = app.record_of(&answer);
@@ -50,7 +50,7 @@ fn a_hand_off_leaves_one_line() {
 }
 
 #[test]
-fn a_refusal_leaves_one_line() {
+fn a_refusal_writes_one_audit_event() {
     let app = App::start("");
     let answer = app.get("/pandium-sso", &[("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]);
     let record = app.record_of(&answer);
@@ -76,7 +76,7 @@ fn a_refusal_leaves_one_line() {
 }
 
 #[test]
-fn every_answer_has_its_line_and_no_line_comes_alone() {
+fn every_response_has_exactly_one_audit_event() {
     let app = App::start("");
     let mut answers = Vec::new();
     for _ in 0..20 {
@@ -99,7 +99,7 @@ fn every_answer_has_its_line_and_no_line_comes_alone() {
 }
 
 #[test]
-fn lines_for_people_say_the_same() {
+fn text_logs_carry_the_same_fields() {
     let app = App::start("[log]\nformat = \"text\"\nsubject = \"plain\"");
     let (known, nobody) = (app.get("/pandium-sso", ALICE), app.get("/pandium-sso", &[]));
     app.lines();
@@ -116,7 +116,7 @@ fn lines_for_people_say_the_same() {
 }
 
 #[test]
-fn a_request_id_is_ours_and_the_same_everywhere() {
+fn request_ids_are_generated_and_consistent() {
     let app = App::start("");
     let forged = ("X-Request-Id", "forged\"}{");
     let problem = app.get("/pandium-sso", &[forged]);
@@ -131,7 +131,7 @@ fn a_request_id_is_ours_and_the_same_everywhere() {
 }
 
 #[test]
-fn a_subject_is_named_as_the_operator_says() {
+fn log_subject_controls_how_users_are_named() {
     let subject = |log: &str, email: &str| {
         let app = App::start(&format!("[log]\nsubject = {log:?}"));
         let record = app.record_of(&app.get("/pandium-sso", &[(EMAIL, email)]));
@@ -147,7 +147,7 @@ fn a_subject_is_named_as_the_operator_says() {
 }
 
 #[test]
-fn each_entrance_has_its_name_in_lines_and_counters() {
+fn events_and_metrics_name_the_entrance() {
     let app = App::start(PARTNERS);
     let answer =
         app.get("/partners/sso/install/7", &[("Remote-User", "bo"), ("Remote-Email", "bo@example.com")]);
@@ -167,7 +167,7 @@ fn each_entrance_has_its_name_in_lines_and_counters() {
 }
 
 #[test]
-fn the_counters_exist_and_count() {
+fn the_counters_count() {
     let app = App::start("");
     for _ in 0..3 {
         app.get("/pandium-sso", ALICE);
@@ -214,7 +214,7 @@ fn the_metrics_are_openmetrics_and_name_no_user() {
 #[case("/livez")]
 #[case("/readyz")]
 #[case("/healthz")]
-fn health_is_told_on_both_listeners(#[case] path: &str) {
+fn health_is_served_on_both_listeners(#[case] path: &str) {
     let app = App::start("");
     let untrusted: &[Field<'_>] = &[("X-Forwarded-For", "203.0.113.9"), ("Sec-Fetch-Dest", "image")];
     for answer in [app.get(path, untrusted), app.admin(path), app.ask("HEAD", path, &[])] {
@@ -229,7 +229,7 @@ fn health_is_told_on_both_listeners(#[case] path: &str) {
 }
 
 #[test]
-fn the_listeners_keep_their_own_addresses() {
+fn each_listener_serves_its_own_paths() {
     let app = App::start("");
     app.admin("/pandium-sso").assert_refused(404, "not_found");
     app.get("/metrics", &[]).assert_refused(404, "not_found");
@@ -249,7 +249,7 @@ fn fields(record: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_wrong_preset_is_named_in_the_log_and_no_value_is() {
+fn a_wrong_preset_is_logged_without_values() {
     let app = App::start("[identity]\npreset = \"oauth2_proxy\"");
     let answer = app.get("/pandium-sso", ALICE);
     answer.assert_refused(401, "unauthenticated");

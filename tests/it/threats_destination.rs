@@ -11,7 +11,7 @@ use crate::harness::{ALICE, Answer, App, EMAIL, Field, Token, wire};
 
 // T16
 #[test]
-fn whatever_a_client_sends_the_destination_is_the_configured_one() {
+fn no_request_changes_the_destination() {
     let app = App::start("");
     let sent_on = Cell::new(0);
     let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
@@ -103,7 +103,7 @@ fn assert_destination(answer: &Answer) {
 #[case("display=List")]
 #[case("integration_settings=a%0d%0aSet-Cookie:x")]
 #[case("integration_settings=%00")]
-fn a_link_that_says_something_else_is_refused(#[case] query: &str) {
+fn invalid_link_parameters_are_refused(#[case] query: &str) {
     let app = App::start("");
     app.get(&format!("/pandium-sso?{query}"), ALICE).assert_refused(400, "bad_link");
 }
@@ -115,14 +115,14 @@ fn a_link_that_says_something_else_is_refused(#[case] query: &str) {
 #[case("1%2f")]
 #[case("..")]
 #[case("%31")]
-fn an_install_page_is_named_by_its_number(#[case] id: &str) {
+fn install_ids_are_integers(#[case] id: &str) {
     let app = App::start("");
     app.get(&format!("/pandium-sso/install/{id}"), ALICE).assert_refused(400, "bad_link");
 }
 
 // T17
 #[test]
-fn unknown_parameters_are_dropped_where_the_operator_says_so_and_tenant_never_travels() {
+fn unknown_parameters_can_be_dropped_but_not_tenant() {
     let app = App::start("[pandium]\nunknown_link_parameters = \"drop\"");
     let token = Token::of(&app.get("/pandium-sso?utm_source=mail&integration_id=1&x=%0d%0a", ALICE));
     assert_eq!(token.link(), "integration_id=1");
@@ -144,7 +144,7 @@ fn unknown_parameters_are_dropped_where_the_operator_says_so_and_tenant_never_tr
 #[case("/%70andium-sso")]
 #[case("/metrics")]
 #[case("/")]
-fn a_path_is_what_it_is_byte_for_byte(#[case] path: &str) {
+fn paths_match_byte_for_byte(#[case] path: &str) {
     let app = App::start("");
     let said_by_a_proxy: &[&[Field<'_>]] = &[
         &[],
@@ -161,7 +161,7 @@ fn a_path_is_what_it_is_byte_for_byte(#[case] path: &str) {
 
 // T18
 #[test]
-fn no_header_turns_an_entrance_into_something_else() {
+fn no_header_changes_the_path_or_method() {
     let app = App::start("");
     for name in ["X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "X-HTTP-Method-Override"] {
         for value in ["/livez", "/metrics", "POST"] {
@@ -174,7 +174,7 @@ fn no_header_turns_an_entrance_into_something_else() {
 
 // T18
 #[test]
-fn an_absolute_target_is_its_path() {
+fn an_absolute_request_target_counts_as_its_path() {
     let app = App::start("");
     for origin in ["http://app.example.com", "https://app.example.com:8443", "http://127.0.0.1"] {
         let answer = app.get(&format!("{origin}/pandium-sso?display=list"), ALICE);
@@ -206,7 +206,7 @@ fn only_get_gives_a_token() {
 
 // T19
 #[test]
-fn a_preflight_gets_no_token_and_an_answer_only_for_parents() {
+fn a_preflight_gets_no_token() {
     let app = App::start("");
     let ask = |origin| {
         let headers = [("Origin", origin), ("Access-Control-Request-Method", "GET")];
@@ -241,7 +241,7 @@ fn a_preflight_gets_no_token_and_an_answer_only_for_parents() {
 #[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "teleport")])]
 #[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "cors")])]
 #[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Site", "same")])]
-fn what_is_not_shown_to_the_user_gets_no_token(#[case] headers: &[Field<'_>]) {
+fn subresources_and_prefetches_get_no_token(#[case] headers: &[Field<'_>]) {
     let app = App::start("");
     app.get("/pandium-sso", &[ALICE, headers].concat()).assert_refused(403, "cross_site_request");
 }
@@ -256,7 +256,7 @@ const FRAME: [Field<'static>; 3] =
 #[case("https://app.example.com@evil.example/")]
 #[case("https://app.example.com:8443/")]
 #[case("http://app.example.com/")]
-fn a_frame_from_elsewhere_is_refused_or_reported_as_the_operator_says(#[case] parent: &str) {
+fn a_frame_in_an_unlisted_page_is_refused_or_reported(#[case] parent: &str) {
     let headers = [ALICE, &FRAME, &[("Referer", parent)]].concat();
     let refused = App::start("").get("/pandium-sso", &headers);
     refused.assert_refused(403, "embedding_not_allowed");
@@ -271,7 +271,7 @@ fn a_frame_from_elsewhere_is_refused_or_reported_as_the_operator_says(#[case] pa
 
 // T21a
 #[test]
-fn a_frame_of_a_parent_is_served() {
+fn only_frames_in_listed_parents_are_served() {
     let app = App::start("");
     let headers =
         [&[(EMAIL, "alice@example.com")], &FRAME[..], &[("Referer", "https://app.example.com/x?y")]];
@@ -286,7 +286,7 @@ fn a_frame_of_a_parent_is_served() {
 
 // T20
 #[test]
-fn a_request_without_fetch_metadata_is_refused_where_configured() {
+fn requests_without_fetch_metadata_can_be_refused() {
     let app = App::start("[embed]\nwithout_fetch_metadata = \"refuse\"");
     app.get("/pandium-sso", ALICE).assert_refused(403, "cross_site_request");
     let page = [("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "none")];

@@ -47,7 +47,7 @@ const KNOW_THE_CONFIGURATION: [&str; 5] = ["config", "telemetry", "server", "pla
 const MOST_LINES: usize = 450;
 
 #[test]
-fn the_order_of_rooms_is_that_of_the_map() {
+fn modules_follow_the_order_of_the_map() {
     let map = read(&source("lib.rs"));
     let rows = map.lines().filter_map(|line| line.strip_prefix("//! | ["));
     let named: Vec<&str> =
@@ -62,7 +62,7 @@ fn the_order_of_rooms_is_that_of_the_map() {
 }
 
 #[test]
-fn a_room_uses_only_what_stands_above_it() {
+fn a_module_uses_only_modules_above_it() {
     let place =
         |room: &str| ROOMS.iter().position(|own| *own == room).unwrap_or_else(|| panic!("no room {room}"));
     for (file, room, code) in rooms() {
@@ -79,7 +79,7 @@ fn a_room_uses_only_what_stands_above_it() {
 }
 
 #[test]
-fn nobody_leaves_a_room_by_the_back_door() {
+fn no_module_reaches_outside_by_super() {
     for (file, _, code) in rooms() {
         let inside = file.strip_prefix(source("")).unwrap().components().count();
         let is_head = file.ends_with("mod.rs");
@@ -90,7 +90,7 @@ fn nobody_leaves_a_room_by_the_back_door() {
 }
 
 #[test]
-fn the_ways_in_know_neither_the_web_nor_the_time() {
+fn decision_modules_use_no_web_clock_or_files() {
     let pure =
         ["user", "secret", "refusal", "jwt", "request", "authn", "pandium", "access", "embed", "sign_on"];
     for (file, room, code) in rooms() {
@@ -113,7 +113,7 @@ fn the_ways_in_know_neither_the_web_nor_the_time() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for_and_is_short() {
+fn every_file_has_a_header_and_is_short() {
     for file in files_below(&source(""), "rs") {
         let text = read(&file);
         assert!(text.starts_with("//! "), "{} does not say what it is for", file.display());
@@ -133,7 +133,7 @@ fn nothing_panics_outside_tests() {
 }
 
 #[test]
-fn no_test_is_left_out() {
+fn no_test_is_ignored() {
     let ignored = ["#[ign", "ore"].concat();
     for folder in ["src", "tests"] {
         for file in files_below(&root().join(folder), "rs") {
@@ -143,7 +143,7 @@ fn no_test_is_left_out() {
 }
 
 #[test]
-fn the_search_for_paths_finds_them() {
+fn module_paths_are_found_in_code() {
     let code = "use crate::user::Email;\nuse crate::{clock::Timestamp, jwt::{sign, verify}, audit};\nlet a = crate::page::X;";
     assert_eq!(used_rooms(code), ["user", "clock", "jwt", "audit", "page"]);
 }
