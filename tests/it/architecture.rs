@@ -1,13 +1,13 @@
-//! The house keeps its order: each room uses only what stands above it, as
-//! `src/lib.rs` says, and every file is one that a person can read.
+//! The layers of the crate: a module uses only modules above it in the table of
+//! `src/lib.rs`, and every file is short and says what it is for.
 
 use std::path::PathBuf;
 
 use crate::harness::tree::{files_below, read, root};
 
-/// Every room, in the order of the table in `src/lib.rs`. A room uses itself
+/// Every module, in the order of the table in `src/lib.rs`. A module uses itself
 /// and those above it.
-const ROOMS: [&str; 24] = [
+const MODULES: [&str; 24] = [
     "user",
     "clock",
     "secret",
@@ -34,17 +34,17 @@ const ROOMS: [&str; 24] = [
     "cli",
 ];
 
-/// Crates that only some rooms may know.
-const KEPT: [(&str, &[&str]); 3] = [
+/// Crates that only some modules may use.
+const RESTRICTED_CRATES: [(&str, &[&str]); 3] = [
     ("actix_web", &["http", "server", "playground", "cli"]),
     ("reqwest", &["jwt", "playground", "doctor"]),
     ("clap", &["cli"]),
 ];
 
-/// Who may use the configuration as it is read; everybody else gets values.
-const KNOW_THE_CONFIGURATION: [&str; 5] = ["config", "telemetry", "server", "playground", "cli"];
+/// The modules that may use the configuration; the others get values.
+const MAY_USE_CONFIG: [&str; 5] = ["config", "telemetry", "server", "playground", "cli"];
 
-const MOST_LINES: usize = 450;
+const MAX_LINES: usize = 450;
 
 #[test]
 fn modules_follow_the_order_of_the_map() {
@@ -52,40 +52,44 @@ fn modules_follow_the_order_of_the_map() {
     let rows = map.lines().filter_map(|line| line.strip_prefix("//! | ["));
     let named: Vec<&str> =
         rows.flat_map(|row| row.split('|').next().unwrap().split('`').skip(1).step_by(2)).collect();
-    assert_eq!(named, ROOMS);
+    assert_eq!(named, MODULES);
     let mut modules: Vec<&str> =
         map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
-    let mut rooms = ROOMS.to_vec();
+    let mut expected = MODULES.to_vec();
     modules.sort_unstable();
-    rooms.sort_unstable();
-    assert_eq!(modules, rooms);
+    expected.sort_unstable();
+    assert_eq!(modules, expected);
 }
 
 #[test]
 fn a_module_uses_only_modules_above_it() {
-    let place =
-        |room: &str| ROOMS.iter().position(|own| *own == room).unwrap_or_else(|| panic!("no room {room}"));
-    for (file, room, code) in rooms() {
-        for used in used_rooms(&code) {
-            assert!(place(&used) <= place(&room), "{} uses {used}, which stands below", file.display());
-            let may = used != "config" || KNOW_THE_CONFIGURATION.contains(&room.as_str());
+    let position =
+        |module: &str| MODULES.iter().position(|own| *own == module).unwrap_or_else(|| panic!("{module}?"));
+    for (file, module, code) in module_files() {
+        for used in used_modules(&code) {
+            assert!(
+                position(&used) <= position(&module),
+                "{} uses {used}, which is below it",
+                file.display()
+            );
+            let may = used != "config" || MAY_USE_CONFIG.contains(&module.as_str());
             assert!(may, "{} uses the configuration", file.display());
         }
-        for (name, may) in KEPT {
+        for (name, may) in RESTRICTED_CRATES {
             let uses = code.contains(&format!("{name}::"));
-            assert!(!uses || may.contains(&room.as_str()), "{} uses {name}", file.display());
+            assert!(!uses || may.contains(&module.as_str()), "{} uses {name}", file.display());
         }
     }
 }
 
 #[test]
 fn no_module_reaches_outside_by_super() {
-    for (file, _, code) in rooms() {
+    for (file, _, code) in module_files() {
         let inside = file.strip_prefix(source("")).unwrap().components().count();
         let is_head = file.ends_with("mod.rs");
         let depth = if is_head { inside - 1 } else { inside };
-        let way_out = "super::".repeat(depth);
-        assert!(!code.contains(&way_out), "{} reaches outside its room by super", file.display());
+        let escape = "super::".repeat(depth);
+        assert!(!code.contains(&escape), "{} reaches outside its module by super", file.display());
     }
 }
 
@@ -93,8 +97,8 @@ fn no_module_reaches_outside_by_super() {
 fn decision_modules_use_no_web_clock_or_files() {
     let pure =
         ["user", "secret", "refusal", "jwt", "request", "authn", "pandium", "access", "embed", "sign_on"];
-    for (file, room, code) in rooms() {
-        if pure.contains(&room.as_str()) {
+    for (file, module, code) in module_files() {
+        if pure.contains(&module.as_str()) {
             for word in [
                 "actix",
                 "SystemTime::now",
@@ -108,7 +112,7 @@ fn decision_modules_use_no_web_clock_or_files() {
             }
         }
         let reads_clock = code.contains("SystemTime::now") || code.contains("Instant::now");
-        assert!(!reads_clock || room == "clock", "{} reads the clock itself", file.display());
+        assert!(!reads_clock || module == "clock", "{} reads the clock itself", file.display());
     }
 }
 
@@ -116,14 +120,14 @@ fn decision_modules_use_no_web_clock_or_files() {
 fn every_file_has_a_header_and_is_short() {
     for file in files_below(&source(""), "rs") {
         let text = read(&file);
-        assert!(text.starts_with("//! "), "{} does not say what it is for", file.display());
-        assert!(text.lines().count() <= MOST_LINES, "{} is long", file.display());
+        assert!(text.starts_with("//! "), "{} has no header sentence", file.display());
+        assert!(text.lines().count() <= MAX_LINES, "{} has more than {MAX_LINES} lines", file.display());
     }
 }
 
 #[test]
 fn nothing_panics_outside_tests() {
-    for (file, _, code) in rooms() {
+    for (file, _, code) in module_files() {
         for word in
             [".unwrap()", ".expect(", "panic!(", "unreachable!(", "todo!(", "unimplemented!(", "unsafe {"]
         {
@@ -137,7 +141,7 @@ fn no_test_is_ignored() {
     let ignored = ["#[ign", "ore"].concat();
     for folder in ["src", "tests"] {
         for file in files_below(&root().join(folder), "rs") {
-            assert!(!read(&file).contains(&ignored), "{} leaves a test out", file.display());
+            assert!(!read(&file).contains(&ignored), "{} ignores a test", file.display());
         }
     }
 }
@@ -145,26 +149,26 @@ fn no_test_is_ignored() {
 #[test]
 fn module_paths_are_found_in_code() {
     let code = "use crate::user::Email;\nuse crate::{clock::Timestamp, jwt::{sign, verify}, audit};\nlet a = crate::page::X;";
-    assert_eq!(used_rooms(code), ["user", "clock", "jwt", "audit", "page"]);
+    assert_eq!(used_modules(code), ["user", "clock", "jwt", "audit", "page"]);
 }
 
-/// Each file of a room: its path, the room, and its code without comments and
+/// Each source file: its path, its module, and its code without comments and
 /// tests.
-fn rooms() -> Vec<(PathBuf, String, String)> {
+fn module_files() -> Vec<(PathBuf, String, String)> {
     let files = files_below(&source(""), "rs").into_iter().map(|file| {
         let inside = file.strip_prefix(source("")).unwrap();
         let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-        let room = first.trim_end_matches(".rs").to_owned();
+        let module = first.trim_end_matches(".rs").to_owned();
         let text = read(&file);
         let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
         let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-        (file, room, code.join("\n"))
+        (file, module, code.join("\n"))
     });
-    files.filter(|(_, room, _)| room != "lib" && room != "main").collect()
+    files.filter(|(_, module, _)| module != "lib" && module != "main").collect()
 }
 
-/// The rooms that code names, by `crate::room` or `crate::{room, …}`.
-fn used_rooms(code: &str) -> Vec<String> {
+/// The modules that code names, by `crate::module` or `crate::{module, …}`.
+fn used_modules(code: &str) -> Vec<String> {
     let mut used = Vec::new();
     for (start, _) in code.match_indices("crate::") {
         let rest = &code[start + "crate::".len()..];

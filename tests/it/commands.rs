@@ -1,9 +1,9 @@
-//! The command line: what each command prints, and with which status it ends.
+//! The command line: the output and exit status of each command.
 
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::harness::command::{File, Ran, run, run_unread, run_with};
+use crate::harness::command::{CommandResult, File, run, run_unread, run_with};
 use crate::harness::{ALICE, App, SECRET, STANDARD, Token};
 use crate::playground::Playground;
 
@@ -23,8 +23,8 @@ parents = ["*"]
 #[test]
 fn check_reports_every_problem_at_once() {
     let file = File::new(BROKEN);
-    let ran = run(&["check", "--config", &file.text()]);
-    assert_eq!((ran.status, ran.output.as_str()), (78, ""));
+    let result = run(&["check", "--config", &file.text()]);
+    assert_eq!((result.status, result.output.as_str()), (78, ""));
     for key in [
         "environment",
         "server.workers",
@@ -34,12 +34,12 @@ fn check_reports_every_problem_at_once() {
         "claims.sub",
         "embed.parents",
     ] {
-        assert!(ran.errors.contains(&format!("\n{key}: ")), "{key} is missing: {}", ran.errors);
+        assert!(result.errors.contains(&format!("\n{key}: ")), "{key} is missing: {}", result.errors);
     }
-    assert!(ran.errors.contains("is pandium.account meant?"), "{}", ran.errors);
-    assert!(ran.errors.contains(&format!("given in: {}:6", file.text())), "{}", ran.errors);
-    assert!(!ran.errors.contains("fedcba9876543210"));
-    assert_eq!(run(&["serve", "--config", &file.text()]).errors, ran.errors);
+    assert!(result.errors.contains("is pandium.account meant?"), "{}", result.errors);
+    assert!(result.errors.contains(&format!("given in: {}:6", file.text())), "{}", result.errors);
+    assert!(!result.errors.contains("fedcba9876543210"));
+    assert_eq!(run(&["serve", "--config", &file.text()]).errors, result.errors);
 }
 
 #[test]
@@ -78,10 +78,10 @@ fn minted_tokens_can_be_inspected() {
     for (argument, input) in [("-", minted.output.as_str()), (minted.output.trim(), ""), (&token.text, "")] {
         let inspected = run_with(&["inspect", "--config", &config, argument], &[], input);
         assert_eq!(inspected.status, 0, "{inspected:?}");
-        for told in
+        for message in
             ["signature  right", "sub = \"alice@example.com\"", "ti.xti.user_tier = \"pro\"", "Alice Ä"]
         {
-            assert!(inspected.output.contains(told), "{told} is missing: {}", inspected.output);
+            assert!(inspected.output.contains(message), "{message} is missing: {}", inspected.output);
         }
     }
 }
@@ -101,7 +101,7 @@ fn mint_gives_the_urls_of_the_service() {
         "7",
     ]);
     let minted = Token::within(minted.output.trim(), SECRET);
-    assert_eq!(minted.address.path(), served.address.path());
+    assert_eq!(minted.url.path(), served.url.path());
     assert_eq!((minted.header, &minted.claims["ti"]), (served.header, &served.claims["ti"]));
 }
 
@@ -115,7 +115,7 @@ fn inspect_fails_for_a_token_of_another_secret() {
     assert!(inspected.output.contains("not that of the configured secret or key"), "{inspected:?}");
 }
 
-/// How a command ends, and what it says.
+/// The arguments, the exit status, and a part of the message.
 #[rstest]
 #[case::no_command(&[], 2, "Usage")]
 #[case::unknown_command(&["frobnicate"], 2, "frobnicate")]
@@ -129,24 +129,24 @@ fn inspect_fails_for_a_token_of_another_secret() {
 #[case::bad_link(&["mint", "--config", "FILE", "--email", "a@b.example", "--integration-id", "x"], 1, "bad_link")]
 #[case::nothing_to_inspect(&["inspect", "--config", "FILE", ""], 2, "nothing to inspect")]
 #[case::no_token(&["inspect", "--config", "FILE", "a.b"], 1, "three parts")]
-#[case::an_address_without_one(&["inspect", "--config", "FILE", "https://a.example/"], 2, "tenant")]
+#[case::a_url_without_a_token(&["inspect", "--config", "FILE", "https://a.example/"], 2, "tenant")]
 #[case::missing_file(&["check", "--config", "/nowhere/at-all.toml"], 78, "/nowhere/at-all.toml")]
 #[case::unknown_environment(&["check", "--config", "FILE", "--environment", "staging"], 78, "--environment")]
 #[case::no_address(&["healthcheck", "nowhere"], 2, "nowhere")]
-#[case::nobody_there(&["healthcheck", "127.0.0.1:1"], 1, "127.0.0.1:1")]
+#[case::nothing_listens(&["healthcheck", "127.0.0.1:1"], 1, "127.0.0.1:1")]
 #[case::no_socket_there(&["healthcheck", "unix:/nowhere.sock"], 1, "/nowhere.sock")]
 fn a_failed_command_has_a_status_and_a_message(
     #[case] arguments: &[&str],
     #[case] status: i32,
-    #[case] told: &str,
+    #[case] message: &str,
 ) {
     let file = File::new(STANDARD);
     let path = file.text();
     let arguments: Vec<&str> =
         arguments.iter().map(|word| if *word == "FILE" { path.as_str() } else { word }).collect();
-    let ran = run(&arguments);
-    assert_eq!((ran.status, ran.output.as_str()), (status, ""), "{ran:?}");
-    assert!(ran.errors.contains(told), "{told} is missing: {}", ran.errors);
+    let result = run(&arguments);
+    assert_eq!((result.status, result.output.as_str()), (status, ""), "{result:?}");
+    assert!(result.errors.contains(message), "{message} is missing: {}", result.errors);
 }
 
 #[test]
@@ -154,9 +154,9 @@ fn an_address_in_use_is_named() {
     let app = App::start("");
     let taken = app.address().to_string();
     let file = File::new(&STANDARD.replacen("127.0.0.1:0", &taken, 1));
-    let ran = run(&["serve", "--config", &file.text()]);
-    assert_eq!(ran.status, 1);
-    assert!(ran.errors.contains(&taken), "{ran:?}");
+    let result = run(&["serve", "--config", &file.text()]);
+    assert_eq!(result.status, 1);
+    assert!(result.errors.contains(&taken), "{result:?}");
 }
 
 #[test]
@@ -165,8 +165,8 @@ fn healthcheck_works_over_tcp_and_unix_sockets() {
     for address in
         [app.address().to_string(), app.admin_address().to_string(), format!("http://{}", app.address())]
     {
-        let ran = run(&["healthcheck", &address]);
-        assert_eq!((ran.status, ran.output.as_str()), (0, "ready\n"), "{ran:?}");
+        let result = run(&["healthcheck", &address]);
+        assert_eq!((result.status, result.output.as_str()), (0, "ready\n"), "{result:?}");
     }
     let address = app.address().to_string();
     assert_eq!(run_with(&["healthcheck"], &[("SSO_SERVER__LISTEN", &address)], "").status, 0);
@@ -182,8 +182,8 @@ fn healthcheck_fails_while_the_service_drains() {
     let app = App::start("[server]\ndrain_delay_s = 60");
     app.signal("TERM");
     app.wait_for_line(|line| line["signal"] == "SIGTERM");
-    let ran = run(&["healthcheck", &app.address().to_string()]);
-    assert!(ran.status == 1 && ran.errors.contains("503"), "{ran:?}");
+    let result = run(&["healthcheck", &app.address().to_string()]);
+    assert!(result.status == 1 && result.errors.contains("503"), "{result:?}");
 }
 
 #[test]
@@ -192,9 +192,9 @@ fn later_layers_win() {
     let (over, path) = (File::new("[pandium]\naccount = \"over\""), file.text());
     let account = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mint = ["mint", "--email", "a@b.example", "--group", "a"];
-        let ran = run_with(&[&mint[..], arguments].concat(), variables, "");
-        let token = Token::within(ran.output.trim(), SECRET);
-        token.address.to_string().split_once('?').unwrap().0.to_owned()
+        let result = run_with(&[&mint[..], arguments].concat(), variables, "");
+        let token = Token::within(result.output.trim(), SECRET);
+        token.url.to_string().split_once('?').unwrap().0.to_owned()
     };
     let (config, over) = (["--config", &path], ["--config", &path, "--config", &over.text()]);
     let variable = ("SSO_PANDIUM__ACCOUNT", "variable");
@@ -220,20 +220,20 @@ fn environment_variables_alone_configure_the_service() {
         ("SSO_EMBED__PARENTS", "https://app.example.com"),
         ("PANDIUM__ACCOUNT", "not ours"),
     ];
-    let ran = run_with(&["check", "--show"], &variables, "");
-    assert_eq!(ran.status, 0, "{ran:?}");
-    assert!(ran.output.contains("the environment variable SSO_PANDIUM__ACCOUNT"), "{}", ran.output);
+    let result = run_with(&["check", "--show"], &variables, "");
+    assert_eq!(result.status, 0, "{result:?}");
+    assert!(result.output.contains("the environment variable SSO_PANDIUM__ACCOUNT"), "{}", result.output);
 }
 
 #[test]
 fn a_missing_secret_file_is_named_with_its_setting() {
     let secret = format!("shared_secret = {SECRET:?}");
     let file = File::new(&STANDARD.replace(&secret, "shared_secret_file = \"/nowhere/pandium\""));
-    let ran = run(&["check", "--config", &file.text()]);
-    assert_eq!(ran.status, 78, "{ran:?}");
+    let result = run(&["check", "--config", &file.text()]);
+    assert_eq!(result.status, 78, "{result:?}");
     assert!(
-        ran.errors.contains("pandium.shared_secret_file: ") && ran.errors.contains("/nowhere/pandium"),
-        "{ran:?}"
+        result.errors.contains("pandium.shared_secret_file: ") && result.errors.contains("/nowhere/pandium"),
+        "{result:?}"
     );
 }
 
@@ -245,7 +245,7 @@ fn a_missing_secret_file_is_named_with_its_setting() {
 #[case("inspect")]
 #[case("healthcheck")]
 fn every_command_shows_an_example(#[case] command: &str) {
-    let Ran { status, output, .. } = run(&[command, "--help"]);
+    let CommandResult { status, output, .. } = run(&[command, "--help"]);
     assert_eq!(status, 0);
     let (_, examples) = output.split_once("Example").unwrap();
     assert!(!output.contains("eyJ"), "a token is no argument: the shell and the process list keep it");
@@ -253,14 +253,14 @@ fn every_command_shows_an_example(#[case] command: &str) {
     assert!(run(&["--help"]).output.contains(&format!("  {command} ")), "the list of commands has it");
 }
 
-/// How a command ends whose reader has closed the pipe.
+/// The exit status of a command whose output pipes are closed.
 #[rstest]
 #[case::inspect(&["inspect", "--config", "FILE", "-"], 0)]
 #[case::inspect_wrong(&["inspect", "--config", "FILE", "a.b"], 1)]
 #[case::mint(&["mint", "--config", "FILE", "--email", "a@b.example"], 0)]
 #[case::check(&["check", "--config", "FILE"], 0)]
 #[case::check_show(&["check", "--config", "FILE", "--show"], 0)]
-#[case::check_nothing(&["check", "--config", "/nowhere.toml"], 78)]
+#[case::check_missing_file(&["check", "--config", "/nowhere.toml"], 78)]
 #[case::healthcheck(&["healthcheck", "127.0.0.1:1"], 1)]
 #[case::doctor(&["doctor", "http://127.0.0.1:1"], 1)]
 #[case::playground(&["playground", "--listen", "256.0.0.1:1"], 2)]

@@ -1,5 +1,5 @@
-//! The component's files, what it asks about an entrance, and the page of ours
-//! that holds it. What a browser makes of them is in `tests/browser`.
+//! The files of the component, `/embed.json`, and the page `/embed`. How a browser
+//! runs them is tested in `tests/browser`.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::harness::{ALICE, App, Field};
 
 const PARENT: Field<'_> = ("Origin", "https://app.example.com");
 
-/// A second way in, with a header of its own and another marketplace.
+/// A second entrance, with another credential header and marketplace.
 const SHOP: &str = r#"
 [entrances.shop]
 path = "/shop"
@@ -26,21 +26,21 @@ base_url = "https://imp.other.example:8443/deep"
 #[case("/embed.d.ts", "text/plain; charset=utf-8", "HTMLElementTagNameMap")]
 fn component_files_are_public_and_cacheable(#[case] path: &str, #[case] kind: &str, #[case] holds: &str) {
     let app = App::start("");
-    let answer = app.get(path, &[("Origin", "https://anybody.example")]);
-    assert_eq!((answer.status, answer.header("content-type")), (200, kind));
-    assert_eq!(answer.header("access-control-allow-origin"), "*");
-    assert_eq!(answer.header("cross-origin-resource-policy"), "cross-origin");
-    assert!(answer.header("cache-control").contains("max-age"));
-    assert!(!answer.header("x-request-id").is_empty());
-    assert!(answer.text().contains(holds), "{path} is another file");
+    let response = app.get(path, &[("Origin", "https://anybody.example")]);
+    assert_eq!((response.status, response.header("content-type")), (200, kind));
+    assert_eq!(response.header("access-control-allow-origin"), "*");
+    assert_eq!(response.header("cross-origin-resource-policy"), "cross-origin");
+    assert!(response.header("cache-control").contains("max-age"));
+    assert!(!response.header("x-request-id").is_empty());
+    assert!(response.text().contains(holds), "{path} is another file");
 
-    let etag = answer.header("etag");
+    let etag = response.header("etag");
     for known in [etag, &format!("W/{etag}"), &format!("\"older\", W/{etag}"), "*"] {
         let again = app.get(path, &[("If-None-Match", known)]);
         assert_eq!((again.status, again.body.len()), (304, 0), "{known}");
     }
     assert_eq!(app.get(path, &[("If-None-Match", "\"older\"")]).status, 200);
-    app.ask("POST", path, &[]).assert_refused(405, "method_not_allowed");
+    app.request("POST", path, &[]).assert_refused(405, "method_not_allowed");
 }
 
 #[test]
@@ -68,20 +68,20 @@ fn embed_json_has_exactly_what_the_component_needs() {
 
 #[rstest]
 #[case::parent("/pandium-sso", "https://app.example.com", true)]
-#[case::stranger("/pandium-sso", "https://evil.example", false)]
+#[case::other_origin("/pandium-sso", "https://evil.example", false)]
 #[case::marketplace_of_the_shop("/shop", "https://shop.example.com", true)]
-#[case::that_marketplace_elsewhere("/pandium-sso", "https://shop.example.com", false)]
+#[case::marketplace_of_another_entrance("/pandium-sso", "https://shop.example.com", false)]
 fn origins_allowed_at_an_entrance_can_read_its_embed_json(
     #[case] entrance: &str,
     #[case] origin: &str,
     #[case] may: bool,
 ) {
     let app = App::start(SHOP);
-    let answer = app.get(&format!("/embed.json?entrance={entrance}"), &[("Origin", origin)]);
-    let allowed = answer.all("access-control-allow-origin").concat();
+    let response = app.get(&format!("/embed.json?entrance={entrance}"), &[("Origin", origin)]);
+    let allowed = response.all("access-control-allow-origin").concat();
     assert_eq!(allowed, if may { origin } else { "" });
-    assert!(answer.header("vary").contains("Origin"));
-    assert_eq!(answer.header("cache-control"), "no-store");
+    assert!(response.header("vary").contains("Origin"));
+    assert_eq!(response.header("cache-control"), "no-store");
 }
 
 #[test]
@@ -156,9 +156,9 @@ fn a_bad_link_in_an_embed_url_is_refused(#[case] target: &str, #[case] status: u
 fn component_files_never_contain_a_token() {
     let app = App::start("");
     for path in ["/embed", "/embed.js", "/embed.json", "/embed.d.ts"] {
-        let answer = app.get(path, ALICE);
-        assert_eq!(answer.status, 200, "{path}");
-        answer.assert_no_token();
+        let response = app.get(path, ALICE);
+        assert_eq!(response.status, 200, "{path}");
+        response.assert_no_token();
     }
     assert_eq!(
         app.metric(
@@ -167,6 +167,6 @@ fn component_files_never_contain_a_token() {
         ),
         0.0
     );
-    let outcomes: Vec<Value> = app.records();
+    let outcomes: Vec<Value> = app.audit_events();
     assert!(outcomes.is_empty(), "{outcomes:?}");
 }

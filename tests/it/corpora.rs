@@ -1,5 +1,5 @@
-//! What the fuzzers begin with, and what they found: every input is tried here
-//! too, so that what was once mended stays mended. See `fuzz/targets.rs`.
+//! Runs every input of the fuzzing corpora, so that fixed findings stay fixed. See
+//! `fuzz/targets.rs`.
 
 use std::path::PathBuf;
 
@@ -24,12 +24,12 @@ fn every_corpus_input_passes_its_fuzz_target() {
 
 #[test]
 fn valid_corpus_inputs_authenticate() {
-    // a corpus in which nobody is known would look for nothing
-    for way in ["pandium-sso", "bearer", "appdirect", "commercetools", "caf", "aws_alb"] {
+    // a corpus without an authenticated user would not reach the code behind it
+    for kind in ["pandium-sso", "bearer", "appdirect", "commercetools", "caf", "aws_alb"] {
         let folder =
-            if way == "pandium-sso" { "arrive_proxy_headers".into() } else { format!("arrive_{way}") };
+            if kind == "pandium-sso" { "arrive_proxy_headers".into() } else { format!("arrive_{kind}") };
         let alice = std::fs::read(root().join("fuzz/corpus").join(folder).join("alice")).unwrap();
-        let answer = targets::answer(way, &alice);
-        assert!(matches!(answer, marketplace_sso::authn::Authentication::User(_)), "{way}: {answer:?}");
+        let response = targets::answer(kind, &alice);
+        assert!(matches!(response, marketplace_sso::authn::Authentication::User(_)), "{kind}: {response:?}");
     }
 }

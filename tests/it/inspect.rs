@@ -1,5 +1,5 @@
-//! `inspect` with tokens that others have signed: which entrance would take
-//! one, and why the others would not.
+//! `inspect` with tokens of other issuers: which entrances accept one, and why the
+//! others do not.
 
 use serde_json::json;
 
@@ -10,8 +10,7 @@ use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
 
 const SECRET_OF_CAF: &str = "a-secret-that-caf-and-we-alone-know";
 
-/// Three ways in by token beside the main entrance; the marketplace's keys are
-/// on a server.
+/// Three token entrances besides the main one; the shop's keys are on a server.
 fn configuration(keys: &KeyServer) -> File {
     File::new(&format!(
         r#"{STANDARD}
@@ -92,7 +91,7 @@ fn an_unacceptable_token_fails_with_every_reason() {
     let of_the_shop = Key::new("ES256").token();
     let inspected = run(&["inspect", "--config", &config.text(), &of_the_shop]);
     assert!(line_of(&inspected.output, "shop").contains("keys_unavailable"), "{}", inspected.output);
-    // nothing is said of the marketplace's signature and rules, for which it was not made
+    // the rules for marketplace tokens are not applied to it
     assert!(inspected.output.contains("not for the marketplace"), "{}", inspected.output);
     assert!(!inspected.output.contains("known rules"), "{}", inspected.output);
     assert_eq!(run(&["inspect", "--config", &config.text(), &format!("Bearer {of_the_shop}")]), inspected);

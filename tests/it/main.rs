@@ -1,12 +1,12 @@
-//! The whole program, from outside: the real binary, real sockets, real files.
-//! Each file is about one promise; what they share is in [`harness`].
+//! The whole program from outside: the real binary, real sockets, real files.
+//! Shared helpers are in [`harness`].
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test that cannot go on has failed"
+    reason = "a panic fails the test"
 )]
 
 mod harness;

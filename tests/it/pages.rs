@@ -1,5 +1,4 @@
-//! The pages that say why somebody is not sent on: in the reader's language,
-//! with the operator's name, colour and logo, or in the operator's own words.
+//! The pages for refusals: languages, branding and custom templates.
 
 use rstest::rstest;
 use tempfile::TempDir;
@@ -23,14 +22,14 @@ fn a_page_uses_the_requested_language(
     #[case] button: &str,
 ) {
     let app = App::start("");
-    let answer = app.get("/pandium-sso", &[HTML, ("Accept-Language", wanted)]);
-    assert_eq!(answer.status, 401);
-    let page = answer.text();
-    for part in [&format!("<html lang=\"{lang}\">"), title, button, answer.header("x-request-id")] {
+    let response = app.get("/pandium-sso", &[HTML, ("Accept-Language", wanted)]);
+    assert_eq!(response.status, 401);
+    let page = response.text();
+    for part in [&format!("<html lang=\"{lang}\">"), title, button, response.header("x-request-id")] {
         assert!(page.contains(part), "{part} is missing: {page}");
     }
-    assert!(answer.header("vary").contains("Accept-Language"));
-    // programs read the same in every language
+    assert!(response.header("vary").contains("Accept-Language"));
+    // problem documents are not translated
     let problem = app.get("/pandium-sso", &[("Accept-Language", wanted)]).json();
     assert_eq!(problem["title"], "Nobody is signed in");
 }
@@ -45,9 +44,10 @@ fn a_retry_is_offered_for_temporary_failures() {
         "",
     );
     let token = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln";
-    let answer = key_server_down.get("/pandium-sso", &[HTML, ("Authorization", &format!("Bearer {token}"))]);
-    assert_eq!(answer.status, 503);
-    assert!(answer.text().contains("Try again"), "{}", answer.text());
+    let response =
+        key_server_down.get("/pandium-sso", &[HTML, ("Authorization", &format!("Bearer {token}"))]);
+    assert_eq!(response.status, 503);
+    assert!(response.text().contains("Try again"), "{}", response.text());
 }
 
 #[test]
@@ -58,11 +58,11 @@ fn branding_appears_on_the_pages() {
     let settings = format!("[branding]\nname = \"Acme & Co\"\ncolor = \"#FFD400\"\nlogo_file = {logo:?}");
     let app = App::start_in(folder, &settings);
     for target in ["/pandium-sso", "/embed"] {
-        let answer = app.get(target, &[HTML]);
-        let page = answer.text();
+        let response = app.get(target, &[HTML]);
+        let page = response.text();
         assert!(page.contains("Acme &amp; Co"), "{page}");
         assert!(page.contains("--accent: #ffd400; --on-accent: #000000;"), "{page}");
-        assert!(answer.header("content-security-policy").contains("img-src data:"));
+        assert!(response.header("content-security-policy").contains("img-src data:"));
     }
     let page = app.get("/pandium-sso", &[HTML]).text();
     assert!(page.contains("<img class=\"logo\"") && page.contains("svg+xml;base64,"), "{page}");
@@ -81,7 +81,7 @@ fn a_custom_template_replaces_the_default() {
     assert!(page.contains("<meta name=\"viewport\""), "ours is extended: {page}");
     assert!(page.contains("data-type=\"unauthenticated\""), "the page around it is told: {page}");
 
-    // a change is in use without a restart; a broken one is not
+    // a changed template applies without a restart; an invalid one does not
     std::fs::write(templates.join("refusal.html"), "<h1>{{ title }}!</h1>").unwrap();
     app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], 1.0);
     assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>Nobody is signed in!</h1>");
@@ -99,14 +99,18 @@ fn a_template_error_names_its_line(
     #[case] name: &str,
     #[case] text: &str,
     #[case] key: &str,
-    #[case] told: &str,
+    #[case] message: &str,
 ) {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join(name), text).unwrap();
     let config = File::new(&format!("{STANDARD}\n[branding]\ntemplates_dir = {:?}", folder.path()));
-    let ran = run(&["check", "--config", &config.text()]);
-    assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("branding.{key}: ")) && ran.errors.contains(told), "{}", ran.errors);
+    let result = run(&["check", "--config", &config.text()]);
+    assert_eq!(result.status, 78, "{result:?}");
+    assert!(
+        result.errors.contains(&format!("branding.{key}: ")) && result.errors.contains(message),
+        "{}",
+        result.errors
+    );
 }
 
 #[rstest]
@@ -116,7 +120,7 @@ fn a_template_error_names_its_line(
 #[case("templates_dir = \"/nowhere\"", "templates_dir")]
 fn an_invalid_branding_setting_is_reported(#[case] setting: &str, #[case] key: &str) {
     let config = File::new(&format!("{STANDARD}\n[branding]\n{setting}"));
-    let ran = run(&["check", "--config", &config.text()]);
-    assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("branding.{key}: ")), "{}", ran.errors);
+    let result = run(&["check", "--config", &config.text()]);
+    assert_eq!(result.status, 78, "{result:?}");
+    assert!(result.errors.contains(&format!("branding.{key}: ")), "{}", result.errors);
 }

@@ -1,5 +1,5 @@
-//! What the documents promise is true: every example loads, every command and
-//! file they name is there.
+//! The documents are true: every example loads, every command and file they name
+//! exists.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -48,7 +48,7 @@ fn the_reference_configuration_loads_uncommented() {
         text.replace(key, &key[2..])
     });
     assert_loads("config/default.toml", &[&text]);
-    // the comments at its end, too
+    // also the commented entrance at its end
     let entrance = text.split_once("# [entrances").unwrap().1;
     let entrance = format!("[entrances{entrance}").replace("\n# ", "\n");
     assert_loads("the entrance in config/default.toml", &[SMALLEST, &entrance]);
@@ -78,7 +78,7 @@ fn every_configuration_in_the_documents_loads() {
     assert!(loaded >= 10, "only {loaded} were found");
 }
 
-/// The commands of the README as they are pasted, on other ports.
+/// Runs the commands of the README as they are, on other ports.
 #[test]
 fn readme_commands_print_the_documented_output() {
     let (_, _, script) = blocks()
@@ -104,7 +104,7 @@ fn readme_commands_print_the_documented_output() {
     let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let script = script.replace("cargo install", ": cargo install").replace("127.0.0.1:8080", &listen);
     let programs = Path::new(PROGRAM).parent().unwrap().display().to_string();
-    let ran = Command::new("bash")
+    let result = Command::new("bash")
         .args(["-c", &script])
         .current_dir(folder.path())
         .env_clear()
@@ -114,8 +114,8 @@ fn readme_commands_print_the_documented_output() {
         .env("SSO_SERVER__DRAIN_DELAY_S", "0")
         .output()
         .unwrap();
-    let output = String::from_utf8(ran.stdout).unwrap();
-    let errors = String::from_utf8(ran.stderr).unwrap();
+    let output = String::from_utf8(result.stdout).unwrap();
+    let errors = String::from_utf8(result.stderr).unwrap();
     let lines: Vec<&str> = output.lines().collect();
     assert_eq!((lines.len(), errors.as_str()), (shown.len(), ""), "{output}{errors}");
     for (line, shown) in lines.iter().zip(&shown) {
@@ -125,9 +125,9 @@ fn readme_commands_print_the_documented_output() {
 
 #[test]
 fn the_readme_configuration_equals_its_example() {
-    let is_it =
+    let matches =
         |(file, language, _): &(PathBuf, String, String)| file.ends_with("README.md") && language == "toml";
-    let (_, _, block) = blocks().into_iter().find(is_it).unwrap();
+    let (_, _, block) = blocks().into_iter().find(matches).unwrap();
     assert_eq!(block.trim(), read(&root().join("docs/examples/five-settings.toml")).trim());
 }
 
@@ -151,7 +151,7 @@ fn every_reason_is_documented_and_raised() {
     }
 }
 
-/// A secret written out in what we ship: long enough to be used as it is.
+/// Secrets in shipped files that are long enough to be used unchanged.
 // T25
 #[test]
 fn placeholder_secrets_of_the_examples_are_rejected() {
@@ -178,10 +178,10 @@ fn placeholder_secrets_of_the_examples_are_rejected() {
         for line_end in ["", "\n"] {
             let secret = File::new(&(placeholder.clone() + line_end));
             let config = File::new(&SMALLEST.replace("/run/secrets/pandium", &secret.text()));
-            let ran = run(&["check", "--config", &config.text()]);
-            let is_told = ran.errors.contains("pandium.shared_secret_file: it is the placeholder");
-            assert!(ran.status == 78 && is_told, "{} has {placeholder}: {ran:?}", file.display());
-            assert!(!ran.errors.contains(&placeholder), "{ran:?}");
+            let result = run(&["check", "--config", &config.text()]);
+            let is_reported = result.errors.contains("pandium.shared_secret_file: it is the placeholder");
+            assert!(result.status == 78 && is_reported, "{} has {placeholder}: {result:?}", file.display());
+            assert!(!result.errors.contains(&placeholder), "{result:?}");
         }
     }
 }
@@ -200,7 +200,7 @@ fn every_command_in_the_documents_exists() {
     let mut named = Vec::new();
     for (file, _, block) in blocks() {
         for line in block.lines() {
-            // in a shell, a command begins a line or follows a pipe or a variable
+            // a command begins a line or follows a pipe, `$` or a backtick
             for (start, name) in line.match_indices("marketplace-sso ") {
                 let before = line[..start].trim_end();
                 let begins = before.is_empty() || before.ends_with(['|', '$', '`']);
@@ -217,8 +217,8 @@ fn every_command_in_the_documents_exists() {
     }
     assert!(named.len() >= 3, "{named:?}");
     for (file, command) in named {
-        let ran = run(&[&command, "--help"]);
-        assert_eq!(ran.status, 0, "{} names the command {command}", file.display());
+        let result = run(&[&command, "--help"]);
+        assert_eq!(result.status, 0, "{} names the command {command}", file.display());
     }
 }
 
@@ -283,7 +283,7 @@ fn every_recipe_forwards_the_component() {
         if heading.starts_with("A Unix socket") {
             continue;
         }
-        // a front of a whole host, or one whose configuration stands elsewhere, says so in words
+        // some recipes proxy the whole host, or describe the paths in prose
         assert!(text.contains("/embed") || text.contains("component"), "{heading}");
         for block in text.split("\n```") {
             if !["nginx\n", "caddyfile\n", "haproxy\n", "apache\n"].iter().any(|kind| block.starts_with(kind))
@@ -310,7 +310,7 @@ fn every_nginx_location_forwards_host() {
         }
         for location in text.split("location ").skip(1) {
             let asks = ["http://marketplace_sso;", "http://127.0.0.1:8080;"];
-            if asks.iter().any(|ask| location.contains(ask)) {
+            if asks.iter().any(|request| location.contains(request)) {
                 let passes = location.split(';').any(|line| {
                     line.split_whitespace().collect::<Vec<_>>().ends_with(&[
                         "proxy_set_header",
@@ -342,7 +342,7 @@ fn no_page_in_the_documents_has_an_inline_style() {
     assert!(pages >= 4, "only {pages} were found");
 }
 
-/// Asserts that some layers make a configuration, with every file of secrets or keys there.
+/// Asserts that these layers load, with valid files for all secrets and keys.
 fn assert_loads(what: &str, layers: &[&str]) {
     let folder = TempDir::new().unwrap();
     let named = |name: &str| folder.path().join(name);
@@ -375,7 +375,7 @@ fn assert_loads(what: &str, layers: &[&str]) {
     }
 }
 
-/// Each block of code in the documents: the file, the language and the text.
+/// Each code block of the documents: file, language and text.
 fn blocks() -> Vec<(PathBuf, String, String)> {
     let mut blocks = Vec::new();
     for file in documents() {

@@ -1,5 +1,5 @@
-//! Where users go, and by which requests: the configuration says where, and
-//! only a GET by a page or an allowed frame or script gets a token.
+//! The destination comes from the configuration, and only a GET by a page or an
+//! allowed frame or script gets a token.
 
 use std::cell::Cell;
 
@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rstest::rstest;
 
-use crate::harness::{ALICE, Answer, App, EMAIL, Field, Token, wire};
+use crate::harness::{ALICE, App, EMAIL, Field, Response, Token, wire};
 
 // T16
 #[test]
 fn no_request_changes_the_destination() {
     let app = App::start("");
-    let sent_on = Cell::new(0);
+    let handed_off = Cell::new(0);
     let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
     let names = prop_oneof![
         Just("integration_id".to_owned()),
@@ -47,36 +47,36 @@ fn no_request_changes_the_destination() {
     ];
     let headers = prop::collection::vec((header_names, "[!-~]([ -~]{0,20}[!-~])?"), 0..4);
     let all = (paths, queries, headers);
-    let ran = runner.run(&all, |(path, query, headers)| {
+    let result = runner.run(&all, |(path, query, headers)| {
         let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let target = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
         let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let fields: Vec<Field<'_>> = ALICE.iter().copied().chain(fields).collect();
-        let answer = wire::ask(app.address(), "GET", &target, &fields).unwrap();
-        if answer.status == 307 {
-            sent_on.set(sent_on.get() + 1);
-            assert_destination(&answer);
+        let response = wire::request(app.address(), "GET", &target, &fields).unwrap();
+        if response.status == 307 {
+            handed_off.set(handed_off.get() + 1);
+            assert_destination(&response);
         } else {
-            prop_assert!((400..500).contains(&answer.status), "{answer:?}");
-            answer.assert_no_token();
+            prop_assert!((400..500).contains(&response.status), "{response:?}");
+            response.assert_no_token();
         }
         Ok(())
     });
-    ran.unwrap();
-    let sent_on = sent_on.get();
-    assert!(sent_on > 20, "only {sent_on} were sent on: the test proves little");
+    result.unwrap();
+    let handed_off = handed_off.get();
+    assert!(handed_off > 20, "only {handed_off} were sent on: the test proves little");
 }
 
-fn assert_destination(answer: &Answer) {
-    let location = answer.header("location");
+fn assert_destination(response: &Response) {
+    let location = response.header("location");
     assert!(location.starts_with("https://imp.sandbox.pandium.com/acme"), "{location}");
     assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{location}");
-    let token = Token::of(answer);
-    let address = &token.address;
-    assert_eq!(address.origin().ascii_serialization(), "https://imp.sandbox.pandium.com");
-    assert_eq!((address.username(), address.password(), address.fragment()), ("", None, None));
+    let token = Token::of(response);
+    let url = &token.url;
+    assert_eq!(url.origin().ascii_serialization(), "https://imp.sandbox.pandium.com");
+    assert_eq!((url.username(), url.password(), url.fragment()), ("", None, None));
     let known = ["tenant", "integration_id", "display", "integration_settings"];
-    for (name, _) in address.query_pairs() {
+    for (name, _) in url.query_pairs() {
         assert!(known.contains(&&*name), "{location}");
     }
 }
@@ -146,16 +146,16 @@ fn unknown_parameters_can_be_dropped_but_not_tenant() {
 #[case("/")]
 fn paths_match_byte_for_byte(#[case] path: &str) {
     let app = App::start("");
-    let said_by_a_proxy: &[&[Field<'_>]] = &[
+    let proxy_headers: &[&[Field<'_>]] = &[
         &[],
         &[("X-Original-URL", "/pandium-sso")],
         &[("X-Rewrite-URL", "/pandium-sso")],
         &[("X-Forwarded-Uri", "/pandium-sso"), ("X-Forwarded-Prefix", "/pandium-sso")],
         &[("X-Forwarded-Host", "imp.sandbox.pandium.com"), ("User-Agent", "kube-probe/1.30")],
     ];
-    for headers in said_by_a_proxy {
-        let answer = app.get(path, &[ALICE, headers].concat());
-        answer.assert_refused(404, "not_found");
+    for headers in proxy_headers {
+        let response = app.get(path, &[ALICE, headers].concat());
+        response.assert_refused(404, "not_found");
     }
 }
 
@@ -165,8 +165,8 @@ fn no_header_changes_the_path_or_method() {
     let app = App::start("");
     for name in ["X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "X-HTTP-Method-Override"] {
         for value in ["/livez", "/metrics", "POST"] {
-            let answer = app.get("/pandium-sso", &[ALICE, &[(name, value)]].concat());
-            assert_eq!(answer.status, 307, "{name}: {value}");
+            let response = app.get("/pandium-sso", &[ALICE, &[(name, value)]].concat());
+            assert_eq!(response.status, 307, "{name}: {value}");
         }
     }
     assert_eq!(app.get("/livez", &[("X-Original-URL", "/pandium-sso")]).status, 200);
@@ -177,9 +177,9 @@ fn no_header_changes_the_path_or_method() {
 fn an_absolute_request_target_counts_as_its_path() {
     let app = App::start("");
     for origin in ["http://app.example.com", "https://app.example.com:8443", "http://127.0.0.1"] {
-        let answer = app.get(&format!("{origin}/pandium-sso?display=list"), ALICE);
-        assert_eq!(answer.status, 307, "{origin}");
-        assert_destination(&answer);
+        let response = app.get(&format!("{origin}/pandium-sso?display=list"), ALICE);
+        assert_eq!(response.status, 307, "{origin}");
+        assert_destination(&response);
         app.get(&format!("{origin}/livez/../pandium-sso"), ALICE).assert_refused(404, "not_found");
     }
 }
@@ -191,15 +191,15 @@ fn only_get_gives_a_token() {
     let targets = ["/pandium-sso", "/pandium-sso/install/1121"];
     for method in ["POST", "PUT", "PATCH", "DELETE", "HEAD", "TRACE", "OPTIONS", "PROPFIND", "get"] {
         for target in targets {
-            let answer = app.ask(method, target, &[ALICE, &[("Content-Length", "0")]].concat());
-            assert_eq!(answer.status, 405, "{method} {target}");
-            assert_eq!(answer.header("allow"), "GET");
-            answer.assert_no_token();
-            assert_eq!(app.record_of(&answer)["reason"], "method_not_allowed");
+            let response = app.request(method, target, &[ALICE, &[("Content-Length", "0")]].concat());
+            assert_eq!(response.status, 405, "{method} {target}");
+            assert_eq!(response.header("allow"), "GET");
+            response.assert_no_token();
+            assert_eq!(app.audit_event_of(&response)["reason"], "method_not_allowed");
         }
     }
-    let records = app.records();
-    assert!(records.iter().all(|record| record["outcome"] != "handed_off"), "{records:?}");
+    let audit_events = app.audit_events();
+    assert!(audit_events.iter().all(|event| event["outcome"] != "handed_off"), "{audit_events:?}");
     let labels = [("entrance", "pandium-sso"), ("environment", "sandbox")];
     assert!(app.metric("marketplace_sso_handoffs_total", &labels) < 0.5);
 }
@@ -208,14 +208,14 @@ fn only_get_gives_a_token() {
 #[test]
 fn a_preflight_gets_no_token() {
     let app = App::start("");
-    let ask = |origin| {
+    let request = |origin| {
         let headers = [("Origin", origin), ("Access-Control-Request-Method", "GET")];
-        app.ask("OPTIONS", "/pandium-sso", &[ALICE, &headers].concat())
+        app.request("OPTIONS", "/pandium-sso", &[ALICE, &headers].concat())
     };
-    let allowed = ask("https://app.example.com");
+    let allowed = request("https://app.example.com");
     assert_eq!((allowed.status, allowed.header("access-control-allow-methods")), (204, "GET"));
     allowed.assert_no_token();
-    ask("https://evil.example").assert_refused(403, "cross_site_request");
+    request("https://evil.example").assert_refused(403, "cross_site_request");
 }
 
 // T20, T21a
@@ -264,8 +264,8 @@ fn a_frame_in_an_unlisted_page_is_refused_or_reported(#[case] parent: &str) {
     let app = App::start("[embed]\npolicy = \"report\"");
     let served = app.get("/pandium-sso", &headers);
     assert_eq!(served.status, 307);
-    let record = app.record_of(&served);
-    assert_eq!((&record["fetch_dest"], record["embed_violation"].is_string()), (&"iframe".into(), true));
+    let event = app.audit_event_of(&served);
+    assert_eq!((&event["fetch_dest"], event["embed_violation"].is_string()), (&"iframe".into(), true));
     assert!(app.metric("marketplace_sso_embed_violations_total", &[("entrance", "pandium-sso")]) > 0.5);
 }
 
@@ -280,7 +280,7 @@ fn only_frames_in_listed_parents_are_served() {
         [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-site")];
     let sibling = [ALICE, &same_site, &[("Referer", "https://other.example.com/")]].concat();
     app.get("/pandium-sso", &sibling).assert_refused(403, "embedding_not_allowed");
-    // a parent that hides itself is not known to be one
+    // without a Referer the parent is unknown
     app.get("/pandium-sso", &[ALICE, &FRAME].concat()).assert_refused(403, "embedding_not_allowed");
 }
 

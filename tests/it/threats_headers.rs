@@ -1,5 +1,4 @@
-//! Who is asking, by headers that nobody signed: whatever is doubtful signs
-//! nobody in.
+//! Unsigned identity headers: anything ambiguous is refused.
 
 use rstest::rstest;
 
@@ -10,11 +9,11 @@ const FOLDED: [&str; 4] =
 
 // T1
 #[rstest]
-#[case::one_other_is_trusted("trusted_proxies = [\"192.0.2.1\"]")]
-#[case::somebody_else_is_trusted("trusted_proxies = [\"10.0.0.0/8\", \"::1/128\", \"127.0.0.2/32\"]")]
+#[case::another_is_trusted("trusted_proxies = [\"192.0.2.1\"]")]
+#[case::others_are_trusted("trusted_proxies = [\"10.0.0.0/8\", \"::1/128\", \"127.0.0.2/32\"]")]
 fn an_identity_from_an_untrusted_peer_is_refused(#[case] trusted: &str) {
     let app = App::start(&format!("[identity]\n{trusted}"));
-    let claims_to_be_near: &[&[Field<'_>]] = &[
+    let forwarding_headers: &[&[Field<'_>]] = &[
         &[],
         &[("X-Forwarded-For", "10.0.0.1")],
         &[("X-Forwarded-For", "127.0.0.2, 10.0.0.1")],
@@ -23,7 +22,7 @@ fn an_identity_from_an_untrusted_peer_is_refused(#[case] trusted: &str) {
         &[("X-Forwarded-For", "10.0.0.1"), ("X-Real-IP", "10.0.0.1"), ("Forwarded", "for=10.0.0.1")],
         &[("True-Client-IP", "10.0.0.1"), ("CF-Connecting-IP", "10.0.0.1")],
     ];
-    for headers in claims_to_be_near {
+    for headers in forwarding_headers {
         app.get("/pandium-sso", &[ALICE, headers].concat()).assert_refused(403, "untrusted_peer");
     }
     for name in FOLDED {
@@ -125,16 +124,16 @@ fn malformed_emails_are_refused_and_not_logged() {
     ];
     for value in values {
         let request = [b"GET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Auth-Request-Email: ", value, b"\r\n\r\n"];
-        let answer = wire::send(app.address(), &request.concat()).unwrap();
+        let response = wire::send(app.address(), &request.concat()).unwrap();
         let shown = String::from_utf8_lossy(value).into_owned();
-        // what is no header's value at all does not get as far as a reason
-        match answer.status {
-            400 if answer.body.is_empty() => answer.assert_no_token(),
-            _ => answer.assert_refused(400, "bad_identity"),
+        // the parser refuses bytes that no header value may have
+        match response.status {
+            400 if response.body.is_empty() => response.assert_no_token(),
+            _ => response.assert_refused(400, "bad_identity"),
         }
-        assert!(!answer.has("location"), "{shown}");
+        assert!(!response.has("location"), "{shown}");
     }
-    app.lines();
+    app.log_lines();
     assert!(!app.output().contains("attacker") && !app.output().contains("evil.example"));
 }
 
@@ -144,16 +143,16 @@ fn a_line_break_or_nul_in_a_value_is_refused() {
     let app = App::start("");
     for value in ["a@b.example\0", "a@b.example\rX: y", "\0"] {
         let request = format!("GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: {value}\r\n\r\n");
-        let answer = wire::send(app.address(), request.as_bytes()).unwrap();
-        assert_eq!(answer.status, 400, "{value:?}");
-        answer.assert_no_token();
+        let response = wire::send(app.address(), request.as_bytes()).unwrap();
+        assert_eq!(response.status, 400, "{value:?}");
+        response.assert_no_token();
     }
-    // a line break makes another header, which the one before it does not touch
+    // a bare LF begins another header field, here a second value
     let request =
         format!("GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: a@b.example\n{EMAIL}: c@d.example\r\n\r\n");
-    let answer = wire::send(app.address(), request.as_bytes()).unwrap();
-    assert_eq!(answer.status, 400);
-    answer.assert_no_token();
+    let response = wire::send(app.address(), request.as_bytes()).unwrap();
+    assert_eq!(response.status, 400);
+    response.assert_no_token();
 }
 
 // T6
@@ -165,9 +164,9 @@ fn every_identity_header_is_parsed_strictly() {
             let request = format!(
                 "GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: a@b.example\r\n{name}: {value}\r\n\r\n"
             );
-            let answer = wire::send(app.address(), request.as_bytes()).unwrap();
-            assert_eq!(answer.status, 400, "{name}: {value:?}");
-            answer.assert_no_token();
+            let response = wire::send(app.address(), request.as_bytes()).unwrap();
+            assert_eq!(response.status, 400, "{name}: {value:?}");
+            response.assert_no_token();
         }
     }
 }
@@ -212,9 +211,10 @@ fn tailscale_funnel_requests_are_refused() {
 #[test]
 fn access_rules_match_domains_and_groups_exactly() {
     let app = App::start("[access]\nemail_domains = [\"example.com\"]\ndenied_groups = [\"left\"]");
-    let ask = |email, groups| app.get("/pandium-sso", &[(EMAIL, email), ("X-Auth-Request-Groups", groups)]);
-    assert_eq!(Token::of(&ask("alice@EXAMPLE.com", "staff")).claims["sub"], "alice@EXAMPLE.com");
-    ask("alice@example.com.evil.example", "staff").assert_refused(403, "not_allowed");
-    ask("alice@sub.example.com", "staff").assert_refused(403, "not_allowed");
-    ask("alice@example.com", "staff,left").assert_refused(403, "not_allowed");
+    let request =
+        |email, groups| app.get("/pandium-sso", &[(EMAIL, email), ("X-Auth-Request-Groups", groups)]);
+    assert_eq!(Token::of(&request("alice@EXAMPLE.com", "staff")).claims["sub"], "alice@EXAMPLE.com");
+    request("alice@example.com.evil.example", "staff").assert_refused(403, "not_allowed");
+    request("alice@sub.example.com", "staff").assert_refused(403, "not_allowed");
+    request("alice@example.com", "staff,left").assert_refused(403, "not_allowed");
 }
