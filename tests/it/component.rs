@@ -61,8 +61,8 @@ fn embed_json_has_exactly_what_the_component_needs() {
     let mistyped = app.get("/embed.json?entrance=/nowhere", &[PARENT]);
     mistyped.assert_refused(404, "not_found");
     assert_eq!(mistyped.header("access-control-allow-origin"), PARENT.1, "the page cannot read why");
-    let stranger = app.get("/embed.json?entrance=/nowhere", &[("Origin", "https://evil.example")]);
-    assert!(stranger.all("access-control-allow-origin").is_empty());
+    let foreign = app.get("/embed.json?entrance=/nowhere", &[("Origin", "https://evil.example")]);
+    assert!(foreign.all("access-control-allow-origin").is_empty());
     app.get("/embed.json?entrance=/shop&entrance=/shop", &[PARENT]).assert_refused(400, "bad_link");
 }
 
@@ -115,7 +115,7 @@ fn the_embed_page_passes_the_link_to_the_component() {
     let install = app.get("/embed?install=7", &[]).text();
     assert!(install.contains("install=\"7\""), "{install}");
     let another = app.get("/embed", &[]);
-    assert!(!another.header("content-security-policy").contains(nonce), "a nonce came twice");
+    assert!(!another.header("content-security-policy").contains(nonce), "the nonce is reused");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn assert_wrong(identity: &str, named: &str, message: &str) {
         "{named} is not named: {}",
         result.errors
     );
-    assert!(result.errors.contains(message), "{message} is not said: {}", result.errors);
+    assert!(result.errors.contains(message), "{message} is missing: {}", result.errors);
 }
 
 fn pem(der: &[u8]) -> String {

@@ -225,7 +225,7 @@ fn allowed_origins_can_read_why_a_token_was_rejected() {
     let (key, file) = key_and_file();
     let standard = standard_with(&bearer_identity("ES256", &file.setting("jwks_file")));
     let app = App::start_with_variables(&standard, EMBED, &[]);
-    let stranger = format!("Bearer {}", Key::new("ES256").token());
+    let invalid = format!("Bearer {}", Key::new("ES256").token());
     let request = |bearer: &str, origin: &str| {
         app.get(
             "/pandium-sso",
@@ -233,7 +233,7 @@ fn allowed_origins_can_read_why_a_token_was_rejected() {
         )
     };
     for origin in ["https://app.example.com", "https://scripts.example.com", "https://evil.example"] {
-        let response = request(&stranger, origin);
+        let response = request(&invalid, origin);
         response.assert_refused(401, "invalid_token");
         assert_readable(&response, origin, origin != "https://evil.example");
     }

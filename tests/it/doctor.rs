@@ -200,7 +200,7 @@ fn each_setup_error_is_reported(
     let to = to.replace("LONG", &"x".repeat(3700));
     let result = Setup::new(from, &to, "").run_doctor();
     let line = line_about(&result, about);
-    assert!(line.starts_with(grade), "{about} is not told to be {grade}:\n{}", result.output);
+    assert!(line.starts_with(grade), "{about} is not {grade}:\n{}", result.output);
     assert_eq!(result.status, i32::from(result.output.contains("BROKEN")), "{result:?}");
 }
 
@@ -254,7 +254,7 @@ fn a_fixed_login_is_not_reported_as_forged_headers(#[case] access: &str, #[case]
     let line = line_about(&result, "no login");
     assert!(line.starts_with("BROKEN") && line.contains(message), "{}", result.output);
     let line = line_about(&result, "forged headers");
-    assert!(line.starts_with("- "), "nothing is concluded of forged headers: {}", result.output);
+    assert!(line.starts_with("- "), "forged headers cannot be judged here: {}", result.output);
 }
 
 #[test]

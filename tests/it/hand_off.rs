@@ -54,7 +54,7 @@ fn the_token_matches_the_pandium_documentation() {
     assert_eq!(claims["sub"], "alice@example.com");
     let mut names: Vec<&String> = claims.keys().collect();
     names.sort();
-    assert_eq!(names, ["iat", "jti", "sub", "ti"], "nothing is said that is not known");
+    assert_eq!(names, ["iat", "jti", "sub", "ti"], "no claim without a value");
 }
 
 /// A preset, its identity headers, and the user as in [`user_from`].
@@ -94,11 +94,11 @@ fn azure_principals_are_read_in_both_formats() {
         {"typ": "name", "val": "Alice"}, {"typ": "roles", "val": "staff"}, {"typ": "roles", "val": "ops"}]});
     let static_web_app = json!({"identityProvider": "aad", "userId": "u-1",
         "userDetails": "alice@example.com", "userRoles": ["staff", "ops"]});
-    let seen = |principal: Value| {
+    let user = |principal: Value| {
         user_from("azure", &[("X-MS-CLIENT-PRINCIPAL", &STANDARD.encode(principal.to_string()))])
     };
-    assert_eq!(seen(app_service), json!(["alice@example.com", "u-1", "Alice", null, ["staff", "ops"]]));
-    assert_eq!(seen(static_web_app), json!(["alice@example.com", "u-1", null, null, ["staff", "ops"]]));
+    assert_eq!(user(app_service), json!(["alice@example.com", "u-1", "Alice", null, ["staff", "ops"]]));
+    assert_eq!(user(static_web_app), json!(["alice@example.com", "u-1", null, null, ["staff", "ops"]]));
 }
 
 /// E-mail, id, name, username and groups in the token.

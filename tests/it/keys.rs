@@ -62,10 +62,10 @@ fn an_unknown_key_is_fetched_once_for_all_requests() {
     let to_nameless = |key: &Key| app.send_token_to("/nameless", &key.token());
     assert_eq!((app.send_token(&old.token_with_kid("k-1")).status, to_nameless(&old).status), (307, 307));
     // a key is unknown only after a fetch that began after the request
-    for asked in [2, 3] {
+    for requests in [2, 3] {
         app.send_token(&new.token_with_kid("k-2")).assert_refused(401, "invalid_token");
         to_nameless(&new).assert_refused(401, "invalid_token");
-        assert_eq!((named.asked().len(), nameless.asked().len()), (asked, asked));
+        assert_eq!((named.asked().len(), nameless.asked().len()), (requests, requests));
     }
 
     named.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
@@ -97,9 +97,9 @@ fn a_rotation_rejects_no_valid_token() {
     let publish = |keys: &[Value]| {
         server.behave(keys_response(keys));
         let before = server.asked().len();
-        wait_until("asked again", || server.asked().len() > before);
-        let asked = server.asked().len() as u64;
-        wait_until("answered", || app.fetches(&url, "success") >= asked);
+        wait_until("requested again", || server.asked().len() > before);
+        let requests = server.asked().len() as u64;
+        wait_until("fetched", || app.fetches(&url, "success") >= requests);
     };
     let (current, is_over) = (Mutex::new(old.token_with_kid("k-1")), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -275,7 +275,7 @@ fn readiness_waits_for_the_first_key_fetch() {
     std::thread::scope(|scope| {
         // a request before the first fetch waits for it
         let user = scope.spawn(|| app.send_token(&key.token_with_kid("k-1")).status);
-        wait_until("somebody waits", || app.metric("marketplace_sso_requests_in_flight", &[]) > 1.5);
+        wait_until("a request waits", || app.metric("marketplace_sso_requests_in_flight", &[]) > 1.5);
         gate.open();
         assert_eq!(user.join().unwrap(), 307);
     });
@@ -317,13 +317,13 @@ fn stale_keys_serve_for_a_bounded_time() {
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
     assert!(app.entrances_without_keys().is_empty());
 
-    wait_until("they are too old", || app.key_age().is_none());
+    wait_until("the keys are too old", || app.key_age().is_none());
     let response = app.send_token(&key.token_with_kid("k-1"));
     response.assert_refused(503, "keys_unavailable");
     assert!(response.header("retry-after").parse::<u32>().unwrap() > 0);
     assert_eq!(app.entrances_without_keys(), [MAIN]);
     server.behave(keys_response(&[key.jwk(Some("k-1"))]));
-    wait_until("they are back", || app.send_token(&key.token_with_kid("k-1")).status == 307);
+    wait_until("the keys are back", || app.send_token(&key.token_with_kid("k-1")).status == 307);
     assert!(app.entrances_without_keys().is_empty() && app.key_age().is_some());
     assert!(app.fetches(&url, "success") >= 2);
 }
@@ -344,7 +344,7 @@ fn a_fetch_survives_the_disconnect_of_its_client() {
     drop(client);
     gate.open();
     let url = format!("{}/keys", gate.origin());
-    wait_until("answered", || app.fetches(&url, "success") == 2);
+    wait_until("fetched", || app.fetches(&url, "success") == 2);
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
     assert_eq!(gate.asked().len(), 2);
 }

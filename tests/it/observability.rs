@@ -101,7 +101,7 @@ fn every_response_has_exactly_one_audit_event() {
 #[test]
 fn text_logs_carry_the_same_fields() {
     let app = App::start("[log]\nformat = \"text\"\nsubject = \"plain\"");
-    let (known, nobody) = (app.get("/pandium-sso", ALICE), app.get("/pandium-sso", &[]));
+    let (signed_in, anonymous) = (app.get("/pandium-sso", ALICE), app.get("/pandium-sso", &[]));
     app.log_lines();
     let output = app.output();
     let line_of = |response: &Response| {
@@ -110,9 +110,9 @@ fn text_logs_carry_the_same_fields() {
         assert_eq!(lines.len(), 1, "{lines:?}");
         lines[0].to_owned()
     };
-    assert!(line_of(&known).contains(" INFO handed a user off "), "{output}");
-    assert!(line_of(&known).contains("subject=\"alice@example.com\""), "{output}");
-    assert!(line_of(&nobody).contains(" WARN refused a request reason=unauthenticated "), "{output}");
+    assert!(line_of(&signed_in).contains(" INFO handed a user off "), "{output}");
+    assert!(line_of(&signed_in).contains("subject=\"alice@example.com\""), "{output}");
+    assert!(line_of(&anonymous).contains(" WARN refused a request reason=unauthenticated "), "{output}");
 }
 
 #[test]
@@ -203,10 +203,10 @@ fn the_metrics_are_openmetrics_and_name_no_user() {
     let text = response.text();
     assert!(text.ends_with("# EOF\n"));
     assert!(!text.contains("alice") && !text.contains("canary"), "{text}");
-    let known = ["entrance", "code", "reason", "environment", "result", "version", "le"];
+    let signed_in = ["entrance", "code", "reason", "environment", "result", "version", "le"];
     let labels = text.split(['{', ',']).filter_map(|part| part.split_once("=\"")).map(|(name, _)| name);
     for label in labels {
-        assert!(known.contains(&label), "the label {label} is new");
+        assert!(signed_in.contains(&label), "the label {label} is new");
     }
 }
 

@@ -79,7 +79,7 @@ fn a_custom_template_replaces_the_default() {
     let page = app.get("/pandium-sso", &[HTML]).text();
     assert!(page.contains("<h1>Oh: Nobody is signed in</h1><i>unauthenticated</i>"), "{page}");
     assert!(page.contains("<meta name=\"viewport\""), "ours is extended: {page}");
-    assert!(page.contains("data-type=\"unauthenticated\""), "the page around it is told: {page}");
+    assert!(page.contains("data-type=\"unauthenticated\""), "the embedding page is notified: {page}");
 
     // a changed template applies without a restart; an invalid one does not
     std::fs::write(templates.join("refusal.html"), "<h1>{{ title }}!</h1>").unwrap();

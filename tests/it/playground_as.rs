@@ -48,12 +48,12 @@ impl Platform {
         let entrance = Url::parse(self.data("entrance")).unwrap();
         let (socket_address, host) = socket_address(&entrance);
         let (origin, header) = (self.playground.origin.as_str(), self.data("header").to_owned());
-        let asked = format!("accept,{}", header.to_ascii_lowercase());
+        let requested_headers = format!("accept,{}", header.to_ascii_lowercase());
         let preflight = [
             ("Host", host.as_str()),
             ("Origin", origin),
             ("Access-Control-Request-Method", "GET"),
-            ("Access-Control-Request-Headers", &asked),
+            ("Access-Control-Request-Headers", &requested_headers),
         ];
         let may = wire::request(socket_address, "OPTIONS", entrance.path(), &preflight).unwrap();
         assert_eq!(may.status, 204, "{may:?}");

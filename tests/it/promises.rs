@@ -309,8 +309,8 @@ fn every_nginx_location_forwards_host() {
             continue;
         }
         for location in text.split("location ").skip(1) {
-            let asks = ["http://marketplace_sso;", "http://127.0.0.1:8080;"];
-            if asks.iter().any(|request| location.contains(request)) {
+            let backends = ["http://marketplace_sso;", "http://127.0.0.1:8080;"];
+            if backends.iter().any(|backend| location.contains(backend)) {
                 let passes = location.split(';').any(|line| {
                     line.split_whitespace().collect::<Vec<_>>().ends_with(&[
                         "proxy_set_header",

@@ -16,11 +16,11 @@ const RELOADS: &str = "marketplace_sso_config_reloads_total";
 #[test]
 fn a_changed_file_applies_without_a_failed_request() {
     let app = App::start("[pandium]\naccount = \"first\"");
-    let seen = during_requests(&app, || {
+    let paths = during_requests(&app, || {
         std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
         app.wait_for_metric(RELOADS, APPLIED, 1.0);
     });
-    assert_eq!(seen, ["/first", "/second"]);
+    assert_eq!(paths, ["/first", "/second"]);
     app.wait_for_line(|line| line["message"] == "the new configuration is in use");
 }
 
@@ -39,11 +39,11 @@ fn sighup_reloads_the_configuration() {
 #[test]
 fn an_invalid_file_leaves_the_old_configuration_in_use() {
     let app = App::start("[pandium]\naccount = \"first\"");
-    let seen = during_requests(&app, || {
+    let paths = during_requests(&app, || {
         std::fs::write(app.config_file(), "[pandium]\naccount = \"no slug\"\nunknown = 1").unwrap();
         app.wait_for_metric(RELOADS, REFUSED, 1.0);
     });
-    assert_eq!(seen, ["/first"]);
+    assert_eq!(paths, ["/first"]);
     let line = app
         .wait_for_line(|line| line["message"] == "the new configuration is wrong; the old one stays in use");
     let problems = line["problems"].as_str().unwrap();
@@ -219,10 +219,10 @@ fn during_requests(app: &App, what: impl FnOnce()) -> Vec<String> {
         // a failed client ends the test and the other clients
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
         is_over.store(true, Ordering::Relaxed);
-        let mut seen: Vec<Vec<String>> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        let mut paths: Vec<Vec<String>> = clients.into_iter().map(|client| client.join().unwrap()).collect();
         done.unwrap();
-        seen.dedup();
-        assert_eq!(seen.len(), 1, "{seen:?}");
-        seen.remove(0)
+        paths.dedup();
+        assert_eq!(paths.len(), 1, "{paths:?}");
+        paths.remove(0)
     })
 }

@@ -25,7 +25,7 @@ fn an_unfinished_request_head_times_out() {
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
     match slow.read("GET") {
         Ok(response) => assert_eq!(response.status, 408),
-        Err(error) => assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "it was kept for ever"),
+        Err(error) => assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "the connection stays open"),
     }
     assert!(started.elapsed() < Duration::from_secs(10));
 }
@@ -99,8 +99,7 @@ fn upgrade_requests_are_served_over_http_1_1(#[case] headers: &[Field<'_>]) {
         return;
     }
     // without `Connection: close` a proxy reuses the connection for another user
-    let next =
-        connection.request("GET", "/pandium-sso", ALICE).expect("the connection was closed without a word");
+    let next = connection.request("GET", "/pandium-sso", ALICE).expect("closed without Connection: close");
     assert_eq!(next.status, 307);
 }
 
@@ -151,7 +150,7 @@ fn request_until_closed(address: std::net::SocketAddr, served: &AtomicUsize) {
             assert_eq!(response.status, 307);
             served.fetch_add(1, Ordering::Relaxed);
             if response.all("connection").contains(&"close") {
-                assert!(connection.is_at_end(), "something came after the last answer");
+                assert!(connection.is_at_end(), "data after the last response");
                 after += 1;
                 break;
             }

@@ -267,9 +267,9 @@ fn constant_unknown_kids_do_not_block_a_rotation() {
             }
             count
         });
-        wait_until("noise has used all up", || server.asked().len() >= 5);
+        wait_until("the fetch budget is used up", || server.asked().len() >= 5);
         server.behave(keys_response(&[new.jwk(Some("k-2"))]));
-        wait_until("the new key is in use", || {
+        wait_until("the new key is used", || {
             let response = app.send_token(&new.token_with_kid("k-2"));
             assert!(matches!(response.status, 307 | 503), "{response:?}");
             response.status == 307

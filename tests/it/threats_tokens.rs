@@ -123,7 +123,7 @@ fn only_the_compact_serialization_is_accepted(#[case] texts: &[&str]) {
     let padded = [URL_SAFE.encode(&plain.0), URL_SAFE.encode(format!("{} ", plain.1))];
     let standard = [STANDARD_BASE64.encode(&plain.0), STANDARD_BASE64.encode(&plain.1)];
     for form in [padded, standard] {
-        assert!(form.iter().any(|part| part.contains(['=', '+', '/'])), "{form:?} proves nothing");
+        assert!(form.iter().any(|part| part.contains(['=', '+', '/'])), "{form:?} is not another form");
         app.assert_rejected(&key.sign_text(&form.join(".")));
     }
     app.assert_rejected(&key.sign(r#"{"alg":"ES256","cty":"JWT"}"#, &token));
@@ -163,7 +163,7 @@ fn keys_named_by_the_token_are_never_used(#[case] member: &str, #[case] value: &
         }
     }
     app.log_lines();
-    assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "somebody has connected");
+    assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "a connection was made");
 
     // positive control: the server sees connections
     let _connection = Connection::open(server_address).unwrap();

@@ -205,9 +205,9 @@ fn verify_refuses_for_the_same_reasons_as_the_entrance() {
             assert_eq!(app.audit_event_of(&here)["outcome"], "refused");
         }
     }
-    let nobody = app.get(VERIFY, &[]);
-    nobody.assert_refused(401, "unauthenticated");
-    assert_eq!(nobody.header("www-authenticate"), "Bearer");
+    let anonymous = app.get(VERIFY, &[]);
+    anonymous.assert_refused(401, "unauthenticated");
+    assert_eq!(anonymous.header("www-authenticate"), "Bearer");
     // request headers with the names of the response headers are not echoed
     let forged = [("X-Auth-Request-User", "boss"), ("X-Auth-Request-Email", "boss@example.com")];
     let response = app.get(VERIFY, &forged);
@@ -232,7 +232,7 @@ fn missing_keys_give_503() {
 fn verify_accepts_any_method_and_subpath() {
     let (key, app) = start("");
     let bearer = format!("Bearer {}", key.token());
-    let asked = [
+    let headers = [
         ("Authorization", bearer.as_str()),
         ("Origin", "https://evil.example"),
         ("Access-Control-Request-Method", "GET"),
@@ -244,8 +244,8 @@ fn verify_accepts_any_method_and_subpath() {
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
         for rest in below {
             let target = format!("{VERIFY}{rest}");
-            assert_eq!(app.request(method, &target, &asked).status, 200, "{method} {target}");
-            assert_eq!(app.request(method, &target, &asked[1..]).status, 401, "{method} {target}");
+            assert_eq!(app.request(method, &target, &headers).status, 200, "{method} {target}");
+            assert_eq!(app.request(method, &target, &headers[1..]).status, 401, "{method} {target}");
         }
     }
 }

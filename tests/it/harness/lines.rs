@@ -49,8 +49,8 @@ impl OutputLines {
             }
             read = state.written.len();
             let left = deadline.saturating_duration_since(Instant::now());
-            let may_come = !left.is_zero() && state.open_pipes > 0;
-            assert!(may_come, "no such line came; there are:\n{}", state.written.join("\n"));
+            let can_arrive = !left.is_zero() && state.open_pipes > 0;
+            assert!(can_arrive, "no line matches:\n{}", state.written.join("\n"));
             state = self.more.wait_timeout(state, left).unwrap().0;
         }
     }

@@ -285,7 +285,7 @@ pub fn signal(pid: u32, name: &str) {
     let (_, number) = numbers.into_iter().find(|(own, _)| *own == name).unwrap();
     let deadline = Instant::now() + TIMEOUT;
     while caught_signals(pid) & (1 << (number - 1)) == 0 {
-        assert!(Instant::now() < deadline, "nobody listens for {name}");
+        assert!(Instant::now() < deadline, "{name} has no handler");
         std::thread::sleep(Duration::from_millis(1));
     }
     let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();

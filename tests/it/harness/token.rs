@@ -28,7 +28,7 @@ impl Token {
         match response.status {
             307 => Self::within(response.header("location"), SECRET),
             200 => Self::within(response.json()["url"].as_str().unwrap(), SECRET),
-            status => panic!("{status} leads nowhere: {response:?}"),
+            status => panic!("{status} has no token: {response:?}"),
         }
     }
 
@@ -36,12 +36,12 @@ impl Token {
     pub fn within(url: &str, secret: &str) -> Self {
         let url = Url::parse(url).unwrap();
         let tokens: Vec<_> = url.query_pairs().filter(|(name, _)| name == "tenant").collect();
-        assert_eq!(tokens.len(), 1, "one tenant is meant: {url}");
+        assert_eq!(tokens.len(), 1, "not exactly one tenant: {url}");
         let text = tokens[0].1.to_string();
         let (signed, signature) = text.rsplit_once('.').unwrap();
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-        hmac::verify(&key, signed.as_bytes(), &signature).expect("the signature is another secret's");
+        hmac::verify(&key, signed.as_bytes(), &signature).expect("the signature is of another secret");
         let (header, claims) = signed.split_once('.').unwrap();
         let header = String::from_utf8(URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
         let claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();

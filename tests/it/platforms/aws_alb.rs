@@ -308,7 +308,7 @@ fn the_configured_region_selects_the_key_host() {
         let before = proxy.asked().len();
         let response = send_token(&app, &token(&key, &[("signer", &format!("{arn:?}"))]));
         response.assert_refused(503, "keys_unavailable");
-        let asked = [format!("public-keys.auth.elb.{region}.amazonaws.com:443")];
-        assert_eq!(proxy.asked()[before..], asked);
+        let expected = [format!("public-keys.auth.elb.{region}.amazonaws.com:443")];
+        assert_eq!(proxy.asked()[before..], expected);
     }
 }

@@ -238,8 +238,8 @@ fn only_configured_projects_are_allowed() {
         forward(&app, "/pandium-sso", &token)
     };
     assert_eq!(Token::of(&send_token("other")).claims["sub"], "other:user-1");
-    for stranger in ["evil", "Shop", "shop2"] {
-        send_token(stranger).assert_refused(403, "not_allowed");
+    for other in ["evil", "Shop", "shop2"] {
+        send_token(other).assert_refused(403, "not_allowed");
     }
 }
 
