@@ -68,7 +68,7 @@ fn minted_tokens_can_be_inspected() {
         "settings",
     ]);
     assert_eq!(minted.status, 0, "{minted:?}");
-    let token = Token::within(minted.output.trim(), SECRET);
+    let token = Token::in_url(minted.output.trim(), SECRET);
     assert_eq!(token.link(), "integration_id=1121&display=settings");
     assert_eq!(
         (&token.claims["external_id"], &token.claims["ti"]["xti"]["user_tier"]),
@@ -100,7 +100,7 @@ fn mint_gives_the_urls_of_the_service() {
         "--install",
         "7",
     ]);
-    let minted = Token::within(minted.output.trim(), SECRET);
+    let minted = Token::in_url(minted.output.trim(), SECRET);
     assert_eq!(minted.url.path(), served.url.path());
     assert_eq!((minted.header, &minted.claims["ti"]), (served.header, &served.claims["ti"]));
 }
@@ -193,7 +193,7 @@ fn later_layers_win() {
     let account = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mint = ["mint", "--email", "a@b.example", "--group", "a"];
         let result = run_with(&[&mint[..], arguments].concat(), variables, "");
-        let token = Token::within(result.output.trim(), SECRET);
+        let token = Token::in_url(result.output.trim(), SECRET);
         token.url.to_string().split_once('?').unwrap().0.to_owned()
     };
     let (config, over) = (["--config", &path], ["--config", &path, "--config", &over.text()]);
@@ -248,9 +248,9 @@ fn every_command_shows_an_example(#[case] command: &str) {
     let CommandResult { status, output, .. } = run(&[command, "--help"]);
     assert_eq!(status, 0);
     let (_, examples) = output.split_once("Example").unwrap();
-    assert!(!output.contains("eyJ"), "a token is no argument: the shell and the process list keep it");
+    assert!(!output.contains("eyJ"), "an argument is visible in the shell history and the process list");
     assert!(examples.contains(&format!("marketplace-sso {command}")), "{output}");
-    assert!(run(&["--help"]).output.contains(&format!("  {command} ")), "the list of commands has it");
+    assert!(run(&["--help"]).output.contains(&format!("  {command} ")), "missing in the list of commands");
 }
 
 /// The exit status of a command whose output pipes are closed.

@@ -223,7 +223,7 @@ fn the_pandium_secret_can_be_encoded_bytes() {
     // an entrance's own secret does not inherit the encoding
     let response = app.get("/own", ALICE);
     assert_eq!(response.status, 307, "{response:?}");
-    Token::within(response.header("location"), own);
+    Token::in_url(response.header("location"), own);
 }
 
 #[test]

@@ -18,7 +18,7 @@ struct Setup {
     _nginx: Nginx,
     _app: App,
     origin: String,
-    authority: String,
+    ca: String,
     cookie: File,
 }
 
@@ -67,7 +67,7 @@ impl Setup {
         ));
         let folder = TempDir::new().unwrap();
         let dir = folder.path().to_str().unwrap().to_owned();
-        let made = Command::new("openssl")
+        let created = Command::new("openssl")
             .args([
                 "req",
                 "-x509",
@@ -90,8 +90,8 @@ impl Setup {
             .args(["-keyout", &format!("{dir}/key.pem"), "-out", &format!("{dir}/cert.pem")])
             .output()
             .expect("openssl is needed: make tools");
-        assert!(made.status.success(), "{made:?}");
-        let authority = std::fs::read_to_string(format!("{dir}/cert.pem")).unwrap();
+        assert!(created.status.success(), "{created:?}");
+        let ca = std::fs::read_to_string(format!("{dir}/cert.pem")).unwrap();
         let conf = GOOD
             .replace(from, to)
             .replace("FOLDER", &dir)
@@ -99,7 +99,7 @@ impl Setup {
             .replace("MARKET", &market_origin)
             .replace("SERVICE", &app.address().to_string());
         let (nginx, cookie) = (Nginx::start(folder, &conf), File::new("Cookie: session=alice\n"));
-        Self { _nginx: nginx, _app: app, origin, authority, cookie }
+        Self { _nginx: nginx, _app: app, origin, ca, cookie }
     }
 
     /// Runs `doctor` without the CA of the server certificate.
@@ -108,7 +108,7 @@ impl Setup {
     }
 
     fn run_doctor(&self) -> CommandResult {
-        let authority = File::new(&self.authority);
+        let ca = File::new(&self.ca);
         run(&[
             "doctor",
             &self.origin,
@@ -117,14 +117,14 @@ impl Setup {
             "--cookie-file",
             &self.cookie.text(),
             "--ca-file",
-            &authority.text(),
+            &ca.text(),
         ])
     }
 }
 
 /// The line of a check, empty if absent.
-fn line_about(result: &CommandResult, about: &str) -> String {
-    let line = result.output.lines().find(|line| line.get(8..).is_some_and(|rest| rest.starts_with(about)));
+fn line_about(result: &CommandResult, check: &str) -> String {
+    let line = result.output.lines().find(|line| line.get(8..).is_some_and(|rest| rest.starts_with(check)));
     line.unwrap_or_default().to_owned()
 }
 
@@ -195,12 +195,12 @@ fn each_setup_error_is_reported(
     #[case] from: &str,
     #[case] to: &str,
     #[case] grade: &str,
-    #[case] about: &str,
+    #[case] check: &str,
 ) {
     let to = to.replace("LONG", &"x".repeat(3700));
     let result = Setup::new(from, &to, "").run_doctor();
-    let line = line_about(&result, about);
-    assert!(line.starts_with(grade), "{about} is not {grade}:\n{}", result.output);
+    let line = line_about(&result, check);
+    assert!(line.starts_with(grade), "{check} is not {grade}:\n{}", result.output);
     assert_eq!(result.status, i32::from(result.output.contains("BROKEN")), "{result:?}");
 }
 
@@ -293,8 +293,8 @@ fn the_page_is_checked_without_embed_json() {
     let without = "location /embed { proxy_pass http://SERVICE; }";
     let result = Setup::new(without, "", "").run_doctor();
     assert!(line_about(&result, "entrance").contains("/embed.json"), "{}", result.output);
-    for about in ["component", "opener", "embedder", "parents"] {
-        assert!(line_about(&result, about).starts_with("ok"), "{about}: {}", result.output);
+    for check in ["component", "opener", "embedder", "parents"] {
+        assert!(line_about(&result, check).starts_with("ok"), "{check}: {}", result.output);
     }
     assert!(line_about(&result, "frame-src").starts_with("- "), "{}", result.output);
 }
@@ -328,7 +328,7 @@ fn forged_azure_principals_are_reported() {
 fn secrets_are_not_printed_or_sent_to_other_origins() {
     let elsewhere = KeyServer::start(Behaviour::Answer(200, "<p>".into())).unwrap();
     let setup = Setup::new("listen", "listen", "");
-    let authority = File::new(&setup.authority);
+    let ca = File::new(&setup.ca);
     let page = elsewhere.origin().replace("http://", "http://user:hush-hush@") + "/page?token=hush-hush";
     let cookie = File::new("cookie: session=alice");
     let result = run(&[
@@ -339,7 +339,7 @@ fn secrets_are_not_printed_or_sent_to_other_origins() {
         "--cookie-file",
         &cookie.text(),
         "--ca-file",
-        &authority.text(),
+        &ca.text(),
     ]);
     assert!(line_about(&result, "signed in").starts_with("ok"), "{}", result.output);
     assert!(

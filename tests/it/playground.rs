@@ -31,12 +31,12 @@ impl Playground {
     }
 
     /// Starts it with further arguments, and waits for a line of its output.
-    pub fn start_with(arguments: &[&str], said: &str) -> Self {
-        Self::start_as(&[&["--listen", "127.0.0.1:0"], arguments].concat(), said).0
+    pub fn start_with(arguments: &[&str], expected: &str) -> Self {
+        Self::start_as(&[&["--listen", "127.0.0.1:0"], arguments].concat(), expected).0
     }
 
     /// The same, with these arguments alone; also gives its output.
-    fn start_as(arguments: &[&str], said: &str) -> (Self, Arc<OutputLines>) {
+    fn start_as(arguments: &[&str], expected: &str) -> (Self, Arc<OutputLines>) {
         let mut child = Command::new(PROGRAM)
             .arg("playground")
             .args(arguments)
@@ -52,7 +52,7 @@ impl Playground {
         let mut playground = Self { child, origin: String::new() };
         let line = lines.wait_for_text(TIMEOUT, |line| line.trim().starts_with("http://"));
         playground.origin = line.trim().to_owned();
-        lines.wait_for_text(TIMEOUT, |line| line.contains(said));
+        lines.wait_for_text(TIMEOUT, |line| line.contains(expected));
         (playground, lines)
     }
 

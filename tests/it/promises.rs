@@ -164,9 +164,9 @@ fn placeholder_secrets_of_the_examples_are_rejected() {
                     let Some((key, value)) = line.split_once(['=', ':']) else { continue };
                     let value = value.trim().trim_matches(['"', '\'', '`', '|', ' ']);
                     let is_secret = names.iter().any(|name| key.trim().to_lowercase().ends_with(name));
-                    let is_word =
+                    let is_plain =
                         value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+=".contains(&byte));
-                    if is_secret && is_word && value.len() >= 24 {
+                    if is_secret && is_plain && value.len() >= 24 {
                         found.push((file.clone(), value.to_owned()));
                     }
                 }
@@ -256,7 +256,7 @@ fn the_dockerfile_copies_every_included_file() {
         .filter_map(|line| line.strip_prefix("COPY "))
         .flat_map(|line| line.split_whitespace())
         .collect();
-    let let_in = read(&root().join(".dockerignore"));
+    let context_files = read(&root().join(".dockerignore"));
     let mut count = 0;
     for file in files_below(&root().join("src"), "rs") {
         let text = read(&file);
@@ -267,7 +267,10 @@ fn the_dockerfile_copies_every_included_file() {
             let top = path.split('/').next().unwrap();
             let is_copied = copied.iter().any(|copied| *copied == path || *copied == top);
             assert!(is_copied, "the Dockerfile does not copy {path}");
-            assert!(let_in.lines().any(|line| line == format!("!{top}")), ".dockerignore keeps {top} out");
+            assert!(
+                context_files.lines().any(|line| line == format!("!{top}")),
+                ".dockerignore keeps {top} out"
+            );
             count += 1;
         }
     }
@@ -277,7 +280,7 @@ fn the_dockerfile_copies_every_included_file() {
 #[test]
 fn every_recipe_forwards_the_component() {
     let recipes = read(&root().join("docs/recipes.md"));
-    let mut fronts = 0;
+    let mut proxies = 0;
     for section in recipes.split("\n## ").skip(2) {
         let (heading, text) = section.split_once('\n').unwrap();
         if heading.starts_with("A Unix socket") {
@@ -293,10 +296,10 @@ fn every_recipe_forwards_the_component() {
             let each = ["/embed ", "/embed.js ", "/embed.json ", "/embed.d.ts"];
             let has_all = each.iter().all(|path| block.contains(path));
             assert!(has_all || block.contains(r"/embed(\.js|\.json|\.d\.ts)?"), "{heading}:\n{block}");
-            fronts += 1;
+            proxies += 1;
         }
     }
-    assert!(fronts >= 9, "only {fronts} were found");
+    assert!(proxies >= 9, "only {proxies} were found");
 }
 
 #[test]

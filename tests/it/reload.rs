@@ -98,16 +98,16 @@ fn a_swapped_kubernetes_secret_signs_the_next_token() {
     let file = secrets.join("pandium");
     let app = App::start_with_secret_file(folder, &file);
     let before = app.get("/pandium-sso", ALICE);
-    Token::within(before.header("location"), SECRET);
+    Token::in_url(before.header("location"), SECRET);
 
     let newer = SECRET.to_uppercase();
     write_as_kubernetes(&secrets, "..2026_2", &newer);
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
-    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+    Token::in_url(app.get("/pandium-sso", ALICE).header("location"), &newer);
 
     write_as_kubernetes(&secrets, "..2026_3", "too short");
     app.wait_for_metric(RELOADS, REFUSED, 1.0);
-    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+    Token::in_url(app.get("/pandium-sso", ALICE).header("location"), &newer);
 }
 
 #[test]
@@ -121,14 +121,14 @@ fn symlinked_and_restored_secrets_are_reloaded() {
     let newer = SECRET.to_uppercase();
     std::fs::write(&target, &newer).unwrap();
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
-    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+    Token::in_url(app.get("/pandium-sso", ALICE).header("location"), &newer);
 
     std::fs::remove_file(&file).unwrap();
     app.wait_for_metric(RELOADS, REFUSED, 1.0);
-    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+    Token::in_url(app.get("/pandium-sso", ALICE).header("location"), &newer);
     std::fs::write(&file, SECRET).unwrap();
     app.wait_for_metric(RELOADS, APPLIED, 2.0);
-    Token::within(app.get("/pandium-sso", ALICE).header("location"), SECRET);
+    Token::in_url(app.get("/pandium-sso", ALICE).header("location"), SECRET);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn the_socket_has_the_configured_file_mode() {
     let mut entries: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     entries.sort();
-    assert_eq!(entries, ["sso.sock"], "nothing else is left there");
+    assert_eq!(entries, ["sso.sock"], "no other file remains");
 }
 
 #[rstest]
@@ -38,7 +38,10 @@ fn a_world_writable_mode_is_rejected(#[case] mode: &str) {
 fn a_stale_socket_is_replaced() {
     let (app, folder) = start("");
     drop(app);
-    assert!(std::fs::metadata(socket_in(&folder)).unwrap().file_type().is_socket(), "it was killed");
+    assert!(
+        std::fs::metadata(socket_in(&folder)).unwrap().file_type().is_socket(),
+        "the socket of the killed process remains"
+    );
     let _again = start_at(&folder, "");
     assert_eq!(request(&folder), 307);
 }

@@ -150,7 +150,7 @@ fn request_until_closed(address: std::net::SocketAddr, served: &AtomicUsize) {
             assert_eq!(response.status, 307);
             served.fetch_add(1, Ordering::Relaxed);
             if response.all("connection").contains(&"close") {
-                assert!(connection.is_at_end(), "data after the last response");
+                assert!(connection.is_closed(), "data after the last response");
                 after += 1;
                 break;
             }

@@ -64,7 +64,7 @@ fn no_request_changes_the_destination() {
     });
     result.unwrap();
     let handed_off = handed_off.get();
-    assert!(handed_off > 20, "only {handed_off} were sent on: the test proves little");
+    assert!(handed_off > 20, "only {handed_off} hand-offs");
 }
 
 fn assert_destination(response: &Response) {

@@ -18,7 +18,7 @@ const MAIN: &str = "pandium-sso";
 /// Failures of a key server, each with its name and a part of the log message.
 /// `elsewhere` is another origin that has the keys.
 fn failures(ours: &Value, elsewhere: &str) -> Vec<(&'static str, Behaviour, &'static str)> {
-    let twins = jwks(&[ours.clone(), ours.clone()]);
+    let duplicates = jwks(&[ours.clone(), ours.clone()]);
     let secret = json!({"kty": "oct", "kid": "k-2", "k": "c2VjcmV0LWtleS1vZi10aGUtaXNzdWVy"});
     let private = json!({"kty": "OKP", "crv": "Ed25519", "x": "YQ", "d": "YQ"});
     let many: Vec<Value> =
@@ -38,7 +38,7 @@ fn failures(ours: &Value, elsewhere: &str) -> Vec<(&'static str, Behaviour, &'st
         ("many", response(jwks(&many)), "more than 100 keys"),
         ("secret", response(jwks(&[ours.clone(), secret])), "symmetric"),
         ("private", response(jwks(&[ours.clone(), private])), "private"),
-        ("twins", response(twins), "two keys of one kid"),
+        ("twins", response(duplicates), "two keys of one kid"),
         ("cut", response(jwks(std::slice::from_ref(ours)).replace("]}", "")), "not a JSON Web Key Set"),
         ("page", response("<html>keys</html>".into()), "not a JSON Web Key Set"),
         ("nothing", response(String::new()), "not a JSON Web Key Set"),
@@ -67,7 +67,9 @@ fn without_keys_requests_get_503_not_401() {
     let elsewhere = serve_keys(std::slice::from_ref(&ours));
     let servers: Vec<_> = failures(&ours, &elsewhere.origin())
         .into_iter()
-        .map(|(name, does, message)| (name, KeyServer::start(does.clone()).unwrap(), does, message))
+        .map(|(name, behaviour, message)| {
+            (name, KeyServer::start(behaviour.clone()).unwrap(), behaviour, message)
+        })
         .collect();
     let app = start(&servers);
     let mut names: Vec<&str> = servers.iter().map(|(name, ..)| *name).collect();
@@ -108,12 +110,12 @@ fn cached_keys_serve_while_fetches_fail() {
     let elsewhere = serve_keys(std::slice::from_ref(&ours));
     let servers: Vec<_> = failures(&ours, &elsewhere.origin())
         .into_iter()
-        .map(|(name, does, message)| (name, serve_keys(std::slice::from_ref(&ours)), does, message))
+        .map(|(name, behaviour, message)| (name, serve_keys(std::slice::from_ref(&ours)), behaviour, message))
         .collect();
     let app = start(&servers);
     let url = |server: &KeyServer| format!("{}/keys", server.origin());
-    for (_, server, does, _) in &servers {
-        server.behave(does.clone());
+    for (_, server, behaviour, _) in &servers {
+        server.behave(behaviour.clone());
     }
     for (name, server, ..) in &servers {
         wait_until(name, || app.fetches(&address(server), "error") > 0);

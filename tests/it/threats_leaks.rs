@@ -47,7 +47,7 @@ fn logs_metrics_and_bodies_hold_no_secret(#[case] format: &str, #[case] level: &
     let where_they_belong = format!("{responses:?} {bodies} {sent} {SECRET}");
     assert!(tokens.len() >= 3 && written.iter().map(String::len).sum::<usize>() > 5_000);
     for secret in &secrets {
-        assert!(where_they_belong.contains(secret.as_str()), "the search proves nothing for {secret}");
+        assert!(where_they_belong.contains(secret.as_str()), "the search does not find {secret}");
     }
 }
 
@@ -57,7 +57,7 @@ fn no_command_prints_a_secret() {
     let file = File::new(STANDARD);
     let config = file.text();
     let minted = run_with(&["mint", "--config", &config, "--email", "a@b.example"], &[], "");
-    let token = Token::within(minted.output.trim(), SECRET).text;
+    let token = Token::in_url(minted.output.trim(), SECRET).text;
     let secrets = secrets(std::slice::from_ref(&token));
     let variables = [("SSO_PANDIUM__SHARED_SECRET", SECRET)];
 
@@ -163,7 +163,7 @@ fn a_malformed_secret_stops_the_start(#[case] text: &str, #[case] problem: Optio
     let config = File::new(&STANDARD.replace(&format!("shared_secret = {SECRET:?}"), &line));
     let result = run_with(&["mint", "--config", &config.text(), "--email", "a@b.example"], &[], "");
     match problem {
-        None => assert_eq!(Token::within(result.output.trim(), SECRET).claims["sub"], "a@b.example"),
+        None => assert_eq!(Token::in_url(result.output.trim(), SECRET).claims["sub"], "a@b.example"),
         Some(problem) => {
             assert_eq!(result.status, 78);
             assert!(
@@ -188,7 +188,7 @@ fn absent_and_short_secrets_stop_the_start() {
     };
     assert_eq!(mint(&short).status, 78);
     let allowed = short.replace("[pandium]", "[pandium]\ndangerous_allow_short_secret = true");
-    assert_eq!(Token::within(mint(&allowed).output.trim(), "short").claims["sub"], "a@b.example");
+    assert_eq!(Token::in_url(mint(&allowed).output.trim(), "short").claims["sub"], "a@b.example");
 }
 
 // T26

@@ -107,7 +107,7 @@ impl GatedServer {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&state);
-                std::thread::spawn(move || response(&state, stream));
+                std::thread::spawn(move || respond(&state, stream));
             }
         });
         gate
@@ -131,7 +131,7 @@ impl GatedServer {
 
     /// Waits until this many requests were received.
     pub fn wait_until_asked(&self, times: usize) {
-        wait_until(&format!("asked {times} times"), || self.asked().len() >= times);
+        wait_until(&format!("{times} requests"), || self.asked().len() >= times);
     }
 
     /// Holds responses from now on.
@@ -146,7 +146,7 @@ impl GatedServer {
     }
 }
 
-fn response(state: &(Mutex<State>, Condvar), mut stream: TcpStream) {
+fn respond(state: &(Mutex<State>, Condvar), mut stream: TcpStream) {
     let (mut request, mut part) = (Vec::new(), [0; 1024]);
     while !request.ends_with(b"\r\n\r\n") {
         match stream.read(&mut part) {

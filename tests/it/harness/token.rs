@@ -26,14 +26,14 @@ impl Token {
     /// The token of a redirect or a JSON response.
     pub fn of(response: &Response) -> Self {
         match response.status {
-            307 => Self::within(response.header("location"), SECRET),
-            200 => Self::within(response.json()["url"].as_str().unwrap(), SECRET),
+            307 => Self::in_url(response.header("location"), SECRET),
+            200 => Self::in_url(response.json()["url"].as_str().unwrap(), SECRET),
             status => panic!("{status} has no token: {response:?}"),
         }
     }
 
     /// The token in a URL, verified with this secret.
-    pub fn within(url: &str, secret: &str) -> Self {
+    pub fn in_url(url: &str, secret: &str) -> Self {
         let url = Url::parse(url).unwrap();
         let tokens: Vec<_> = url.query_pairs().filter(|(name, _)| name == "tenant").collect();
         assert_eq!(tokens.len(), 1, "not exactly one tenant: {url}");

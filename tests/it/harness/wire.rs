@@ -69,7 +69,7 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Whether the peer has closed the connection and sent nothing more.
-    pub fn is_at_end(&mut self) -> bool {
+    pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.read(&mut [0]), Ok(0))
     }
 

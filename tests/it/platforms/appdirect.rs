@@ -77,7 +77,7 @@ fn an_extension_script_gets_a_new_url_each_time() {
     }
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), 20, "the same token is never handed out twice");
+    assert_eq!(ids.len(), 20, "every token is new");
     // pages of the marketplace may send requests but not frame
     let framed = [
         ("MP-Authorization", bearer.as_str()),

@@ -206,15 +206,15 @@ fn a_failed_key_fetch_gives_503_and_keeps_other_keys() {
         ("endless", Behaviour::Endless),
         ("elsewhere", Behaviour::Redirect("http://127.0.0.1:1/".into())),
     ]
-    .map(|(name, does)| (name, KeyServer::start(serving(&[(&here, &key.pem())])).unwrap(), does));
+    .map(|(name, behaviour)| (name, KeyServer::start(serving(&[(&here, &key.pem())])).unwrap(), behaviour));
     let entrances = failures
         .iter()
         .map(|(name, server, _)| entrance(name, &at(&server.origin(), "jwks_min_refresh_interval_s = 1")));
     let app = App::start(&entrances.collect::<String>());
     let send_token = |name: &str, token: &str| app.get(&format!("/{name}"), &[("X-Amzn-Oidc-Data", token)]);
-    for (name, server, does) in &failures {
+    for (name, server, behaviour) in &failures {
         assert_eq!(send_token(name, &token(&key, &[])).status, 307, "{name}");
-        server.behave(does.clone());
+        server.behave(behaviour.clone());
         let response = send_token(name, &named(&key, NEXT));
         assert_eq!((response.status, response.reason().as_str()), (503, "keys_unavailable"), "{name}");
         assert!(response.has("retry-after"), "{name}");
@@ -252,7 +252,7 @@ fn concurrent_requests_share_one_key_fetch() {
         for _ in 0..16 {
             scope.spawn(|| assert_eq!(send_token(&app, &token(&key, &[])).status, 307));
         }
-        wait_until("all of them wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 16.5);
+        wait_until("all requests wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 16.5);
         gate.open();
     });
     assert_eq!(gate.asked().len(), 1);
@@ -268,7 +268,7 @@ fn another_key_is_served_during_a_fetch() {
         scope.spawn(|| assert_eq!(send_token(&app, &token(&one, &[])).status, 307));
         gate.wait_until_asked(1);
         scope.spawn(|| assert_eq!(send_token(&app, &named(&other, NEXT)).status, 307));
-        wait_until("both wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 2.5);
+        wait_until("both requests wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 2.5);
         gate.open();
     });
     assert_eq!(gate.asked(), [format!("/{KID}"), format!("/{NEXT}")]);
