@@ -74,12 +74,12 @@ fn embed_json_has_exactly_what_the_component_needs() {
 fn origins_allowed_at_an_entrance_can_read_its_embed_json(
     #[case] entrance: &str,
     #[case] origin: &str,
-    #[case] may: bool,
+    #[case] is_allowed: bool,
 ) {
     let app = App::start(SHOP);
     let response = app.get(&format!("/embed.json?entrance={entrance}"), &[("Origin", origin)]);
     let allowed = response.all("access-control-allow-origin").concat();
-    assert_eq!(allowed, if may { origin } else { "" });
+    assert_eq!(allowed, if is_allowed { origin } else { "" });
     assert!(response.header("vary").contains("Origin"));
     assert_eq!(response.header("cache-control"), "no-store");
 }

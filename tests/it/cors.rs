@@ -34,11 +34,11 @@ fn preflight(app: &App, path: &str, origin: &str) -> Response {
 }
 
 /// Asserts that scripts of this origin may read a response, or that none may.
-fn assert_readable(response: &Response, origin: &str, may: bool) {
+fn assert_readable(response: &Response, origin: &str, is_allowed: bool) {
     let named: Vec<&str> = response.all("access-control-allow-origin");
-    assert_eq!(named, if may { vec![origin] } else { Vec::new() }, "{origin:?}: {response:?}");
+    assert_eq!(named, if is_allowed { vec![origin] } else { Vec::new() }, "{origin:?}: {response:?}");
     let credentials = response.all("access-control-allow-credentials");
-    assert_eq!(credentials, if may { vec!["true"] } else { Vec::new() }, "{origin:?}");
+    assert_eq!(credentials, if is_allowed { vec!["true"] } else { Vec::new() }, "{origin:?}");
     assert_eq!(response.all("vary").join(",").to_ascii_lowercase(), "origin, accept", "{origin:?}");
     let all = response.headers.iter().filter(|(name, _)| name.starts_with("access-control-"));
     for (name, value) in all {
@@ -74,15 +74,15 @@ fn assert_readable(response: &Response, origin: &str, may: bool) {
 fn origins_match_exactly(#[case] origin: &str, #[case] allowed: &[&str]) {
     let app = start();
     for path in ["/pandium-sso", "/appdirect", "/own", "/pandium-sso/install/1121"] {
-        let may = allowed.contains(&path.trim_end_matches("/install/1121"));
+        let is_allowed = allowed.contains(&path.trim_end_matches("/install/1121"));
         let response = preflight(&app, path, origin);
         if origin == "https://*.tenant.example.com" {
             // no browser has such an origin; echoing it reveals nothing
             assert!(response.all("access-control-allow-origin").iter().all(|named| *named == origin));
             continue;
         }
-        assert_readable(&response, origin, may);
-        match may {
+        assert_readable(&response, origin, is_allowed);
+        match is_allowed {
             true => {
                 assert_eq!((response.status, response.header("access-control-allow-methods")), (204, "GET"));
                 assert!(response.header("access-control-max-age").parse::<u32>().unwrap() <= 7200);
@@ -96,7 +96,7 @@ fn origins_match_exactly(#[case] origin: &str, #[case] allowed: &[&str]) {
         // the request itself, without credentials: allowed origins may read the refusal
         let refused = app.get(path, &[("Origin", origin), ("Accept", "application/json")]);
         refused.assert_refused(401, "unauthenticated");
-        assert_readable(&refused, origin, may);
+        assert_readable(&refused, origin, is_allowed);
     }
 }
 

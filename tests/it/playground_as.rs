@@ -44,7 +44,7 @@ impl Platform {
     }
 
     /// Sends the token to the entrance as the page's script does, after a preflight.
-    fn enter(&self, token: &str) -> Response {
+    fn sign_on(&self, token: &str) -> Response {
         let entrance = Url::parse(self.data("entrance")).unwrap();
         let (socket_address, host) = socket_address(&entrance);
         let (origin, header) = (self.playground.origin.as_str(), self.data("header").to_owned());
@@ -55,14 +55,14 @@ impl Platform {
             ("Access-Control-Request-Method", "GET"),
             ("Access-Control-Request-Headers", &requested_headers),
         ];
-        let may = wire::request(socket_address, "OPTIONS", entrance.path(), &preflight).unwrap();
-        assert_eq!(may.status, 204, "{may:?}");
-        assert_eq!(may.header("access-control-allow-origin"), origin);
-        assert_eq!(may.header("access-control-allow-credentials"), "true");
-        let named = may.header("access-control-allow-headers").to_ascii_lowercase();
+        let allowed = wire::request(socket_address, "OPTIONS", entrance.path(), &preflight).unwrap();
+        assert_eq!(allowed.status, 204, "{allowed:?}");
+        assert_eq!(allowed.header("access-control-allow-origin"), origin);
+        assert_eq!(allowed.header("access-control-allow-credentials"), "true");
+        let named = allowed.header("access-control-allow-headers").to_ascii_lowercase();
         assert!(named.contains(&header.to_ascii_lowercase()), "{named}");
 
-        let proof = format!("Bearer {token}");
+        let credentials = format!("Bearer {token}");
         let request = [
             ("Host", host.as_str()),
             ("Origin", origin),
@@ -70,7 +70,7 @@ impl Platform {
             ("Sec-Fetch-Dest", "empty"),
             ("Sec-Fetch-Mode", "cors"),
             ("Sec-Fetch-Site", "same-site"),
-            (&header, &proof),
+            (&header, &credentials),
         ];
         let response = wire::request(socket_address, "GET", entrance.path(), &request).unwrap();
         assert_eq!(response.header("access-control-allow-origin"), origin);
@@ -88,7 +88,7 @@ impl Platform {
         if self.data("header").is_empty() {
             self.forward(if person == ADA { "winter-pottery" } else { "okafor-cycles" })
         } else {
-            self.enter(&self.token(person, true))
+            self.sign_on(&self.token(person, true))
         }
     }
 
@@ -204,10 +204,10 @@ fn appdirect_tokens_have_no_kid_and_can_be_reused() {
         (&claims["name"], &claims["tenant"]),
         (&json!("ada@winter-pottery.example"), &json!("northgate"))
     );
-    assert_eq!((platform.enter(&token).status, platform.enter(&token).status), (200, 200));
+    assert_eq!((platform.sign_on(&token).status, platform.sign_on(&token).status), (200, 200));
     platform.change_keys("rotate");
     // it is signed with the previous key, which is still published
-    assert_eq!(platform.enter(&token).status, 200);
+    assert_eq!(platform.sign_on(&token).status, 200);
     assert_eq!(platform.data("reuse-s"), "180");
 }
 
@@ -235,8 +235,8 @@ fn the_gateway_forwards_to_the_entrance_only() {
 #[test]
 fn an_unauthorized_person_is_refused() {
     let platform = Platform::start("caf");
-    platform.enter(&platform.token(ADA, false)).assert_refused(403, "not_allowed");
-    assert_eq!(platform.enter(&platform.token(ADA, true)).status, 200);
+    platform.sign_on(&platform.token(ADA, false)).assert_refused(403, "not_allowed");
+    assert_eq!(platform.sign_on(&platform.token(ADA, true)).status, 200);
     assert_eq!(platform.playground.get("/platform/keys", &[]).status, 404);
 }
 
