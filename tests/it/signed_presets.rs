@@ -167,15 +167,15 @@ fn header_issuer_and_claims_can_be_overridden() {
     let more =
         "issuer = \"https://access.example.com\"\nheader = \"X-Assertion\"\nrequired_claims = { tier = 2 }";
     let app = ACCESS.app(&key, more);
-    let there = [("iss", "\"https://access.example.com\""), ("tier", "2")];
+    let changed = [("iss", "\"https://access.example.com\""), ("tier", "2")];
     let send_token = |header: &str, token: &str| app.get("/pandium-sso", &[(header, token)]);
-    assert_eq!(send_token("X-Assertion", &ACCESS.token(&key, &there)).status, 307);
-    send_token("X-Assertion", &ACCESS.token(&key, &there[..1])).assert_refused(401, "invalid_token");
-    send_token("X-Assertion", &ACCESS.token(&key, &there[1..])).assert_refused(401, "invalid_token");
+    assert_eq!(send_token("X-Assertion", &ACCESS.token(&key, &changed)).status, 307);
+    send_token("X-Assertion", &ACCESS.token(&key, &changed[..1])).assert_refused(401, "invalid_token");
+    send_token("X-Assertion", &ACCESS.token(&key, &changed[1..])).assert_refused(401, "invalid_token");
     // the preset's own required claims still apply
-    let org = [&there[..], &[("type", "\"org\"")]].concat();
+    let org = [&changed[..], &[("type", "\"org\"")]].concat();
     send_token("X-Assertion", &ACCESS.token(&key, &org)).assert_refused(401, "invalid_token");
-    send_token(ACCESS.header, &ACCESS.token(&key, &there)).assert_refused(401, "unauthenticated");
+    send_token(ACCESS.header, &ACCESS.token(&key, &changed)).assert_refused(401, "unauthenticated");
 }
 
 // T15

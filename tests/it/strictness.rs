@@ -54,15 +54,15 @@ fn a_permissive_configuration_is_rejected(#[case] settings: &str, #[case] key: &
 #[case("https://*.example.com", false)]
 #[case("https://u:p@m.example.com", false)]
 #[case("https://m.example.com/shop", true)]
-fn appdirect_marketplace_url_is_https_in_production(#[case] url: &str, #[case] is_right: bool) {
+fn appdirect_marketplace_url_is_https_in_production(#[case] url: &str, #[case] is_valid: bool) {
     let config = STANDARD.replace("\"sandbox\"", "\"production\"");
     let settings = format!(
         "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"appdirect\"\ntenant = \"t\"\n\
          marketplace_url = {url:?}\njwks_url = \"https://m.example.com/keys\""
     );
     let result = run(&["check", "--config", &File::new(&format!("{config}{settings}")).text()]);
-    assert_eq!(result.status, if is_right { 0 } else { 78 }, "{result:?}");
-    assert_eq!(result.errors.contains("identity.marketplace_url: "), !is_right, "{}", result.errors);
+    assert_eq!(result.status, if is_valid { 0 } else { 78 }, "{result:?}");
+    assert_eq!(result.errors.contains("identity.marketplace_url: "), !is_valid, "{}", result.errors);
 }
 
 #[rstest]

@@ -24,7 +24,7 @@ fn every_threat_names_a_test() {
     let mut threats = BTreeSet::new();
     for (id, tests) in threats_in_document() {
         assert!(!tests.is_empty(), "{id} names no test");
-        assert!(threats.insert(id.clone()), "{id} is there twice");
+        assert!(threats.insert(id.clone()), "{id} is repeated");
     }
     assert!(threats.len() > 30, "only {} threats were found", threats.len());
 }

@@ -391,10 +391,10 @@ fn a_token_is_rejected_at_another_kinds_entrance() {
     let key = Key::new("RS256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let server = KeyServer::start(serving(&[("/keys", &set), ("/.well-known/jwks.json", &set)])).unwrap();
-    let here = |text: &str| text.replace("ORIGIN", &server.origin());
+    let with_origin = |text: &str| text.replace("ORIGIN", &server.origin());
     let entrances = KINDS.map(|(name, settings, ..)| {
         let keys = if name == "commercetools" { "" } else { "jwks_url = \"ORIGIN/keys\"" };
-        entrance(name, &here(&format!("{settings}\n{keys}")))
+        entrance(name, &with_origin(&format!("{settings}\n{keys}")))
             + &format!("[entrances.{name}.claims]\nsub = \"id\"\n")
     });
     let app = App::start(&entrances.concat());
@@ -404,7 +404,7 @@ fn a_token_is_rejected_at_another_kinds_entrance() {
         let defaults =
             [("sub", "\"u-1\""), ("email", "\"alice@example.com\""), ("exp", "@60"), ("iat", "@0")];
         let times = crate::harness::issuer::claims_of(&defaults, &[]);
-        let claims = format!("{{{},{}", here(claims), &times[1..]);
+        let claims = format!("{{{},{}", with_origin(claims), &times[1..]);
         let token = key.sign(r#"{"alg":"RS256","kid":"k-1"}"#, &claims);
         for (name, _, header, _) in KINDS {
             let (header, scheme) = header.split_once(':').unwrap();
