@@ -118,10 +118,9 @@ fn cached_keys_serve_while_fetches_fail() {
         server.behave(behaviour.clone());
     }
     for (name, server, ..) in &servers {
-        wait_until(name, || app.fetches(&address(server), "error") > 0);
+        wait_until(name, || app.fetches(&url(server), "error") > 0);
     }
-    let fetched =
-        |(_, server, ..): &(&str, KeyServer, Behaviour, &str)| app.fetches(&address(server), "success");
+    let fetched = |(_, server, ..): &(&str, KeyServer, Behaviour, &str)| app.fetches(&url(server), "success");
     let before: Vec<u64> = servers.iter().map(fetched).collect();
     for (name, ..) in &servers {
         let target = format!("/{name}");
