@@ -72,12 +72,12 @@ fn a_module_uses_only_modules_above_it() {
                 "{} uses {used}, which is below it",
                 file.display()
             );
-            let may = used != "config" || MAY_USE_CONFIG.contains(&module.as_str());
-            assert!(may, "{} uses the configuration", file.display());
+            let is_allowed = used != "config" || MAY_USE_CONFIG.contains(&module.as_str());
+            assert!(is_allowed, "{} uses the configuration", file.display());
         }
-        for (name, may) in RESTRICTED_CRATES {
+        for (name, allowed) in RESTRICTED_CRATES {
             let uses = code.contains(&format!("{name}::"));
-            assert!(!uses || may.contains(&module.as_str()), "{} uses {name}", file.display());
+            assert!(!uses || allowed.contains(&module.as_str()), "{} uses {name}", file.display());
         }
     }
 }

@@ -122,8 +122,8 @@ fn a_dangerous_variable_is_warned_of() {
 
 #[test]
 fn a_service_without_hosts_is_warned_of() {
-    let message = check_with("public_url = \"https://app.example.com\"", "", &[]);
-    assert!(warning(&message).contains("server.public_url"), "{message:?}");
+    let result = check_with("public_url = \"https://app.example.com\"", "", &[]);
+    assert!(warning(&result).contains("server.public_url"), "{result:?}");
     let named = check_with("public_url = \"https://app.example.com\"", "hosts = [\"sso.example.org\"]", &[]);
     assert_eq!(named.output, IN_ORDER);
 }
@@ -137,8 +137,8 @@ const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1/32\"]";
 #[case::two_halves_of_ipv6("[\"::/1\", \"8000::/1\"]")]
 fn trusting_any_peer_is_an_error_in_production(#[case] networks: &str) {
     let everyone = format!("trusted_proxies = {networks}");
-    let message = check_with(TRUSTED, &everyone, &[]);
-    assert!(warning(&message).contains("identity.trusted_proxies"), "{message:?}");
+    let result = check_with(TRUSTED, &everyone, &[]);
+    assert!(warning(&result).contains("identity.trusted_proxies"), "{result:?}");
 
     let production = STANDARD.replace("\"sandbox\"", "\"production\"");
     let check = |identity: &str| {

@@ -172,10 +172,10 @@ fn an_unsupported_key_is_skipped_counted_and_logged_once() {
     assert!(warnings().is_empty());
     publish(&[json!({"kid": "canary"}), json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "canary"})]);
     app.wait_for_metric("marketplace_sso_jwks_skipped_keys", &labels, 2.0);
-    let message = warnings();
-    assert_eq!(message.len(), 1, "{message:?}");
-    assert_eq!(message[0]["keys"], "key 2: its kty is missing; key 3: its kty is not one that is known here");
-    assert_eq!((&message[0]["address"], &message[0]["level"]), (&json!(url), &json!("WARN")));
+    let logged = warnings();
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert_eq!(logged[0]["keys"], "key 2: its kty is missing; key 3: its kty is not one that is known here");
+    assert_eq!((&logged[0]["address"], &logged[0]["level"]), (&json!(url), &json!("WARN")));
 
     publish(&[json!({"kty": "EC", "crv": "P-256", "x": 1, "y": "AA"})]);
     app.wait_for_metric("marketplace_sso_jwks_skipped_keys", &labels, 1.0);

@@ -89,13 +89,13 @@ fn every_response_has_exactly_one_audit_event() {
     // health checks and metrics are not audited
     app.get("/livez", &[]);
     app.admin("/metrics");
-    let mut message: Vec<&str> = responses.iter().map(|response| response.header("x-request-id")).collect();
+    let mut returned: Vec<&str> = responses.iter().map(|response| response.header("x-request-id")).collect();
     let audit_events = app.audit_events();
     let mut written: Vec<&str> =
         audit_events.iter().map(|event| event["request_id"].as_str().unwrap()).collect();
-    message.sort_unstable();
+    returned.sort_unstable();
     written.sort_unstable();
-    assert_eq!(message, written);
+    assert_eq!(returned, written);
 }
 
 #[test]

@@ -413,8 +413,8 @@ fn a_token_is_rejected_at_another_kinds_entrance() {
             if own == name {
                 assert_eq!(Token::of(&response).claims["sub"], "u-1");
             } else {
-                let message = (response.status, response.reason());
-                assert_eq!(message, (401, "invalid_token".into()), "a token for {own} at {name}");
+                let result = (response.status, response.reason());
+                assert_eq!(result, (401, "invalid_token".into()), "a token for {own} at {name}");
             }
         }
     }

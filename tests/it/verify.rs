@@ -36,9 +36,9 @@ fn the_user_is_returned_in_headers_and_json() {
     assert_eq!(response.header("cache-control"), "no-store");
     assert_eq!(response.header("x-content-type-options"), "nosniff");
     assert_eq!(response.header("cross-origin-resource-policy"), "same-origin");
-    let message = response.json();
-    assert_eq!(message["entrance"], "pandium-sso");
-    let user = &message["user"];
+    let body = response.json();
+    assert_eq!(body["entrance"], "pandium-sso");
+    let user = &body["user"];
     let expected = [("id", json!("u-1")), ("email", json!("alice@example.com")), ("name", json!("Alice"))];
     for (name, value) in expected.into_iter().chain([("groups", json!(["staff", "ops"]))]) {
         assert_eq!(user[name], value, "{name}");
@@ -381,8 +381,8 @@ fn nginx_auth_request_protects_an_api() {
     );
     // absent values also replace the client's headers
     let bare = format!("Bearer {}", key.sign(r#"{"alg":"ES256"}"#, &claims_with(&[("email", "")])));
-    let message = nginx.get("/api/", &[&forged[..], &[("Authorization", bare.as_str())]].concat());
-    assert_eq!(message.text(), "GET u-1||");
+    let response = nginx.get("/api/", &[&forged[..], &[("Authorization", bare.as_str())]].concat());
+    assert_eq!(response.text(), "GET u-1||");
 
     let guest = format!("Bearer {}", key.token_with(&[("groups", "[\"guests\"]")]));
     let late = format!("Bearer {}", key.token_with(&[("exp", "@-1")]));
