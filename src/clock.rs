@@ -85,6 +85,7 @@ impl Stopwatch {
 mod tests {
     use super::*;
 
+    // T31
     #[test]
     fn a_clock_far_in_the_future_has_a_date() {
         assert_eq!(Timestamp::from_unix_seconds(u64::MAX).to_utc().year(), 9999);

@@ -14,7 +14,7 @@
 //!
 //! # Rooms
 //!
-//! A room uses only what stands above it; `tests/it/house.rs` keeps that.
+//! A room uses only what stands above it; `tests/it/architecture.rs` keeps that.
 //!
 //! | room | holds |
 //! |---|---|

@@ -1,11 +1,13 @@
-//! Users who bring a token: every algorithm and form of key, what the claims
-//! say of them, and what somebody without a good token is told.
+//! Bearer tokens: every algorithm and key format, the mapping of claims, and the
+//! responses to absent and invalid tokens.
 
 use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::command::{File, run};
-use crate::harness::issuer::{AUDIENCE, ISSUER, Key, KeyFile, jwks, key_and_file, standard_with, way_in};
+use crate::harness::issuer::{
+    AUDIENCE, ISSUER, Key, KeyFile, bearer_identity, jwks, key_and_file, standard_with,
+};
 use crate::harness::{App, Field, SECRET, Token};
 
 const ORIGIN: Field<'static> = ("Origin", "https://app.example.com");
@@ -13,15 +15,15 @@ const STRANGER: Field<'static> = ("Origin", "https://evil.example.com");
 const JSON: Field<'static> = ("Accept", "application/json");
 
 #[rstest]
-fn a_token_is_believed_by_the_kid_of_its_key(
+fn kid_selects_the_verification_key(
     #[values("RS256", "PS256", "ES256", "ES384", "EdDSA")] algorithm: &'static str,
 ) {
     let (key, other, third) = (Key::new(algorithm), Key::new("ES256"), Key::new("EdDSA"));
     let file = KeyFile::new(&jwks(&[other.jwk(Some("k-1")), key.jwk(Some("k-2")), third.jwk(Some("k-3"))]));
-    let app = App::start_with_identity(&way_in(algorithm, &file.setting("jwks_file")), "");
-    assert_eq!(Token::of(&app.bring(&key.token_named("k-2"))).claims["external_id"], "u-1");
+    let app = App::start_with_identity(&bearer_identity(algorithm, &file.setting("jwks_file")), "");
+    assert_eq!(Token::of(&app.send_token(&key.token_with_kid("k-2"))).claims["external_id"], "u-1");
     for kid in ["k-1", "k-3", "k-4", "K-2", ""] {
-        app.bring(&key.token_named(kid)).assert_refused(401, "invalid_token");
+        app.send_token(&key.token_with_kid(kid)).assert_refused(401, "invalid_token");
     }
 }
 
@@ -32,24 +34,24 @@ fn a_single_key_needs_no_kid(
 ) {
     let key = Key::new(algorithm);
     let file = KeyFile::new(&jwks(&[key.jwk(is_named.then_some("k-1"))]));
-    let app = App::start_with_identity(&way_in(algorithm, &file.setting("jwks_file")), "");
-    assert_eq!(app.bring(&key.token()).status, 307);
-    assert_eq!(app.bring(&key.token_named("k-1")).status, if is_named { 307 } else { 401 });
+    let app = App::start_with_identity(&bearer_identity(algorithm, &file.setting("jwks_file")), "");
+    assert_eq!(app.send_token(&key.token()).status, 307);
+    assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, if is_named { 307 } else { 401 });
 
-    // a key that comes alone, in PEM, has no name
+    // a PEM key has no kid
     file.replace(&key.pem());
-    let app = App::start_with_identity(&way_in(algorithm, &file.setting("public_key_file")), "");
-    assert_eq!(app.bring(&key.token()).status, 307);
-    assert_eq!(app.bring(&key.token_named("any")).status, 307);
+    let app = App::start_with_identity(&bearer_identity(algorithm, &file.setting("public_key_file")), "");
+    assert_eq!(app.send_token(&key.token()).status, 307);
+    assert_eq!(app.send_token(&key.token_with_kid("any")).status, 307);
 }
 
 #[test]
-fn of_several_keys_a_token_without_a_kid_is_nobodys() {
+fn several_keys_require_a_kid() {
     let keys = [Key::new("ES256"), Key::new("ES256")];
     let file = KeyFile::new(&jwks(&[keys[0].jwk(Some("k-1")), keys[1].jwk(Some("k-2"))]));
-    let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), "");
-    assert_eq!(app.bring(&keys[0].token_named("k-1")).status, 307);
-    app.bring(&keys[0].token()).assert_refused(401, "invalid_token");
+    let app = App::start_with_identity(&bearer_identity("ES256", &file.setting("jwks_file")), "");
+    assert_eq!(app.send_token(&keys[0].token_with_kid("k-1")).status, 307);
+    app.send_token(&keys[0].token()).assert_refused(401, "invalid_token");
 }
 
 #[rstest]
@@ -60,19 +62,19 @@ fn a_shared_secret_verifies_hs256(#[case] in_a_file: bool) {
     let file = KeyFile::new(SHARED);
     let setting =
         if in_a_file { file.setting("shared_secret_file") } else { format!("shared_secret = {SHARED:?}") };
-    let app = App::start_with_identity(&way_in("HS256", &setting), "");
-    assert_eq!(app.bring(&Key::shared(SHARED).token()).status, 307);
+    let app = App::start_with_identity(&bearer_identity("HS256", &setting), "");
+    assert_eq!(app.send_token(&Key::shared(SHARED).token()).status, 307);
     for other in [SECRET, &SHARED.to_uppercase(), ""] {
-        app.bring(&Key::shared(other).token()).assert_refused(401, "invalid_token");
+        app.send_token(&Key::shared(other).token()).assert_refused(401, "invalid_token");
     }
 }
 
 #[test]
-fn claims_say_who_it_is() {
+fn claims_map_to_user_fields() {
     let key = Key::new("ES256");
     let file = KeyFile::new(&jwks(&[key.jwk(None)]));
     let app = App::start_with_identity(
-        &way_in("ES256", &file.setting("jwks_file")),
+        &bearer_identity("ES256", &file.setting("jwks_file")),
         r#"
         [identity.user]
         id = "employee"
@@ -99,7 +101,7 @@ fn claims_say_who_it_is() {
         ("custom", r#"{"https://x/plan":"pro"}"#),
         ("region", r#""eu""#),
     ]);
-    let claims = Token::of(&app.bring(&token)).claims;
+    let claims = Token::of(&app.send_token(&token)).claims;
     assert_eq!((&claims["external_id"], &claims["sub"]), (&json!("42"), &json!("alice@example.com")));
     let meta = json!({"groups": ["staff", "ops"], "plan": "pro", "region": "eu", "username": "alice"});
     assert_eq!(claims["meta"], meta);
@@ -109,63 +111,64 @@ fn claims_say_who_it_is() {
 }
 
 #[test]
-fn a_cookie_brings_a_token() {
+fn a_token_is_read_from_a_cookie() {
     let (key, file) = key_and_file();
     let settings = format!("{}cookie = \"session\"", file.setting("jwks_file"));
-    let app = App::start_with_identity(&way_in("ES256", &settings), "");
+    let app = App::start_with_identity(&bearer_identity("ES256", &settings), "");
     let token = key.token();
-    let ask = |headers: &[Field<'_>]| app.get("/pandium-sso", headers);
-    assert_eq!(ask(&[("Cookie", &format!("a=b; session={token}; c=d"))]).status, 307);
-    ask(&[("Cookie", &format!("Session={token}"))]).assert_refused(401, "unauthenticated");
-    ask(&[("Authorization", &format!("Bearer {token}"))]).assert_refused(401, "unauthenticated");
-    ask(&[("Cookie", "session=")]).assert_refused(401, "unauthenticated");
-    ask(&[("Cookie", "session=x")]).assert_refused(401, "invalid_token");
+    let request = |headers: &[Field<'_>]| app.get("/pandium-sso", headers);
+    assert_eq!(request(&[("Cookie", &format!("a=b; session={token}; c=d"))]).status, 307);
+    request(&[("Cookie", &format!("Session={token}"))]).assert_refused(401, "unauthenticated");
+    request(&[("Authorization", &format!("Bearer {token}"))]).assert_refused(401, "unauthenticated");
+    request(&[("Cookie", "session=")]).assert_refused(401, "unauthenticated");
+    request(&[("Cookie", "session=x")]).assert_refused(401, "invalid_token");
     let twice = format!("session={token}; session={token}");
-    ask(&[("Cookie", &twice)]).assert_refused(400, "ambiguous_identity");
+    request(&[("Cookie", &twice)]).assert_refused(400, "ambiguous_identity");
 }
 
 #[test]
-fn another_header_brings_a_token_without_a_scheme() {
+fn a_token_is_read_from_another_header_without_a_scheme() {
     let (key, file) = key_and_file();
     let settings = format!("{}header = \"X-Id-Token\"", file.setting("jwks_file"));
-    let app = App::start_with_identity(&way_in("ES256", &settings), "");
+    let app = App::start_with_identity(&bearer_identity("ES256", &settings), "");
     let (token, behind_a_scheme) = (key.token(), format!("Bearer {}", key.token()));
     assert_eq!(app.get("/pandium-sso", &[("x-id-token", &token)]).status, 307);
     app.get("/pandium-sso", &[("X-Id-Token", &behind_a_scheme)]).assert_refused(401, "invalid_token");
-    app.bring(&token).assert_refused(401, "unauthenticated");
+    app.send_token(&token).assert_refused(401, "unauthenticated");
     assert_eq!(preflight(&app, ORIGIN), "accept, x-id-token");
 }
 
 #[test]
-fn a_script_of_an_allowed_parent_may_bring_a_token_and_read_the_address() {
+fn an_allowed_origin_can_send_a_token_and_read_the_url() {
     let (key, file) = key_and_file();
-    let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), "");
+    let app = App::start_with_identity(&bearer_identity("ES256", &file.setting("jwks_file")), "");
     let bearer = format!("Bearer {}", key.token());
-    let ask = |origin| app.get("/pandium-sso", &[("Authorization", &bearer), JSON, origin]);
-    let answer = ask(ORIGIN);
-    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, ORIGIN.1));
-    assert_eq!(Token::of(&answer).claims["external_id"], "u-1");
+    let request = |origin| app.get("/pandium-sso", &[("Authorization", &bearer), JSON, origin]);
+    let response = request(ORIGIN);
+    assert_eq!((response.status, response.header("access-control-allow-origin")), (200, ORIGIN.1));
+    assert_eq!(Token::of(&response).claims["external_id"], "u-1");
     assert_eq!(preflight(&app, ORIGIN), "accept, authorization");
 
     assert_eq!(preflight(&app, STRANGER), "");
-    assert!(!ask(STRANGER).has("access-control-allow-origin"));
+    assert!(!request(STRANGER).has("access-control-allow-origin"));
 }
 
 #[test]
-fn an_entrance_of_its_own_takes_tokens_beside_the_main_one() {
+fn another_entrance_accepts_tokens() {
     let (key, file) = key_and_file();
-    let way_in = way_in("ES256", &file.setting("jwks_file"));
+    let bearer_identity = bearer_identity("ES256", &file.setting("jwks_file"));
     let entrance = "[entrances.partners]\npath = \"/partners/sso\"\n[entrances.partners.identity]\n";
-    let app = App::start(&format!("{entrance}{way_in}"));
+    let app = App::start(&format!("{entrance}{bearer_identity}"));
     let bearer = format!("Bearer {}", key.token());
     assert_eq!(app.get("/partners/sso", &[("Authorization", &bearer)]).status, 307);
-    app.bring(&key.token()).assert_refused(401, "unauthenticated");
+    app.send_token(&key.token()).assert_refused(401, "unauthenticated");
 }
 
+// T13
 #[test]
-fn a_token_for_one_entrance_is_none_for_another_of_the_same_key() {
+fn a_token_is_valid_at_its_own_entrance_only() {
     let (key, file) = key_and_file();
-    let main = way_in("ES256", &file.setting("jwks_file"));
+    let main = bearer_identity("ES256", &file.setting("jwks_file"));
     let issuer = main.replace("login.example", "partners.example");
     let audience = main.replace("the-marketplace", "the-partners");
     let entrance = |name: &str, identity: &str| {
@@ -179,44 +182,48 @@ fn a_token_for_one_entrance_is_none_for_another_of_the_same_key() {
     ];
     for (own, token) in &tokens {
         for (path, _) in &tokens {
-            let answer = app.get(path, &[("Authorization", &format!("Bearer {token}"))]);
+            let response = app.get(path, &[("Authorization", &format!("Bearer {token}"))]);
             let expected = if own == path { (307, "") } else { (401, "invalid_token") };
-            assert_eq!((answer.status, answer.reason().as_str()), expected, "a token for {own} at {path}");
+            assert_eq!(
+                (response.status, response.reason().as_str()),
+                expected,
+                "a token for {own} at {path}"
+            );
         }
     }
 }
 
 #[test]
-fn keys_that_are_rotated_are_in_use_without_a_restart() {
+fn rotated_key_files_are_used_without_a_restart() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
-    let (app, file) = App::start_believing(&old);
-    assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
-    app.bring(&new.token_named("k-2")).assert_refused(401, "invalid_token");
+    let (app, file) = App::start_with_key(&old);
+    assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
+    app.send_token(&new.token_with_kid("k-2")).assert_refused(401, "invalid_token");
 
     let applied =
         |times| app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], times);
     file.replace(&jwks(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
     applied(1.0);
-    assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
-    assert_eq!(app.bring(&new.token_named("k-2")).status, 307);
+    assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
+    assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
 
     file.replace(&jwks(&[new.jwk(Some("k-2"))]));
     applied(2.0);
-    app.bring(&old.token_named("k-1")).assert_refused(401, "invalid_token");
-    assert_eq!(app.bring(&new.token_named("k-2")).status, 307);
+    app.send_token(&old.token_with_kid("k-1")).assert_refused(401, "invalid_token");
+    assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
 }
 
 #[test]
-fn who_has_no_good_token_is_told_which_of_three_things_it_is() {
+fn absent_expired_and_invalid_tokens_differ_in_reason() {
     let key = Key::new("ES256");
-    let (app, _file) = App::start_believing(&key);
+    let (app, _file) = App::start_with_key(&key);
     let (good, late) = (key.token(), key.token_with(&[("exp", "@-1")]));
-    app.bring(&late).assert_refused(401, "expired_token");
-    app.bring(&Key::new("ES256").token_with(&[("exp", "@-1")])).assert_refused(401, "invalid_token");
+    app.send_token(&late).assert_refused(401, "expired_token");
+    app.send_token(&Key::new("ES256").token_with(&[("exp", "@-1")])).assert_refused(401, "invalid_token");
     let nothing = app.get("/pandium-sso", &[]);
     nothing.assert_refused(401, "unauthenticated");
     assert_eq!(nothing.header("www-authenticate"), "Bearer");
-    app.bring(&key.token_with(&[("email_verified", "false")])).assert_refused(401, "unauthenticated");
+    app.send_token(&key.token_with(&[("email_verified", "false")])).assert_refused(401, "unauthenticated");
     app.get("/pandium-sso", &[("Authorization", "")]).assert_refused(401, "unauthenticated");
     for value in ["Bearer", "Bearer ", "Basic YTpi", "Bearer a.b", &good, &format!("Token {good}")] {
         app.get("/pandium-sso", &[("Authorization", value)]).assert_refused(401, "invalid_token");
@@ -230,25 +237,26 @@ fn who_has_no_good_token_is_told_which_of_three_things_it_is() {
 }
 
 #[test]
-fn an_issuers_clock_may_differ_by_the_leeway_and_claims_may_be_required() {
+fn leeway_and_required_claims_are_applied() {
     let (key, file) = key_and_file();
     let more = format!("{}leeway_s = 60\nrequired_claims = {{ tier = 2 }}", file.setting("jwks_file"));
-    let app = App::start_with_identity(&way_in("ES256", &more), "");
-    let bring = |changed: &[(&str, &str)]| app.bring(&key.token_with(&[&[("tier", "2")], changed].concat()));
+    let app = App::start_with_identity(&bearer_identity("ES256", &more), "");
+    let send_token =
+        |changed: &[(&str, &str)]| app.send_token(&key.token_with(&[&[("tier", "2")], changed].concat()));
     for within in [("exp", "@-30"), ("iat", "@30"), ("nbf", "@30")] {
-        assert_eq!(bring(&[within]).status, 307, "{within:?}");
+        assert_eq!(send_token(&[within]).status, 307, "{within:?}");
     }
-    bring(&[("exp", "@-61")]).assert_refused(401, "expired_token");
+    send_token(&[("exp", "@-61")]).assert_refused(401, "expired_token");
     for beyond in [("iat", "@120"), ("nbf", "@120")] {
-        bring(&[beyond]).assert_refused(401, "invalid_token");
+        send_token(&[beyond]).assert_refused(401, "invalid_token");
     }
     for tier in ["", "1", "\"2\"", "[2]", "null"] {
-        app.bring(&key.token_with(&[("tier", tier)])).assert_refused(401, "invalid_token");
+        app.send_token(&key.token_with(&[("tier", tier)])).assert_refused(401, "invalid_token");
     }
 }
 
-/// The settings, and the key of the one that is wrong. `JWKS` and `PEM` stand
-/// for a key for ES256.
+/// The settings, and the name of the wrong one. `JWKS` and `PEM` stand for an ES256
+/// key.
 #[rstest]
 #[case::no_issuer("audience = \"a\"\nalgorithms = [\"ES256\"]\nJWKS", "issuer")]
 #[case::no_audience("issuer = \"i\"\nalgorithms = [\"ES256\"]\nJWKS", "audience")]
@@ -273,17 +281,17 @@ fn an_issuers_clock_may_differ_by_the_leeway_and_claims_may_be_required() {
 )]
 #[case::no_keys("issuer = \"i\"\naudience = \"a\"\nalgorithms = [\"ES256\"]", "jwks_url")]
 #[case::no_secret("ISSUER\nalgorithms = [\"HS256\"]", "shared_secret")]
-#[case::a_secret_at_an_address(
+#[case::a_secret_with_a_url(
     "ISSUER\nalgorithms = [\"HS256\"]\njwks_url = \"https://a.example/\"",
     "jwks_url"
 )]
 #[case::keys_by_http("ISSUER\njwks_url = \"http://login.example.com/keys\"", "jwks_url")]
 #[case::keys_from_a_file("ISSUER\njwks_url = \"file:///etc/keys\"", "jwks_url")]
-#[case::keys_kept_too_shortly(
+#[case::too_short_max_stale(
     "ISSUER\njwks_url = \"https://a.example/\"\njwks_max_stale_s = 300",
     "jwks_max_stale_s"
 )]
-#[case::a_cooldown_of_nothing(
+#[case::a_cooldown_of_zero(
     "ISSUER\njwks_url = \"https://a.example/\"\njwks_min_refresh_interval_s = 0",
     "jwks_min_refresh_interval_s"
 )]
@@ -303,8 +311,11 @@ fn an_issuers_clock_may_differ_by_the_leeway_and_claims_may_be_required() {
     "user.attributes.a"
 )]
 #[case::unknown("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\njwks_uri = \"https://a.example/\"", "jwks_uri")]
-#[case::of_another_way_in("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\ntrusted_proxies = []", "trusted_proxies")]
-fn a_setting_that_is_wrong_stops_the_start_and_is_named(#[case] settings: &str, #[case] named: &str) {
+#[case::of_another_authenticator(
+    "ISSUER\nalgorithms = [\"ES256\"]\nJWKS\ntrusted_proxies = []",
+    "trusted_proxies"
+)]
+fn a_wrong_setting_is_named_and_stops_the_start(#[case] settings: &str, #[case] named: &str) {
     let key = Key::new("ES256");
     let (set, pem) = (KeyFile::new(&jwks(&[key.jwk(Some("k-1"))])), KeyFile::new(&key.pem()));
     let private = KeyFile::new(&Key::private_pem());
@@ -318,15 +329,19 @@ fn a_setting_that_is_wrong_stops_the_start_and_is_named(#[case] settings: &str, 
         let config = File::new(&standard_with(&format!("kind = \"bearer\"\n{settings}")));
         run(&["check", "--config", &config.text()])
     };
-    let ran = check(settings);
-    assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("identity.{named}: ")), "{named} is not named: {}", ran.errors);
+    let result = check(settings);
+    assert_eq!(result.status, 78, "{result:?}");
+    assert!(
+        result.errors.contains(&format!("identity.{named}: ")),
+        "{named} is not named: {}",
+        result.errors
+    );
     assert_eq!(check("ISSUER\nalgorithms = [\"ES256\"]\nJWKS").status, 0);
 }
 
-/// The headers that a script of that origin may send; nothing where it may not ask.
+/// The headers that a preflight allows for this origin, empty if it is refused.
 fn preflight(app: &App, origin: Field<'_>) -> String {
-    let asks = [origin, ("Access-Control-Request-Method", "GET")];
-    let answer = app.ask("OPTIONS", "/pandium-sso", &asks);
-    answer.all("access-control-allow-headers").join(" and ")
+    let headers = [origin, ("Access-Control-Request-Method", "GET")];
+    let response = app.request("OPTIONS", "/pandium-sso", &headers);
+    response.all("access-control-allow-headers").join(" and ")
 }

@@ -1,9 +1,9 @@
-//! The command line: what each command prints, and with which status it ends.
+//! The command line: the output and exit status of each command.
 
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::harness::command::{File, Ran, run, run_unread, run_with};
+use crate::harness::command::{CommandResult, File, run, run_unread, run_with};
 use crate::harness::{ALICE, App, SECRET, STANDARD, Token};
 use crate::playground::Playground;
 
@@ -21,10 +21,10 @@ parents = ["*"]
 "#;
 
 #[test]
-fn check_tells_everything_that_is_wrong_at_once() {
+fn check_reports_every_problem_at_once() {
     let file = File::new(BROKEN);
-    let ran = run(&["check", "--config", &file.text()]);
-    assert_eq!((ran.status, ran.output.as_str()), (78, ""));
+    let result = run(&["check", "--config", &file.text()]);
+    assert_eq!((result.status, result.output.as_str()), (78, ""));
     for key in [
         "environment",
         "server.workers",
@@ -34,16 +34,16 @@ fn check_tells_everything_that_is_wrong_at_once() {
         "claims.sub",
         "embed.parents",
     ] {
-        assert!(ran.errors.contains(&format!("\n{key}: ")), "{key} is missing: {}", ran.errors);
+        assert!(result.errors.contains(&format!("\n{key}: ")), "{key} is missing: {}", result.errors);
     }
-    assert!(ran.errors.contains("is pandium.account meant?"), "{}", ran.errors);
-    assert!(ran.errors.contains(&format!("given in: {}:6", file.text())), "{}", ran.errors);
-    assert!(!ran.errors.contains("fedcba9876543210"));
-    assert_eq!(run(&["serve", "--config", &file.text()]).errors, ran.errors);
+    assert!(result.errors.contains("is pandium.account meant?"), "{}", result.errors);
+    assert!(result.errors.contains(&format!("given in: {}:6", file.text())), "{}", result.errors);
+    assert!(!result.errors.contains("fedcba9876543210"));
+    assert_eq!(run(&["serve", "--config", &file.text()]).errors, result.errors);
 }
 
 #[test]
-fn what_is_minted_can_be_inspected() {
+fn minted_tokens_can_be_inspected() {
     let file = File::new(STANDARD);
     let config = file.text();
     let minted = run(&[
@@ -68,7 +68,7 @@ fn what_is_minted_can_be_inspected() {
         "settings",
     ]);
     assert_eq!(minted.status, 0, "{minted:?}");
-    let token = Token::within(minted.output.trim(), SECRET);
+    let token = Token::in_url(minted.output.trim(), SECRET);
     assert_eq!(token.link(), "integration_id=1121&display=settings");
     assert_eq!(
         (&token.claims["external_id"], &token.claims["ti"]["xti"]["user_tier"]),
@@ -78,16 +78,16 @@ fn what_is_minted_can_be_inspected() {
     for (argument, input) in [("-", minted.output.as_str()), (minted.output.trim(), ""), (&token.text, "")] {
         let inspected = run_with(&["inspect", "--config", &config, argument], &[], input);
         assert_eq!(inspected.status, 0, "{inspected:?}");
-        for told in
+        for message in
             ["signature  valid", "sub = \"alice@example.com\"", "ti.xti.user_tier = \"pro\"", "Alice Ä"]
         {
-            assert!(inspected.output.contains(told), "{told} is missing: {}", inspected.output);
+            assert!(inspected.output.contains(message), "{message} is missing: {}", inspected.output);
         }
     }
 }
 
 #[test]
-fn mint_leads_where_the_service_leads() {
+fn mint_gives_the_urls_of_the_service() {
     let app = App::start("");
     let served = Token::of(&app.get("/pandium-sso/install/7", ALICE));
     let standard = app.folder.path().join("standard.toml");
@@ -100,13 +100,13 @@ fn mint_leads_where_the_service_leads() {
         "--install",
         "7",
     ]);
-    let minted = Token::within(minted.output.trim(), SECRET);
-    assert_eq!(minted.address.path(), served.address.path());
+    let minted = Token::in_url(minted.output.trim(), SECRET);
+    assert_eq!(minted.url.path(), served.url.path());
     assert_eq!((minted.header, &minted.claims["ti"]), (served.header, &served.claims["ti"]));
 }
 
 #[test]
-fn a_token_of_another_secret_is_told_and_fails() {
+fn inspect_fails_for_a_token_of_another_secret() {
     let (file, other) = (File::new(STANDARD), File::new(&STANDARD.replace(SECRET, &SECRET.to_uppercase())));
     let minted = run(&["mint", "--config", &other.text(), "--email", "alice@example.com"]);
     let inspected = run(&["inspect", "--config", &file.text(), minted.output.trim()]);
@@ -115,7 +115,7 @@ fn a_token_of_another_secret_is_told_and_fails() {
     assert!(inspected.output.contains("does not verify with the configured secret or key"), "{inspected:?}");
 }
 
-/// How a command ends, and what it says.
+/// The arguments, the exit status, and a part of the message.
 #[rstest]
 #[case::no_command(&[], 2, "Usage")]
 #[case::unknown_command(&["frobnicate"], 2, "frobnicate")]
@@ -129,44 +129,44 @@ fn a_token_of_another_secret_is_told_and_fails() {
 #[case::bad_link(&["mint", "--config", "FILE", "--email", "a@b.example", "--integration-id", "x"], 1, "bad_link")]
 #[case::nothing_to_inspect(&["inspect", "--config", "FILE", ""], 2, "nothing to inspect")]
 #[case::no_token(&["inspect", "--config", "FILE", "a.b"], 1, "three base64url parts")]
-#[case::an_address_without_one(&["inspect", "--config", "FILE", "https://a.example/"], 2, "tenant")]
+#[case::a_url_without_a_token(&["inspect", "--config", "FILE", "https://a.example/"], 2, "tenant")]
 #[case::missing_file(&["check", "--config", "/nowhere/at-all.toml"], 78, "/nowhere/at-all.toml")]
 #[case::unknown_environment(&["check", "--config", "FILE", "--environment", "staging"], 78, "--environment")]
 #[case::no_address(&["healthcheck", "nowhere"], 2, "nowhere")]
-#[case::nobody_there(&["healthcheck", "127.0.0.1:1"], 1, "127.0.0.1:1")]
+#[case::nothing_listens(&["healthcheck", "127.0.0.1:1"], 1, "127.0.0.1:1")]
 #[case::no_socket_there(&["healthcheck", "unix:/nowhere.sock"], 1, "/nowhere.sock")]
-fn a_command_ends_with_its_status_and_says_why(
+fn a_failed_command_has_a_status_and_a_message(
     #[case] arguments: &[&str],
     #[case] status: i32,
-    #[case] told: &str,
+    #[case] message: &str,
 ) {
     let file = File::new(STANDARD);
     let path = file.text();
     let arguments: Vec<&str> =
         arguments.iter().map(|word| if *word == "FILE" { path.as_str() } else { word }).collect();
-    let ran = run(&arguments);
-    assert_eq!((ran.status, ran.output.as_str()), (status, ""), "{ran:?}");
-    assert!(ran.errors.contains(told), "{told} is missing: {}", ran.errors);
+    let result = run(&arguments);
+    assert_eq!((result.status, result.output.as_str()), (status, ""), "{result:?}");
+    assert!(result.errors.contains(message), "{message} is missing: {}", result.errors);
 }
 
 #[test]
-fn an_address_that_is_taken_is_a_failure_that_names_it() {
+fn an_address_in_use_is_named() {
     let app = App::start("");
     let taken = app.address().to_string();
     let file = File::new(&STANDARD.replacen("127.0.0.1:0", &taken, 1));
-    let ran = run(&["serve", "--config", &file.text()]);
-    assert_eq!(ran.status, 1);
-    assert!(ran.errors.contains(&taken), "{ran:?}");
+    let result = run(&["serve", "--config", &file.text()]);
+    assert_eq!(result.status, 1);
+    assert!(result.errors.contains(&taken), "{result:?}");
 }
 
 #[test]
-fn healthcheck_asks_by_port_and_by_socket() {
+fn healthcheck_works_over_tcp_and_unix_sockets() {
     let app = App::start("");
     for address in
         [app.address().to_string(), app.admin_address().to_string(), format!("http://{}", app.address())]
     {
-        let ran = run(&["healthcheck", &address]);
-        assert_eq!((ran.status, ran.output.as_str()), (0, "ready\n"), "{ran:?}");
+        let result = run(&["healthcheck", &address]);
+        assert_eq!((result.status, result.output.as_str()), (0, "ready\n"), "{result:?}");
     }
     let address = app.address().to_string();
     assert_eq!(run_with(&["healthcheck"], &[("SSO_SERVER__LISTEN", &address)], "").status, 0);
@@ -178,12 +178,12 @@ fn healthcheck_asks_by_port_and_by_socket() {
 }
 
 #[test]
-fn healthcheck_fails_while_the_service_stops() {
+fn healthcheck_fails_while_the_service_drains() {
     let app = App::start("[server]\ndrain_delay_s = 60");
     app.signal("TERM");
     app.wait_for_line(|line| line["signal"] == "SIGTERM");
-    let ran = run(&["healthcheck", &app.address().to_string()]);
-    assert!(ran.status == 1 && ran.errors.contains("503"), "{ran:?}");
+    let result = run(&["healthcheck", &app.address().to_string()]);
+    assert!(result.status == 1 && result.errors.contains("503"), "{result:?}");
 }
 
 #[test]
@@ -192,9 +192,9 @@ fn later_layers_win() {
     let (over, path) = (File::new("[pandium]\naccount = \"over\""), file.text());
     let account = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mint = ["mint", "--email", "a@b.example", "--group", "a"];
-        let ran = run_with(&[&mint[..], arguments].concat(), variables, "");
-        let token = Token::within(ran.output.trim(), SECRET);
-        token.address.to_string().split_once('?').unwrap().0.to_owned()
+        let result = run_with(&[&mint[..], arguments].concat(), variables, "");
+        let token = Token::in_url(result.output.trim(), SECRET);
+        token.url.to_string().split_once('?').unwrap().0.to_owned()
     };
     let (config, over) = (["--config", &path], ["--config", &path, "--config", &over.text()]);
     let variable = ("SSO_PANDIUM__ACCOUNT", "variable");
@@ -210,7 +210,7 @@ fn later_layers_win() {
 }
 
 #[test]
-fn variables_alone_make_a_configuration() {
+fn environment_variables_alone_configure_the_service() {
     let variables = [
         ("SSO_ENVIRONMENT", "sandbox"),
         ("SSO_PANDIUM__ACCOUNT", "acme"),
@@ -220,20 +220,20 @@ fn variables_alone_make_a_configuration() {
         ("SSO_EMBED__PARENTS", "https://app.example.com"),
         ("PANDIUM__ACCOUNT", "not ours"),
     ];
-    let ran = run_with(&["check", "--show"], &variables, "");
-    assert_eq!(ran.status, 0, "{ran:?}");
-    assert!(ran.output.contains("the environment variable SSO_PANDIUM__ACCOUNT"), "{}", ran.output);
+    let result = run_with(&["check", "--show"], &variables, "");
+    assert_eq!(result.status, 0, "{result:?}");
+    assert!(result.output.contains("the environment variable SSO_PANDIUM__ACCOUNT"), "{}", result.output);
 }
 
 #[test]
-fn a_secret_file_that_is_not_there_is_named_with_its_key() {
+fn a_missing_secret_file_is_named_with_its_setting() {
     let secret = format!("shared_secret = {SECRET:?}");
     let file = File::new(&STANDARD.replace(&secret, "shared_secret_file = \"/nowhere/pandium\""));
-    let ran = run(&["check", "--config", &file.text()]);
-    assert_eq!(ran.status, 78, "{ran:?}");
+    let result = run(&["check", "--config", &file.text()]);
+    assert_eq!(result.status, 78, "{result:?}");
     assert!(
-        ran.errors.contains("pandium.shared_secret_file: ") && ran.errors.contains("/nowhere/pandium"),
-        "{ran:?}"
+        result.errors.contains("pandium.shared_secret_file: ") && result.errors.contains("/nowhere/pandium"),
+        "{result:?}"
     );
 }
 
@@ -245,28 +245,28 @@ fn a_secret_file_that_is_not_there_is_named_with_its_key() {
 #[case("inspect")]
 #[case("healthcheck")]
 fn every_command_shows_an_example(#[case] command: &str) {
-    let Ran { status, output, .. } = run(&[command, "--help"]);
+    let CommandResult { status, output, .. } = run(&[command, "--help"]);
     assert_eq!(status, 0);
     let (_, examples) = output.split_once("Example").unwrap();
-    assert!(!output.contains("eyJ"), "a token is no argument: the shell and the process list keep it");
+    assert!(!output.contains("eyJ"), "an argument is visible in the shell history and the process list");
     assert!(examples.contains(&format!("marketplace-sso {command}")), "{output}");
-    assert!(run(&["--help"]).output.contains(&format!("  {command} ")), "the list of commands has it");
+    assert!(run(&["--help"]).output.contains(&format!("  {command} ")), "missing in the list of commands");
 }
 
-/// How a command ends whose reader has closed the pipe.
+/// The exit status of a command whose output pipes are closed.
 #[rstest]
 #[case::inspect(&["inspect", "--config", "FILE", "-"], 0)]
 #[case::inspect_wrong(&["inspect", "--config", "FILE", "a.b"], 1)]
 #[case::mint(&["mint", "--config", "FILE", "--email", "a@b.example"], 0)]
 #[case::check(&["check", "--config", "FILE"], 0)]
 #[case::check_show(&["check", "--config", "FILE", "--show"], 0)]
-#[case::check_nothing(&["check", "--config", "/nowhere.toml"], 78)]
+#[case::check_missing_file(&["check", "--config", "/nowhere.toml"], 78)]
 #[case::healthcheck(&["healthcheck", "127.0.0.1:1"], 1)]
 #[case::doctor(&["doctor", "http://127.0.0.1:1"], 1)]
 #[case::playground(&["playground", "--listen", "256.0.0.1:1"], 2)]
 #[case::help(&["--help"], 0)]
 #[case::wrong_arguments(&["mint"], 2)]
-fn a_closed_pipe_ends_no_command_with_a_panic(#[case] arguments: &[&str], #[case] status: i32) {
+fn a_closed_pipe_does_not_panic(#[case] arguments: &[&str], #[case] status: i32) {
     let file = File::new(STANDARD);
     let path = file.text();
     let arguments: Vec<&str> =
@@ -276,7 +276,7 @@ fn a_closed_pipe_ends_no_command_with_a_panic(#[case] arguments: &[&str], #[case
 }
 
 #[test]
-fn a_playground_whose_greeting_is_not_read_still_runs() {
+fn the_playground_runs_with_unread_output() {
     let mut playground = Playground::start_unread();
     playground.interrupt();
 }

@@ -1,5 +1,5 @@
-//! The component's files, what it asks about an entrance, and the page of ours
-//! that holds it. What a browser makes of them is in `tests/browser`.
+//! The files of the component, `/embed.json`, and the page `/embed`. How a browser
+//! runs them is tested in `tests/browser`.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::harness::{ALICE, App, Field};
 
 const PARENT: Field<'_> = ("Origin", "https://app.example.com");
 
-/// A second way in, with a header of its own and another marketplace.
+/// A second entrance, with another credential header and marketplace.
 const SHOP: &str = r#"
 [entrances.shop]
 path = "/shop"
@@ -24,31 +24,27 @@ base_url = "https://imp.other.example:8443/deep"
 #[rstest]
 #[case("/embed.js", "text/javascript; charset=utf-8", "customElements.define")]
 #[case("/embed.d.ts", "text/plain; charset=utf-8", "HTMLElementTagNameMap")]
-fn a_file_of_the_component_is_anybodys_and_is_fetched_once(
-    #[case] path: &str,
-    #[case] kind: &str,
-    #[case] holds: &str,
-) {
+fn component_files_are_public_and_cacheable(#[case] path: &str, #[case] kind: &str, #[case] holds: &str) {
     let app = App::start("");
-    let answer = app.get(path, &[("Origin", "https://anybody.example")]);
-    assert_eq!((answer.status, answer.header("content-type")), (200, kind));
-    assert_eq!(answer.header("access-control-allow-origin"), "*");
-    assert_eq!(answer.header("cross-origin-resource-policy"), "cross-origin");
-    assert!(answer.header("cache-control").contains("max-age"));
-    assert!(!answer.header("x-request-id").is_empty());
-    assert!(answer.text().contains(holds), "{path} is another file");
+    let response = app.get(path, &[("Origin", "https://anybody.example")]);
+    assert_eq!((response.status, response.header("content-type")), (200, kind));
+    assert_eq!(response.header("access-control-allow-origin"), "*");
+    assert_eq!(response.header("cross-origin-resource-policy"), "cross-origin");
+    assert!(response.header("cache-control").contains("max-age"));
+    assert!(!response.header("x-request-id").is_empty());
+    assert!(response.text().contains(holds), "{path} is another file");
 
-    let etag = answer.header("etag");
+    let etag = response.header("etag");
     for known in [etag, &format!("W/{etag}"), &format!("\"older\", W/{etag}"), "*"] {
         let again = app.get(path, &[("If-None-Match", known)]);
         assert_eq!((again.status, again.body.len()), (304, 0), "{known}");
     }
     assert_eq!(app.get(path, &[("If-None-Match", "\"older\"")]).status, 200);
-    app.ask("POST", path, &[]).assert_refused(405, "method_not_allowed");
+    app.request("POST", path, &[]).assert_refused(405, "method_not_allowed");
 }
 
 #[test]
-fn the_component_learns_what_it_needs_of_an_entrance_and_nothing_else() {
+fn embed_json_has_exactly_what_the_component_needs() {
     let app = App::start(SHOP);
     let about = |target: &str| app.get(target, &[PARENT]).json();
     assert_eq!(
@@ -65,31 +61,31 @@ fn the_component_learns_what_it_needs_of_an_entrance_and_nothing_else() {
     let mistyped = app.get("/embed.json?entrance=/nowhere", &[PARENT]);
     mistyped.assert_refused(404, "not_found");
     assert_eq!(mistyped.header("access-control-allow-origin"), PARENT.1, "the page cannot read why");
-    let stranger = app.get("/embed.json?entrance=/nowhere", &[("Origin", "https://evil.example")]);
-    assert!(stranger.all("access-control-allow-origin").is_empty());
+    let foreign = app.get("/embed.json?entrance=/nowhere", &[("Origin", "https://evil.example")]);
+    assert!(foreign.all("access-control-allow-origin").is_empty());
     app.get("/embed.json?entrance=/shop&entrance=/shop", &[PARENT]).assert_refused(400, "bad_link");
 }
 
 #[rstest]
 #[case::parent("/pandium-sso", "https://app.example.com", true)]
-#[case::stranger("/pandium-sso", "https://evil.example", false)]
+#[case::other_origin("/pandium-sso", "https://evil.example", false)]
 #[case::marketplace_of_the_shop("/shop", "https://shop.example.com", true)]
-#[case::that_marketplace_elsewhere("/pandium-sso", "https://shop.example.com", false)]
-fn pages_that_may_ask_the_entrance_may_ask_about_it(
+#[case::marketplace_of_another_entrance("/pandium-sso", "https://shop.example.com", false)]
+fn origins_allowed_at_an_entrance_can_read_its_embed_json(
     #[case] entrance: &str,
     #[case] origin: &str,
-    #[case] may: bool,
+    #[case] is_allowed: bool,
 ) {
     let app = App::start(SHOP);
-    let answer = app.get(&format!("/embed.json?entrance={entrance}"), &[("Origin", origin)]);
-    let allowed = answer.all("access-control-allow-origin").concat();
-    assert_eq!(allowed, if may { origin } else { "" });
-    assert!(answer.header("vary").contains("Origin"));
-    assert_eq!(answer.header("cache-control"), "no-store");
+    let response = app.get(&format!("/embed.json?entrance={entrance}"), &[("Origin", origin)]);
+    let allowed = response.all("access-control-allow-origin").concat();
+    assert_eq!(allowed, if is_allowed { origin } else { "" });
+    assert!(response.header("vary").contains("Origin"));
+    assert_eq!(response.header("cache-control"), "no-store");
 }
 
 #[test]
-fn the_page_holds_the_component_with_the_link_that_was_asked_for() {
+fn the_embed_page_passes_the_link_to_the_component() {
     let app = App::start("[pandium]\nlink_parameters = [\"integration_id\", \"display\", \"campaign\"]");
     let page = app.get("/embed?integration_id=1121&display=settings&campaign=a%22%3E%26b", &[]);
     assert_eq!(page.status, 200);
@@ -119,11 +115,11 @@ fn the_page_holds_the_component_with_the_link_that_was_asked_for() {
     let install = app.get("/embed?install=7", &[]).text();
     assert!(install.contains("install=\"7\""), "{install}");
     let another = app.get("/embed", &[]);
-    assert!(!another.header("content-security-policy").contains(nonce), "a nonce came twice");
+    assert!(!another.header("content-security-policy").contains(nonce), "the nonce is reused");
 }
 
 #[test]
-fn the_page_frames_a_refusal_and_hears_of_it() {
+fn the_embed_page_can_frame_a_refusal() {
     let app = App::start("");
     let framed = [
         ("Accept", "text/html"),
@@ -150,19 +146,19 @@ fn the_page_frames_a_refusal_and_hears_of_it() {
 #[case("/embed?entrance=/nowhere", 404, "not_found")]
 #[case("/embed?entrance=//evil.example/", 404, "not_found")]
 #[case("/embed/", 404, "not_found")]
-fn a_page_with_a_bad_link_is_refused(#[case] target: &str, #[case] status: u16, #[case] reason: &str) {
+fn a_bad_link_in_an_embed_url_is_refused(#[case] target: &str, #[case] status: u16, #[case] reason: &str) {
     let app = App::start("");
     app.get(target, &[]).assert_refused(status, reason);
     assert_eq!(app.get("/embed?integration_id=7", &[]).status, 200);
 }
 
 #[test]
-fn nothing_of_the_component_signs_anybody_on() {
+fn component_files_never_contain_a_token() {
     let app = App::start("");
     for path in ["/embed", "/embed.js", "/embed.json", "/embed.d.ts"] {
-        let answer = app.get(path, ALICE);
-        assert_eq!(answer.status, 200, "{path}");
-        answer.assert_no_token();
+        let response = app.get(path, ALICE);
+        assert_eq!(response.status, 200, "{path}");
+        response.assert_no_token();
     }
     assert_eq!(
         app.metric(
@@ -171,6 +167,6 @@ fn nothing_of_the_component_signs_anybody_on() {
         ),
         0.0
     );
-    let outcomes: Vec<Value> = app.records();
+    let outcomes: Vec<Value> = app.audit_events();
     assert!(outcomes.is_empty(), "{outcomes:?}");
 }

@@ -1,5 +1,5 @@
-//! What the fuzzers begin with, and what they found: every input is tried here
-//! too, so that what was once mended stays mended. See `fuzz/targets.rs`.
+//! Runs every input of the fuzzing corpora, so that fixed findings stay fixed. See
+//! `fuzz/targets.rs`.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::harness::tree::root;
 mod targets;
 
 #[test]
-fn every_input_of_every_corpus_is_answered_as_promised() {
+fn every_corpus_input_passes_its_fuzz_target() {
     for (name, target) in targets::ALL {
         let folder = std::fs::read_dir(root().join("fuzz/corpus").join(name)).unwrap();
         let inputs: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
@@ -23,16 +23,16 @@ fn every_input_of_every_corpus_is_answered_as_promised() {
 }
 
 #[test]
-fn the_good_inputs_are_good() {
-    // a corpus in which nobody is known would look for nothing
-    for way in ["pandium-sso", "bearer", "appdirect", "commercetools", "caf", "aws_alb"] {
-        let folder = if way == "pandium-sso" {
+fn valid_corpus_inputs_authenticate() {
+    // a corpus without an authenticated user would not reach the code behind it
+    for kind in ["pandium-sso", "bearer", "appdirect", "commercetools", "caf", "aws_alb"] {
+        let folder = if kind == "pandium-sso" {
             "authenticate_proxy_headers".into()
         } else {
-            format!("authenticate_{way}")
+            format!("authenticate_{kind}")
         };
         let alice = std::fs::read(root().join("fuzz/corpus").join(folder).join("alice")).unwrap();
-        let answer = targets::authentication(way, &alice);
-        assert!(matches!(answer, marketplace_sso::authn::Authentication::User(_)), "{way}: {answer:?}");
+        let response = targets::authentication(kind, &alice);
+        assert!(matches!(response, marketplace_sso::authn::Authentication::User(_)), "{kind}: {response:?}");
     }
 }

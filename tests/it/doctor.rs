@@ -1,5 +1,5 @@
-//! `doctor` in front of a real nginx with TLS: a set-up that is as it should
-//! be, and each way in which one usually is not.
+//! `doctor` against a real nginx with TLS: a correct setup, and the usual errors in
+//! one.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -8,17 +8,17 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use crate::harness::App;
-use crate::harness::command::{File, Ran, run};
+use crate::harness::command::{CommandResult, File, run};
+use crate::harness::key_server::{Behaviour, KeyServer};
 use crate::harness::nginx::Nginx;
-use crate::harness::published::{Behaviour, KeyServer};
 
-/// A set-up with its page at `/`, its cookie `session=alice`, and one
-/// difference: a text of nginx's configuration in place of another.
-struct SetUp {
+/// A setup with its page at `/`, the cookie `session=alice`, and one replacement in
+/// the nginx configuration.
+struct Setup {
     _nginx: Nginx,
     _app: App,
     origin: String,
-    authority: String,
+    ca: String,
     cookie: File,
 }
 
@@ -45,10 +45,10 @@ server {
 }
 "#;
 
-impl SetUp {
-    fn new(there: &str, instead: &str, embed: &str) -> Self {
-        assert!(GOOD.contains(there), "{there} is not in the good configuration");
-        // nobody else takes a port that was just given back
+impl Setup {
+    fn new(from: &str, to: &str, embed: &str) -> Self {
+        assert!(GOOD.contains(from), "{from} is not in the good configuration");
+        // a port that was just released is not assigned again soon
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let origin = format!("https://127.0.0.1:{port}");
         let market = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -66,8 +66,8 @@ impl SetUp {
             if embed.is_empty() { format!("parents = [\"{origin}\"]") } else { embed.to_owned() }
         ));
         let folder = TempDir::new().unwrap();
-        let place = folder.path().to_str().unwrap().to_owned();
-        let made = Command::new("openssl")
+        let dir = folder.path().to_str().unwrap().to_owned();
+        let created = Command::new("openssl")
             .args([
                 "req",
                 "-x509",
@@ -87,28 +87,28 @@ impl SetUp {
                 "-addext",
                 "basicConstraints=critical,CA:FALSE",
             ])
-            .args(["-keyout", &format!("{place}/key.pem"), "-out", &format!("{place}/cert.pem")])
+            .args(["-keyout", &format!("{dir}/key.pem"), "-out", &format!("{dir}/cert.pem")])
             .output()
             .expect("openssl is needed: make tools");
-        assert!(made.status.success(), "{made:?}");
-        let authority = std::fs::read_to_string(format!("{place}/cert.pem")).unwrap();
+        assert!(created.status.success(), "{created:?}");
+        let ca = std::fs::read_to_string(format!("{dir}/cert.pem")).unwrap();
         let conf = GOOD
-            .replace(there, instead)
-            .replace("FOLDER", &place)
+            .replace(from, to)
+            .replace("FOLDER", &dir)
             .replace("PORT", &port.to_string())
             .replace("MARKET", &market_origin)
             .replace("SERVICE", &app.address().to_string());
         let (nginx, cookie) = (Nginx::start(folder, &conf), File::new("Cookie: session=alice\n"));
-        Self { _nginx: nginx, _app: app, origin, authority, cookie }
+        Self { _nginx: nginx, _app: app, origin, ca, cookie }
     }
 
-    /// Without the authority of its certificate.
-    fn examine_as_a_stranger(&self) -> Ran {
+    /// Runs `doctor` without the CA of the server certificate.
+    fn run_doctor_without_ca(&self) -> CommandResult {
         run(&["doctor", &self.origin, "--page", &format!("{}/", self.origin)])
     }
 
-    fn examine(&self) -> Ran {
-        let authority = File::new(&self.authority);
+    fn run_doctor(&self) -> CommandResult {
+        let ca = File::new(&self.ca);
         run(&[
             "doctor",
             &self.origin,
@@ -117,24 +117,24 @@ impl SetUp {
             "--cookie-file",
             &self.cookie.text(),
             "--ca-file",
-            &authority.text(),
+            &ca.text(),
         ])
     }
 }
 
-/// The line about something; nothing, where there is none.
-fn line_about(ran: &Ran, about: &str) -> String {
-    let line = ran.output.lines().find(|line| line.get(8..).is_some_and(|rest| rest.starts_with(about)));
+/// The line of a check, empty if absent.
+fn line_about(result: &CommandResult, check: &str) -> String {
+    let line = result.output.lines().find(|line| line.get(8..).is_some_and(|rest| rest.starts_with(check)));
     line.unwrap_or_default().to_owned()
 }
 
 #[test]
-fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
-    let ran = SetUp::new("listen", "listen", "").examine();
-    assert_eq!(ran.status, 0, "{ran:?}");
-    let grades: Vec<&str> = ran.output.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(grades.len() > 10 && grades.iter().all(|grade| *grade == "ok"), "{}", ran.output);
-    assert!(!ran.output.contains("eyJ"), "a token is shown: {}", ran.output);
+fn a_correct_setup_passes_every_check() {
+    let result = Setup::new("listen", "listen", "").run_doctor();
+    assert_eq!(result.status, 0, "{result:?}");
+    let grades: Vec<&str> = result.output.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(grades.len() > 10 && grades.iter().all(|grade| *grade == "ok"), "{}", result.output);
+    assert!(!result.output.contains("eyJ"), "a token is shown: {}", result.output);
 }
 
 #[rstest]
@@ -165,7 +165,7 @@ fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
     "DOUBT",
     "internal paths"
 )]
-#[case::login_in_the_frame(
+#[case::login_redirect(
     "proxy_set_header X-Auth-Request-Email $email;",
     "proxy_set_header X-Auth-Request-Email $email; if ($email = \"\") { return 302 https://login.example.com/; }",
     "DOUBT",
@@ -178,29 +178,34 @@ fn a_set_up_that_is_as_it_should_be_has_nothing_to_complain_about() {
     "DOUBT",
     "signed in"
 )]
-#[case::component_kept_out("script-src https://127.0.0.1:PORT", "script-src 'none'", "DOUBT", "component")]
-#[case::everybody_is_alice(
+#[case::component_blocked_by_csp(
+    "script-src https://127.0.0.1:PORT",
+    "script-src 'none'",
+    "DOUBT",
+    "component"
+)]
+#[case::everyone_is_alice(
     "X-Auth-Request-Email $email",
     "X-Auth-Request-Email alice@example.com",
     "BROKEN",
     "no login"
 )]
-#[case::component_kept_back("location /embed { proxy_pass http://SERVICE; }", "", "DOUBT", "entrance")]
-fn a_set_up_that_breaks_something_is_told_what(
-    #[case] there: &str,
-    #[case] instead: &str,
+#[case::component_not_proxied("location /embed { proxy_pass http://SERVICE; }", "", "DOUBT", "entrance")]
+fn each_setup_error_is_reported(
+    #[case] from: &str,
+    #[case] to: &str,
     #[case] grade: &str,
-    #[case] about: &str,
+    #[case] check: &str,
 ) {
-    let instead = instead.replace("LONG", &"x".repeat(3700));
-    let ran = SetUp::new(there, &instead, "").examine();
-    let line = line_about(&ran, about);
-    assert!(line.starts_with(grade), "{about} is not told to be {grade}:\n{}", ran.output);
-    assert_eq!(ran.status, i32::from(ran.output.contains("BROKEN")), "{ran:?}");
+    let to = to.replace("LONG", &"x".repeat(3700));
+    let result = Setup::new(from, &to, "").run_doctor();
+    let line = line_about(&result, check);
+    assert!(line.starts_with(grade), "{check} is not {grade}:\n{}", result.output);
+    assert_eq!(result.status, i32::from(result.output.contains("BROKEN")), "{result:?}");
 }
 
 #[test]
-fn nothing_behind_the_proxy_is_one_finding() {
+fn an_unreachable_backend_is_one_finding() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let folder = TempDir::new().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -211,30 +216,30 @@ fn nothing_behind_the_proxy_is_one_finding() {
     );
     let _nginx = Nginx::start(folder, &conf);
     let origin = format!("http://127.0.0.1:{port}");
-    let ran = run(&["doctor", &origin, "--page", &format!("{origin}/")]);
-    let lines: Vec<&str> = ran.output.lines().collect();
-    assert_eq!((lines.len(), ran.status), (1, 1), "{ran:?}");
+    let result = run(&["doctor", &origin, "--page", &format!("{origin}/")]);
+    let lines: Vec<&str> = result.output.lines().collect();
+    assert_eq!((lines.len(), result.status), (1, 1), "{result:?}");
     assert!(
         lines[0].starts_with("BROKEN") && lines[0].contains("nothing responds behind the proxy"),
-        "{ran:?}"
+        "{result:?}"
     );
-    assert!(lines[0].contains("502"), "{ran:?}");
+    assert!(lines[0].contains("502"), "{result:?}");
 }
 
 #[test]
-fn a_service_that_refuses_with_503_is_not_an_absent_one() {
-    let answer =
+fn a_503_refusal_is_not_an_unreachable_backend() {
+    let response =
         r#"{"type":"urn:marketplace-sso:keys_unavailable","reason":"keys_unavailable","status":503}"#;
-    let service = KeyServer::start(Behaviour::Answer(503, answer.into())).unwrap();
-    let ran = run(&["doctor", &service.origin()]);
-    assert!(!ran.output.contains("nothing responds"), "{ran:?}");
-    assert!(ran.output.lines().count() > 3, "{ran:?}");
+    let service = KeyServer::start(Behaviour::Answer(503, response.into())).unwrap();
+    let result = run(&["doctor", &service.origin()]);
+    assert!(!result.output.contains("nothing responds"), "{result:?}");
+    assert!(result.output.lines().count() > 3, "{result:?}");
 }
 
 #[rstest]
 #[case::signed_on("", "EVERY REQUEST IS SIGNED ON")]
 #[case::not_allowed("[access]\ngroups = [\"staff\"]", "not_allowed")]
-fn a_login_for_every_request_is_no_forged_header(#[case] access: &str, #[case] told: &str) {
+fn a_fixed_login_is_not_reported_as_forged_headers(#[case] access: &str, #[case] message: &str) {
     let app = App::start(&format!("[identity]\npreset = \"auth_request\"\n{access}"));
     let folder = TempDir::new().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -245,16 +250,16 @@ fn a_login_for_every_request_is_no_forged_header(#[case] access: &str, #[case] t
         app.address()
     );
     let _nginx = Nginx::start(folder, &conf);
-    let ran = run(&["doctor", &format!("http://127.0.0.1:{port}")]);
-    let line = line_about(&ran, "no login");
-    assert!(line.starts_with("BROKEN") && line.contains(told), "{}", ran.output);
-    let line = line_about(&ran, "forged headers");
-    assert!(line.starts_with("- "), "nothing is concluded of forged headers: {}", ran.output);
+    let result = run(&["doctor", &format!("http://127.0.0.1:{port}")]);
+    let line = line_about(&result, "no login");
+    assert!(line.starts_with("BROKEN") && line.contains(message), "{}", result.output);
+    let line = line_about(&result, "forged headers");
+    assert!(line.starts_with("- "), "forged headers cannot be judged here: {}", result.output);
 }
 
 #[test]
-fn forged_headers_that_win_over_a_fixed_login_are_told() {
-    // the proxy names a user, and lets a client's own header of another spelling through
+fn forged_headers_that_override_a_login_are_reported() {
+    // the proxy sets a user only where the client has not sent the header
     let app = App::start("[identity]\npreset = \"auth_request\"");
     let folder = TempDir::new().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -268,76 +273,79 @@ fn forged_headers_that_win_over_a_fixed_login_are_told() {
         app.address()
     );
     let _nginx = Nginx::start(folder, &conf);
-    let ran = run(&["doctor", &format!("http://127.0.0.1:{port}")]);
-    assert!(line_about(&ran, "no login").contains("EVERY REQUEST IS SIGNED ON"), "{}", ran.output);
-    assert!(line_about(&ran, "forged headers").starts_with("BROKEN"), "{}", ran.output);
-    assert!(!ran.output.contains("eyJ"), "a token is shown: {}", ran.output);
+    let result = run(&["doctor", &format!("http://127.0.0.1:{port}")]);
+    assert!(line_about(&result, "no login").contains("EVERY REQUEST IS SIGNED ON"), "{}", result.output);
+    assert!(line_about(&result, "forged headers").starts_with("BROKEN"), "{}", result.output);
+    assert!(!result.output.contains("eyJ"), "a token is shown: {}", result.output);
 }
 
 #[test]
-fn tls_that_fails_is_said_once_and_in_words() {
-    let ran = SetUp::new("listen", "listen", "").examine_as_a_stranger();
-    let lines: Vec<&str> = ran.output.lines().collect();
-    assert_eq!((lines.len(), ran.status), (1, 1), "{ran:?}");
-    assert!(lines[0].starts_with("BROKEN  encryption") && lines[0].contains("--ca-file"), "{ran:?}");
-    assert!(!lines[0].contains("UnknownIssuer"), "{ran:?}");
+fn a_tls_failure_is_reported_once_in_plain_words() {
+    let result = Setup::new("listen", "listen", "").run_doctor_without_ca();
+    let lines: Vec<&str> = result.output.lines().collect();
+    assert_eq!((lines.len(), result.status), (1, 1), "{result:?}");
+    assert!(lines[0].starts_with("BROKEN  encryption") && lines[0].contains("--ca-file"), "{result:?}");
+    assert!(!lines[0].contains("UnknownIssuer"), "{result:?}");
 }
 
 #[test]
-fn the_page_is_looked_at_without_embed_json_too() {
+fn the_page_is_checked_without_embed_json() {
     let without = "location /embed { proxy_pass http://SERVICE; }";
-    let ran = SetUp::new(without, "", "").examine();
-    assert!(line_about(&ran, "entrance").contains("/embed.json"), "{}", ran.output);
-    for about in ["component", "opener", "embedder", "parents"] {
-        assert!(line_about(&ran, about).starts_with("ok"), "{about}: {}", ran.output);
+    let result = Setup::new(without, "", "").run_doctor();
+    assert!(line_about(&result, "entrance").contains("/embed.json"), "{}", result.output);
+    for check in ["component", "opener", "embedder", "parents"] {
+        assert!(line_about(&result, check).starts_with("ok"), "{check}: {}", result.output);
     }
-    assert!(line_about(&ran, "frame-src").starts_with("- "), "{}", ran.output);
+    assert!(line_about(&result, "frame-src").starts_with("- "), "{}", result.output);
 }
 
 #[test]
-fn a_page_that_the_service_lets_nobody_frame_from_is_told_of() {
-    let ran = SetUp::new("listen", "listen", "parents = [\"https://elsewhere.example\"]").examine();
-    let line = line_about(&ran, "parents");
-    assert!(line.starts_with("BROKEN") && line.contains("to embed.parents"), "{}", ran.output);
+fn a_page_outside_embed_parents_is_reported() {
+    let result = Setup::new("listen", "listen", "parents = [\"https://elsewhere.example\"]").run_doctor();
+    let line = line_about(&result, "parents");
+    assert!(line.starts_with("BROKEN") && line.contains("to embed.parents"), "{}", result.output);
 }
 
 #[rstest]
-#[case::who_only_lacks_a_better_domain("auth_request", "email_domains = [\"example.com\"]")]
-#[case::who_only_lacks_a_group("auth_request", "groups = [\"staff\"]")]
-fn a_stranger_who_is_believed_and_not_allowed_is_told_of(#[case] preset: &str, #[case] access: &str) {
+#[case::wrong_email_domain("auth_request", "email_domains = [\"example.com\"]")]
+#[case::missing_group("auth_request", "groups = [\"staff\"]")]
+fn a_forged_user_without_access_is_reported(#[case] preset: &str, #[case] access: &str) {
     let app = App::start(&format!("[identity]\npreset = {preset:?}\n[access]\n{access}"));
-    let ran = run(&["doctor", &format!("http://{}", app.address())]);
-    let line = line_about(&ran, "forged headers");
-    assert!(line.starts_with("BROKEN") && line.contains("(not_allowed)"), "{}", ran.output);
-    assert_eq!(ran.status, 1);
+    let result = run(&["doctor", &format!("http://{}", app.address())]);
+    let line = line_about(&result, "forged headers");
+    assert!(line.starts_with("BROKEN") && line.contains("(not_allowed)"), "{}", result.output);
+    assert_eq!(result.status, 1);
 }
 
 #[test]
-fn azures_principal_is_forged_too() {
+fn forged_azure_principals_are_reported() {
     let app = App::start("[identity]\npreset = \"azure\"");
-    let ran = run(&["doctor", &format!("http://{}", app.address())]);
-    assert!(line_about(&ran, "forged headers").starts_with("BROKEN"), "{}", ran.output);
+    let result = run(&["doctor", &format!("http://{}", app.address())]);
+    assert!(line_about(&result, "forged headers").starts_with("BROKEN"), "{}", result.output);
 }
 
 #[test]
-fn nothing_secret_is_shown_or_sent_elsewhere() {
+fn secrets_are_not_printed_or_sent_to_other_origins() {
     let elsewhere = KeyServer::start(Behaviour::Answer(200, "<p>".into())).unwrap();
-    let set_up = SetUp::new("listen", "listen", "");
-    let authority = File::new(&set_up.authority);
+    let setup = Setup::new("listen", "listen", "");
+    let ca = File::new(&setup.ca);
     let page = elsewhere.origin().replace("http://", "http://user:hush-hush@") + "/page?token=hush-hush";
     let cookie = File::new("cookie: session=alice");
-    let ran = run(&[
+    let result = run(&[
         "doctor",
-        &format!("{}/?x=hush-hush", set_up.origin),
+        &format!("{}/?x=hush-hush", setup.origin),
         "--page",
         &page,
         "--cookie-file",
         &cookie.text(),
         "--ca-file",
-        &authority.text(),
+        &ca.text(),
     ]);
-    assert!(line_about(&ran, "signed in").starts_with("ok"), "{}", ran.output);
-    assert!(!format!("{ran:?}").contains("hush-hush") && !format!("{ran:?}").contains("eyJ"), "{ran:?}");
+    assert!(line_about(&result, "signed in").starts_with("ok"), "{}", result.output);
+    assert!(
+        !format!("{result:?}").contains("hush-hush") && !format!("{result:?}").contains("eyJ"),
+        "{result:?}"
+    );
     assert_eq!(elsewhere.asked(), ["/page?token=hush-hush"]);
 }
 
@@ -346,9 +354,9 @@ fn nothing_secret_is_shown_or_sent_elsewhere() {
 #[case::no_address(&["doctor", "app.example.com"], 2)]
 #[case::a_file(&["doctor", "file:///etc/passwd"], 2)]
 #[case::no_such_cookie_file(&["doctor", "https://app.example.com", "--cookie-file", "/nowhere"], 2)]
-#[case::nobody_there(&["doctor", "https://127.0.0.1:1"], 1)]
-fn what_cannot_be_examined_is_told(#[case] arguments: &[&str], #[case] status: i32) {
-    let ran = run(arguments);
-    assert_eq!(ran.status, status, "{ran:?}");
-    assert!(!ran.errors.is_empty(), "{ran:?}");
+#[case::nothing_listens(&["doctor", "https://127.0.0.1:1"], 1)]
+fn unusable_arguments_and_targets_are_errors(#[case] arguments: &[&str], #[case] status: i32) {
+    let result = run(arguments);
+    assert_eq!(result.status, status, "{result:?}");
+    assert!(!result.errors.is_empty(), "{result:?}");
 }

@@ -1,5 +1,4 @@
-//! What a signed-on user gets: the redirect, the JSON, the token and where it
-//! leads.
+//! The hand-off: the redirect, the JSON, the token and its destination.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -11,17 +10,17 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{ALICE, Answer, App, Connection, EMAIL, Field, Token};
+use crate::harness::{ALICE, App, Connection, EMAIL, Field, Response, Token};
 
 const JSON: Field<'static> = ("Accept", "application/json");
 const HTML: Field<'static> = ("Accept", "text/html");
 
 #[test]
-fn a_browser_is_sent_on_with_exactly_these_headers() {
+fn a_redirect_has_exactly_these_headers() {
     let app = App::start("");
-    let answer = app.get("/pandium-sso", &[ALICE, &[HTML]].concat());
-    assert_eq!(answer.status, 307);
-    let mut names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let response = app.get("/pandium-sso", &[ALICE, &[HTML]].concat());
+    assert_eq!(response.status, 307);
+    let mut names: Vec<&str> = response.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(
         names,
@@ -36,29 +35,29 @@ fn a_browser_is_sent_on_with_exactly_these_headers() {
             "x-request-id"
         ]
     );
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.header("content-security-policy"), "frame-ancestors https://app.example.com");
-    assert_eq!(answer.header("referrer-policy"), "no-referrer");
-    assert!(answer.body.is_empty());
+    assert_eq!(response.header("cache-control"), "no-store");
+    assert_eq!(response.header("content-security-policy"), "frame-ancestors https://app.example.com");
+    assert_eq!(response.header("referrer-policy"), "no-referrer");
+    assert!(response.body.is_empty());
 }
 
 #[test]
-fn the_token_is_as_pandium_documents_it() {
+fn the_token_matches_the_pandium_documentation() {
     let app = App::start("");
     let before = now();
     let token = Token::of(&app.get("/pandium-sso", ALICE));
     assert_eq!(token.header, r#"{"alg":"HS256","typ":"JWT"}"#);
-    assert_eq!(token.address.as_str().split('?').next(), Some("https://imp.sandbox.pandium.com/acme"));
+    assert_eq!(token.url.as_str().split('?').next(), Some("https://imp.sandbox.pandium.com/acme"));
     let claims = token.claims;
     assert!((before..=now()).contains(&claims["iat"].as_u64().unwrap()));
     assert_eq!(uuid::Uuid::parse_str(claims["jti"].as_str().unwrap()).unwrap().get_version_num(), 4);
     assert_eq!(claims["sub"], "alice@example.com");
     let mut names: Vec<&String> = claims.keys().collect();
     names.sort();
-    assert_eq!(names, ["iat", "jti", "sub", "ti"], "nothing is said that is not known");
+    assert_eq!(names, ["iat", "jti", "sub", "ti"], "no claim without a value");
 }
 
-/// Fields of a user, as a front hands them over, and what the token says.
+/// A preset, its identity headers, and the user as in [`user_from`].
 #[rstest]
 #[case::oauth2_proxy("oauth2_proxy", &[
     ("X-Forwarded-Email", "alice@example.com"), ("X-Forwarded-User", "u-1"),
@@ -83,27 +82,27 @@ fn the_token_is_as_pandium_documents_it() {
 #[case::tailscale("tailscale", &[
     ("Tailscale-User-Login", "alice@example.com"), ("Tailscale-User-Name", "=?utf-8?q?Alice_=C3=84?=")],
     json!(["alice@example.com", null, "Alice Ä", "alice@example.com", null]))]
-fn each_front_is_read(#[case] preset: &str, #[case] headers: &[Field<'_>], #[case] user: Value) {
-    assert_eq!(user_seen_by(preset, headers), user);
+fn each_preset_reads_its_headers(#[case] preset: &str, #[case] headers: &[Field<'_>], #[case] user: Value) {
+    assert_eq!(user_from(preset, headers), user);
 }
 
 #[test]
-fn azures_principal_is_read_in_both_shapes() {
+fn azure_principals_are_read_in_both_formats() {
     let app_service = json!({"auth_typ": "aad", "role_typ": "roles", "claims": [
         {"typ": "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress", "val": "alice@example.com"},
         {"typ": "http://schemas.microsoft.com/identity/claims/objectidentifier", "val": "u-1"},
         {"typ": "name", "val": "Alice"}, {"typ": "roles", "val": "staff"}, {"typ": "roles", "val": "ops"}]});
     let static_web_app = json!({"identityProvider": "aad", "userId": "u-1",
         "userDetails": "alice@example.com", "userRoles": ["staff", "ops"]});
-    let seen = |principal: Value| {
-        user_seen_by("azure", &[("X-MS-CLIENT-PRINCIPAL", &STANDARD.encode(principal.to_string()))])
+    let user = |principal: Value| {
+        user_from("azure", &[("X-MS-CLIENT-PRINCIPAL", &STANDARD.encode(principal.to_string()))])
     };
-    assert_eq!(seen(app_service), json!(["alice@example.com", "u-1", "Alice", null, ["staff", "ops"]]));
-    assert_eq!(seen(static_web_app), json!(["alice@example.com", "u-1", null, null, ["staff", "ops"]]));
+    assert_eq!(user(app_service), json!(["alice@example.com", "u-1", "Alice", null, ["staff", "ops"]]));
+    assert_eq!(user(static_web_app), json!(["alice@example.com", "u-1", null, null, ["staff", "ops"]]));
 }
 
-/// E-mail, id, name, username and groups, as the token tells them.
-fn user_seen_by(preset: &str, headers: &[Field<'_>]) -> Value {
+/// E-mail, id, name, username and groups in the token.
+fn user_from(preset: &str, headers: &[Field<'_>]) -> Value {
     let app = App::start(&format!(
         "[identity]\npreset = {preset:?}\n[claims.meta]\nusername = \"username\"\ngroups = \"groups\""
     ));
@@ -116,7 +115,7 @@ fn user_seen_by(preset: &str, headers: &[Field<'_>]) -> Value {
 }
 
 #[test]
-fn headers_of_the_operators_own_give_organization_and_attributes() {
+fn custom_headers_give_organization_and_attributes() {
     let app = App::start(
         r#"
         [identity]
@@ -156,12 +155,12 @@ fn headers_of_the_operators_own_give_organization_and_attributes() {
 }
 
 #[test]
-fn a_script_gets_the_address_as_json() {
+fn a_script_gets_the_url_as_json() {
     let app = App::start("[pandium]\ntoken_lifetime_s = 300");
-    let answer = app.get("/pandium-sso", &[ALICE, &[JSON]].concat());
-    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
-    assert!(!answer.has("location"));
-    let (body, token) = (answer.json(), Token::of(&answer));
+    let response = app.get("/pandium-sso", &[ALICE, &[JSON]].concat());
+    assert_eq!((response.status, response.header("content-type")), (200, "application/json"));
+    assert!(!response.has("location"));
+    let (body, token) = (response.json(), Token::of(&response));
     assert_eq!(body["jti"], token.claims["jti"]);
     assert_eq!(body["issued_at"], token.claims["iat"]);
     assert_eq!(body["expires_at"], token.claims["exp"]);
@@ -169,18 +168,18 @@ fn a_script_gets_the_address_as_json() {
 }
 
 #[test]
-fn a_script_of_a_parent_may_read_the_answer_and_others_may_not() {
+fn only_scripts_of_parents_can_read_the_response() {
     let app = App::start("");
-    let ask = |origin| {
+    let request = |origin| {
         let metadata = [("Sec-Fetch-Dest", "empty"), ("Sec-Fetch-Mode", "cors"), ("Origin", origin), JSON];
         app.get("/pandium-sso", &[ALICE, &metadata].concat())
     };
-    let allowed = ask("https://app.example.com");
+    let allowed = request("https://app.example.com");
     assert_eq!(allowed.status, 200);
     assert_eq!(allowed.header("access-control-allow-origin"), "https://app.example.com");
     assert_eq!(allowed.header("access-control-allow-credentials"), "true");
     assert_eq!(allowed.header("vary"), "Origin, Accept");
-    let refused = ask("https://evil.example");
+    let refused = request("https://evil.example");
     refused.assert_refused(403, "cross_site_request");
     assert!(!refused.has("access-control-allow-origin"));
 }
@@ -196,12 +195,13 @@ fn a_script_of_a_parent_may_read_the_answer_and_others_may_not() {
 #[case("/pandium-sso/install/1121", "/acme/tenants/create/1121", "")]
 #[case("/pandium-sso/install/1121?display=list", "/acme/tenants/create/1121", "display=list")]
 #[case("/pandium-sso?", "/acme", "")]
-fn links_are_carried_on(#[case] target: &str, #[case] path: &str, #[case] link: &str) {
+fn link_parameters_reach_the_marketplace(#[case] target: &str, #[case] path: &str, #[case] link: &str) {
     let app = App::start("");
     let token = Token::of(&app.get(target, ALICE));
-    assert_eq!((token.address.path(), token.link().as_str()), (path, link));
+    assert_eq!((token.url.path(), token.link().as_str()), (path, link));
 }
 
+// T16
 #[rstest]
 #[case("environment = \"sandbox\"", "https://imp.sandbox.pandium.com/acme")]
 #[case("environment = \"demo\"", "https://imp.demo.pandium.com/acme")]
@@ -214,14 +214,14 @@ fn links_are_carried_on(#[case] target: &str, #[case] path: &str, #[case] link: 
     "https://market.example.com:8443/a/acme"
 )]
 #[case("[pandium]\naccount = \"other\"", "https://imp.sandbox.pandium.com/other")]
-fn the_configuration_alone_says_where_users_go(#[case] toml: &str, #[case] address: &str) {
+fn the_destination_comes_from_the_configuration(#[case] toml: &str, #[case] url: &str) {
     let app = App::start(toml);
-    let answer = app.get("/pandium-sso", ALICE);
-    assert_eq!(answer.header("location").split('?').next(), Some(address));
+    let response = app.get("/pandium-sso", ALICE);
+    assert_eq!(response.header("location").split('?').next(), Some(url));
 }
 
 #[test]
-fn a_lifetime_gives_exp_and_a_setback_gives_an_older_iat() {
+fn lifetime_sets_exp_and_backdating_shifts_iat() {
     let app = App::start("[pandium]\ntoken_lifetime_s = 60\niat_backdate_s = 30");
     let claims = app.claims(ALICE);
     let (iat, exp) = (claims["iat"].as_u64().unwrap(), claims["exp"].as_u64().unwrap());
@@ -230,19 +230,19 @@ fn a_lifetime_gives_exp_and_a_setback_gives_an_older_iat() {
 }
 
 #[test]
-fn a_unix_socket_lets_in_by_its_file_mode_and_its_peers_are_believed() {
+fn unix_socket_peers_are_trusted_by_its_file_mode() {
     let folder = TempDir::new().unwrap();
     let socket = folder.path().join("sso.sock");
     let toml = format!("[server]\nlisten = \"unix:{}\"\n[identity]\ntrusted_proxies = []", socket.display());
     let _app = App::start_in(folder, &toml);
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
     let mut connection = Connection::over(UnixStream::connect(&socket).unwrap());
-    let answer = connection.ask("GET", "/pandium-sso", ALICE).unwrap();
-    assert_eq!(Token::of(&answer).claims["sub"], "alice@example.com");
+    let response = connection.request("GET", "/pandium-sso", ALICE).unwrap();
+    assert_eq!(Token::of(&response).claims["sub"], "alice@example.com");
 }
 
 #[test]
-fn what_leaves_the_house_is_as_it_was() {
+fn responses_match_their_snapshots() {
     let app = App::start("");
     let known = [(EMAIL, "alice@example.com"), ("X-Auth-Request-User", "u-1")];
     insta::assert_snapshot!("redirect", redacted(&app.get("/pandium-sso?integration_id=1121", &known)));
@@ -251,30 +251,30 @@ fn what_leaves_the_house_is_as_it_was() {
     insta::assert_snapshot!("refused_problem", redacted(&app.get("/pandium-sso", &[])));
 }
 
-/// An answer as text, with what is new each time replaced by its name.
-fn redacted(answer: &Answer) -> String {
-    let mut text = format!("{}\n", answer.status);
-    let mut headers = answer.headers.clone();
+/// A response as text, with variable values replaced by their names.
+fn redacted(response: &Response) -> String {
+    let mut text = format!("{}\n", response.status);
+    let mut headers = response.headers.clone();
     headers.retain(|(name, _)| name != "content-length");
     headers.sort();
     for (name, value) in &headers {
         text.push_str(&format!("{name}: {value}\n"));
     }
-    let body = answer.text();
+    let body = response.text();
     match (body.split_once("<style"), body.split_once("</style>")) {
         (Some((before, _)), Some((_, after))) => text.push_str(&format!("\n{before}[style]{after}")),
         _ => text.push_str(&format!("\n{body}")),
     }
-    let mut names = vec![(answer.header("date").to_owned(), "[date]")];
-    names.push((answer.header("x-request-id").to_owned(), "[request id]"));
-    if matches!(answer.status, 200 | 307) {
-        let token = Token::of(answer);
+    let mut names = vec![(response.header("date").to_owned(), "[date]")];
+    names.push((response.header("x-request-id").to_owned(), "[request id]"));
+    if matches!(response.status, 200 | 307) {
+        let token = Token::of(response);
         let (jti, iat) = (token.claims["jti"].as_str().unwrap(), token.claims["iat"].to_string());
         let claims = serde_json::to_string_pretty(&token.claims).unwrap();
         text.push_str(&format!("\n\n{}\n{claims}", token.header));
         names.extend([(token.text.clone(), "[token]"), (jti.to_owned(), "[jti]"), (iat, "[iat]")]);
     }
-    if let Some((_, rest)) = answer.all("content-security-policy")[0].split_once("'nonce-") {
+    if let Some((_, rest)) = response.all("content-security-policy")[0].split_once("'nonce-") {
         names.push((rest.split('\'').next().unwrap().to_owned(), "[nonce]"));
     }
     names.iter().fold(text, |text, (value, name)| text.replace(value, name))

@@ -1,5 +1,5 @@
-//! `inspect` with tokens that others have signed: which entrance would take
-//! one, and why the others would not.
+//! `inspect` with tokens of other issuers: which entrances accept one, and why the
+//! others do not.
 
 use serde_json::json;
 
@@ -10,8 +10,7 @@ use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
 
 const SECRET_OF_CAF: &str = "a-secret-that-caf-and-we-alone-know";
 
-/// Three ways in by token beside the main entrance; the marketplace's keys are
-/// on a server.
+/// Three token entrances besides the main one; the shop's keys are on a server.
 fn configuration(keys: &KeyServer) -> File {
     File::new(&format!(
         r#"{STANDARD}
@@ -47,7 +46,7 @@ fn line_of<'a>(output: &'a str, entrance: &str) -> &'a str {
 }
 
 #[test]
-fn each_entrance_says_whether_it_would_take_a_token_and_why_not() {
+fn inspect_reports_which_entrances_accept_a_token() {
     let key = Key::new("ES256");
     let set = jwks(&[key.jwk(None)]);
     let keys = KeyServer::start(Behaviour::Serve(vec![("/keys".into(), set)])).unwrap();
@@ -66,19 +65,19 @@ fn each_entrance_says_whether_it_would_take_a_token_and_why_not() {
 }
 
 #[test]
-fn a_user_without_an_email_is_minted_for_as_he_arrives() {
+fn mint_works_for_a_user_without_an_email() {
     let keys = KeyServer::start(Behaviour::Down).unwrap();
     let config = configuration(&keys);
     let path = config.text();
     let mint = |more: &[&str]| run(&[&["mint", "--config", &path, "--entrance", "center"], more].concat());
     let minted = mint(&["--id", "u-1", "--set", "attributes.project_key=acme"]);
-    let claims = Token::within(minted.output.trim(), SECRET).claims;
-    assert_eq!((&claims["sub"], claims.get("ti")), (&json!("u-1"), None), "nothing is made up");
+    let claims = Token::in_url(minted.output.trim(), SECRET).claims;
+    assert_eq!((&claims["sub"], claims.get("ti")), (&json!("u-1"), None), "no claim is invented");
     assert_eq!(mint(&[]).status, 2);
 }
 
 #[test]
-fn a_token_that_nobody_would_take_fails_with_every_reason() {
+fn an_unacceptable_token_fails_with_every_reason() {
     let keys = KeyServer::start(Behaviour::Down).unwrap();
     let config = configuration(&keys);
     let now = claims_with(&[("aud", ""), ("policyId", "\"p-2\""), ("isAuthorized", "true")]);
@@ -92,7 +91,7 @@ fn a_token_that_nobody_would_take_fails_with_every_reason() {
     let of_the_shop = Key::new("ES256").token();
     let inspected = run(&["inspect", "--config", &config.text(), &of_the_shop]);
     assert!(line_of(&inspected.output, "shop").contains("keys_unavailable"), "{}", inspected.output);
-    // nothing is said of the marketplace's signature and rules, for which it was not made
+    // the rules for marketplace tokens are not applied to it
     assert!(inspected.output.contains("not for the marketplace"), "{}", inspected.output);
     assert!(!inspected.output.contains("known rules"), "{}", inspected.output);
     assert_eq!(run(&["inspect", "--config", &config.text(), &format!("Bearer {of_the_shop}")]), inspected);

@@ -1,5 +1,5 @@
-//! Keys that an issuer publishes, at an address or where its discovery document
-//! says: when they are fetched, how often, and what operators see of it.
+//! JWKS by URL or discovery: when and how often keys are fetched, and what logs and
+//! metrics say of it.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -9,173 +9,173 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::issuer::{Key, entrance, jwks, way_in};
-use crate::harness::published::{
-    Behaviour, Gate, KeyServer, keys_at, keys_there, publishing, serving, until,
+use crate::harness::issuer::{Key, bearer_identity, entrance, jwks};
+use crate::harness::key_server::{
+    Behaviour, GatedServer, KeyServer, jwks_identity, keys_response, serve_keys, serving, wait_until,
 };
-use crate::harness::wire::request;
+use crate::harness::wire::request_bytes;
 use crate::harness::{App, Token};
 
 const MAIN: &str = "pandium-sso";
 
-/// A cooldown that tests can wait for, and no refreshing before the time.
+/// A cooldown that tests can wait for, without periodic refreshes.
 const COOLDOWN: &str = "jwks_min_refresh_interval_s = 1";
 
 #[test]
-fn keys_are_fetched_at_the_start_and_not_again_for_each_user() {
+fn keys_are_fetched_once_at_start() {
     let key = Key::new("ES256");
-    let server = publishing(&[key.jwk(Some("k-1"))]);
+    let server = serve_keys(&[key.jwk(Some("k-1"))]);
     let app = App::start_fetching(&server, "");
     assert_eq!(server.asked(), ["/keys"]);
     let age = format!("marketplace_sso_jwks_age_seconds{{url=\"{}/keys\"}} ", server.origin());
     assert!(app.admin("/metrics").text().contains(&age), "{age}");
     for _ in 0..20 {
-        assert_eq!(Token::of(&app.bring(&key.token_named("k-1"))).claims["external_id"], "u-1");
+        assert_eq!(Token::of(&app.send_token(&key.token_with_kid("k-1"))).claims["external_id"], "u-1");
     }
-    app.bring(&Key::new("ES256").token_named("k-1")).assert_refused(401, "invalid_token");
+    app.send_token(&Key::new("ES256").token_with_kid("k-1")).assert_refused(401, "invalid_token");
     assert_eq!(server.asked().len(), 1);
 }
 
 #[test]
-fn a_key_that_changes_right_after_it_was_fetched_refuses_nobody() {
+fn a_rotation_right_after_a_fetch_is_noticed() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
-    let server = publishing(&[old.jwk(Some("k-1"))]);
-    // with the cooldown that is usual: half a minute
+    let server = serve_keys(&[old.jwk(Some("k-1"))]);
+    // with the default cooldown of 30 seconds
     let app = App::start_fetching(&server, "");
-    assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
-    server.behave(keys_there(&[new.jwk(Some("k-2"))]));
-    assert_eq!(app.bring(&new.token_named("k-2")).status, 307);
+    assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
+    server.behave(keys_response(&[new.jwk(Some("k-2"))]));
+    assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
     assert_eq!(server.asked().len(), 2);
-    // the old one may be back by now, so the issuer is asked for it too
-    app.bring(&old.token_named("k-1")).assert_refused(401, "invalid_token");
+    // the old key could be published again, so it is fetched for, too
+    app.send_token(&old.token_with_kid("k-1")).assert_refused(401, "invalid_token");
     assert_eq!(server.asked().len(), 3);
 }
 
 #[test]
-fn a_new_key_is_fetched_when_its_first_users_come_and_once_for_all_of_them() {
+fn an_unknown_key_is_fetched_once_for_all_requests() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
-    let named = publishing(&[old.jwk(Some("k-1"))]);
-    let nameless = publishing(&[old.jwk(None)]);
-    let more = entrance("nameless", &keys_at(&nameless.origin(), COOLDOWN));
-    let app = App::start_with_identity(&keys_at(&named.origin(), COOLDOWN), &more);
+    let named = serve_keys(&[old.jwk(Some("k-1"))]);
+    let nameless = serve_keys(&[old.jwk(None)]);
+    let more = entrance("nameless", &jwks_identity(&nameless.origin(), COOLDOWN));
+    let app = App::start_with_identity(&jwks_identity(&named.origin(), COOLDOWN), &more);
     app.wait_until_ready();
-    let to_nameless = |key: &Key| app.bring_to("/nameless", &key.token());
-    assert_eq!((app.bring(&old.token_named("k-1")).status, to_nameless(&old).status), (307, 307));
-    // unknown is what the issuer does not know when it is asked after the request came
-    for asked in [2, 3] {
-        app.bring(&new.token_named("k-2")).assert_refused(401, "invalid_token");
+    let to_nameless = |key: &Key| app.send_token_to("/nameless", &key.token());
+    assert_eq!((app.send_token(&old.token_with_kid("k-1")).status, to_nameless(&old).status), (307, 307));
+    // a key is unknown only after a fetch that began after the request
+    for requests in [2, 3] {
+        app.send_token(&new.token_with_kid("k-2")).assert_refused(401, "invalid_token");
         to_nameless(&new).assert_refused(401, "invalid_token");
-        assert_eq!((named.asked().len(), nameless.asked().len()), (asked, asked));
+        assert_eq!((named.asked().len(), nameless.asked().len()), (requests, requests));
     }
 
-    named.behave(keys_there(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
-    nameless.behave(keys_there(&[new.jwk(None)]));
+    named.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    nameless.behave(keys_response(&[new.jwk(None)]));
     std::thread::scope(|scope| {
         for _ in 0..16 {
-            scope.spawn(|| assert_eq!(app.bring(&new.token_named("k-2")).status, 307));
+            scope.spawn(|| assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307));
         }
     });
-    assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
+    assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
     assert_eq!(named.asked().len(), 4);
 
-    // a token that names no key may be signed with one that is new
+    // a token without a kid can be signed with a new key
     assert_eq!(to_nameless(&new).status, 307);
     assert_eq!(nameless.asked().len(), 4);
     to_nameless(&old).assert_refused(401, "invalid_token");
 }
 
 #[test]
-fn keys_are_rotated_without_one_refused_user() {
+fn a_rotation_rejects_no_valid_token() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let (first, second) = (old.jwk(Some("k-1")), new.jwk(Some("k-2")));
-    let server = publishing(std::slice::from_ref(&first));
+    let server = serve_keys(std::slice::from_ref(&first));
     let app = App::start_fetching(
         &server,
         "jwks_min_refresh_interval_s = 1\njwks_refresh_interval_s = 1\njwks_max_stale_s = 60",
     );
-    let address = format!("{}/keys", server.origin());
+    let url = format!("{}/keys", server.origin());
     let publish = |keys: &[Value]| {
-        server.behave(keys_there(keys));
+        server.behave(keys_response(keys));
         let before = server.asked().len();
-        until("asked again", || server.asked().len() > before);
-        let asked = server.asked().len() as u64;
-        until("answered", || app.fetches(&address, "success") >= asked);
+        wait_until("requested again", || server.asked().len() > before);
+        let requests = server.asked().len() as u64;
+        wait_until("fetched", || app.fetches(&url, "success") >= requests);
     };
-    let (current, is_over) = (Mutex::new(old.token_named("k-1")), AtomicBool::new(false));
+    let (current, is_over) = (Mutex::new(old.token_with_kid("k-1")), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let users = scope.spawn(|| {
             let mut count = 0;
             while !is_over.load(Ordering::Relaxed) {
                 let token = current.lock().unwrap().clone();
-                let answer = app.bring(&token);
-                assert_eq!(answer.status, 307, "{answer:?}");
+                let response = app.send_token(&token);
+                assert_eq!(response.status, 307, "{response:?}");
                 count += 1;
             }
             count
         });
         publish(&[first, second.clone()]);
-        assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
-        *current.lock().unwrap() = new.token_named("k-2");
+        assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
+        *current.lock().unwrap() = new.token_with_kid("k-2");
         publish(&[second]);
         is_over.store(true, Ordering::Relaxed);
         assert!(users.join().unwrap() > 10);
     });
-    app.bring(&old.token_named("k-1")).assert_refused(401, "invalid_token");
+    app.send_token(&old.token_with_kid("k-1")).assert_refused(401, "invalid_token");
 }
 
 #[test]
-fn entrances_with_the_same_key_address_ask_for_it_once() {
+fn entrances_with_one_jwks_url_share_its_keys() {
     let key = Key::new("ES256");
-    let server = publishing(&[key.jwk(Some("k-1"))]);
-    let same = keys_at(&server.origin(), "");
+    let server = serve_keys(&[key.jwk(Some("k-1"))]);
+    let same = jwks_identity(&server.origin(), "");
     let app = App::start_with_identity(&same, &(entrance("second", &same) + &entrance("third", &same)));
     app.wait_until_ready();
-    assert!(app.without_keys().is_empty());
+    assert!(app.entrances_without_keys().is_empty());
     for path in ["/pandium-sso", "/second", "/third"] {
-        assert_eq!(app.bring_to(path, &key.token_named("k-1")).status, 307, "{path}");
+        assert_eq!(app.send_token_to(path, &key.token_with_kid("k-1")).status, 307, "{path}");
     }
     assert_eq!(server.asked(), ["/keys"]);
-    // what one of them learns is known to all
+    // a fetch for one of them serves all
     let new = Key::new("ES256");
-    server.behave(keys_there(&[new.jwk(Some("k-2"))]));
+    server.behave(keys_response(&[new.jwk(Some("k-2"))]));
     for path in ["/second", "/third", "/pandium-sso"] {
-        assert_eq!(app.bring_to(path, &new.token_named("k-2")).status, 307, "{path}");
+        assert_eq!(app.send_token_to(path, &new.token_with_kid("k-2")).status, 307, "{path}");
     }
     assert_eq!(server.asked().len(), 2);
 }
 
 #[test]
-fn entrances_that_fetch_otherwise_ask_by_themselves() {
-    let server = publishing(&[Key::new("ES256").jwk(Some("k-1"))]);
-    let other = entrance("second", &keys_at(&server.origin(), "jwks_timeout_s = 7"));
-    let app = App::start_with_identity(&keys_at(&server.origin(), ""), &other);
+fn entrances_with_other_fetch_settings_fetch_separately() {
+    let server = serve_keys(&[Key::new("ES256").jwk(Some("k-1"))]);
+    let other = entrance("second", &jwks_identity(&server.origin(), "jwks_timeout_s = 7"));
+    let app = App::start_with_identity(&jwks_identity(&server.origin(), ""), &other);
     app.wait_until_ready();
     assert_eq!(server.asked(), ["/keys", "/keys"]);
 }
 
 #[test]
-fn a_strange_key_is_skipped_counted_and_logged_once() {
+fn an_unsupported_key_is_skipped_counted_and_logged_once() {
     let key = Key::new("ES256");
-    let server = publishing(&[key.jwk(Some("k-1"))]);
+    let server = serve_keys(&[key.jwk(Some("k-1"))]);
     let app = App::start_fetching(&server, "jwks_refresh_interval_s = 1\njwks_max_stale_s = 60");
-    let address = format!("{}/keys", server.origin());
-    let labels = [("url", address.as_str())];
+    let url = format!("{}/keys", server.origin());
+    let labels = [("url", url.as_str())];
     let warnings =
-        || app.lines().into_iter().filter(|line| line.get("skipped").is_some()).collect::<Vec<_>>();
+        || app.log_lines().into_iter().filter(|line| line.get("skipped").is_some()).collect::<Vec<_>>();
     let publish = |strange: &[Value]| {
-        server.behave(keys_there(&[&[key.jwk(Some("k-1"))], strange].concat()));
-        // several times, so that what is logged for each set shows
-        let before = app.fetches(&address, "success");
-        until("fetched again", || app.fetches(&address, "success") >= before + 3);
-        assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
+        server.behave(keys_response(&[&[key.jwk(Some("k-1"))], strange].concat()));
+        // several fetches, to see whether each one logs
+        let before = app.fetches(&url, "success");
+        wait_until("fetched again", || app.fetches(&url, "success") >= before + 3);
+        assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
     };
     assert!(warnings().is_empty());
     publish(&[json!({"kid": "canary"}), json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "canary"})]);
     app.wait_for_metric("marketplace_sso_jwks_skipped_keys", &labels, 2.0);
-    let told = warnings();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0]["keys"], "key 2: its kty is missing; key 3: its kty is not supported");
-    assert_eq!((&told[0]["address"], &told[0]["level"]), (&json!(address), &json!("WARN")));
+    let logged = warnings();
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert_eq!(logged[0]["keys"], "key 2: its kty is missing; key 3: its kty is not supported");
+    assert_eq!((&logged[0]["address"], &logged[0]["level"]), (&json!(url), &json!("WARN")));
 
     publish(&[json!({"kty": "EC", "crv": "P-256", "x": 1, "y": "AA"})]);
     app.wait_for_metric("marketplace_sso_jwks_skipped_keys", &labels, 1.0);
@@ -187,30 +187,28 @@ fn a_strange_key_is_skipped_counted_and_logged_once() {
 }
 
 #[rstest]
-fn keys_are_where_the_issuers_own_document_says(
-    #[values("", "/", "/tenants/acme", "/tenants/acme/")] path: &str,
-) {
+fn discovery_locates_the_keys(#[values("", "/", "/tenants/acme", "/tenants/acme/")] path: &str) {
     let key = Key::new("ES256");
     let server = KeyServer::start(Behaviour::Down).unwrap();
     let issuer = format!("{}{path}", server.origin());
-    let place = format!("{}/.well-known/openid-configuration", path.trim_end_matches('/'));
+    let location = format!("{}/.well-known/openid-configuration", path.trim_end_matches('/'));
     let document = json!({"issuer": issuer, "jwks_uri": format!("{}/their/keys?v=1", server.origin())});
     server.behave(serving(&[
-        (&place, &document.to_string()),
+        (&location, &document.to_string()),
         ("/their/keys?v=1", &jwks(&[key.jwk(Some("k-1"))])),
     ]));
     let app = App::start_with_identity(&discovering(&issuer), "");
     app.wait_until_ready();
     let token = key.sign(&named("k-1"), &issued_by(&issuer));
-    assert_eq!(app.bring(&token).status, 307);
-    app.bring(&key.token_named("k-1")).assert_refused(401, "invalid_token");
-    assert_eq!(server.asked(), [place.as_str(), "/their/keys?v=1"]);
-    assert_eq!(app.fetches(&format!("{}{place}", server.origin()), "success"), 1);
+    assert_eq!(app.send_token(&token).status, 307);
+    app.send_token(&key.token_with_kid("k-1")).assert_refused(401, "invalid_token");
+    assert_eq!(server.asked(), [location.as_str(), "/their/keys?v=1"]);
+    assert_eq!(app.fetches(&format!("{}{location}", server.origin()), "success"), 1);
 }
 
 #[test]
-fn a_discovery_document_that_is_wrong_leads_nowhere_until_it_is_right() {
-    const PLACE: &str = "/.well-known/openid-configuration";
+fn an_invalid_discovery_document_gives_no_keys() {
+    const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
     let key = Key::new("ES256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let documents = [
@@ -226,11 +224,11 @@ fn a_discovery_document_that_is_wrong_leads_nowhere_until_it_is_right() {
         ("text", "no JSON", "is not JSON"),
         ("empty", "", "is not JSON"),
     ];
-    let servers = documents.map(|(name, document, told)| {
+    let servers = documents.map(|(name, document, message)| {
         let server = KeyServer::start(Behaviour::Down).unwrap();
         let document = document.replace("SELF", &server.origin());
-        server.behave(serving(&[(PLACE, &document), ("/keys", &set)]));
-        (name, server, told)
+        server.behave(serving(&[(DISCOVERY_PATH, &document), ("/keys", &set)]));
+        (name, server, message)
     });
     let more: String = servers
         .iter()
@@ -238,34 +236,34 @@ fn a_discovery_document_that_is_wrong_leads_nowhere_until_it_is_right() {
         .collect();
     let app = App::start(&more);
     app.wait_until_ready();
-    let bring = |name: &str, server: &KeyServer| {
-        app.bring_to(&format!("/{name}"), &key.sign(&named("k-1"), &issued_by(&server.origin())))
+    let send_token = |name: &str, server: &KeyServer| {
+        app.send_token_to(&format!("/{name}"), &key.sign(&named("k-1"), &issued_by(&server.origin())))
     };
-    for (name, server, told) in &servers {
-        bring(name, server).assert_refused(503, "keys_unavailable");
-        assert!(server.asked().iter().all(|path| path == PLACE), "{name}: {:?}", server.asked());
-        let address = format!("{}{PLACE}", server.origin());
-        assert!(app.fetches(&address, "error") > 0, "{name}");
-        assert_eq!(app.fetches(&address, "success"), 0, "{name}");
+    for (name, server, message) in &servers {
+        send_token(name, server).assert_refused(503, "keys_unavailable");
+        assert!(server.asked().iter().all(|path| path == DISCOVERY_PATH), "{name}: {:?}", server.asked());
+        let url = format!("{}{DISCOVERY_PATH}", server.origin());
+        assert!(app.fetches(&url, "error") > 0, "{name}");
+        assert_eq!(app.fetches(&url, "success"), 0, "{name}");
         app.wait_for_line(|line| {
-            line["address"] == address.as_str()
-                && line["error"].as_str().is_some_and(|error| error.contains(told))
+            line["address"] == url.as_str()
+                && line["error"].as_str().is_some_and(|error| error.contains(message))
         });
     }
     for (_, server, _) in &servers {
         let document = json!({"issuer": server.origin(), "jwks_uri": format!("{}/keys", server.origin())});
-        server.behave(serving(&[(PLACE, &document.to_string()), ("/keys", &set)]));
+        server.behave(serving(&[(DISCOVERY_PATH, &document.to_string()), ("/keys", &set)]));
     }
     for (name, server, _) in &servers {
-        until(name, || bring(name, server).status == 307);
+        wait_until(name, || send_token(name, server).status == 307);
     }
 }
 
 #[test]
-fn readiness_waits_for_the_first_answer_of_the_key_server() {
+fn readiness_waits_for_the_first_key_fetch() {
     let key = Key::new("ES256");
-    let gate = Gate::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
-    let app = App::start_with_identity(&keys_at(gate.origin(), ""), "");
+    let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
+    let app = App::start_with_identity(&jwks_identity(gate.origin(), ""), "");
     gate.wait_until_asked(1);
     for path in ["/readyz", "/healthz"] {
         let not_yet = app.get(path, &[]);
@@ -275,124 +273,126 @@ fn readiness_waits_for_the_first_answer_of_the_key_server() {
     assert_eq!(app.get("/livez", &[]).status, 200);
     assert_eq!(app.admin("/readyz").status, 503);
     std::thread::scope(|scope| {
-        // who comes before the keys waits for them
-        let user = scope.spawn(|| app.bring(&key.token_named("k-1")).status);
-        until("somebody waits", || app.metric("marketplace_sso_requests_in_flight", &[]) > 1.5);
+        // a request before the first fetch waits for it
+        let user = scope.spawn(|| app.send_token(&key.token_with_kid("k-1")).status);
+        wait_until("a request waits", || app.metric("marketplace_sso_requests_in_flight", &[]) > 1.5);
         gate.open();
         assert_eq!(user.join().unwrap(), 307);
     });
-    assert!(app.without_keys().is_empty());
+    assert!(app.entrances_without_keys().is_empty());
     assert_eq!(gate.asked().len(), 1);
 }
 
 #[test]
-fn readiness_does_not_wait_for_a_good_answer_and_tells_which_entrances_have_no_keys() {
+fn readiness_lists_entrances_without_keys() {
     let key = Key::new("ES256");
-    let (good, bad) = (publishing(&[key.jwk(Some("k-1"))]), KeyServer::start(Behaviour::Hang(HOUR)).unwrap());
+    let (good, bad) = (serve_keys(&[key.jwk(Some("k-1"))]), KeyServer::start(Behaviour::Hang(HOUR)).unwrap());
     let down = KeyServer::start(Behaviour::Down).unwrap();
-    let more = entrance("hanging", &keys_at(&bad.origin(), "jwks_timeout_s = 1"))
-        + &entrance("down", &keys_at(&down.origin(), ""));
-    let app = App::start_with_identity(&keys_at(&good.origin(), ""), &more);
+    let more = entrance("hanging", &jwks_identity(&bad.origin(), "jwks_timeout_s = 1"))
+        + &entrance("down", &jwks_identity(&down.origin(), ""));
+    let app = App::start_with_identity(&jwks_identity(&good.origin(), ""), &more);
     app.get("/readyz", &[]).assert_refused(503, "keys_unavailable");
     app.wait_until_ready();
-    assert_eq!(app.without_keys(), ["down", "hanging"]);
-    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
-    app.bring_to("/down", &key.token_named("k-1")).assert_refused(503, "keys_unavailable");
-    app.bring_to("/hanging", &key.token_named("k-1")).assert_refused(503, "keys_unavailable");
+    assert_eq!(app.entrances_without_keys(), ["down", "hanging"]);
+    assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
+    app.send_token_to("/down", &key.token_with_kid("k-1")).assert_refused(503, "keys_unavailable");
+    app.send_token_to("/hanging", &key.token_with_kid("k-1")).assert_refused(503, "keys_unavailable");
 }
 
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 
+// T11
 #[test]
-fn keys_are_kept_for_a_time_while_nobody_answers_and_come_back() {
+fn stale_keys_serve_for_a_bounded_time() {
     let key = Key::new("ES256");
-    let server = publishing(&[key.jwk(Some("k-1"))]);
+    let server = serve_keys(&[key.jwk(Some("k-1"))]);
     let app = App::start_fetching(
         &server,
         "jwks_min_refresh_interval_s = 1\njwks_refresh_interval_s = 1\njwks_max_stale_s = 3",
     );
-    let address = format!("{}/keys", server.origin());
+    let url = format!("{}/keys", server.origin());
     assert!(app.key_age().is_some());
     server.behave(Behaviour::Down);
-    until("a failure", || app.fetches(&address, "error") > 0);
-    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
-    assert!(app.without_keys().is_empty());
+    wait_until("a failure", || app.fetches(&url, "error") > 0);
+    assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
+    assert!(app.entrances_without_keys().is_empty());
 
-    until("they are too old", || app.key_age().is_none());
-    let answer = app.bring(&key.token_named("k-1"));
-    answer.assert_refused(503, "keys_unavailable");
-    assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0);
-    assert_eq!(app.without_keys(), [MAIN]);
-    server.behave(keys_there(&[key.jwk(Some("k-1"))]));
-    until("they are back", || app.bring(&key.token_named("k-1")).status == 307);
-    assert!(app.without_keys().is_empty() && app.key_age().is_some());
-    assert!(app.fetches(&address, "success") >= 2);
+    wait_until("the keys are too old", || app.key_age().is_none());
+    let response = app.send_token(&key.token_with_kid("k-1"));
+    response.assert_refused(503, "keys_unavailable");
+    assert!(response.header("retry-after").parse::<u32>().unwrap() > 0);
+    assert_eq!(app.entrances_without_keys(), [MAIN]);
+    server.behave(keys_response(&[key.jwk(Some("k-1"))]));
+    wait_until("the keys are back", || app.send_token(&key.token_with_kid("k-1")).status == 307);
+    assert!(app.entrances_without_keys().is_empty() && app.key_age().is_some());
+    assert!(app.fetches(&url, "success") >= 2);
 }
 
 #[test]
-fn who_goes_away_while_keys_are_fetched_takes_nothing_along() {
+fn a_fetch_survives_the_disconnect_of_its_client() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
-    let gate = Gate::start(&[("/keys", &jwks(&[old.jwk(Some("k-1"))]))], true);
-    let app = App::start_with_identity(&keys_at(gate.origin(), COOLDOWN), "");
+    let gate = GatedServer::start(&[("/keys", &jwks(&[old.jwk(Some("k-1"))]))], true);
+    let app = App::start_with_identity(&jwks_identity(gate.origin(), COOLDOWN), "");
     app.wait_until_ready();
-    app.wait_for_the_cooldown();
+    app.wait_for_cooldown();
     gate.serve(&[("/keys", &jwks(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]))]);
     gate.close();
-    let bearer = format!("Bearer {}", new.token_named("k-2"));
+    let bearer = format!("Bearer {}", new.token_with_kid("k-2"));
     let mut client = TcpStream::connect(app.address()).unwrap();
-    client.write_all(&request("GET", "/pandium-sso", &[("Authorization", &bearer)])).unwrap();
+    client.write_all(&request_bytes("GET", "/pandium-sso", &[("Authorization", &bearer)])).unwrap();
     gate.wait_until_asked(2);
     drop(client);
     gate.open();
-    let address = format!("{}/keys", gate.origin());
-    until("answered", || app.fetches(&address, "success") == 2);
-    assert_eq!(app.bring(&new.token_named("k-2")).status, 307);
+    let url = format!("{}/keys", gate.origin());
+    wait_until("fetched", || app.fetches(&url, "success") == 2);
+    assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
     assert_eq!(gate.asked().len(), 2);
 }
 
 #[test]
-fn a_new_configuration_keeps_the_keys_though_nobody_answers_any_more() {
+fn a_reload_keeps_cached_keys() {
     let key = Key::new("ES256");
-    let server = publishing(&[key.jwk(Some("k-1"))]);
+    let server = serve_keys(&[key.jwk(Some("k-1"))]);
     let app = App::start_fetching(&server, "");
     server.behave(Behaviour::Down);
     reload(&app, "[pandium]\naccount = \"second\"");
-    let token = Token::of(&app.bring(&key.token_named("k-1")));
-    assert_eq!(token.address.path(), "/second");
-    assert!(app.without_keys().is_empty());
+    let token = Token::of(&app.send_token(&key.token_with_kid("k-1")));
+    assert_eq!(token.url.path(), "/second");
+    assert!(app.entrances_without_keys().is_empty());
     assert_eq!(server.asked().len(), 1);
 
-    // keys of another address are other keys
-    let other = publishing(&[key.jwk(Some("k-2"))]);
+    // keys of another URL are not reused
+    let other = serve_keys(&[key.jwk(Some("k-2"))]);
     reload(&app, &format!("[identity]\njwks_url = \"{}/keys\"", other.origin()));
     app.wait_until_ready();
-    app.bring(&key.token_named("k-1")).assert_refused(401, "invalid_token");
-    assert_eq!(app.bring(&key.token_named("k-2")).status, 307);
+    app.send_token(&key.token_with_kid("k-1")).assert_refused(401, "invalid_token");
+    assert_eq!(app.send_token(&key.token_with_kid("k-2")).status, 307);
 }
 
 #[test]
-fn a_new_configuration_in_the_midst_of_a_question_asks_again() {
+fn a_reload_during_a_fetch_fetches_again() {
     let key = Key::new("ES256");
-    let gate = Gate::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
-    let app = App::start_with_identity(&keys_at(gate.origin(), "jwks_min_refresh_interval_s = 600"), "");
+    let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
+    let app =
+        App::start_with_identity(&jwks_identity(gate.origin(), "jwks_min_refresh_interval_s = 600"), "");
     gate.wait_until_asked(1);
     reload(&app, "[pandium]\naccount = \"second\"");
     gate.open();
-    assert_eq!(Token::of(&app.bring(&key.token_named("k-1"))).address.path(), "/second");
+    assert_eq!(Token::of(&app.send_token(&key.token_with_kid("k-1"))).url.path(), "/second");
     app.wait_until_ready();
 }
 
 #[test]
-fn readiness_does_not_wait_again_when_a_new_configuration_names_another_issuer() {
+fn a_reload_does_not_reset_readiness() {
     let key = Key::new("ES256");
-    let app = App::start_fetching(&publishing(&[key.jwk(Some("k-1"))]), "");
-    let gate = Gate::start(&[("/keys", &jwks(&[key.jwk(Some("k-2"))]))], false);
+    let app = App::start_fetching(&serve_keys(&[key.jwk(Some("k-1"))]), "");
+    let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-2"))]))], false);
     reload(&app, &format!("[identity]\njwks_url = \"{}/keys\"", gate.origin()));
     gate.wait_until_asked(1);
-    assert_eq!(app.without_keys(), [MAIN]);
+    assert_eq!(app.entrances_without_keys(), [MAIN]);
     gate.open();
-    assert_eq!(app.bring(&key.token_named("k-2")).status, 307);
-    assert!(app.without_keys().is_empty());
+    assert_eq!(app.send_token(&key.token_with_kid("k-2")).status, 307);
+    assert!(app.entrances_without_keys().is_empty());
 }
 
 fn reload(app: &App, toml: &str) {
@@ -402,16 +402,16 @@ fn reload(app: &App, toml: &str) {
     app.wait_for_metric("marketplace_sso_config_reloads_total", &applied, before + 1.0);
 }
 
-/// The settings of a way in whose issuer says itself where its keys are.
+/// An `[identity]` of kind `bearer` whose keys are found by discovery.
 fn discovering(issuer: &str) -> String {
-    way_in("ES256", "").replace("https://login.example.com/", issuer)
+    bearer_identity("ES256", "").replace("https://login.example.com/", issuer)
 }
 
 fn named(kid: &str) -> String {
     json!({"alg": "ES256", "kid": kid}).to_string()
 }
 
-/// The usual claims of another issuer.
+/// The default claims with another issuer.
 fn issued_by(issuer: &str) -> String {
     crate::harness::issuer::claims_with(&[("iss", &format!("{issuer:?}"))])
 }

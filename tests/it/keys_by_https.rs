@@ -1,5 +1,5 @@
-//! Keys that come encrypted, from a server whose certificate is signed by an
-//! authority that the configuration names, or from nobody.
+//! Keys over HTTPS: only from a server whose certificate is signed by the configured
+//! CA.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::harness::App;
-use crate::harness::issuer::{Key, jwks, way_in};
+use crate::harness::issuer::{Key, bearer_identity, jwks};
+use crate::harness::key_server::wait_until;
 use crate::harness::nginx::Nginx;
-use crate::harness::published::until;
 
 /// Runs openssl in a folder.
 fn openssl(folder: &Path, arguments: &str) {
@@ -19,7 +19,7 @@ fn openssl(folder: &Path, arguments: &str) {
     assert!(command.status().unwrap().success(), "openssl {arguments}");
 }
 
-/// An authority `NAME.pem`, and a server's key and certificate by it.
+/// A CA `NAME.pem`, and a server key and certificate signed by it.
 fn authority(folder: &Path, name: &str) {
     let new_key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
     openssl(folder, &format!("{new_key} -subj /CN={name} -keyout {name}.key -out {name}.pem"));
@@ -34,48 +34,48 @@ fn authority(folder: &Path, name: &str) {
 }
 
 #[test]
-fn a_server_is_believed_by_its_authority_alone() {
+fn a_key_server_is_trusted_by_its_ca_only() {
     let folder = TempDir::new().unwrap();
     for name in ["ours", "theirs"] {
         authority(folder.path(), name);
     }
-    let place = folder.path().to_str().unwrap().to_owned();
+    let dir = folder.path().to_str().unwrap().to_owned();
     let key = Key::new("ES256");
     std::fs::write(folder.path().join("keys"), jwks(&[key.jwk(Some("k-1"))])).unwrap();
-    // nginx takes no port of the system's choice
+    // nginx cannot listen on port 0
     let ports = [0, 0].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     let [ours, theirs] = ports.map(|port| port.local_addr().unwrap().port());
     let server = |name: &str, port: u16| {
         format!(
-            "server {{ listen 127.0.0.1:{port} ssl; root {place}; ssl_certificate {place}/{name}-server.pem; \
-             ssl_certificate_key {place}/{name}-server.key; }}\n"
+            "server {{ listen 127.0.0.1:{port} ssl; root {dir}; ssl_certificate {dir}/{name}-server.pem; \
+             ssl_certificate_key {dir}/{name}-server.key; }}\n"
         )
     };
     let http = server("ours", ours) + &server("theirs", theirs);
-    let last = format!("server {{ listen unix:{place}/front.sock; }}");
+    let last = format!("server {{ listen unix:{dir}/front.sock; }}");
     let _nginx = Nginx::start(folder, &format!("{http}{last}"));
 
     let settings = |port: u16, more: &str| {
-        way_in(
+        bearer_identity(
             "ES256",
             &format!("jwks_url = \"https://127.0.0.1:{port}/keys\"\njwks_min_refresh_interval_s = 1\n{more}"),
         )
     };
-    let authority = format!("jwks_ca_file = \"{place}/ours.pem\"");
+    let authority = format!("jwks_ca_file = \"{dir}/ours.pem\"");
     for (port, more, status) in [(ours, authority.as_str(), 307), (theirs, &authority, 503), (ours, "", 503)]
     {
         let app = App::start_with_identity(&settings(port, more), "");
         app.wait_until_ready();
-        let answer = app.bring(&key.token_named("k-1"));
-        assert_eq!(answer.status, status, "{port} {more}: {answer:?}");
+        let response = app.send_token(&key.token_with_kid("k-1"));
+        assert_eq!(response.status, status, "{port} {more}: {response:?}");
         if status == 503 {
             app.wait_for_line(|line| {
                 line["error"].as_str().is_some_and(|error| error.contains("certificate"))
             });
         }
     }
-    // the same place without encryption is no place for keys
+    // the same server does not speak plain HTTP
     let app = App::start_with_identity(&settings(ours, &authority).replace("https:", "http:"), "");
-    until("an answer", || app.without_keys() == ["pandium-sso"]);
-    app.bring(&key.token_named("k-1")).assert_refused(503, "keys_unavailable");
+    wait_until("a failed fetch", || app.entrances_without_keys() == ["pandium-sso"]);
+    app.send_token(&key.token_with_kid("k-1")).assert_refused(503, "keys_unavailable");
 }

@@ -1,11 +1,11 @@
-//! The documented nginx configurations, unchanged, in a real nginx: only a
-//! login decides who is signed on, whatever a client sends beside it, and each
-//! backend that is down leaves a page that a frame may show.
+//! The documented nginx configurations, unchanged, in a real nginx: only the login
+//! decides who is signed on, and an outage of a backend gives a page that can be
+//! framed.
 
 use rstest::rstest;
 
 use crate::harness::recipe::{
-    ALL, AUTHELIA, AUTHENTIK, Front, INGRESS_NGINX, OAUTH2_PROXY, OWN_SESSIONS, Outage, README, Recipe,
+    ALL, AUTHELIA, AUTHENTIK, INGRESS_NGINX, NginxSetup, OAUTH2_PROXY, OWN_SESSIONS, Outage, README, Recipe,
     VOUCH, start_before_echo_of_host,
 };
 use crate::harness::{Field, Token};
@@ -14,44 +14,41 @@ const ALICES_COOKIE: Field<'static> = ("Cookie", "session=alice");
 const HTML: Field<'static> = ("Accept", "text/html");
 
 #[rstest]
-#[case::oauth2_proxy(Front::start(OAUTH2_PROXY), OAUTH2_PROXY)]
-#[case::by_socket(Front::start_by_socket(OAUTH2_PROXY), OAUTH2_PROXY)]
-#[case::readme(Front::start(README), README)]
-#[case::ingress_nginx(Front::start(INGRESS_NGINX), INGRESS_NGINX)]
-#[case::own_sessions(Front::start(OWN_SESSIONS), OWN_SESSIONS)]
-#[case::vouch(Front::start(VOUCH), VOUCH)]
-#[case::authelia(Front::start(AUTHELIA), AUTHELIA)]
-#[case::authentik(Front::start(AUTHENTIK), AUTHENTIK)]
-fn who_has_logged_in_is_sent_on(#[case] front: Front, #[case] recipe: Recipe) {
-    let answer = front.get("/pandium-sso", &[ALICES_COOKIE, HTML]);
-    let token = Token::of(&answer);
+#[case::oauth2_proxy(NginxSetup::start(OAUTH2_PROXY), OAUTH2_PROXY)]
+#[case::by_socket(NginxSetup::start_by_socket(OAUTH2_PROXY), OAUTH2_PROXY)]
+#[case::readme(NginxSetup::start(README), README)]
+#[case::ingress_nginx(NginxSetup::start(INGRESS_NGINX), INGRESS_NGINX)]
+#[case::own_sessions(NginxSetup::start(OWN_SESSIONS), OWN_SESSIONS)]
+#[case::vouch(NginxSetup::start(VOUCH), VOUCH)]
+#[case::authelia(NginxSetup::start(AUTHELIA), AUTHELIA)]
+#[case::authentik(NginxSetup::start(AUTHENTIK), AUTHENTIK)]
+fn a_signed_in_user_is_handed_off(#[case] setup: NginxSetup, #[case] recipe: Recipe) {
+    let response = setup.get("/pandium-sso", &[ALICES_COOKIE, HTML]);
+    let token = Token::of(&response);
     assert_eq!(token.claims["sub"], recipe.sub);
     assert_eq!(token.claims["ti"]["uem"], "alice@example.com");
     assert_eq!(token.claims["meta"]["groups"], serde_json::json!(["staff", "ops"]));
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.header("content-security-policy"), "frame-ancestors https://app.example.com");
+    assert_eq!(response.header("cache-control"), "no-store");
+    assert_eq!(response.header("content-security-policy"), "frame-ancestors https://app.example.com");
 
-    let deeper = front.get("/pandium-sso/install/1121?display=settings", &[ALICES_COOKIE]);
+    let deeper = setup.get("/pandium-sso/install/1121?display=settings", &[ALICES_COOKIE]);
     let token = Token::of(&deeper);
-    assert_eq!(
-        (token.address.path(), token.link().as_str()),
-        ("/acme/tenants/create/1121", "display=settings")
-    );
+    assert_eq!((token.url.path(), token.link().as_str()), ("/acme/tenants/create/1121", "display=settings"));
 }
 
 #[rstest]
-#[case::oauth2_proxy(Front::start(OAUTH2_PROXY))]
-#[case::by_socket(Front::start_by_socket(OAUTH2_PROXY))]
-#[case::readme(Front::start(README))]
-#[case::ingress_nginx(Front::start(INGRESS_NGINX))]
-#[case::own_sessions(Front::start(OWN_SESSIONS))]
-#[case::vouch(Front::start(VOUCH))]
-#[case::authelia(Front::start(AUTHELIA))]
-#[case::authentik(Front::start(AUTHENTIK))]
-fn a_signed_out_user_sees_the_sign_in_page(#[case] front: Front) {
+#[case::oauth2_proxy(NginxSetup::start(OAUTH2_PROXY))]
+#[case::by_socket(NginxSetup::start_by_socket(OAUTH2_PROXY))]
+#[case::readme(NginxSetup::start(README))]
+#[case::ingress_nginx(NginxSetup::start(INGRESS_NGINX))]
+#[case::own_sessions(NginxSetup::start(OWN_SESSIONS))]
+#[case::vouch(NginxSetup::start(VOUCH))]
+#[case::authelia(NginxSetup::start(AUTHELIA))]
+#[case::authentik(NginxSetup::start(AUTHENTIK))]
+fn a_signed_out_user_sees_the_sign_in_page(#[case] setup: NginxSetup) {
     for cookie in [None, Some(("Cookie", "session=mallory"))] {
         let headers: Vec<Field<'_>> = cookie.into_iter().chain([HTML]).collect();
-        let page = front.get("/pandium-sso", &headers);
+        let page = setup.get("/pandium-sso", &headers);
         assert_eq!(page.status, 401);
         page.assert_no_token();
         assert!(
@@ -59,21 +56,21 @@ fn a_signed_out_user_sees_the_sign_in_page(#[case] front: Front) {
         );
         assert!(page.header("content-security-policy").contains("frame-ancestors https://app.example.com"));
     }
-    front.get("/pandium-sso", &[]).assert_refused(401, "unauthenticated");
+    setup.get("/pandium-sso", &[]).assert_refused(401, "unauthenticated");
 }
 
 #[test]
 fn the_component_needs_no_login() {
     for recipe in ALL {
-        let front = Front::start(*recipe);
+        let setup = NginxSetup::start(*recipe);
         for (path, kind) in [
             ("/embed", "text/html; charset=utf-8"),
             ("/embed.js", "text/javascript; charset=utf-8"),
             ("/embed.json", "application/json"),
             ("/embed.d.ts", "text/plain; charset=utf-8"),
         ] {
-            let answer = front.get(path, &[]);
-            assert_eq!((answer.status, answer.header("content-type")), (200, kind), "{path}");
+            let response = setup.get(path, &[]);
+            assert_eq!((response.status, response.header("content-type")), (200, kind), "{path}");
         }
     }
 }
@@ -81,11 +78,11 @@ fn the_component_needs_no_login() {
 #[rstest]
 #[case::login(Outage::Login)]
 #[case::service(Outage::Service)]
-fn an_outage_is_a_page_that_a_frame_may_show(#[case] outage: Outage) {
+fn an_outage_page_can_be_framed(#[case] outage: Outage) {
     for recipe in ALL {
-        let front = Front::start_without(*recipe, outage);
+        let setup = NginxSetup::start_without(*recipe, outage);
         for headers in [&[HTML][..], &[HTML, ALICES_COOKIE], FORGED[0]] {
-            let page = front.get("/pandium-sso?display=settings", headers);
+            let page = setup.get("/pandium-sso?display=settings", headers);
             assert_eq!((page.status, page.header("content-type")), (503, "text/html"));
             assert!(page.text().contains("Sign-in is not available"), "{}", page.text());
             assert!(!page.has("x-frame-options"));
@@ -100,7 +97,7 @@ fn an_outage_is_a_page_that_a_frame_may_show(#[case] outage: Outage) {
 }
 
 #[test]
-fn the_service_gets_the_host_that_the_browser_sent() {
+fn nginx_forwards_the_host_of_the_browser() {
     for recipe in ALL {
         let nginx = start_before_echo_of_host(*recipe);
         let host = ("Host", "app.example.com");
@@ -135,30 +132,31 @@ const FORGED: &[&[Field<'static>]] = &[
     &[("X-Vouch-IdP-Claims-Groups", "admins"), ("Connection", "X-Vouch-User")],
 ];
 
+// T2
 #[rstest]
-#[case::oauth2_proxy(Front::start(OAUTH2_PROXY))]
-#[case::by_socket(Front::start_by_socket(OAUTH2_PROXY))]
-#[case::readme(Front::start(README))]
-#[case::ingress_nginx(Front::start(INGRESS_NGINX))]
-#[case::own_sessions(Front::start(OWN_SESSIONS))]
-#[case::vouch(Front::start(VOUCH))]
-#[case::authelia(Front::start(AUTHELIA))]
-#[case::authentik(Front::start(AUTHENTIK))]
-fn what_a_client_forges_changes_nothing(#[case] front: Front) {
-    let usual = Token::of(&front.get("/pandium-sso", &[ALICES_COOKIE])).claims;
+#[case::oauth2_proxy(NginxSetup::start(OAUTH2_PROXY))]
+#[case::by_socket(NginxSetup::start_by_socket(OAUTH2_PROXY))]
+#[case::readme(NginxSetup::start(README))]
+#[case::ingress_nginx(NginxSetup::start(INGRESS_NGINX))]
+#[case::own_sessions(NginxSetup::start(OWN_SESSIONS))]
+#[case::vouch(NginxSetup::start(VOUCH))]
+#[case::authelia(NginxSetup::start(AUTHELIA))]
+#[case::authentik(NginxSetup::start(AUTHENTIK))]
+fn forged_headers_change_nothing(#[case] setup: NginxSetup) {
+    let defaults = Token::of(&setup.get("/pandium-sso", &[ALICES_COOKIE])).claims;
     for forged in FORGED {
-        front.get("/pandium-sso", forged).assert_refused(401, "unauthenticated");
-        let claims = Token::of(&front.get("/pandium-sso", &[forged, &[ALICES_COOKIE][..]].concat())).claims;
+        setup.get("/pandium-sso", forged).assert_refused(401, "unauthenticated");
+        let claims = Token::of(&setup.get("/pandium-sso", &[forged, &[ALICES_COOKIE][..]].concat())).claims;
         for claim in ["sub", "ti", "meta"] {
-            assert_eq!(claims[claim], usual[claim], "{forged:?}");
+            assert_eq!(claims[claim], defaults[claim], "{forged:?}");
         }
-        assert_eq!(claims.len(), usual.len(), "{forged:?}");
+        assert_eq!(claims.len(), defaults.len(), "{forged:?}");
     }
 }
 
 #[test]
-fn the_service_trusts_nginx_and_not_what_nginx_removes() {
-    let front = Front::start(OAUTH2_PROXY);
-    // asked from nginx's own address: the control that shows what nginx removes
-    assert_eq!(front.app.get("/pandium-sso", FORGED[0]).status, 307);
+fn without_nginx_forged_headers_are_accepted() {
+    let setup = NginxSetup::start(OAUTH2_PROXY);
+    // positive control: sent from nginx's address, the forged header is accepted
+    assert_eq!(setup.app.get("/pandium-sso", FORGED[0]).status, 307);
 }

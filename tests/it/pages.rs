@@ -1,5 +1,4 @@
-//! The pages that say why somebody is not sent on: in the reader's language,
-//! with the operator's name, colour and logo, or in the operator's own words.
+//! The pages for refusals: languages, branding and custom templates.
 
 use rstest::rstest;
 use tempfile::TempDir;
@@ -16,27 +15,27 @@ const HTML: Field<'_> = ("Accept", "text/html");
 #[case("en-GB", "en", "Nobody is signed in", "Sign in")]
 #[case("ja", "en", "Nobody is signed in", "Sign in")]
 #[case("ja, de;q=0.3, fr;q=0.7", "fr", "Vous n’êtes pas connecté", "Se connecter")]
-fn a_page_speaks_the_readers_language(
+fn a_page_uses_the_requested_language(
     #[case] wanted: &str,
     #[case] lang: &str,
     #[case] title: &str,
     #[case] button: &str,
 ) {
     let app = App::start("");
-    let answer = app.get("/pandium-sso", &[HTML, ("Accept-Language", wanted)]);
-    assert_eq!(answer.status, 401);
-    let page = answer.text();
-    for part in [&format!("<html lang=\"{lang}\">"), title, button, answer.header("x-request-id")] {
+    let response = app.get("/pandium-sso", &[HTML, ("Accept-Language", wanted)]);
+    assert_eq!(response.status, 401);
+    let page = response.text();
+    for part in [&format!("<html lang=\"{lang}\">"), title, button, response.header("x-request-id")] {
         assert!(page.contains(part), "{part} is missing: {page}");
     }
-    assert!(answer.header("vary").contains("Accept-Language"));
-    // programs read the same in every language
+    assert!(response.header("vary").contains("Accept-Language"));
+    // problem documents are not translated
     let problem = app.get("/pandium-sso", &[("Accept-Language", wanted)]).json();
     assert_eq!(problem["title"], "Nobody is signed in");
 }
 
 #[test]
-fn another_try_is_offered_where_it_may_help() {
+fn a_retry_is_offered_for_temporary_failures() {
     let app = App::start("");
     let page = |target: &str| app.get(target, &[HTML]).text();
     assert!(!page("/pandium-sso?tenant=x").contains("Try again"));
@@ -45,31 +44,32 @@ fn another_try_is_offered_where_it_may_help() {
         "",
     );
     let token = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln";
-    let answer = key_server_down.get("/pandium-sso", &[HTML, ("Authorization", &format!("Bearer {token}"))]);
-    assert_eq!(answer.status, 503);
-    assert!(answer.text().contains("Try again"), "{}", answer.text());
+    let response =
+        key_server_down.get("/pandium-sso", &[HTML, ("Authorization", &format!("Bearer {token}"))]);
+    assert_eq!(response.status, 503);
+    assert!(response.text().contains("Try again"), "{}", response.text());
 }
 
 #[test]
-fn an_operators_name_colour_and_logo_stand_on_the_pages() {
+fn branding_appears_on_the_pages() {
     let folder = TempDir::new().unwrap();
     let logo = folder.path().join("logo.svg");
     std::fs::write(&logo, "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
     let settings = format!("[branding]\nname = \"Acme & Co\"\ncolor = \"#FFD400\"\nlogo_file = {logo:?}");
     let app = App::start_in(folder, &settings);
     for target in ["/pandium-sso", "/embed"] {
-        let answer = app.get(target, &[HTML]);
-        let page = answer.text();
+        let response = app.get(target, &[HTML]);
+        let page = response.text();
         assert!(page.contains("Acme &amp; Co"), "{page}");
         assert!(page.contains("--accent: #ffd400; --on-accent: #000000;"), "{page}");
-        assert!(answer.header("content-security-policy").contains("img-src data:"));
+        assert!(response.header("content-security-policy").contains("img-src data:"));
     }
     let page = app.get("/pandium-sso", &[HTML]).text();
     assert!(page.contains("<img class=\"logo\"") && page.contains("svg+xml;base64,"), "{page}");
 }
 
 #[test]
-fn an_operators_template_takes_the_place_of_ours() {
+fn a_custom_template_replaces_the_default() {
     let folder = TempDir::new().unwrap();
     let templates = folder.path().join("templates");
     std::fs::create_dir(&templates).unwrap();
@@ -79,9 +79,9 @@ fn an_operators_template_takes_the_place_of_ours() {
     let page = app.get("/pandium-sso", &[HTML]).text();
     assert!(page.contains("<h1>Oh: Nobody is signed in</h1><i>unauthenticated</i>"), "{page}");
     assert!(page.contains("<meta name=\"viewport\""), "ours is extended: {page}");
-    assert!(page.contains("data-type=\"unauthenticated\""), "the page around it is told: {page}");
+    assert!(page.contains("data-type=\"unauthenticated\""), "the embedding page is notified: {page}");
 
-    // a change is in use without a restart; a broken one is not
+    // a changed template applies without a restart; an invalid one does not
     std::fs::write(templates.join("refusal.html"), "<h1>{{ title }}!</h1>").unwrap();
     app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], 1.0);
     assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>Nobody is signed in!</h1>");
@@ -95,18 +95,22 @@ fn an_operators_template_takes_the_place_of_ours() {
 #[case::no_template("refusal.html", "{% if %}", "templates_dir", "refusal.html, line 1")]
 #[case::an_unknown_value("refusal.html", "\n{{ titel }}", "templates_dir", "refusal.html, line 2")]
 #[case::a_block_that_is_not_there("embed.html", "{% extends \"bas.html\" %}", "templates_dir", "bas.html")]
-fn a_template_that_is_wrong_is_told_with_its_line(
+fn a_template_error_names_its_line(
     #[case] name: &str,
     #[case] text: &str,
     #[case] key: &str,
-    #[case] told: &str,
+    #[case] message: &str,
 ) {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join(name), text).unwrap();
     let config = File::new(&format!("{STANDARD}\n[branding]\ntemplates_dir = {:?}", folder.path()));
-    let ran = run(&["check", "--config", &config.text()]);
-    assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("branding.{key}: ")) && ran.errors.contains(told), "{}", ran.errors);
+    let result = run(&["check", "--config", &config.text()]);
+    assert_eq!(result.status, 78, "{result:?}");
+    assert!(
+        result.errors.contains(&format!("branding.{key}: ")) && result.errors.contains(message),
+        "{}",
+        result.errors
+    );
 }
 
 #[rstest]
@@ -114,9 +118,9 @@ fn a_template_that_is_wrong_is_told_with_its_line(
 #[case("logo_file = \"/nowhere/logo.svg\"", "logo_file")]
 #[case("logo_file = \"/dev/null\"", "logo_file")]
 #[case("templates_dir = \"/nowhere\"", "templates_dir")]
-fn a_brand_that_cannot_be_is_told(#[case] setting: &str, #[case] key: &str) {
+fn an_invalid_branding_setting_is_reported(#[case] setting: &str, #[case] key: &str) {
     let config = File::new(&format!("{STANDARD}\n[branding]\n{setting}"));
-    let ran = run(&["check", "--config", &config.text()]);
-    assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("branding.{key}: ")), "{}", ran.errors);
+    let result = run(&["check", "--config", &config.text()]);
+    assert_eq!(result.status, 78, "{result:?}");
+    assert!(result.errors.contains(&format!("branding.{key}: ")), "{}", result.errors);
 }

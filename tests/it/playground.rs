@@ -1,5 +1,5 @@
-//! The playground, as a person uses it: sign in, open the marketplace, see what
-//! it was told.
+//! The playground from the user's side: sign in, open the marketplace, see the user
+//! it received.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -9,8 +9,8 @@ use rstest::rstest;
 use url::Url;
 
 use crate::harness::command::{self, closed_pipe};
-use crate::harness::lines::Lines;
-use crate::harness::{Answer, Connection, Field, PATIENCE, PROGRAM, signal, wait, wire};
+use crate::harness::lines::OutputLines;
+use crate::harness::{Connection, Field, PROGRAM, Response, TIMEOUT, signal, wait, wire};
 
 const FRAME: [Field<'static>; 4] = [
     ("Accept", "text/html"),
@@ -30,13 +30,13 @@ impl Playground {
         Self::start_with(&[], "password")
     }
 
-    /// With further arguments, up to a line of its greeting.
-    pub fn start_with(arguments: &[&str], said: &str) -> Self {
-        Self::start_as(&[&["--listen", "127.0.0.1:0"], arguments].concat(), said).0
+    /// Starts it with further arguments, and waits for a line of its output.
+    pub fn start_with(arguments: &[&str], expected: &str) -> Self {
+        Self::start_as(&[&["--listen", "127.0.0.1:0"], arguments].concat(), expected).0
     }
 
-    /// With these arguments alone; and every line that it writes.
-    fn start_as(arguments: &[&str], said: &str) -> (Self, Arc<Lines>) {
+    /// The same, with these arguments alone; also gives its output.
+    fn start_as(arguments: &[&str], expected: &str) -> (Self, Arc<OutputLines>) {
         let mut child = Command::new(PROGRAM)
             .arg("playground")
             .args(arguments)
@@ -46,17 +46,17 @@ impl Playground {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = Arc::new(Lines::default());
-        lines.gather(child.stdout.take().unwrap());
-        lines.gather(child.stderr.take().unwrap());
+        let lines = Arc::new(OutputLines::default());
+        lines.read_pipe(child.stdout.take().unwrap());
+        lines.read_pipe(child.stderr.take().unwrap());
         let mut playground = Self { child, origin: String::new() };
-        let line = lines.wait_for_text(PATIENCE, |line| line.trim().starts_with("http://"));
+        let line = lines.wait_for_text(TIMEOUT, |line| line.trim().starts_with("http://"));
         playground.origin = line.trim().to_owned();
-        lines.wait_for_text(PATIENCE, |line| line.contains(said));
+        lines.wait_for_text(TIMEOUT, |line| line.contains(expected));
         (playground, lines)
     }
 
-    /// One whose output goes into a pipe that nobody reads.
+    /// Starts one whose output pipes are closed.
     pub fn start_unread() -> Self {
         let child = Command::new(PROGRAM)
             .args(["playground", "--listen", "127.0.0.1:0"])
@@ -69,8 +69,8 @@ impl Playground {
         Self { child, origin: String::new() }
     }
 
-    /// Asks as a page of its own would.
-    pub fn ask(&self, method: &str, path: &str, headers: &[Field<'_>], body: &str) -> Answer {
+    /// Sends a request as a same-origin page does.
+    pub fn request(&self, method: &str, path: &str, headers: &[Field<'_>], body: &str) -> Response {
         let host = self.origin.strip_prefix("http://").unwrap();
         let length = body.len().to_string();
         let kind =
@@ -82,33 +82,33 @@ impl Playground {
             ("Content-Length", length.as_str()),
         ];
         let request =
-            [wire::request(method, path, &[&own, headers].concat()), body.as_bytes().to_vec()].concat();
+            [wire::request_bytes(method, path, &[&own, headers].concat()), body.as_bytes().to_vec()].concat();
         let mut connection = Connection::open(host.parse().unwrap()).unwrap();
         connection.write(&request).unwrap();
         connection.read(method).unwrap()
     }
 
-    pub fn get(&self, path: &str, headers: &[Field<'_>]) -> Answer {
-        self.ask("GET", path, headers, "")
+    pub fn get(&self, path: &str, headers: &[Field<'_>]) -> Response {
+        self.request("GET", path, headers, "")
     }
 
-    /// Signs in and gives the cookie.
+    /// Signs in and returns the session cookie.
     fn sign_in(&self, user: &str) -> String {
-        let answer = self.ask("POST", "/login", &[], &format!("user={user}&password=playground"));
-        assert_eq!((answer.status, answer.header("location")), (303, "/"));
-        let cookie = answer.header("set-cookie");
+        let response = self.request("POST", "/login", &[], &format!("user={user}&password=playground"));
+        assert_eq!((response.status, response.header("location")), (303, "/"));
+        let cookie = response.header("set-cookie");
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    /// What the marketplace shows whoever has this cookie.
-    fn marketplace(&self, path: &str, cookie: &str) -> Answer {
+    /// The page of the marketplace for this session cookie.
+    fn marketplace(&self, path: &str, cookie: &str) -> Response {
         follow(&self.get(path, &[&FRAME[..], &[("Cookie", cookie)]].concat()))
     }
 }
 
 impl Playground {
-    /// Ends it as Ctrl-C does.
+    /// Stops it as Ctrl-C does.
     pub fn interrupt(&mut self) {
         signal(self.child.id(), "INT");
         assert_eq!(wait(&mut self.child).code(), Some(0));
@@ -122,20 +122,20 @@ impl Drop for Playground {
     }
 }
 
-/// Goes where a redirect leads.
-fn follow(answer: &Answer) -> Answer {
-    assert_eq!(answer.status, 307, "{answer:?}");
-    let address = Url::parse(answer.header("location")).unwrap();
-    let place: SocketAddr = address.socket_addrs(|| None).unwrap()[0];
-    let target = &address[url::Position::BeforePath..];
-    wire::ask(place, "GET", target, &[("Host", &place.to_string())]).unwrap()
+/// Follows a redirect.
+fn follow(response: &Response) -> Response {
+    assert_eq!(response.status, 307, "{response:?}");
+    let url = Url::parse(response.header("location")).unwrap();
+    let address: SocketAddr = url.socket_addrs(|| None).unwrap()[0];
+    let target = &url[url::Position::BeforePath..];
+    wire::request(address, "GET", target, &[("Host", &address.to_string())]).unwrap()
 }
 
 #[rstest]
 #[case::free("usr-201", "Ada Winter", "Winter Pottery", "Free", "1 of 2 used")]
 #[case::pro("usr-318", "Ben Okafor", "Okafor Cycles", "Pro", "2 of 5 used")]
 #[case::enterprise("usr-407", "Carla Mendes", "Mendes Trading Group", "Enterprise", "4 of 50 used")]
-fn each_user_arrives_as_who_they_are(
+fn each_sample_user_is_signed_on(
     #[case] user: &str,
     #[case] name: &str,
     #[case] organization: &str,
@@ -163,24 +163,24 @@ fn each_user_arrives_as_who_they_are(
 }
 
 #[test]
-fn links_lead_deeper_into_the_marketplace() {
+fn links_open_pages_of_the_marketplace() {
     let playground = Playground::start();
     let cookie = playground.sign_in("usr-318");
     let settings = playground.marketplace("/pandium-sso?integration_id=1121&display=settings", &cookie);
     assert!(settings.status == 200 && settings.text().contains("for Ben Okafor"), "{}", settings.text());
-    // what the plan does not allow is not installed
+    // an integration outside the plan cannot be installed
     let ada = playground.sign_in("usr-201");
     let refused = playground.marketplace("/pandium-sso/install/1128", &ada);
     assert_eq!(refused.status, 403, "{}", refused.text());
 }
 
 #[test]
-fn a_wrong_password_and_a_foreign_form_sign_nobody_in() {
+fn wrong_passwords_and_cross_site_forms_are_refused() {
     let playground = Playground::start();
     for form in ["user=usr-201&password=wrong", "user=usr-201&password=", "user=nobody&password=playground"] {
-        let answer = playground.ask("POST", "/login", &[], form);
-        assert_eq!(answer.status, 401, "{form}");
-        assert!(!answer.has("set-cookie"));
+        let response = playground.request("POST", "/login", &[], form);
+        assert_eq!(response.status, 401, "{form}");
+        assert!(!response.has("set-cookie"));
     }
     let host = playground.origin.strip_prefix("http://").unwrap();
     let form = "user=usr-201&password=playground";
@@ -191,14 +191,14 @@ fn a_wrong_password_and_a_foreign_form_sign_nobody_in() {
         ("Content-Type", "application/x-www-form-urlencoded"),
         ("Content-Length", length.as_str()),
     ];
-    let request = [wire::request("POST", "/login", &headers), form.as_bytes().to_vec()].concat();
-    let answer = wire::send(host.parse().unwrap(), &request).unwrap();
-    assert_eq!(answer.status, 403);
-    assert!(!answer.has("set-cookie"));
+    let request = [wire::request_bytes("POST", "/login", &headers), form.as_bytes().to_vec()].concat();
+    let response = wire::send(host.parse().unwrap(), &request).unwrap();
+    assert_eq!(response.status, 403);
+    assert!(!response.has("set-cookie"));
 }
 
 #[test]
-fn without_a_session_our_page_comes_through_the_proxy() {
+fn the_proxy_forwards_the_refusal_page() {
     let playground = Playground::start();
     for headers in [FRAME.to_vec(), [&FRAME[..], &[("Cookie", "larkspur_session=made-up")]].concat()] {
         let page = playground.get("/pandium-sso", &headers);
@@ -210,7 +210,7 @@ fn without_a_session_our_page_comes_through_the_proxy() {
 }
 
 #[test]
-fn a_forged_identity_changes_nothing_on_its_way_through_the_proxy() {
+fn the_proxy_removes_forged_identity_headers() {
     let playground = Playground::start();
     let cookie = playground.sign_in("usr-201");
     for name in
@@ -231,77 +231,79 @@ fn a_forged_identity_changes_nothing_on_its_way_through_the_proxy() {
 }
 
 #[test]
-fn the_marketplace_believes_no_token_but_a_good_one() {
+fn the_stand_in_marketplace_rejects_invalid_tokens() {
     let playground = Playground::start();
     let cookie = playground.sign_in("usr-201");
-    let answer = playground.get("/pandium-sso", &[&FRAME[..], &[("Cookie", &cookie)]].concat());
-    let address = Url::parse(answer.header("location")).unwrap();
-    let place = address.socket_addrs(|| None).unwrap()[0];
-    let good = &address[url::Position::BeforePath..];
-    let ask = |target: &str| wire::ask(place, "GET", target, &[("Host", &place.to_string())]).unwrap().status;
-    assert_eq!(ask(good), 200);
+    let response = playground.get("/pandium-sso", &[&FRAME[..], &[("Cookie", &cookie)]].concat());
+    let url = Url::parse(response.header("location")).unwrap();
+    let address = url.socket_addrs(|| None).unwrap()[0];
+    let good = &url[url::Position::BeforePath..];
+    let request = |target: &str| {
+        wire::request(address, "GET", target, &[("Host", &address.to_string())]).unwrap().status
+    };
+    assert_eq!(request(good), 200);
     let (path, _) = good.split_once('?').unwrap();
     let (unsigned, _) = good.rsplit_once('.').unwrap();
-    assert_eq!(ask(path), 401);
-    assert_eq!(ask(&format!("{unsigned}.")), 401);
-    assert_eq!(ask(&format!("{path}?tenant=eyJhbGciOiJub25lIn0.e30.")), 401);
+    assert_eq!(request(path), 401);
+    assert_eq!(request(&format!("{unsigned}.")), 401);
+    assert_eq!(request(&format!("{path}?tenant=eyJhbGciOiJub25lIn0.e30.")), 401);
 }
 
 #[test]
-fn ctrl_c_ends_it() {
+fn ctrl_c_stops_the_playground() {
     Playground::start().interrupt();
 }
 
-/// Names that a browser could be led to this machine by.
+/// Hosts by which DNS rebinding could reach this machine.
 const FOREIGN: [&str; 4] = ["rebound.example", "rebound.example:80", "127.0.0.1", ""];
 
-/// Asks a server of the playground under a name.
-fn ask_as(host: &str, at: &str, method: &str, target: &str, more: &[Field<'_>]) -> Answer {
-    wire::ask(at.parse().unwrap(), method, target, &[&[("Host", host)], more].concat()).unwrap()
+/// Sends a request with a `Host` to a server of the playground.
+fn request_as(host: &str, at: &str, method: &str, target: &str, more: &[Field<'_>]) -> Response {
+    wire::request(at.parse().unwrap(), method, target, &[&[("Host", host)], more].concat()).unwrap()
 }
 
 #[test]
-fn the_sample_app_answers_under_its_own_name_alone() {
+fn the_sample_app_serves_its_own_host_only() {
     let playground = Playground::start();
     let cookie = playground.sign_in("usr-201");
     let own = playground.origin.strip_prefix("http://").unwrap();
     for path in ["/", "/login", "/pandium-sso"] {
         let browser = [&FRAME[..], &[("Cookie", cookie.as_str())]].concat();
-        assert!(matches!(ask_as(own, own, "GET", path, &browser).status, 200 | 307));
+        assert!(matches!(request_as(own, own, "GET", path, &browser).status, 200 | 307));
         for host in FOREIGN {
-            let answer = ask_as(host, own, "GET", path, &browser);
-            assert_eq!(answer.status, 307, "{host} {path}");
-            assert_eq!(answer.header("location"), format!("{}/", playground.origin));
-            assert!(answer.body.is_empty(), "{host} {path}");
+            let response = request_as(host, own, "GET", path, &browser);
+            assert_eq!(response.status, 307, "{host} {path}");
+            assert_eq!(response.header("location"), format!("{}/", playground.origin));
+            assert!(response.body.is_empty(), "{host} {path}");
         }
     }
     for host in FOREIGN {
         let origin = format!("http://{host}");
-        assert_eq!(ask_as(host, own, "POST", "/login", &[("Origin", &origin)]).status, 421, "{host}");
+        assert_eq!(request_as(host, own, "POST", "/login", &[("Origin", &origin)]).status, 421, "{host}");
     }
     let twice = format!("GET / HTTP/1.1\r\nHost: {own}\r\nHost: rebound.example\r\n\r\n");
     assert_ne!(wire::send(own.parse().unwrap(), twice.as_bytes()).unwrap().status, 200);
 }
 
 #[test]
-fn the_stand_in_marketplace_answers_under_its_own_name() {
+fn the_stand_in_marketplace_serves_its_own_host_only() {
     let playground = Playground::start();
     let cookie = playground.sign_in("usr-201");
-    let answer = playground.get("/pandium-sso", &[&FRAME[..], &[("Cookie", &cookie)]].concat());
-    let address = Url::parse(answer.header("location")).unwrap();
-    let own = address.socket_addrs(|| None).unwrap()[0].to_string();
-    let target = &address[url::Position::BeforePath..];
-    assert_eq!(ask_as(&own, &own, "GET", target, &[]).status, 200);
+    let response = playground.get("/pandium-sso", &[&FRAME[..], &[("Cookie", &cookie)]].concat());
+    let url = Url::parse(response.header("location")).unwrap();
+    let own = url.socket_addrs(|| None).unwrap()[0].to_string();
+    let target = &url[url::Position::BeforePath..];
+    assert_eq!(request_as(&own, &own, "GET", target, &[]).status, 200);
     for host in FOREIGN {
-        let answer = ask_as(host, &own, "GET", target, &[]);
-        assert!(answer.status == 307 && answer.body.is_empty(), "{host}: {answer:?}");
-        assert_eq!(ask_as(host, &own, "POST", target, &[]).status, 421, "{host}");
+        let response = request_as(host, &own, "GET", target, &[]);
+        assert!(response.status == 307 && response.body.is_empty(), "{host}: {response:?}");
+        assert_eq!(request_as(host, &own, "POST", target, &[]).status, 421, "{host}");
     }
 }
 
 #[test]
-fn the_next_port_is_taken_where_the_usual_one_is_busy() {
-    // busy already, if it cannot be taken here
+fn a_busy_default_port_is_skipped() {
+    // if this fails, the port is in use already
     let _busy = std::net::TcpListener::bind("127.0.0.1:8088");
     let (mut playground, _) = Playground::start_as(&[], "password");
     let port = Url::parse(&playground.origin).unwrap().port().unwrap();
@@ -314,7 +316,7 @@ fn the_next_port_is_taken_where_the_usual_one_is_busy() {
 }
 
 #[test]
-fn listening_beyond_this_machine_is_warned_of() {
+fn a_non_loopback_listener_is_warned_of() {
     let (_playground, lines) = Playground::start_as(&["--listen", "0.0.0.0:0"], "password");
     let warned =
         lines.all().into_iter().any(|line| line.starts_with("warning: the playground listens at 0.0.0.0"));

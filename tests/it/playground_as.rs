@@ -1,5 +1,5 @@
-//! The playground with a stand-in platform, as its page uses it: a token, the
-//! entrance, the address, and the marketplace with whom it was told of.
+//! The playground with a stand-in platform: its page gets a token, sends it to the
+//! entrance, and opens the marketplace.
 
 use std::net::SocketAddr;
 
@@ -9,13 +9,13 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::harness::{Answer, Field, command, wire};
+use crate::harness::{Field, Response, command, wire};
 use crate::playground::Playground;
 
 const ADA: &str = "usr-201";
 const BEN: &str = "usr-318";
 
-/// A stand-in platform, and what its page says of itself.
+/// A stand-in platform and the source of its page.
 struct Platform {
     playground: Playground,
     page: String,
@@ -24,45 +24,45 @@ struct Platform {
 impl Platform {
     fn start(kind: &str) -> Self {
         let playground = Playground::start_with(&["--as", kind], "Ctrl-C");
-        let answer = playground.get("/", &[]);
-        assert_eq!(answer.status, 200);
-        Self { playground, page: answer.page() }
+        let response = playground.get("/", &[]);
+        assert_eq!(response.status, 200);
+        Self { playground, page: response.page() }
     }
 
-    /// A value that the page's body carries for its script.
+    /// A `data-` attribute of the page's body.
     fn data(&self, name: &str) -> &str {
         let (_, rest) = self.page.split_once(&format!("data-{name}=\"")).unwrap();
         rest.split('"').next().unwrap()
     }
 
-    /// A new token, as the page asks for it.
+    /// A new token, requested as the page does.
     fn token(&self, person: &str, is_authorized: bool) -> String {
         let body = json!({"person": person, "is_authorized": is_authorized}).to_string();
-        let answer = self.playground.ask("POST", "/platform/token", &[], &body);
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()["token"].as_str().unwrap().to_owned()
+        let response = self.playground.request("POST", "/platform/token", &[], &body);
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json()["token"].as_str().unwrap().to_owned()
     }
 
-    /// The page's script asks the entrance, and the browser first whether it may.
-    fn enter(&self, token: &str) -> Answer {
+    /// Sends the token to the entrance as the page's script does, after a preflight.
+    fn sign_on(&self, token: &str) -> Response {
         let entrance = Url::parse(self.data("entrance")).unwrap();
-        let (place, host) = place(&entrance);
+        let (socket_address, host) = socket_address(&entrance);
         let (origin, header) = (self.playground.origin.as_str(), self.data("header").to_owned());
-        let asked = format!("accept,{}", header.to_ascii_lowercase());
+        let requested_headers = format!("accept,{}", header.to_ascii_lowercase());
         let preflight = [
             ("Host", host.as_str()),
             ("Origin", origin),
             ("Access-Control-Request-Method", "GET"),
-            ("Access-Control-Request-Headers", &asked),
+            ("Access-Control-Request-Headers", &requested_headers),
         ];
-        let may = wire::ask(place, "OPTIONS", entrance.path(), &preflight).unwrap();
-        assert_eq!(may.status, 204, "{may:?}");
-        assert_eq!(may.header("access-control-allow-origin"), origin);
-        assert_eq!(may.header("access-control-allow-credentials"), "true");
-        let named = may.header("access-control-allow-headers").to_ascii_lowercase();
+        let allowed = wire::request(socket_address, "OPTIONS", entrance.path(), &preflight).unwrap();
+        assert_eq!(allowed.status, 204, "{allowed:?}");
+        assert_eq!(allowed.header("access-control-allow-origin"), origin);
+        assert_eq!(allowed.header("access-control-allow-credentials"), "true");
+        let named = allowed.header("access-control-allow-headers").to_ascii_lowercase();
         assert!(named.contains(&header.to_ascii_lowercase()), "{named}");
 
-        let proof = format!("Bearer {token}");
+        let credentials = format!("Bearer {token}");
         let request = [
             ("Host", host.as_str()),
             ("Origin", origin),
@@ -70,52 +70,53 @@ impl Platform {
             ("Sec-Fetch-Dest", "empty"),
             ("Sec-Fetch-Mode", "cors"),
             ("Sec-Fetch-Site", "same-site"),
-            (&header, &proof),
+            (&header, &credentials),
         ];
-        let answer = wire::ask(place, "GET", entrance.path(), &request).unwrap();
-        assert_eq!(answer.header("access-control-allow-origin"), origin);
-        answer
+        let response = wire::request(socket_address, "GET", entrance.path(), &request).unwrap();
+        assert_eq!(response.header("access-control-allow-origin"), origin);
+        response
     }
 
-    /// The page asks the gateway.
-    fn forward(&self, project_key: &str) -> Answer {
+    /// Sends a request through the gateway, as the page does.
+    fn forward(&self, project_key: &str) -> Response {
         let to = [("X-Forward-To", self.data("entrance")), ("X-Project-Key", project_key)];
         self.playground.get(self.data("gateway"), &to)
     }
 
-    /// Whichever of the two the page does.
-    fn open(&self, person: &str) -> Answer {
+    /// Does what the page of this platform does.
+    fn open(&self, person: &str) -> Response {
         if self.data("header").is_empty() {
             self.forward(if person == ADA { "winter-pottery" } else { "okafor-cycles" })
         } else {
-            self.enter(&self.token(person, true))
+            self.sign_on(&self.token(person, true))
         }
     }
 
-    /// What the marketplace shows at the address that came.
-    fn marketplace(&self, answer: &Answer) -> String {
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let address = Url::parse(answer.json()["url"].as_str().unwrap()).unwrap();
-        let (place, host) = place(&address);
-        let target = &address[url::Position::BeforePath..];
-        let shown = wire::ask(place, "GET", target, &[("Host", &host)]).unwrap();
+    /// The page of the marketplace at the URL of a response.
+    fn marketplace(&self, response: &Response) -> String {
+        assert_eq!(response.status, 200, "{response:?}");
+        let url = Url::parse(response.json()["url"].as_str().unwrap()).unwrap();
+        let (socket_address, host) = socket_address(&url);
+        let target = &url[url::Position::BeforePath..];
+        let shown = wire::request(socket_address, "GET", target, &[("Host", &host)]).unwrap();
         assert_eq!(shown.status, 200, "{shown:?}");
         let ancestors = format!("frame-ancestors {}", self.playground.origin);
         assert!(shown.header("content-security-policy").contains(&ancestors));
         shown.page()
     }
 
-    /// Does something with the platform's keys.
+    /// Rotates the platform's keys, or stops or starts its key server.
     fn change_keys(&self, what: &str) -> Value {
-        let answer = self.playground.ask("POST", "/platform/keys", &[], &json!({"do": what}).to_string());
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()
+        let response =
+            self.playground.request("POST", "/platform/keys", &[], &json!({"do": what}).to_string());
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json()
     }
 }
 
-fn place(address: &Url) -> (SocketAddr, String) {
-    let place = address.socket_addrs(|| None).unwrap()[0];
-    (place, place.to_string())
+fn socket_address(url: &Url) -> (SocketAddr, String) {
+    let socket_address = url.socket_addrs(|| None).unwrap()[0];
+    (socket_address, socket_address.to_string())
 }
 
 /// A token's header and claims.
@@ -131,7 +132,7 @@ fn decode(token: &str) -> (Value, Value) {
 #[case::commercetools("commercetools", "winter-pottery:3f1d6c7a", "okafor-cycles:b7a4e0d2")]
 #[case::caf("caf", "3f1d6c7a", "b7a4e0d2")]
 #[case::bearer("bearer", "Ada Winter", "Ben Okafor")]
-fn each_person_arrives_as_who_the_platform_says(#[case] kind: &str, #[case] ada: &str, #[case] ben: &str) {
+fn each_platform_user_is_signed_on(#[case] kind: &str, #[case] ada: &str, #[case] ben: &str) {
     let mut platform = Platform::start(kind);
     for (person, name) in [(ADA, ada), (BEN, ben)] {
         let shown = platform.marketplace(&platform.open(person));
@@ -144,8 +145,8 @@ fn each_person_arrives_as_who_the_platform_says(#[case] kind: &str, #[case] ada:
 #[rstest]
 fn the_page_is_strict_and_hides_secrets(#[values("appdirect", "commercetools", "caf", "bearer")] kind: &str) {
     let platform = Platform::start(kind);
-    let answer = platform.playground.get("/", &[]);
-    let policy = answer.header("content-security-policy");
+    let response = platform.playground.get("/", &[]);
+    let policy = response.header("content-security-policy");
     let service = platform.data("entrance").strip_suffix("/pandium-sso").unwrap();
     for part in ["default-src 'none'", "script-src 'nonce-", "frame-ancestors 'none'"] {
         assert!(policy.contains(part), "{policy}");
@@ -167,7 +168,7 @@ fn the_page_is_strict_and_hides_secrets(#[values("appdirect", "commercetools", "
 #[case::appdirect("appdirect")]
 #[case::commercetools("commercetools")]
 #[case::bearer("bearer")]
-fn nobody_is_refused_by_a_rotation_and_known_keys_serve_while_the_server_is_down(#[case] kind: &str) {
+fn key_rotations_and_outages_are_survived(#[case] kind: &str) {
     let platform = Platform::start(kind);
     let first = platform.change_keys("up");
     assert_eq!(platform.open(ADA).status, 200);
@@ -185,7 +186,7 @@ fn nobody_is_refused_by_a_rotation_and_known_keys_serve_while_the_server_is_down
     assert_eq!(platform.change_keys("down")["is_down"], true);
     assert_eq!(platform.open(BEN).status, 200);
     platform.change_keys("rotate");
-    // a key that could never be fetched is nobody's
+    // the new key was never fetched
     let refused = platform.open(BEN);
     assert_eq!((refused.status, refused.reason().as_str()), (503, "keys_unavailable"));
     assert_eq!(platform.change_keys("up")["is_down"], false);
@@ -193,7 +194,7 @@ fn nobody_is_refused_by_a_rotation_and_known_keys_serve_while_the_server_is_down
 }
 
 #[test]
-fn appdirect_tokens_name_no_key_and_come_more_than_once() {
+fn appdirect_tokens_have_no_kid_and_can_be_reused() {
     let platform = Platform::start("appdirect");
     let token = platform.token(ADA, true);
     let (header, claims) = decode(&token);
@@ -203,18 +204,18 @@ fn appdirect_tokens_name_no_key_and_come_more_than_once() {
         (&claims["name"], &claims["tenant"]),
         (&json!("ada@winter-pottery.example"), &json!("northgate"))
     );
-    assert_eq!((platform.enter(&token).status, platform.enter(&token).status), (200, 200));
+    assert_eq!((platform.sign_on(&token).status, platform.sign_on(&token).status), (200, 200));
     platform.change_keys("rotate");
-    // signed with the key before, which is still published
-    assert_eq!(platform.enter(&token).status, 200);
+    // it is signed with the previous key, which is still published
+    assert_eq!(platform.sign_on(&token).status, 200);
     assert_eq!(platform.data("reuse-s"), "180");
 }
 
 #[test]
-fn the_gateway_signs_for_one_address_and_forwards_nowhere_else() {
+fn the_gateway_forwards_to_the_entrance_only() {
     let platform = Platform::start("commercetools");
-    let answer = platform.forward("winter-pottery");
-    let (header, claims) = decode(answer.header("x-stand-in-token"));
+    let response = platform.forward("winter-pottery");
+    let (header, claims) = decode(response.header("x-stand-in-token"));
     assert_eq!((&header["alg"], &claims["type"]), (&json!("RS256"), &json!("exchange")));
     assert_eq!(claims["aud"], platform.data("entrance"));
     assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 60);
@@ -222,25 +223,25 @@ fn the_gateway_signs_for_one_address_and_forwards_nowhere_else() {
     assert_eq!(claims[&format!("{issuer}/claims/project_key")], "winter-pottery");
 
     let gateway = platform.data("gateway");
-    let ask = |fields: &[Field<'_>]| platform.playground.get(gateway, fields);
+    let request = |fields: &[Field<'_>]| platform.playground.get(gateway, fields);
     let elsewhere = [("X-Forward-To", "http://127.0.0.1:1/"), ("X-Project-Key", "winter-pottery")];
-    assert_eq!(ask(&elsewhere).status, 400);
-    assert_eq!(ask(&[("X-Project-Key", "winter-pottery")]).status, 403);
+    assert_eq!(request(&elsewhere).status, 400);
+    assert_eq!(request(&[("X-Project-Key", "winter-pottery")]).status, 403);
     assert_eq!(platform.forward("nobodys-project").status, 400);
     let body = json!({"person": ADA, "is_authorized": true}).to_string();
-    assert_eq!(platform.playground.ask("POST", "/platform/token", &[], &body).status, 404);
+    assert_eq!(platform.playground.request("POST", "/platform/token", &[], &body).status, 404);
 }
 
 #[test]
-fn who_is_not_authorized_is_refused_however_good_the_signature() {
+fn an_unauthorized_person_is_refused() {
     let platform = Platform::start("caf");
-    platform.enter(&platform.token(ADA, false)).assert_refused(403, "not_allowed");
-    assert_eq!(platform.enter(&platform.token(ADA, true)).status, 200);
+    platform.sign_on(&platform.token(ADA, false)).assert_refused(403, "not_allowed");
+    assert_eq!(platform.sign_on(&platform.token(ADA, true)).status, 200);
     assert_eq!(platform.playground.get("/platform/keys", &[]).status, 404);
 }
 
 #[test]
-fn another_site_gets_no_token_and_changes_no_keys() {
+fn cross_site_requests_get_no_token_and_change_no_keys() {
     let platform = Platform::start("bearer");
     let host = platform.playground.origin.strip_prefix("http://").unwrap();
     for (path, body) in [
@@ -256,39 +257,39 @@ fn another_site_gets_no_token_and_changes_no_keys() {
                 ("Content-Type", "application/json"),
                 ("Content-Length", &length),
             ];
-            let request = [wire::request("POST", path, &headers), body.as_bytes().to_vec()].concat();
-            let answer = wire::send(host.parse().unwrap(), &request).unwrap();
-            assert_eq!(answer.status, 403, "{path} {origin}");
-            answer.assert_no_token();
+            let request = [wire::request_bytes("POST", path, &headers), body.as_bytes().to_vec()].concat();
+            let response = wire::send(host.parse().unwrap(), &request).unwrap();
+            assert_eq!(response.status, 403, "{path} {origin}");
+            response.assert_no_token();
         }
     }
     assert_eq!(platform.playground.get("/platform/keys", &[]).json()["is_down"], false);
 }
 
 #[test]
-fn each_server_of_a_platform_answers_under_its_own_name() {
+fn each_stand_in_serves_its_own_host_only() {
     let platform = Platform::start("appdirect");
     let page = platform.page.replace("&quot;", "\"");
     let (_, keys) = page.split_once("jwks_url = \"http://").unwrap();
     let keys = keys.split('/').next().unwrap();
     let front = platform.playground.origin.strip_prefix("http://").unwrap();
-    let ask = |host: &str, at: &str, method, path| {
+    let request = |host: &str, at: &str, method, path| {
         let origin = format!("http://{host}");
-        wire::ask(at.parse().unwrap(), method, path, &[("Host", host), ("Origin", &origin)]).unwrap()
+        wire::request(at.parse().unwrap(), method, path, &[("Host", host), ("Origin", &origin)]).unwrap()
     };
-    assert_eq!(ask(front, front, "GET", "/platform/keys").status, 200);
-    assert_eq!(ask(keys, keys, "GET", "/keys").status, 200);
+    assert_eq!(request(front, front, "GET", "/platform/keys").status, 200);
+    assert_eq!(request(keys, keys, "GET", "/keys").status, 200);
     for host in ["rebound.example", "127.0.0.1", "localhost:1", ""] {
-        let answer = ask(host, front, "GET", "/platform/keys");
-        assert!(answer.status == 307 && answer.body.is_empty(), "{host}: {answer:?}");
-        assert_eq!(ask(host, front, "POST", "/platform/token").status, 421, "{host}");
-        let answer = ask(host, keys, "GET", "/keys");
-        assert!(answer.status == 421 && answer.body.is_empty(), "{host}: {answer:?}");
+        let response = request(host, front, "GET", "/platform/keys");
+        assert!(response.status == 307 && response.body.is_empty(), "{host}: {response:?}");
+        assert_eq!(request(host, front, "POST", "/platform/token").status, 421, "{host}");
+        let response = request(host, keys, "GET", "/keys");
+        assert!(response.status == 421 && response.body.is_empty(), "{host}: {response:?}");
     }
 }
 
 #[test]
-fn the_help_names_the_platforms_and_another_is_a_wrong_argument() {
+fn help_lists_the_platforms_and_others_are_rejected() {
     let help = command::run(&["playground", "--help"]).output;
     assert!(help.contains("playground --as commercetools"), "{help}");
     let wrong = command::run(&["playground", "--as", "elsewhere"]);

@@ -1,5 +1,5 @@
-//! What the documents promise is true: every example loads, every command and
-//! file they name is there.
+//! The documents are true: every example loads, every command and file they name
+//! exists.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -39,7 +39,7 @@ fn every_example_configuration_loads() {
 }
 
 #[test]
-fn the_reference_is_right_where_its_comments_are_taken_away() {
+fn the_reference_configuration_loads_uncommented() {
     let text = read(&root().join("config/default.toml"));
     let keys = ["# environment = ", "# account = ", "# shared_secret_file = "];
     let text = text.replace("trusted_proxies = []", "trusted_proxies = [\"127.0.0.1/32\"]");
@@ -48,14 +48,14 @@ fn the_reference_is_right_where_its_comments_are_taken_away() {
         text.replace(key, &key[2..])
     });
     assert_loads("config/default.toml", &[&text]);
-    // the comments at its end, too
+    // also the commented entrance at its end
     let entrance = text.split_once("# [entrances").unwrap().1;
     let entrance = format!("[entrances{entrance}").replace("\n# ", "\n");
     assert_loads("the entrance in config/default.toml", &[SMALLEST, &entrance]);
 }
 
 #[test]
-fn the_overlays_are_toml_and_load() {
+fn the_environment_overlays_load() {
     for name in ["production", "sandbox", "demo"] {
         let text = read(&root().join(format!("config/{name}.toml")));
         text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -78,9 +78,9 @@ fn every_configuration_in_the_documents_loads() {
     assert!(loaded >= 10, "only {loaded} were found");
 }
 
-/// The commands of the README as they are pasted, on other ports.
+/// Runs the commands of the README as they are, on other ports.
 #[test]
-fn the_readmes_commands_print_what_it_says() {
+fn readme_commands_print_the_documented_output() {
     let (_, _, script) = blocks()
         .into_iter()
         .find(|(file, language, code)| {
@@ -104,7 +104,7 @@ fn the_readmes_commands_print_what_it_says() {
     let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let script = script.replace("cargo install", ": cargo install").replace("127.0.0.1:8080", &listen);
     let programs = Path::new(PROGRAM).parent().unwrap().display().to_string();
-    let ran = Command::new("bash")
+    let result = Command::new("bash")
         .args(["-c", &script])
         .current_dir(folder.path())
         .env_clear()
@@ -114,8 +114,8 @@ fn the_readmes_commands_print_what_it_says() {
         .env("SSO_SERVER__DRAIN_DELAY_S", "0")
         .output()
         .unwrap();
-    let output = String::from_utf8(ran.stdout).unwrap();
-    let errors = String::from_utf8(ran.stderr).unwrap();
+    let output = String::from_utf8(result.stdout).unwrap();
+    let errors = String::from_utf8(result.stderr).unwrap();
     let lines: Vec<&str> = output.lines().collect();
     assert_eq!((lines.len(), errors.as_str()), (shown.len(), ""), "{output}{errors}");
     for (line, shown) in lines.iter().zip(&shown) {
@@ -124,10 +124,10 @@ fn the_readmes_commands_print_what_it_says() {
 }
 
 #[test]
-fn the_readmes_configuration_is_the_example_that_it_copies() {
-    let is_it =
+fn the_readme_configuration_equals_its_example() {
+    let matches =
         |(file, language, _): &(PathBuf, String, String)| file.ends_with("README.md") && language == "toml";
-    let (_, _, block) = blocks().into_iter().find(is_it).unwrap();
+    let (_, _, block) = blocks().into_iter().find(matches).unwrap();
     assert_eq!(block.trim(), read(&root().join("docs/examples/five-settings.toml")).trim());
 }
 
@@ -151,9 +151,10 @@ fn every_reason_is_documented_and_raised() {
     }
 }
 
-/// A secret written out in what we ship: long enough to be used as it is.
+/// Secrets in shipped files that are long enough to be used unchanged.
+// T25
 #[test]
-fn the_placeholders_of_our_examples_are_refused() {
+fn placeholder_secrets_of_the_examples_are_rejected() {
     let mut found = Vec::new();
     let names = ["secret", "pandium"];
     for folder in ["deploy", "docs", "config"] {
@@ -163,9 +164,9 @@ fn the_placeholders_of_our_examples_are_refused() {
                     let Some((key, value)) = line.split_once(['=', ':']) else { continue };
                     let value = value.trim().trim_matches(['"', '\'', '`', '|', ' ']);
                     let is_secret = names.iter().any(|name| key.trim().to_lowercase().ends_with(name));
-                    let is_word =
+                    let is_plain =
                         value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+=".contains(&byte));
-                    if is_secret && is_word && value.len() >= 24 {
+                    if is_secret && is_plain && value.len() >= 24 {
                         found.push((file.clone(), value.to_owned()));
                     }
                 }
@@ -177,10 +178,10 @@ fn the_placeholders_of_our_examples_are_refused() {
         for line_end in ["", "\n"] {
             let secret = File::new(&(placeholder.clone() + line_end));
             let config = File::new(&SMALLEST.replace("/run/secrets/pandium", &secret.text()));
-            let ran = run(&["check", "--config", &config.text()]);
-            let is_told = ran.errors.contains("pandium.shared_secret_file: it is the placeholder");
-            assert!(ran.status == 78 && is_told, "{} has {placeholder}: {ran:?}", file.display());
-            assert!(!ran.errors.contains(&placeholder), "{ran:?}");
+            let result = run(&["check", "--config", &config.text()]);
+            let is_reported = result.errors.contains("pandium.shared_secret_file: it is the placeholder");
+            assert!(result.status == 78 && is_reported, "{} has {placeholder}: {result:?}", file.display());
+            assert!(!result.errors.contains(&placeholder), "{result:?}");
         }
     }
 }
@@ -199,7 +200,7 @@ fn every_command_in_the_documents_exists() {
     let mut named = Vec::new();
     for (file, _, block) in blocks() {
         for line in block.lines() {
-            // in a shell, a command begins a line or follows a pipe or a variable
+            // a command begins a line or follows a pipe, `$` or a backtick
             for (start, name) in line.match_indices("marketplace-sso ") {
                 let before = line[..start].trim_end();
                 let begins = before.is_empty() || before.ends_with(['|', '$', '`']);
@@ -216,8 +217,8 @@ fn every_command_in_the_documents_exists() {
     }
     assert!(named.len() >= 3, "{named:?}");
     for (file, command) in named {
-        let ran = run(&[&command, "--help"]);
-        assert_eq!(ran.status, 0, "{} names the command {command}", file.display());
+        let result = run(&[&command, "--help"]);
+        assert_eq!(result.status, 0, "{} names the command {command}", file.display());
     }
 }
 
@@ -235,7 +236,7 @@ fn every_make_target_in_the_documents_exists() {
 }
 
 #[test]
-fn every_file_that_a_document_links_to_is_there() {
+fn every_linked_file_exists() {
     for file in documents() {
         let text = read(&file);
         for part in text.split("](").skip(1) {
@@ -248,14 +249,14 @@ fn every_file_that_a_document_links_to_is_there() {
 }
 
 #[test]
-fn the_image_is_built_from_every_file_that_is_compiled_in() {
+fn the_dockerfile_copies_every_included_file() {
     let dockerfile = read(&root().join("Dockerfile"));
     let copied: Vec<&str> = dockerfile
         .lines()
         .filter_map(|line| line.strip_prefix("COPY "))
         .flat_map(|line| line.split_whitespace())
         .collect();
-    let let_in = read(&root().join(".dockerignore"));
+    let context_files = read(&root().join(".dockerignore"));
     let mut count = 0;
     for file in files_below(&root().join("src"), "rs") {
         let text = read(&file);
@@ -266,7 +267,10 @@ fn the_image_is_built_from_every_file_that_is_compiled_in() {
             let top = path.split('/').next().unwrap();
             let is_copied = copied.iter().any(|copied| *copied == path || *copied == top);
             assert!(is_copied, "the Dockerfile does not copy {path}");
-            assert!(let_in.lines().any(|line| line == format!("!{top}")), ".dockerignore keeps {top} out");
+            assert!(
+                context_files.lines().any(|line| line == format!("!{top}")),
+                ".dockerignore keeps {top} out"
+            );
             count += 1;
         }
     }
@@ -274,15 +278,15 @@ fn the_image_is_built_from_every_file_that_is_compiled_in() {
 }
 
 #[test]
-fn every_recipe_passes_the_component_on() {
+fn every_recipe_forwards_the_component() {
     let recipes = read(&root().join("docs/recipes.md"));
-    let mut fronts = 0;
+    let mut proxies = 0;
     for section in recipes.split("\n## ").skip(2) {
         let (heading, text) = section.split_once('\n').unwrap();
         if heading.starts_with("A Unix socket") {
             continue;
         }
-        // a front of a whole host, or one whose configuration stands elsewhere, says so in words
+        // some recipes proxy the whole host, or describe the paths in prose
         assert!(text.contains("/embed") || text.contains("component"), "{heading}");
         for block in text.split("\n```") {
             if !["nginx\n", "caddyfile\n", "haproxy\n", "apache\n"].iter().any(|kind| block.starts_with(kind))
@@ -292,14 +296,14 @@ fn every_recipe_passes_the_component_on() {
             let each = ["/embed ", "/embed.js ", "/embed.json ", "/embed.d.ts"];
             let has_all = each.iter().all(|path| block.contains(path));
             assert!(has_all || block.contains(r"/embed(\.js|\.json|\.d\.ts)?"), "{heading}:\n{block}");
-            fronts += 1;
+            proxies += 1;
         }
     }
-    assert!(fronts >= 9, "only {fronts} were found");
+    assert!(proxies >= 9, "only {proxies} were found");
 }
 
 #[test]
-fn every_nginx_location_of_the_service_passes_host_on() {
+fn every_nginx_location_forwards_host() {
     let mut locations = 0;
     let compose = (root().join("deploy/compose/nginx.conf"), String::new(), String::new());
     for (file, language, block) in blocks().into_iter().chain([compose]) {
@@ -308,8 +312,8 @@ fn every_nginx_location_of_the_service_passes_host_on() {
             continue;
         }
         for location in text.split("location ").skip(1) {
-            let asks = ["http://marketplace_sso;", "http://127.0.0.1:8080;"];
-            if asks.iter().any(|ask| location.contains(ask)) {
+            let backends = ["http://marketplace_sso;", "http://127.0.0.1:8080;"];
+            if backends.iter().any(|backend| location.contains(backend)) {
                 let passes = location.split(';').any(|line| {
                     line.split_whitespace().collect::<Vec<_>>().ends_with(&[
                         "proxy_set_header",
@@ -341,7 +345,7 @@ fn no_page_in_the_documents_has_an_inline_style() {
     assert!(pages >= 4, "only {pages} were found");
 }
 
-/// Asserts that some layers make a configuration, with every file of secrets or keys there.
+/// Asserts that these layers load, with valid files for all secrets and keys.
 fn assert_loads(what: &str, layers: &[&str]) {
     let folder = TempDir::new().unwrap();
     let named = |name: &str| folder.path().join(name);
@@ -374,7 +378,7 @@ fn assert_loads(what: &str, layers: &[&str]) {
     }
 }
 
-/// Each block of code in the documents: the file, the language and the text.
+/// Each code block of the documents: file, language and text.
 fn blocks() -> Vec<(PathBuf, String, String)> {
     let mut blocks = Vec::new();
     for file in documents() {

@@ -1,5 +1,5 @@
-//! A new configuration, read while users are served: it is swapped at once and
-//! nobody's request fails; a bad one changes nothing.
+//! Reloads under load: a new configuration is swapped atomically and no request
+//! fails; an invalid one changes nothing.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -14,20 +14,20 @@ const REFUSED: &[(&str, &str)] = &[("result", "refused")];
 const RELOADS: &str = "marketplace_sso_config_reloads_total";
 
 #[test]
-fn a_changed_file_is_in_use_without_a_failed_request() {
+fn a_changed_file_applies_without_a_failed_request() {
     let app = App::start("[pandium]\naccount = \"first\"");
-    let seen = while_users_are_served(&app, || {
+    let paths = during_requests(&app, || {
         std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
         app.wait_for_metric(RELOADS, APPLIED, 1.0);
     });
-    assert_eq!(seen, ["/first", "/second"]);
+    assert_eq!(paths, ["/first", "/second"]);
     app.wait_for_line(|line| line["message"] == "the new configuration is in use");
 }
 
 #[test]
-fn sighup_reads_everything_again() {
+fn sighup_reloads_the_configuration() {
     let app = App::start("");
-    while_users_are_served(&app, || {
+    during_requests(&app, || {
         for times in 1..=3 {
             app.signal("HUP");
             app.wait_for_metric(RELOADS, APPLIED, f64::from(times));
@@ -37,13 +37,13 @@ fn sighup_reads_everything_again() {
 }
 
 #[test]
-fn a_bad_file_is_reported_and_the_old_configuration_stays() {
+fn an_invalid_file_leaves_the_old_configuration_in_use() {
     let app = App::start("[pandium]\naccount = \"first\"");
-    let seen = while_users_are_served(&app, || {
+    let paths = during_requests(&app, || {
         std::fs::write(app.config_file(), "[pandium]\naccount = \"no slug\"\nunknown = 1").unwrap();
         app.wait_for_metric(RELOADS, REFUSED, 1.0);
     });
-    assert_eq!(seen, ["/first"]);
+    assert_eq!(paths, ["/first"]);
     let line = app
         .wait_for_line(|line| line["message"] == "the new configuration is wrong; the old one stays in use");
     let problems = line["problems"].as_str().unwrap();
@@ -52,65 +52,66 @@ fn a_bad_file_is_reported_and_the_old_configuration_stays() {
 
     std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
-    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).address.path(), "/second");
+    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).url.path(), "/second");
 }
 
 #[test]
-fn a_file_replaced_by_another_is_noticed() {
+fn a_replaced_file_is_reloaded() {
     let app = App::start("");
     let newer = app.folder.path().join("newer");
     std::fs::write(&newer, "[pandium]\naccount = \"second\"").unwrap();
     std::fs::rename(&newer, app.config_file()).unwrap();
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
-    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).address.path(), "/second");
+    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).url.path(), "/second");
 }
 
 #[test]
-fn a_file_that_is_gone_for_a_while_changes_nothing() {
+fn a_missing_file_changes_nothing() {
     let app = App::start("[pandium]\naccount = \"first\"");
     std::fs::remove_file(app.config_file()).unwrap();
     app.wait_for_metric(RELOADS, REFUSED, 1.0);
-    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).address.path(), "/first");
+    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).url.path(), "/first");
     std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
-    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).address.path(), "/second");
+    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).url.path(), "/second");
 }
 
+// T1
 #[test]
-fn a_proxy_that_is_trusted_no_more_is_not_believed_on_a_kept_connection() {
+fn a_removed_proxy_is_refused_on_an_open_connection() {
     let app = App::start("");
     let mut connection = Connection::open(app.address()).unwrap();
-    assert_eq!(connection.ask("GET", "/pandium-sso", ALICE).unwrap().status, 307);
+    assert_eq!(connection.request("GET", "/pandium-sso", ALICE).unwrap().status, 307);
     std::fs::write(app.config_file(), "[identity]\ntrusted_proxies = [\"192.0.2.1\"]").unwrap();
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
-    connection.ask("GET", "/pandium-sso", ALICE).unwrap().assert_refused(403, "untrusted_peer");
+    connection.request("GET", "/pandium-sso", ALICE).unwrap().assert_refused(403, "untrusted_peer");
 }
 
 #[test]
-fn a_secret_that_kubernetes_swaps_signs_the_next_token() {
+fn a_swapped_kubernetes_secret_signs_the_next_token() {
     let folder = TempDir::new().unwrap();
     let secrets = folder.path().join("secrets");
     std::fs::create_dir(&secrets).unwrap();
     write_as_kubernetes(&secrets, "..2026_1", SECRET);
     symlink("..data/pandium", secrets.join("pandium")).unwrap();
-    // the standard secret would be a second one
+    // the configuration may have one secret only
     let file = secrets.join("pandium");
     let app = App::start_with_secret_file(folder, &file);
     let before = app.get("/pandium-sso", ALICE);
-    Token::within(before.header("location"), SECRET);
+    Token::in_url(before.header("location"), SECRET);
 
     let newer = SECRET.to_uppercase();
     write_as_kubernetes(&secrets, "..2026_2", &newer);
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
-    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+    Token::in_url(app.get("/pandium-sso", ALICE).header("location"), &newer);
 
     write_as_kubernetes(&secrets, "..2026_3", "too short");
     app.wait_for_metric(RELOADS, REFUSED, 1.0);
-    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+    Token::in_url(app.get("/pandium-sso", ALICE).header("location"), &newer);
 }
 
 #[test]
-fn a_secret_behind_a_link_into_another_folder_is_noticed_and_one_that_comes_back_too() {
+fn symlinked_and_restored_secrets_are_reloaded() {
     let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (target, file) = (elsewhere.path().join("pandium"), folder.path().join("link"));
     std::fs::write(&target, SECRET).unwrap();
@@ -120,24 +121,24 @@ fn a_secret_behind_a_link_into_another_folder_is_noticed_and_one_that_comes_back
     let newer = SECRET.to_uppercase();
     std::fs::write(&target, &newer).unwrap();
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
-    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+    Token::in_url(app.get("/pandium-sso", ALICE).header("location"), &newer);
 
     std::fs::remove_file(&file).unwrap();
     app.wait_for_metric(RELOADS, REFUSED, 1.0);
-    Token::within(app.get("/pandium-sso", ALICE).header("location"), &newer);
+    Token::in_url(app.get("/pandium-sso", ALICE).header("location"), &newer);
     std::fs::write(&file, SECRET).unwrap();
     app.wait_for_metric(RELOADS, APPLIED, 2.0);
-    Token::within(app.get("/pandium-sso", ALICE).header("location"), SECRET);
+    Token::in_url(app.get("/pandium-sso", ALICE).header("location"), SECRET);
 }
 
 #[test]
-fn a_file_is_read_when_its_writer_is_done() {
+fn a_half_written_file_is_not_applied() {
     let app = App::start("[access]\ndenied_groups = [\"guests\"]");
     let guest = [ALICE, &[("X-Auth-Request-Groups", "guests")]].concat();
     let is_writing = AtomicBool::new(true);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            // many steps, in each of which the file is whole TOML and lacks its end
+            // in each of these steps the file is valid TOML but incomplete
             for step in 0..400 {
                 std::fs::write(app.config_file(), format!("# step {step}\n")).unwrap();
             }
@@ -154,7 +155,7 @@ fn a_file_is_read_when_its_writer_is_done() {
 }
 
 #[test]
-fn a_pipe_is_read_once_and_nobody_waits_for_it_again() {
+fn a_blocking_pipe_does_not_block_requests() {
     let folder = TempDir::new().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -165,24 +166,24 @@ fn a_pipe_is_read_once_and_nobody_waits_for_it_again() {
     let mut app = App::start_with_secret_file(folder, &pipe);
     writing.join().unwrap().unwrap();
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
-    // to read it again waits for a writer; users and signals do not
+    // reading the pipe again blocks; requests and signals must not
     app.signal("HUP");
     app.wait_for_line(|line| line["message"] == "SIGHUP: reading the configuration again");
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
-    // let the reading end, so that it keeps nobody
+    // unblock the reader, so that the process can end
     std::fs::write(&pipe, SECRET).unwrap();
     app.signal("TERM");
     assert!(app.wait().success());
 }
 
 #[test]
-fn what_needs_a_restart_is_told() {
+fn a_setting_that_needs_a_restart_is_logged() {
     let app = App::start("");
     std::fs::write(app.config_file(), "[server]\nkeep_alive_s = 5").unwrap();
     app.wait_for_line(|line| line["message"].as_str().is_some_and(|text| text.contains("after a restart")));
 }
 
-/// A new version in a folder of its own, then `..data` pointed at it in one step.
+/// Writes a new version into its own folder, then switches `..data` atomically.
 fn write_as_kubernetes(secrets: &Path, version: &str, secret: &str) {
     std::fs::create_dir(secrets.join(version)).unwrap();
     std::fs::write(secrets.join(version).join("pandium"), secret).unwrap();
@@ -190,38 +191,38 @@ fn write_as_kubernetes(secrets: &Path, version: &str, secret: &str) {
     std::fs::rename(secrets.join("..data_tmp"), secrets.join("..data")).unwrap();
 }
 
-/// Does something while users ask without a pause; which paths they were sent
-/// to, in the order in which each appeared.
-fn while_users_are_served(app: &App, what: impl FnOnce()) -> Vec<String> {
+/// Runs an action under constant requests. Returns the paths of the destinations, in
+/// order of appearance.
+fn during_requests(app: &App, what: impl FnOnce()) -> Vec<String> {
     let is_over = AtomicBool::new(false);
-    let ask = || {
+    let request = || {
         let mut connection = Connection::open(app.address()).unwrap();
         let mut paths: Vec<String> = Vec::new();
         while !is_over.load(Ordering::Relaxed) {
-            let answer = connection.ask("GET", "/pandium-sso", ALICE).unwrap();
-            assert_eq!(answer.status, 307);
-            let path = Token::of(&answer).address.path().to_owned();
+            let response = connection.request("GET", "/pandium-sso", ALICE).unwrap();
+            assert_eq!(response.status, 307);
+            let path = Token::of(&response).url.path().to_owned();
             if paths.last() != Some(&path) {
                 paths.push(path);
             }
         }
-        // what was swapped is in use on kept connections, too
+        // the swap also applies to open connections
         let path =
-            Token::of(&connection.ask("GET", "/pandium-sso", ALICE).unwrap()).address.path().to_owned();
+            Token::of(&connection.request("GET", "/pandium-sso", ALICE).unwrap()).url.path().to_owned();
         if paths.last() != Some(&path) {
             paths.push(path);
         }
         paths
     };
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
-        // a client that fails ends the test; the others end with it
+        let clients: Vec<_> = (0..3).map(|_| scope.spawn(request)).collect();
+        // a failed client ends the test and the other clients
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
         is_over.store(true, Ordering::Relaxed);
-        let mut seen: Vec<Vec<String>> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        let mut paths: Vec<Vec<String>> = clients.into_iter().map(|client| client.join().unwrap()).collect();
         done.unwrap();
-        seen.dedup();
-        assert_eq!(seen.len(), 1, "{seen:?}");
-        seen.remove(0)
+        paths.dedup();
+        assert_eq!(paths.len(), 1, "{paths:?}");
+        paths.remove(0)
     })
 }

@@ -1,5 +1,5 @@
-//! A Unix socket in place of a port: its file mode decides who is believed, so
-//! it is made, replaced and left alone with care.
+//! Listening on a Unix socket: its file mode decides which peers are trusted, and
+//! files in the way are replaced only if they are stale sockets.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
@@ -12,14 +12,14 @@ use crate::harness::command::{File, run};
 use crate::harness::{ALICE, App, Connection, STANDARD};
 
 #[test]
-fn the_file_mode_is_the_one_that_was_asked_for() {
+fn the_socket_has_the_configured_file_mode() {
     let (_app, folder) = start("unix_socket_mode = \"600\"");
     let socket = socket_in(&folder);
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     let mut entries: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     entries.sort();
-    assert_eq!(entries, ["sso.sock"], "nothing else is left there");
+    assert_eq!(entries, ["sso.sock"], "no other file remains");
 }
 
 #[rstest]
@@ -28,54 +28,57 @@ fn the_file_mode_is_the_one_that_was_asked_for() {
 #[case("661")]
 #[case("1660")]
 #[case("rw")]
-fn a_mode_that_lets_everybody_in_is_refused(#[case] mode: &str) {
+fn a_world_writable_mode_is_rejected(#[case] mode: &str) {
     let toml = STANDARD.replace("[server]", &format!("[server]\nunix_socket_mode = {mode:?}"));
-    let ran = run(&["check", "--config", &File::new(&toml).text()]);
-    assert!(ran.status == 78 && ran.errors.contains("server.unix_socket_mode"), "{ran:?}");
+    let result = run(&["check", "--config", &File::new(&toml).text()]);
+    assert!(result.status == 78 && result.errors.contains("server.unix_socket_mode"), "{result:?}");
 }
 
 #[test]
-fn a_socket_that_an_earlier_run_left_is_replaced() {
+fn a_stale_socket_is_replaced() {
     let (app, folder) = start("");
     drop(app);
-    assert!(std::fs::metadata(socket_in(&folder)).unwrap().file_type().is_socket(), "it was killed");
+    assert!(
+        std::fs::metadata(socket_in(&folder)).unwrap().file_type().is_socket(),
+        "the socket of the killed process remains"
+    );
     let _again = start_at(&folder, "");
-    assert_eq!(ask(&folder), 307);
+    assert_eq!(request(&folder), 307);
 }
 
 #[test]
-fn a_socket_that_is_in_use_is_left_alone() {
+fn a_socket_in_use_is_left_alone() {
     let (_app, folder) = start("");
     let toml = STANDARD.replacen("127.0.0.1:0", &format!("unix:{}", socket_in(&folder).display()), 1);
-    let ran = run(&["serve", "--config", &File::new(&toml).text()]);
-    assert!(ran.status == 1 && ran.errors.contains("another process listens there"), "{ran:?}");
-    assert_eq!(ask(&folder), 307);
+    let result = run(&["serve", "--config", &File::new(&toml).text()]);
+    assert!(result.status == 1 && result.errors.contains("another process listens there"), "{result:?}");
+    assert_eq!(request(&folder), 307);
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_left_alone() {
+fn a_regular_file_is_left_alone() {
     let folder = TempDir::new().unwrap();
     std::fs::write(socket_in(&folder), "precious").unwrap();
     let toml = STANDARD.replacen("127.0.0.1:0", &format!("unix:{}", socket_in(&folder).display()), 1);
-    let ran = run(&["serve", "--config", &File::new(&toml).text()]);
-    assert!(ran.status == 1 && ran.errors.contains("no socket"), "{ran:?}");
+    let result = run(&["serve", "--config", &File::new(&toml).text()]);
+    assert!(result.status == 1 && result.errors.contains("no socket"), "{result:?}");
     assert_eq!(std::fs::read_to_string(socket_in(&folder)).unwrap(), "precious");
 }
 
 #[test]
-fn a_peer_at_the_socket_is_named_so_and_headers_are_read_as_strictly() {
+fn unix_peers_are_logged_and_headers_stay_strict() {
     let (app, folder) = start("");
     let mut connection = Connection::over(UnixStream::connect(socket_in(&folder)).unwrap());
-    let known = connection.ask("GET", "/pandium-sso", ALICE).unwrap();
+    let known = connection.request("GET", "/pandium-sso", ALICE).unwrap();
     let id = known.header("x-request-id").to_owned();
-    let record = app.wait_for_line(|line| line["request_id"] == id.as_str());
-    assert_eq!(record["peer"], "unix");
-    let twice = connection.ask("GET", "/pandium-sso", &[ALICE, ALICE].concat()).unwrap();
+    let event = app.wait_for_line(|line| line["request_id"] == id.as_str());
+    assert_eq!(event["peer"], "unix");
+    let twice = connection.request("GET", "/pandium-sso", &[ALICE, ALICE].concat()).unwrap();
     twice.assert_refused(400, "ambiguous_identity");
-    connection.ask("GET", "/pandium-sso", &[]).unwrap().assert_refused(401, "unauthenticated");
+    connection.request("GET", "/pandium-sso", &[]).unwrap().assert_refused(401, "unauthenticated");
 }
 
-/// A service at a socket in a folder of its own.
+/// A service on a socket in a new folder.
 fn start(server: &str) -> (App, TempDir) {
     let folder = TempDir::new().unwrap();
     (start_at(&folder, server), folder)
@@ -93,8 +96,8 @@ fn socket_in(folder: &TempDir) -> std::path::PathBuf {
     Path::new(folder.path()).join("sso.sock")
 }
 
-/// What Alice is answered at the socket.
-fn ask(folder: &TempDir) -> u16 {
+/// The status of a request of Alice on the socket.
+fn request(folder: &TempDir) -> u16 {
     let mut connection = Connection::over(UnixStream::connect(socket_in(folder)).unwrap());
-    connection.ask("GET", "/pandium-sso", ALICE).unwrap().status
+    connection.request("GET", "/pandium-sso", ALICE).unwrap().status
 }

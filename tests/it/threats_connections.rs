@@ -1,5 +1,5 @@
-//! Peers that hold connections: many, idle, half-sent, or never read from.
-//! Memory stays bounded, and users and probes are served.
+//! Many, idle, half-sent and never-read connections: memory stays bounded, and users
+//! and probes are served.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,12 +9,13 @@ use rstest::rstest;
 
 use crate::harness::{ALICE, App, Connection, Field, wire};
 
-/// What five connections may cost in all, program included.
-const MOST_MEMORY_KB: u64 = 40_000;
+/// The limit for five connections, program included.
+const MAX_MEMORY_KB: u64 = 40_000;
 
-/// What is offered to each connection: far more than may be kept.
+/// What is written to each connection: far more than may be buffered.
 const OFFERED_BYTES: usize = 16 * 1024 * 1024;
 
+// T32
 #[rstest]
 #[case::not_modified("GET", "/embed.js", &[("If-None-Match", "*")])]
 #[case::refused("GET", "/pandium-sso", &[])]
@@ -31,15 +32,21 @@ fn unread_responses_do_not_grow_memory(
     #[case] headers: &[Field<'_>],
 ) {
     let app = App::start("");
-    assert_unread_responses_are_bounded(&app, app.address(), &wire::request(method, target, headers));
+    assert_unread_responses_are_bounded(&app, app.address(), &wire::request_bytes(method, target, headers));
 }
 
+// T32
 #[test]
 fn unread_metrics_do_not_grow_memory() {
     let app = App::start("");
-    assert_unread_responses_are_bounded(&app, app.admin_address(), &wire::request("GET", "/metrics", &[]));
+    assert_unread_responses_are_bounded(
+        &app,
+        app.admin_address(),
+        &wire::request_bytes("GET", "/metrics", &[]),
+    );
 }
 
+// T32
 #[test]
 fn a_reader_that_pauses_gets_every_response() {
     let app = App::start("");
@@ -48,7 +55,7 @@ fn a_reader_that_pauses_gets_every_response() {
     let mut reader = Connection::over(writer.try_clone().unwrap());
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let request = wire::request("GET", "/embed.js", &[("If-None-Match", "*")]);
+            let request = wire::request_bytes("GET", "/embed.js", &[("If-None-Match", "*")]);
             (&writer).write_all(&request.repeat(REQUESTS)).unwrap();
         });
         for _ in 0..REQUESTS {
@@ -57,16 +64,17 @@ fn a_reader_that_pauses_gets_every_response() {
     });
 }
 
+// T33
 #[rstest]
 #[case::idle(b"")]
 #[case::half_a_head(b"GET /pandium-sso HTTP/1.1\r\nHost: app.example.com\r\nX-Slow: ")]
 #[case::after_a_response(b"GET /livez HTTP/1.1\r\nHost: app.example.com\r\n\r\n")]
-fn connections_beyond_the_open_files_lock_no_peer_out(#[case] sent: &[u8]) {
+fn excess_connections_do_not_lock_users_out(#[case] sent: &[u8]) {
     let app = App::start_with_open_files(256, "[server]\nrequest_timeout_s = 60");
     let held: Vec<TcpStream> = (0..600)
         .map(|_| {
             let mut stream = TcpStream::connect(app.address()).unwrap();
-            // an earlier one may be closed in favour of a later one
+            // the service may have closed an earlier connection
             let _ = stream.write_all(sent);
             stream
         })
@@ -76,8 +84,9 @@ fn connections_beyond_the_open_files_lock_no_peer_out(#[case] sent: &[u8]) {
     drop(held);
 }
 
+// T33
 #[test]
-fn idle_connections_to_the_admin_listener_do_not_silence_it() {
+fn idle_admin_connections_do_not_block_health() {
     let app = App::start_with_open_files(256, "[server]\nrequest_timeout_s = 60");
     let held: Vec<_> = (0..400).map(|_| TcpStream::connect(app.admin_address()).unwrap()).collect();
     assert_eq!(app.admin("/readyz").status, 200);
@@ -85,8 +94,9 @@ fn idle_connections_to_the_admin_listener_do_not_silence_it() {
     drop(held);
 }
 
+// T33
 #[test]
-fn a_full_set_of_unfinished_heads_fits_the_container() {
+fn unfinished_heads_fit_the_memory_limit() {
     let app = App::start("");
     let mut held = Vec::new();
     for _ in 0..700 {
@@ -99,7 +109,7 @@ fn a_full_set_of_unfinished_heads_fits_the_container() {
     assert!(app.memory_kb() < 100_000, "{} kB", app.memory_kb());
 }
 
-/// Five connections are offered requests, and read nothing.
+/// Sends requests on five connections without reading a response.
 fn assert_unread_responses_are_bounded(app: &App, address: SocketAddr, request: &[u8]) {
     let many = request.repeat(1_000_000 / request.len());
     let held: Vec<TcpStream> = (0..5)
@@ -109,13 +119,13 @@ fn assert_unread_responses_are_bounded(app: &App, address: SocketAddr, request: 
             stream
         })
         .collect();
-    assert!(app.memory_kb() < MOST_MEMORY_KB, "{} kB", app.memory_kb());
+    assert!(app.memory_kb() < MAX_MEMORY_KB, "{} kB", app.memory_kb());
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
     assert_eq!(app.admin("/readyz").status, 200);
     drop(held);
 }
 
-/// Writes some bytes again and again, up to a number, until none are taken for a while.
+/// Writes bytes repeatedly, up to a total, until a write times out.
 fn offer(stream: &mut TcpStream, bytes: &[u8], most: usize) {
     stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
     let mut offered = 0;

@@ -1,5 +1,4 @@
-//! Who is asking, by headers that nobody signed: whatever is doubtful signs
-//! nobody in. Lines 1 to 7 of what must never work.
+//! Unsigned identity headers: anything ambiguous is refused.
 
 use rstest::rstest;
 
@@ -8,12 +7,13 @@ use crate::harness::{ALICE, App, EMAIL, Field, Token, wire};
 const FOLDED: [&str; 4] =
     ["X_Auth_Request_Email", "X.Auth.Request.Email", "X-Auth_Request-Email", "x-auth-request.email"];
 
+// T1
 #[rstest]
-#[case::one_other_is_trusted("trusted_proxies = [\"192.0.2.1\"]")]
-#[case::somebody_else_is_trusted("trusted_proxies = [\"10.0.0.0/8\", \"::1/128\", \"127.0.0.2/32\"]")]
+#[case::another_is_trusted("trusted_proxies = [\"192.0.2.1\"]")]
+#[case::others_are_trusted("trusted_proxies = [\"10.0.0.0/8\", \"::1/128\", \"127.0.0.2/32\"]")]
 fn an_identity_from_an_untrusted_peer_is_refused(#[case] trusted: &str) {
     let app = App::start(&format!("[identity]\n{trusted}"));
-    let claims_to_be_near: &[&[Field<'_>]] = &[
+    let forwarding_headers: &[&[Field<'_>]] = &[
         &[],
         &[("X-Forwarded-For", "10.0.0.1")],
         &[("X-Forwarded-For", "127.0.0.2, 10.0.0.1")],
@@ -22,7 +22,7 @@ fn an_identity_from_an_untrusted_peer_is_refused(#[case] trusted: &str) {
         &[("X-Forwarded-For", "10.0.0.1"), ("X-Real-IP", "10.0.0.1"), ("Forwarded", "for=10.0.0.1")],
         &[("True-Client-IP", "10.0.0.1"), ("CF-Connecting-IP", "10.0.0.1")],
     ];
-    for headers in claims_to_be_near {
+    for headers in forwarding_headers {
         app.get("/pandium-sso", &[ALICE, headers].concat()).assert_refused(403, "untrusted_peer");
     }
     for name in FOLDED {
@@ -31,15 +31,17 @@ fn an_identity_from_an_untrusted_peer_is_refused(#[case] trusted: &str) {
     app.get("/pandium-sso", &[]).assert_refused(401, "unauthenticated");
 }
 
+// T1
 #[test]
-fn no_header_takes_a_trusted_peers_trust_away_either() {
+fn no_header_revokes_the_trust_of_a_peer() {
     let app = App::start("");
     let headers = [("X-Forwarded-For", "203.0.113.9"), ("X-Real-IP", "203.0.113.9")];
     assert_eq!(app.get("/pandium-sso", &[ALICE, &headers].concat()).status, 307);
 }
 
+// T2
 #[test]
-fn another_spelling_beside_the_header_is_ambiguous_and_alone_it_is_nobody() {
+fn header_name_aliases_are_never_accepted() {
     let app = App::start("");
     for name in FOLDED {
         let other = [(name, "boss@example.com")];
@@ -51,6 +53,7 @@ fn another_spelling_beside_the_header_is_ambiguous_and_alone_it_is_nobody() {
     app.get("/pandium-sso", &[ALICE, &other].concat()).assert_refused(400, "ambiguous_identity");
 }
 
+// T3
 #[rstest]
 #[case::twice(&[(EMAIL, "alice@example.com"), (EMAIL, "boss@example.com")])]
 #[case::twice_the_same(&[(EMAIL, "alice@example.com"), (EMAIL, "alice@example.com")])]
@@ -65,22 +68,24 @@ fn more_than_one_value_is_ambiguous(#[case] headers: &[Field<'_>]) {
     App::start("").get("/pandium-sso", headers).assert_refused(400, "ambiguous_identity");
 }
 
+// T4
 #[rstest]
 #[case("X-Auth-Request-Email")]
 #[case("close, x-auth-request-email")]
 #[case("keep-alive,X-AUTH-REQUEST-EMAIL , upgrade")]
 #[case("X_Auth_Request_Email")]
 #[case("X-Auth-Request-Groups")]
-fn a_connection_header_that_names_an_identity_header_is_ambiguous(#[case] connection: &str) {
+fn connection_naming_an_identity_header_is_ambiguous(#[case] connection: &str) {
     let headers = [ALICE, &[("Connection", connection)]].concat();
     App::start("").get("/pandium-sso", &headers).assert_refused(400, "ambiguous_identity");
 }
 
+// T5
 #[rstest]
 #[case::missing(&[])]
 #[case::empty(&[(EMAIL, "")])]
 #[case::blank(&[(EMAIL, "   \t ")])]
-fn without_the_primary_header_nobody_is_signed_in(#[case] primary: &[Field<'_>]) {
+fn the_primary_header_is_required(#[case] primary: &[Field<'_>]) {
     let others = [
         ("X-Auth-Request-User", "u-1"),
         ("X-Auth-Request-Preferred-Username", "alice"),
@@ -93,8 +98,9 @@ fn without_the_primary_header_nobody_is_signed_in(#[case] primary: &[Field<'_>])
     App::start("").get("/pandium-sso", &headers).assert_refused(401, "unauthenticated");
 }
 
+// T6
 #[test]
-fn an_email_that_cannot_be_one_is_refused_and_never_written_down() {
+fn malformed_emails_are_refused_and_not_logged() {
     let app = App::start("[log]\nsubject = \"plain\"");
     let too_long = format!("{}@example.com", "a".repeat(300));
     let values: Vec<&[u8]> = vec![
@@ -118,53 +124,56 @@ fn an_email_that_cannot_be_one_is_refused_and_never_written_down() {
     ];
     for value in values {
         let request = [b"GET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Auth-Request-Email: ", value, b"\r\n\r\n"];
-        let answer = wire::send(app.address(), &request.concat()).unwrap();
+        let response = wire::send(app.address(), &request.concat()).unwrap();
         let shown = String::from_utf8_lossy(value).into_owned();
-        // what is no header's value at all does not get as far as a reason
-        match answer.status {
-            400 if answer.body.is_empty() => answer.assert_no_token(),
-            _ => answer.assert_refused(400, "bad_identity"),
+        // the parser refuses bytes that no header value may have
+        match response.status {
+            400 if response.body.is_empty() => response.assert_no_token(),
+            _ => response.assert_refused(400, "bad_identity"),
         }
-        assert!(!answer.has("location"), "{shown}");
+        assert!(!response.has("location"), "{shown}");
     }
-    app.lines();
+    app.log_lines();
     assert!(!app.output().contains("attacker") && !app.output().contains("evil.example"));
 }
 
+// T6
 #[test]
-fn a_line_break_or_nul_in_a_value_is_no_request() {
+fn a_line_break_or_nul_in_a_value_is_refused() {
     let app = App::start("");
     for value in ["a@b.example\0", "a@b.example\rX: y", "\0"] {
         let request = format!("GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: {value}\r\n\r\n");
-        let answer = wire::send(app.address(), request.as_bytes()).unwrap();
-        assert_eq!(answer.status, 400, "{value:?}");
-        answer.assert_no_token();
+        let response = wire::send(app.address(), request.as_bytes()).unwrap();
+        assert_eq!(response.status, 400, "{value:?}");
+        response.assert_no_token();
     }
-    // a line break makes another header, which the one before it does not touch
+    // a bare LF begins another header field, here a second value
     let request =
         format!("GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: a@b.example\n{EMAIL}: c@d.example\r\n\r\n");
-    let answer = wire::send(app.address(), request.as_bytes()).unwrap();
-    assert_eq!(answer.status, 400);
-    answer.assert_no_token();
+    let response = wire::send(app.address(), request.as_bytes()).unwrap();
+    assert_eq!(response.status, 400);
+    response.assert_no_token();
 }
 
+// T6
 #[test]
-fn every_other_field_is_read_as_strictly() {
+fn every_identity_header_is_parsed_strictly() {
     let app = App::start("");
     for name in ["X-Auth-Request-User", "X-Auth-Request-Preferred-Username", "X-Auth-Request-Groups"] {
         for value in ["a\u{202e}b", "a\u{1}b"] {
             let request = format!(
                 "GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: a@b.example\r\n{name}: {value}\r\n\r\n"
             );
-            let answer = wire::send(app.address(), request.as_bytes()).unwrap();
-            assert_eq!(answer.status, 400, "{name}: {value:?}");
-            answer.assert_no_token();
+            let response = wire::send(app.address(), request.as_bytes()).unwrap();
+            assert_eq!(response.status, 400, "{name}: {value:?}");
+            response.assert_no_token();
         }
     }
 }
 
+// T7
 #[test]
-fn a_word_for_no_value_is_nobody() {
+fn placeholder_values_count_as_absent() {
     let app = App::start("");
     let by_id =
         App::start("[identity]\npreset = \"custom\"\nheaders.id = \"X-User\"\n[claims]\nsub = \"id\"");
@@ -174,6 +183,7 @@ fn a_word_for_no_value_is_nobody() {
     }
 }
 
+// T7
 #[rstest]
 #[case::empty("''")]
 #[case::blank("'  '")]
@@ -182,13 +192,14 @@ fn a_word_for_no_value_is_nobody() {
 #[case::the_word("'undefined'")]
 #[case::dash("'-'")]
 #[case::missing_claim("id")]
-fn a_subject_that_comes_out_as_nobody_is_nobody(#[case] expression: &str) {
+fn a_placeholder_subject_is_unauthenticated(#[case] expression: &str) {
     let app = App::start(&format!("[claims]\nsub = \"{expression}\""));
     app.get("/pandium-sso", ALICE).assert_refused(401, "unauthenticated");
 }
 
+// T1
 #[test]
-fn tailscales_funnel_signs_nobody_in() {
+fn tailscale_funnel_requests_are_refused() {
     let app = App::start("[identity]\npreset = \"tailscale\"");
     let alice = [("Tailscale-User-Login", "alice@example.com")];
     assert_eq!(app.get("/pandium-sso", &alice).status, 307);
@@ -196,12 +207,14 @@ fn tailscales_funnel_signs_nobody_in() {
     app.get("/pandium-sso", &funnel).assert_refused(403, "untrusted_peer");
 }
 
+// T6
 #[test]
-fn the_operator_says_who_may_go() {
+fn access_rules_match_domains_and_groups_exactly() {
     let app = App::start("[access]\nemail_domains = [\"example.com\"]\ndenied_groups = [\"left\"]");
-    let ask = |email, groups| app.get("/pandium-sso", &[(EMAIL, email), ("X-Auth-Request-Groups", groups)]);
-    assert_eq!(Token::of(&ask("alice@EXAMPLE.com", "staff")).claims["sub"], "alice@EXAMPLE.com");
-    ask("alice@example.com.evil.example", "staff").assert_refused(403, "not_allowed");
-    ask("alice@sub.example.com", "staff").assert_refused(403, "not_allowed");
-    ask("alice@example.com", "staff,left").assert_refused(403, "not_allowed");
+    let request =
+        |email, groups| app.get("/pandium-sso", &[(EMAIL, email), ("X-Auth-Request-Groups", groups)]);
+    assert_eq!(Token::of(&request("alice@EXAMPLE.com", "staff")).claims["sub"], "alice@EXAMPLE.com");
+    request("alice@example.com.evil.example", "staff").assert_refused(403, "not_allowed");
+    request("alice@sub.example.com", "staff").assert_refused(403, "not_allowed");
+    request("alice@example.com", "staff,left").assert_refused(403, "not_allowed");
 }

@@ -1,5 +1,5 @@
-//! DNS rebinding: a request for a host that public DNS could have given to an
-//! attacker gets no token, whatever else it carries.
+//! DNS rebinding: a request for a host that an attacker's DNS could point to us is
+//! refused.
 
 use rstest::rstest;
 
@@ -14,6 +14,7 @@ const TARGETS: [&str; 6] = [
     "/nowhere",
 ];
 
+// T21b
 #[rstest]
 #[case::foreign("evil.example")]
 #[case::foreign_with_our_port("evil.example:8080")]
@@ -24,15 +25,16 @@ const TARGETS: [&str; 6] = [
 fn a_request_for_a_foreign_host_is_refused(#[case] host: &str) {
     let app = App::start("");
     for target in TARGETS {
-        let answer = app.get(target, &[ALICE, &[("Host", host)]].concat());
-        answer.assert_refused(421, "misdirected_request");
-        let record = app.record_of(&answer);
-        assert!(record.to_string().contains("server.hosts"), "{record}");
+        let response = app.get(target, &[ALICE, &[("Host", host)]].concat());
+        response.assert_refused(421, "misdirected_request");
+        let event = app.audit_event_of(&response);
+        assert!(event.to_string().contains("server.hosts"), "{event}");
     }
-    let admin = wire::ask(app.admin_address(), "GET", "/metrics", &[("Host", host)]).unwrap();
+    let admin = wire::request(app.admin_address(), "GET", "/metrics", &[("Host", host)]).unwrap();
     admin.assert_refused(421, "misdirected_request");
 }
 
+// T21b
 #[rstest]
 #[case::public_url("app.example.com")]
 #[case::another_port("APP.example.com:8443")]
@@ -41,28 +43,33 @@ fn a_request_for_a_foreign_host_is_refused(#[case] host: &str) {
 #[case::address("192.0.2.7")]
 #[case::ipv6("[2001:db8::7]:8080")]
 #[case::container("marketplace-sso:8080")]
-fn a_request_for_a_name_of_the_service_is_answered(#[case] host: &str) {
+fn a_request_for_an_own_host_is_served(#[case] host: &str) {
     let app = App::start("[server]\nhosts = [\"sso.example.org\"]");
     assert_eq!(app.get("/pandium-sso", &[ALICE, &[("Host", host)]].concat()).status, 307);
-    let metrics = wire::ask(app.admin_address(), "GET", "/metrics", &[("Host", host)]).unwrap();
+    let metrics = wire::request(app.admin_address(), "GET", "/metrics", &[("Host", host)]).unwrap();
     assert_eq!(metrics.status, 200);
 }
 
+// T21b
 #[test]
-fn health_is_answered_for_any_host() {
+fn health_is_served_for_any_host() {
     let app = App::start("");
     for target in ["/livez", "/readyz", "/healthz"] {
         for address in [app.address(), app.admin_address()] {
-            assert_eq!(wire::ask(address, "GET", target, &[("Host", "evil.example")]).unwrap().status, 200);
+            assert_eq!(
+                wire::request(address, "GET", target, &[("Host", "evil.example")]).unwrap().status,
+                200
+            );
         }
     }
 }
 
+// T21b
 #[test]
-fn every_host_that_a_request_names_counts() {
+fn every_host_in_a_request_is_checked() {
     let app = App::start("");
     let twice = [ALICE, &[("Host", "app.example.com"), ("Host", "app.example.com")]].concat();
-    // actix's parser refuses two, or none, by itself
+    // the parser refuses no or several Host fields
     assert_eq!(app.get("/pandium-sso", &twice).status, 400);
     app.get("http://evil.example/pandium-sso", ALICE).assert_refused(421, "misdirected_request");
     let foreign = [ALICE, &[("Host", "evil.example")]].concat();
@@ -71,14 +78,15 @@ fn every_host_that_a_request_names_counts() {
     assert_eq!(wire::send(app.address(), none).unwrap().status, 400);
 }
 
+// T21b
 #[test]
-fn a_reload_changes_the_names_of_the_service() {
+fn a_reload_changes_the_accepted_hosts() {
     let app = App::start("");
-    let ask = || app.get("/pandium-sso", &[ALICE, &[("Host", "sso.example.org")]].concat()).status;
-    assert_eq!(ask(), 421);
+    let request = || app.get("/pandium-sso", &[ALICE, &[("Host", "sso.example.org")]].concat()).status;
+    assert_eq!(request(), 421);
     std::fs::write(app.config_file(), "[server]\nhosts = [\"sso.example.org\"]").unwrap();
     app.signal("HUP");
     app.wait_for_line(|line| line["message"] == "the new configuration is in use");
-    assert_eq!(ask(), 307);
+    assert_eq!(request(), 307);
     assert!(!app.output().contains("apply after a restart"), "{}", app.output());
 }

@@ -1,5 +1,5 @@
-//! Key servers that fail, lie and hang, and people who would have them asked
-//! without end. Lines 9, 11, 12 and 13 of what must never work.
+//! Key servers that fail, hang or serve invalid sets, and clients that try to cause
+//! endless fetches.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,23 +8,23 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::issuer::{Key, claims_with, entrance, jwks};
-use crate::harness::published::{
-    Behaviour, Gate, KeyServer, keys_at, keys_there, publishing, serving, until,
+use crate::harness::key_server::{
+    Behaviour, GatedServer, KeyServer, jwks_identity, keys_response, serve_keys, serving, wait_until,
 };
-use crate::harness::{Answer, App, Connection, Token};
+use crate::harness::{App, Connection, Response, Token};
 
 const MAIN: &str = "pandium-sso";
 
-/// What a key server does in place of serving keys, and what the log says of
-/// it. Another server would have the keys.
+/// Failures of a key server, each with its name and a part of the log message.
+/// `elsewhere` is another origin that has the keys.
 fn failures(ours: &Value, elsewhere: &str) -> Vec<(&'static str, Behaviour, &'static str)> {
-    let twins = jwks(&[ours.clone(), ours.clone()]);
+    let duplicates = jwks(&[ours.clone(), ours.clone()]);
     let secret = json!({"kty": "oct", "kid": "k-2", "k": "c2VjcmV0LWtleS1vZi10aGUtaXNzdWVy"});
     let private = json!({"kty": "OKP", "crv": "Ed25519", "x": "YQ", "d": "YQ"});
     let many: Vec<Value> =
         (0..10_000).map(|n| json!({"kty": "EC", "kid": n.to_string()})).chain([ours.clone()]).collect();
     let large = json!({"keys": [ours], "x": "x".repeat(1 << 20)}).to_string();
-    let answer = |text: String| Behaviour::Answer(200, text);
+    let response = |text: String| Behaviour::Answer(200, text);
     vec![
         ("down", Behaviour::Down, "no response"),
         ("hanging", Behaviour::Hang(Duration::from_secs(3600)), "timeout"),
@@ -34,138 +34,146 @@ fn failures(ours: &Value, elsewhere: &str) -> Vec<(&'static str, Behaviour, &'st
         ("error", Behaviour::Answer(500, jwks(std::slice::from_ref(ours))), "the status is 500"),
         ("missing", Behaviour::Answer(404, jwks(std::slice::from_ref(ours))), "the status is 404"),
         ("partial", Behaviour::Answer(206, jwks(std::slice::from_ref(ours))), "the status is 206"),
-        ("large", answer(large), "larger than 262144 bytes"),
-        ("many", answer(jwks(&many)), "more than 100 keys"),
-        ("secret", answer(jwks(&[ours.clone(), secret])), "symmetric"),
-        ("private", answer(jwks(&[ours.clone(), private])), "private"),
-        ("twins", answer(twins), "two keys with the same kid"),
-        ("cut", answer(jwks(std::slice::from_ref(ours)).replace("]}", "")), "not a JSON Web Key Set"),
-        ("page", answer("<html>keys</html>".into()), "not a JSON Web Key Set"),
-        ("nothing", answer(String::new()), "not a JSON Web Key Set"),
-        ("none", answer(jwks(&[])), "no usable key"),
+        ("large", response(large), "larger than 262144 bytes"),
+        ("many", response(jwks(&many)), "more than 100 keys"),
+        ("secret", response(jwks(&[ours.clone(), secret])), "symmetric"),
+        ("private", response(jwks(&[ours.clone(), private])), "private"),
+        ("twins", response(duplicates), "two keys with the same kid"),
+        ("cut", response(jwks(std::slice::from_ref(ours)).replace("]}", "")), "not a JSON Web Key Set"),
+        ("page", response("<html>keys</html>".into()), "not a JSON Web Key Set"),
+        ("nothing", response(String::new()), "not a JSON Web Key Set"),
+        ("none", response(jwks(&[])), "no usable key"),
     ]
 }
 
-const IMPATIENT: &str = "jwks_timeout_s = 1\njwks_min_refresh_interval_s = 1\njwks_refresh_interval_s = 1";
+const SHORT_TIMEOUTS: &str =
+    "jwks_timeout_s = 1\njwks_min_refresh_interval_s = 1\njwks_refresh_interval_s = 1";
 
-/// A service with an entrance for each server, named as it is.
+/// A service with an entrance for each server, of the same name.
 fn start(servers: &[(&str, KeyServer, Behaviour, &str)]) -> App {
     let entrances = servers.iter().map(|(name, server, ..)| {
-        entrance(name, &keys_at(&server.origin(), &format!("{IMPATIENT}\njwks_max_stale_s = 60")))
+        entrance(name, &jwks_identity(&server.origin(), &format!("{SHORT_TIMEOUTS}\njwks_max_stale_s = 60")))
     });
     let app = App::start(&entrances.collect::<String>());
     app.wait_until_ready();
     app
 }
 
+// T11
 #[test]
-fn without_keys_nobody_is_let_in_nor_told_that_he_is_wrong() {
+fn without_keys_requests_get_503_not_401() {
     let key = Key::new("ES256");
     let ours = key.jwk(Some("k-1"));
-    let elsewhere = publishing(std::slice::from_ref(&ours));
+    let elsewhere = serve_keys(std::slice::from_ref(&ours));
     let servers: Vec<_> = failures(&ours, &elsewhere.origin())
         .into_iter()
-        .map(|(name, does, told)| (name, KeyServer::start(does.clone()).unwrap(), does, told))
+        .map(|(name, behaviour, message)| {
+            (name, KeyServer::start(behaviour.clone()).unwrap(), behaviour, message)
+        })
         .collect();
     let app = start(&servers);
     let mut names: Vec<&str> = servers.iter().map(|(name, ..)| *name).collect();
     names.sort_unstable();
-    assert_eq!(app.without_keys(), names);
-    let token = key.token_named("k-1");
-    for (name, server, _, told) in &servers {
-        let answer = app.bring_to(&format!("/{name}"), &token);
-        assert_eq!((answer.status, answer.reason().as_str()), (503, "keys_unavailable"), "{name}");
-        answer.assert_no_token();
-        assert!(answer.has("retry-after") && !answer.has("www-authenticate"), "{name}: {answer:?}");
-        // what no key would make good is told at once
-        app.bring_to(&format!("/{name}"), "no.token").assert_refused(401, "invalid_token");
-        let address = format!("{}/keys", server.origin());
-        assert!(app.fetches(&address, "error") > 0, "{name}");
-        let line = app.wait_for_line(|line| line["address"] == address.as_str());
+    assert_eq!(app.entrances_without_keys(), names);
+    let token = key.token_with_kid("k-1");
+    for (name, server, _, message) in &servers {
+        let response = app.send_token_to(&format!("/{name}"), &token);
+        assert_eq!((response.status, response.reason().as_str()), (503, "keys_unavailable"), "{name}");
+        response.assert_no_token();
+        assert!(response.has("retry-after") && !response.has("www-authenticate"), "{name}: {response:?}");
+        // a token that no key could verify is rejected at once
+        app.send_token_to(&format!("/{name}"), "no.token").assert_refused(401, "invalid_token");
+        let url = format!("{}/keys", server.origin());
+        assert!(app.fetches(&url, "error") > 0, "{name}");
+        let line = app.wait_for_line(|line| line["address"] == url.as_str());
         let error = line["error"].as_str().unwrap();
-        assert!(error.contains(told), "{name}: {error}");
+        assert!(error.contains(message), "{name}: {error}");
         assert!(!error.contains("c2VjcmV0"), "{name}: {error}");
     }
     assert!(elsewhere.asked().is_empty(), "a redirect was followed to another origin");
     assert_eq!(app.get("/livez", &[]).status, 200);
 
     for (_, server, ..) in &servers {
-        server.behave(keys_there(std::slice::from_ref(&ours)));
+        server.behave(keys_response(std::slice::from_ref(&ours)));
     }
     for (name, ..) in &servers {
-        until(name, || app.bring_to(&format!("/{name}"), &token).status == 307);
+        wait_until(name, || app.send_token_to(&format!("/{name}"), &token).status == 307);
     }
-    assert!(app.without_keys().is_empty());
+    assert!(app.entrances_without_keys().is_empty());
 }
 
+// T11
 #[test]
-fn the_keys_that_are_known_serve_while_new_ones_cannot_be_had() {
+fn cached_keys_serve_while_fetches_fail() {
     let key = Key::new("ES256");
     let ours = key.jwk(Some("k-1"));
-    let elsewhere = publishing(std::slice::from_ref(&ours));
+    let elsewhere = serve_keys(std::slice::from_ref(&ours));
     let servers: Vec<_> = failures(&ours, &elsewhere.origin())
         .into_iter()
-        .map(|(name, does, told)| (name, publishing(std::slice::from_ref(&ours)), does, told))
+        .map(|(name, behaviour, message)| (name, serve_keys(std::slice::from_ref(&ours)), behaviour, message))
         .collect();
     let app = start(&servers);
-    let address = |server: &KeyServer| format!("{}/keys", server.origin());
-    for (_, server, does, _) in &servers {
-        server.behave(does.clone());
+    let url = |server: &KeyServer| format!("{}/keys", server.origin());
+    for (_, server, behaviour, _) in &servers {
+        server.behave(behaviour.clone());
     }
     for (name, server, ..) in &servers {
-        until(name, || app.fetches(&address(server), "error") > 0);
+        wait_until(name, || app.fetches(&url(server), "error") > 0);
     }
-    let fetched =
-        |(_, server, ..): &(&str, KeyServer, Behaviour, &str)| app.fetches(&address(server), "success");
+    let fetched = |(_, server, ..): &(&str, KeyServer, Behaviour, &str)| app.fetches(&url(server), "success");
     let before: Vec<u64> = servers.iter().map(fetched).collect();
     for (name, ..) in &servers {
         let target = format!("/{name}");
-        assert_eq!(app.bring_to(&target, &key.token_named("k-1")).status, 307, "{name}");
-        // a key that is not known may be a new one, which is not this user's fault
-        let new = app.bring_to(&target, &key.token_named("k-2"));
+        assert_eq!(app.send_token_to(&target, &key.token_with_kid("k-1")).status, 307, "{name}");
+        // an unknown key may be new, so the request is not rejected as invalid
+        let new = app.send_token_to(&target, &key.token_with_kid("k-2"));
         assert_eq!((new.status, new.reason().as_str()), (503, "keys_unavailable"), "{name}");
-        app.bring_to(&target, &Key::new("ES256").token_named("k-1")).assert_refused(401, "invalid_token");
+        app.send_token_to(&target, &Key::new("ES256").token_with_kid("k-1"))
+            .assert_refused(401, "invalid_token");
     }
     assert_eq!(servers.iter().map(fetched).collect::<Vec<u64>>(), before);
-    assert!(app.without_keys().is_empty());
+    assert!(app.entrances_without_keys().is_empty());
     assert!(elsewhere.asked().is_empty());
     assert_eq!(app.get("/livez", &[]).status, 200);
 }
 
-/// Where each of some addresses leads; the last one has the keys.
+/// A chain of redirects; the last path has the keys.
+// T11
 #[rstest]
 #[case::one_step(&["/keys", "/moved"], 307)]
 #[case::three_steps(&["/keys", "/a", "/b", "/c"], 307)]
 #[case::too_many_steps(&["/keys", "/a", "/b", "/c", "/d"], 503)]
-fn a_redirect_within_the_origin_is_followed_a_few_steps(#[case] steps: &[&str], #[case] status: u16) {
+fn same_origin_redirects_are_followed_three_times(#[case] steps: &[&str], #[case] status: u16) {
     let key = Key::new("ES256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let (last, before) = steps.split_last().unwrap();
     let leads: Vec<String> = steps[1..].iter().map(|next| format!("Location: {next}")).collect();
     let mut pages: Vec<(&str, &str)> = before.iter().copied().zip(leads.iter().map(String::as_str)).collect();
     pages.push((last, &set));
-    let server = Gate::start(&pages, true);
-    let app = App::start_with_identity(&keys_at(server.origin(), ""), "");
+    let server = GatedServer::start(&pages, true);
+    let app = App::start_with_identity(&jwks_identity(server.origin(), ""), "");
     app.wait_until_ready();
-    assert_eq!(app.bring(&key.token_named("k-1")).status, status);
+    assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, status);
     assert_eq!(server.asked(), steps[..steps.len().min(4)]);
 }
 
-/// How a key server takes it, and how many unknown kids there are.
+/// Whether the key server works, and the number of unknown kids.
+// T12
 #[rstest]
 #[case::that_serves(true, 10_000)]
 #[case::that_is_down(false, 2_000)]
-fn ten_thousand_unknown_kids_cost_a_handful_of_fetches(#[case] serves: bool, #[case] count: usize) {
+fn unknown_kids_cost_a_bounded_number_of_fetches(#[case] serves: bool, #[case] count: usize) {
     const CLIENTS: usize = 4;
     let key = Key::new("ES256");
-    let server = publishing(&[key.jwk(Some("k-1"))]);
+    let server = serve_keys(&[key.jwk(Some("k-1"))]);
     if !serves {
         server.behave(Behaviour::Down);
     }
-    let app = App::start_with_identity(&keys_at(&server.origin(), "jwks_min_refresh_interval_s = 3600"), "");
+    let app =
+        App::start_with_identity(&jwks_identity(&server.origin(), "jwks_min_refresh_interval_s = 3600"), "");
     app.wait_until_ready();
-    // the signature is never come to, so one for all will do
-    let token = key.token_named("k-1");
+    // the signature is never verified, so all tokens share one
+    let token = key.token_with_kid("k-1");
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let (_, claims) = signed.split_once('.').unwrap();
     std::thread::scope(|scope| {
@@ -176,9 +184,9 @@ fn ten_thousand_unknown_kids_cost_a_handful_of_fetches(#[case] serves: bool, #[c
                 for number in 0..count / CLIENTS {
                     let header = base64url(&format!(r#"{{"alg":"ES256","kid":"{client}-{number}"}}"#));
                     let bearer = format!("Bearer {header}.{claims}.{signature}");
-                    let answer =
-                        connection.ask("GET", "/pandium-sso", &[("Authorization", &bearer)]).unwrap();
-                    assert_not_believed(&answer);
+                    let response =
+                        connection.request("GET", "/pandium-sso", &[("Authorization", &bearer)]).unwrap();
+                    assert_not_accepted(&response);
                 }
             });
         }
@@ -187,122 +195,130 @@ fn ten_thousand_unknown_kids_cost_a_handful_of_fetches(#[case] serves: bool, #[c
         |reason| app.metric("marketplace_sso_refusals_total", &[("entrance", MAIN), ("reason", reason)]);
     let (unknown, not_yet) = (refused("invalid_token"), refused("keys_unavailable"));
     assert!((unknown + not_yet - count as f64).abs() < 0.5);
-    // only those for whom the issuer was asked are told that they are wrong
+    // only tokens after a successful fetch are rejected as invalid
     assert!(unknown < 100.0 && (serves == (unknown > 0.5)), "{unknown}");
-    // one at the start, and four for all of them; none, where the first failed
+    // one at start and four for all tokens; no more if the first failed
     assert_eq!(server.asked().len(), if serves { 5 } else { 1 });
-    assert_eq!(app.bring(&token).status, if serves { 307 } else { 503 });
+    assert_eq!(app.send_token(&token).status, if serves { 307 } else { 503 });
 }
 
+// T12
 #[test]
-fn a_rotation_right_after_noise_is_seen_at_once() {
+fn a_rotation_after_an_unknown_kid_is_noticed() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
-    let server = publishing(&[old.jwk(Some("k-1"))]);
-    // with the cooldown that is usual: half a minute
+    let server = serve_keys(&[old.jwk(Some("k-1"))]);
+    // with the default cooldown of 30 seconds
     let app = App::start_fetching(&server, "");
-    app.bring(&new.token_named("made-up")).assert_refused(401, "invalid_token");
-    server.behave(keys_there(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
-    assert_eq!(app.bring(&new.token_named("k-2")).status, 307);
+    app.send_token(&new.token_with_kid("made-up")).assert_refused(401, "invalid_token");
+    server.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
     assert_eq!(server.asked().len(), 3);
 }
 
+// T12
 #[test]
-fn a_new_key_is_not_yet_known_while_noise_has_used_all_up() {
+fn an_exhausted_fetch_budget_gives_503() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
-    let (named, nameless) = (publishing(&[old.jwk(Some("k-1"))]), publishing(&[old.jwk(None)]));
-    let at = |server: &KeyServer| keys_at(&server.origin(), "jwks_min_refresh_interval_s = 3600");
+    let (named, nameless) = (serve_keys(&[old.jwk(Some("k-1"))]), serve_keys(&[old.jwk(None)]));
+    let at = |server: &KeyServer| jwks_identity(&server.origin(), "jwks_min_refresh_interval_s = 3600");
     let app = App::start_with_identity(&at(&named), &entrance("nameless", &at(&nameless)));
     app.wait_until_ready();
     for number in 0..20 {
         let noise = Key::new("ES256");
-        let answers =
-            [app.bring(&noise.token_named(&number.to_string())), app.bring_to("/nameless", &noise.token())];
-        for answer in answers {
-            assert_not_believed(&answer);
-            assert_eq!(answer.status, if number < 4 { 401 } else { 503 }, "{number}");
+        let responses = [
+            app.send_token(&noise.token_with_kid(&number.to_string())),
+            app.send_token_to("/nameless", &noise.token()),
+        ];
+        for response in responses {
+            assert_not_accepted(&response);
+            assert_eq!(response.status, if number < 4 { 401 } else { 503 }, "{number}");
         }
     }
     assert_eq!((named.asked().len(), nameless.asked().len()), (5, 5));
-    named.behave(keys_there(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
-    nameless.behave(keys_there(&[new.jwk(None)]));
-    for answer in [app.bring(&new.token_named("k-2")), app.bring_to("/nameless", &new.token())] {
-        answer.assert_refused(503, "keys_unavailable");
-        assert!(answer.has("retry-after") && !answer.has("www-authenticate"), "{answer:?}");
-        let cause = app.record_of(&answer)["detail"].as_str().unwrap().to_owned();
+    named.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    nameless.behave(keys_response(&[new.jwk(None)]));
+    for response in [app.send_token(&new.token_with_kid("k-2")), app.send_token_to("/nameless", &new.token())]
+    {
+        response.assert_refused(503, "keys_unavailable");
+        assert!(response.has("retry-after") && !response.has("www-authenticate"), "{response:?}");
+        let cause = app.audit_event_of(&response)["detail"].as_str().unwrap().to_owned();
         assert!(cause.contains("newer keys could not be fetched"), "{cause}");
     }
-    assert_eq!(app.bring(&old.token_named("k-1")).status, 307);
+    assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
 }
 
+// T12
 #[test]
-fn endless_noise_does_not_hold_a_rotation_up() {
+fn constant_unknown_kids_do_not_block_a_rotation() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
-    let server = publishing(&[old.jwk(Some("k-1"))]);
+    let server = serve_keys(&[old.jwk(Some("k-1"))]);
     let app = App::start_fetching(&server, "jwks_min_refresh_interval_s = 1");
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let ending = Ending(&is_over);
+        let ending = StopOnDrop(&is_over);
         let noise = scope.spawn(|| {
             let mut connection = Connection::open(app.address()).unwrap();
-            let token = format!("Bearer {}", Key::new("ES256").token_named("made-up"));
+            let token = format!("Bearer {}", Key::new("ES256").token_with_kid("made-up"));
             let mut count = 0;
             while !is_over.load(Ordering::Relaxed) {
-                let answer = connection.ask("GET", "/pandium-sso", &[("Authorization", &token)]).unwrap();
-                assert_not_believed(&answer);
+                let response =
+                    connection.request("GET", "/pandium-sso", &[("Authorization", &token)]).unwrap();
+                assert_not_accepted(&response);
                 count += 1;
             }
             count
         });
-        until("noise has used all up", || server.asked().len() >= 5);
-        server.behave(keys_there(&[new.jwk(Some("k-2"))]));
-        until("the new key is in use", || {
-            let answer = app.bring(&new.token_named("k-2"));
-            assert!(matches!(answer.status, 307 | 503), "{answer:?}");
-            answer.status == 307
+        wait_until("the fetch budget is used up", || server.asked().len() >= 5);
+        server.behave(keys_response(&[new.jwk(Some("k-2"))]));
+        wait_until("the new key is used", || {
+            let response = app.send_token(&new.token_with_kid("k-2"));
+            assert!(matches!(response.status, 307 | 503), "{response:?}");
+            response.status == 307
         });
         drop(ending);
         assert!(noise.join().unwrap() > 5);
     });
 }
 
-/// Ends what runs beside a test, also where the test fails.
-struct Ending<'a>(&'a AtomicBool);
+/// Stops a background thread, also if the test fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Ending<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// A token whose key is not known is refused for good, or for now.
-fn assert_not_believed(answer: &Answer) {
-    match answer.status {
-        401 => answer.assert_refused(401, "invalid_token"),
+/// Asserts 401, or 503 with `Retry-After`, for a token with an unknown key.
+fn assert_not_accepted(response: &Response) {
+    match response.status {
+        401 => response.assert_refused(401, "invalid_token"),
         _ => {
-            answer.assert_refused(503, "keys_unavailable");
-            assert!(answer.has("retry-after"), "{answer:?}");
+            response.assert_refused(503, "keys_unavailable");
+            assert!(response.has("retry-after"), "{response:?}");
         }
     }
-    answer.assert_no_token();
+    response.assert_no_token();
 }
 
+// T9
 #[test]
-fn a_header_sends_us_nowhere_whatever_it_names_and_a_kid_is_no_part_of_a_question() {
+fn token_headers_never_change_the_jwks_url() {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
-    let server = publishing(&[key.jwk(Some("k-1"))]);
-    let theirs = publishing(&[attacker.jwk(Some("k-1")), attacker.jwk(Some("k-2"))]);
+    let server = serve_keys(&[key.jwk(Some("k-1"))]);
+    let theirs = serve_keys(&[attacker.jwk(Some("k-1")), attacker.jwk(Some("k-2"))]);
     let app = App::start_fetching(&server, "jwks_min_refresh_interval_s = 3600");
-    // too long, or no text: nobody is asked, although somebody could be
-    app.refuses(&key.token_named(&"k".repeat(10 * 1024)));
+    // an invalid kid causes no fetch
+    app.assert_rejected(&key.token_with_kid(&"k".repeat(10 * 1024)));
     for other in [json!(null), json!(1), json!(["k-2"]), json!({"k-2": "k-2"})] {
-        app.refuses(&key.sign(&json!({"alg": "ES256", "kid": other}).to_string(), &claims_with(&[])));
+        app.assert_rejected(&key.sign(&json!({"alg": "ES256", "kid": other}).to_string(), &claims_with(&[])));
     }
     assert_eq!(server.asked().len(), 1);
 
     let kids = "../../dev/null /dev/null %2e%2e/keys //127.0.0.1/ k-1' /keys?kid=k-1 keys#k-1 |id";
     for kid in kids.split(' ').chain(["k-1' OR '1'='1", "|touch pwned", "k-1\r\nHost: x", "k-1\0", "", "K-1"])
     {
-        assert_not_believed(&app.bring(&key.token_named(kid)));
+        assert_not_accepted(&app.send_token(&key.token_with_kid(kid)));
     }
     let url = format!("\"{}/keys\"", theirs.origin());
     let members = [
@@ -317,18 +333,18 @@ fn a_header_sends_us_nowhere_whatever_it_names_and_a_kid_is_no_part_of_a_questio
         for kid in [r#""kid":"k-1","#, r#""kid":"k-2","#, ""] {
             let kid = if *member == "kid" { "" } else { kid };
             let header = format!(r#"{{"alg":"ES256",{kid}{member:?}:{value}}}"#);
-            assert_not_believed(&app.bring(&attacker.sign(&header, &claims_with(&[]))));
+            assert_not_accepted(&app.send_token(&attacker.sign(&header, &claims_with(&[]))));
         }
     }
     assert!(theirs.asked().is_empty(), "{:?}", theirs.asked());
-    // ours was asked, where it is configured to be, for what it may have by now
+    // only the configured URL was fetched
     let asked = server.asked();
     assert!(asked.len() == 5 && asked.iter().all(|path| path == "/keys"), "{asked:?}");
-    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
+    assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
 }
 
-/// Each way in, its settings, and the header and claims of its tokens. `ORIGIN`
-/// stands for the one server that has the one key for all of them.
+/// The token authenticators: name, settings, header and claims. `ORIGIN` stands for
+/// the key server that they share.
 const KINDS: [(&str, &str, &str, &str); 6] = [
     (
         "bearer",
@@ -368,35 +384,37 @@ const KINDS: [(&str, &str, &str, &str); 6] = [
     ),
 ];
 
+// T13
 #[test]
-fn a_token_of_one_kind_is_none_at_another_kinds_entrance_though_both_know_its_key() {
+fn a_token_is_rejected_at_another_kinds_entrance() {
     let key = Key::new("RS256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let server = KeyServer::start(serving(&[("/keys", &set), ("/.well-known/jwks.json", &set)])).unwrap();
-    let here = |text: &str| text.replace("ORIGIN", &server.origin());
+    let with_origin = |text: &str| text.replace("ORIGIN", &server.origin());
     let entrances = KINDS.map(|(name, settings, ..)| {
         let keys = if name == "commercetools" { "" } else { "jwks_url = \"ORIGIN/keys\"" };
-        entrance(name, &here(&format!("{settings}\n{keys}")))
+        entrance(name, &with_origin(&format!("{settings}\n{keys}")))
             + &format!("[entrances.{name}.claims]\nsub = \"id\"\n")
     });
     let app = App::start(&entrances.concat());
     app.wait_until_ready();
-    assert!(app.without_keys().is_empty());
+    assert!(app.entrances_without_keys().is_empty());
     for (own, _, _, claims) in KINDS {
-        let usual = [("sub", "\"u-1\""), ("email", "\"alice@example.com\""), ("exp", "@60"), ("iat", "@0")];
-        let times = crate::harness::issuer::claims_of(&usual, &[]);
-        let claims = format!("{{{},{}", here(claims), &times[1..]);
+        let defaults =
+            [("sub", "\"u-1\""), ("email", "\"alice@example.com\""), ("exp", "@60"), ("iat", "@0")];
+        let times = crate::harness::issuer::claims_of(&defaults, &[]);
+        let claims = format!("{{{},{}", with_origin(claims), &times[1..]);
         let token = key.sign(r#"{"alg":"RS256","kid":"k-1"}"#, &claims);
         for (name, _, header, _) in KINDS {
             let (header, scheme) = header.split_once(':').unwrap();
             let value = format!("{} {token}", scheme.trim());
             let beside = [("X-MC-API-Cloud-Identifier", "custom"), ("X-MC-API-Forward-To-Version", "v2")];
-            let answer = app.get(&format!("/{name}"), &[&[(header, value.trim())], &beside[..]].concat());
+            let response = app.get(&format!("/{name}"), &[&[(header, value.trim())], &beside[..]].concat());
             if own == name {
-                assert_eq!(Token::of(&answer).claims["sub"], "u-1");
+                assert_eq!(Token::of(&response).claims["sub"], "u-1");
             } else {
-                let told = (answer.status, answer.reason());
-                assert_eq!(told, (401, "invalid_token".into()), "a token for {own} at {name}");
+                let result = (response.status, response.reason());
+                assert_eq!(result, (401, "invalid_token".into()), "a token for {own} at {name}");
             }
         }
     }

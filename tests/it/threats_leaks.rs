@@ -1,14 +1,13 @@
-//! What leaves the house, and what never does: secrets, tokens, queries,
-//! credentials. Lines 22 to 26 of what must never work.
+//! Secrets, tokens, queries and credentials stay out of all output.
 
 use rstest::rstest;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::command::{File, Ran, run_with};
-use crate::harness::{ALICE, Answer, App, EMAIL, Field, SECRET, STANDARD, Token, wire};
+use crate::harness::command::{CommandResult, File, run_with};
+use crate::harness::{ALICE, App, EMAIL, Field, Response, SECRET, STANDARD, Token, wire};
 
-/// What a client sends and nothing may repeat.
+/// Values that a client sends and no output may contain.
 const IN_QUERY: &str = "canary-of-a-query";
 const IN_AUTHORIZATION: &str = "canary-of-an-authorization";
 const IN_COOKIE: &str = "canary-of-a-cookie";
@@ -16,51 +15,53 @@ const IN_HEADER: &str = "canary-of-a-value";
 
 const COMMANDS: [&str; 6] = ["serve", "playground", "check", "mint", "inspect", "healthcheck"];
 
+// T22
 #[rstest]
-#[case::in_production("json", "info")]
-#[case::for_people("text", "info")]
-#[case::to_the_last_detail("json", "trace")]
-#[case::for_people_to_the_last_detail("text", "trace")]
-fn nothing_that_was_written_holds_a_secret(#[case] format: &str, #[case] level: &str) {
+#[case::json_info("json", "info")]
+#[case::text_info("text", "info")]
+#[case::json_trace("json", "trace")]
+#[case::text_trace("text", "trace")]
+fn logs_metrics_and_bodies_hold_no_secret(#[case] format: &str, #[case] level: &str) {
     let app = App::start(&format!(
         "[pandium]\nmax_location_bytes = 600\n[log]\nformat = {format:?}\nlevel = {level:?}\n[claims]\nmeta = {{ rank = \"username|int\" }}"
     ));
-    let (answers, sent) = every_kind_of_request(&app);
-    // a wrong configuration, read while the service runs
+    let (responses, sent) = send_every_kind_of_request(&app);
+    // an invalid configuration at a reload
     std::fs::write(app.config_file(), format!("[pandium]\nshared_secret = \"{IN_HEADER} \"")).unwrap();
     app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "refused")], 1.0);
 
-    let tokens: Vec<String> = answers.iter().filter_map(token_in).collect();
+    let tokens: Vec<String> = responses.iter().filter_map(token_in).collect();
     let secrets = secrets(&tokens);
     let metrics = app.admin("/metrics").text();
-    app.lines();
+    app.log_lines();
     let mut written = vec![app.output(), metrics];
-    for answer in answers.iter().filter(|answer| token_in(answer).is_none()) {
-        written.push(format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+    for response in responses.iter().filter(|response| token_in(response).is_none()) {
+        written.push(format!("{:?} {}", response.headers, String::from_utf8_lossy(&response.body)));
     }
     for text in &written {
         assert_none(text, &secrets);
     }
 
-    // the search would find each of them: it finds them where they belong
-    let bodies: String = answers.iter().map(|answer| String::from_utf8_lossy(&answer.body)).collect();
-    let where_they_belong = format!("{answers:?} {bodies} {sent} {SECRET}");
+    // positive control: each secret is found where it belongs
+    let bodies: String = responses.iter().map(|response| String::from_utf8_lossy(&response.body)).collect();
+    let where_they_belong = format!("{responses:?} {bodies} {sent} {SECRET}");
     assert!(tokens.len() >= 3 && written.iter().map(String::len).sum::<usize>() > 5_000);
     for secret in &secrets {
-        assert!(where_they_belong.contains(secret.as_str()), "the search proves nothing for {secret}");
+        assert!(where_they_belong.contains(secret.as_str()), "the search does not find {secret}");
     }
 }
 
+// T22
 #[test]
 fn no_command_prints_a_secret() {
     let file = File::new(STANDARD);
     let config = file.text();
     let minted = run_with(&["mint", "--config", &config, "--email", "a@b.example"], &[], "");
-    let token = Token::within(minted.output.trim(), SECRET).text;
+    let token = Token::in_url(minted.output.trim(), SECRET).text;
     let secrets = secrets(std::slice::from_ref(&token));
     let variables = [("SSO_PANDIUM__SHARED_SECRET", SECRET)];
 
-    let mut ran = vec![
+    let mut result = vec![
         run_with(&["check", "--show", "--config", &config], &[], ""),
         run_with(&["check", "--show", "--config", &config], &variables, ""),
         run_with(&["inspect", "--config", &config, "-"], &[], &token),
@@ -69,15 +70,16 @@ fn no_command_prints_a_secret() {
         run_with(&["--help"], &variables, ""),
         run_with(&["healthcheck", "127.0.0.1:1"], &variables, ""),
     ];
-    ran.extend(COMMANDS.iter().map(|command| run_with(&[command, "--help"], &variables, "")));
-    for Ran { output, errors, .. } in &ran {
+    result.extend(COMMANDS.iter().map(|command| run_with(&[command, "--help"], &variables, "")));
+    for CommandResult { output, errors, .. } in &result {
         assert!(!output.is_empty() || !errors.is_empty());
         assert_none(output, &secrets);
         assert_none(errors, &secrets);
     }
-    assert!(ran[0].output.contains("shared_secret = \"[hidden]\""), "{}", ran[0].output);
+    assert!(result[0].output.contains("shared_secret = \"[hidden]\""), "{}", result[0].output);
 }
 
+// T22
 #[rstest]
 #[case::no_toml("[pandium]\nshared_secret = \"SECRET\naccount = \"acme\"")]
 #[case::no_toml_either("[pandium]\nshared_secret = SECRET")]
@@ -89,18 +91,19 @@ fn no_command_prints_a_secret() {
 #[case::a_list("[pandium]\nshared_secret = [\"SECRET\"]")]
 #[case::a_table("[pandium.shared_secret]\nvalue = \"SECRET\"")]
 #[case::both("[pandium]\nshared_secret = \"SECRET\"\nshared_secret_file = \"/nowhere\"")]
-#[case::elsewhere_too("[entrances.a]\npath = \"/a\"\n[entrances.a.pandium]\nshared_secret = \"SECRET \"")]
-fn no_problem_quotes_a_secret(#[case] toml: &str) {
+#[case::in_an_entrance("[entrances.a]\npath = \"/a\"\n[entrances.a.pandium]\nshared_secret = \"SECRET \"")]
+fn configuration_errors_quote_no_secret(#[case] toml: &str) {
     let (standard, own) = (File::new(STANDARD), File::new(&toml.replace("SECRET", SECRET)));
     for command in ["check", "serve"] {
-        let ran = run_with(&[command, "--config", &standard.text(), "--config", &own.text()], &[], "");
-        assert_eq!(ran.status, 78, "{ran:?}");
-        assert!(!ran.output.contains(SECRET) && !ran.errors.contains(SECRET), "{ran:?}");
+        let result = run_with(&[command, "--config", &standard.text(), "--config", &own.text()], &[], "");
+        assert_eq!(result.status, 78, "{result:?}");
+        assert!(!result.output.contains(SECRET) && !result.errors.contains(SECRET), "{result:?}");
     }
 }
 
+// T23
 #[test]
-fn no_token_is_used_twice() {
+fn every_token_is_new() {
     let app = App::start("");
     let mut ids: Vec<Value> = (0..50).map(|_| app.claims(ALICE)["jti"].clone()).collect();
     ids.sort_by_key(ToString::to_string);
@@ -108,15 +111,16 @@ fn no_token_is_used_twice() {
     assert_eq!(ids.len(), 50);
 }
 
+// T24
 #[test]
-fn a_fault_says_nothing_but_its_class_and_the_request_id() {
+fn a_500_has_only_its_class_and_the_request_id() {
     let app = App::start("[claims]\nexternal_id = \"groups|first|int\"");
-    let ask = |group, accept| {
+    let request = |group, accept| {
         app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Groups", group), ("Accept", accept)]].concat())
     };
-    assert_eq!(Token::of(&ask("7", "*/*")).claims["external_id"], "7");
+    assert_eq!(Token::of(&request("7", "*/*")).claims["external_id"], "7");
 
-    let fault = ask("canary-group", "*/*");
+    let fault = request("canary-group", "*/*");
     fault.assert_refused(500, "internal");
     let body = fault.json();
     let mut keys: Vec<&String> = body.as_object().unwrap().keys().collect();
@@ -125,18 +129,20 @@ fn a_fault_says_nothing_but_its_class_and_the_request_id() {
     assert_eq!(body["title"], "Something went wrong");
     assert_eq!(body["request_id"], fault.header("x-request-id"));
 
-    let page = ask("canary-group", "text/html");
+    let page = request("canary-group", "text/html");
     assert_eq!(page.status, 500);
-    for (what, told) in [("canary-group", false), ("external_id", false), (page.header("x-request-id"), true)]
+    for (what, message) in
+        [("canary-group", false), ("external_id", false), (page.header("x-request-id"), true)]
     {
-        assert_eq!(page.text().contains(what), told, "{what}");
+        assert_eq!(page.text().contains(what), message, "{what}");
     }
-    let record = app.record_of(&fault);
-    assert!(record["detail"].as_str().unwrap().contains("claims.external_id"), "{record}");
+    let event = app.audit_event_of(&fault);
+    assert!(event["detail"].as_str().unwrap().contains("claims.external_id"), "{event}");
     assert!(!app.output().contains("canary-group"));
 }
 
-/// What a secret file holds, whether that will do, and if not, what is said.
+/// The content of a secret file, and a part of the error if it is invalid.
+// T25
 #[rstest]
 #[case::as_it_is("{}", None)]
 #[case::with_a_line_break("{}\n", None)]
@@ -149,28 +155,32 @@ fn a_fault_says_nothing_but_its_class_and_the_request_id() {
 #[case::empty("", Some("it is empty"))]
 #[case::a_line_break_alone("\n", Some("it is empty"))]
 #[case::a_byte_too_short("0123456789abcdef0123456789abcde", Some("31 bytes; at least 32"))]
-fn a_secret_is_used_as_it_is_or_stops_the_start(#[case] text: &str, #[case] problem: Option<&str>) {
+fn a_malformed_secret_stops_the_start(#[case] text: &str, #[case] problem: Option<&str>) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("pandium");
     std::fs::write(&file, text.replace("{}", SECRET)).unwrap();
     let line = format!("shared_secret_file = {:?}", file.to_str().unwrap());
     let config = File::new(&STANDARD.replace(&format!("shared_secret = {SECRET:?}"), &line));
-    let ran = run_with(&["mint", "--config", &config.text(), "--email", "a@b.example"], &[], "");
+    let result = run_with(&["mint", "--config", &config.text(), "--email", "a@b.example"], &[], "");
     match problem {
-        None => assert_eq!(Token::within(ran.output.trim(), SECRET).claims["sub"], "a@b.example"),
+        None => assert_eq!(Token::in_url(result.output.trim(), SECRET).claims["sub"], "a@b.example"),
         Some(problem) => {
-            assert_eq!(ran.status, 78);
-            assert!(ran.errors.contains("shared_secret_file") && ran.errors.contains(problem), "{ran:?}");
+            assert_eq!(result.status, 78);
+            assert!(
+                result.errors.contains("shared_secret_file") && result.errors.contains(problem),
+                "{result:?}"
+            );
             assert_eq!(run_with(&["serve", "--config", &config.text()], &[], "").status, 78);
         }
     }
 }
 
+// T25
 #[test]
-fn a_secret_that_is_absent_stops_the_start_and_a_short_one_needs_a_dangerous_word() {
+fn absent_and_short_secrets_stop_the_start() {
     let absent = File::new(&STANDARD.replace(&format!("shared_secret = {SECRET:?}"), ""));
-    let ran = run_with(&["serve", "--config", &absent.text()], &[], "");
-    assert!(ran.status == 78 && ran.errors.contains("openssl rand -hex 32"), "{ran:?}");
+    let result = run_with(&["serve", "--config", &absent.text()], &[], "");
+    assert!(result.status == 78 && result.errors.contains("openssl rand -hex 32"), "{result:?}");
 
     let short = STANDARD.replace(SECRET, "short");
     let mint = |toml: &str| {
@@ -178,33 +188,34 @@ fn a_secret_that_is_absent_stops_the_start_and_a_short_one_needs_a_dangerous_wor
     };
     assert_eq!(mint(&short).status, 78);
     let allowed = short.replace("[pandium]", "[pandium]\ndangerous_allow_short_secret = true");
-    assert_eq!(Token::within(mint(&allowed).output.trim(), "short").claims["sub"], "a@b.example");
+    assert_eq!(Token::in_url(mint(&allowed).output.trim(), "short").claims["sub"], "a@b.example");
 }
 
+// T26
 #[test]
-fn an_address_over_the_limit_is_refused_counted_and_explained_by_size() {
+fn an_oversized_url_is_refused_and_explained() {
     let app = App::start("[pandium]\nmax_location_bytes = 1000\n[claims.meta]\ngroups = \"groups\"");
     let groups = "canary-group,".repeat(60);
-    let answer = app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Groups", &groups)]].concat());
-    answer.assert_refused(500, "token_too_large");
+    let response = app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Groups", &groups)]].concat());
+    response.assert_refused(500, "token_too_large");
     let labels = [("entrance", "pandium-sso"), ("reason", "token_too_large")];
     assert!((app.metric("marketplace_sso_refusals_total", &labels) - 1.0).abs() < 0.1);
-    let cause = app.record_of(&answer)["detail"].as_str().unwrap().to_owned();
+    let cause = app.audit_event_of(&response)["detail"].as_str().unwrap().to_owned();
     assert!(cause.contains("largest claims: meta.groups 9") && cause.contains(" bytes"), "{cause}");
     assert!(!app.output().contains("canary-group"));
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
 }
 
-/// Answers to every kind of request there is, and what was sent.
-fn every_kind_of_request(app: &App) -> (Vec<Answer>, String) {
-    let mut answers = most_kinds_of_request(app);
+/// Responses to every kind of request, and the canaries that were sent.
+fn send_every_kind_of_request(app: &App) -> (Vec<Response>, String) {
+    let mut responses = send_most_kinds_of_request(app);
     let long = "x".repeat(1000);
     let too_long = [ALICE, &[("X-Auth-Request-User", long.as_str())]].concat();
-    answers.push(app.get("/pandium-sso", &too_long));
-    answers.push(
+    responses.push(app.get("/pandium-sso", &too_long));
+    responses.push(
         app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Preferred-Username", IN_HEADER)]].concat()),
     );
-    let reasons: Vec<String> = answers.iter().map(Answer::reason).collect();
+    let reasons: Vec<String> = responses.iter().map(Response::reason).collect();
     for reason in ["unauthenticated", "bad_identity", "ambiguous_identity", "bad_link", "cross_site_request"]
     {
         assert!(reasons.iter().any(|own| own == reason), "{reason} is missing in {reasons:?}");
@@ -212,10 +223,10 @@ fn every_kind_of_request(app: &App) -> (Vec<Answer>, String) {
     for reason in ["token_too_large", "internal", "not_found", "method_not_allowed"] {
         assert!(reasons.iter().any(|own| own == reason), "{reason} is missing in {reasons:?}");
     }
-    (answers, format!("{IN_QUERY} {IN_AUTHORIZATION} {IN_COOKIE} {IN_HEADER}"))
+    (responses, format!("{IN_QUERY} {IN_AUTHORIZATION} {IN_COOKIE} {IN_HEADER}"))
 }
 
-fn most_kinds_of_request(app: &App) -> Vec<Answer> {
+fn send_most_kinds_of_request(app: &App) -> Vec<Response> {
     let bearer = format!("Bearer {IN_AUTHORIZATION}");
     let cookie = format!("session={IN_COOKIE}");
     let query = format!("integration_settings={IN_QUERY}");
@@ -244,21 +255,22 @@ fn most_kinds_of_request(app: &App) -> Vec<Answer> {
         ("GET", "/metrics", ALICE.to_vec()),
     ];
     let credentials = [("Authorization", bearer.as_str()), ("Cookie", cookie.as_str())];
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for (method, target, headers) in kinds {
-        answers.push(app.ask(method, target, &[&headers[..], &credentials].concat()));
+        responses.push(app.request(method, target, &[&headers[..], &credentials].concat()));
     }
     let broken = format!("GET {with_query} HTTP/1.1\r\nHost: a\r\nno header: {IN_HEADER}\r\n\r\n");
-    answers.push(wire::send(app.address(), broken.as_bytes()).unwrap());
-    answers
+    responses.push(wire::send(app.address(), broken.as_bytes()).unwrap());
+    responses
 }
 
-fn token_in(answer: &Answer) -> Option<String> {
-    let is_hand_off = answer.has("location") || (answer.status == 200 && answer.text().contains("\"url\""));
-    is_hand_off.then(|| Token::of(answer).text)
+fn token_in(response: &Response) -> Option<String> {
+    let is_hand_off =
+        response.has("location") || (response.status == 200 && response.text().contains("\"url\""));
+    is_hand_off.then(|| Token::of(response).text)
 }
 
-/// What nothing may hold: secrets, and tokens in any of their parts.
+/// The secrets, canaries, and all parts of the tokens.
 fn secrets(tokens: &[String]) -> Vec<String> {
     let given = [SECRET, IN_QUERY, IN_AUTHORIZATION, IN_COOKIE, IN_HEADER];
     let parts = tokens.iter().flat_map(|token| token.split('.').map(str::to_owned));

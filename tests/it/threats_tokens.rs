@@ -1,5 +1,4 @@
-//! Tokens and keys that must never be believed, and what is never repeated of
-//! them. Lines 8 to 11 of what must never work.
+//! Tokens and keys that are rejected and never echoed.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -11,40 +10,42 @@ use serde_json::json;
 
 use crate::harness::command::{File, run};
 use crate::harness::issuer::{
-    Key, KeyFile, claims_with, jwks, key_and_file, standard_with, way_in, without_signature,
+    Key, KeyFile, bearer_identity, claims_with, jwks, key_and_file, standard_with, without_signature,
 };
 use crate::harness::{App, Connection, Token};
 
+// T8
 #[test]
-fn an_algorithm_outside_the_list_is_never_believed() {
+fn an_unlisted_algorithm_is_rejected() {
     let key = Key::new("RS256");
-    let (app, _file) = App::start_believing(&key);
-    assert_eq!(app.bring(&key.token()).status, 307);
+    let (app, _file) = App::start_with_key(&key);
+    assert_eq!(app.send_token(&key.token()).status, 307);
     let claims = claims_with(&[]);
     for named in ["none", "None", "NONE", "nOnE", "", "rs256", "RS256 ", "RS384", "RS512", "PS256", "HS256"] {
         let signed = key.sign(&json!({"alg": named}).to_string(), &claims);
-        app.refuses(&signed);
-        app.refuses(&without_signature(&signed));
+        app.assert_rejected(&signed);
+        app.assert_rejected(&without_signature(&signed));
     }
     for named in [json!(null), json!(["RS256"]), json!({"RS256": 1}), json!(256), json!(true)] {
-        app.refuses(&key.sign(&json!({"alg": named}).to_string(), &claims));
+        app.assert_rejected(&key.sign(&json!({"alg": named}).to_string(), &claims));
     }
     for header in ["{}", "[]", "", r#"{"alg":"RS256","alg":"none"}"#, r#"{"alg":"RS256"} x"#] {
-        app.refuses(&key.sign(header, &claims));
+        app.assert_rejected(&key.sign(header, &claims));
     }
     for critical in [json!([]), json!(["exp"]), json!(["b64"]), json!(null)] {
-        app.refuses(&key.sign(&json!({"alg": "RS256", "crit": critical}).to_string(), &claims));
+        app.assert_rejected(&key.sign(&json!({"alg": "RS256", "crit": critical}).to_string(), &claims));
     }
-    // the same key, another of its algorithms, properly signed
-    app.refuses(&Key::new("PS256").token());
+    // the same key with another algorithm, signed correctly
+    app.assert_rejected(&Key::new("PS256").token());
     for other in ["ES256", "ES384", "EdDSA"].map(Key::new) {
-        app.refuses(&other.token_named("k-1"));
-        app.refuses(&other.sign(r#"{"alg":"RS256","kid":"k-1"}"#, &claims));
+        app.assert_rejected(&other.token_with_kid("k-1"));
+        app.assert_rejected(&other.sign(r#"{"alg":"RS256","kid":"k-1"}"#, &claims));
     }
 }
 
+// T8
 #[rstest]
-fn a_public_key_is_nobodys_secret(
+fn a_public_key_is_not_an_hmac_secret(
     #[values("RS256", "ES256", "EdDSA")] algorithm: &'static str,
     #[values("public_key_file", "jwks_file")] setting: &str,
 ) {
@@ -52,8 +53,8 @@ fn a_public_key_is_nobodys_secret(
     let (pem, jwk) = (key.pem(), key.jwk(Some("k-1")));
     let set = jwks(std::slice::from_ref(&jwk));
     let file = KeyFile::new(if setting == "jwks_file" { &set } else { &pem });
-    let app = App::start_with_identity(&way_in(algorithm, &file.setting(setting)), "");
-    assert_eq!(app.bring(&key.token()).status, 307);
+    let app = App::start_with_identity(&bearer_identity(algorithm, &file.setting(setting)), "");
+    assert_eq!(app.send_token(&key.token()).status, 307);
     let part = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap_or_default()).unwrap();
     let secrets = [
         pem.clone().into_bytes(),
@@ -67,33 +68,37 @@ fn a_public_key_is_nobodys_secret(
     ];
     for secret in secrets {
         let secret = Key::shared(secret);
-        app.refuses(&secret.token());
-        app.refuses(&secret.token_named("k-1"));
-        app.refuses(&secret.sign(&json!({"alg": algorithm, "kid": "k-1"}).to_string(), &claims_with(&[])));
+        app.assert_rejected(&secret.token());
+        app.assert_rejected(&secret.token_with_kid("k-1"));
+        app.assert_rejected(
+            &secret.sign(&json!({"alg": algorithm, "kid": "k-1"}).to_string(), &claims_with(&[])),
+        );
     }
 }
 
+// T8
 #[rstest]
-fn every_character_of_a_signature_counts(#[values("RS256", "ES256", "EdDSA")] algorithm: &'static str) {
+fn a_changed_signature_is_rejected(#[values("RS256", "ES256", "EdDSA")] algorithm: &'static str) {
     let key = Key::new(algorithm);
-    let (app, _file) = App::start_believing(&key);
+    let (app, _file) = App::start_with_key(&key);
     let token = key.token();
-    assert_eq!(app.bring(&token).status, 307);
+    assert_eq!(app.send_token(&token).status, 307);
     let (rest, last) = token.split_at(token.len() - 1);
     for other in ('-'..='z').filter(|other| !last.contains(*other)) {
-        app.refuses(&format!("{rest}{other}"));
+        app.assert_rejected(&format!("{rest}{other}"));
     }
-    app.refuses(rest);
-    app.refuses(&format!("{token}A"));
-    app.refuses(&without_signature(&token));
+    app.assert_rejected(rest);
+    app.assert_rejected(&format!("{token}A"));
+    app.assert_rejected(&without_signature(&token));
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let length = URL_SAFE_NO_PAD.decode(signature).unwrap().len();
-    app.refuses(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(vec![0; length])));
+    app.assert_rejected(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(vec![0; length])));
     let another_user = key.token_with(&[("sub", "\"u-2\"")]);
-    app.refuses(&format!("{}.{signature}", another_user.rsplit_once('.').unwrap().0));
+    app.assert_rejected(&format!("{}.{signature}", another_user.rsplit_once('.').unwrap().0));
 }
 
-/// Texts in which `H`, `C` and `S` stand for the three parts of a good token.
+/// `H`, `C` and `S` stand for the three parts of a valid token.
+// T8
 #[rstest]
 #[case::another_count_of_parts(&["H", "H.C", "H.C.", "H.C.S.", ".H.C.S", "H.C.S.S", "H.C.S.H.C", "H.H.C.C.S",
     "H..C.S.S", "..", "H.C.S, H.C.S"])]
@@ -102,87 +107,94 @@ fn every_character_of_a_signature_counts(#[values("RS256", "ES256", "EdDSA")] al
 #[case::white_space(&[" H.C.S", "\tH.C.S", "H .C.S", "H. C.S", "H.C .S", "H.C. S", "H.C.\tS"])]
 #[case::padding(&["H=.C.S", "H.C=.S", "H.C==.S", "H.C.S=", "H.C.S==", "H%3D.C.S"])]
 #[case::other_dots(&["H%2EC%2ES", "H,C,S", "H:C:S", "H.C.S#", "H.C.S\\"])]
-fn what_is_not_in_compact_form_is_no_token(#[case] texts: &[&str]) {
+fn only_the_compact_serialization_is_accepted(#[case] texts: &[&str]) {
     let key = Key::new("ES256");
-    let (app, _file) = App::start_believing(&key);
+    let (app, _file) = App::start_with_key(&key);
     let token = key.token();
-    assert_eq!(app.bring(&token).status, 307);
+    assert_eq!(app.send_token(&token).status, 307);
     let parts: Vec<&str> = token.split('.').collect();
     for text in texts {
         let part = |c: char| "HCS".find(c).map_or(c.to_string(), |at| parts[at].to_owned());
-        app.refuses(&text.chars().map(part).collect::<String>());
+        app.assert_rejected(&text.chars().map(part).collect::<String>());
     }
-    app.refuses(&".".repeat(5000));
-    // padded, in the other alphabet, or nested, and properly signed as that
+    app.assert_rejected(&".".repeat(5000));
+    // padded, in the standard alphabet, or nested, with valid signatures
     let plain = (json!({"alg": "ES256"}).to_string(), claims_with(&[("name", "\"ÿÿÿ?>~\"")]));
     let padded = [URL_SAFE.encode(&plain.0), URL_SAFE.encode(format!("{} ", plain.1))];
     let standard = [STANDARD_BASE64.encode(&plain.0), STANDARD_BASE64.encode(&plain.1)];
     for form in [padded, standard] {
-        assert!(form.iter().any(|part| part.contains(['=', '+', '/'])), "{form:?} proves nothing");
-        app.refuses(&key.sign_text(&form.join(".")));
+        assert!(form.iter().any(|part| part.contains(['=', '+', '/'])), "{form:?} is not another form");
+        app.assert_rejected(&key.sign_text(&form.join(".")));
     }
-    app.refuses(&key.sign(r#"{"alg":"ES256","cty":"JWT"}"#, &token));
+    app.assert_rejected(&key.sign(r#"{"alg":"ES256","cty":"JWT"}"#, &token));
 }
 
-/// A member of the header that names or holds the attacker's key. `URL` stands
-/// for the attacker's server.
+/// A header member with the attacker's key or its location. `URL` stands for the
+/// attacker's server.
+// T9
 #[rstest]
 #[case::jku("jku", "\"URL/jwks.json\"")]
 #[case::x5u("x5u", "\"URL/chain.pem\"")]
 #[case::both_in_one("kid", "\"URL/jwks.json\"")]
 #[case::jwk("jwk", "JWK")]
 #[case::x5c("x5c", "[\"DER\"]")]
-fn a_header_neither_brings_a_key_nor_says_where_one_is(#[case] member: &str, #[case] value: &str) {
+fn keys_named_by_the_token_are_never_used(#[case] member: &str, #[case] value: &str) {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
-    let (app, _file) = App::start_believing(&key);
+    let (app, _file) = App::start_with_key(&key);
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     server.set_nonblocking(true).unwrap();
-    let place = server.local_addr().unwrap();
+    let server_address = server.local_addr().unwrap();
     let value = value.replace("JWK", &attacker.jwk(Some("k-1")).to_string());
     let value = value.replace("DER", &STANDARD_BASE64.encode(attacker.der()));
     let kids = ["", r#""kid":"k-1","#, r#""kid":"k-2","#];
-    for url in [format!("http://{place}"), format!("file://{place}"), format!("//{place}")] {
+    for url in [
+        format!("http://{server_address}"),
+        format!("file://{server_address}"),
+        format!("//{server_address}"),
+    ] {
         let value = value.replace("URL", &url);
         for kid in &kids[..if member == "kid" { 1 } else { 3 }] {
             let header = format!(r#"{{"alg":"ES256",{kid}{member:?}:{value}}}"#);
-            app.refuses(&attacker.sign(&header, &claims_with(&[])));
-            // it has no effect on the key chosen
-            let believed = !kid.contains("k-2") && member != "kid";
-            let answer = app.bring(&key.sign(&header, &claims_with(&[])));
-            assert_eq!(answer.status, if believed { 307 } else { 401 }, "{header}");
+            app.assert_rejected(&attacker.sign(&header, &claims_with(&[])));
+            // the member does not change the key chosen
+            let is_accepted = !kid.contains("k-2") && member != "kid";
+            let response = app.send_token(&key.sign(&header, &claims_with(&[])));
+            assert_eq!(response.status, if is_accepted { 307 } else { 401 }, "{header}");
         }
     }
-    app.lines();
-    assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "somebody has connected");
+    app.log_lines();
+    assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "a connection was made");
 
-    // the server would have seen it
-    let _connection = Connection::open(place).unwrap();
+    // positive control: the server sees connections
+    let _connection = Connection::open(server_address).unwrap();
     server.set_nonblocking(false).unwrap();
     server.accept().unwrap();
 }
 
+// T9
 #[test]
-fn a_kid_is_only_ever_compared() {
+fn a_kid_is_only_compared() {
     let key = Key::new("ES256");
-    let (app, _file) = App::start_believing(&key);
+    let (app, _file) = App::start_with_key(&key);
     let long = "k".repeat(10 * 1024);
     let paths = "../../dev/null /dev/null file:///dev/null k-1/../k-1 K-1 %6b-1";
     let commands = ["k-1' OR '1'='1", "|touch pwned", "$(touch pwned)", "k-1\0", "k-1\n"];
     for kid in paths.split(' ').chain(commands).chain([long.as_str(), ""]) {
-        app.refuses(&key.token_named(kid));
+        app.assert_rejected(&key.token_with_kid(kid));
         for secret in ["", "\0", "AAA", kid] {
-            app.refuses(&Key::shared(secret).token_named(kid));
+            app.assert_rejected(&Key::shared(secret).token_with_kid(kid));
         }
     }
     for other in [json!(null), json!(1), json!(["k-1"]), json!({"k-1": "k-1"})] {
-        app.refuses(&key.sign(&json!({"alg": "ES256", "kid": other}).to_string(), &claims_with(&[])));
+        app.assert_rejected(&key.sign(&json!({"alg": "ES256", "kid": other}).to_string(), &claims_with(&[])));
     }
-    app.lines();
+    app.log_lines();
     assert!(!app.output().contains("dev/null") && !app.output().contains("pwned"));
-    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
+    assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
 }
 
-/// A claim, and what is written as its value, as `claims_with` has it.
+/// A claim and its invalid values, as in [`claims_of`](crate::harness::issuer::claims_of).
+// T10
 #[rstest]
 #[case::expired("exp", &["@0", "@-1", "@-100000", "0", "1", "0.5"], "expired_token")]
 #[case::no_expiry("exp", &["", "\"@300\"", "\"9999999999\"", "true", "null", "1e400", "NaN", "-1", "-1e300",
@@ -202,23 +214,20 @@ fn a_kid_is_only_ever_compared() {
     "\"other\",\"aud\":\"the-marketplace\""], "invalid_token")]
 #[case::subject("sub", &["", "null", "1", "true", "\"\"", "\" \"", "\"null\"", "\"undefined\"", "[\"u-1\"]",
     "\"u-1\",\"sub\":\"u-2\""], "invalid_token")]
-fn a_claim_is_as_it_must_be_or_the_token_is_refused(
-    #[case] name: &str,
-    #[case] values: &[&str],
-    #[case] reason: &str,
-) {
+fn invalid_registered_claims_are_rejected(#[case] name: &str, #[case] values: &[&str], #[case] reason: &str) {
     let key = Key::new("EdDSA");
-    let (app, _file) = App::start_believing(&key);
+    let (app, _file) = App::start_with_key(&key);
     let good = key.token_with(&[("aud", "[\"a\",\"the-marketplace\"]"), ("nbf", "@0")]);
-    assert_eq!(app.bring(&good).status, 307);
+    assert_eq!(app.send_token(&good).status, 307);
     for value in values {
-        let answer = app.bring(&key.token_with(&[(name, value)]));
-        assert_eq!((answer.status, answer.reason().as_str()), (401, reason), "{name}: {value}");
-        answer.assert_no_token();
+        let response = app.send_token(&key.token_with(&[(name, value)]));
+        assert_eq!((response.status, response.reason().as_str()), (401, reason), "{name}: {value}");
+        response.assert_no_token();
     }
 }
 
-/// What stands in the file instead of a proper set, and what is said of it.
+/// The content of an invalid JWKS file, and a part of the error.
+// T11
 #[rstest]
 #[case::too_large(&format!("{{\"keys\":[OURS],\"x\":\"{}\"}}", "x".repeat(1 << 20)), "larger than 262144 bytes")]
 #[case::too_many(&format!("{{\"keys\":[OURS{}]}}", ",{\"kty\":\"EC\"}".repeat(9_999)), "more than 100 keys")]
@@ -233,67 +242,75 @@ fn a_claim_is_as_it_must_be_or_the_token_is_refused(
 #[case::not_a_set("OURS", "not a JSON Web Key Set")]
 #[case::a_text("\"CANARY\"", "not a JSON Web Key Set")]
 #[case::texts("{\"keys\":[\"CANARY\"]}", "not a JSON Web Key Set")]
-#[case::nothing("", "not a JSON Web Key Set")]
-fn a_set_that_is_wrong_stops_the_start_and_later_changes_nothing(#[case] text: &str, #[case] told: &str) {
+#[case::empty("", "not a JSON Web Key Set")]
+fn an_invalid_jwks_file_is_never_used(#[case] text: &str, #[case] message: &str) {
     let (key, canary) = (Key::new("ES256"), "c2VjcmV0LWtleS1vZi10aGUtaXNzdWVy");
     let ours = key.jwk(Some("k-1"));
     let text = text.replace("OURS", &ours.to_string()).replace("CANARY", canary);
     let keys = [canary, ours["x"].as_str().unwrap(), ours["y"].as_str().unwrap()];
     let quotes_a_key = |text: &str| keys.iter().any(|key| text.contains(key));
 
-    let (app, file) = App::start_believing(&key);
+    let (app, file) = App::start_with_key(&key);
     file.replace(&text);
     app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "refused")], 1.0);
-    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
-    app.lines();
-    assert!(app.output().contains(told) && !quotes_a_key(&app.output()), "{}", app.output());
+    assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
+    app.log_lines();
+    assert!(app.output().contains(message) && !quotes_a_key(&app.output()), "{}", app.output());
 
-    let config = File::new(&standard_with(&way_in("ES256", &file.setting("jwks_file"))));
+    let config = File::new(&standard_with(&bearer_identity("ES256", &file.setting("jwks_file"))));
     for command in ["check", "serve"] {
-        let ran = run(&[command, "--config", &config.text()]);
-        assert_eq!(ran.status, 78, "{ran:?}");
-        assert!(ran.errors.contains("identity.jwks_file: ") && ran.errors.contains(told), "{}", ran.errors);
-        assert!(!quotes_a_key(&format!("{ran:?}")), "{ran:?}");
+        let result = run(&[command, "--config", &config.text()]);
+        assert_eq!(result.status, 78, "{result:?}");
+        assert!(
+            result.errors.contains("identity.jwks_file: ") && result.errors.contains(message),
+            "{}",
+            result.errors
+        );
+        assert!(!quotes_a_key(&format!("{result:?}")), "{result:?}");
     }
 }
 
+// T22
 #[rstest]
-fn no_token_is_ever_repeated(#[values("json", "text")] format: &str, #[values("info", "trace")] level: &str) {
+fn tokens_are_never_logged_or_echoed(
+    #[values("json", "text")] format: &str,
+    #[values("info", "trace")] level: &str,
+) {
     let (key, file) = key_and_file();
     let claims = "[claims.meta]\nrank = \"(token.rank or 0)|int\"\nnote = \"token.note\"";
-    let way_in = way_in("ES256", &file.setting("jwks_file"));
+    let bearer_identity = bearer_identity("ES256", &file.setting("jwks_file"));
     let app = App::start_with_identity(
-        &way_in,
+        &bearer_identity,
         &format!("{claims}\n[log]\nformat = {format:?}\nlevel = {level:?}"),
     );
     let with = |changed: &[(&str, &str)]| key.token_with(&[&[("note", "\"canary\"")], changed].concat());
-    let brought = [
+    let tokens = [
         (with(&[]), ""),
         (with(&[("exp", "@-1")]), "expired_token"),
         (with(&[("rank", "\"canary-rank\"")]), "internal"),
         (with(&[("email", "\"canary@a@b.example\"")]), "bad_identity"),
         (with(&[("iss", "\"canary-issuer\"")]), "invalid_token"),
-        (key.token_named("canary-kid"), "invalid_token"),
+        (key.token_with_kid("canary-kid"), "invalid_token"),
         (Key::new("ES256").token(), "invalid_token"),
         ("canary-header.canary-claims.canary-signature".to_owned(), "invalid_token"),
         (key.sign("{\"alg\":\"canary-alg\"}", "{\"canary-json\""), "invalid_token"),
     ];
     let mut written = String::new();
-    for (token, reason) in &brought {
+    for (token, reason) in &tokens {
         let value = format!("Bearer {token}");
-        let answer = app.bring(token);
-        assert_eq!(answer.reason(), *reason, "{token}");
+        let response = app.send_token(token);
+        assert_eq!(response.reason(), *reason, "{token}");
         let page = app.get("/pandium-sso", &[("Authorization", &value), ("Accept", "text/html")]);
-        written += &format!("{answer:?}{}{page:?}{}", answer.text(), page.text());
+        written += &format!("{response:?}{}{page:?}{}", response.text(), page.text());
         app.get(&format!("/nowhere?token={token}"), &[("Authorization", &value), ("Cookie", token)]);
     }
-    // what was handed on to the marketplace is its own
-    assert_eq!(Token::of(&app.bring(&brought[0].0)).claims["meta"]["note"], "canary");
+    // mapped claims do reach the marketplace
+    assert_eq!(Token::of(&app.send_token(&tokens[0].0)).claims["meta"]["note"], "canary");
     written += &app.admin("/metrics").text();
-    app.lines();
+    app.log_lines();
     written += &app.output();
     assert!(written.len() > 5_000);
-    let parts = brought.iter().flat_map(|(token, _)| token.split('.')).chain(["canary"]);
+    let parts = tokens.iter().flat_map(|(token, _)| token.split('.')).chain(["canary"]);
     for part in parts.filter(|part| !part.is_empty()) {
         assert!(!written.contains(part), "{part} is in {written}");
     }

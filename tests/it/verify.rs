@@ -1,44 +1,44 @@
-//! The question who somebody is, which proxies ask before they let a request
-//! pass to an API: the same rules as at the entrance, and nothing is signed.
+//! `/v1/verify`, by which proxies authenticate requests to an API: the rules of the
+//! entrance, without signing a token.
 
 use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::issuer::{Key, claims_of, claims_with, entrance, jwks, key_and_file, way_in};
+use crate::harness::issuer::{Key, bearer_identity, claims_of, claims_with, entrance, jwks, key_and_file};
+use crate::harness::key_server::{Behaviour, KeyServer, jwks_identity, serve_keys, serving};
 use crate::harness::nginx::Nginx;
-use crate::harness::published::{Behaviour, KeyServer, keys_at, publishing, serving};
 use crate::harness::tree::{read, root};
-use crate::harness::{ALICE, Answer, App, Field, Token};
+use crate::harness::{ALICE, App, Field, Response, Token};
 
 const VERIFY: &str = "/v1/verify/pandium-sso";
 
 const STAFF: &[(&str, &str)] = &[("groups", "[\"staff\",\"ops\"]"), ("name", "\"Alice\"")];
 
-/// A service that believes a key.
+/// A service and the key that it verifies tokens with.
 fn start(more: &str) -> (Key, App) {
     let (key, file) = key_and_file();
-    let app = App::start_with_identity(&way_in("ES256", &file.setting("jwks_file")), more);
+    let app = App::start_with_identity(&bearer_identity("ES256", &file.setting("jwks_file")), more);
     (key, app)
 }
 
-fn headers_of(answer: &Answer) -> [String; 3] {
-    ["user", "email", "groups"].map(|name| answer.all(&format!("x-auth-request-{name}")).join(" and "))
+fn headers_of(response: &Response) -> [String; 3] {
+    ["user", "email", "groups"].map(|name| response.all(&format!("x-auth-request-{name}")).join(" and "))
 }
 
 #[test]
-fn who_it_is_stands_in_three_headers_and_in_json() {
+fn the_user_is_returned_in_headers_and_json() {
     let (key, app) = start("");
-    let answer = app.bring_to(VERIFY, &key.token_with(STAFF));
-    assert_eq!(answer.status, 200);
-    assert_eq!(headers_of(&answer), ["u-1", "alice@example.com", "staff,ops"]);
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.header("x-content-type-options"), "nosniff");
-    assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
-    let told = answer.json();
-    assert_eq!(told["entrance"], "pandium-sso");
-    let user = &told["user"];
+    let response = app.send_token_to(VERIFY, &key.token_with(STAFF));
+    assert_eq!(response.status, 200);
+    assert_eq!(headers_of(&response), ["u-1", "alice@example.com", "staff,ops"]);
+    assert_eq!(response.header("content-type"), "application/json");
+    assert_eq!(response.header("cache-control"), "no-store");
+    assert_eq!(response.header("x-content-type-options"), "nosniff");
+    assert_eq!(response.header("cross-origin-resource-policy"), "same-origin");
+    let body = response.json();
+    assert_eq!(body["entrance"], "pandium-sso");
+    let user = &body["user"];
     let expected = [("id", json!("u-1")), ("email", json!("alice@example.com")), ("name", json!("Alice"))];
     for (name, value) in expected.into_iter().chain([("groups", json!(["staff", "ops"]))]) {
         assert_eq!(user[name], value, "{name}");
@@ -47,34 +47,34 @@ fn who_it_is_stands_in_three_headers_and_in_json() {
 }
 
 #[test]
-fn nothing_is_signed_and_nobody_is_recorded_as_sent_on() {
+fn verify_signs_nothing_and_records_no_hand_off() {
     let (key, app) = start("");
-    let answer = app.bring_to(VERIFY, &key.token());
-    assert_eq!(answer.status, 200);
-    answer.assert_no_token();
-    assert!(!answer.has("set-cookie") && !answer.has("location"));
-    let record = app.record_of(&answer);
-    assert_eq!((&record["outcome"], &record["entrance"]), (&json!("verified"), &json!("pandium-sso")));
-    assert_eq!(record["jti"], Value::Null);
+    let response = app.send_token_to(VERIFY, &key.token());
+    assert_eq!(response.status, 200);
+    response.assert_no_token();
+    assert!(!response.has("set-cookie") && !response.has("location"));
+    let event = app.audit_event_of(&response);
+    assert_eq!((&event["outcome"], &event["entrance"]), (&json!("verified"), &json!("pandium-sso")));
+    assert_eq!(event["jti"], Value::Null);
     let handed = [("entrance", "pandium-sso"), ("environment", "sandbox")];
     assert!(app.metric("marketplace_sso_handoffs_total", &handed) < 0.5);
     assert!(
         app.metric("marketplace_sso_requests_total", &[("entrance", "pandium-sso"), ("code", "200")]) > 0.5
     );
 
-    // the same user has the same name in the record when he is sent on
-    let sent = app.bring(&key.token());
-    assert_eq!(app.record_of(&sent)["subject"], record["subject"]);
+    // the audit events of verification and hand-off name the same subject
+    let sent = app.send_token(&key.token());
+    assert_eq!(app.audit_event_of(&sent)["subject"], event["subject"]);
     app.wait_for_metric("marketplace_sso_handoffs_total", &handed, 1.0);
-    for line in app.lines() {
+    for line in app.log_lines() {
         assert!(!line.to_string().contains("alice"), "{line}");
     }
 }
 
-/// What the token says besides, and what the three headers are.
+/// Changed claims, and the three response headers.
 #[rstest]
 #[case::a_comma_in_a_group(&[("groups", "[\"a,b\",\"ops\"]")], ["u-1", "alice@example.com", "ops"])]
-#[case::nothing_but_such_a_group(&[("groups", "[\"admins,staff\"]")], ["u-1", "alice@example.com", ""])]
+#[case::only_such_a_group(&[("groups", "[\"admins,staff\"]")], ["u-1", "alice@example.com", ""])]
 #[case::a_comma_in_the_id(&[("sub", "\"a,b\"")], ["", "alice@example.com", ""])]
 #[case::a_semicolon_in_the_id(&[("sub", "\"a;b\"")], ["", "alice@example.com", ""])]
 #[case::quotes_in_the_id(&[("sub", "\"a\\\"b\"")], ["", "alice@example.com", ""])]
@@ -86,50 +86,55 @@ fn nothing_is_signed_and_nobody_is_recorded_as_sent_on() {
     ["jürgen-Ω", "jürgen@exämple.com", "größe,社員"])]
 #[case::no_email(&[("email", "")], ["u-1", "", ""])]
 #[case::an_email_that_is_not_confirmed(&[("email_verified", "false")], ["u-1", "", ""])]
-fn the_headers_hold_what_is_said_and_no_more(#[case] changed: &[(&str, &str)], #[case] headers: [&str; 3]) {
+fn ambiguous_values_are_left_out_of_the_headers(
+    #[case] changed: &[(&str, &str)],
+    #[case] headers: [&str; 3],
+) {
     let (key, app) = start("[claims]\nsub = \"id\"");
-    let answer = app.bring_to(VERIFY, &key.token_with(changed));
-    assert_eq!((answer.status, headers_of(&answer)), (200, headers.map(str::to_owned)));
+    let response = app.send_token_to(VERIFY, &key.token_with(changed));
+    assert_eq!((response.status, headers_of(&response)), (200, headers.map(str::to_owned)));
     if let Some((_, groups)) =
         changed.iter().find(|(name, _)| *name == "groups").filter(|(_, g)| g.starts_with('['))
     {
-        assert_eq!(answer.json()["user"]["groups"], serde_json::from_str::<Value>(groups).unwrap());
+        assert_eq!(response.json()["user"]["groups"], serde_json::from_str::<Value>(groups).unwrap());
     }
 }
 
 #[rstest]
 #[case::the_id("", ["u-1", "alice@example.com"])]
-#[case::never_the_user_name("id = \"\"", ["", "alice@example.com"])]
-#[case::never_the_email("id = \"\"\nusername = \"\"", ["", "alice@example.com"])]
-fn the_user_is_named_by_the_id_alone(#[case] mapping: &str, #[case] expected: [&str; 2]) {
+#[case::not_the_user_name("id = \"\"", ["", "alice@example.com"])]
+#[case::not_the_email("id = \"\"\nusername = \"\"", ["", "alice@example.com"])]
+fn the_user_header_is_the_id_only(#[case] mapping: &str, #[case] expected: [&str; 2]) {
     let (key, app) = start(&format!("[identity.user]\n{mapping}"));
-    let answer = app.bring_to(VERIFY, &key.token_with(&[("preferred_username", "\"alice\"")]));
-    assert_eq!(headers_of(&answer)[..2], expected);
+    let response = app.send_token_to(VERIFY, &key.token_with(&[("preferred_username", "\"alice\"")]));
+    assert_eq!(headers_of(&response)[..2], expected);
 }
 
 #[test]
-fn who_has_no_name_at_all_is_nobody() {
+fn a_user_without_any_identifier_is_unauthenticated() {
     let (key, app) = start("[identity.user]\nid = \"\"\nusername = \"\"");
-    assert_eq!(app.bring_to(VERIFY, &key.token()).status, 200);
+    assert_eq!(app.send_token_to(VERIFY, &key.token()).status, 200);
     let unconfirmed = key.token_with(&[("email_verified", "false")]);
-    app.bring_to(VERIFY, &unconfirmed).assert_refused(401, "unauthenticated");
+    app.send_token_to(VERIFY, &unconfirmed).assert_refused(401, "unauthenticated");
 }
 
+// T20
 #[test]
-fn a_cookie_that_another_sites_page_had_sent_says_nothing() {
+fn cookies_of_cross_site_requests_are_refused() {
     let (key, file) = key_and_file();
-    let settings = way_in("ES256", &format!("{}cookie = \"session\"", file.setting("jwks_file")));
+    let settings = bearer_identity("ES256", &format!("{}cookie = \"session\"", file.setting("jwks_file")));
     let app = App::start_with_identity(&settings, "");
     let cookie = format!("session={}", key.token());
-    let ask = |more: &[Field<'_>]| app.ask("POST", VERIFY, &[&[("Cookie", cookie.as_str())], more].concat());
-    assert_eq!(ask(&[]).status, 200);
+    let request =
+        |more: &[Field<'_>]| app.request("POST", VERIFY, &[&[("Cookie", cookie.as_str())], more].concat());
+    assert_eq!(request(&[]).status, 200);
     let by_script = ("Sec-Fetch-Dest", "empty");
     let (own, elsewhere) = (("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site"));
     let (evil, app_page) = (("Origin", "https://evil.example"), ("Origin", "https://app.example.com"));
     for allowed in [&[by_script, own][..], &[by_script, own, app_page], &[by_script, elsewhere, app_page]] {
-        assert_eq!(ask(allowed).status, 200, "{allowed:?}");
+        assert_eq!(request(allowed).status, 200, "{allowed:?}");
     }
-    assert_eq!(ask(&[app_page]).status, 200);
+    assert_eq!(request(&[app_page]).status, 200);
     let refused: &[&[Field<'_>]] = &[
         &[by_script, elsewhere],
         &[by_script, elsewhere, evil],
@@ -142,22 +147,22 @@ fn a_cookie_that_another_sites_page_had_sent_says_nothing() {
         &[app_page, evil],
     ];
     for fields in refused {
-        ask(fields).assert_refused(403, "cross_site_request");
+        request(fields).assert_refused(403, "cross_site_request");
     }
 }
 
 #[test]
-fn a_cookie_counts_on_every_name_of_the_service() {
+fn cookies_are_accepted_on_every_configured_host() {
     let (key, file) = key_and_file();
-    let settings = way_in("ES256", &format!("{}cookie = \"session\"", file.setting("jwks_file")));
+    let settings = bearer_identity("ES256", &format!("{}cookie = \"session\"", file.setting("jwks_file")));
     let app = App::start_with_identity(&settings, "[server]\nhosts = [\"api.example.com\"]");
     let cookie = format!("session={}", key.token());
-    let ask = |origin| app.ask("POST", VERIFY, &[("Cookie", cookie.as_str()), ("Origin", origin)]);
-    assert_eq!(ask("https://api.example.com").status, 200);
+    let request = |origin| app.request("POST", VERIFY, &[("Cookie", cookie.as_str()), ("Origin", origin)]);
+    assert_eq!(request("https://api.example.com").status, 200);
     for origin in
         ["https://api.example.com.evil.example", "http://127.0.0.1:3000", "https://x.api.example.com"]
     {
-        ask(origin).assert_refused(403, "cross_site_request");
+        request(origin).assert_refused(403, "cross_site_request");
     }
 }
 
@@ -166,16 +171,16 @@ fn a_value_that_would_break_a_header_is_refused() {
     let (key, app) = start("");
     for bad in ["\"a\\r\\nX-Auth-Request-User: boss\"", "\"a\\u0000\"", "\"a\\u202eb\""] {
         for name in ["sub", "email", "groups"] {
-            let answer = app.bring_to(VERIFY, &key.token_with(&[(name, bad)]));
-            assert!(matches!(answer.status, 400 | 401), "{name}: {bad}: {answer:?}");
-            assert_eq!(headers_of(&answer), ["", "", ""]);
+            let response = app.send_token_to(VERIFY, &key.token_with(&[(name, bad)]));
+            assert!(matches!(response.status, 400 | 401), "{name}: {bad}: {response:?}");
+            assert_eq!(headers_of(&response), ["", "", ""]);
         }
     }
-    assert_eq!(app.bring_to(VERIFY, &key.token()).status, 200);
+    assert_eq!(app.send_token_to(VERIFY, &key.token()).status, 200);
 }
 
 #[test]
-fn who_is_refused_at_the_entrance_is_refused_here_for_the_same_reason() {
+fn verify_refuses_for_the_same_reasons_as_the_entrance() {
     let (key, app) = start(
         "[access]\ngroups = [\"staff\"]\ndenied_groups = [\"guests\"]\nemail_domains = [\"example.com\"]",
     );
@@ -191,43 +196,43 @@ fn who_is_refused_at_the_entrance_is_refused_here_for_the_same_reason() {
         ("no.token.".to_owned(), 401, "invalid_token"),
     ];
     for (token, status, reason) in &tokens {
-        let (here, there) = (app.bring_to(VERIFY, token), app.bring(token));
+        let (here, there) = (app.send_token_to(VERIFY, token), app.send_token(token));
         assert_eq!((here.status, here.reason().as_str()), (*status, *reason));
         assert_eq!(there.reason(), *reason);
         if *status != 200 {
             here.assert_refused(*status, reason);
             assert_eq!(headers_of(&here), ["", "", ""]);
-            assert_eq!(app.record_of(&here)["outcome"], "refused");
+            assert_eq!(app.audit_event_of(&here)["outcome"], "refused");
         }
     }
-    let nobody = app.get(VERIFY, &[]);
-    nobody.assert_refused(401, "unauthenticated");
-    assert_eq!(nobody.header("www-authenticate"), "Bearer");
-    // what a client writes under the names of the answer is not said again
+    let anonymous = app.get(VERIFY, &[]);
+    anonymous.assert_refused(401, "unauthenticated");
+    assert_eq!(anonymous.header("www-authenticate"), "Bearer");
+    // request headers with the names of the response headers are not echoed
     let forged = [("X-Auth-Request-User", "boss"), ("X-Auth-Request-Email", "boss@example.com")];
-    let answer = app.get(VERIFY, &forged);
-    answer.assert_refused(401, "unauthenticated");
-    assert_eq!(headers_of(&answer), ["", "", ""]);
+    let response = app.get(VERIFY, &forged);
+    response.assert_refused(401, "unauthenticated");
+    assert_eq!(headers_of(&response), ["", "", ""]);
 }
 
 #[test]
-fn keys_that_cannot_be_had_are_nobodys_fault_here_either() {
+fn missing_keys_give_503() {
     let key = Key::new("ES256");
     let server = KeyServer::start(Behaviour::Down).unwrap();
-    let app = App::start_with_identity(&keys_at(&server.origin(), ""), "");
+    let app = App::start_with_identity(&jwks_identity(&server.origin(), ""), "");
     app.wait_until_ready();
-    let answer = app.bring_to(VERIFY, &key.token_named("k-1"));
-    answer.assert_refused(503, "keys_unavailable");
-    assert!(answer.has("retry-after"));
-    let good = App::start_fetching(&publishing(&[key.jwk(Some("k-1"))]), "");
-    assert_eq!(good.bring_to(VERIFY, &key.token_named("k-1")).status, 200);
+    let response = app.send_token_to(VERIFY, &key.token_with_kid("k-1"));
+    response.assert_refused(503, "keys_unavailable");
+    assert!(response.has("retry-after"));
+    let good = App::start_fetching(&serve_keys(&[key.jwk(Some("k-1"))]), "");
+    assert_eq!(good.send_token_to(VERIFY, &key.token_with_kid("k-1")).status, 200);
 }
 
 #[test]
-fn any_method_is_answered_and_any_path_below() {
+fn verify_accepts_any_method_and_subpath() {
     let (key, app) = start("");
     let bearer = format!("Bearer {}", key.token());
-    let asked = [
+    let headers = [
         ("Authorization", bearer.as_str()),
         ("Origin", "https://evil.example"),
         ("Access-Control-Request-Method", "GET"),
@@ -239,14 +244,14 @@ fn any_method_is_answered_and_any_path_below() {
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
         for rest in below {
             let target = format!("{VERIFY}{rest}");
-            assert_eq!(app.ask(method, &target, &asked).status, 200, "{method} {target}");
-            assert_eq!(app.ask(method, &target, &asked[1..]).status, 401, "{method} {target}");
+            assert_eq!(app.request(method, &target, &headers).status, 200, "{method} {target}");
+            assert_eq!(app.request(method, &target, &headers[1..]).status, 401, "{method} {target}");
         }
     }
 }
 
 #[test]
-fn an_entrance_is_named_exactly_and_only_where_browsers_connect() {
+fn verify_matches_entrance_names_exactly() {
     let (key, app) = start("");
     for path in [
         "/v1/verify",
@@ -260,31 +265,31 @@ fn an_entrance_is_named_exactly_and_only_where_browsers_connect() {
         "/v1/Verify/pandium-sso",
         "//v1/verify/pandium-sso",
     ] {
-        app.bring_to(path, &key.token()).assert_refused(404, "not_found");
+        app.send_token_to(path, &key.token()).assert_refused(404, "not_found");
     }
-    assert_eq!(app.bring_to(VERIFY, &key.token()).status, 200);
+    assert_eq!(app.send_token_to(VERIFY, &key.token()).status, 200);
     assert_eq!(app.admin(VERIFY).status, 404);
 }
 
 #[test]
-fn each_entrance_is_asked_by_its_name() {
+fn verify_selects_the_entrance_by_name() {
     let (ours, theirs) = (Key::new("ES256"), Key::new("ES256"));
-    let servers = [publishing(&[ours.jwk(Some("k-1"))]), publishing(&[theirs.jwk(Some("k-1"))])];
-    let [a, b] = [0, 1].map(|at| keys_at(&servers[at].origin(), ""));
+    let servers = [serve_keys(&[ours.jwk(Some("k-1"))]), serve_keys(&[theirs.jwk(Some("k-1"))])];
+    let [a, b] = [0, 1].map(|at| jwks_identity(&servers[at].origin(), ""));
     let app = App::start(&(entrance("a", &a) + &entrance("b", &b)));
     app.wait_until_ready();
     for (name, own, other) in [("a", &ours, &theirs), ("b", &theirs, &ours)] {
         let target = format!("/v1/verify/{name}");
-        let answer = app.bring_to(&target, &own.token_named("k-1"));
-        assert_eq!((answer.status, &answer.json()["entrance"]), (200, &json!(name)));
-        app.bring_to(&target, &other.token_named("k-1")).assert_refused(401, "invalid_token");
+        let response = app.send_token_to(&target, &own.token_with_kid("k-1"));
+        assert_eq!((response.status, &response.json()["entrance"]), (200, &json!(name)));
+        app.send_token_to(&target, &other.token_with_kid("k-1")).assert_refused(401, "invalid_token");
     }
-    // a proxy that asks hands the client's own headers on: what nobody signed is not asked about
+    // proxies forward client headers, so entrances with unsigned headers cannot be verified
     app.get(VERIFY, ALICE).assert_refused(404, "not_found");
 }
 
 #[test]
-fn a_token_of_commercetools_is_for_any_address_of_ours_here() {
+fn commercetools_audiences_can_be_any_own_url() {
     let key = Key::new("RS256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let server = KeyServer::start(serving(&[("/.well-known/jwks.json", &set)])).unwrap();
@@ -293,7 +298,7 @@ fn a_token_of_commercetools_is_for_any_address_of_ours_here() {
         format!("kind = \"commercetools\"\nissuer = {issuer:?}\npublic_origin = \"https://sso.example.com\"");
     let app = App::start_with_identity(&settings, "[claims]\nsub = \"id\"");
     app.wait_until_ready();
-    let ask = |audience: &str| {
+    let request = |audience: &str| {
         let (quoted, audience) = (format!("{issuer:?}"), format!("{audience:?}"));
         let project = format!("{issuer}/claims/project_key");
         let claims = [
@@ -315,7 +320,7 @@ fn a_token_of_commercetools_is_for_any_address_of_ours_here() {
     };
     for ours in ["https://sso.example.com", "https://sso.example.com/", "https://sso.example.com/api/orders"]
     {
-        assert_eq!(headers_of(&ask(ours))[0], "user-1", "{ours}");
+        assert_eq!(headers_of(&request(ours))[0], "user-1", "{ours}");
     }
     for other in [
         "https://sso.example.com.evil.example/",
@@ -326,42 +331,42 @@ fn a_token_of_commercetools_is_for_any_address_of_ours_here() {
         "sso.example.com/api",
         "",
     ] {
-        ask(other).assert_refused(401, "invalid_token");
+        request(other).assert_refused(401, "invalid_token");
     }
 }
 
-/// The nginx block of `docs/verify.md`, before a stand-in for an API that says
-/// what it was told.
+/// The nginx block of `docs/verify.md` in front of a stand-in API that echoes the
+/// identity headers.
 fn nginx_before_an_api(app: &App) -> Nginx {
     let folder = TempDir::new().unwrap();
-    let place = folder.path().to_str().unwrap().to_owned();
+    let dir = folder.path().to_str().unwrap().to_owned();
     let text = read(&root().join("docs/verify.md"));
     let (_, block) = text.split_once("\n```nginx\n").unwrap();
     let block = block.split("\n```").next().unwrap();
     let there = format!("{}/v1/verify/pandium-sso", app.address());
     let block = block
         .replace("127.0.0.1:8080/v1/verify/appdirect", &there)
-        .replace("127.0.0.1:3000", &format!("unix:{place}/api.sock"));
+        .replace("127.0.0.1:3000", &format!("unix:{dir}/api.sock"));
     assert!(block.contains(&there) && block.contains("api.sock"), "{block}");
     let api = "default_type text/plain; location / { return 200 \
                \"$request_method $http_x_auth_request_user|$http_x_auth_request_email|$http_x_auth_request_groups\"; }";
     Nginx::start(
         folder,
         &format!(
-            "server {{ listen unix:{place}/api.sock; {api} }}\nserver {{ listen unix:{place}/front.sock; {block} }}"
+            "server {{ listen unix:{dir}/api.sock; {api} }}\nserver {{ listen unix:{dir}/front.sock; {block} }}"
         ),
     )
 }
 
 #[test]
-fn nginx_lets_an_api_be_asked_by_those_alone_who_are_known() {
+fn nginx_auth_request_protects_an_api() {
     let (key, app) = start("[access]\ndenied_groups = [\"guests\"]\n[claims]\nsub = \"id\"");
     let nginx = nginx_before_an_api(&app);
     let staff = format!("Bearer {}", key.token_with(STAFF));
     let known = ("Authorization", staff.as_str());
-    let answer = nginx.get("/api/orders?tenant=x", &[known]);
-    assert_eq!((answer.status, answer.text().as_str()), (200, "GET u-1|alice@example.com|staff,ops"));
-    let posted = nginx.ask("POST", "/api/orders", &[known, ("Content-Length", "0")]);
+    let response = nginx.get("/api/orders?tenant=x", &[known]);
+    assert_eq!((response.status, response.text().as_str()), (200, "GET u-1|alice@example.com|staff,ops"));
+    let posted = nginx.request("POST", "/api/orders", &[known, ("Content-Length", "0")]);
     assert_eq!(posted.text(), "POST u-1|alice@example.com|staff,ops");
 
     let forged = [
@@ -374,10 +379,10 @@ fn nginx_lets_an_api_be_asked_by_those_alone_who_are_known() {
         nginx.get("/api/", &[&forged[..], &[known]].concat()).text(),
         "GET u-1|alice@example.com|staff,ops"
     );
-    // what is not said is taken away all the same
+    // absent values also replace the client's headers
     let bare = format!("Bearer {}", key.sign(r#"{"alg":"ES256"}"#, &claims_with(&[("email", "")])));
-    let told = nginx.get("/api/", &[&forged[..], &[("Authorization", bare.as_str())]].concat());
-    assert_eq!(told.text(), "GET u-1||");
+    let response = nginx.get("/api/", &[&forged[..], &[("Authorization", bare.as_str())]].concat());
+    assert_eq!(response.text(), "GET u-1||");
 
     let guest = format!("Bearer {}", key.token_with(&[("groups", "[\"guests\"]")]));
     let late = format!("Bearer {}", key.token_with(&[("exp", "@-1")]));
@@ -388,11 +393,11 @@ fn nginx_lets_an_api_be_asked_by_those_alone_who_are_known() {
         (vec![("Authorization", "Bearer x.y.z")], 401),
         (vec![("Authorization", guest.as_str())], 403),
     ] {
-        let answer = nginx.get("/api/orders", &headers);
-        assert_eq!(answer.status, status, "{headers:?}");
-        assert!(!answer.text().contains("boss") && !answer.text().contains('|'));
+        let response = nginx.get("/api/orders", &headers);
+        assert_eq!(response.status, status, "{headers:?}");
+        assert!(!response.text().contains("boss") && !response.text().contains('|'));
     }
-    // the question itself is nobody's to ask from outside
+    // the verification location is internal
     assert_eq!(nginx.get("/verify", &[known]).status, 404);
-    assert_eq!(Token::of(&app.bring(&key.token())).claims["sub"], "u-1");
+    assert_eq!(Token::of(&app.send_token(&key.token())).claims["sub"], "u-1");
 }

@@ -76,6 +76,7 @@ mod tests {
         assert_eq!(allowed(&mut budget, 1000 + 30 * 999, 1000 + 30 * 999 + 1), 1);
     }
 
+    // T31
     #[test]
     fn a_clock_set_back_does_not_block_fetches() {
         let mut budget = FetchBudget::default();

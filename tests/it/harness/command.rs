@@ -10,21 +10,21 @@ use tempfile::TempDir;
 
 use super::{PROGRAM, wait};
 
-/// What a command did.
+/// The exit status and output of a command.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Ran {
+pub struct CommandResult {
     pub status: i32,
     pub output: String,
     pub errors: String,
 }
 
 /// Runs the program with these arguments, in a clean environment.
-pub fn run(arguments: &[&str]) -> Ran {
+pub fn run(arguments: &[&str]) -> CommandResult {
     run_with(arguments, &[], "")
 }
 
 /// The same, with environment variables and a standard input.
-pub fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Ran {
+pub fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> CommandResult {
     let mut child = Command::new(PROGRAM)
         .args(arguments)
         .env_clear()
@@ -34,17 +34,16 @@ pub fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> 
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // a command that ends without reading is no fault of the test
+    // a command may end without reading its input
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let (mut output, mut errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let errors = std::thread::spawn(move || std::io::read_to_string(&mut errors).unwrap());
     let output = std::thread::spawn(move || std::io::read_to_string(&mut output).unwrap());
     let status = wait(&mut child).code().unwrap();
-    Ran { status, output: output.join().unwrap(), errors: errors.join().unwrap() }
+    CommandResult { status, output: output.join().unwrap(), errors: errors.join().unwrap() }
 }
 
-/// The status of the program when standard output and standard error are pipes
-/// whose readers have gone.
+/// The exit status of a command whose standard output and error are closed pipes.
 pub fn run_unread(arguments: &[&str], input: &str) -> i32 {
     let [output, errors] = [closed_pipe(), closed_pipe()];
     let mut child = Command::new(PROGRAM)
@@ -59,14 +58,14 @@ pub fn run_unread(arguments: &[&str], input: &str) -> i32 {
     wait(&mut child).code().unwrap()
 }
 
-/// A pipe to write into whose reader has gone.
+/// The write end of a pipe whose read end is closed.
 pub fn closed_pipe() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     writer.into()
 }
 
-/// A configuration file in a folder that lasts as long as the value.
+/// A configuration file, deleted when it goes out of scope.
 pub struct File {
     folder: TempDir,
 }

@@ -1,5 +1,5 @@
-//! A stand-in for an issuer of tokens: it makes keys, publishes them in files,
-//! and signs whatever it is given, byte for byte.
+//! A stand-in token issuer: makes keys, writes them to files, and signs any
+//! header and claims byte for byte.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,22 +11,22 @@ pub use marketplace_sso::playground::stand_ins::key_set as jwks;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Answer, App, STANDARD};
+use super::{App, Response, STANDARD};
 
-/// What tokens say in `iss`.
+/// The `iss` of the default claims.
 pub const ISSUER: &str = "https://login.example.com/";
 
-/// What tokens say in `aud`.
+/// The `aud` of the default claims.
 pub const AUDIENCE: &str = "the-marketplace";
 
-/// A key that signs, and the algorithm that it signs with.
+/// A signing key and its algorithm.
 pub struct Key {
     pub algorithm: &'static str,
     signer: Signer,
 }
 
 impl Key {
-    /// A new key; of RSA, always the same one, as they take long to make.
+    /// A new key; for RSA always the same one, since they take long to generate.
     pub fn new(algorithm: &'static str) -> Self {
         Self { algorithm, signer: Signer::new(algorithm).unwrap() }
     }
@@ -36,17 +36,17 @@ impl Key {
         Self { algorithm: "HS256", signer: Signer::shared(secret.as_ref()) }
     }
 
-    /// The public key as a member of a set.
+    /// The public key as a JWK.
     pub fn jwk(&self, kid: Option<&str>) -> Value {
         self.signer.jwk(kid).unwrap()
     }
 
-    /// The public key without any envelope.
+    /// The raw public key.
     pub fn public(&self) -> Vec<u8> {
         self.signer.public().unwrap().to_vec()
     }
 
-    /// The public key as X.509 has it.
+    /// The public key as DER (SubjectPublicKeyInfo).
     pub fn der(&self) -> Vec<u8> {
         self.signer.der().unwrap()
     }
@@ -61,18 +61,18 @@ impl Key {
         pem("PRIVATE KEY", Ed25519KeyPair::generate().unwrap().to_pkcs8().unwrap().as_ref())
     }
 
-    /// The usual claims, under this key's own header.
+    /// A token with the default claims and without a `kid`.
     pub fn token(&self) -> String {
         self.token_with(&[])
     }
 
-    /// The same with some claims otherwise, as [`claims_with`] has them.
+    /// The same with some claims changed, see [`claims_with`].
     pub fn token_with(&self, changed: &[(&str, &str)]) -> String {
         self.sign(&json!({"alg": self.algorithm}).to_string(), &claims_with(changed))
     }
 
-    /// A token with the usual claims that names a key.
-    pub fn token_named(&self, kid: &str) -> String {
+    /// A token with the default claims and a `kid`.
+    pub fn token_with_kid(&self, kid: &str) -> String {
         self.sign(&json!({"alg": self.algorithm, "kid": kid}).to_string(), &claims_with(&[]))
     }
 
@@ -81,22 +81,22 @@ impl Key {
         self.signer.sign(header, claims).unwrap()
     }
 
-    /// This very text, a dot, and its signature.
+    /// The text, a dot, and its signature.
     pub fn sign_text(&self, text: &str) -> String {
         self.signer.sign_text(text).unwrap()
     }
 
-    /// The same, as AWS's load balancers write it: every part padded.
+    /// Like [`Self::sign`], with every part padded, as AWS load balancers do.
     pub fn sign_padded(&self, header: &str, claims: &str) -> String {
         let text = format!("{}.{}", URL_SAFE.encode(header), URL_SAFE.encode(claims));
         format!("{text}.{}", URL_SAFE.encode(self.signer.signature(text.as_bytes()).unwrap()))
     }
 }
 
-/// The usual claims as JSON, some of them otherwise, as [`claims_of`] has them.
+/// The default claims as JSON, with changes as in [`claims_of`].
 pub fn claims_with(changed: &[(&str, &str)]) -> String {
     let (issuer, audience) = (format!("{ISSUER:?}"), format!("{AUDIENCE:?}"));
-    let usual = [
+    let defaults = [
         ("iss", issuer.as_str()),
         ("aud", &audience),
         ("sub", "\"u-1\""),
@@ -104,14 +104,13 @@ pub fn claims_with(changed: &[(&str, &str)]) -> String {
         ("exp", "@300"),
         ("iat", "@0"),
     ];
-    claims_of(&usual, changed)
+    claims_of(&defaults, changed)
 }
 
-/// Claims as JSON, some of them otherwise: a name, and what is written as its
-/// value; nothing, and it is left out; `@-5`, and it is the time five seconds
-/// ago.
-pub fn claims_of(usual: &[(&str, &str)], changed: &[(&str, &str)]) -> String {
-    let unchanged = usual.iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
+/// Claims as JSON, with changes as pairs of name and raw JSON value. An empty
+/// value leaves the claim out; `@-5` is the time five seconds ago.
+pub fn claims_of(defaults: &[(&str, &str)], changed: &[(&str, &str)]) -> String {
+    let unchanged = defaults.iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
     let members = unchanged.chain(changed).filter(|(_, value)| !value.is_empty());
     let member = |(name, value): &(&str, &str)| match value.strip_prefix('@') {
         Some(seconds) => format!("{name:?}:{}", now().strict_add(seconds.parse().unwrap())),
@@ -120,7 +119,7 @@ pub fn claims_of(usual: &[(&str, &str)], changed: &[(&str, &str)]) -> String {
     format!("{{{}}}", members.map(member).collect::<Vec<_>>().join(","))
 }
 
-/// A file of keys in a folder that lasts as long as the value.
+/// A key file, deleted when it goes out of scope.
 pub struct KeyFile {
     folder: TempDir,
 }
@@ -133,21 +132,21 @@ impl KeyFile {
         file
     }
 
-    /// Puts another file in its place.
+    /// Replaces the file atomically.
     pub fn replace(&self, text: &str) {
         let newer = self.folder.path().join("newer");
         std::fs::write(&newer, text).unwrap();
         std::fs::rename(&newer, self.folder.path().join("keys")).unwrap();
     }
 
-    /// The setting of that name that gives its path.
+    /// A setting of that name with the path.
     pub fn setting(&self, name: &str) -> String {
         format!("{name} = {:?}\n", self.folder.path().join("keys").to_str().unwrap())
     }
 }
 
-/// The settings of a way in for tokens of [`ISSUER`] with that algorithm.
-pub fn way_in(algorithm: &str, more: &str) -> String {
+/// An `[identity]` of kind `bearer` for [`ISSUER`] and this algorithm.
+pub fn bearer_identity(algorithm: &str, more: &str) -> String {
     format!(
         "kind = \"bearer\"\nissuer = {ISSUER:?}\naudience = {AUDIENCE:?}\nalgorithms = [{algorithm:?}]\n{more}"
     )
@@ -161,31 +160,31 @@ pub fn standard_with(identity: &str) -> String {
 }
 
 impl App {
-    /// Starts a service with another `[identity]`, and some settings over it.
+    /// Starts a service with another `[identity]` and further settings.
     pub fn start_with_identity(identity: &str, toml: &str) -> Self {
-        Self::start_over(TempDir::new().unwrap(), &standard_with(identity), toml)
+        Self::start_with_base(TempDir::new().unwrap(), &standard_with(identity), toml)
     }
 
-    /// Starts a service that believes this key, in a set of its own.
-    pub fn start_believing(key: &Key) -> (Self, KeyFile) {
+    /// Starts a service that verifies tokens with this key, as `k-1` in a JWKS file.
+    pub fn start_with_key(key: &Key) -> (Self, KeyFile) {
         let file = KeyFile::new(&jwks(&[key.jwk(Some("k-1"))]));
-        (Self::start_with_identity(&way_in(key.algorithm, &file.setting("jwks_file")), ""), file)
+        (Self::start_with_identity(&bearer_identity(key.algorithm, &file.setting("jwks_file")), ""), file)
     }
 
-    /// Asserts that the main entrance does not believe a token.
-    pub fn refuses(&self, token: &str) {
-        let answer = self.bring(token);
-        assert_eq!((answer.status, answer.reason().as_str()), (401, "invalid_token"), "{token}");
-        answer.assert_no_token();
+    /// Asserts that the main entrance rejects a token.
+    pub fn assert_rejected(&self, token: &str) {
+        let response = self.send_token(token);
+        assert_eq!((response.status, response.reason().as_str()), (401, "invalid_token"), "{token}");
+        response.assert_no_token();
     }
 
-    /// Brings a token to the main entrance.
-    pub fn bring(&self, token: &str) -> Answer {
-        self.bring_to("/pandium-sso", token)
+    /// Sends a bearer token to the main entrance.
+    pub fn send_token(&self, token: &str) -> Response {
+        self.send_token_to("/pandium-sso", token)
     }
 
-    /// Brings a token to an address.
-    pub fn bring_to(&self, target: &str, token: &str) -> Answer {
+    /// Sends a bearer token to a path.
+    pub fn send_token_to(&self, target: &str, token: &str) -> Response {
         self.get(target, &[("Authorization", &format!("Bearer {token}"))])
     }
 }
@@ -195,7 +194,7 @@ pub fn entrance(name: &str, identity: &str) -> String {
     format!("[entrances.{name}]\npath = \"/{name}\"\n[entrances.{name}.identity]\n{identity}\n")
 }
 
-/// A key for ES256 named `k-1`, and its set in a file.
+/// An ES256 key and a JWKS file that has it as `k-1`.
 pub fn key_and_file() -> (Key, KeyFile) {
     let key = Key::new("ES256");
     let file = KeyFile::new(&jwks(&[key.jwk(Some("k-1"))]));

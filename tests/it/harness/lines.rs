@@ -1,4 +1,4 @@
-//! Every line that a process writes, and waiting for one without sleeping.
+//! The lines that a process writes, and waiting for one without polling.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,16 +12,16 @@ struct State {
     open_pipes: usize,
 }
 
-/// The lines of one process.
+/// The output of one process.
 #[derive(Default)]
-pub struct Lines {
+pub struct OutputLines {
     state: Mutex<State>,
     more: Condvar,
 }
 
-impl Lines {
-    /// Reads a pipe to its end, in a thread of its own.
-    pub fn gather(self: &Arc<Self>, pipe: impl Read + Send + 'static) {
+impl OutputLines {
+    /// Reads a pipe to its end in a new thread.
+    pub fn read_pipe(self: &Arc<Self>, pipe: impl Read + Send + 'static) {
         let lines = Arc::clone(self);
         lines.state.lock().unwrap().open_pipes += 1;
         std::thread::spawn(move || {
@@ -38,27 +38,27 @@ impl Lines {
         });
     }
 
-    /// Waits for a text line that is as asked.
-    pub fn wait_for_text(&self, patience: Duration, mut is_it: impl FnMut(&str) -> bool) -> String {
-        let deadline = Instant::now() + patience;
+    /// Waits for a line that matches.
+    pub fn wait_for_text(&self, timeout: Duration, mut matches: impl FnMut(&str) -> bool) -> String {
+        let deadline = Instant::now() + timeout;
         let mut state = self.state.lock().unwrap();
         let mut read = 0;
         loop {
-            if let Some(found) = state.written[read..].iter().find(|line| is_it(line)) {
+            if let Some(found) = state.written[read..].iter().find(|line| matches(line)) {
                 return found.clone();
             }
             read = state.written.len();
             let left = deadline.saturating_duration_since(Instant::now());
-            let may_come = !left.is_zero() && state.open_pipes > 0;
-            assert!(may_come, "no such line came; there are:\n{}", state.written.join("\n"));
+            let can_arrive = !left.is_zero() && state.open_pipes > 0;
+            assert!(can_arrive, "no line matches:\n{}", state.written.join("\n"));
             state = self.more.wait_timeout(state, left).unwrap().0;
         }
     }
 
-    /// Waits for a JSON line that is as asked.
-    pub fn wait_for(&self, patience: Duration, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+    /// Waits for a JSON line that matches.
+    pub fn wait_for(&self, timeout: Duration, mut matches: impl FnMut(&Value) -> bool) -> Value {
         let found =
-            self.wait_for_text(patience, |line| serde_json::from_str(line).is_ok_and(|json| is_it(&json)));
+            self.wait_for_text(timeout, |line| serde_json::from_str(line).is_ok_and(|json| matches(&json)));
         serde_json::from_str(&found).unwrap()
     }
 

@@ -1,11 +1,11 @@
-//! Starts the real binary on ports of the system's choice, and keeps every
-//! line it writes. Nothing here knows what is right.
+//! Starts the real binary on free ports and collects every line it writes.
+//! Assertions are in the tests.
 
 pub mod command;
 pub mod issuer;
+pub mod key_server;
 pub mod lines;
 pub mod nginx;
-pub mod published;
 pub mod recipe;
 pub mod token;
 pub mod tree;
@@ -21,26 +21,26 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use lines::Lines;
+use lines::OutputLines;
 pub use token::Token;
-pub use wire::{Answer, Connection, Field};
+pub use wire::{Connection, Field, Response};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_marketplace-sso");
 
-/// What tokens are signed with.
+/// The shared secret of the standard configuration.
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// The header that says who it is, in the standard configuration.
+/// The identity header of the standard configuration.
 pub const EMAIL: &str = "X-Auth-Request-Email";
 
-/// Alice, as nginx hands her over.
+/// The identity headers of Alice.
 pub const ALICE: &[Field<'static>] = &[(EMAIL, "alice@example.com")];
 
-/// How long anything may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// The limit for any wait, generous for a busy machine.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The standard configuration. What a test needs otherwise is laid over it.
+/// The standard configuration. Tests merge their own settings over it.
 pub const STANDARD: &str = r#"
 environment = "sandbox"
 
@@ -69,60 +69,59 @@ login_url = "https://app.example.com/login"
 format = "json"
 "#;
 
-/// A running service. It is killed when it goes out of scope.
+/// A running service, killed when it goes out of scope.
 pub struct App {
     child: Child,
-    lines: Arc<Lines>,
+    lines: Arc<OutputLines>,
     listen: String,
     admin_listen: String,
-    /// The folder with its configuration: `standard.toml`, and `sso.toml` over it.
+    /// The folder with the configuration: `standard.toml`, then `sso.toml`.
     pub folder: TempDir,
 }
 
 impl App {
-    /// Starts a service with some settings laid over the standard ones.
+    /// Starts a service with settings merged over the standard ones.
     pub fn start(toml: &str) -> Self {
         Self::start_in(TempDir::new().unwrap(), toml)
     }
 
-    /// The same, in a folder that is already there.
+    /// The same, in an existing folder.
     pub fn start_in(folder: TempDir, toml: &str) -> Self {
-        Self::start_over(folder, STANDARD, toml)
+        Self::start_with_base(folder, STANDARD, toml)
     }
 
     /// Starts the standard service with its secret in a file.
     pub fn start_with_secret_file(folder: TempDir, file: &Path) -> Self {
         let secret = format!("shared_secret = {SECRET:?}");
         let in_file = format!("shared_secret_file = {:?}", file.to_str().unwrap());
-        Self::start_over(folder, &STANDARD.replace(&secret, &in_file), "")
+        Self::start_with_base(folder, &STANDARD.replace(&secret, &in_file), "")
     }
 
-    /// Starts a service with a standard configuration of the caller's, and
-    /// environment variables.
-    pub fn start_with_variables(below: &str, toml: &str, variables: &[(&str, &str)]) -> Self {
-        Self::start_as(TempDir::new().unwrap(), below, toml, variables)
+    /// Starts a service with another base configuration and environment variables.
+    pub fn start_with_variables(base: &str, toml: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_as(TempDir::new().unwrap(), base, toml, variables)
     }
 
-    fn start_over(folder: TempDir, below: &str, toml: &str) -> Self {
-        Self::start_as(folder, below, toml, &[])
+    fn start_with_base(folder: TempDir, base: &str, toml: &str) -> Self {
+        Self::start_as(folder, base, toml, &[])
     }
 
-    /// Starts a service that may have so many open files.
+    /// Starts a service with a limit of open files.
     pub fn start_with_open_files(limit: u32, toml: &str) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), PROGRAM]);
-        Self::start_by(shell, TempDir::new().unwrap(), STANDARD, toml)
+        Self::start_program(shell, TempDir::new().unwrap(), STANDARD, toml)
     }
 
-    fn start_as(folder: TempDir, below: &str, toml: &str, variables: &[(&str, &str)]) -> Self {
+    fn start_as(folder: TempDir, base: &str, toml: &str, variables: &[(&str, &str)]) -> Self {
         let mut program = Command::new(PROGRAM);
         program.env_clear().envs(variables.iter().copied());
-        Self::start_by(program, folder, below, toml)
+        Self::start_program(program, folder, base, toml)
     }
 
-    fn start_by(mut program: Command, folder: TempDir, below: &str, toml: &str) -> Self {
+    fn start_program(mut program: Command, folder: TempDir, base: &str, toml: &str) -> Self {
         let (standard, own) = (folder.path().join("standard.toml"), folder.path().join("sso.toml"));
-        command::write_private(&standard, below);
+        command::write_private(&standard, base);
         command::write_private(&own, toml);
         let mut child = program
             .arg("serve")
@@ -132,99 +131,99 @@ impl App {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = Arc::new(Lines::default());
-        lines.gather(child.stderr.take().unwrap());
-        lines.gather(child.stdout.take().unwrap());
+        let lines = Arc::new(OutputLines::default());
+        lines.read_pipe(child.stderr.take().unwrap());
+        lines.read_pipe(child.stdout.take().unwrap());
         let mut app = Self { child, lines, listen: String::new(), admin_listen: String::new(), folder };
-        let line = app.lines.wait_for_text(PATIENCE, |line| line.contains("listening"));
+        let line = app.lines.wait_for_text(TIMEOUT, |line| line.contains("listening"));
         app.listen = field_of(&line, "listen");
         app.admin_listen = field_of(&line, "admin_listen");
         app
     }
 
-    /// Where browsers connect.
+    /// The address of the public listener.
     pub fn address(&self) -> SocketAddr {
         self.listen.strip_prefix("http://").unwrap().parse().unwrap()
     }
 
-    /// Where operators connect.
+    /// The address of the admin listener.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_listen.strip_prefix("http://").unwrap().parse().unwrap()
     }
 
-    /// The process's memory, resident, as the system says.
+    /// The resident memory of the process (`VmRSS`).
     pub fn memory_kb(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// The process.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The file laid over the standard configuration.
+    /// The file merged over the standard configuration.
     pub fn config_file(&self) -> PathBuf {
         self.folder.path().join("sso.toml")
     }
 
-    /// Asks with GET.
-    pub fn get(&self, target: &str, headers: &[Field<'_>]) -> Answer {
-        self.ask("GET", target, headers)
+    /// Sends a GET request.
+    pub fn get(&self, target: &str, headers: &[Field<'_>]) -> Response {
+        self.request("GET", target, headers)
     }
 
-    /// Asks on a connection of its own.
-    pub fn ask(&self, method: &str, target: &str, headers: &[Field<'_>]) -> Answer {
-        wire::ask(self.address(), method, target, headers).unwrap()
+    /// Sends a request on a new connection.
+    pub fn request(&self, method: &str, target: &str, headers: &[Field<'_>]) -> Response {
+        wire::request(self.address(), method, target, headers).unwrap()
     }
 
-    /// Asks the operators' listener.
-    pub fn admin(&self, target: &str) -> Answer {
-        wire::ask(self.admin_address(), "GET", target, &[]).unwrap()
+    /// Sends a GET request to the admin listener.
+    pub fn admin(&self, target: &str) -> Response {
+        wire::request(self.admin_address(), "GET", target, &[]).unwrap()
     }
 
-    /// The claims that a user with these headers is sent on with.
+    /// The claims of the token that a user with these headers gets.
     pub fn claims(&self, headers: &[Field<'_>]) -> serde_json::Map<String, Value> {
-        let answer = self.get("/pandium-sso", headers);
-        assert_eq!(answer.status, 307, "{answer:?}");
-        Token::of(&answer).claims
+        let response = self.get("/pandium-sso", headers);
+        assert_eq!(response.status, 307, "{response:?}");
+        Token::of(&response).claims
     }
 
-    /// Waits for a JSON line that is as asked.
-    pub fn wait_for_line(&self, is_it: impl FnMut(&Value) -> bool) -> Value {
-        self.lines.wait_for(PATIENCE, is_it)
+    /// Waits for a JSON line that matches.
+    pub fn wait_for_line(&self, matches: impl FnMut(&Value) -> bool) -> Value {
+        self.lines.wait_for(TIMEOUT, matches)
     }
 
-    /// Everything that was written so far.
+    /// All output so far.
     pub fn output(&self) -> String {
         self.lines.all().join("\n")
     }
 
-    /// All JSON lines that were written for requests answered until now: asks
-    /// for something that is not there, and waits for that line.
-    pub fn lines(&self) -> Vec<Value> {
+    /// All JSON lines for the requests served so far: requests an unknown path and
+    /// waits for its line.
+    pub fn log_lines(&self) -> Vec<Value> {
         let id = self.get("/is-everything-written", &[]).header("x-request-id").to_owned();
-        self.lines.wait_for_text(PATIENCE, |line| line.contains(&id));
+        self.lines.wait_for_text(TIMEOUT, |line| line.contains(&id));
         let all = self.lines.json();
         all.into_iter().take_while(|line| line["request_id"] != id.as_str()).collect()
     }
 
-    /// The record's lines for requests answered until now.
-    pub fn records(&self) -> Vec<Value> {
-        self.lines().into_iter().filter(|line| line.get("outcome").is_some()).collect()
+    /// The audit events of the requests served so far.
+    pub fn audit_events(&self) -> Vec<Value> {
+        self.log_lines().into_iter().filter(|line| line.get("outcome").is_some()).collect()
     }
 
-    /// The one line of the record about this answer.
-    pub fn record_of(&self, answer: &Answer) -> Value {
-        let id = answer.header("x-request-id");
+    /// The one audit event of this response.
+    pub fn audit_event_of(&self, response: &Response) -> Value {
+        let id = response.header("x-request-id");
         let mut of_it: Vec<Value> =
-            self.records().into_iter().filter(|line| line["request_id"] == id).collect();
+            self.audit_events().into_iter().filter(|line| line["request_id"] == id).collect();
         assert_eq!(of_it.len(), 1, "{of_it:?}");
         of_it.remove(0)
     }
 
-    /// A metric's value; its labels in any order. 0 where there is none.
+    /// The value of a metric, 0 if absent; labels in any order.
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let text = self.admin("/metrics").text();
         let wanted: BTreeMap<&str, &str> = labels.iter().copied().collect();
@@ -241,9 +240,9 @@ impl App {
         found.unwrap_or(0.0)
     }
 
-    /// Waits until a metric has that value.
+    /// Waits until a metric has this value.
     pub fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while (self.metric(name, labels) - value).abs() > 0.5 {
             assert!(Instant::now() < deadline, "{name} is {}", self.metric(name, labels));
             std::thread::sleep(Duration::from_millis(10));
@@ -268,7 +267,7 @@ impl Drop for App {
     }
 }
 
-/// A field of a line, whether it is JSON or for people; nothing, where it is not there.
+/// A field of a JSON or text line, empty if absent.
 fn field_of(line: &str, name: &str) -> String {
     if let Ok(json) = serde_json::from_str::<Value>(line) {
         return json[name].as_str().unwrap_or_default().to_owned();
@@ -279,30 +278,30 @@ fn field_of(line: &str, name: &str) -> String {
         .map_or_else(String::new, |(_, value)| value.trim_matches('"').to_owned())
 }
 
-/// Sends a signal to a process that has begun to listen for it: before, the
-/// system would end the process.
+/// Sends a signal once the process has a handler for it; before that, the default
+/// action would end the process.
 pub fn signal(pid: u32, name: &str) {
     let numbers = [("HUP", 1), ("INT", 2), ("TERM", 15)];
     let (_, number) = numbers.into_iter().find(|(own, _)| *own == name).unwrap();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while caught_signals(pid) & (1 << (number - 1)) == 0 {
-        assert!(Instant::now() < deadline, "nobody listens for {name}");
+        assert!(Instant::now() < deadline, "{name} has no handler");
         std::thread::sleep(Duration::from_millis(1));
     }
     let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(sent.success());
 }
 
-/// The signals that a process catches, a bit for each.
+/// The signals that a process handles, one bit each.
 fn caught_signals(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
     u64::from_str_radix(mask.trim(), 16).unwrap()
 }
 
-/// Waits for a process to end by itself, within bounds.
+/// Waits for a process to end by itself, within [`TIMEOUT`].
 pub fn wait(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status;

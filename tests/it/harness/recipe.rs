@@ -1,5 +1,5 @@
-//! The documents' nginx configurations, run in a real nginx between a client
-//! and the service. What stands in for each login backend answers by a cookie.
+//! The nginx configurations of the documents, run in a real nginx in front of the
+//! service. The stand-in for each login backend responds by a session cookie.
 
 use std::fmt::Write;
 
@@ -7,23 +7,23 @@ use tempfile::TempDir;
 
 use super::nginx::Nginx;
 use super::tree::{read, root};
-use super::{Answer, App, Field};
+use super::{App, Field, Response};
 
-/// One documented configuration, a stand-in for the login it asks, and the
-/// service's settings for it.
+/// A documented configuration, a stand-in for its login backend, and the service's
+/// settings for it.
 #[derive(Clone, Copy)]
 pub struct Recipe {
     source: Source,
     login_address: &'static str,
     login: &'static str,
     service: &'static str,
-    /// The `sub` of the user that the login knows.
+    /// The `sub` of the signed-in user.
     pub sub: &'static str,
-    /// A short sample, whose page for an outage has no headers.
+    /// A short sample, whose outage page has no headers.
     pub is_sample: bool,
 }
 
-/// Where a configuration is written.
+/// Where a configuration is documented.
 #[derive(Clone, Copy)]
 enum Source {
     /// The first nginx block of a section of a document.
@@ -141,7 +141,7 @@ map $cookie_session $email  { alice "alice@example.com"; default ""; }
 map $cookie_session $groups { alice "staff,ops"; default ""; }
 "#;
 
-/// Which backend of nginx does not run.
+/// The backend of nginx that does not run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
     None,
@@ -149,15 +149,15 @@ pub enum Outage {
     Service,
 }
 
-/// nginx as a recipe has it, before a service.
-pub struct Front {
+/// nginx configured by a recipe, in front of a service.
+pub struct NginxSetup {
     nginx: Nginx,
     /// The service.
     pub app: App,
 }
 
-impl Front {
-    /// Starts a login, the service (on a port) and nginx.
+impl NginxSetup {
+    /// Starts a login backend, the service (on TCP) and nginx.
     pub fn start(recipe: Recipe) -> Self {
         Self::start_with(recipe, false, Outage::None)
     }
@@ -174,33 +174,33 @@ impl Front {
 
     fn start_with(recipe: Recipe, by_socket: bool, outage: Outage) -> Self {
         let folder = TempDir::new().unwrap();
-        let place = folder.path().to_str().unwrap().to_owned();
+        let dir = folder.path().to_str().unwrap().to_owned();
         let more = format!(
             "{}\n[server]\npublic_url = \"https://app.example.com\"\n[claims.meta]\ngroups = \"groups\"",
             recipe.service
         );
         let app = if by_socket {
-            let socket = format!("[server]\nlisten = \"unix:{place}/sso.sock\"");
+            let socket = format!("[server]\nlisten = \"unix:{dir}/sso.sock\"");
             App::start(&format!("{}\n[identity]\ntrusted_proxies = []", more.replace("[server]", &socket)))
         } else {
             App::start(&more)
         };
         let service = match outage {
-            Outage::Service => format!("unix:{place}/nothing.sock"),
-            _ if by_socket => format!("unix:{place}/sso.sock"),
+            Outage::Service => format!("unix:{dir}/nothing.sock"),
+            _ if by_socket => format!("unix:{dir}/sso.sock"),
             _ => app.address().to_string(),
         };
         let nginx = nginx(recipe, folder, &service, outage);
         Self { nginx, app }
     }
 
-    /// Asks with GET.
-    pub fn get(&self, target: &str, headers: &[Field<'_>]) -> Answer {
+    /// Sends a GET request.
+    pub fn get(&self, target: &str, headers: &[Field<'_>]) -> Response {
         self.nginx.get(target, headers)
     }
 }
 
-/// nginx as a recipe has it, before a server that answers with the `Host` it got.
+/// nginx configured by a recipe, in front of a server that returns the `Host` it got.
 pub fn start_before_echo_of_host(recipe: Recipe) -> Nginx {
     let folder = TempDir::new().unwrap();
     let echo = format!("unix:{}/echo.sock", folder.path().display());
@@ -208,20 +208,20 @@ pub fn start_before_echo_of_host(recipe: Recipe) -> Nginx {
 }
 
 fn nginx(recipe: Recipe, folder: TempDir, service: &str, outage: Outage) -> Nginx {
-    let place = folder.path().to_str().unwrap().to_owned();
+    let dir = folder.path().to_str().unwrap().to_owned();
     let login_socket = if outage == Outage::Login { "other" } else { "login" };
     let mut http = format!(
-        "{COOKIES}server {{ listen unix:{place}/{login_socket}.sock; {} }}\n\
-         server {{ listen unix:{place}/echo.sock; return 200 $http_host; }}\n",
+        "{COOKIES}server {{ listen unix:{dir}/{login_socket}.sock; {} }}\n\
+         server {{ listen unix:{dir}/echo.sock; return 200 $http_host; }}\n",
         recipe.login
     );
     let documented = documented(recipe.source)
         .replace("127.0.0.1:8080", service)
-        // with a path behind it, nginx wants a colon behind the socket's own
-        .replace(&format!("{}/", recipe.login_address), &format!("unix:{place}/login.sock:/"))
-        .replace(recipe.login_address, &format!("unix:{place}/login.sock"));
-    // a second server of a recipe listens there too, under its own name
-    let listening = documented.replace("listen 443 ssl;", &format!("listen unix:{place}/front.sock;"));
+        // nginx wants a colon between the path of a socket and that of a URL
+        .replace(&format!("{}/", recipe.login_address), &format!("unix:{dir}/login.sock:/"))
+        .replace(recipe.login_address, &format!("unix:{dir}/login.sock"));
+    // a second server of a recipe listens there too, by its own name
+    let listening = documented.replace("listen 443 ssl;", &format!("listen unix:{dir}/front.sock;"));
     for line in listening.lines().filter(|line| !line.trim_start().starts_with("ssl_certificate")) {
         writeln!(http, "{line}").unwrap();
     }
@@ -245,7 +245,7 @@ fn documented(source: Source) -> String {
     format!("server {{\nlisten 443 ssl;\nserver_name app.example.com;\n{text}\n}}")
 }
 
-/// The locations that the ingress-nginx controller makes of two Ingress
+/// The locations that the ingress-nginx controller generates from two Ingress
 /// objects, reduced to what `auth-url` and the snippets change.
 fn controller_locations(objects: &str) -> String {
     let (entrance, public) = objects.split_once("\n---\n").unwrap();

@@ -1,43 +1,43 @@
-//! HTTP/1.1 byte for byte: what is written is sent as it is, and what comes
-//! back is taken apart and not interpreted.
+//! HTTP/1.1 byte for byte: requests are sent unchanged, responses are split and
+//! not interpreted.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// A header field: its name and its value.
 pub type Field<'a> = (&'a str, &'a str);
 
-/// An answer, as it came.
+/// A response as received.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
-    /// Names in lower case, in the order in which they came.
+    /// Names in lower case, in order of arrival.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
-/// A connection that may be used more than once.
+/// A connection for one or more requests.
 pub struct Connection<S: Read + Write = TcpStream> {
     stream: BufReader<S>,
 }
 
 impl Connection {
-    /// Connects, with time-outs.
+    /// Connects, with timeouts.
     pub fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         stream.set_nodelay(true)?;
         Ok(Self::over(stream))
     }
 }
 
 impl<S: Read + Write> Connection<S> {
-    /// Talks over anything.
+    /// Uses any stream.
     pub fn over(stream: S) -> Self {
         Self { stream: BufReader::new(stream) }
     }
@@ -47,8 +47,8 @@ impl<S: Read + Write> Connection<S> {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// Reads one answer; `method` says whether a body is to come.
-    pub fn read(&mut self, method: &str) -> io::Result<Answer> {
+    /// Reads one response to a request with this method.
+    pub fn read(&mut self, method: &str) -> io::Result<Response> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| io::Error::other(format!("no status: {status_line:?}")))?;
@@ -61,48 +61,48 @@ impl<S: Read + Write> Connection<S> {
             let (name, value) = line.split_once(':').ok_or_else(|| io::Error::other("no header"))?;
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut answer = Answer { status, headers, body: Vec::new() };
+        let mut response = Response { status, headers, body: Vec::new() };
         if method != "HEAD" && !matches!(status, 100..=199 | 204 | 304) {
-            self.body(&mut answer)?;
+            self.body(&mut response)?;
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Whether the other end has closed, and nothing more came.
-    pub fn is_at_end(&mut self) -> bool {
+    /// Whether the peer has closed the connection and sent nothing more.
+    pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.read(&mut [0]), Ok(0))
     }
 
-    /// Sends a request and reads its answer.
-    pub fn ask(&mut self, method: &str, target: &str, headers: &[Field<'_>]) -> io::Result<Answer> {
-        self.write(&request(method, target, headers))?;
+    /// Sends a request and reads its response.
+    pub fn request(&mut self, method: &str, target: &str, headers: &[Field<'_>]) -> io::Result<Response> {
+        self.write(&request_bytes(method, target, headers))?;
         self.read(method)
     }
 
-    fn body(&mut self, answer: &mut Answer) -> io::Result<()> {
-        if answer.all("transfer-encoding").contains(&"chunked") {
+    fn body(&mut self, response: &mut Response) -> io::Result<()> {
+        if response.all("transfer-encoding").contains(&"chunked") {
             loop {
                 let size = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
-                let start = answer.body.len();
-                answer.body.resize(start + size, 0);
-                self.stream.read_exact(&mut answer.body[start..])?;
+                let start = response.body.len();
+                response.body.resize(start + size, 0);
+                self.stream.read_exact(&mut response.body[start..])?;
                 self.line()?;
                 if size == 0 {
                     return Ok(());
                 }
             }
         }
-        match answer.all("content-length").first().map(|length| length.parse()) {
+        match response.all("content-length").first().map(|length| length.parse()) {
             Some(Ok(length)) => {
-                answer.body = vec![0; length];
-                self.stream.read_exact(&mut answer.body)
+                response.body = vec![0; length];
+                self.stream.read_exact(&mut response.body)
             }
             Some(Err(_)) => Err(io::Error::other("no length")),
-            None => self.stream.read_to_end(&mut answer.body).map(drop),
+            None => self.stream.read_to_end(&mut response.body).map(drop),
         }
     }
 
-    /// A line without its break; an error where the connection ends before it.
+    /// A line without CRLF; an error if the connection ends before it.
     fn line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         self.stream.read_until(b'\n', &mut line)?;
@@ -111,7 +111,7 @@ impl<S: Read + Write> Connection<S> {
     }
 }
 
-impl Answer {
+impl Response {
     /// All values of a header.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str()).collect()
@@ -134,7 +134,7 @@ impl Answer {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
-    /// The body as a page's source, with slashes as they are read.
+    /// The body of a page, with escaped slashes decoded.
     pub fn page(&self) -> String {
         self.text().replace("&#x2f;", "/")
     }
@@ -144,20 +144,20 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
-    /// Asserts a refusal for programs, and that no token left with it.
+    /// Asserts a problem document with this status and reason, and no token.
     pub fn assert_refused(&self, status: u16, reason: &str) {
         assert_eq!((self.status, self.reason().as_str()), (status, reason), "{self:?}");
         self.assert_no_token();
         assert_eq!(self.header("content-type"), "application/problem+json");
     }
 
-    /// The reason that a problem names, or nothing.
+    /// The reason of a problem document, or an empty text.
     pub fn reason(&self) -> String {
         let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         problem["reason"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Asserts that nothing in it is, or leads to, a token.
+    /// Asserts that the response has no token and no redirect.
     pub fn assert_no_token(&self) {
         assert!(!self.has("location"), "{self:?}");
         assert!(!format!("{:?} {}", self.headers, String::from_utf8_lossy(&self.body)).contains("eyJ"));
@@ -165,7 +165,7 @@ impl Answer {
 }
 
 /// A request as bytes.
-pub fn request(method: &str, target: &str, headers: &[Field<'_>]) -> Vec<u8> {
+pub fn request_bytes(method: &str, target: &str, headers: &[Field<'_>]) -> Vec<u8> {
     let mut text = format!("{method} {target} HTTP/1.1\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         text.push_str("Host: app.example.com\r\n");
@@ -177,13 +177,18 @@ pub fn request(method: &str, target: &str, headers: &[Field<'_>]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Asks on a connection of its own.
-pub fn ask(address: SocketAddr, method: &str, target: &str, headers: &[Field<'_>]) -> io::Result<Answer> {
-    Connection::open(address)?.ask(method, target, headers)
+/// Sends a request on a new connection.
+pub fn request(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[Field<'_>],
+) -> io::Result<Response> {
+    Connection::open(address)?.request(method, target, headers)
 }
 
-/// Sends these very bytes on a connection of its own, and reads one answer.
-pub fn send(address: SocketAddr, bytes: &[u8]) -> io::Result<Answer> {
+/// Sends these bytes on a new connection and reads one response.
+pub fn send(address: SocketAddr, bytes: &[u8]) -> io::Result<Response> {
     let mut connection = Connection::open(address)?;
     connection.write(bytes)?;
     connection.read("GET")

@@ -1,12 +1,12 @@
-//! AWS Application Load Balancer: padded tokens, whose signer stands in the
-//! header, and keys that stand alone at an address each.
+//! AWS Application Load Balancer: padded tokens with the signer in the header, and
+//! one URL for each key.
 
 use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::issuer::{Key, claims_of, entrance, standard_with};
-use crate::harness::published::{Behaviour, Gate, KeyServer, serving, until};
-use crate::harness::{Answer, App, Token};
+use crate::harness::key_server::{Behaviour, GatedServer, KeyServer, serving, wait_until};
+use crate::harness::{App, Response, Token};
 
 const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/app/50dc6c495c0c9188";
 const OTHER_REGION: &str =
@@ -25,10 +25,10 @@ fn at(origin: &str, more: &str) -> String {
     settings(&format!("keys_url = {origin:?}\n{more}"))
 }
 
-/// The balancer's header, some of it otherwise.
+/// The load balancer's JOSE header, with changes as in [`claims_of`].
 fn header(changed: &[(&str, &str)]) -> String {
     let (kid, signer, issuer) = (format!("{KID:?}"), format!("{ARN:?}"), format!("{ISSUER:?}"));
-    let usual = [
+    let defaults = [
         ("typ", "\"JWT\""),
         ("kid", kid.as_str()),
         ("alg", "\"ES256\""),
@@ -37,7 +37,7 @@ fn header(changed: &[(&str, &str)]) -> String {
         ("signer", &signer),
         ("exp", "@120"),
     ];
-    claims_of(&usual, changed)
+    claims_of(&defaults, changed)
 }
 
 const CLAIMS: &str =
@@ -51,11 +51,11 @@ fn named(key: &Key, kid: &str) -> String {
     token(key, &[("kid", &format!("{kid:?}"))])
 }
 
-fn bring(app: &App, token: &str) -> Answer {
+fn send_token(app: &App, token: &str) -> Response {
     app.get("/pandium-sso", &[("X-Amzn-Oidc-Data", token)])
 }
 
-/// A key, its place in the region's store, and a service that asks there.
+/// A key, the stand-in for the region's key store, and a service that uses it.
 fn start(more: &str) -> (Key, KeyServer, App) {
     let key = Key::new("ES256");
     let server = KeyServer::start(serving(&[(&format!("/{KID}"), &key.pem())])).unwrap();
@@ -64,13 +64,13 @@ fn start(more: &str) -> (Key, KeyServer, App) {
 }
 
 #[test]
-fn what_is_documented_signs_a_user_on_and_its_key_is_fetched_once() {
+fn a_documented_token_is_accepted_with_one_fetch() {
     let (key, server, app) = start("");
-    // nothing can be asked before a token names a key
+    // nothing can be fetched before a token names a key
     app.wait_until_ready();
-    assert!(server.asked().is_empty() && app.without_keys().is_empty());
+    assert!(server.asked().is_empty() && app.entrances_without_keys().is_empty());
     for _ in 0..10 {
-        let claims = Token::of(&bring(&app, &token(&key, &[]))).claims;
+        let claims = Token::of(&send_token(&app, &token(&key, &[]))).claims;
         assert_eq!((&claims["sub"], &claims["external_id"]), (&json!("alice@example.com"), &json!("u-1")));
         assert_eq!(claims["ti"]["ufn"], "Alice");
     }
@@ -78,7 +78,8 @@ fn what_is_documented_signs_a_user_on_and_its_key_is_fetched_once() {
     assert_eq!(app.fetches(&format!("{}/", server.origin()), "success"), 1);
 }
 
-/// A member of the header, and what is written as its value.
+/// A header member and its invalid values.
+// T14
 #[rstest]
 #[case::signer("signer", &["", "null", "\"arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/app/x\"",
     "[\"ARN\"]", "\"ARN \"", "\"REGION\""], "invalid_token")]
@@ -92,7 +93,7 @@ fn what_is_documented_signs_a_user_on_and_its_key_is_fetched_once() {
     "\"6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e7b11 \"", "\"../../dev/null\"", "\"http://evil.example/\""],
     "invalid_token")]
 #[case::extension("crit", &["[]", "[\"exp\"]"], "invalid_token")]
-fn a_header_that_is_not_as_configured_is_refused_and_nobody_is_asked(
+fn a_foreign_header_is_rejected_without_a_fetch(
     #[case] name: &str,
     #[case] values: &[&str],
     #[case] reason: &str,
@@ -100,60 +101,62 @@ fn a_header_that_is_not_as_configured_is_refused_and_nobody_is_asked(
     let (key, server, app) = start("");
     for value in values {
         let value = value.replace("ARN", ARN).replace("REGION", OTHER_REGION);
-        let answer = bring(&app, &token(&key, &[(name, &value)]));
-        assert_eq!((answer.status, answer.reason().as_str()), (401, reason), "{name}: {value}");
-        answer.assert_no_token();
+        let response = send_token(&app, &token(&key, &[(name, &value)]));
+        assert_eq!((response.status, response.reason().as_str()), (401, reason), "{name}: {value}");
+        response.assert_no_token();
     }
     if name != "crit" {
         assert!(server.asked().is_empty(), "{:?}", server.asked());
     }
-    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+    assert_eq!(send_token(&app, &token(&key, &[])).status, 307);
 }
 
 #[test]
-fn the_time_stands_in_the_header_and_counts() {
+fn the_expiry_in_the_header_is_checked() {
     let (key, _server, app) = start("");
-    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+    assert_eq!(send_token(&app, &token(&key, &[])).status, 307);
     for over in ["@0", "@-1"] {
-        bring(&app, &token(&key, &[("exp", over)])).assert_refused(401, "expired_token");
+        send_token(&app, &token(&key, &[("exp", over)])).assert_refused(401, "expired_token");
     }
     for none in ["", "null", "\"@120\"", "true"] {
-        bring(&app, &token(&key, &[("exp", none)])).assert_refused(401, "invalid_token");
+        send_token(&app, &token(&key, &[("exp", none)])).assert_refused(401, "invalid_token");
     }
-    // what the claims say of it has no say
+    // claims do not replace the header
     let later = CLAIMS.replace("\"exp\":1", "\"exp\":9999999999,\"iss\":\"https://idp.example.com\"");
-    bring(&app, &key.sign_padded(&header(&[("exp", "@-1")]), &later)).assert_refused(401, "expired_token");
-    bring(&app, &key.sign_padded(&header(&[("iss", "")]), &later)).assert_refused(401, "invalid_token");
+    send_token(&app, &key.sign_padded(&header(&[("exp", "@-1")]), &later))
+        .assert_refused(401, "expired_token");
+    send_token(&app, &key.sign_padded(&header(&[("iss", "")]), &later)).assert_refused(401, "invalid_token");
 }
 
+// T14
 #[test]
-fn only_the_padded_form_as_it_was_signed_is_read() {
+fn only_the_padded_form_is_accepted() {
     let (key, server, app) = start("");
     let padded = token(&key, &[]);
     assert!(padded.ends_with("=="));
-    // properly signed in the usual form
+    // signed correctly without padding
     for unpadded in [key.sign(&header(&[]), CLAIMS), padded.replace('=', "")] {
-        bring(&app, &unpadded).assert_refused(401, "invalid_token");
+        send_token(&app, &unpadded).assert_refused(401, "invalid_token");
     }
     assert!(server.asked().is_empty());
     let standard = padded.replace('-', "+").replace('_', "/");
     for other in [format!("{padded}="), format!(" {padded} x"), padded.replacen('.', "..", 1)] {
-        bring(&app, &other).assert_refused(401, "invalid_token");
+        send_token(&app, &other).assert_refused(401, "invalid_token");
     }
     if standard != padded {
-        bring(&app, &standard).assert_refused(401, "invalid_token");
+        send_token(&app, &standard).assert_refused(401, "invalid_token");
     }
-    assert_eq!(bring(&app, &padded).status, 307);
-    bring(&app, &token(&Key::new("ES256"), &[])).assert_refused(401, "invalid_token");
+    assert_eq!(send_token(&app, &padded).status, 307);
+    send_token(&app, &token(&Key::new("ES256"), &[])).assert_refused(401, "invalid_token");
     let (signed, signature) = padded.rsplit_once('.').unwrap();
     let other = key.sign_padded(&header(&[]), &CLAIMS.replace("u-1", "u-2"));
     let (forged, _) = other.rsplit_once('.').unwrap();
-    bring(&app, &format!("{forged}.{signature}")).assert_refused(401, "invalid_token");
-    bring(&app, &format!("{signed}.")).assert_refused(401, "invalid_token");
+    send_token(&app, &format!("{forged}.{signature}")).assert_refused(401, "invalid_token");
+    send_token(&app, &format!("{signed}.")).assert_refused(401, "invalid_token");
 }
 
 #[test]
-fn what_the_balancer_does_not_sign_says_nothing() {
+fn unsigned_headers_of_the_balancer_are_ignored() {
     let (key, server, app) = start("");
     let claims = [
         ("X-Amzn-Oidc-Identity", "u-1"),
@@ -161,37 +164,37 @@ fn what_the_balancer_does_not_sign_says_nothing() {
         ("X-Auth-Request-Email", "alice@example.com"),
     ];
     app.get("/pandium-sso", &claims).assert_refused(401, "unauthenticated");
-    app.bring(&token(&key, &[])).assert_refused(401, "unauthenticated");
+    app.send_token(&token(&key, &[])).assert_refused(401, "unauthenticated");
     let good = token(&key, &[]);
     let twice = [("X-Amzn-Oidc-Data", good.as_str()), ("x-amzn-oidc-data", &good)];
     app.get("/pandium-sso", &twice).assert_refused(400, "ambiguous_identity");
     assert!(server.asked().is_empty());
-    assert_eq!(bring(&app, &good).status, 307);
+    assert_eq!(send_token(&app, &good).status, 307);
 }
 
 #[test]
-fn a_key_that_does_not_exist_is_asked_for_once_in_a_cooldown() {
+fn a_missing_key_is_fetched_once_per_cooldown() {
     let (key, server, app) = start("");
     for _ in 0..20 {
-        bring(&app, &named(&key, NEXT)).assert_refused(401, "invalid_token");
+        send_token(&app, &named(&key, NEXT)).assert_refused(401, "invalid_token");
     }
     assert_eq!(server.asked(), [format!("/{NEXT}")]);
-    // it holds up nobody else; but whoever makes ids up keeps us asking only so long
+    // other unknown ids are fetched, too, up to the budget
     for number in 0..20 {
         let other = format!("6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e{number:04}");
-        let answer = bring(&app, &named(&key, &other));
+        let response = send_token(&app, &named(&key, &other));
         if number < 7 {
-            answer.assert_refused(401, "invalid_token");
+            response.assert_refused(401, "invalid_token");
         } else {
-            answer.assert_refused(503, "keys_unavailable");
-            assert!(answer.has("retry-after"));
+            response.assert_refused(503, "keys_unavailable");
+            assert!(response.has("retry-after"));
         }
     }
     assert_eq!(server.asked().len(), 8);
 }
 
 #[test]
-fn a_key_that_cannot_be_had_is_nobodys_fault_and_others_stay() {
+fn a_failed_key_fetch_gives_503_and_keeps_other_keys() {
     let key = Key::new("ES256");
     let (here, there) = (format!("/{KID}"), format!("/{NEXT}"));
     let failures = [
@@ -203,26 +206,26 @@ fn a_key_that_cannot_be_had_is_nobodys_fault_and_others_stay() {
         ("endless", Behaviour::Endless),
         ("elsewhere", Behaviour::Redirect("http://127.0.0.1:1/".into())),
     ]
-    .map(|(name, does)| (name, KeyServer::start(serving(&[(&here, &key.pem())])).unwrap(), does));
+    .map(|(name, behaviour)| (name, KeyServer::start(serving(&[(&here, &key.pem())])).unwrap(), behaviour));
     let entrances = failures
         .iter()
         .map(|(name, server, _)| entrance(name, &at(&server.origin(), "jwks_min_refresh_interval_s = 1")));
     let app = App::start(&entrances.collect::<String>());
-    let bring = |name: &str, token: &str| app.get(&format!("/{name}"), &[("X-Amzn-Oidc-Data", token)]);
-    for (name, server, does) in &failures {
-        assert_eq!(bring(name, &token(&key, &[])).status, 307, "{name}");
-        server.behave(does.clone());
-        let answer = bring(name, &named(&key, NEXT));
-        assert_eq!((answer.status, answer.reason().as_str()), (503, "keys_unavailable"), "{name}");
-        assert!(answer.has("retry-after"), "{name}");
-        assert_eq!(bring(name, &token(&key, &[])).status, 307, "{name}");
+    let send_token = |name: &str, token: &str| app.get(&format!("/{name}"), &[("X-Amzn-Oidc-Data", token)]);
+    for (name, server, behaviour) in &failures {
+        assert_eq!(send_token(name, &token(&key, &[])).status, 307, "{name}");
+        server.behave(behaviour.clone());
+        let response = send_token(name, &named(&key, NEXT));
+        assert_eq!((response.status, response.reason().as_str()), (503, "keys_unavailable"), "{name}");
+        assert!(response.has("retry-after"), "{name}");
+        assert_eq!(send_token(name, &token(&key, &[])).status, 307, "{name}");
     }
     assert_eq!(app.get("/readyz", &[]).status, 200);
     for (_, server, _) in &failures {
         server.behave(serving(&[(&there, &key.pem())]));
     }
     for (name, ..) in &failures {
-        until(name, || bring(name, &named(&key, NEXT)).status == 307);
+        wait_until(name, || send_token(name, &named(&key, NEXT)).status == 307);
     }
 }
 
@@ -230,48 +233,49 @@ fn a_key_that_cannot_be_had_is_nobodys_fault_and_others_stay() {
 #[case("ES384")]
 #[case("RS256")]
 #[case("EdDSA")]
-fn a_key_for_another_algorithm_verifies_nothing(#[case] algorithm: &'static str) {
+fn a_key_for_another_algorithm_is_not_used(#[case] algorithm: &'static str) {
     let (key, server, app) = start("");
     let other = Key::new(algorithm);
     server.behave(serving(&[(&format!("/{KID}"), &key.pem()), (&format!("/{NEXT}"), &other.pem())]));
     let next = format!("{NEXT:?}");
-    bring(&app, &token(&other, &[("kid", &next)])).assert_refused(401, "invalid_token");
-    bring(&app, &token(&key, &[("kid", &next)])).assert_refused(401, "invalid_token");
-    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+    send_token(&app, &token(&other, &[("kid", &next)])).assert_refused(401, "invalid_token");
+    send_token(&app, &token(&key, &[("kid", &next)])).assert_refused(401, "invalid_token");
+    assert_eq!(send_token(&app, &token(&key, &[])).status, 307);
 }
 
 #[test]
-fn many_who_come_with_the_same_new_key_cost_one_question() {
+fn concurrent_requests_share_one_key_fetch() {
     let key = Key::new("ES256");
-    let gate = Gate::start(&[(&format!("/{KID}"), &key.pem())], false);
+    let gate = GatedServer::start(&[(&format!("/{KID}"), &key.pem())], false);
     let app = App::start_with_identity(&at(gate.origin(), ""), "");
     std::thread::scope(|scope| {
         for _ in 0..16 {
-            scope.spawn(|| assert_eq!(bring(&app, &token(&key, &[])).status, 307));
+            scope.spawn(|| assert_eq!(send_token(&app, &token(&key, &[])).status, 307));
         }
-        until("all of them wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 16.5);
+        wait_until("all requests wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 16.5);
         gate.open();
     });
     assert_eq!(gate.asked().len(), 1);
 }
 
 #[test]
-fn who_comes_with_a_key_while_another_is_asked_for_is_served_too() {
+fn another_key_is_served_during_a_fetch() {
     let (one, other) = (Key::new("ES256"), Key::new("ES256"));
-    let gate = Gate::start(&[(&format!("/{KID}"), &one.pem()), (&format!("/{NEXT}"), &other.pem())], false);
+    let gate =
+        GatedServer::start(&[(&format!("/{KID}"), &one.pem()), (&format!("/{NEXT}"), &other.pem())], false);
     let app = App::start_with_identity(&at(gate.origin(), ""), "");
     std::thread::scope(|scope| {
-        scope.spawn(|| assert_eq!(bring(&app, &token(&one, &[])).status, 307));
+        scope.spawn(|| assert_eq!(send_token(&app, &token(&one, &[])).status, 307));
         gate.wait_until_asked(1);
-        scope.spawn(|| assert_eq!(bring(&app, &named(&other, NEXT)).status, 307));
-        until("both wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 2.5);
+        scope.spawn(|| assert_eq!(send_token(&app, &named(&other, NEXT)).status, 307));
+        wait_until("both requests wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 2.5);
         gate.open();
     });
     assert_eq!(gate.asked(), [format!("/{KID}"), format!("/{NEXT}")]);
 }
 
 #[test]
-fn entrances_with_the_same_key_address_ask_for_a_key_once() {
+fn entrances_with_one_keys_url_share_its_keys() {
     let key = Key::new("ES256");
     let server = KeyServer::start(serving(&[(&format!("/{KID}"), &key.pem())])).unwrap();
     let same = at(&server.origin(), "");
@@ -283,18 +287,18 @@ fn entrances_with_the_same_key_address_ask_for_a_key_once() {
 }
 
 #[test]
-fn a_new_configuration_keeps_the_keys() {
+fn a_reload_keeps_the_keys() {
     let (key, server, app) = start("");
-    assert_eq!(bring(&app, &token(&key, &[])).status, 307);
+    assert_eq!(send_token(&app, &token(&key, &[])).status, 307);
     server.behave(Behaviour::Down);
     std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
     app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], 1.0);
-    assert_eq!(Token::of(&bring(&app, &token(&key, &[]))).address.path(), "/second");
+    assert_eq!(Token::of(&send_token(&app, &token(&key, &[]))).url.path(), "/second");
     assert_eq!(server.asked().len(), 1);
 }
 
 #[test]
-fn the_region_of_the_configured_balancer_says_where_its_keys_are() {
+fn the_configured_region_selects_the_key_host() {
     let key = Key::new("ES256");
     let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
     let balancers = format!("load_balancers = [{ARN:?}, {OTHER_REGION:?}]");
@@ -302,9 +306,9 @@ fn the_region_of_the_configured_balancer_says_where_its_keys_are() {
     let app = App::start_with_variables(&standard_with(&identity), "", &[("HTTPS_PROXY", &proxy.origin())]);
     for (arn, region) in [(ARN, "eu-west-1"), (OTHER_REGION, "us-east-1")] {
         let before = proxy.asked().len();
-        let answer = bring(&app, &token(&key, &[("signer", &format!("{arn:?}"))]));
-        answer.assert_refused(503, "keys_unavailable");
-        let asked = [format!("public-keys.auth.elb.{region}.amazonaws.com:443")];
-        assert_eq!(proxy.asked()[before..], asked);
+        let response = send_token(&app, &token(&key, &[("signer", &format!("{arn:?}"))]));
+        response.assert_refused(503, "keys_unavailable");
+        let expected = [format!("public-keys.auth.elb.{region}.amazonaws.com:443")];
+        assert_eq!(proxy.asked()[before..], expected);
     }
 }

@@ -1,5 +1,5 @@
-//! CAF: an attested person brings the attestation, signed with the secret that
-//! CAF shares with its client.
+//! CAF: a person's attestation is the token, signed with the secret that CAF shares
+//! with its client.
 
 use rstest::rstest;
 use serde_json::json;
@@ -17,9 +17,9 @@ fn settings(secret: &str) -> String {
     format!("kind = \"caf\"\nclient_secret = {secret:?}\npolicy_id = \"policy-1\"\n")
 }
 
-/// The attestation as documented, some of it otherwise.
+/// The documented attestation, with changes as in [`claims_of`].
 fn attestation(changed: &[(&str, &str)]) -> String {
-    let usual = [
+    let defaults = [
         ("attemptId", "\"attempt-1\""),
         ("peopleId", "\"person-1\""),
         ("policyId", "\"policy-1\""),
@@ -28,7 +28,7 @@ fn attestation(changed: &[(&str, &str)]) -> String {
         ("iat", "@0"),
         ("exp", "@120"),
     ];
-    claims_of(&usual, changed)
+    claims_of(&defaults, changed)
 }
 
 fn token(changed: &[(&str, &str)]) -> String {
@@ -42,7 +42,7 @@ fn start() -> App {
 #[test]
 fn an_attested_person_is_signed_on() {
     let app = start();
-    let claims = Token::of(&app.bring(&token(&[]))).claims;
+    let claims = Token::of(&app.send_token(&token(&[]))).claims;
     assert_eq!((&claims["sub"], &claims["external_id"]), (&json!("person-1"), &json!("person-1")));
     assert_eq!(claims["meta"], json!({"attempt": "attempt-1", "is_new": false}));
 }
@@ -53,96 +53,94 @@ fn an_attested_person_is_signed_on() {
 #[case::as_another_page_has_it(&[("peopleId", ""), ("personId", "\"p-3\"")], Some("p-3"))]
 #[case::both(&[("personId", "\"person-1\"")], None)]
 #[case::both_and_different(&[("personId", "\"p-4\"")], None)]
-#[case::one_and_nothing(&[("personId", "null")], None)]
+#[case::one_and_null(&[("personId", "null")], None)]
 #[case::neither(&[("peopleId", "")], None)]
 #[case::empty(&[("peopleId", "\"\"")], None)]
 #[case::blank(&[("peopleId", "\" \"")], None)]
-#[case::a_word_for_nobody(&[("peopleId", "\"undefined\"")], None)]
+#[case::a_placeholder(&[("peopleId", "\"undefined\"")], None)]
 #[case::a_number(&[("peopleId", "1")], None)]
 #[case::a_list(&[("peopleId", "[\"p-1\"]")], None)]
-fn the_person_stands_in_one_claim_or_the_other(
-    #[case] changed: &[(&str, &str)],
-    #[case] person: Option<&str>,
-) {
-    let answer = start().bring(&token(changed));
+fn the_person_is_read_from_either_claim(#[case] changed: &[(&str, &str)], #[case] person: Option<&str>) {
+    let response = start().send_token(&token(changed));
     match person {
-        Some(person) => assert_eq!(Token::of(&answer).claims["sub"], person),
-        None => answer.assert_refused(401, "invalid_token"),
+        Some(person) => assert_eq!(Token::of(&response).claims["sub"], person),
+        None => response.assert_refused(401, "invalid_token"),
     }
 }
 
 #[test]
-fn who_is_not_authorized_is_known_and_may_not_go() {
+fn an_unauthorized_person_is_refused() {
     let app = start();
-    let answer = app.bring(&token(&[("isAuthorized", "false")]));
-    answer.assert_refused(403, "not_allowed");
-    assert_eq!(app.bring(&token(&[])).status, 307);
-    // whom nobody has attested is not told that much
+    let response = app.send_token(&token(&[("isAuthorized", "false")]));
+    response.assert_refused(403, "not_allowed");
+    assert_eq!(app.send_token(&token(&[])).status, 307);
+    // a forged attestation is invalid, not unauthorized
     let other = Key::shared("another-secret-of-thirty-two-bytes");
     let forged = other.sign(r#"{"alg":"HS256"}"#, &attestation(&[("isAuthorized", "false")]));
-    app.bring(&forged).assert_refused(401, "invalid_token");
+    app.send_token(&forged).assert_refused(401, "invalid_token");
 }
 
-/// A claim, and what is written as its value, as `claims_of` has it.
+/// A claim and its invalid values, as in [`claims_of`].
 #[rstest]
 #[case::authorized_as_something_else("isAuthorized", &["", "\"true\"", "1", "null", "[true]", "\"\"", "{}"],
     "invalid_token")]
 #[case::of_another_policy("policyId", &["", "\"policy-2\"", "\"Policy-1\"", "null", "[\"policy-1\"]", "1"],
     "invalid_token")]
-#[case::without_an_end("exp", &["", "null", "\"@120\"", "true", "-1"], "invalid_token")]
-#[case::over("exp", &["@0", "@-1", "0"], "expired_token")]
+#[case::no_expiry("exp", &["", "null", "\"@120\"", "true", "-1"], "invalid_token")]
+#[case::expired("exp", &["@0", "@-1", "0"], "expired_token")]
 #[case::never_issued("iat", &["", "null", "\"0\"", "@60"], "invalid_token")]
 #[case::not_yet("nbf", &["@60"], "invalid_token")]
-fn an_attestation_that_is_not_as_documented_is_refused(
+fn an_undocumented_attestation_is_rejected(
     #[case] name: &str,
     #[case] values: &[&str],
     #[case] reason: &str,
 ) {
     let app = start();
-    assert_eq!(app.bring(&token(&[])).status, 307);
+    assert_eq!(app.send_token(&token(&[])).status, 307);
     for value in values {
-        let answer = app.bring(&token(&[(name, value)]));
-        assert_eq!((answer.status, answer.reason().as_str()), (401, reason), "{name}: {value}");
-        answer.assert_no_token();
+        let response = app.send_token(&token(&[(name, value)]));
+        assert_eq!((response.status, response.reason().as_str()), (401, reason), "{name}: {value}");
+        response.assert_no_token();
     }
 }
 
 #[test]
-fn nothing_but_hs256_with_the_clients_secret_is_believed() {
+fn only_hs256_with_the_client_secret_is_accepted() {
     let (app, claims) = (start(), attestation(&[]));
-    assert_eq!(app.bring(&token(&[])).status, 307);
+    assert_eq!(app.send_token(&token(&[])).status, 307);
     let key = Key::shared(SHARED);
     for named in ["HS512", "HS384", "none", "None", "hs256", "RS256", ""] {
         let signed = key.sign(&json!({"alg": named}).to_string(), &claims);
-        app.bring(&signed).assert_refused(401, "invalid_token");
+        app.send_token(&signed).assert_refused(401, "invalid_token");
         let (bare, _) = signed.rsplit_once('.').unwrap();
-        app.bring(&format!("{bare}.")).assert_refused(401, "invalid_token");
+        app.send_token(&format!("{bare}.")).assert_refused(401, "invalid_token");
     }
     for secret in ["", SECRET, "policy-1", &SHARED.to_uppercase(), &format!("{SHARED}\n")] {
-        app.bring(&Key::shared(secret).sign(r#"{"alg":"HS256"}"#, &claims))
+        app.send_token(&Key::shared(secret).sign(r#"{"alg":"HS256"}"#, &claims))
             .assert_refused(401, "invalid_token");
     }
-    // properly signed with the longer hash, too: no sample has it
+    // also with a valid HS512 signature
     let hs512 = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA512, SHARED.as_bytes());
     let parts = key.sign(r#"{"alg":"HS512"}"#, &claims);
     let (signed, _) = parts.rsplit_once('.').unwrap();
     let signature = aws_lc_rs::hmac::sign(&hs512, signed.as_bytes());
-    app.bring(&format!("{signed}.{}", base64url(signature.as_ref()))).assert_refused(401, "invalid_token");
+    app.send_token(&format!("{signed}.{}", base64url(signature.as_ref())))
+        .assert_refused(401, "invalid_token");
 }
 
 #[test]
-fn a_leeway_may_be_given_and_a_cookie_or_header_chosen() {
+fn leeway_and_header_are_configurable() {
     let app = App::start_with_identity(
         &format!("{}header = \"X-Attestation\"\nleeway_s = 60", settings(SHARED)),
         BY_ID,
     );
-    let bring = |token: &str| app.get("/pandium-sso", &[("X-Attestation", token)]);
-    assert_eq!(bring(&token(&[("exp", "@-30")])).status, 307);
-    bring(&token(&[("exp", "@-61")])).assert_refused(401, "expired_token");
-    app.bring(&token(&[])).assert_refused(401, "unauthenticated");
+    let send_token = |token: &str| app.get("/pandium-sso", &[("X-Attestation", token)]);
+    assert_eq!(send_token(&token(&[("exp", "@-30")])).status, 307);
+    send_token(&token(&[("exp", "@-61")])).assert_refused(401, "expired_token");
+    app.send_token(&token(&[])).assert_refused(401, "unauthenticated");
 }
 
-/// Settings that are wrong, the key that is named, and what is told of it.
+/// Wrong settings, the setting that is named, and a part of the error.
 #[rstest]
 #[case::no_secret("kind = \"caf\"\npolicy_id = \"p\"", "identity.client_secret", "")]
 #[case::a_short_one(
@@ -150,7 +148,7 @@ fn a_leeway_may_be_given_and_a_cookie_or_header_chosen() {
     "identity.client_secret",
     "32 bytes"
 )]
-#[case::that_of_the_marketplace(
+#[case::the_pandium_secret(
     "kind = \"caf\"\npolicy_id = \"p\"\nclient_secret = \"0123456789abcdef0123456789abcdef\"",
     "identity.client_secret",
     "pandium.shared_secret"
@@ -165,20 +163,24 @@ fn a_leeway_may_be_given_and_a_cookie_or_header_chosen() {
     "identity.policy_id",
     "empty"
 )]
-#[case::an_email_that_nobody_has(
+#[case::an_email_that_is_never_known(
     "kind = \"caf\"\npolicy_id = \"p\"\nclient_secret = \"what-caf-and-its-client-alone-know\"",
     "claims.sub",
     "sub = \"id\""
 )]
-fn a_setting_that_is_wrong_is_named(#[case] identity: &str, #[case] named: &str, #[case] told: &str) {
+fn a_wrong_setting_is_named(#[case] identity: &str, #[case] named: &str, #[case] message: &str) {
     let check = |identity: &str, more: &str| {
         let config = File::new(&format!("{}\n{more}", standard_with(identity)));
         run(&["check", "--config", &config.text()])
     };
-    let ran = check(identity, "");
-    assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("{named}: ")) && ran.errors.contains(told), "{}", ran.errors);
-    assert!(!format!("{ran:?}").contains("alone-know"), "{ran:?}");
+    let result = check(identity, "");
+    assert_eq!(result.status, 78, "{result:?}");
+    assert!(
+        result.errors.contains(&format!("{named}: ")) && result.errors.contains(message),
+        "{}",
+        result.errors
+    );
+    assert!(!format!("{result:?}").contains("alone-know"), "{result:?}");
     assert_eq!(check(&settings(SHARED), "[claims]\nsub = \"id\"").status, 0);
 }
 

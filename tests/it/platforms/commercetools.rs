@@ -1,15 +1,15 @@
-//! commercetools: the Merchant Center's gateway forwards its users with an
-//! exchange token, for this very address, in the headers that it always sends.
+//! commercetools: the Merchant Center's gateway forwards requests with an exchange
+//! token for the requested URL and its own headers.
 
 use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::command::{File, run};
 use crate::harness::issuer::{Key, claims_of, jwks, standard_with};
-use crate::harness::published::{Behaviour, KeyServer, serving};
-use crate::harness::{Answer, App, Field, Token};
+use crate::harness::key_server::{Behaviour, KeyServer, serving};
+use crate::harness::{App, Field, Response, Token};
 
-/// What `sub` is made of, as there is no e-mail.
+/// Settings for `sub`, since the token has no e-mail address.
 const RECIPE: &str = "[claims]\nsub = \"attributes.project_key ~ ':' ~ id\"\n[claims.meta]\n\
                       permissions = \"attributes.permissions\"\norganization = \"organization.id\"";
 
@@ -18,7 +18,7 @@ const HERE: &str = "https://sso.example.com/pandium-sso";
 const CLOUD: Field<'static> = ("X-MC-API-Cloud-Identifier", "gcp-eu");
 const VERSION: Field<'static> = ("X-MC-API-Forward-To-Version", "v2");
 
-/// The gateway: its key, and where it publishes it.
+/// The gateway: its key and key server.
 struct Gateway {
     key: Key,
     server: KeyServer,
@@ -44,12 +44,12 @@ impl Gateway {
         app
     }
 
-    /// An exchange token, some of it otherwise; `ISSUER` stands for the gateway.
+    /// An exchange token with changed claims; `ISSUER` stands for the gateway.
     fn token(&self, changed: &[(&str, &str)]) -> String {
         let issuer = self.server.origin();
         let (quoted, audience) = (format!("{issuer:?}"), format!("{HERE:?}"));
         let project = format!("{issuer}/claims/project_key");
-        let usual = [
+        let defaults = [
             ("iss", quoted.as_str()),
             ("sub", "\"user-1\""),
             ("aud", &audience),
@@ -64,7 +64,7 @@ impl Gateway {
             .collect();
         let changed: Vec<(&str, &str)> =
             changed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        self.key.sign(r#"{"alg":"RS256","typ":"JWT","kid":"k-1"}"#, &claims_of(&usual, &changed))
+        self.key.sign(r#"{"alg":"RS256","typ":"JWT","kid":"k-1"}"#, &claims_of(&defaults, &changed))
     }
 
     fn for_audience(&self, audience: &str) -> String {
@@ -73,12 +73,12 @@ impl Gateway {
 }
 
 /// Forwards a token as the gateway does.
-fn forward(app: &App, target: &str, token: &str) -> Answer {
+fn forward(app: &App, target: &str, token: &str) -> Response {
     app.get(target, &[("Authorization", &format!("Bearer {token}")), CLOUD, VERSION])
 }
 
 #[test]
-fn a_user_of_the_merchant_center_is_signed_on() {
+fn a_merchant_center_user_is_signed_on() {
     let gateway = Gateway::start();
     let app = gateway.app("");
     let claims = Token::of(&forward(&app, "/pandium-sso", &gateway.token(&[]))).claims;
@@ -96,10 +96,10 @@ fn a_user_of_the_merchant_center_is_signed_on() {
     assert_eq!(gateway.server.asked(), ["/.well-known/jwks.json"]);
 }
 
-/// A claim, and what is written as its value, as `claims_of` has it.
+/// A claim and its invalid values, as in [`claims_of`].
 #[rstest]
 #[case::exp("exp", &["", "null", "\"@60\"", "true"], "invalid_token")]
-#[case::over("exp", &["@0", "@-1"], "expired_token")]
+#[case::expired("exp", &["@0", "@-1"], "expired_token")]
 #[case::iat("iat", &["", "null", "\"0\"", "@60"], "invalid_token")]
 #[case::nbf("nbf", &["@60"], "invalid_token")]
 #[case::sub("sub", &["", "null", "1", "\"\"", "\"null\"", "[\"user-1\"]"], "invalid_token")]
@@ -108,23 +108,19 @@ fn a_user_of_the_merchant_center_is_signed_on() {
 #[case::kind("type", &["", "\"access\"", "\"Exchange\"", "null", "[\"exchange\"]"], "invalid_token")]
 #[case::project("ISSUER/claims/project_key", &["", "null", "\"\"", "\" \"", "1", "[\"shop\"]"], "invalid_token")]
 #[case::aud("aud", &["", "null", "1", "[]", "{}"], "invalid_token")]
-fn a_claim_that_is_not_as_it_must_be_is_refused(
-    #[case] name: &str,
-    #[case] values: &[&str],
-    #[case] reason: &str,
-) {
+fn an_invalid_claim_is_rejected(#[case] name: &str, #[case] values: &[&str], #[case] reason: &str) {
     let gateway = Gateway::start();
     let app = gateway.app("");
     assert_eq!(forward(&app, "/pandium-sso", &gateway.token(&[])).status, 307);
     for value in values {
-        let answer = forward(&app, "/pandium-sso", &gateway.token(&[(name, value)]));
-        assert_eq!((answer.status, answer.reason().as_str()), (401, reason), "{name}: {value}");
-        answer.assert_no_token();
+        let response = forward(&app, "/pandium-sso", &gateway.token(&[(name, value)]));
+        assert_eq!((response.status, response.reason().as_str()), (401, reason), "{name}: {value}");
+        response.assert_no_token();
     }
 }
 
 #[test]
-fn the_project_key_of_another_issuer_is_none() {
+fn a_project_key_of_another_issuer_is_rejected() {
     let gateway = Gateway::start();
     let app = gateway.app("");
     for other in ["project_key", "https://mc-api.commercetools.com/claims/project_key", "ISSUER/project_key"]
@@ -136,34 +132,34 @@ fn the_project_key_of_another_issuer_is_none() {
 }
 
 #[test]
-fn what_the_gateway_always_sends_must_be_there_and_once() {
+fn the_gateway_headers_are_required_once() {
     let gateway = Gateway::start();
     let app = gateway.app("");
     let token = gateway.token(&[]);
     let bearer = format!("Bearer {token}");
     let authorization = ("Authorization", bearer.as_str());
-    let ask = |headers: &[Field<'_>]| app.get("/pandium-sso", headers);
+    let request = |headers: &[Field<'_>]| app.get("/pandium-sso", headers);
     for version in ["v1", "v2"] {
-        assert_eq!(ask(&[authorization, CLOUD, (VERSION.0, version)]).status, 307);
+        assert_eq!(request(&[authorization, CLOUD, (VERSION.0, version)]).status, 307);
     }
-    ask(&[CLOUD, VERSION]).assert_refused(401, "unauthenticated");
-    ask(&[authorization, VERSION]).assert_refused(401, "invalid_token");
-    ask(&[authorization, CLOUD]).assert_refused(401, "invalid_token");
+    request(&[CLOUD, VERSION]).assert_refused(401, "unauthenticated");
+    request(&[authorization, VERSION]).assert_refused(401, "invalid_token");
+    request(&[authorization, CLOUD]).assert_refused(401, "invalid_token");
     for empty in ["", " ", "\t"] {
-        ask(&[authorization, (CLOUD.0, empty), VERSION]).assert_refused(401, "invalid_token");
+        request(&[authorization, (CLOUD.0, empty), VERSION]).assert_refused(401, "invalid_token");
     }
     for version in ["v3", "v0", "V1", "1", "", "v1, v2", "v2 v2"] {
-        ask(&[authorization, CLOUD, (VERSION.0, version)]).assert_refused(401, "invalid_token");
+        request(&[authorization, CLOUD, (VERSION.0, version)]).assert_refused(401, "invalid_token");
     }
     for value in [token.as_str(), &format!("Token {token}"), &format!("Bearer{token}"), "Bearer"] {
-        ask(&[("Authorization", value), CLOUD, VERSION]).assert_refused(401, "invalid_token");
+        request(&[("Authorization", value), CLOUD, VERSION]).assert_refused(401, "invalid_token");
     }
     for twice in [authorization, CLOUD, VERSION] {
-        ask(&[authorization, CLOUD, VERSION, twice]).assert_refused(400, "ambiguous_identity");
+        request(&[authorization, CLOUD, VERSION, twice]).assert_refused(400, "ambiguous_identity");
     }
 }
 
-/// What was asked for, what the token is for, and whether that is the same.
+/// The requested path, the audience, and whether they match.
 #[rstest]
 #[case::the_same("/pandium-sso", HERE, true)]
 #[case::the_query_does_not_count("/pandium-sso?integration_id=1121", HERE, true)]
@@ -183,25 +179,21 @@ fn what_the_gateway_always_sends_must_be_there_and_once() {
 #[case::another_host("/pandium-sso", "https://evil.example/pandium-sso", false)]
 #[case::without_a_host("/pandium-sso", "/pandium-sso", false)]
 #[case::a_fragment("/pandium-sso", "HERE#", false)]
-fn a_token_is_for_the_address_that_was_asked_for(
-    #[case] target: &str,
-    #[case] audience: &str,
-    #[case] is_same: bool,
-) {
+fn the_audience_is_the_requested_url(#[case] target: &str, #[case] audience: &str, #[case] is_same: bool) {
     let gateway = Gateway::start();
     let app = gateway.app("");
     let audience = audience.replace("HERE", HERE);
-    let answer = forward(&app, target, &gateway.for_audience(&audience));
+    let response = forward(&app, target, &gateway.for_audience(&audience));
     match is_same {
-        true => assert_eq!(Token::of(&answer).claims["sub"], "shop:user-1"),
-        false => answer.assert_refused(401, "invalid_token"),
+        true => assert_eq!(Token::of(&response).claims["sub"], "shop:user-1"),
+        false => response.assert_refused(401, "invalid_token"),
     }
     let listed = gateway.token(&[("aud", &format!("[\"https://other.example\",{audience:?}]"))]);
     assert_eq!(forward(&app, target, &listed).status, if is_same { 307 } else { 401 });
 }
 
 #[test]
-fn no_header_changes_which_address_was_asked_for() {
+fn no_header_changes_the_expected_audience() {
     let gateway = Gateway::start();
     let app = gateway.app("");
     let (there, here) = (gateway.for_audience("https://evil.example/there"), gateway.token(&[]));
@@ -220,13 +212,13 @@ fn no_header_changes_which_address_was_asked_for() {
 }
 
 #[test]
-fn the_origin_may_be_what_a_token_is_for_and_is_that_of_public_url_unless_told() {
+fn the_audience_can_be_the_public_origin() {
     let gateway = Gateway::start();
     let app = gateway.app("audience_policy = \"forward-url-origin\"");
-    let bring = |audience: &str| forward(&app, "/pandium-sso", &gateway.for_audience(audience));
-    assert_eq!(bring("https://sso.example.com").status, 307);
+    let send_token = |audience: &str| forward(&app, "/pandium-sso", &gateway.for_audience(audience));
+    assert_eq!(send_token("https://sso.example.com").status, 307);
     for other in ["https://sso.example.com/", HERE, "https://sso.example.com.evil.example"] {
-        bring(other).assert_refused(401, "invalid_token");
+        send_token(other).assert_refused(401, "invalid_token");
     }
     let settings = gateway.settings("").replace("public_origin = \"https://sso.example.com\"", "");
     let public = "[server]\npublic_url = \"https://app.example.com\"\n";
@@ -238,21 +230,21 @@ fn the_origin_may_be_what_a_token_is_for_and_is_that_of_public_url_unless_told()
 }
 
 #[test]
-fn only_users_of_the_named_projects_may_come() {
+fn only_configured_projects_are_allowed() {
     let gateway = Gateway::start();
     let app = gateway.app("project_keys = [\"shop\", \"other\"]");
-    let bring = |project: &str| {
+    let send_token = |project: &str| {
         let token = gateway.token(&[("ISSUER/claims/project_key", &format!("{project:?}"))]);
         forward(&app, "/pandium-sso", &token)
     };
-    assert_eq!(Token::of(&bring("other")).claims["sub"], "other:user-1");
-    for stranger in ["evil", "Shop", "shop2"] {
-        bring(stranger).assert_refused(403, "not_allowed");
+    assert_eq!(Token::of(&send_token("other")).claims["sub"], "other:user-1");
+    for other in ["evil", "Shop", "shop2"] {
+        send_token(other).assert_refused(403, "not_allowed");
     }
 }
 
 #[test]
-fn nothing_but_rs256_by_a_named_key_is_believed() {
+fn only_rs256_of_a_published_key_is_accepted() {
     let gateway = Gateway::start();
     let app = gateway.app("");
     assert_eq!(forward(&app, "/pandium-sso", &gateway.token(&[])).status, 307);
@@ -276,7 +268,7 @@ fn nothing_but_rs256_by_a_named_key_is_believed() {
     }
 }
 
-/// What the request says of its gateway, and whose keys are then asked for.
+/// The gateway headers of a request, and the host of its keys.
 const TABLE: [(&str, &str, &str); 12] = [
     ("gcp-au", "v2", "mc-api.australia-southeast1.gcp.commercetools.com"),
     ("gcp-au", "v1", "mc-api.australia-southeast1.gcp.commercetools.com"),
@@ -292,7 +284,7 @@ const TABLE: [(&str, &str, &str); 12] = [
     ("aws-us", "v1", "mc-api.us-east-2.aws.commercetools.com"),
 ];
 
-/// Starts a service whose way out is a proxy that counts where it is to lead.
+/// Starts a service whose outbound requests go through a proxy that records hosts.
 fn start_behind(proxy: &KeyServer, identity: &str) -> App {
     let app =
         App::start_with_variables(&standard_with(identity), RECIPE, &[("HTTPS_PROXY", &proxy.origin())]);
@@ -301,32 +293,32 @@ fn start_behind(proxy: &KeyServer, identity: &str) -> App {
 }
 
 #[test]
-fn the_request_chooses_among_the_known_gateways_where_it_may_and_among_no_others() {
+fn infer_issuer_selects_known_gateways_only() {
     let gateway = Gateway::start();
     let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
     let app = start_behind(&proxy, &gateway.settings("infer_issuer = true"));
     let bearer = format!("Bearer {}", gateway.token(&[]));
-    let ask = |cloud: &str, version: &str| {
+    let request = |cloud: &str, version: &str| {
         app.get("/pandium-sso", &[("Authorization", &bearer), (CLOUD.0, cloud), (VERSION.0, version)])
     };
-    // nobody of the table is asked before somebody comes by it
+    // no keys of the table are fetched at start
     assert!(proxy.asked().is_empty());
     let mut expected: Vec<String> = Vec::new();
     for (cloud, version, host) in TABLE {
-        ask(cloud, version).assert_refused(503, "keys_unavailable");
-        // and each once in a cooldown
-        let place = format!("{host}:443");
-        if !expected.contains(&place) {
-            expected.push(place);
+        request(cloud, version).assert_refused(503, "keys_unavailable");
+        // each host is fetched once in a cooldown
+        let authority = format!("{host}:443");
+        if !expected.contains(&authority) {
+            expected.push(authority);
         }
         assert_eq!(proxy.asked(), expected, "{cloud} {version}");
     }
     for cloud in ["gcp-xx", "GCP-EU", "gcp-eu.evil.example", "https://evil.example"] {
-        // whatever else it says, it is the configured one
-        assert_eq!(ask(cloud, "v2").status, 307, "{cloud}");
+        // unknown gateways use the configured issuer
+        assert_eq!(request(cloud, "v2").status, 307, "{cloud}");
     }
     assert_eq!(proxy.asked(), expected);
-    assert!(app.without_keys().is_empty());
+    assert!(app.entrances_without_keys().is_empty());
 }
 
 #[rstest]
@@ -336,7 +328,7 @@ fn the_request_chooses_among_the_known_gateways_where_it_may_and_among_no_others
     "https://mc-api.europe-west1.gcp.commercetools.com",
     "mc-api.europe-west1.gcp.commercetools.com"
 )]
-fn without_leave_the_request_does_not_choose(#[case] issuer: &str, #[case] host: &str) {
+fn without_infer_issuer_the_request_selects_nothing(#[case] issuer: &str, #[case] host: &str) {
     let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
     let gateway = Gateway::start();
     let settings = gateway.settings("").replace(&gateway.server.origin(), issuer);
@@ -347,12 +339,12 @@ fn without_leave_the_request_does_not_choose(#[case] issuer: &str, #[case] host:
         app.get("/pandium-sso", &headers).assert_refused(503, "keys_unavailable");
     }
     assert_eq!(proxy.asked(), [format!("{host}:443")]);
-    assert_eq!(app.without_keys(), ["pandium-sso"]);
+    assert_eq!(app.entrances_without_keys(), ["pandium-sso"]);
 }
 
-/// Settings over the usual ones, the key that is named, and what is told of it.
+/// Further settings, the setting that is named, and a part of the error.
 #[rstest]
-#[case::nobody_has_an_email("", "", "claims.sub", "attributes.project_key")]
+#[case::an_email_that_is_never_known("", "", "claims.sub", "attributes.project_key")]
 #[case::no_such_attribute("", "[claims]\nsub = \"attributes.project\"", "claims.sub", "attributes.project")]
 #[case::no_cloud("issuer = \"gcp-xx\"", RECIPE, "identity.issuer", "")]
 #[case::by_http("issuer = \"http://mc-api.example.com\"", RECIPE, "identity.issuer", "https")]
@@ -363,23 +355,27 @@ fn without_leave_the_request_does_not_choose(#[case] issuer: &str, #[case] host:
     "alone"
 )]
 #[case::no_policy("audience_policy = \"any\"", RECIPE, "identity.audience_policy", "forward-url-full-path")]
-#[case::none_of_its("jwks_url = \"https://a.example/\"", RECIPE, "identity.jwks_url", "")]
-fn a_setting_that_is_wrong_is_named(
+#[case::unknown_setting("jwks_url = \"https://a.example/\"", RECIPE, "identity.jwks_url", "")]
+fn a_wrong_setting_is_named(
     #[case] identity: &str,
     #[case] more: &str,
     #[case] named: &str,
-    #[case] told: &str,
+    #[case] message: &str,
 ) {
     let check = |identity: &str, more: &str| {
-        let usual = "issuer = \"gcp-eu\"\npublic_origin = \"https://sso.example.com\"";
-        let kept = usual.lines().filter(|line| !identity.starts_with(line.split(' ').next().unwrap()));
+        let defaults = "issuer = \"gcp-eu\"\npublic_origin = \"https://sso.example.com\"";
+        let kept = defaults.lines().filter(|line| !identity.starts_with(line.split(' ').next().unwrap()));
         let kept: Vec<&str> = kept.collect();
         let identity = format!("kind = \"commercetools\"\n{}\n{identity}", kept.join("\n"));
         let config = File::new(&format!("{}\n{more}", standard_with(&identity)));
         run(&["check", "--config", &config.text()])
     };
-    let ran = check(identity, more);
-    assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("{named}: ")) && ran.errors.contains(told), "{}", ran.errors);
+    let result = check(identity, more);
+    assert_eq!(result.status, 78, "{result:?}");
+    assert!(
+        result.errors.contains(&format!("{named}: ")) && result.errors.contains(message),
+        "{}",
+        result.errors
+    );
     assert_eq!(check("", RECIPE).status, 0);
 }

@@ -1,4 +1,4 @@
-//! Users of platforms that vouch for them, each with tokens of its own form.
+//! Tokens of platforms, each in its own format.
 
 mod appdirect;
 mod aws_alb;

@@ -1,5 +1,4 @@
-//! Keys that a stand-in for an issuer publishes at an address, and what the
-//! service has learned of them.
+//! Stand-in key servers, and what the service reports of its key fetches.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,67 +8,67 @@ use std::time::{Duration, Instant};
 pub use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
 use serde_json::Value;
 
-use super::issuer::{jwks, way_in};
-use super::{App, PATIENCE};
+use super::issuer::{bearer_identity, jwks};
+use super::{App, TIMEOUT};
 
 /// A server that publishes these keys at `/keys`.
-pub fn publishing(keys: &[Value]) -> KeyServer {
-    KeyServer::start(keys_there(keys)).unwrap()
+pub fn serve_keys(keys: &[Value]) -> KeyServer {
+    KeyServer::start(keys_response(keys)).unwrap()
 }
 
-/// Publishing these keys at `/keys`.
-pub fn keys_there(keys: &[Value]) -> Behaviour {
+/// Serves these keys at `/keys`.
+pub fn keys_response(keys: &[Value]) -> Behaviour {
     serving(&[("/keys", &jwks(keys))])
 }
 
-/// Answering these paths, and no others.
+/// Serves these paths and no others.
 pub fn serving(pages: &[(&str, &str)]) -> Behaviour {
     Behaviour::Serve(pages.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
 }
 
-/// The settings of a way in for ES256, with the keys at `/keys` of an origin.
-pub fn keys_at(origin: &str, more: &str) -> String {
-    way_in("ES256", &format!("jwks_url = \"{origin}/keys\"\n{more}"))
+/// An `[identity]` of kind `bearer` for ES256, with the keys at `/keys` of an origin.
+pub fn jwks_identity(origin: &str, more: &str) -> String {
+    bearer_identity("ES256", &format!("jwks_url = \"{origin}/keys\"\n{more}"))
 }
 
-/// Waits until something is so.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never comes to that: {what}");
+/// Waits until a condition holds.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 impl App {
-    /// Starts a service with the keys at `/keys` of a server, and waits until it
-    /// has them.
+    /// Starts a service with the keys at `/keys` of a server, and waits until it is
+    /// ready.
     pub fn start_fetching(server: &KeyServer, more: &str) -> Self {
-        let app = Self::start_with_identity(&keys_at(&server.origin(), more), "");
+        let app = Self::start_with_identity(&jwks_identity(&server.origin(), more), "");
         app.wait_until_ready();
         app
     }
 
-    /// Waits until the service says that it may be sent requests.
+    /// Waits until `/readyz` succeeds.
     pub fn wait_until_ready(&self) {
-        until("ready", || self.get("/readyz", &[]).status == 200);
+        wait_until("ready", || self.get("/readyz", &[]).status == 200);
     }
 
-    /// The entrances that have no keys, as readiness tells.
-    pub fn without_keys(&self) -> Vec<String> {
+    /// The entrances without keys, as `/readyz` lists them.
+    pub fn entrances_without_keys(&self) -> Vec<String> {
         let ready = self.get("/readyz", &[]);
         assert_eq!(ready.status, 200, "{ready:?}");
         let names = ready.json()["entrances_without_keys"].as_array().cloned().unwrap_or_default();
         names.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
     }
 
-    /// How many fetches of keys from a URL ended with this result.
+    /// The number of key fetches from a URL with this result.
     pub fn fetches(&self, url: &str, result: &str) -> u64 {
         let labels = [("url", url), ("result", result)];
         format!("{:.0}", self.metric("marketplace_sso_jwks_fetches_total", &labels)).parse().unwrap()
     }
 
-    /// The age of fetched keys in seconds, where there is one key set.
+    /// The age of the fetched keys in seconds, if there is exactly one key set.
     pub fn key_age(&self) -> Option<u64> {
         let text = self.admin("/metrics").text();
         let series = "marketplace_sso_jwks_age_seconds{";
@@ -77,15 +76,14 @@ impl App {
         line.rsplit_once(' ')?.1.parse().ok()
     }
 
-    /// Waits until the cooldown of one second is over that began with the latest
-    /// question for the main entrance's keys.
-    pub fn wait_for_the_cooldown(&self) {
-        until("the keys are a second old", || self.key_age().is_some_and(|age| age >= 1));
+    /// Waits until the cooldown of one second since the latest key fetch is over.
+    pub fn wait_for_cooldown(&self) {
+        wait_until("the keys are a second old", || self.key_age().is_some_and(|age| age >= 1));
     }
 }
 
-/// A server that takes requests at once, and answers them when it is told to.
-pub struct Gate {
+/// A server that accepts requests at once and holds its responses until opened.
+pub struct GatedServer {
     origin: String,
     state: Arc<(Mutex<State>, Condvar)>,
 }
@@ -96,9 +94,9 @@ struct State {
     is_open: bool,
 }
 
-impl Gate {
-    /// Starts one that answers these paths; a text such as `Location: /there`
-    /// leads there.
+impl GatedServer {
+    /// Starts one that serves these paths; a text such as `Location: /there` is a
+    /// redirect.
     pub fn start(pages: &[(&str, &str)], is_open: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -109,7 +107,7 @@ impl Gate {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&state);
-                std::thread::spawn(move || answer(&state, stream));
+                std::thread::spawn(move || respond(&state, stream));
             }
         });
         gate
@@ -120,35 +118,35 @@ impl Gate {
         &self.origin
     }
 
-    /// From now on it answers these paths.
+    /// Serves these paths from now on.
     pub fn serve(&self, pages: &[(&str, &str)]) {
         let pages = pages.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
         self.state.0.lock().unwrap().pages = pages.collect();
     }
 
-    /// The paths it was asked for so far, answered or not.
+    /// The paths requested so far, with or without a response.
     pub fn asked(&self) -> Vec<String> {
         self.state.0.lock().unwrap().asked.clone()
     }
 
-    /// Waits until it was asked so often.
+    /// Waits until this many requests were received.
     pub fn wait_until_asked(&self, times: usize) {
-        until(&format!("asked {times} times"), || self.asked().len() >= times);
+        wait_until(&format!("{times} requests"), || self.asked().len() >= times);
     }
 
-    /// Answers nobody until it is opened.
+    /// Holds responses from now on.
     pub fn close(&self) {
         self.state.0.lock().unwrap().is_open = false;
     }
 
-    /// Answers everybody who waits, and everybody after.
+    /// Sends all held responses, and later ones at once.
     pub fn open(&self) {
         self.state.0.lock().unwrap().is_open = true;
         self.state.1.notify_all();
     }
 }
 
-fn answer(state: &(Mutex<State>, Condvar), mut stream: TcpStream) {
+fn respond(state: &(Mutex<State>, Condvar), mut stream: TcpStream) {
     let (mut request, mut part) = (Vec::new(), [0; 1024]);
     while !request.ends_with(b"\r\n\r\n") {
         match stream.read(&mut part) {
@@ -170,6 +168,6 @@ fn answer(state: &(Mutex<State>, Condvar), mut stream: TcpStream) {
     };
     let length = text.len();
     let head = format!("HTTP/1.1 {status} OK\r\n{more}Content-Length: {length}\r\nConnection: close\r\n\r\n");
-    // a client that has gone is nobody's mistake
+    // the client may have disconnected
     let _ = stream.write_all((head + &text).as_bytes());
 }

@@ -1,26 +1,30 @@
-//! Keys and secrets that are handed over in a file or in the configuration: what
-//! is too weak, or can verify nothing, is said by `check`.
+//! Keys and secrets in files or in the configuration: `check` reports those that are
+//! weak or unusable.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE, URL_SAFE_NO_PAD};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::command::{File, Ran, run};
-use crate::harness::issuer::{Key, KeyFile, claims_of, entrance, jwks, standard_with, way_in};
+use crate::harness::command::{CommandResult, File, run};
+use crate::harness::issuer::{Key, KeyFile, bearer_identity, claims_of, entrance, jwks, standard_with};
 use crate::harness::{ALICE, App, SECRET, Token};
 
-fn check(identity: &str) -> Ran {
+fn check(identity: &str) -> CommandResult {
     let config = File::new(&standard_with(identity));
     run(&["check", "--config", &config.text()])
 }
 
-/// Asserts that `check` names a setting and says what is wrong with it.
-fn assert_wrong(identity: &str, named: &str, told: &str) {
-    let ran = check(identity);
-    assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("identity.{named}: ")), "{named} is not named: {}", ran.errors);
-    assert!(ran.errors.contains(told), "{told} is not said: {}", ran.errors);
+/// Asserts that `check` names a setting and what is wrong with it.
+fn assert_wrong(identity: &str, named: &str, message: &str) {
+    let result = check(identity);
+    assert_eq!(result.status, 78, "{result:?}");
+    assert!(
+        result.errors.contains(&format!("identity.{named}: ")),
+        "{named} is not named: {}",
+        result.errors
+    );
+    assert!(result.errors.contains(message), "{message} is missing: {}", result.errors);
 }
 
 fn pem(der: &[u8]) -> String {
@@ -29,7 +33,7 @@ fn pem(der: &[u8]) -> String {
     format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
 }
 
-/// The modulus of an RSA key with only so many bits left of it.
+/// Clears the upper bits of an RSA modulus so that this many remain.
 fn shortened(modulus: &mut [u8], bits: usize) {
     let unused = modulus.len() * 8 - bits;
     modulus[..unused / 8].fill(0);
@@ -37,7 +41,7 @@ fn shortened(modulus: &mut [u8], bits: usize) {
 }
 
 #[rstest]
-fn the_size_of_an_rsa_key_is_that_of_its_modulus(#[values(1952, 2040, 2047)] bits: usize) {
+fn rsa_key_size_is_the_modulus_length(#[values(1952, 2040, 2047)] bits: usize) {
     let key = Key::new("RS256");
     let mut jwk = key.jwk(Some("k-1"));
     let mut modulus = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
@@ -50,23 +54,24 @@ fn the_size_of_an_rsa_key_is_that_of_its_modulus(#[values(1952, 2040, 2047)] bit
     let (set, single) = (KeyFile::new(&jwks(&[jwk])), KeyFile::new(&pem(&der)));
     for setting in [set.setting("jwks_file"), single.setting("public_key_file")] {
         let name = setting.split(' ').next().unwrap();
-        assert_wrong(&way_in("RS256", &setting), name, "less than 2048 bits");
+        assert_wrong(&bearer_identity("RS256", &setting), name, "less than 2048 bits");
     }
 }
 
 #[test]
-fn zero_bytes_before_an_rsa_modulus_do_not_count() {
+fn leading_zeros_of_an_rsa_modulus_are_ignored() {
     let key = Key::new("RS256");
     let mut jwk = key.jwk(Some("k-1"));
     let modulus = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
     jwk["n"] = json!(URL_SAFE_NO_PAD.encode([&[0, 0], modulus.as_slice()].concat()));
     jwk["e"] = json!("AAEAAQ");
     let file = KeyFile::new(&jwks(&[jwk]));
-    let app = App::start_with_identity(&way_in("RS256", &file.setting("jwks_file")), "");
-    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
+    let app = App::start_with_identity(&bearer_identity("RS256", &file.setting("jwks_file")), "");
+    assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
 }
 
-/// Members of a key that make it one that verifies nothing, or anything.
+/// Members that make a key unusable or insecure.
+// T8
 #[rstest]
 #[case::exponent_one("RS256", json!({"e": "AQ"}), "exponent")]
 #[case::even_exponent("RS256", json!({"e": "AQAA"}), "exponent")]
@@ -74,98 +79,102 @@ fn zero_bytes_before_an_rsa_modulus_do_not_count() {
 #[case::off_the_larger_curve("ES384", json!({"y": URL_SAFE_NO_PAD.encode([1; 48])}), "not on its curve")]
 #[case::small_order("EdDSA", json!({"x": URL_SAFE_NO_PAD.encode([0; 32])}), "small order")]
 #[case::cut("EdDSA", json!({"x": URL_SAFE_NO_PAD.encode([1; 31])}), "right length")]
-fn a_key_that_can_verify_nothing_is_named(
+fn an_unusable_jwk_is_reported(
     #[case] algorithm: &'static str,
     #[case] changed: Value,
-    #[case] told: &str,
+    #[case] message: &str,
 ) {
     let (key, other) = (Key::new(algorithm), Key::new(algorithm));
     let mut jwk = other.jwk(Some("k-2"));
     for (name, value) in changed.as_object().unwrap() {
         jwk[name] = value.clone();
     }
-    // beside a good one
+    // next to a valid key
     let file = KeyFile::new(&jwks(&[key.jwk(Some("k-1")), jwk]));
-    assert_wrong(&way_in(algorithm, &file.setting("jwks_file")), "jwks_file", told);
+    assert_wrong(&bearer_identity(algorithm, &file.setting("jwks_file")), "jwks_file", message);
     file.replace(&jwks(&[key.jwk(Some("k-1"))]));
-    assert_eq!(check(&way_in(algorithm, &file.setting("jwks_file"))).status, 0);
+    assert_eq!(check(&bearer_identity(algorithm, &file.setting("jwks_file"))).status, 0);
 }
 
-/// The last bytes of a key in PEM, and what is said of it.
+/// The last bytes of a PEM key, and a part of the message.
 #[rstest]
 #[case::off_the_curve("ES256", &[0; 32], "not on its curve")]
 #[case::small_order("EdDSA", &[0; 32], "small order")]
 #[case::even_exponent("RS256", &[0], "exponent")]
-fn a_key_in_pem_that_can_verify_nothing_is_named(
+fn an_unusable_pem_key_is_reported(
     #[case] algorithm: &'static str,
     #[case] end: &[u8],
-    #[case] told: &str,
+    #[case] message: &str,
 ) {
     let mut der = Key::new(algorithm).der();
     let kept = der.len() - end.len();
     der.truncate(kept);
     der.extend_from_slice(end);
     let file = KeyFile::new(&pem(&der));
-    assert_wrong(&way_in(algorithm, &file.setting("public_key_file")), "public_key_file", told);
+    assert_wrong(&bearer_identity(algorithm, &file.setting("public_key_file")), "public_key_file", message);
 }
 
 #[test]
-fn a_strange_key_in_a_file_is_a_warning() {
+fn an_unsupported_key_in_a_file_is_a_warning() {
     let key = Key::new("ES256");
     let strange = json!({"kty": "AKP", "alg": "ML-DSA-44", "kid": "canary", "pub": "AAAA"});
     let file = KeyFile::new(&jwks(&[key.jwk(Some("k-1")), strange]));
-    let identity = way_in("ES256", &file.setting("jwks_file"));
-    let ran = check(&identity);
-    assert_eq!(ran.status, 0, "{ran:?}");
-    let all = format!("{}{}", ran.output, ran.errors);
+    let identity = bearer_identity("ES256", &file.setting("jwks_file"));
+    let result = check(&identity);
+    assert_eq!(result.status, 0, "{result:?}");
+    let all = format!("{}{}", result.output, result.errors);
     assert!(all.contains("key 2: its kty is not supported") && !all.contains("canary"), "{all}");
     let app = App::start_with_identity(&identity, "");
-    assert_eq!(app.bring(&key.token_named("k-1")).status, 307);
+    assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
 }
 
-/// A private member of a key, and the algorithm of the key.
+/// A private member and the algorithm of the key.
 #[rstest]
-fn a_set_with_a_private_member_is_refused_whole(
+fn a_jwks_with_private_members_is_rejected(
     #[values("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")] member: &str,
     #[values("RS256", "ES256", "EdDSA")] algorithm: &'static str,
 ) {
     let mut private = Key::new(algorithm).jwk(Some("k-2"));
     private[member] = if member == "oth" { json!([]) } else { json!("AQ") };
     let file = KeyFile::new(&jwks(&[Key::new(algorithm).jwk(Some("k-1")), private]));
-    assert_wrong(&way_in(algorithm, &file.setting("jwks_file")), "jwks_file", "symmetric or private key");
+    assert_wrong(
+        &bearer_identity(algorithm, &file.setting("jwks_file")),
+        "jwks_file",
+        "symmetric or private key",
+    );
 }
 
-/// An algorithm, and the length of its hash in bytes.
+/// An algorithm and the length of its hash in bytes.
 #[rstest]
 #[case("HS256", 32)]
 #[case("HS384", 48)]
 #[case("HS512", 64)]
 fn a_shared_secret_is_at_least_as_long_as_the_hash(#[case] algorithm: &str, #[case] bytes: usize) {
-    let with = |setting: &str| way_in(algorithm, setting);
+    let with = |setting: &str| bearer_identity(algorithm, setting);
     let text = |length: usize| format!("shared_secret = {:?}", "x".repeat(length));
     let hex = |length: usize| {
         format!("shared_secret = {:?}\nshared_secret_encoding = \"hex\"", "f0".repeat(length))
     };
-    let told = format!("at least {bytes} bytes");
-    assert_wrong(&with(&text(bytes - 1)), "shared_secret", &told);
-    // what counts are the bytes, not the digits
-    assert_wrong(&with(&hex(bytes - 1)), "shared_secret", &told);
+    let message = format!("at least {bytes} bytes");
+    assert_wrong(&with(&text(bytes - 1)), "shared_secret", &message);
+    // the decoded bytes count, not the digits
+    assert_wrong(&with(&hex(bytes - 1)), "shared_secret", &message);
     assert_eq!(check(&with(&text(bytes))).status, 0);
     assert_eq!(check(&with(&hex(bytes))).status, 0);
-    // of several algorithms the longest counts
+    // the longest hash of several algorithms counts
     let both =
         with(&text(bytes - 1)).replace(&format!("[{algorithm:?}]"), &format!("[\"HS256\", {algorithm:?}]"));
-    assert_wrong(&both, "shared_secret", &told);
+    assert_wrong(&both, "shared_secret", &message);
 }
 
-/// Bytes that are no text, in an encoding.
+/// Binary secrets in an encoding.
 #[rstest]
 #[case("hex", "FBFF".to_owned() + &"00".repeat(31))]
 #[case("base64", BASE64.encode(BYTES))]
 #[case("base64", BASE64.encode(BYTES).trim_end_matches('=').to_owned())]
 #[case("base64url", URL_SAFE.encode(BYTES))]
 #[case("base64url", URL_SAFE_NO_PAD.encode(BYTES))]
-fn a_shared_secret_may_be_given_as_bytes(
+fn a_shared_secret_can_be_encoded_bytes(
     #[case] encoding: &str,
     #[case] written: String,
     #[values(true, false)] in_a_file: bool,
@@ -174,9 +183,9 @@ fn a_shared_secret_may_be_given_as_bytes(
     let in_file = file.setting("shared_secret_file");
     let setting = if in_a_file { in_file } else { format!("shared_secret = {written:?}\n") };
     let more = format!("{setting}shared_secret_encoding = {encoding:?}");
-    let app = App::start_with_identity(&way_in("HS256", &more), "");
-    assert_eq!(app.bring(&Key::shared(BYTES).token()).status, 307);
-    app.bring(&Key::shared(&written).token()).assert_refused(401, "invalid_token");
+    let app = App::start_with_identity(&bearer_identity("HS256", &more), "");
+    assert_eq!(app.send_token(&Key::shared(BYTES).token()).status, 307);
+    app.send_token(&Key::shared(&written).token()).assert_refused(401, "invalid_token");
 }
 
 const BYTES: [u8; 33] = {
@@ -189,17 +198,17 @@ const BYTES: [u8; 33] = {
 #[case::another_alphabet("base64", "-_8AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
 #[case::half_a_byte("hex", "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0")]
 #[case::white_space("hex", "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f")]
-fn a_secret_that_is_not_so_encoded_is_named(#[case] encoding: &str, #[case] written: &str) {
+fn a_wrongly_encoded_secret_is_reported(#[case] encoding: &str, #[case] written: &str) {
     let setting = format!("shared_secret = {written:?}\nshared_secret_encoding = {encoding:?}");
-    assert_wrong(&way_in("HS256", &setting), "shared_secret", &format!("it is not {encoding}"));
-    let ran = check(&way_in("HS256", &setting));
-    assert!(!format!("{ran:?}").contains(written), "{ran:?}");
+    assert_wrong(&bearer_identity("HS256", &setting), "shared_secret", &format!("it is not {encoding}"));
+    let result = check(&bearer_identity("HS256", &setting));
+    assert!(!format!("{result:?}").contains(written), "{result:?}");
     let unknown = setting.replace(encoding, "base58");
-    assert_wrong(&way_in("HS256", &unknown), "shared_secret_encoding", "base64url");
+    assert_wrong(&bearer_identity("HS256", &unknown), "shared_secret_encoding", "base64url");
 }
 
 #[test]
-fn the_marketplaces_secret_may_be_given_as_bytes() {
+fn the_pandium_secret_can_be_encoded_bytes() {
     let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
     let own = "another-secret-of-one-entrance-alone";
     let app = App::start(&format!(
@@ -211,28 +220,28 @@ fn the_marketplaces_secret_may_be_given_as_bytes() {
         )
     ));
     assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).claims["sub"], "alice@example.com");
-    // a secret of one's own is a text, unless it says otherwise itself
-    let answer = app.get("/own", ALICE);
-    assert_eq!(answer.status, 307, "{answer:?}");
-    Token::within(answer.header("location"), own);
+    // an entrance's own secret does not inherit the encoding
+    let response = app.get("/own", ALICE);
+    assert_eq!(response.status, 307, "{response:?}");
+    Token::in_url(response.header("location"), own);
 }
 
 #[test]
-fn the_secret_of_caf_may_be_given_as_bytes() {
+fn the_caf_secret_can_be_encoded_bytes() {
     let secret = BASE64.encode(BYTES);
     let identity = format!(
         "kind = \"caf\"\npolicy_id = \"p\"\nclient_secret = {secret:?}\nclient_secret_encoding = \"base64\"\n"
     );
     let app = App::start_with_identity(&identity, "[claims]\nsub = \"id\"");
-    let usual = [
+    let defaults = [
         ("peopleId", "\"a\""),
         ("policyId", "\"p\""),
         ("isAuthorized", "true"),
         ("iat", "@0"),
         ("exp", "@60"),
     ];
-    let claims = claims_of(&usual, &[]);
-    assert_eq!(app.bring(&Key::shared(BYTES).sign("{\"alg\":\"HS256\"}", &claims)).status, 307);
+    let claims = claims_of(&defaults, &[]);
+    assert_eq!(app.send_token(&Key::shared(BYTES).sign("{\"alg\":\"HS256\"}", &claims)).status, 307);
     let as_text = Key::shared(&secret).sign("{\"alg\":\"HS256\"}", &claims);
-    app.bring(&as_text).assert_refused(401, "invalid_token");
+    app.send_token(&as_text).assert_refused(401, "invalid_token");
 }

@@ -1,28 +1,27 @@
-//! Fronts that sign what they know of a user: each preset with its own header,
-//! issuer and algorithm. Line 15 of what must never work; 14 is in
-//! `platforms/aws_alb.rs`.
+//! Presets for login proxies that sign tokens: each with its own header, issuer and
+//! algorithm.
 
 use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::command::{File, run};
 use crate::harness::issuer::{Key, claims_of, standard_with};
-use crate::harness::published::{Behaviour, KeyServer, publishing};
-use crate::harness::{Answer, App, Token};
+use crate::harness::key_server::{Behaviour, KeyServer, serve_keys};
+use crate::harness::{App, Response, Token};
 
-/// A preset as an operator writes it, and what its front sends.
+/// A preset's settings, and what its login proxy sends.
 #[derive(Clone, Copy)]
-struct Front {
+struct Preset {
     settings: &'static str,
     header: &'static str,
     scheme: &'static str,
     issuer: &'static str,
     audience: &'static str,
-    /// Where its keys are asked for, unless told otherwise.
+    /// The default host of its keys.
     host: &'static str,
 }
 
-const ACCESS: Front = Front {
+const ACCESS: Preset = Preset {
     settings: "kind = \"cloudflare_access\"\nteam = \"acme\"\naudience = \"tag-1\"",
     header: "Cf-Access-Jwt-Assertion",
     scheme: "",
@@ -31,7 +30,7 @@ const ACCESS: Front = Front {
     host: "acme.cloudflareaccess.com",
 };
 
-const IAP: Front = Front {
+const IAP: Preset = Preset {
     settings: "kind = \"google_iap\"\naudience = \"/projects/1/global/backendServices/2\"",
     header: "X-Goog-IAP-JWT-Assertion",
     scheme: "",
@@ -40,7 +39,7 @@ const IAP: Front = Front {
     host: "www.gstatic.com",
 };
 
-const POMERIUM: Front = Front {
+const POMERIUM: Preset = Preset {
     settings: "kind = \"pomerium\"\nroute_host = \"sso.example.com\"",
     header: "X-Pomerium-Jwt-Assertion",
     scheme: "",
@@ -49,7 +48,7 @@ const POMERIUM: Front = Front {
     host: "sso.example.com",
 };
 
-const AUTHENTIK: Front = Front {
+const AUTHENTIK: Preset = Preset {
     settings: "kind = \"authentik\"\nissuer = \"https://auth.example.com/application/o/sso/\"\naudience = \"client\"",
     header: "X-authentik-jwt",
     scheme: "",
@@ -58,7 +57,7 @@ const AUTHENTIK: Front = Front {
     host: "auth.example.com",
 };
 
-const OATHKEEPER: Front = Front {
+const OATHKEEPER: Preset = Preset {
     settings: "kind = \"oathkeeper\"\nissuer = \"https://keeper.example.com/\"\naudience = \"sso\"",
     header: "Authorization",
     scheme: "Bearer ",
@@ -67,11 +66,11 @@ const OATHKEEPER: Front = Front {
     host: "keeper.example.com",
 };
 
-impl Front {
-    /// Its claims for Alice, some of them otherwise.
+impl Preset {
+    /// The claims for Alice, with changes as in [`claims_of`].
     fn claims(self, changed: &[(&str, &str)]) -> String {
         let (issuer, audience) = (format!("{:?}", self.issuer), format!("[{:?}]", self.audience));
-        let usual = [
+        let defaults = [
             ("iss", issuer.as_str()),
             ("aud", &audience),
             ("sub", "\"u-1\""),
@@ -80,20 +79,20 @@ impl Front {
             ("iat", "@0"),
             ("exp", "@60"),
         ];
-        claims_of(&usual, changed)
+        claims_of(&defaults, changed)
     }
 
     fn token(self, key: &Key, changed: &[(&str, &str)]) -> String {
         key.sign(&json!({"alg": key.algorithm, "kid": "k-1"}).to_string(), &self.claims(changed))
     }
 
-    fn bring(self, app: &App, token: &str) -> Answer {
+    fn send_token(self, app: &App, token: &str) -> Response {
         app.get("/pandium-sso", &[(self.header, &format!("{}{token}", self.scheme))])
     }
 
-    /// A service behind it that has the front's key from a stand-in.
+    /// A service with this preset and keys from a stand-in server.
     fn app(self, key: &Key, more: &str) -> App {
-        let server = publishing(&[key.jwk(Some("k-1"))]);
+        let server = serve_keys(&[key.jwk(Some("k-1"))]);
         let keys = format!("{}\njwks_url = \"{}/keys\"\n{more}", self.settings, server.origin());
         let app = App::start_with_identity(&keys, "");
         app.wait_until_ready();
@@ -110,38 +109,35 @@ impl Front {
 #[case::oathkeeper(OATHKEEPER, "RS256")]
 #[case::oathkeeper_ec(OATHKEEPER, "ES256")]
 #[case::oathkeeper_ed(OATHKEEPER, "EdDSA")]
-fn a_fronts_own_token_signs_a_user_on_and_no_other_does(
-    #[case] front: Front,
-    #[case] algorithm: &'static str,
-) {
+fn each_preset_accepts_its_own_tokens_only(#[case] preset: Preset, #[case] algorithm: &'static str) {
     let key = Key::new(algorithm);
-    let app = front.app(&key, "");
-    let good = front.token(&key, &[]);
-    let claims = Token::of(&front.bring(&app, &good)).claims;
+    let app = preset.app(&key, "");
+    let good = preset.token(&key, &[]);
+    let claims = Token::of(&preset.send_token(&app, &good)).claims;
     assert_eq!((&claims["sub"], &claims["external_id"]), (&json!("alice@example.com"), &json!("u-1")));
 
-    let refused = |token: &str| front.bring(&app, token).assert_refused(401, "invalid_token");
-    for issuer in ["", "null", "\"https://evil.example\"", &format!("\"{}x\"", front.issuer)] {
-        refused(&front.token(&key, &[("iss", issuer)]));
+    let refused = |token: &str| preset.send_token(&app, token).assert_refused(401, "invalid_token");
+    for issuer in ["", "null", "\"https://evil.example\"", &format!("\"{}x\"", preset.issuer)] {
+        refused(&preset.token(&key, &[("iss", issuer)]));
     }
-    for audience in ["", "[]", "\"other\"", &format!("\"{}/\"", front.audience)] {
-        refused(&front.token(&key, &[("aud", audience)]));
+    for audience in ["", "[]", "\"other\"", &format!("\"{}/\"", preset.audience)] {
+        refused(&preset.token(&key, &[("aud", audience)]));
     }
     for (name, value) in [("exp", ""), ("sub", ""), ("sub", "\"null\""), ("iat", "@120"), ("nbf", "@120")] {
-        refused(&front.token(&key, &[(name, value)]));
+        refused(&preset.token(&key, &[(name, value)]));
     }
-    front.bring(&app, &front.token(&key, &[("exp", "@-60")])).assert_refused(401, "expired_token");
+    preset.send_token(&app, &preset.token(&key, &[("exp", "@-60")])).assert_refused(401, "expired_token");
     for other in [Key::new("PS256"), Key::new("ES384"), Key::new("EdDSA"), Key::shared(key.pem())] {
-        refused(&front.token(&other, &[]));
+        refused(&preset.token(&other, &[]));
     }
 
     for other in [ACCESS, IAP, POMERIUM, AUTHENTIK, OATHKEEPER] {
-        if other.header != front.header {
-            other.bring(&app, &good).assert_refused(401, "unauthenticated");
+        if other.header != preset.header {
+            other.send_token(&app, &good).assert_refused(401, "unauthenticated");
         }
     }
-    let value = format!("{}{good}", front.scheme);
-    let twice = [(front.header, value.as_str()), (front.header, &value)];
+    let value = format!("{}{good}", preset.scheme);
+    let twice = [(preset.header, value.as_str()), (preset.header, &value)];
     app.get("/pandium-sso", &twice).assert_refused(400, "ambiguous_identity");
 }
 
@@ -151,53 +147,54 @@ fn a_fronts_own_token_signs_a_user_on_and_no_other_does(
 #[case::pomerium(POMERIUM)]
 #[case::authentik(AUTHENTIK)]
 #[case::oathkeeper(OATHKEEPER)]
-fn a_fronts_keys_are_asked_for_where_it_publishes_them(#[case] front: Front) {
+fn each_preset_fetches_keys_from_its_own_host(#[case] preset: Preset) {
     let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
-    let identity = standard_with(front.settings);
+    let identity = standard_with(preset.settings);
     let app = App::start_with_variables(&identity, "", &[("HTTPS_PROXY", &proxy.origin())]);
     app.wait_until_ready();
-    assert_eq!(proxy.asked(), [format!("{}:443", front.host)]);
-    let answer = front.bring(&app, &front.token(&Key::new("ES256"), &[]));
-    // all of them may sign so, but for Cloudflare
-    match front.issuer == ACCESS.issuer {
-        true => answer.assert_refused(401, "invalid_token"),
-        false => answer.assert_refused(503, "keys_unavailable"),
+    assert_eq!(proxy.asked(), [format!("{}:443", preset.host)]);
+    let response = preset.send_token(&app, &preset.token(&Key::new("ES256"), &[]));
+    // ES256 is acceptable to all of them except Cloudflare
+    match preset.issuer == ACCESS.issuer {
+        true => response.assert_refused(401, "invalid_token"),
+        false => response.assert_refused(503, "keys_unavailable"),
     }
 }
 
 #[test]
-fn header_issuer_and_claims_of_a_front_may_be_set_otherwise() {
+fn header_issuer_and_claims_can_be_overridden() {
     let key = Key::new("RS256");
     let more =
         "issuer = \"https://access.example.com\"\nheader = \"X-Assertion\"\nrequired_claims = { tier = 2 }";
     let app = ACCESS.app(&key, more);
-    let there = [("iss", "\"https://access.example.com\""), ("tier", "2")];
-    let bring = |header: &str, token: &str| app.get("/pandium-sso", &[(header, token)]);
-    assert_eq!(bring("X-Assertion", &ACCESS.token(&key, &there)).status, 307);
-    bring("X-Assertion", &ACCESS.token(&key, &there[..1])).assert_refused(401, "invalid_token");
-    bring("X-Assertion", &ACCESS.token(&key, &there[1..])).assert_refused(401, "invalid_token");
-    // what the preset requires is required beside
-    let org = [&there[..], &[("type", "\"org\"")]].concat();
-    bring("X-Assertion", &ACCESS.token(&key, &org)).assert_refused(401, "invalid_token");
-    bring(ACCESS.header, &ACCESS.token(&key, &there)).assert_refused(401, "unauthenticated");
+    let changed = [("iss", "\"https://access.example.com\""), ("tier", "2")];
+    let send_token = |header: &str, token: &str| app.get("/pandium-sso", &[(header, token)]);
+    assert_eq!(send_token("X-Assertion", &ACCESS.token(&key, &changed)).status, 307);
+    send_token("X-Assertion", &ACCESS.token(&key, &changed[..1])).assert_refused(401, "invalid_token");
+    send_token("X-Assertion", &ACCESS.token(&key, &changed[1..])).assert_refused(401, "invalid_token");
+    // the preset's own required claims still apply
+    let org = [&changed[..], &[("type", "\"org\"")]].concat();
+    send_token("X-Assertion", &ACCESS.token(&key, &org)).assert_refused(401, "invalid_token");
+    send_token(ACCESS.header, &ACCESS.token(&key, &changed)).assert_refused(401, "unauthenticated");
 }
 
+// T15
 #[test]
-fn of_cloudflare_only_an_applications_token_of_a_person_is_believed() {
+fn cloudflare_accepts_app_tokens_of_persons_only() {
     let key = Key::new("RS256");
     let app = ACCESS.app(&key, "");
-    let bring = |changed: &[(&str, &str)]| ACCESS.bring(&app, &ACCESS.token(&key, changed));
-    assert_eq!(bring(&[("aud", "[\"another\",\"tag-1\"]")]).status, 307);
+    let send_token = |changed: &[(&str, &str)]| ACCESS.send_token(&app, &ACCESS.token(&key, changed));
+    assert_eq!(send_token(&[("aud", "[\"another\",\"tag-1\"]")]).status, 307);
     for kind in ["\"org\"", "", "null", "\"App\"", "[\"app\"]", "true"] {
-        bring(&[("type", kind)]).assert_refused(401, "invalid_token");
+        send_token(&[("type", kind)]).assert_refused(401, "invalid_token");
     }
     for email in ["", "\"\"", "null", "\"null\"", "[\"alice@example.com\"]"] {
         let service = [("email", email), ("common_name", "\"e367826f93b8d71185e03fe518aff3b4.access\"")];
-        bring(&service).assert_refused(403, "not_allowed");
-        // nor by another name for the subject
-        bring(&[&service[..], &[("sub", "\"\"")]].concat()).assert_no_token();
+        send_token(&service).assert_refused(403, "not_allowed");
+        // nor with an empty subject
+        send_token(&[&service[..], &[("sub", "\"\"")]].concat()).assert_no_token();
     }
-    // who has no token at all, but the cookie that Access sets beside it
+    // the cookie of Access and the unsigned header are not read
     let cookie = format!("CF_Authorization={}", ACCESS.token(&key, &[]));
     app.get("/pandium-sso", &[("Cookie", &cookie)]).assert_refused(401, "unauthenticated");
     app.get("/pandium-sso", &[("Cf-Access-Authenticated-User-Email", "alice@example.com")])
@@ -205,48 +202,49 @@ fn of_cloudflare_only_an_applications_token_of_a_person_is_believed() {
 }
 
 #[test]
-fn googles_clock_may_differ_by_thirty_seconds_and_its_probes_are_nobody() {
+fn iap_has_30_s_leeway_and_its_probes_are_unauthenticated() {
     let key = Key::new("ES256");
     let app = IAP.app(&key, "");
-    let bring = |changed: &[(&str, &str)]| IAP.bring(&app, &IAP.token(&key, changed));
+    let send_token = |changed: &[(&str, &str)]| IAP.send_token(&app, &IAP.token(&key, changed));
     for within in [("exp", "@-20"), ("iat", "@20"), ("nbf", "@20")] {
-        assert_eq!(bring(&[within]).status, 307, "{within:?}");
+        assert_eq!(send_token(&[within]).status, 307, "{within:?}");
     }
-    bring(&[("exp", "@-31")]).assert_refused(401, "expired_token");
-    bring(&[("iat", "@60")]).assert_refused(401, "invalid_token");
+    send_token(&[("exp", "@-31")]).assert_refused(401, "expired_token");
+    send_token(&[("iat", "@60")]).assert_refused(401, "invalid_token");
     let probe = [("User-Agent", "GoogleHC/1.0"), ("X-Goog-Authenticated-User-Email", "a:alice@example.com")];
     app.get("/pandium-sso", &probe).assert_refused(401, "unauthenticated");
 
     let strict = IAP.app(&key, "leeway_s = 0");
-    IAP.bring(&strict, &IAP.token(&key, &[("exp", "@-1")])).assert_refused(401, "expired_token");
-    assert_eq!(IAP.bring(&strict, &IAP.token(&key, &[])).status, 307);
+    IAP.send_token(&strict, &IAP.token(&key, &[("exp", "@-1")])).assert_refused(401, "expired_token");
+    assert_eq!(IAP.send_token(&strict, &IAP.token(&key, &[])).status, 307);
 }
 
+// T9
 #[test]
-fn the_address_of_keys_that_authentik_sends_is_never_used() {
+fn the_jwks_header_of_authentik_is_never_used() {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
-    let theirs = publishing(&[attacker.jwk(Some("k-1"))]);
+    let theirs = serve_keys(&[attacker.jwk(Some("k-1"))]);
     let app = AUTHENTIK.app(&key, "");
-    let address = format!("{}/keys", theirs.origin());
+    let url = format!("{}/keys", theirs.origin());
     for (signer, status) in [(&attacker, 401), (&key, 307)] {
         let token = AUTHENTIK.token(signer, &[]);
         let headers = [
             ("X-authentik-jwt", token.as_str()),
-            ("X-authentik-meta-jwks", &address),
+            ("X-authentik-meta-jwks", &url),
             ("X-authentik-meta-provider", &theirs.origin()),
             ("X-authentik-email", "boss@example.com"),
         ];
-        let answer = app.get("/pandium-sso", &headers);
-        assert_eq!(answer.status, status, "{answer:?}");
+        let response = app.get("/pandium-sso", &headers);
+        assert_eq!(response.status, status, "{response:?}");
         if status == 307 {
-            assert_eq!(Token::of(&answer).claims["sub"], "alice@example.com");
+            assert_eq!(Token::of(&response).claims["sub"], "alice@example.com");
         }
     }
-    app.lines();
+    app.log_lines();
     assert!(theirs.asked().is_empty());
 }
 
-/// A preset's settings, and the key of the one that is wrong.
+/// A preset's settings, and the name of the wrong one.
 #[rstest]
 #[case::no_team("kind = \"cloudflare_access\"\naudience = \"a\"", "team")]
 #[case::a_team_with_a_path(
@@ -264,15 +262,19 @@ fn the_address_of_keys_that_authentik_sends_is_never_used() {
 #[case::nowhere_to_ask("kind = \"oathkeeper\"\naudience = \"a\"\nissuer = \"keeper\"", "jwks_url")]
 #[case::no_such_front("kind = \"cloudflare\"\nteam = \"acme\"\naudience = \"a\"", "kind")]
 #[case::no_audience("kind = \"oathkeeper\"\nissuer = \"https://keeper.example.com/\"", "audience")]
-fn a_setting_that_is_wrong_is_named(#[case] settings: &str, #[case] named: &str) {
+fn a_wrong_setting_is_named(#[case] settings: &str, #[case] named: &str) {
     let check = |settings: &str| {
         let config = File::new(&standard_with(settings));
         run(&["check", "--config", &config.text()])
     };
-    let ran = check(settings);
-    assert_eq!(ran.status, 78, "{ran:?}");
-    assert!(ran.errors.contains(&format!("identity.{named}: ")), "{named} is not named: {}", ran.errors);
-    for front in [ACCESS, IAP, POMERIUM, AUTHENTIK, OATHKEEPER] {
-        assert_eq!(check(front.settings).status, 0, "{}", front.settings);
+    let result = check(settings);
+    assert_eq!(result.status, 78, "{result:?}");
+    assert!(
+        result.errors.contains(&format!("identity.{named}: ")),
+        "{named} is not named: {}",
+        result.errors
+    );
+    for preset in [ACCESS, IAP, POMERIUM, AUTHENTIK, OATHKEEPER] {
+        assert_eq!(check(preset.settings).status, 0, "{}", preset.settings);
     }
 }

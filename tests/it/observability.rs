@@ -1,10 +1,9 @@
-//! What operators see: one line for each hand-off and each refusal, counters,
-//! and health.
+//! Audit events, metrics and health checks.
 
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::harness::{ALICE, Answer, App, EMAIL, Field, Token};
+use crate::harness::{ALICE, App, EMAIL, Field, Response, Token};
 
 const PARTNERS: &str = r#"
 [entrances.partners]
@@ -18,12 +17,12 @@ account = "partners"
 "#;
 
 #[test]
-fn a_hand_off_leaves_one_line() {
+fn a_hand_off_writes_one_audit_event() {
     let app = App::start("");
-    let answer = app.get("/pandium-sso", &[ALICE, &[("Sec-Fetch-Dest", "document")]].concat());
-    let record = app.record_of(&answer);
+    let response = app.get("/pandium-sso", &[ALICE, &[("Sec-Fetch-Dest", "document")]].concat());
+    let event = app.audit_event_of(&response);
     assert_eq!(
-        fields(&record),
+        fields(&event),
         [
             "entrance",
             "environment",
@@ -39,23 +38,24 @@ fn a_hand_off_leaves_one_line() {
             "took_us"
         ]
     );
-    assert_eq!(record["outcome"], "handed_off");
-    assert_eq!(record["level"], "INFO");
-    assert_eq!(record["jti"], Token::of(&answer).claims["jti"]);
-    assert_eq!((&record["entrance"], &record["environment"]), (&"pandium-sso".into(), &"sandbox".into()));
-    assert_eq!((&record["peer"], &record["fetch_dest"]), (&"127.0.0.1".into(), &"document".into()));
-    assert!(record["took_us"].as_u64().unwrap() < 10_000_000);
-    let timestamp = record["timestamp"].as_str().unwrap();
+    assert_eq!(event["outcome"], "handed_off");
+    assert_eq!(event["level"], "INFO");
+    assert_eq!(event["jti"], Token::of(&response).claims["jti"]);
+    assert_eq!((&event["entrance"], &event["environment"]), (&"pandium-sso".into(), &"sandbox".into()));
+    assert_eq!((&event["peer"], &event["fetch_dest"]), (&"127.0.0.1".into(), &"document".into()));
+    assert!(event["took_us"].as_u64().unwrap() < 10_000_000);
+    let timestamp = event["timestamp"].as_str().unwrap();
     time::OffsetDateTime::parse(timestamp, &time::format_description::well_known::Rfc3339).unwrap();
 }
 
 #[test]
-fn a_refusal_leaves_one_line() {
+fn a_refusal_writes_one_audit_event() {
     let app = App::start("");
-    let answer = app.get("/pandium-sso", &[("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]);
-    let record = app.record_of(&answer);
+    let response =
+        app.get("/pandium-sso", &[("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]);
+    let event = app.audit_event_of(&response);
     assert_eq!(
-        fields(&record),
+        fields(&event),
         [
             "detail",
             "entrance",
@@ -71,71 +71,71 @@ fn a_refusal_leaves_one_line() {
             "took_us"
         ]
     );
-    assert_eq!((&record["outcome"], &record["level"]), (&"refused".into(), &"WARN".into()));
-    assert_eq!((&record["reason"], &record["fetch_dest"]), (&"unauthenticated".into(), &"iframe".into()));
+    assert_eq!((&event["outcome"], &event["level"]), (&"refused".into(), &"WARN".into()));
+    assert_eq!((&event["reason"], &event["fetch_dest"]), (&"unauthenticated".into(), &"iframe".into()));
 }
 
 #[test]
-fn every_answer_has_its_line_and_no_line_comes_alone() {
+fn every_response_has_exactly_one_audit_event() {
     let app = App::start("");
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for _ in 0..20 {
-        answers.push(app.get("/pandium-sso", ALICE));
-        answers.push(app.get("/pandium-sso", &[]));
-        answers.push(app.get("/pandium-sso?tenant=x", ALICE));
-        answers.push(app.ask("POST", "/pandium-sso", ALICE));
-        answers.push(app.get("/nowhere", ALICE));
+        responses.push(app.get("/pandium-sso", ALICE));
+        responses.push(app.get("/pandium-sso", &[]));
+        responses.push(app.get("/pandium-sso?tenant=x", ALICE));
+        responses.push(app.request("POST", "/pandium-sso", ALICE));
+        responses.push(app.get("/nowhere", ALICE));
     }
-    // health is asked for all day, and is no hand-off
+    // health checks and metrics are not audited
     app.get("/livez", &[]);
     app.admin("/metrics");
-    let mut told: Vec<&str> = answers.iter().map(|answer| answer.header("x-request-id")).collect();
-    let records = app.records();
+    let mut returned: Vec<&str> = responses.iter().map(|response| response.header("x-request-id")).collect();
+    let audit_events = app.audit_events();
     let mut written: Vec<&str> =
-        records.iter().map(|record| record["request_id"].as_str().unwrap()).collect();
-    told.sort_unstable();
+        audit_events.iter().map(|event| event["request_id"].as_str().unwrap()).collect();
+    returned.sort_unstable();
     written.sort_unstable();
-    assert_eq!(told, written);
+    assert_eq!(returned, written);
 }
 
 #[test]
-fn lines_for_people_say_the_same() {
+fn text_logs_carry_the_same_fields() {
     let app = App::start("[log]\nformat = \"text\"\nsubject = \"plain\"");
-    let (known, nobody) = (app.get("/pandium-sso", ALICE), app.get("/pandium-sso", &[]));
-    app.lines();
+    let (signed_in, anonymous) = (app.get("/pandium-sso", ALICE), app.get("/pandium-sso", &[]));
+    app.log_lines();
     let output = app.output();
-    let line_of = |answer: &Answer| {
-        let id = answer.header("x-request-id");
+    let line_of = |response: &Response| {
+        let id = response.header("x-request-id");
         let lines: Vec<&str> = output.lines().filter(|line| line.contains(id)).collect();
         assert_eq!(lines.len(), 1, "{lines:?}");
         lines[0].to_owned()
     };
-    assert!(line_of(&known).contains(" INFO handed a user off "), "{output}");
-    assert!(line_of(&known).contains("subject=\"alice@example.com\""), "{output}");
-    assert!(line_of(&nobody).contains(" WARN refused a request reason=unauthenticated "), "{output}");
+    assert!(line_of(&signed_in).contains(" INFO handed a user off "), "{output}");
+    assert!(line_of(&signed_in).contains("subject=\"alice@example.com\""), "{output}");
+    assert!(line_of(&anonymous).contains(" WARN refused a request reason=unauthenticated "), "{output}");
 }
 
 #[test]
-fn a_request_id_is_ours_and_the_same_everywhere() {
+fn request_ids_are_generated_and_consistent() {
     let app = App::start("");
     let forged = ("X-Request-Id", "forged\"}{");
     let problem = app.get("/pandium-sso", &[forged]);
     let page = app.get("/pandium-sso", &[forged, ("Accept", "text/html")]);
     assert_eq!(problem.json()["request_id"], problem.header("x-request-id"));
     assert!(page.text().contains(page.header("x-request-id")));
-    for answer in [&problem, &page] {
-        uuid::Uuid::parse_str(answer.header("x-request-id")).unwrap();
-        app.record_of(answer);
+    for response in [&problem, &page] {
+        uuid::Uuid::parse_str(response.header("x-request-id")).unwrap();
+        app.audit_event_of(response);
     }
     assert!(!app.output().contains("forged"));
 }
 
 #[test]
-fn a_subject_is_named_as_the_operator_says() {
+fn log_subject_controls_how_users_are_named() {
     let subject = |log: &str, email: &str| {
         let app = App::start(&format!("[log]\nsubject = {log:?}"));
-        let record = app.record_of(&app.get("/pandium-sso", &[(EMAIL, email)]));
-        (log == "plain" || !app.output().contains(email)).then_some(record["subject"].clone()).unwrap()
+        let event = app.audit_event_of(&app.get("/pandium-sso", &[(EMAIL, email)]));
+        (log == "plain" || !app.output().contains(email)).then_some(event["subject"].clone()).unwrap()
     };
     assert_eq!(subject("none", "alice@example.com"), Value::Null);
     assert_eq!(subject("plain", "alice@example.com"), "alice@example.com");
@@ -147,13 +147,13 @@ fn a_subject_is_named_as_the_operator_says() {
 }
 
 #[test]
-fn each_entrance_has_its_name_in_lines_and_counters() {
+fn events_and_metrics_name_the_entrance() {
     let app = App::start(PARTNERS);
-    let answer =
+    let response =
         app.get("/partners/sso/install/7", &[("Remote-User", "bo"), ("Remote-Email", "bo@example.com")]);
-    assert_eq!(Token::of(&answer).address.path(), "/partners/tenants/create/7");
-    assert_eq!(app.record_of(&answer)["entrance"], "partners");
-    // a header of one entrance is nobody's at another
+    assert_eq!(Token::of(&response).url.path(), "/partners/tenants/create/7");
+    assert_eq!(app.audit_event_of(&response)["entrance"], "partners");
+    // an identity header of one entrance is ignored at another
     app.get("/partners/sso", ALICE).assert_refused(401, "unauthenticated");
     app.get("/pandium-sso", &[("Remote-User", "bo")]).assert_refused(401, "unauthenticated");
     for (name, labels, count) in [
@@ -167,7 +167,7 @@ fn each_entrance_has_its_name_in_lines_and_counters() {
 }
 
 #[test]
-fn the_counters_exist_and_count() {
+fn the_counters_count() {
     let app = App::start("");
     for _ in 0..3 {
         app.get("/pandium-sso", ALICE);
@@ -187,7 +187,7 @@ fn the_counters_exist_and_count() {
     assert_count(&app, "marketplace_sso_config_reloads_total", &[("result", "applied")], 0);
     assert_count(&app, "marketplace_sso_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     assert!(app.metric("marketplace_sso_request_duration_seconds_count", &[]) > 6.5);
-    // the one that asks
+    // the request for the metrics itself
     assert_count(&app, "marketplace_sso_requests_in_flight", &[], 1);
 }
 
@@ -198,15 +198,15 @@ fn the_metrics_are_openmetrics_and_name_no_user() {
         [ALICE, &[("X-Auth-Request-User", "u-1-canary"), ("X-Auth-Request-Groups", "canary-group")]];
     app.get("/pandium-sso", &headers.concat());
     app.get("/canary-path", ALICE);
-    let answer = app.admin("/metrics");
-    assert!(answer.header("content-type").starts_with("application/openmetrics-text; version=1.0.0"));
-    let text = answer.text();
+    let response = app.admin("/metrics");
+    assert!(response.header("content-type").starts_with("application/openmetrics-text; version=1.0.0"));
+    let text = response.text();
     assert!(text.ends_with("# EOF\n"));
     assert!(!text.contains("alice") && !text.contains("canary"), "{text}");
-    let known = ["entrance", "code", "reason", "environment", "result", "version", "le"];
+    let signed_in = ["entrance", "code", "reason", "environment", "result", "version", "le"];
     let labels = text.split(['{', ',']).filter_map(|part| part.split_once("=\"")).map(|(name, _)| name);
     for label in labels {
-        assert!(known.contains(&label), "the label {label} is new");
+        assert!(signed_in.contains(&label), "the label {label} is new");
     }
 }
 
@@ -214,22 +214,22 @@ fn the_metrics_are_openmetrics_and_name_no_user() {
 #[case("/livez")]
 #[case("/readyz")]
 #[case("/healthz")]
-fn health_is_told_on_both_listeners(#[case] path: &str) {
+fn health_is_served_on_both_listeners(#[case] path: &str) {
     let app = App::start("");
     let untrusted: &[Field<'_>] = &[("X-Forwarded-For", "203.0.113.9"), ("Sec-Fetch-Dest", "image")];
-    for answer in [app.get(path, untrusted), app.admin(path), app.ask("HEAD", path, &[])] {
-        assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
-        assert_eq!(answer.header("cache-control"), "no-store");
-        assert!(answer.has("x-request-id"));
+    for response in [app.get(path, untrusted), app.admin(path), app.request("HEAD", path, &[])] {
+        assert_eq!((response.status, response.header("content-type")), (200, "application/json"));
+        assert_eq!(response.header("cache-control"), "no-store");
+        assert!(response.has("x-request-id"));
     }
     assert_eq!(app.get(path, &[]).json()["status"], "ok");
-    let posted = app.ask("POST", path, &[]);
+    let posted = app.request("POST", path, &[]);
     posted.assert_refused(405, "method_not_allowed");
     assert!(posted.header("allow").contains("GET"));
 }
 
 #[test]
-fn the_listeners_keep_their_own_addresses() {
+fn each_listener_serves_its_own_paths() {
     let app = App::start("");
     app.admin("/pandium-sso").assert_refused(404, "not_found");
     app.get("/metrics", &[]).assert_refused(404, "not_found");
@@ -242,22 +242,22 @@ fn assert_count(app: &App, name: &str, labels: &[(&str, &str)], count: u32) {
     assert!((metric - f64::from(count)).abs() < 0.1, "{name}{labels:?} is {metric}, not {count}");
 }
 
-fn fields(record: &Value) -> Vec<&str> {
-    let mut names: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
+fn fields(event: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
     names
 }
 
 #[test]
-fn a_wrong_preset_is_named_in_the_log_and_no_value_is() {
+fn a_wrong_preset_is_logged_without_values() {
     let app = App::start("[identity]\npreset = \"oauth2_proxy\"");
-    let answer = app.get("/pandium-sso", ALICE);
-    answer.assert_refused(401, "unauthenticated");
-    assert!(!answer.text().contains("X-Auth-Request-Email"), "the cause is for the log alone");
-    let record = app.record_of(&answer);
+    let response = app.get("/pandium-sso", ALICE);
+    response.assert_refused(401, "unauthenticated");
+    assert!(!response.text().contains("X-Auth-Request-Email"), "the cause is for the log alone");
+    let event = app.audit_event_of(&response);
     assert_eq!(
-        record["detail"],
+        event["detail"],
         "preset oauth2_proxy reads X-Forwarded-Email; X-Auth-Request-Email was present"
     );
-    assert!(!record.to_string().contains("alice"), "{record}");
+    assert!(!event.to_string().contains("alice"), "{event}");
 }

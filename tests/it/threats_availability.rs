@@ -1,6 +1,5 @@
-//! Standing up: clients that are slow, many or mad do not keep others from
-//! being served, and stopping loses nobody. Lines 27 and 28 of what must never
-//! work.
+//! Availability: slow, many or malformed clients do not block others, and stopping
+//! drops no request.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -11,27 +10,29 @@ use rstest::rstest;
 
 use crate::harness::{ALICE, App, Connection, Field, wire};
 
-/// Far more than the program needs, far less than what was sent at it.
-const MOST_MEMORY_KB: u64 = 200_000;
+/// Far more than the program needs, far less than what is sent.
+const MAX_MEMORY_KB: u64 = 200_000;
 
 const IDLE_CONNECTIONS: usize = 300;
 
+// T27
 #[test]
-fn a_client_that_does_not_finish_its_headers_is_let_go() {
+fn an_unfinished_request_head_times_out() {
     let app = App::start("[server]\nrequest_timeout_s = 1");
     let mut slow = Connection::open(app.address()).unwrap();
     slow.write(b"GET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Slow: ").unwrap();
     let started = Instant::now();
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
     match slow.read("GET") {
-        Ok(answer) => assert_eq!(answer.status, 408),
-        Err(error) => assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "it was kept for ever"),
+        Ok(response) => assert_eq!(response.status, 408),
+        Err(error) => assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "the connection stays open"),
     }
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
+// T27
 #[test]
-fn a_body_that_never_comes_keeps_nobody_waiting() {
+fn a_missing_body_does_not_block() {
     let app = App::start("");
     let mut slow = Connection::open(app.address()).unwrap();
     slow.write(b"POST /pandium-sso HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nx").unwrap();
@@ -39,8 +40,9 @@ fn a_body_that_never_comes_keeps_nobody_waiting() {
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
 }
 
+// T27
 #[test]
-fn idle_connections_keep_nobody_from_being_served() {
+fn idle_connections_do_not_block_users() {
     let app = App::start("");
     let mut idle: Vec<TcpStream> =
         (0..IDLE_CONNECTIONS).map(|_| TcpStream::connect(app.address()).unwrap()).collect();
@@ -52,56 +54,58 @@ fn idle_connections_keep_nobody_from_being_served() {
     for _ in 0..20 {
         assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
     }
-    assert!(app.memory_kb() < MOST_MEMORY_KB, "{} kB", app.memory_kb());
+    assert!(app.memory_kb() < MAX_MEMORY_KB, "{} kB", app.memory_kb());
 }
 
+// T27
 #[rstest]
 #[case::no_http(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".repeat(1000))]
 #[case::no_method(b"GARBAGE\r\n\r\n".repeat(1000))]
-#[case::good_and_bad([wire::request("GET", "/pandium-sso", &[]), b"\0\0\0\r\n\r\n".repeat(1000)].concat())]
-#[case::a_long_target(wire::request("GET", &format!("/pandium-sso?x={}", "a".repeat(200_000)), ALICE))]
-#[case::a_header_of_200_kb(wire::request("GET", "/pandium-sso", &[("X-Long", &"a".repeat(200_000))]))]
+#[case::good_and_bad([wire::request_bytes("GET", "/pandium-sso", &[]), b"\0\0\0\r\n\r\n".repeat(1000)].concat())]
+#[case::a_long_target(wire::request_bytes("GET", &format!("/pandium-sso?x={}", "a".repeat(200_000)), ALICE))]
+#[case::a_header_of_200_kb(wire::request_bytes("GET", "/pandium-sso", &[("X-Long", &"a".repeat(200_000))]))]
 #[case::a_thousand_headers(a_thousand_headers())]
 #[case::two_lengths(b"POST /pandium-sso HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nabc".to_vec())]
 #[case::length_and_chunks(b"POST /pandium-sso HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: x, chunked\r\n\r\n0\r\n\r\nGET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Auth-Request-Email: a@b.example\r\n\r\n".to_vec())]
-fn a_mad_request_is_refused_or_cut_off(#[case] request: Vec<u8>) {
+fn malformed_requests_are_refused_or_closed(#[case] request: Vec<u8>) {
     let app = App::start("");
     for _ in 0..20 {
         let mut connection = Connection::open(app.address()).unwrap();
-        // the other end may well close while this is written
+        // the service may close the connection meanwhile
         let _ = connection.write(&request);
-        while let Ok(answer) = connection.read("GET") {
-            assert!((400..500).contains(&answer.status), "{answer:?}");
-            answer.assert_no_token();
-            if answer.all("connection").contains(&"close") {
+        while let Ok(response) = connection.read("GET") {
+            assert!((400..500).contains(&response.status), "{response:?}");
+            response.assert_no_token();
+            if response.all("connection").contains(&"close") {
                 break;
             }
         }
     }
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
-    assert!(app.memory_kb() < MOST_MEMORY_KB, "{} kB", app.memory_kb());
+    assert!(app.memory_kb() < MAX_MEMORY_KB, "{} kB", app.memory_kb());
 }
 
+// T27
 #[rstest]
 #[case::connection_alone(&[("Connection", "upgrade")])]
 #[case::websocket(&[("Connection", "Upgrade"), ("Upgrade", "websocket")])]
 #[case::http_2(&[("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABk")])]
-fn who_asks_for_another_protocol_is_answered_in_this_one(#[case] headers: &[Field<'_>]) {
+fn upgrade_requests_are_served_over_http_1_1(#[case] headers: &[Field<'_>]) {
     let app = App::start("");
     let mut connection = Connection::open(app.address()).unwrap();
-    let answer = connection.ask("GET", "/pandium-sso", &[ALICE, headers].concat()).unwrap();
-    assert_eq!(answer.status, 307);
-    if answer.all("connection").contains(&"close") {
+    let response = connection.request("GET", "/pandium-sso", &[ALICE, headers].concat()).unwrap();
+    assert_eq!(response.status, 307);
+    if response.all("connection").contains(&"close") {
         return;
     }
-    // nobody said that the connection ends, so a proxy sends its next user's request on it
-    let next =
-        connection.ask("GET", "/pandium-sso", ALICE).expect("the connection was closed without a word");
+    // without `Connection: close` a proxy reuses the connection for another user
+    let next = connection.request("GET", "/pandium-sso", ALICE).expect("closed without Connection: close");
     assert_eq!(next.status, 307);
 }
 
+// T28
 #[test]
-fn stopping_under_load_loses_nobody() {
+fn stopping_under_load_drops_no_request() {
     let mut app = App::start("[server]\ndrain_delay_s = 2");
     let address = app.address();
     let served = AtomicUsize::new(0);
@@ -110,7 +114,7 @@ fn stopping_under_load_loses_nobody() {
 
     std::thread::scope(|scope| {
         let clients: Vec<_> =
-            (0..4).map(|_| scope.spawn(|| ask_until_told_to_go(address, &served))).collect();
+            (0..4).map(|_| scope.spawn(|| request_until_closed(address, &served))).collect();
         while served.load(Ordering::Relaxed) < 200 {
             assert!(!clients.iter().any(std::thread::ScopedJoinHandle::is_finished), "a client failed early");
             std::thread::yield_now();
@@ -124,8 +128,8 @@ fn stopping_under_load_loses_nobody() {
         }
         assert_eq!(app.admin("/livez").status, 200);
         half.write(b"X-Auth-Request-Email: alice@example.com\r\n\r\n").unwrap();
-        let answer = half.read("GET").unwrap();
-        assert_eq!((answer.status, answer.header("connection")), (307, "close"));
+        let response = half.read("GET").unwrap();
+        assert_eq!((response.status, response.header("connection")), (307, "close"));
         for client in clients {
             client.join().unwrap();
         }
@@ -135,18 +139,18 @@ fn stopping_under_load_loses_nobody() {
     assert!(TcpStream::connect(address).is_err());
 }
 
-/// Asks on kept connections until an answer says that they close, then some
-/// more times on new ones: service goes on while readiness is 503.
-fn ask_until_told_to_go(address: std::net::SocketAddr, served: &AtomicUsize) {
+/// Sends requests on open connections until a response closes them, then on new ones:
+/// requests are served while readiness is 503.
+fn request_until_closed(address: std::net::SocketAddr, served: &AtomicUsize) {
     let mut after = 0;
     while after < 20 {
         let mut connection = Connection::open(address).unwrap();
         loop {
-            let answer = connection.ask("GET", "/pandium-sso", ALICE).unwrap();
-            assert_eq!(answer.status, 307);
+            let response = connection.request("GET", "/pandium-sso", ALICE).unwrap();
+            assert_eq!(response.status, 307);
             served.fetch_add(1, Ordering::Relaxed);
-            if answer.all("connection").contains(&"close") {
-                assert!(connection.is_at_end(), "something came after the last answer");
+            if response.all("connection").contains(&"close") {
+                assert!(connection.is_closed(), "data after the last response");
                 after += 1;
                 break;
             }
@@ -154,12 +158,13 @@ fn ask_until_told_to_go(address: std::net::SocketAddr, served: &AtomicUsize) {
     }
 }
 
+// T28
 #[test]
-fn connections_that_only_wait_hold_nobody_up() {
+fn idle_connections_do_not_delay_shutdown() {
     let mut app = App::start("[server]\nshutdown_timeout_s = 60");
     let mut kept: Vec<Connection> = (0..8).map(|_| Connection::open(app.address()).unwrap()).collect();
     for connection in &mut kept {
-        assert_eq!(connection.ask("GET", "/pandium-sso", ALICE).unwrap().status, 307);
+        assert_eq!(connection.request("GET", "/pandium-sso", ALICE).unwrap().status, 307);
     }
     let started = Instant::now();
     app.signal("TERM");
@@ -167,8 +172,9 @@ fn connections_that_only_wait_hold_nobody_up() {
     assert!(started.elapsed() < Duration::from_secs(10), "it took {:?}", started.elapsed());
 }
 
+// T28
 #[test]
-fn a_second_signal_does_not_wait() {
+fn a_second_signal_skips_the_drain_delay() {
     let mut app = App::start("[server]\ndrain_delay_s = 600");
     let started = Instant::now();
     app.signal("TERM");
@@ -178,8 +184,9 @@ fn a_second_signal_does_not_wait() {
     assert!(started.elapsed() < Duration::from_secs(15));
 }
 
+// T27
 #[test]
-fn users_are_served_while_others_are_mad() {
+fn users_are_served_during_malformed_requests() {
     let app = App::start("[server]\nrequest_timeout_s = 1");
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -190,8 +197,9 @@ fn users_are_served_while_others_are_mad() {
                 }
             });
         }
-        let served = (0..100)
-            .map(|_| wire::ask(app.address(), "GET", "/pandium-sso", ALICE).map(|answer| answer.status));
+        let served = (0..100).map(|_| {
+            wire::request(app.address(), "GET", "/pandium-sso", ALICE).map(|response| response.status)
+        });
         let served: Vec<_> = served.collect();
         is_over.store(true, Ordering::Relaxed);
         assert!(served.iter().all(|status| status.as_ref().is_ok_and(|status| *status == 307)), "{served:?}");
@@ -201,5 +209,5 @@ fn users_are_served_while_others_are_mad() {
 fn a_thousand_headers() -> Vec<u8> {
     let names: Vec<String> = (0..1000).map(|number| format!("X-{number}")).collect();
     let headers: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
-    wire::request("GET", "/pandium-sso", &[&headers, ALICE].concat())
+    wire::request_bytes("GET", "/pandium-sso", &[&headers, ALICE].concat())
 }

@@ -1,6 +1,5 @@
-//! Where users go, and by which requests: the configuration says where, and
-//! only a GET by a page or an allowed frame or script gets a token. Lines 16 to
-//! 21 of what must never work.
+//! The destination comes from the configuration, and only a GET by a page or an
+//! allowed frame or script gets a token.
 
 use std::cell::Cell;
 
@@ -8,12 +7,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rstest::rstest;
 
-use crate::harness::{ALICE, Answer, App, EMAIL, Field, Token, wire};
+use crate::harness::{ALICE, App, EMAIL, Field, Response, Token, wire};
 
+// T16
 #[test]
-fn whatever_a_client_sends_the_destination_is_the_configured_one() {
+fn no_request_changes_the_destination() {
     let app = App::start("");
-    let sent_on = Cell::new(0);
+    let handed_off = Cell::new(0);
     let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
     let names = prop_oneof![
         Just("integration_id".to_owned()),
@@ -47,40 +47,41 @@ fn whatever_a_client_sends_the_destination_is_the_configured_one() {
     ];
     let headers = prop::collection::vec((header_names, "[!-~]([ -~]{0,20}[!-~])?"), 0..4);
     let all = (paths, queries, headers);
-    let ran = runner.run(&all, |(path, query, headers)| {
+    let result = runner.run(&all, |(path, query, headers)| {
         let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let target = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
         let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let fields: Vec<Field<'_>> = ALICE.iter().copied().chain(fields).collect();
-        let answer = wire::ask(app.address(), "GET", &target, &fields).unwrap();
-        if answer.status == 307 {
-            sent_on.set(sent_on.get() + 1);
-            assert_destination(&answer);
+        let response = wire::request(app.address(), "GET", &target, &fields).unwrap();
+        if response.status == 307 {
+            handed_off.set(handed_off.get() + 1);
+            assert_destination(&response);
         } else {
-            prop_assert!((400..500).contains(&answer.status), "{answer:?}");
-            answer.assert_no_token();
+            prop_assert!((400..500).contains(&response.status), "{response:?}");
+            response.assert_no_token();
         }
         Ok(())
     });
-    ran.unwrap();
-    let sent_on = sent_on.get();
-    assert!(sent_on > 20, "only {sent_on} were sent on: the test proves little");
+    result.unwrap();
+    let handed_off = handed_off.get();
+    assert!(handed_off > 20, "only {handed_off} hand-offs");
 }
 
-fn assert_destination(answer: &Answer) {
-    let location = answer.header("location");
+fn assert_destination(response: &Response) {
+    let location = response.header("location");
     assert!(location.starts_with("https://imp.sandbox.pandium.com/acme"), "{location}");
     assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{location}");
-    let token = Token::of(answer);
-    let address = &token.address;
-    assert_eq!(address.origin().ascii_serialization(), "https://imp.sandbox.pandium.com");
-    assert_eq!((address.username(), address.password(), address.fragment()), ("", None, None));
+    let token = Token::of(response);
+    let url = &token.url;
+    assert_eq!(url.origin().ascii_serialization(), "https://imp.sandbox.pandium.com");
+    assert_eq!((url.username(), url.password(), url.fragment()), ("", None, None));
     let known = ["tenant", "integration_id", "display", "integration_settings"];
-    for (name, _) in address.query_pairs() {
+    for (name, _) in url.query_pairs() {
         assert!(known.contains(&&*name), "{location}");
     }
 }
 
+// T17
 #[rstest]
 #[case("tenant=eyJhbGciOiJub25lIn0.e30.")]
 #[case("tenant=")]
@@ -102,30 +103,33 @@ fn assert_destination(answer: &Answer) {
 #[case("display=List")]
 #[case("integration_settings=a%0d%0aSet-Cookie:x")]
 #[case("integration_settings=%00")]
-fn a_link_that_says_something_else_is_refused(#[case] query: &str) {
+fn invalid_link_parameters_are_refused(#[case] query: &str) {
     let app = App::start("");
     app.get(&format!("/pandium-sso?{query}"), ALICE).assert_refused(400, "bad_link");
 }
 
+// T17
 #[rstest]
 #[case("abc")]
 #[case("-1")]
 #[case("1%2f")]
 #[case("..")]
 #[case("%31")]
-fn an_install_page_is_named_by_its_number(#[case] id: &str) {
+fn install_ids_are_integers(#[case] id: &str) {
     let app = App::start("");
     app.get(&format!("/pandium-sso/install/{id}"), ALICE).assert_refused(400, "bad_link");
 }
 
+// T17
 #[test]
-fn unknown_parameters_are_dropped_where_the_operator_says_so_and_tenant_never_travels() {
+fn unknown_parameters_can_be_dropped_but_not_tenant() {
     let app = App::start("[pandium]\nunknown_link_parameters = \"drop\"");
     let token = Token::of(&app.get("/pandium-sso?utm_source=mail&integration_id=1&x=%0d%0a", ALICE));
     assert_eq!(token.link(), "integration_id=1");
     app.get("/pandium-sso?tenant=x", ALICE).assert_refused(400, "bad_link");
 }
 
+// T18
 #[rstest]
 #[case("//pandium-sso")]
 #[case("/pandium-sso/")]
@@ -140,76 +144,81 @@ fn unknown_parameters_are_dropped_where_the_operator_says_so_and_tenant_never_tr
 #[case("/%70andium-sso")]
 #[case("/metrics")]
 #[case("/")]
-fn a_path_is_what_it_is_byte_for_byte(#[case] path: &str) {
+fn paths_match_byte_for_byte(#[case] path: &str) {
     let app = App::start("");
-    let said_by_a_proxy: &[&[Field<'_>]] = &[
+    let proxy_headers: &[&[Field<'_>]] = &[
         &[],
         &[("X-Original-URL", "/pandium-sso")],
         &[("X-Rewrite-URL", "/pandium-sso")],
         &[("X-Forwarded-Uri", "/pandium-sso"), ("X-Forwarded-Prefix", "/pandium-sso")],
         &[("X-Forwarded-Host", "imp.sandbox.pandium.com"), ("User-Agent", "kube-probe/1.30")],
     ];
-    for headers in said_by_a_proxy {
-        let answer = app.get(path, &[ALICE, headers].concat());
-        answer.assert_refused(404, "not_found");
+    for headers in proxy_headers {
+        let response = app.get(path, &[ALICE, headers].concat());
+        response.assert_refused(404, "not_found");
     }
 }
 
+// T18
 #[test]
-fn no_header_turns_an_entrance_into_something_else() {
+fn no_header_changes_the_path_or_method() {
     let app = App::start("");
     for name in ["X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "X-HTTP-Method-Override"] {
         for value in ["/livez", "/metrics", "POST"] {
-            let answer = app.get("/pandium-sso", &[ALICE, &[(name, value)]].concat());
-            assert_eq!(answer.status, 307, "{name}: {value}");
+            let response = app.get("/pandium-sso", &[ALICE, &[(name, value)]].concat());
+            assert_eq!(response.status, 307, "{name}: {value}");
         }
     }
     assert_eq!(app.get("/livez", &[("X-Original-URL", "/pandium-sso")]).status, 200);
 }
 
+// T18
 #[test]
-fn an_absolute_target_is_its_path() {
+fn an_absolute_request_target_counts_as_its_path() {
     let app = App::start("");
     for origin in ["http://app.example.com", "https://app.example.com:8443", "http://127.0.0.1"] {
-        let answer = app.get(&format!("{origin}/pandium-sso?display=list"), ALICE);
-        assert_eq!(answer.status, 307, "{origin}");
-        assert_destination(&answer);
+        let response = app.get(&format!("{origin}/pandium-sso?display=list"), ALICE);
+        assert_eq!(response.status, 307, "{origin}");
+        assert_destination(&response);
         app.get(&format!("{origin}/livez/../pandium-sso"), ALICE).assert_refused(404, "not_found");
     }
 }
 
+// T19
 #[test]
 fn only_get_gives_a_token() {
     let app = App::start("");
     let targets = ["/pandium-sso", "/pandium-sso/install/1121"];
     for method in ["POST", "PUT", "PATCH", "DELETE", "HEAD", "TRACE", "OPTIONS", "PROPFIND", "get"] {
         for target in targets {
-            let answer = app.ask(method, target, &[ALICE, &[("Content-Length", "0")]].concat());
-            assert_eq!(answer.status, 405, "{method} {target}");
-            assert_eq!(answer.header("allow"), "GET");
-            answer.assert_no_token();
-            assert_eq!(app.record_of(&answer)["reason"], "method_not_allowed");
+            let response = app.request(method, target, &[ALICE, &[("Content-Length", "0")]].concat());
+            assert_eq!(response.status, 405, "{method} {target}");
+            assert_eq!(response.header("allow"), "GET");
+            response.assert_no_token();
+            assert_eq!(app.audit_event_of(&response)["reason"], "method_not_allowed");
         }
     }
-    let records = app.records();
-    assert!(records.iter().all(|record| record["outcome"] != "handed_off"), "{records:?}");
+    let audit_events = app.audit_events();
+    assert!(audit_events.iter().all(|event| event["outcome"] != "handed_off"), "{audit_events:?}");
     let labels = [("entrance", "pandium-sso"), ("environment", "sandbox")];
     assert!(app.metric("marketplace_sso_handoffs_total", &labels) < 0.5);
 }
 
+// T19
 #[test]
-fn a_preflight_gets_no_token_and_an_answer_only_for_parents() {
+fn a_preflight_gets_no_token() {
     let app = App::start("");
-    let ask = |origin| {
+    let request = |origin| {
         let headers = [("Origin", origin), ("Access-Control-Request-Method", "GET")];
-        app.ask("OPTIONS", "/pandium-sso", &[ALICE, &headers].concat())
+        app.request("OPTIONS", "/pandium-sso", &[ALICE, &headers].concat())
     };
-    let allowed = ask("https://app.example.com");
+    let allowed = request("https://app.example.com");
     assert_eq!((allowed.status, allowed.header("access-control-allow-methods")), (204, "GET"));
     allowed.assert_no_token();
-    ask("https://evil.example").assert_refused(403, "cross_site_request");
+    request("https://evil.example").assert_refused(403, "cross_site_request");
 }
 
+// T20, T21a
 #[rstest]
 #[case(&[("Sec-Fetch-Dest", "image")])]
 #[case(&[("Sec-Fetch-Dest", "script")])]
@@ -232,7 +241,7 @@ fn a_preflight_gets_no_token_and_an_answer_only_for_parents() {
 #[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "teleport")])]
 #[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "cors")])]
 #[case(&[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Site", "same")])]
-fn what_is_not_shown_to_the_user_gets_no_token(#[case] headers: &[Field<'_>]) {
+fn subresources_and_prefetches_get_no_token(#[case] headers: &[Field<'_>]) {
     let app = App::start("");
     app.get("/pandium-sso", &[ALICE, headers].concat()).assert_refused(403, "cross_site_request");
 }
@@ -240,13 +249,14 @@ fn what_is_not_shown_to_the_user_gets_no_token(#[case] headers: &[Field<'_>]) {
 const FRAME: [Field<'static>; 3] =
     [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "cross-site")];
 
+// T21
 #[rstest]
 #[case("https://evil.example/")]
 #[case("https://app.example.com.evil.example/")]
 #[case("https://app.example.com@evil.example/")]
 #[case("https://app.example.com:8443/")]
 #[case("http://app.example.com/")]
-fn a_frame_from_elsewhere_is_refused_or_reported_as_the_operator_says(#[case] parent: &str) {
+fn a_frame_in_an_unlisted_page_is_refused_or_reported(#[case] parent: &str) {
     let headers = [ALICE, &FRAME, &[("Referer", parent)]].concat();
     let refused = App::start("").get("/pandium-sso", &headers);
     refused.assert_refused(403, "embedding_not_allowed");
@@ -254,13 +264,14 @@ fn a_frame_from_elsewhere_is_refused_or_reported_as_the_operator_says(#[case] pa
     let app = App::start("[embed]\npolicy = \"report\"");
     let served = app.get("/pandium-sso", &headers);
     assert_eq!(served.status, 307);
-    let record = app.record_of(&served);
-    assert_eq!((&record["fetch_dest"], record["embed_violation"].is_string()), (&"iframe".into(), true));
+    let event = app.audit_event_of(&served);
+    assert_eq!((&event["fetch_dest"], event["embed_violation"].is_string()), (&"iframe".into(), true));
     assert!(app.metric("marketplace_sso_embed_violations_total", &[("entrance", "pandium-sso")]) > 0.5);
 }
 
+// T21a
 #[test]
-fn a_frame_of_a_parent_is_served() {
+fn only_frames_in_listed_parents_are_served() {
     let app = App::start("");
     let headers =
         [&[(EMAIL, "alice@example.com")], &FRAME[..], &[("Referer", "https://app.example.com/x?y")]];
@@ -269,12 +280,13 @@ fn a_frame_of_a_parent_is_served() {
         [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-site")];
     let sibling = [ALICE, &same_site, &[("Referer", "https://other.example.com/")]].concat();
     app.get("/pandium-sso", &sibling).assert_refused(403, "embedding_not_allowed");
-    // a parent that hides itself is not known to be one
+    // without a Referer the parent is unknown
     app.get("/pandium-sso", &[ALICE, &FRAME].concat()).assert_refused(403, "embedding_not_allowed");
 }
 
+// T20
 #[test]
-fn a_request_without_fetch_metadata_is_refused_where_configured() {
+fn requests_without_fetch_metadata_can_be_refused() {
     let app = App::start("[embed]\nwithout_fetch_metadata = \"refuse\"");
     app.get("/pandium-sso", ALICE).assert_refused(403, "cross_site_request");
     let page = [("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "none")];

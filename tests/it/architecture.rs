@@ -1,13 +1,13 @@
-//! The house keeps its order: each room uses only what stands above it, as
-//! `src/lib.rs` says, and every file is one that a person can read.
+//! The layers of the crate: a module uses only modules above it in the table of
+//! `src/lib.rs`, and every file is short and says what it is for.
 
 use std::path::PathBuf;
 
 use crate::harness::tree::{files_below, read, root};
 
-/// Every room, in the order of the table in `src/lib.rs`. A room uses itself
+/// Every module, in the order of the table in `src/lib.rs`. A module uses itself
 /// and those above it.
-const ROOMS: [&str; 25] = [
+const MODULES: [&str; 25] = [
     "user",
     "clock",
     "secret",
@@ -35,67 +35,71 @@ const ROOMS: [&str; 25] = [
     "cli",
 ];
 
-/// Crates that only some rooms may know.
-const KEPT: [(&str, &[&str]); 3] = [
+/// Crates that only some modules may use.
+const RESTRICTED_CRATES: [(&str, &[&str]); 3] = [
     ("actix_web", &["http", "server", "playground", "cli"]),
     ("reqwest", &["jwt", "playground", "doctor"]),
     ("clap", &["cli"]),
 ];
 
-/// Who may use the configuration as it is read; everybody else gets values.
-const KNOW_THE_CONFIGURATION: [&str; 5] = ["config", "telemetry", "server", "playground", "cli"];
+/// The modules that may use the configuration; the others get values.
+const MAY_USE_CONFIG: [&str; 5] = ["config", "telemetry", "server", "playground", "cli"];
 
-const MOST_LINES: usize = 450;
+const MAX_LINES: usize = 450;
 
 #[test]
-fn the_order_of_rooms_is_that_of_the_map() {
+fn modules_follow_the_order_of_the_map() {
     let map = read(&source("lib.rs"));
     let rows = map.lines().filter_map(|line| line.strip_prefix("//! | ["));
     let named: Vec<&str> =
         rows.flat_map(|row| row.split('|').next().unwrap().split('`').skip(1).step_by(2)).collect();
-    assert_eq!(named, ROOMS);
+    assert_eq!(named, MODULES);
     let mut modules: Vec<&str> =
         map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
-    let mut rooms = ROOMS.to_vec();
+    let mut expected = MODULES.to_vec();
     modules.sort_unstable();
-    rooms.sort_unstable();
-    assert_eq!(modules, rooms);
+    expected.sort_unstable();
+    assert_eq!(modules, expected);
 }
 
 #[test]
-fn a_room_uses_only_what_stands_above_it() {
-    let place =
-        |room: &str| ROOMS.iter().position(|own| *own == room).unwrap_or_else(|| panic!("no room {room}"));
-    for (file, room, code) in rooms() {
-        for used in used_rooms(&code) {
-            assert!(place(&used) <= place(&room), "{} uses {used}, which stands below", file.display());
-            let may = used != "config" || KNOW_THE_CONFIGURATION.contains(&room.as_str());
-            assert!(may, "{} uses the configuration", file.display());
+fn a_module_uses_only_modules_above_it() {
+    let position =
+        |module: &str| MODULES.iter().position(|own| *own == module).unwrap_or_else(|| panic!("{module}?"));
+    for (file, module, code) in module_files() {
+        for used in used_modules(&code) {
+            assert!(
+                position(&used) <= position(&module),
+                "{} uses {used}, which is below it",
+                file.display()
+            );
+            let is_allowed = used != "config" || MAY_USE_CONFIG.contains(&module.as_str());
+            assert!(is_allowed, "{} uses the configuration", file.display());
         }
-        for (name, may) in KEPT {
+        for (name, allowed) in RESTRICTED_CRATES {
             let uses = code.contains(&format!("{name}::"));
-            assert!(!uses || may.contains(&room.as_str()), "{} uses {name}", file.display());
+            assert!(!uses || allowed.contains(&module.as_str()), "{} uses {name}", file.display());
         }
     }
 }
 
 #[test]
-fn nobody_leaves_a_room_by_the_back_door() {
-    for (file, _, code) in rooms() {
+fn no_module_reaches_outside_by_super() {
+    for (file, _, code) in module_files() {
         let inside = file.strip_prefix(source("")).unwrap().components().count();
         let is_head = file.ends_with("mod.rs");
         let depth = if is_head { inside - 1 } else { inside };
-        let way_out = "super::".repeat(depth);
-        assert!(!code.contains(&way_out), "{} reaches outside its room by super", file.display());
+        let escape = "super::".repeat(depth);
+        assert!(!code.contains(&escape), "{} reaches outside its module by super", file.display());
     }
 }
 
 #[test]
-fn the_ways_in_know_neither_the_web_nor_the_time() {
+fn decision_modules_use_no_web_clock_or_files() {
     let pure =
         ["user", "secret", "refusal", "jwt", "request", "authn", "pandium", "access", "embed", "sign_on"];
-    for (file, room, code) in rooms() {
-        if pure.contains(&room.as_str()) {
+    for (file, module, code) in module_files() {
+        if pure.contains(&module.as_str()) {
             for word in [
                 "actix",
                 "SystemTime::now",
@@ -109,22 +113,22 @@ fn the_ways_in_know_neither_the_web_nor_the_time() {
             }
         }
         let reads_clock = code.contains("SystemTime::now") || code.contains("Instant::now");
-        assert!(!reads_clock || room == "clock", "{} reads the clock itself", file.display());
+        assert!(!reads_clock || module == "clock", "{} reads the clock itself", file.display());
     }
 }
 
 #[test]
-fn every_file_says_what_it_is_for_and_is_short() {
+fn every_file_has_a_header_and_is_short() {
     for file in files_below(&source(""), "rs") {
         let text = read(&file);
-        assert!(text.starts_with("//! "), "{} does not say what it is for", file.display());
-        assert!(text.lines().count() <= MOST_LINES, "{} is long", file.display());
+        assert!(text.starts_with("//! "), "{} has no header sentence", file.display());
+        assert!(text.lines().count() <= MAX_LINES, "{} has more than {MAX_LINES} lines", file.display());
     }
 }
 
 #[test]
 fn nothing_panics_outside_tests() {
-    for (file, _, code) in rooms() {
+    for (file, _, code) in module_files() {
         for word in
             [".unwrap()", ".expect(", "panic!(", "unreachable!(", "todo!(", "unimplemented!(", "unsafe {"]
         {
@@ -134,38 +138,38 @@ fn nothing_panics_outside_tests() {
 }
 
 #[test]
-fn no_test_is_left_out() {
+fn no_test_is_ignored() {
     let ignored = ["#[ign", "ore"].concat();
     for folder in ["src", "tests"] {
         for file in files_below(&root().join(folder), "rs") {
-            assert!(!read(&file).contains(&ignored), "{} leaves a test out", file.display());
+            assert!(!read(&file).contains(&ignored), "{} ignores a test", file.display());
         }
     }
 }
 
 #[test]
-fn the_search_for_paths_finds_them() {
+fn module_paths_are_found_in_code() {
     let code = "use crate::user::Email;\nuse crate::{clock::Timestamp, jwt::{sign, verify}, audit};\nlet a = crate::page::X;";
-    assert_eq!(used_rooms(code), ["user", "clock", "jwt", "audit", "page"]);
+    assert_eq!(used_modules(code), ["user", "clock", "jwt", "audit", "page"]);
 }
 
-/// Each file of a room: its path, the room, and its code without comments and
+/// Each source file: its path, its module, and its code without comments and
 /// tests.
-fn rooms() -> Vec<(PathBuf, String, String)> {
+fn module_files() -> Vec<(PathBuf, String, String)> {
     let files = files_below(&source(""), "rs").into_iter().map(|file| {
         let inside = file.strip_prefix(source("")).unwrap();
         let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-        let room = first.trim_end_matches(".rs").to_owned();
+        let module = first.trim_end_matches(".rs").to_owned();
         let text = read(&file);
         let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
         let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-        (file, room, code.join("\n"))
+        (file, module, code.join("\n"))
     });
-    files.filter(|(_, room, _)| room != "lib" && room != "main").collect()
+    files.filter(|(_, module, _)| module != "lib" && module != "main").collect()
 }
 
-/// The rooms that code names, by `crate::room` or `crate::{room, …}`.
-fn used_rooms(code: &str) -> Vec<String> {
+/// The modules that code names, by `crate::module` or `crate::{module, …}`.
+fn used_modules(code: &str) -> Vec<String> {
     let mut used = Vec::new();
     for (start, _) in code.match_indices("crate::") {
         let rest = &code[start + "crate::".len()..];
