@@ -54,7 +54,7 @@ fn rsa_key_size_is_the_modulus_length(#[values(1952, 2040, 2047)] bits: usize) {
     let (set, single) = (KeyFile::new(&jwks(&[jwk])), KeyFile::new(&pem(&der)));
     for setting in [set.setting("jwks_file"), single.setting("public_key_file")] {
         let name = setting.split(' ').next().unwrap();
-        assert_wrong(&bearer_identity("RS256", &setting), name, "less than 2048 bits");
+        assert_wrong(&bearer_identity("RS256", &setting), name, "fewer than 2048 bits");
     }
 }
 

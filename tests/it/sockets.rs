@@ -61,7 +61,7 @@ fn a_regular_file_is_left_alone() {
     std::fs::write(socket_in(&folder), "precious").unwrap();
     let toml = STANDARD.replacen("127.0.0.1:0", &format!("unix:{}", socket_in(&folder).display()), 1);
     let result = run(&["serve", "--config", &File::new(&toml).text()]);
-    assert!(result.status == 1 && result.errors.contains("no socket"), "{result:?}");
+    assert!(result.status == 1 && result.errors.contains("not a socket"), "{result:?}");
     assert_eq!(std::fs::read_to_string(socket_in(&folder)).unwrap(), "precious");
 }
 
