@@ -1,57 +1,58 @@
 //! Signs logged-in users on to an embedded Pandium marketplace.
 //!
-//! **One way out, many ways in.** A user who has logged in somewhere arrives at
-//! an *entrance*; the service makes sure who it is, and sends the browser to
-//! the marketplace with a freshly signed token.
+//! **One destination, many ways to authenticate.** A user who has logged in
+//! somewhere sends a request to an *entrance*. The service authenticates and
+//! authorizes the user, signs a token, writes an audit event, and redirects the
+//! browser to the marketplace.
 //!
 //! ```text
-//! request ─▶ http ─▶ identity ─▶ access ─▶ pandium ─▶ record ─▶ http ─▶ answer
-//!            parse    who is it?   may they?  sign, link  one line   307 · JSON · page
+//! request ─▶ http ─▶ authn ─▶ access ─▶ pandium ─▶ audit ─▶ http ─▶ response
+//!            parse   who?     may they?  sign,link  event    307 · JSON · page
 //! ```
 //!
-//! The road runs one way. To follow one request, begin at [`http::answer`],
-//! go on to [`sign_on::Entrance::sign_on`], and come back.
+//! To follow one request, begin at [`http::answer`], go on to
+//! [`sign_on::Entrance::sign_on`], and come back. `docs/architecture.md` has the
+//! vocabulary, the life of a request, and recipes for changes.
 //!
-//! # Rooms
+//! # Modules
 //!
-//! A room uses only what stands above it; `tests/it/architecture.rs` keeps that.
+//! A module uses only those above it; `tests/it/architecture.rs` checks that.
 //!
-//! | room | holds |
+//! | module | holds |
 //! |---|---|
-//! | [`user`], [`clock`], [`secret`], [`host`], [`refusal`], [`log_writer`], [`expression`] | parsed words: each value parsed once; the only reader of the time; secrets that print as hidden; the names the service answers to; why somebody is refused; whole lines to one place; one expression |
+//! | [`user`], [`clock`], [`secret`], [`host`], [`refusal`], [`log_writer`], [`expression`] | values that are parsed once; the only reader of the clock; secrets that cannot be printed; the service's host names; why a request is refused; buffered log lines; a compiled expression |
 //! | [`jwt`] | signing, verifying with every option named, and the keys that issuers publish |
-//! | [`request`] | what a request offers, free of actix, and the three answers to it: absent, known, refused |
+//! | [`request`] | header fields and peer of a request, without actix |
 //! | [`settings`] | the generic part of configuration: layers, sections, secrets, problems |
-//! | [`authn`] | who is asking: a closed enum, one room for each way in |
-//! | [`pandium`] | the way out: environment, claims, links, hand-off; pure |
-//! | [`access`], [`embed`] | may this user go; may the answer be shown there |
-//! | [`metrics`], [`audit`] | what is counted; one line for each hand-off and each refusal |
-//! | [`sign_on`] | the one use case, without HTTP: identify, allow, hand off |
-//! | [`page`] | what a person sees: typed contexts for `templates/`, in four languages |
-//! | [`config`] | the file as written, and what it means; all problems at once |
-//! | [`http`] | the only rooms that know actix-web: routes, errors to statuses, headers, CORS, spans |
-//! | [`telemetry`], [`server`], [`playground`], [`doctor`], [`cli`] | log events; bind, run, stop; the stand-ins; a look from outside; one file a command |
+//! | [`authn`] | authenticators: a closed enum, a module for each kind |
+//! | [`pandium`] | the destination: environment, claims, links, hand-off; pure |
+//! | [`access`], [`embed`] | authorization; which pages may embed the response |
+//! | [`metrics`], [`audit`] | Prometheus metrics; one event for each hand-off and each refusal |
+//! | [`sign_on`] | the use case, without HTTP: authenticate, authorize, hand off |
+//! | [`page`] | HTML pages: typed contexts for `templates/`, in four languages |
+//! | [`config`] | from written settings to a usable `Config`; every problem at once |
+//! | [`http`] | routes, responses, header fields, CORS, spans; knows actix-web |
+//! | [`telemetry`], [`server`], [`playground`], [`doctor`], [`cli`] | log events; bind, run, drain, reload; stand-ins; checks from outside; one file a command |
 //!
 //! # Invariants
 //!
-//! 1. A room uses only what stands above it. Ways in do not know each other,
+//! 1. A module uses only those above it. Authenticators do not know each other,
 //!    nor actix, nor the configuration.
-//! 2. Deciding is pure: the time and the token's id are arguments. Where newer
-//!    keys could change an answer, they are fetched first, and it is decided again.
-//! 3. Exactly one identity for an entrance. Absent, known and refused are three
-//!    answers; a bad credential never falls through.
+//! 2. Deciding is pure: time and the token's id are arguments. Where newer keys
+//!    could change a decision, they are fetched, and the decision is made again.
+//! 3. Exactly one authenticator for an entrance. No credentials, a user and
+//!    rejected are three results; bad credentials never fall through.
 //! 4. Nothing is signed without a parsed user.
 //! 5. The destination's origin comes from the configuration alone.
-//! 6. Secrets and signed addresses are types that cannot be printed.
+//! 6. Secrets and signed URLs are types that cannot be printed.
 //! 7. No `unsafe`, no panics outside tests, no mutable globals.
-//! 8. A front's preset holds only its differences, with the link to its
-//!    documentation.
+//! 8. A preset holds only its differences, with the link to its documentation.
 //!
 //! # As a library
 //!
 //! The program is thin: read a [`config::Config`], then
 //! `Server::bind(config).await?.run().await`. An actix application can mount
-//! the addresses itself with [`http::scope`].
+//! the routes itself with [`http::scope`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used))]
 

@@ -1,8 +1,8 @@
 //! The use case: authenticate, authorize, hand off. No HTTP.
 //!
 //! Deciding is pure: time and the token's id are arguments. Where a decision
-//! lacks something that can be fetched ([`Needs`]), it is fetched and the
-//! decision is made again, in one place: [`Entrance::decide_with_needs`].
+//! lacks something that can be fetched (`Needs`), it is fetched and the
+//! decision is made again, in one place: `Entrance::decide_with_needs`.
 
 use uuid::Uuid;
 

@@ -1,29 +1,29 @@
-//! Which kind of answer a client wants, by `Accept` (RFC 9110, 12.5.1), and in
-//! which language, by `Accept-Language` (12.5.4).
+//! Content negotiation: the media type by `Accept` (RFC 9110, 12.5.1), and the
+//! language by `Accept-Language` (12.5.4).
 
 use actix_web::http::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName};
 
 use crate::page::Language;
 
-/// The kinds of answers there are.
+/// The negotiated media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// A page, or a redirect: what browsers ask for when they go somewhere.
+    /// A page or a redirect, for navigations of browsers.
     Html,
-    /// JSON: what scripts ask for.
+    /// JSON, for scripts.
     Json,
     /// No preference.
     Any,
 }
 
-/// Whether JSON is preferred. What a browser sends when it goes somewhere has
-/// no `j` in it, which settles most requests.
+/// Whether JSON is preferred. A navigation's `Accept` has no `j`, which decides
+/// most requests early.
 pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     let may_name_json = |value: &[u8]| value.iter().any(|byte| byte.eq_ignore_ascii_case(&b'j'));
     headers.get_all(ACCEPT).any(|value| may_name_json(value.as_bytes())) && wanted(headers) == Wanted::Json
 }
 
-/// Reads the preference. Only what is named counts; `*/*` says nothing.
+/// The preferred type. Only named types count; `*/*` is no preference.
 pub(super) fn wanted(headers: &HeaderMap) -> Wanted {
     let (mut html, mut json) = (0, 0);
     for (kind, weight) in weighed(headers, ACCEPT) {
@@ -41,8 +41,7 @@ pub(super) fn wanted(headers: &HeaderMap) -> Wanted {
     }
 }
 
-/// The language that is wanted most of those that there are; the first, where
-/// several are wanted as much.
+/// The supported language with the highest weight; the first of equal ones.
 pub(super) fn language(headers: &HeaderMap) -> Language {
     let mut best = (0, Language::English);
     for (tag, weight) in weighed(headers, ACCEPT_LANGUAGE) {
@@ -53,7 +52,7 @@ pub(super) fn language(headers: &HeaderMap) -> Language {
     best.1
 }
 
-/// The items of a header, each with its weight.
+/// The items of a field, each with its weight.
 fn weighed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = (&str, u32)> {
     let values = headers.get_all(name).filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(|item| {
@@ -66,7 +65,7 @@ fn weighed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = (&str,
     })
 }
 
-/// A weight in thousandths; what is none weighs nothing.
+/// A weight in thousandths; 0 for an invalid one.
 fn weight(text: &str) -> u32 {
     match text.parse::<f64>() {
         #[expect(

@@ -1,6 +1,5 @@
-//! The component for the app's page: its script and its types, what it asks
-//! about an entrance, and a page of ours that holds it. None of it knows a user
-//! or a token.
+//! The component for the app's page: its script, its types, its settings, and a
+//! page that holds it. None of it depends on a user or a token.
 
 use std::sync::LazyLock;
 
@@ -21,20 +20,20 @@ use crate::pandium::LinkRules;
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::Entrance;
 
-/// What about the component is asked for.
+/// A resource of the component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Component {
     /// The script.
     Script,
     /// Its types.
     Types,
-    /// What it has to know of an entrance.
+    /// Its settings for an entrance.
     About,
-    /// The page of ours that holds it.
+    /// The page that holds it.
     Page,
 }
 
-/// What the component has to know of an entrance.
+/// The component's settings for an entrance.
 #[derive(Serialize)]
 struct About<'a> {
     entrance: &'a str,
@@ -46,7 +45,7 @@ struct About<'a> {
     proof_scheme: Option<&'a str>,
 }
 
-/// A file of ours that anybody may read.
+/// A public file.
 struct Asset {
     text: String,
     kind: &'static str,
@@ -63,16 +62,15 @@ static TYPES: LazyLock<Asset> = LazyLock::new(|| {
     Asset { etag: etag(&text), text, kind: "text/plain; charset=utf-8" }
 });
 
-/// How long a browser may use a file without asking again: a new version is
-/// everywhere soon after it is installed.
+/// Browsers revalidate after five minutes, so that a new version is used soon.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-/// Parameters that lead to an entrance, not on to the marketplace.
+/// Parameters for this page, which are not passed to the marketplace.
 const ENTRANCE: &str = "entrance";
 const INSTALL: &str = "install";
 
 impl Component {
-    /// What a path asks for.
+    /// The resource at a path.
     pub fn at(path: &str) -> Option<Self> {
         match path {
             "/embed.js" => Some(Self::Script),
@@ -85,10 +83,10 @@ impl Component {
 }
 
 impl RequestContext<'_> {
-    /// Whatever is asked about the component.
+    /// Handles a request for a resource of the component.
     pub(super) fn component(&self, component: Component) -> HttpResponse {
         if !matches!(*self.request.method(), Method::GET | Method::HEAD) {
-            let refusal = Reason::MethodNotAllowed.because("the component is asked for with GET");
+            let refusal = Reason::MethodNotAllowed.because("the component is requested with GET");
             return self.refuse(Refused::nowhere(&refusal));
         }
         match component {
@@ -101,7 +99,7 @@ impl RequestContext<'_> {
 
     fn asset(&self, asset: &'static Asset) -> HttpResponse {
         let etag = &asset.etag;
-        // proxies that compress an answer make its tag a weak one (RFC 9110, 8.8.3)
+        // proxies that compress a response make its tag a weak one (RFC 9110, 8.8.3)
         let known = self.request.headers().get_all(header::IF_NONE_MATCH);
         let mut known = known.filter_map(|known| known.to_str().ok()).flat_map(|known| known.split(','));
         let is_known = known.any(|known| {
@@ -115,7 +113,7 @@ impl RequestContext<'_> {
         answer
             .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
             .insert_header((header::ETAG, etag.clone()))
-            // a module's script is fetched with CORS, and says nothing that is not public
+            // a module script is fetched with CORS; its content is public
             .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))
             .insert_header((
                 HeaderName::from_static("cross-origin-resource-policy"),
@@ -152,7 +150,8 @@ impl RequestContext<'_> {
         })
     }
 
-    /// A mistyped entrance has to reach the page that mistyped it.
+    /// Lets the page's script read why the request is refused, such as for a
+    /// mistyped entrance.
     fn refuse_about(&self, refusal: &Refusal) -> HttpResponse {
         let mut answer = self.refuse(Refused::nowhere(refusal));
         let embeds = self.snapshot.entrances.iter().map(|runtime| &runtime.entrance.embed);
@@ -160,7 +159,7 @@ impl RequestContext<'_> {
         answer
     }
 
-    /// A page for teams that only link, and for pop-ups.
+    /// The page `/embed`, for plain links and pop-ups.
     fn embed_page(&self) -> HttpResponse {
         let asked = match Asked::read(self.request.uri().query().unwrap_or_default()) {
             Ok(asked) => asked,
@@ -170,7 +169,7 @@ impl RequestContext<'_> {
             return self.refuse(Refused::nowhere(&no_such_entrance()));
         };
         let entrance = &runtime.entrance;
-        // read as it will be read when the frame asks, so that a bad link is told here
+        // parsed as for the frame's own request, so that a bad link is reported here
         if let Err(refusal) = entrance.marketplace.links().parse(&asked.link, asked.install.as_deref()) {
             return self.refuse(Refused::at(runtime, &refusal));
         }
@@ -195,12 +194,12 @@ impl RequestContext<'_> {
         self.common_headers(&mut answer);
         answer
             .insert_header((header::CONTENT_SECURITY_POLICY, policy))
-            // connectors open their login in a pop-up, which has to find its way back
+            // pop-ups of connectors need their opener
             .insert_header((
                 HeaderName::from_static("cross-origin-opener-policy"),
                 HeaderValue::from_static("same-origin-allow-popups"),
             ))
-            // the frame says where it stands, and nothing more
+            // the frame's requests carry the origin, not path and query
             .insert_header((header::REFERRER_POLICY, HeaderValue::from_static("strict-origin")))
             .insert_header((header::VARY, HeaderValue::from_static("Accept-Language")))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
@@ -209,7 +208,7 @@ impl RequestContext<'_> {
     }
 }
 
-/// A query: which entrance, and the link to pass to it.
+/// The query: the entrance, and the link for it.
 struct Asked {
     entrance: String,
     install: Option<String>,
@@ -247,7 +246,7 @@ impl Asked {
                 "integration_id" => attributes.push(("integration-id", value.into_owned())),
                 "display" => attributes.push(("display", value.into_owned())),
                 "integration_settings" => attributes.push(("integration-settings", value.into_owned())),
-                // never there: the link was read, and refused with it
+                // the link was parsed, which refuses it
                 LinkRules::TOKEN_PARAMETER => {}
                 _ => {
                     more.append_pair(&name, &value);
@@ -267,8 +266,8 @@ fn no_such_entrance() -> Refusal {
     Reason::NotFound.because("there is no entrance at the path that entrance names")
 }
 
-/// A script without lines that are comments, and without indentation: every
-/// browser fetches it, and nobody reads it there.
+/// A script without comment lines and indentation, which every browser would
+/// download.
 fn without_comments(script: &str) -> String {
     let lines = script.lines().map(str::trim_start);
     lines.filter(|line| !line.is_empty() && !line.starts_with("//")).flat_map(|line| [line, "\n"]).collect()

@@ -1,25 +1,25 @@
 //! Cross-origin requests by scripts of allowed parents (Fetch Standard, 3.2).
-//! An origin is named or nothing is said; never `*`.
+//! `Access-Control-Allow-Origin` names one origin; it is never `*`.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use crate::embed::Embed;
 
-/// Seconds for which a browser may remember a preflight's answer.
+/// Seconds for which a browser may cache a preflight's response.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 
-/// Whether a request asks for permission to send another.
+/// Whether a request is a CORS preflight.
 pub(super) fn is_preflight(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Lets the asking script read the answer, if its origin may.
+/// Lets the script read the response, if its origin is allowed.
 pub(super) fn allow_origin(answer: &mut HttpResponseBuilder, headers: &HeaderMap, embed: &Embed) -> bool {
     answer.insert_header((header::VARY, HeaderValue::from_static("Origin, Accept")));
     let mut origins = headers.get_all(header::ORIGIN);
     let Some(origin) = origins.next() else { return false };
-    // no browser sends two, and which of them it is cannot be told
+    // no browser sends two origins; neither is allowed then
     let is_only = origins.next().is_none();
     let is_allowed = is_only && origin.to_str().is_ok_and(|origin| embed.allows_script(origin));
     if is_allowed {
@@ -31,8 +31,7 @@ pub(super) fn allow_origin(answer: &mut HttpResponseBuilder, headers: &HeaderMap
     is_allowed
 }
 
-/// Lets a script read why it is refused, where any of several entrances would
-/// let it ask.
+/// Lets a script read a refusal, if any of several entrances allows its origin.
 pub(super) fn allow_error_read<'a>(
     answer: &mut HttpResponse,
     headers: &HeaderMap,
@@ -45,8 +44,8 @@ pub(super) fn allow_error_read<'a>(
     }
 }
 
-/// What an allowed preflight is told: the method, and the headers in which a
-/// script brings its proof, if there are any.
+/// Adds what an allowed preflight permits: the method, and the header fields of a
+/// script's credentials.
 pub(super) fn allow_request(answer: &mut HttpResponseBuilder, proof: &[&str]) {
     let headers = [&["accept"], proof].concat().join(", ");
     answer.insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET")));

@@ -12,7 +12,7 @@ use super::routes::Health;
 use crate::clock::Timestamp;
 use crate::refusal::Reason;
 
-/// All is well, but for entrances that have no keys to believe anybody with.
+/// Ready. Entrances without keys answer 503 to every token.
 #[derive(Serialize)]
 struct Healthy<'a> {
     status: &'static str,

@@ -1,5 +1,5 @@
-//! Refusals as answers: the one place that knows which reason has which
-//! status, and where each is recorded and counted.
+//! Responses to refused requests: the one place that maps a reason to its
+//! status, writes the audit event and counts it.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -17,13 +17,13 @@ use crate::embed::FetchDestination;
 use crate::page::RefusalPage;
 use crate::refusal::{Reason, Refusal};
 
-/// A refusal, and what it is recorded with.
+/// A refusal, with the details of its audit event.
 pub(super) struct Refused<'a> {
     pub runtime: Option<&'a EntranceRuntime>,
     pub refusal: &'a Refusal,
     pub fetch_dest: FetchDestination,
     pub subject: Option<String>,
-    /// Whether a program asks on behalf of an API: no page, and no word to browsers.
+    /// Whether a proxy verifies a request to an API: no HTML, no header fields for browsers.
     pub is_for_api: bool,
 }
 
@@ -33,12 +33,12 @@ impl<'a> Refused<'a> {
         Self { runtime: Some(runtime), ..Self::nowhere(refusal) }
     }
 
-    /// A refusal at an entrance, of what was asked on behalf of an API.
+    /// A refusal by `/v1/verify`.
     pub fn for_api(runtime: &'a EntranceRuntime, refusal: &'a Refusal) -> Self {
         Self { is_for_api: true, ..Self::at(runtime, refusal) }
     }
 
-    /// A refusal at no entrance.
+    /// A refusal outside of entrances.
     pub const fn nowhere(refusal: &'a Refusal) -> Self {
         Self {
             runtime: None,
@@ -50,10 +50,10 @@ impl<'a> Refused<'a> {
     }
 }
 
-/// The label of requests that met no entrance.
+/// The label of requests outside of entrances.
 pub(super) const NO_ENTRANCE: &str = "none";
 
-/// A problem (RFC 9457).
+/// A problem details object (RFC 9457).
 #[derive(Serialize)]
 struct Problem {
     r#type: String,
@@ -64,7 +64,7 @@ struct Problem {
 }
 
 impl RequestContext<'_> {
-    /// Refuses a request: records, counts and answers.
+    /// Writes the audit event, counts the refusal, and makes the response.
     pub(super) fn refuse(&self, refused: Refused<'_>) -> HttpResponse {
         let Refused { runtime, refusal, fetch_dest, subject, is_for_api } = refused;
         self.record(&AuditEvent {
@@ -91,7 +91,7 @@ impl RequestContext<'_> {
         }
         answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            // health is for load balancers, some of which ask with HEAD
+            // some load balancers check health with HEAD
             let allowed = if runtime.is_some() { "GET" } else { "GET, HEAD" };
             answer.insert_header((header::ALLOW, HeaderValue::from_static(allowed)));
         }
@@ -122,17 +122,17 @@ impl RequestContext<'_> {
             .body(serde_json::to_string(&problem).unwrap_or_default())
     }
 
-    /// The page that framed or linked us, as far as it says.
+    /// The `Referer`, or nothing.
     fn referer(&self) -> &str {
         self.request.headers().get(header::REFERER).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Whether a page of our own asks, as far as the browser says.
+    /// Whether the browser says that a page of this origin sent the request.
     fn is_same_origin(&self) -> bool {
         self.request.headers().get("sec-fetch-site").is_some_and(|site| site == "same-origin")
     }
 
-    /// The page and its policy; `None` where it cannot be made.
+    /// The HTML page and its policy, or `None` if rendering fails.
     fn page(&self, runtime: Option<&EntranceRuntime>, reason: Reason) -> Option<(String, HeaderValue)> {
         let nonce = nonce();
         let status = status(reason);
@@ -148,21 +148,21 @@ impl RequestContext<'_> {
                 .map(|embed| embed.parents.message_targets(self.referer(), self.is_same_origin()))
                 .unwrap_or_default(),
         };
-        // `/embed` frames every entrance, also where it is not among the parents
+        // `/embed` frames every entrance, also if it is not among the parents
         let ancestors = runtime.map(|runtime| runtime.entrance.embed.parents.frame_ancestors_and_self());
         let policy = page_policy(&nonce, "", ancestors.as_deref().unwrap_or("frame-ancestors 'none'"));
         let language = accept::language(self.request.headers());
         match self.snapshot.pages.refusal(&page, language, &nonce) {
             Ok(page) => Some((page, HeaderValue::try_from(policy).ok()?)),
             Err(error) => {
-                tracing::error!(%error, "a page could not be made");
+                tracing::error!(%error, "a page could not be rendered");
                 None
             }
         }
     }
 }
 
-/// The scheme, and what was wrong with the token that came (RFC 6750, 3.1).
+/// The challenge: the scheme, and the error of a token that was sent (RFC 6750, 3.1).
 fn challenge_with(scheme: &str, reason: Reason) -> String {
     match reason {
         Reason::InvalidToken | Reason::ExpiredToken => format!("{scheme} error=\"invalid_token\""),
@@ -187,8 +187,8 @@ const fn status(reason: Reason) -> StatusCode {
     }
 }
 
-/// What a page of ours may load, and who may frame it: nothing but what carries
-/// its nonce, images that stand in it, and `more`.
+/// The policy of a page: only styles and scripts with its nonce, inline images,
+/// and `more`; and which pages may frame it.
 pub(super) fn page_policy(nonce: &str, more: &str, ancestors: &str) -> String {
     format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; {more}\
@@ -196,7 +196,7 @@ pub(super) fn page_policy(nonce: &str, more: &str, ancestors: &str) -> String {
     )
 }
 
-/// 122 random bits that let one page's style and script run.
+/// A nonce of 122 random bits for one page's style and script.
 pub(super) fn nonce() -> String {
     URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes())
 }

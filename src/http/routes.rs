@@ -1,42 +1,41 @@
-//! Which address is whose: by the request target's own path, byte for byte. No
-//! header has a say in it, and nothing is decoded, folded or trimmed.
+//! Routes: the path of the request target, compared byte for byte. Nothing is
+//! decoded, folded or trimmed, and no header field changes it.
 
 use super::component::Component;
 use super::{EntranceRuntime, Listener, Snapshot};
 
-/// What a path leads to.
+/// The handler of a path.
 #[derive(Debug)]
 pub(super) enum Route<'a> {
-    /// An entrance, perhaps to the install page of an integration.
+    /// An entrance, optionally for the install page of an integration.
     Entrance { runtime: &'a EntranceRuntime, install: Option<&'a str> },
-    /// The question who somebody is, on behalf of an API; and the API's path,
-    /// where the asking proxy adds it.
+    /// Verification of a token for an API; with the API's path, where the proxy
+    /// adds it.
     Verify { runtime: &'a EntranceRuntime, path: Option<&'a str> },
     /// The component for the app's page.
     Component(Component),
-    /// A question for the service's health.
+    /// Health.
     Health(Health),
     /// The metrics.
     Metrics,
-    /// Nothing of ours. Below an entrance, what people see of that may be framed
-    /// as the entrance may.
+    /// Nothing. Below an entrance, the 404 page may be framed as the entrance may.
     Nothing { below: Option<&'a EntranceRuntime> },
 }
 
-/// Before the name of an entrance: who somebody is, as that entrance sees it.
+/// The prefix of `/v1/verify/NAME`.
 const VERIFY: &str = "/v1/verify/";
 
-/// What about the service's health is asked.
+/// A kind of health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
-    /// Does the process run?
+    /// Liveness: the process runs.
     Snapshot,
-    /// Should it be sent requests?
+    /// Readiness: it takes requests.
     Ready,
 }
 
 impl<'a> Route<'a> {
-    /// Finds what a path leads to.
+    /// Finds the handler of a path.
     pub fn find(snapshot: &'a Snapshot, listener: Listener, path: &'a str) -> Self {
         match path {
             "/livez" => return Self::Health(Health::Snapshot),
@@ -49,7 +48,7 @@ impl<'a> Route<'a> {
             let (name, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let path = Some(path).filter(|path| !path.is_empty());
             let mut named = snapshot.entrances.iter().filter(|runtime| runtime.entrance.name == name);
-            // headers that nobody signed would be the client's own: a proxy hands them on when it asks
+            // only for tokens: a proxy passes the client's own unsigned header fields on
             let by_token = named.find(|runtime| runtime.entrance.identity.token_location().is_some());
             return by_token.map_or(Self::Nothing { below: None }, |runtime| Self::Verify { runtime, path });
         }

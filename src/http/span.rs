@@ -1,5 +1,5 @@
-//! The root span of a request: its path, what became of it, and never its
-//! query, which carries tokens.
+//! The root span of a request: its path and outcome, never its query, which
+//! carries tokens.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -8,12 +8,11 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
-/// The target of root spans. Log lines need none, since the record says all
-/// of it; so they are made only where somebody listens for them (`log.level`
-/// debug or trace).
+/// The target of root spans. They are created only at `log.level` debug and
+/// trace, since the audit event has the same fields.
 pub const TARGET: &str = "marketplace_sso::request";
 
-/// Makes root spans.
+/// Creates root spans.
 pub struct RootSpan;
 
 impl RootSpanBuilder for RootSpan {
@@ -44,6 +43,6 @@ impl RootSpanBuilder for RootSpan {
         if let Ok(response) = outcome {
             span.record("status", response.status().as_u16());
         }
-        tracing::debug!(target: TARGET, "answered");
+        tracing::debug!(target: TARGET, "responded");
     }
 }

@@ -1,4 +1,4 @@
-//! What all requests share, and the part of it that a new configuration swaps.
+//! State that all requests share, and the part of it that a reload replaces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,20 +14,20 @@ use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
 use crate::sign_on::Entrance;
 
-/// What all requests share.
+/// State that all requests share.
 pub struct Shared {
     snapshot: ArcSwap<Snapshot>,
     is_draining: AtomicBool,
     has_started: AtomicBool,
     /// The counters.
     pub metrics: Metrics,
-    /// The record.
+    /// The audit log.
     pub recorder: AuditLog,
-    /// Where log lines go.
+    /// The log.
     pub lines: LogWriter,
 }
 
-/// What of a configuration requests are answered by.
+/// The part of a configuration that requests need.
 #[derive(Debug)]
 pub struct Served {
     /// The entrances; the first is `/pandium-sso`.
@@ -38,18 +38,18 @@ pub struct Served {
     pub hosts: HostNames,
 }
 
-/// The part that a new configuration swaps, at once.
+/// The part that a reload replaces atomically.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Where users arrive.
+    /// The entrances.
     pub entrances: Vec<EntranceRuntime>,
-    /// What people see.
+    /// HTML pages.
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
 }
 
-/// An entrance with all that is made once for its answers.
+/// An entrance, with what is prepared once for its responses.
 #[derive(Debug)]
 pub struct EntranceRuntime {
     /// The entrance.
@@ -63,7 +63,7 @@ pub struct EntranceRuntime {
 }
 
 impl Shared {
-    /// Makes ready what all requests share.
+    /// The state of a new process.
     pub fn new(served: Served, recorder: AuditLog, lines: LogWriter) -> Self {
         let metrics = Metrics::default();
         let snapshot = Snapshot::new(served, &metrics);
@@ -77,7 +77,7 @@ impl Shared {
         }
     }
 
-    /// What is in use now. A request takes it once and keeps it to its end.
+    /// The current snapshot. A request takes it once.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
     }
@@ -87,8 +87,8 @@ impl Shared {
         self.snapshot.load_full()
     }
 
-    /// Swaps what a configuration says of requests. Requests under way end as they began, and keys that
-    /// were fetched are not fetched again.
+    /// Replaces the snapshot. Requests in progress keep theirs; fetched keys are
+    /// reused.
     pub fn swap(&self, mut served: Served) {
         let snapshot = self.snapshot.load();
         let caches = KeyCaches::of(snapshot.entrances.iter().map(|runtime| &runtime.entrance.identity));
@@ -98,7 +98,7 @@ impl Shared {
         self.snapshot.store(Arc::new(Snapshot::new(served, &self.metrics)));
     }
 
-    /// Whether every issuer of the first configuration has answered, good or bad.
+    /// Whether the first fetch from every issuer has ended, successfully or not.
     pub fn has_started(&self) -> bool {
         let has_started = self.has_started.load(Ordering::Relaxed)
             || self.snapshot().entrances.iter().all(|runtime| runtime.entrance.identity.is_started());
@@ -108,12 +108,12 @@ impl Shared {
         has_started
     }
 
-    /// Whether the service is about to stop.
+    /// Whether the service is draining.
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
     }
 
-    /// From now on readiness is 503, and connections close after their answer.
+    /// From now on readiness is 503, and connections are closed after their response.
     pub fn start_draining(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
     }
@@ -132,7 +132,7 @@ impl EntranceRuntime {
         let frame_ancestors = entrance.embed.parents.frame_ancestors();
         Self {
             metrics: metrics.entrance(&entrance.name, entrance.environment),
-            // parents are parsed, so that this is always a header's value
+            // parents are parsed, so this is always a valid field value
             frame_ancestors: HeaderValue::try_from(frame_ancestors)
                 .unwrap_or_else(|_| HeaderValue::from_static("frame-ancestors 'none'")),
             referrer_policy: HeaderValue::from_static(entrance.referrer_policy.name()),
