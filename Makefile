@@ -62,12 +62,12 @@ fuzz:
 # Mutation testing of the deciding code (.cargo/mutants.toml): unit tests first,
 # then the integration tests for what they miss. An interrupted run resumes;
 # `rm -r target/mutants` resets it. All shards take hours: choose some, or files
-# with MUTANTS='--file src/access.rs'.
+# with MUTANTS='--re src/access'.
 MUTANT_SHARDS ?= 0 1 2 3 4 5 6 7
 mutants: tools
 	@cargo mutants --version >/dev/null 2>&1 || cargo install cargo-mutants --locked
 	@for shard in $(MUTANT_SHARDS); do for tests in --lib "--test it"; do \
-	  CARGO_TARGET_DIR=$(CURDIR)/target/mutants/build cargo mutants --baseline skip --iterate \
+	  CARGO_TARGET_DIR=$(CURDIR)/target/mutants/build cargo mutants --baseline skip --timeout 300 --iterate \
 	    --shard $$shard/8 --output target/mutants/shard-$$shard $(MUTANTS) -- --locked $$tests; \
 	  case $$? in 0) break;; 2|3) ;; *) exit 1;; esac; done; done
 	@cat target/mutants/shard-*/mutants.out/missed.txt

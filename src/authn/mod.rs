@@ -222,7 +222,8 @@ impl Authenticator {
     }
 
     /// Fetches the keys that a request needs. `false` where nothing was fetched:
-    /// no keys are fetched at all, or the last fetch failed within the cooldown.
+    /// no keys are fetched at all, the last fetch failed within the cooldown, or
+    /// the budget of fetches that tokens cause is spent.
     pub async fn renew_keys(&self, request: AuthRequest<'_>, now: Timestamp) -> bool {
         let published = match self {
             Self::ProxyHeaders(_) | Self::Caf(_) => None,

@@ -29,7 +29,7 @@ const VERIFY: &str = "/v1/verify/";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
     /// Liveness: the process runs.
-    Snapshot,
+    Live,
     /// Readiness: it takes requests.
     Ready,
 }
@@ -38,7 +38,7 @@ impl<'a> Route<'a> {
     /// Finds the handler of a path.
     pub fn find(snapshot: &'a Snapshot, listener: Listener, path: &'a str) -> Self {
         match path {
-            "/livez" => return Self::Health(Health::Snapshot),
+            "/livez" => return Self::Health(Health::Live),
             "/readyz" | "/healthz" => return Self::Health(Health::Ready),
             "/metrics" if listener.is_admin => return Self::Metrics,
             _ if listener.is_admin => return Self::Nothing { below: None },

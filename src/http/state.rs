@@ -82,11 +82,6 @@ impl Shared {
         self.snapshot.load()
     }
 
-    /// The same, for a request that has to wait.
-    pub fn owned_snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.load_full()
-    }
-
     /// Replaces the snapshot. Requests in progress keep theirs; fetched keys are
     /// reused.
     pub fn swap(&self, mut served: Served) {

@@ -72,8 +72,9 @@ impl RequestContext<'_> {
     }
 
     /// Refuses a cookie that a page of another origin made the browser send: an
-    /// `Origin` has to be an allowed page's or the service's own, and a request
-    /// from another site needs one.
+    /// `Origin` has to be an allowed page's, or the API's own by Fetch Metadata;
+    /// without Fetch Metadata, one on the service's hosts. A request from another
+    /// site needs an `Origin`.
     fn check_cookie_origin(&self, entrance: &Entrance, headers: &Headers<'_>) -> Result<(), Refusal> {
         if !matches!(entrance.identity.token_location(), Some(TokenLocation::Cookie(_))) {
             return Ok(());
@@ -84,11 +85,13 @@ impl RequestContext<'_> {
             Err(why) => return refuse(why.cause()),
         };
         let Ok(origin) = headers.only("origin") else { return refuse("Origin came twice") };
-        let is_from_other_site = metadata.site == Some(b"cross-site".as_slice());
-        let is_foreign = match origin.map(|origin| std::str::from_utf8(origin).unwrap_or_default()) {
-            Some(origin) if entrance.embed.allows_script(origin) => false,
-            Some(origin) => is_from_other_site || !self.is_own(origin),
-            None => is_from_other_site,
+        let origin = origin.map(|origin| std::str::from_utf8(origin).unwrap_or_default());
+        let is_foreign = match (origin, metadata.site) {
+            (Some(origin), _) if entrance.embed.allows_script(origin) => false,
+            (_, Some(b"same-origin")) => false,
+            (Some(origin), None) => !self.is_own(origin),
+            (Some(_), Some(_)) | (None, Some(b"cross-site")) => true,
+            (None, Some(_) | None) => false,
         };
         if is_foreign { refuse("a page of another origin made the browser send its cookie") } else { Ok(()) }
     }

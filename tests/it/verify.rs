@@ -131,7 +131,14 @@ fn cookies_of_cross_site_requests_are_refused() {
     let by_script = ("Sec-Fetch-Dest", "empty");
     let (own, elsewhere) = (("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site"));
     let (evil, app_page) = (("Origin", "https://evil.example"), ("Origin", "https://app.example.com"));
-    for allowed in [&[by_script, own][..], &[by_script, own, app_page], &[by_script, elsewhere, app_page]] {
+    let api_page = ("Origin", "https://api.example.org");
+    let allowed: [&[Field<'_>]; 4] = [
+        &[by_script, own],
+        &[by_script, own, app_page],
+        &[by_script, own, api_page],
+        &[by_script, elsewhere, app_page],
+    ];
+    for allowed in allowed {
         assert_eq!(request(allowed).status, 200, "{allowed:?}");
     }
     assert_eq!(request(&[app_page]).status, 200);
@@ -139,6 +146,7 @@ fn cookies_of_cross_site_requests_are_refused() {
         &[by_script, elsewhere],
         &[by_script, elsewhere, evil],
         &[by_script, ("Sec-Fetch-Site", "same-site"), evil],
+        &[by_script, ("Sec-Fetch-Site", "same-site"), ("Origin", "https://sso.example.org:8443")],
         &[by_script, own, own],
         &[by_script, ("Sec-Fetch-Site", "near")],
         &[own],

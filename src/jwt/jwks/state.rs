@@ -115,7 +115,8 @@ impl CacheState {
 
     fn is_due(&self, policy: RefreshPolicy, now: Timestamp) -> bool {
         match self.last_fetch {
-            None => policy.initial_fetch == InitialFetch::AtStart,
+            // keys of an earlier configuration are refreshed under the new policy
+            None => policy.initial_fetch == InitialFetch::AtStart || self.keys.is_some(),
             Some(LastFetch { at, succeeded: true }) => at > now || now.seconds_since(at) >= policy.refresh_s,
             Some(LastFetch { at, .. }) => at > now || now.seconds_since(at) >= self.backoff_s(policy),
         }
@@ -181,6 +182,11 @@ mod tests {
         let failed = || CacheState { keys: Some(cached(999, 999)), ..state(Some((1000, false))) };
         assert!(!due(failed(), 1029) && due(failed(), 1030));
         assert!(due(state(Some((1000, true))), 500), "the clock was set back");
+        let on_demand = RefreshPolicy { initial_fetch: InitialFetch::OnDemand, ..POLICY };
+        let now = Timestamp::from_unix_seconds(1000);
+        assert!(!state(None).is_due(on_demand, now));
+        let reused = CacheState { keys: Some(cached(999, 999)), ..state(None) };
+        assert!(reused.is_due(on_demand, now), "keys of an earlier configuration");
     }
 
     /// When the fetch started, when the request was received, and the current time.

@@ -48,7 +48,12 @@ impl<Io> LimitedStream<Io> {
     /// Records the result of a write: nothing is read while one is pending.
     fn after_write<T>(&mut self, written: Poll<io::Result<T>>, context: &Context<'_>) -> Poll<io::Result<T>> {
         match &written {
-            Poll::Pending => self.pending_write = Some(context.waker().clone()),
+            Poll::Pending => {
+                self.pending_write = Some(context.waker().clone());
+                // after the end of the input nothing is read any more: only this wakes the task
+                self.connection.wake_when_closing(context.waker());
+                self.check_open()?;
+            }
             Poll::Ready(Ok(_)) => {
                 self.connection.note_progress();
                 if let Some(reader) = self.pending_write.take() {
@@ -152,5 +157,68 @@ impl<Io: ActixStream> ActixStream for LimitedStream<Io> {
 impl<Io> Drop for LimitedStream<Io> {
     fn drop(&mut self) {
         self.connections.remove(&self.connection);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// A peer that has sent everything at once and reads nothing.
+    struct UnreadPeer;
+
+    impl AsyncRead for UnreadPeer {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            END_OF_STREAM
+        }
+    }
+
+    impl AsyncWrite for UnreadPeer {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_pending_write_is_woken_and_fails_when_closing() {
+        let mut stream = LimitedStream::new(UnreadPeer, Arc::new(Connections::new(1)));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        assert!(Pin::new(&mut stream).poll_write(&mut context, b"x").is_pending());
+        stream.connection.close();
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(matches!(Pin::new(&mut stream).poll_write(&mut context, b"x"), Poll::Ready(Err(_))));
+    }
+
+    #[test]
+    fn nothing_is_read_while_a_write_is_pending() {
+        let mut stream = LimitedStream::new(UnreadPeer, Arc::new(Connections::new(1)));
+        let mut context = Context::from_waker(Waker::noop());
+        let mut bytes = [0; 8];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        assert!(Pin::new(&mut stream).poll_read(&mut context, &mut buffer).is_ready());
+        assert!(Pin::new(&mut stream).poll_write(&mut context, b"x").is_pending());
+        assert!(Pin::new(&mut stream).poll_read(&mut context, &mut buffer).is_pending());
     }
 }

@@ -54,8 +54,10 @@ impl App {
         wait_until("ready", || self.get("/readyz", &[]).status == 200);
     }
 
-    /// The entrances without keys, as `/readyz` lists them.
+    /// The entrances without keys, as `/readyz` lists them once the first fetches
+    /// have ended.
     pub fn entrances_without_keys(&self) -> Vec<String> {
+        self.wait_until_ready();
         let ready = self.get("/readyz", &[]);
         assert_eq!(ready.status, 200, "{ready:?}");
         let names = ready.json()["entrances_without_keys"].as_array().cloned().unwrap_or_default();
