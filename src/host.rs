@@ -142,4 +142,10 @@ mod tests {
     fn a_host_is_rejected(#[case] authority: &str) {
         assert!(!is_accepted(authority));
     }
+
+    #[test]
+    fn names_are_empty_or_not() {
+        assert!(HostNames::default().is_empty());
+        assert!(!HostNames::new(vec![HostName::parse("a.example").unwrap()]).is_empty());
+    }
 }

@@ -319,4 +319,26 @@ mod tests {
         let text: &'static str = format!("{FRAME}sec-fetch-site: {site}").leak();
         assert_eq!(embed.check_embedding(&headers(text)) == EmbedDecision::Allowed, is_allowed);
     }
+
+    #[test]
+    fn scripts_of_parents_and_of_further_origins_are_allowed() {
+        let embed = embed(EmbedPolicy::Enforce);
+        let more = embed.clone().with_scripts(vec![Parent::parse("https://cdn.example.org").unwrap()]);
+        assert!(
+            embed.allows_script("https://app.example.com") && more.allows_script("https://app.example.com")
+        );
+        assert!(
+            !embed.allows_script("https://cdn.example.org") && more.allows_script("https://cdn.example.org")
+        );
+        let again = more.with_scripts(vec![Parent::parse("https://b.example").unwrap()]);
+        assert!(again.allows_script("https://cdn.example.org") && again.allows_script("https://b.example"));
+    }
+
+    #[rstest]
+    #[case("sec-fetch-dest: document, sec-fetch-mode: cors")]
+    #[case("sec-fetch-dest: iframe, sec-fetch-mode: no-cors, sec-fetch-site: same-origin")]
+    fn a_page_is_requested_by_a_navigation(#[case] text: &'static str) {
+        let decision = embed(EmbedPolicy::Off).check_embedding(&headers(text));
+        assert!(matches!(decision, EmbedDecision::Refused(_)), "{decision:?}");
+    }
 }
