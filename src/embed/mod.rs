@@ -341,4 +341,16 @@ mod tests {
         let decision = embed(EmbedPolicy::Off).check_embedding(&headers(text));
         assert!(matches!(decision, EmbedDecision::Refused(_)), "{decision:?}");
     }
+
+    #[rstest]
+    #[case("origin: https://evil.example")]
+    #[case("origin: null")]
+    #[case("accept: */*")]
+    fn a_script_of_another_origin_is_refused(#[case] origin: &str) {
+        let fields =
+            format!("sec-fetch-dest: empty, sec-fetch-mode: cors, sec-fetch-site: cross-site, {origin}");
+        let fields: &'static str = fields.leak();
+        let decision = embed(EmbedPolicy::Enforce).check_embedding(&headers(fields));
+        assert!(matches!(decision, EmbedDecision::Refused(_)), "{decision:?}");
+    }
 }
