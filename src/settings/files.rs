@@ -3,7 +3,6 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use aws_lc_rs::digest;
 
@@ -22,11 +21,6 @@ impl WatchedFile {
         let read = std::fs::read(path);
         let digest = read.as_ref().ok().map(|bytes| digest::digest(&digest::SHA256, bytes).as_ref().to_vec());
         (Self { path: path.to_owned(), digest }, read)
-    }
-
-    /// The modification time, if it is known.
-    pub fn modified(&self) -> Option<SystemTime> {
-        std::fs::metadata(&self.path).and_then(|found| found.modified()).ok()
     }
 
     /// The file in its current state. A pipe is not read again: that would block
