@@ -137,7 +137,7 @@ impl RequestContext<'_> {
         self.common_headers(&mut answer);
         answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
         cors::allow_origin(&mut answer, self.request.headers(), &entrance.embed);
-        let (proof_header, proof_scheme) = match entrance.identity.token_location() {
+        let (proof_header, proof_scheme) = match entrance.authenticator.token_location() {
             Some(TokenLocation::Header { name, scheme }) => (Some(name.as_str()), scheme.as_deref()),
             Some(TokenLocation::Cookie(_)) | None => (None, None),
         };

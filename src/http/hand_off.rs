@@ -123,7 +123,7 @@ impl RequestContext<'_> {
             let refusal = Reason::CrossSiteRequest.because(SCRIPT_NOT_ALLOWED);
             return self.refuse(Refused::at(runtime, &refusal));
         }
-        cors::allow_request(&mut response, &runtime.entrance.identity.script_headers());
+        cors::allow_request(&mut response, &runtime.entrance.authenticator.script_headers());
         self.shared.metrics.count_request(&runtime.entrance.name, StatusCode::NO_CONTENT.as_u16());
         response.finish()
     }

@@ -36,7 +36,7 @@ impl RequestContext<'_> {
         self.shared.metrics.count_request(NO_ENTRANCE, 200);
         let now = Timestamp::now();
         let without_keys =
-            self.snapshot.entrances.iter().filter(|runtime| !runtime.entrance.identity.has_keys(now));
+            self.snapshot.entrances.iter().filter(|runtime| !runtime.entrance.authenticator.has_keys(now));
         answer.json(Healthy {
             status: "ok",
             version: env!("CARGO_PKG_VERSION"),
@@ -48,8 +48,11 @@ impl RequestContext<'_> {
     pub(super) fn metrics(&self) -> HttpResponse {
         self.shared.metrics.set_dropped_lines(self.shared.lines.dropped());
         let now = Timestamp::now();
-        let reports =
-            self.snapshot.entrances.iter().flat_map(|runtime| runtime.entrance.identity.key_reports(now));
+        let reports = self
+            .snapshot
+            .entrances
+            .iter()
+            .flat_map(|runtime| runtime.entrance.authenticator.key_reports(now));
         self.shared.metrics.set_keys(reports);
         let mut answer = HttpResponse::Ok();
         self.common_headers(&mut answer);

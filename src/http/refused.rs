@@ -95,7 +95,7 @@ impl RequestContext<'_> {
             let allowed = if runtime.is_some() { "GET" } else { "GET, HEAD" };
             answer.insert_header((header::ALLOW, HeaderValue::from_static(allowed)));
         }
-        let challenge = runtime.and_then(|runtime| runtime.entrance.identity.challenge());
+        let challenge = runtime.and_then(|runtime| runtime.entrance.authenticator.challenge());
         if let Some(scheme) = challenge.filter(|_| status == StatusCode::UNAUTHORIZED) {
             answer.insert_header((header::WWW_AUTHENTICATE, challenge_with(scheme, refusal.reason)));
         }

@@ -49,7 +49,7 @@ impl<'a> Route<'a> {
             let path = Some(path).filter(|path| !path.is_empty());
             let mut named = snapshot.entrances.iter().filter(|runtime| runtime.entrance.name == name);
             // only for tokens: a proxy passes the client's own unsigned header fields on
-            let by_token = named.find(|runtime| runtime.entrance.identity.token_location().is_some());
+            let by_token = named.find(|runtime| runtime.entrance.authenticator.token_location().is_some());
             return by_token.map_or(Self::Nothing { below: None }, |runtime| Self::Verify { runtime, path });
         }
         if let Some(component) = Component::at(path) {

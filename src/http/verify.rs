@@ -76,7 +76,7 @@ impl RequestContext<'_> {
     /// without Fetch Metadata, one on the service's hosts. A request from another
     /// site needs an `Origin`.
     fn check_cookie_origin(&self, entrance: &Entrance, headers: &Headers<'_>) -> Result<(), Refusal> {
-        if !matches!(entrance.identity.token_location(), Some(TokenLocation::Cookie(_))) {
+        if !matches!(entrance.authenticator.token_location(), Some(TokenLocation::Cookie(_))) {
             return Ok(());
         }
         let refuse = |cause: &'static str| Err(Reason::CrossSiteRequest.because(cause));

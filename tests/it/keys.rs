@@ -175,7 +175,7 @@ fn an_unsupported_key_is_skipped_counted_and_logged_once() {
     let logged = warnings();
     assert_eq!(logged.len(), 1, "{logged:?}");
     assert_eq!(logged[0]["keys"], "key 2: its kty is missing; key 3: its kty is not supported");
-    assert_eq!((&logged[0]["address"], &logged[0]["level"]), (&json!(url), &json!("WARN")));
+    assert_eq!((&logged[0]["url"], &logged[0]["level"]), (&json!(url), &json!("WARN")));
 
     publish(&[json!({"kty": "EC", "crv": "P-256", "x": 1, "y": "AA"})]);
     app.wait_for_metric("marketplace_sso_jwks_skipped_keys", &labels, 1.0);
@@ -246,8 +246,7 @@ fn an_invalid_discovery_document_gives_no_keys() {
         assert!(app.fetches(&url, "error") > 0, "{name}");
         assert_eq!(app.fetches(&url, "success"), 0, "{name}");
         app.wait_for_line(|line| {
-            line["address"] == url.as_str()
-                && line["error"].as_str().is_some_and(|error| error.contains(message))
+            line["url"] == url.as_str() && line["error"].as_str().is_some_and(|error| error.contains(message))
         });
     }
     for (_, server, _) in &servers {

@@ -85,7 +85,7 @@ fn without_keys_requests_get_503_not_401() {
         app.send_token_to(&format!("/{name}"), "no.token").assert_refused(401, "invalid_token");
         let url = format!("{}/keys", server.origin());
         assert!(app.fetches(&url, "error") > 0, "{name}");
-        let line = app.wait_for_line(|line| line["address"] == url.as_str());
+        let line = app.wait_for_line(|line| line["url"] == url.as_str());
         let error = line["error"].as_str().unwrap();
         assert!(error.contains(message), "{name}: {error}");
         assert!(!error.contains("c2VjcmV0"), "{name}: {error}");

@@ -40,6 +40,8 @@ pub(super) struct CacheState {
     /// Consecutive failed fetches.
     pub consecutive_failures: u32,
     pub counts: FetchCounts,
+    /// The `kid`s that the issuer does not know, and when it said so.
+    pub not_found: Vec<(String, Timestamp)>,
 }
 
 /// The result of a successful fetch.
@@ -111,6 +113,19 @@ impl CacheState {
             }
             FetchTrigger::Schedule => self.is_due(policy, now),
         }
+    }
+
+    /// Whether the issuer said within the cooldown that it does not know a `kid`.
+    pub fn is_not_found(&self, kid: &str, policy: RefreshPolicy, now: Timestamp) -> bool {
+        self.not_found.iter().any(|(own, at)| own == kid && at.is_within(policy.cooldown_s, now))
+    }
+
+    /// Remembers for the cooldown that the issuer does not know a `kid`. It counts as
+    /// a fetch that a token caused, which bounds the number.
+    pub fn add_not_found(&mut self, kid: &str, policy: RefreshPolicy, now: Timestamp) {
+        self.not_found.retain(|(_, at)| at.is_within(policy.cooldown_s, now));
+        self.not_found.push((kid.to_owned(), now));
+        self.budget = self.budget.spend_one(policy.cooldown(), now);
     }
 
     fn is_due(&self, policy: RefreshPolicy, now: Timestamp) -> bool {
