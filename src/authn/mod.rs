@@ -39,7 +39,7 @@ pub enum Authenticator {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyReport {
     /// The URL.
-    pub address: String,
+    pub url: String,
     /// The age of the keys in use, in seconds; `None` where there are none, or
     /// where they do not expire.
     pub age_s: Option<u64>,
@@ -151,7 +151,7 @@ impl Authenticator {
     /// The state of the fetched keys.
     pub fn key_reports(&self, now: Timestamp) -> Vec<KeyReport> {
         let report = |cache: &Arc<JwksCache>| KeyReport {
-            address: cache.url(),
+            url: cache.url(),
             age_s: cache.age_s(now),
             skipped: cache.skipped(now),
             counts: cache.counts(),

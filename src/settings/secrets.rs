@@ -1,11 +1,9 @@
 //! Shared secrets: `X` or `X_file`, and `X_encoding`.
 
+use super::merge::ENCODING;
 use super::problem::Reported;
 use super::section::Section;
 use crate::secret::{BadSecret, SecretEncoding, SharedSecret};
-
-/// The suffix of the key that gives a secret's encoding.
-pub(crate) const ENCODING: &str = "_encoding";
 
 /// A secret of at least `min_bytes`, and the key that gave it.
 pub(crate) fn read(

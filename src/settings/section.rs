@@ -12,12 +12,9 @@ use config::{Value, ValueKind};
 
 use super::files::too_open_mode;
 use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
-use super::merge::{merge, origin, without_other_forms};
+use super::merge::{FILE, merge, origin, without_other_forms};
 use super::problem::{Collector, Reported};
 use super::suggestion;
-
-/// The suffix of a key whose value is the path of a file with the secret.
-pub(crate) const FILE: &str = "_file";
 
 /// The prefix of settings that disable a protection.
 const DANGEROUS: &str = "dangerous_";
