@@ -37,18 +37,8 @@ impl Playground {
 
     /// The same, with these arguments alone; also gives its output.
     fn start_as(arguments: &[&str], expected: &str) -> (Self, Arc<OutputLines>) {
-        let mut child = Command::new(PROGRAM)
-            .arg("playground")
-            .args(arguments)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = Arc::new(OutputLines::default());
-        lines.read_pipe(child.stdout.take().unwrap());
-        lines.read_pipe(child.stderr.take().unwrap());
+        let mut program = Command::new(PROGRAM);
+        let (child, lines) = OutputLines::spawn(program.arg("playground").args(arguments).env_clear());
         let mut playground = Self { child, origin: String::new() };
         let line = lines.wait_for_text(TIMEOUT, |line| line.trim().starts_with("http://"));
         playground.origin = line.trim().to_owned();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
-use crate::harness::{ALICE, App, Connection, SECRET, Token};
+use crate::harness::{ALICE, App, Connection, SECRET, Settings, Token};
 
 const APPLIED: &[(&str, &str)] = &[("result", "applied")];
 const REFUSED: &[(&str, &str)] = &[("result", "refused")];
@@ -15,7 +15,7 @@ const RELOADS: &str = "marketplace_sso_config_reloads_total";
 
 #[test]
 fn a_changed_file_applies_without_a_failed_request() {
-    let app = App::start("[pandium]\naccount = \"first\"");
+    let app = App::start(Settings::standard().set("pandium.account", "first"));
     let paths = during_requests(&app, || {
         std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
         app.wait_for_metric(RELOADS, APPLIED, 1.0);
@@ -26,7 +26,7 @@ fn a_changed_file_applies_without_a_failed_request() {
 
 #[test]
 fn sighup_reloads_the_configuration() {
-    let app = App::start("");
+    let app = App::standard();
     during_requests(&app, || {
         for times in 1..=3 {
             app.signal("HUP");
@@ -38,7 +38,7 @@ fn sighup_reloads_the_configuration() {
 
 #[test]
 fn an_invalid_file_leaves_the_old_configuration_in_use() {
-    let app = App::start("[pandium]\naccount = \"first\"");
+    let app = App::start(Settings::standard().set("pandium.account", "first"));
     let paths = during_requests(&app, || {
         std::fs::write(app.config_file(), "[pandium]\naccount = \"no slug\"\nunknown = 1").unwrap();
         app.wait_for_metric(RELOADS, REFUSED, 1.0);
@@ -57,7 +57,7 @@ fn an_invalid_file_leaves_the_old_configuration_in_use() {
 
 #[test]
 fn a_replaced_file_is_reloaded() {
-    let app = App::start("");
+    let app = App::standard();
     let newer = app.folder.path().join("newer");
     std::fs::write(&newer, "[pandium]\naccount = \"second\"").unwrap();
     std::fs::rename(&newer, app.config_file()).unwrap();
@@ -67,7 +67,7 @@ fn a_replaced_file_is_reloaded() {
 
 #[test]
 fn a_missing_file_changes_nothing() {
-    let app = App::start("[pandium]\naccount = \"first\"");
+    let app = App::start(Settings::standard().set("pandium.account", "first"));
     std::fs::remove_file(app.config_file()).unwrap();
     app.wait_for_metric(RELOADS, REFUSED, 1.0);
     assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).url.path(), "/first");
@@ -79,7 +79,7 @@ fn a_missing_file_changes_nothing() {
 // T1
 #[test]
 fn a_removed_proxy_is_refused_on_an_open_connection() {
-    let app = App::start("");
+    let app = App::standard();
     let mut connection = Connection::open(app.address()).unwrap();
     assert_eq!(connection.request("GET", "/pandium-sso", ALICE).unwrap().status, 307);
     std::fs::write(app.config_file(), "[identity]\ntrusted_proxies = [\"192.0.2.1\"]").unwrap();
@@ -96,7 +96,7 @@ fn a_swapped_kubernetes_secret_signs_the_next_token() {
     symlink("..data/pandium", secrets.join("pandium")).unwrap();
     // the configuration may have one secret only
     let file = secrets.join("pandium");
-    let app = App::start_with_secret_file(folder, &file);
+    let app = App::start_in(folder, Settings::standard().secret_file(&file));
     let before = app.get("/pandium-sso", ALICE);
     Token::in_url(before.header("location"), SECRET);
 
@@ -116,7 +116,7 @@ fn symlinked_and_restored_secrets_are_reloaded() {
     let (target, file) = (elsewhere.path().join("pandium"), folder.path().join("link"));
     std::fs::write(&target, SECRET).unwrap();
     symlink(&target, &file).unwrap();
-    let app = App::start_with_secret_file(folder, &file);
+    let app = App::start_in(folder, Settings::standard().secret_file(&file));
 
     let newer = SECRET.to_uppercase();
     std::fs::write(&target, &newer).unwrap();
@@ -133,7 +133,8 @@ fn symlinked_and_restored_secrets_are_reloaded() {
 
 #[test]
 fn a_half_written_file_is_not_applied() {
-    let app = App::start("[access]\ndenied_groups = [\"guests\"]");
+    let app = App::standard();
+    app.reconfigure("[access]\ndenied_groups = [\"guests\"]");
     let guest = [ALICE, &[("X-Auth-Request-Groups", "guests")]].concat();
     let is_writing = AtomicBool::new(true);
     std::thread::scope(|scope| {
@@ -150,7 +151,7 @@ fn a_half_written_file_is_not_applied() {
         }
         writer.join().unwrap();
     });
-    app.wait_for_metric(RELOADS, APPLIED, 1.0);
+    app.wait_for_metric(RELOADS, APPLIED, 2.0);
     app.get("/pandium-sso", &guest).assert_refused(403, "not_allowed");
 }
 
@@ -163,7 +164,7 @@ fn a_blocking_pipe_does_not_block_requests() {
         let pipe = pipe.clone();
         move || std::fs::write(pipe, SECRET)
     });
-    let mut app = App::start_with_secret_file(folder, &pipe);
+    let mut app = App::start_in(folder, Settings::standard().secret_file(&pipe));
     writing.join().unwrap().unwrap();
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
     // reading the pipe again blocks; requests and signals must not
@@ -178,7 +179,7 @@ fn a_blocking_pipe_does_not_block_requests() {
 
 #[test]
 fn a_setting_that_needs_a_restart_is_logged() {
-    let app = App::start("");
+    let app = App::standard();
     std::fs::write(app.config_file(), "[server]\nkeep_alive_s = 5").unwrap();
     app.wait_for_line(|line| line["message"].as_str().is_some_and(|text| text.contains("after a restart")));
 }

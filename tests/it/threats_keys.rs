@@ -7,11 +7,11 @@ use std::time::Duration;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::issuer::{Key, claims_with, entrance, jwks};
+use crate::harness::issuer::{Key, claims_of, claims_with, jwks};
 use crate::harness::key_server::{
-    Behaviour, GatedServer, KeyServer, jwks_identity, keys_response, serve_keys, serving, wait_until,
+    Behaviour, GatedServer, KeyServer, fetching, keys_response, serve_keys, serving, wait_until,
 };
-use crate::harness::{App, Connection, Response, Token};
+use crate::harness::{App, Connection, Response, Settings, Token};
 
 const MAIN: &str = "pandium-sso";
 
@@ -46,17 +46,20 @@ fn failures(ours: &Value, elsewhere: &str) -> Vec<(&'static str, Behaviour, &'st
     ]
 }
 
-const SHORT_TIMEOUTS: &str =
-    "jwks_timeout_s = 1\njwks_min_refresh_interval_s = 1\njwks_refresh_interval_s = 1";
-
 /// A service with an entrance for each server, of the same name.
 fn start(servers: &[(&str, KeyServer, Behaviour, &str)]) -> App {
-    let entrances = servers.iter().map(|(name, server, ..)| {
-        entrance(name, &jwks_identity(&server.origin(), &format!("{SHORT_TIMEOUTS}\njwks_max_stale_s = 60")))
-    });
-    let app = App::start(&entrances.collect::<String>());
-    app.wait_until_ready();
-    app
+    App::start_ready(servers.iter().fold(Settings::standard(), |settings, (name, server, ..)| {
+        let often = fetching_once_in(1, &server.origin())
+            .identity("jwks_timeout_s", 1)
+            .identity("jwks_refresh_interval_s", 1)
+            .identity("jwks_max_stale_s", 60);
+        settings.entrance(name, &often)
+    }))
+}
+
+/// The keys at an origin, with this cooldown.
+fn fetching_once_in(seconds: u32, origin: &str) -> Settings {
+    fetching(origin).identity("jwks_min_refresh_interval_s", seconds)
 }
 
 // T11
@@ -151,8 +154,7 @@ fn same_origin_redirects_are_followed_three_times(#[case] steps: &[&str], #[case
     let mut pages: Vec<(&str, &str)> = before.iter().copied().zip(leads.iter().map(String::as_str)).collect();
     pages.push((last, &set));
     let server = GatedServer::start(&pages, true);
-    let app = App::start_with_identity(&jwks_identity(server.origin(), ""), "");
-    app.wait_until_ready();
+    let app = App::start_ready(fetching(server.origin()));
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, status);
     assert_eq!(server.asked(), steps[..steps.len().min(4)]);
 }
@@ -169,9 +171,7 @@ fn unknown_kids_cost_a_bounded_number_of_fetches(#[case] serves: bool, #[case] c
     if !serves {
         server.behave(Behaviour::Down);
     }
-    let app =
-        App::start_with_identity(&jwks_identity(&server.origin(), "jwks_min_refresh_interval_s = 3600"), "");
-    app.wait_until_ready();
+    let app = App::start_ready(fetching_once_in(3600, &server.origin()));
     // the signature is never verified, so all tokens share one
     let token = key.token_with_kid("k-1");
     let (signed, signature) = token.rsplit_once('.').unwrap();
@@ -208,7 +208,7 @@ fn a_rotation_after_an_unknown_kid_is_noticed() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let server = serve_keys(&[old.jwk(Some("k-1"))]);
     // with the default cooldown of 30 seconds
-    let app = App::start_fetching(&server, "");
+    let app = App::start_ready(fetching(&server.origin()));
     app.send_token(&new.token_with_kid("made-up")).assert_refused(401, "invalid_token");
     server.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
@@ -220,9 +220,8 @@ fn a_rotation_after_an_unknown_kid_is_noticed() {
 fn an_exhausted_fetch_budget_gives_503() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let (named, nameless) = (serve_keys(&[old.jwk(Some("k-1"))]), serve_keys(&[old.jwk(None)]));
-    let at = |server: &KeyServer| jwks_identity(&server.origin(), "jwks_min_refresh_interval_s = 3600");
-    let app = App::start_with_identity(&at(&named), &entrance("nameless", &at(&nameless)));
-    app.wait_until_ready();
+    let at = |server: &KeyServer| fetching_once_in(3600, &server.origin());
+    let app = App::start_ready(at(&named).entrance("nameless", &at(&nameless)));
     for number in 0..20 {
         let noise = Key::new("ES256");
         let responses = [
@@ -252,7 +251,7 @@ fn an_exhausted_fetch_budget_gives_503() {
 fn constant_unknown_kids_do_not_block_a_rotation() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let server = serve_keys(&[old.jwk(Some("k-1"))]);
-    let app = App::start_fetching(&server, "jwks_min_refresh_interval_s = 1");
+    let app = App::start_ready(fetching_once_in(1, &server.origin()));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let ending = StopOnDrop(&is_over);
@@ -307,7 +306,7 @@ fn token_headers_never_change_the_jwks_url() {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
     let theirs = serve_keys(&[attacker.jwk(Some("k-1")), attacker.jwk(Some("k-2"))]);
-    let app = App::start_fetching(&server, "jwks_min_refresh_interval_s = 3600");
+    let app = App::start_ready(fetching_once_in(3600, &server.origin()));
     // an invalid kid causes no fetch
     app.assert_rejected(&key.token_with_kid(&"k".repeat(10 * 1024)));
     for other in [json!(null), json!(1), json!(["k-2"]), json!({"k-2": "k-2"})] {
@@ -343,46 +342,38 @@ fn token_headers_never_change_the_jwks_url() {
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
 }
 
-/// The token authenticators: name, settings, header and claims. `ORIGIN` stands for
-/// the key server that they share.
-const KINDS: [(&str, &str, &str, &str); 6] = [
-    (
-        "bearer",
-        "kind = \"bearer\"\nissuer = \"ORIGIN\"\naudience = \"https://sso.example.com/bearer\"",
-        "Authorization: Bearer",
-        r#""iss":"ORIGIN","aud":"https://sso.example.com/bearer""#,
-    ),
-    (
-        "oathkeeper",
-        "kind = \"oathkeeper\"\nissuer = \"ORIGIN\"\naudience = \"https://sso.example.com/oathkeeper\"",
-        "Authorization: Bearer",
-        r#""iss":"ORIGIN","aud":"https://sso.example.com/oathkeeper""#,
-    ),
-    (
-        "access",
-        "kind = \"cloudflare_access\"\nteam = \"acme\"\nissuer = \"ORIGIN\"\naudience = \"tag\"",
-        "Cf-Access-Jwt-Assertion:",
-        r#""iss":"ORIGIN","aud":["tag"],"type":"app""#,
-    ),
-    (
-        "authentik",
-        "kind = \"authentik\"\nissuer = \"ORIGIN\"\naudience = \"client\"",
-        "X-authentik-jwt:",
-        r#""iss":"ORIGIN","aud":"client""#,
-    ),
-    (
-        "appdirect",
-        "kind = \"appdirect\"\nmarketplace_url = \"https://market.example.com\"\ntenant = \"acme\"",
-        "MP-Authorization: Bearer",
-        r#""tenant":"acme","name":"alice@example.com""#,
-    ),
+/// The token authenticators: name, header and claims. `ORIGIN` stands for the key
+/// server that they share.
+const KINDS: [(&str, &str, &str); 6] = [
+    ("bearer", "Authorization: Bearer", r#""iss":"ORIGIN","aud":"https://sso.example.com/bearer""#),
+    ("oathkeeper", "Authorization: Bearer", r#""iss":"ORIGIN","aud":"https://sso.example.com/oathkeeper""#),
+    ("cloudflare_access", "Cf-Access-Jwt-Assertion:", r#""iss":"ORIGIN","aud":["tag"],"type":"app""#),
+    ("authentik", "X-authentik-jwt:", r#""iss":"ORIGIN","aud":"client""#),
+    ("appdirect", "MP-Authorization: Bearer", r#""tenant":"ACME","name":"alice@example.com""#),
     (
         "commercetools",
-        "kind = \"commercetools\"\nissuer = \"ORIGIN\"\npublic_origin = \"https://sso.example.com\"",
         "Authorization: Bearer",
         r#""iss":"ORIGIN","aud":"https://sso.example.com/commercetools","type":"exchange","ORIGIN/claims/project_key":"shop""#,
     ),
 ];
+
+/// An entrance for each of [`KINDS`], with its keys at an origin.
+fn entrance_of_each_kind(origin: &str) -> Settings {
+    let signed = |kind: &str, audience: &str| Settings::of_kind(kind).issuer(origin).audience(audience);
+    let settings = [
+        signed("bearer", "https://sso.example.com/bearer"),
+        signed("oathkeeper", "https://sso.example.com/oathkeeper"),
+        signed("cloudflare_access", "tag").identity("team", "acme"),
+        signed("authentik", "client"),
+        Settings::appdirect(),
+    ];
+    let keys = format!("{origin}/keys");
+    let settings = settings.map(|settings| settings.jwks_url(&keys));
+    let settings = settings.into_iter().chain([Settings::commercetools(origin)]);
+    KINDS.iter().zip(settings).fold(Settings::standard(), |all, ((name, ..), settings)| {
+        all.entrance(name, &settings).set(&format!("entrances.{name}.claims.sub"), "id")
+    })
+}
 
 // T13
 #[test]
@@ -390,22 +381,15 @@ fn a_token_is_rejected_at_another_kinds_entrance() {
     let key = Key::new("RS256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let server = KeyServer::start(serving(&[("/keys", &set), ("/.well-known/jwks.json", &set)])).unwrap();
-    let with_origin = |text: &str| text.replace("ORIGIN", &server.origin());
-    let entrances = KINDS.map(|(name, settings, ..)| {
-        let keys = if name == "commercetools" { "" } else { "jwks_url = \"ORIGIN/keys\"" };
-        entrance(name, &with_origin(&format!("{settings}\n{keys}")))
-            + &format!("[entrances.{name}.claims]\nsub = \"id\"\n")
-    });
-    let app = App::start(&entrances.concat());
-    app.wait_until_ready();
+    let app = App::start_ready(entrance_of_each_kind(&server.origin()));
     assert!(app.entrances_without_keys().is_empty());
-    for (own, _, _, claims) in KINDS {
+    for (own, _, claims) in KINDS {
         let defaults =
             [("sub", "\"u-1\""), ("email", "\"alice@example.com\""), ("exp", "@60"), ("iat", "@0")];
-        let times = crate::harness::issuer::claims_of(&defaults, &[]);
-        let claims = format!("{{{},{}", with_origin(claims), &times[1..]);
+        let times = claims_of(&defaults, &[]);
+        let claims = format!("{{{},{}", claims.replace("ORIGIN", &server.origin()), &times[1..]);
         let token = key.sign(r#"{"alg":"RS256","kid":"k-1"}"#, &claims);
-        for (name, _, header, _) in KINDS {
+        for (name, header, _) in KINDS {
             let (header, scheme) = header.split_once(':').unwrap();
             let value = format!("{} {token}", scheme.trim());
             let beside = [("X-MC-API-Cloud-Identifier", "custom"), ("X-MC-API-Forward-To-Version", "v2")];

@@ -3,13 +3,13 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
 
 pub use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
 use serde_json::Value;
 
-use super::issuer::{bearer_identity, jwks};
-use super::{App, TIMEOUT};
+use super::issuer::jwks;
+pub use super::wait_until;
+use super::{App, Settings};
 
 /// A server that publishes these keys at `/keys`.
 pub fn serve_keys(keys: &[Value]) -> KeyServer {
@@ -26,25 +26,15 @@ pub fn serving(pages: &[(&str, &str)]) -> Behaviour {
     Behaviour::Serve(pages.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
 }
 
-/// An `[identity]` of kind `bearer` for ES256, with the keys at `/keys` of an origin.
-pub fn jwks_identity(origin: &str, more: &str) -> String {
-    bearer_identity("ES256", &format!("jwks_url = \"{origin}/keys\"\n{more}"))
-}
-
-/// Waits until a condition holds.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !condition() {
-        assert!(Instant::now() < deadline, "timed out: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+/// Settings for ES256 tokens, with the keys at `/keys` of an origin.
+pub fn fetching(origin: &str) -> Settings {
+    Settings::bearer().jwks_url(&format!("{origin}/keys"))
 }
 
 impl App {
-    /// Starts a service with the keys at `/keys` of a server, and waits until it is
-    /// ready.
-    pub fn start_fetching(server: &KeyServer, more: &str) -> Self {
-        let app = Self::start_with_identity(&jwks_identity(&server.origin(), more), "");
+    /// Starts a service and waits until it has tried to fetch its keys.
+    pub fn start_ready(settings: Settings) -> Self {
+        let app = Self::start(settings);
         app.wait_until_ready();
         app
     }
