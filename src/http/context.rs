@@ -1,0 +1,85 @@
+//! What every handler knows of its request, taken once before the handler runs.
+
+use std::future::{Ready, ready};
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use arc_swap::Guard;
+use tracing_actix_web::RequestId;
+use uuid::Uuid;
+
+use super::refused::RefusedRequest;
+use super::{Shared, Snapshot, SocketKind};
+use crate::authn::AuthRequest;
+use crate::clock::{Stopwatch, Timestamp};
+use crate::request::{Headers, Peer};
+
+/// The context of a request: an extractor.
+#[derive(Clone)]
+pub(super) struct RequestContext(Rc<Fields>);
+
+/// The fields of a [`RequestContext`].
+pub(super) struct Fields {
+    pub shared: web::Data<Shared>,
+    /// Loaded once: a reload meanwhile changes nothing for this request.
+    pub snapshot: Guard<Arc<Snapshot>>,
+    pub request_id: Uuid,
+    /// The socket's peer. No header field changes it.
+    pub peer: Peer,
+    pub received: Timestamp,
+    pub stopwatch: Stopwatch,
+}
+
+impl RequestContext {
+    /// The context of a request that was just received, also for its extractors.
+    pub fn begin(shared: &web::Data<Shared>, socket: SocketKind, request: &HttpRequest) -> Self {
+        let mut extensions = request.extensions_mut();
+        let context = Self(Rc::new(Fields {
+            snapshot: extensions.remove().unwrap_or_else(|| shared.snapshot()),
+            shared: shared.clone(),
+            // without the tracing middleware there is none yet
+            request_id: extensions.get::<RequestId>().map_or_else(Uuid::now_v7, |id| **id),
+            peer: socket.peer(request.peer_addr()),
+            received: Timestamp::now(),
+            stopwatch: Stopwatch::start(),
+        }));
+        extensions.insert(context.clone());
+        context
+    }
+
+    /// The context that [`Self::begin`] made for this request.
+    pub fn of(request: &HttpRequest) -> Result<Self, RefusedRequest> {
+        let context = request.extensions().get::<Self>().cloned();
+        context.ok_or_else(|| RefusedRequest::internal("the route lacks the middleware"))
+    }
+
+    /// What the user of this request is authenticated by.
+    pub fn auth_request<'a>(&self, path: Option<&'a str>, headers: &'a Headers<'a>) -> AuthRequest<'a> {
+        AuthRequest { peer: self.peer, path, headers, received: self.received }
+    }
+}
+
+impl Deref for RequestContext {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.0
+    }
+}
+
+impl FromRequest for RequestContext {
+    type Error = RefusedRequest;
+    type Future = Ready<Result<Self, RefusedRequest>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
+}
+
+/// The header fields without actix's types.
+pub(super) fn headers(request: &HttpRequest) -> Headers<'_> {
+    request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}

@@ -1,0 +1,151 @@
+//! What surrounds every handler: the request's context, the check of its host,
+//! panics, the form of refusals, header fields of every response, the audit event
+//! and metrics.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicI64;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use futures_util::FutureExt;
+use prometheus_client::metrics::gauge::Gauge;
+use uuid::Uuid;
+
+use super::context::RequestContext;
+use super::record::{record_refused, record_served};
+use super::refused::RefusedRequest;
+use super::{Shared, SocketKind};
+use crate::refusal::Reason;
+
+/// Whether a request's host is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HostCheck {
+    /// Only the service's own names are accepted.
+    Own,
+    /// Any name: for health checks.
+    Any,
+}
+
+/// The middleware of one resource.
+pub(super) fn middleware<S>(
+    shared: &web::Data<Shared>,
+    socket: SocketKind,
+    host_check: HostCheck,
+) -> impl Transform<S, ServiceRequest, Response = ServiceResponse, Error = Error, InitError = ()> + use<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error> + 'static,
+{
+    let shared = shared.clone();
+    from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
+        let http_request = request.request().clone();
+        let context = RequestContext::begin(&shared, socket, &http_request);
+        async move {
+            let response = respond(&context, &http_request, host_check, request, next).await;
+            Ok(ServiceResponse::new(http_request, response))
+        }
+    })
+}
+
+/// Handles a request, records what it came to, and completes the response.
+async fn respond(
+    context: &RequestContext,
+    http_request: &HttpRequest,
+    host_check: HostCheck,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> HttpResponse {
+    let metrics = &context.shared.metrics;
+    let _in_flight = InFlight::begin(&metrics.in_flight);
+    let handled = match host_check {
+        HostCheck::Own => check_host(context, http_request),
+        HostCheck::Any => Ok(()),
+    };
+    let handled = match handled {
+        Ok(()) => call(next, request).await,
+        Err(refused) => Err(refused),
+    };
+    let mut response = match handled {
+        Ok(response) => {
+            record_served(context, &response);
+            response
+        }
+        Err(refused) => {
+            record_refused(context, &refused);
+            refused.response(context, http_request)
+        }
+    };
+    add_common_headers(context, http_request, &mut response);
+    metrics.observe_duration(context.stopwatch.elapsed());
+    response
+}
+
+/// Calls the handler. A panic and any error of actix become refusals.
+async fn call(next: Next<BoxBody>, request: ServiceRequest) -> Result<HttpResponse, RefusedRequest> {
+    // what a panic unwinds through is only read
+    let called = AssertUnwindSafe(async { next.call(request).await }).catch_unwind().await;
+    let response = match called {
+        Ok(Ok(response)) => response.into_parts().1,
+        Ok(Err(error)) => HttpResponse::from_error(error),
+        Err(_) => return Err(RefusedRequest::internal("the handler panicked; the log says where")),
+    };
+    let Some(error) = response.error() else { return Ok(response) };
+    let refused = error.as_error::<RefusedRequest>().cloned();
+    Err(refused.unwrap_or_else(|| RefusedRequest::internal("actix-web refused the request")))
+}
+
+/// Refuses a request for a host that is not the service's: a foreign name may
+/// resolve to this address. The host of an absolute target replaces that of
+/// the field (RFC 9112, 3.2.2); both have to be right.
+fn check_host(context: &RequestContext, request: &HttpRequest) -> Result<(), RefusedRequest> {
+    let fields = request.headers().get_all(header::HOST).map(HeaderValue::as_bytes);
+    let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let mut hosts = fields.chain(target).peekable();
+    let is_accepted = |authority: &[u8]| {
+        std::str::from_utf8(authority).is_ok_and(|authority| context.snapshot.hosts.accepts(authority))
+    };
+    if hosts.peek().is_some() && hosts.all(is_accepted) {
+        return Ok(());
+    }
+    Err(Reason::MisdirectedRequest
+        .because(
+            "Host is neither that of server.public_url nor in server.hosts; name it there if it is this service's",
+        )
+        .into())
+}
+
+/// Header fields of every response. A handler may have allowed caching.
+fn add_common_headers(context: &RequestContext, request: &HttpRequest, response: &mut HttpResponse) {
+    let headers = response.headers_mut();
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    let mut buffer = Uuid::encode_buffer();
+    let id = context.request_id.hyphenated().encode_lower(&mut buffer);
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    // protocols are not switched: after such a request the connection is closed
+    if context.shared.is_draining() || request.head().upgrade() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+}
+
+/// Counts a request as in flight until it is dropped.
+struct InFlight<'a>(&'a Gauge<i64, AtomicI64>);
+
+impl<'a> InFlight<'a> {
+    fn begin(gauge: &'a Gauge<i64, AtomicI64>) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
