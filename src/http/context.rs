@@ -1,12 +1,9 @@
 //! What every handler knows of its request, taken once before the handler runs.
 
-use std::future::{Ready, ready};
-use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{HttpMessage, HttpRequest, web};
 use arc_swap::Guard;
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
@@ -17,12 +14,8 @@ use crate::authn::AuthRequest;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::request::{Headers, Peer};
 
-/// The context of a request: an extractor.
-#[derive(Clone)]
-pub(super) struct RequestContext(Rc<Fields>);
-
-/// The fields of a [`RequestContext`].
-pub(super) struct Fields {
+/// The context of a request.
+pub(super) struct RequestContext {
     pub shared: web::Data<Shared>,
     /// Loaded once: a reload meanwhile changes nothing for this request.
     pub snapshot: Guard<Arc<Snapshot>>,
@@ -33,11 +26,14 @@ pub(super) struct Fields {
     pub stopwatch: Stopwatch,
 }
 
+/// Extracts the context.
+pub(super) type Context = web::ReqData<Rc<RequestContext>>;
+
 impl RequestContext {
     /// The context of a request that was just received, also for its extractors.
-    pub fn begin(shared: &web::Data<Shared>, socket: SocketKind, request: &HttpRequest) -> Self {
+    pub fn begin(shared: &web::Data<Shared>, socket: SocketKind, request: &HttpRequest) -> Rc<Self> {
         let mut extensions = request.extensions_mut();
-        let context = Self(Rc::new(Fields {
+        let context = Rc::new(Self {
             snapshot: extensions.remove().unwrap_or_else(|| shared.snapshot()),
             shared: shared.clone(),
             // without the tracing middleware there is none yet
@@ -45,37 +41,20 @@ impl RequestContext {
             peer: socket.peer(request.peer_addr()),
             received: Timestamp::now(),
             stopwatch: Stopwatch::start(),
-        }));
-        extensions.insert(context.clone());
+        });
+        extensions.insert(Rc::clone(&context));
         context
     }
 
-    /// The context that [`Self::begin`] made for this request.
-    pub fn of(request: &HttpRequest) -> Result<Self, RefusedRequest> {
-        let context = request.extensions().get::<Self>().cloned();
+    /// The context that [`Self::begin`] made, for other extractors.
+    pub fn of(request: &HttpRequest) -> Result<Rc<Self>, RefusedRequest> {
+        let context = request.extensions().get::<Rc<Self>>().cloned();
         context.ok_or_else(|| RefusedRequest::internal("the route lacks the middleware"))
     }
 
     /// What the user of this request is authenticated by.
     pub fn auth_request<'a>(&self, path: Option<&'a str>, headers: &'a Headers<'a>) -> AuthRequest<'a> {
         AuthRequest { peer: self.peer, path, headers, received: self.received }
-    }
-}
-
-impl Deref for RequestContext {
-    type Target = Fields;
-
-    fn deref(&self) -> &Fields {
-        &self.0
-    }
-}
-
-impl FromRequest for RequestContext {
-    type Error = RefusedRequest;
-    type Future = Ready<Result<Self, RefusedRequest>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::of(request))
     }
 }
 

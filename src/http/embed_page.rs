@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::context::RequestContext;
-use super::record::{Action, ServedRequest};
+use super::context::Context;
+use super::record::ServedRequest;
 use super::refused::{Audience, RefusedRequest, nonce, page_policy};
 use super::{EntranceRuntime, Snapshot, accept, cors};
 use crate::authn::token::TokenLocation;
@@ -43,10 +43,7 @@ const INSTALL: &str = "install";
 
 /// Responds with the settings. Scripts can read why the request is refused, such as
 /// for a mistyped entrance.
-pub(super) async fn settings(
-    context: RequestContext,
-    request: HttpRequest,
-) -> Result<HttpResponse, RefusedRequest> {
+pub(super) async fn settings(context: Context, request: HttpRequest) -> Result<HttpResponse, RefusedRequest> {
     let query = EmbedQuery::parse(&request);
     let runtime = query.and_then(|query| query.find(&context.snapshot)).map_err(|refusal| {
         RefusedRequest { audience: Audience::AnyScript, ..RefusedRequest::from(refusal) }
@@ -66,14 +63,11 @@ pub(super) async fn settings(
         proof_header,
         proof_scheme,
     });
-    Ok(ServedRequest { runtime, action: Action::None }.attach_to(response))
+    Ok(ServedRequest::at(runtime).attach_to(response))
 }
 
 /// Responds with the page, for plain links and pop-ups.
-pub(super) async fn page(
-    context: RequestContext,
-    request: HttpRequest,
-) -> Result<HttpResponse, RefusedRequest> {
+pub(super) async fn page(context: Context, request: HttpRequest) -> Result<HttpResponse, RefusedRequest> {
     let query = EmbedQuery::parse(&request)?;
     let runtime = query.find(&context.snapshot)?;
     let entrance = &runtime.entrance;
@@ -103,7 +97,7 @@ pub(super) async fn page(
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .content_type("text/html; charset=utf-8")
         .body(page);
-    Ok(ServedRequest { runtime, action: Action::None }.attach_to(response))
+    Ok(ServedRequest::at(runtime).attach_to(response))
 }
 
 impl EmbedQuery {

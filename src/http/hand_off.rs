@@ -6,11 +6,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::context::{RequestContext, headers};
-use super::record::{Action, ServedRequest};
+use super::context::{Context, headers};
+use super::record::ServedRequest;
 use super::refused::{RefusedRequest, entrance_headers};
 use super::routes::EntranceTarget;
 use super::{EntranceRuntime, accept, cors, verify};
+use crate::audit::Outcome;
 use crate::clock::Timestamp;
 use crate::embed::SCRIPT_NOT_ALLOWED;
 use crate::pandium::HandOff;
@@ -28,15 +29,15 @@ struct HandOffJson<'a> {
 
 /// Signs a user on.
 pub(super) async fn sign_on(
-    context: RequestContext,
-    EntranceTarget { runtime, install }: EntranceTarget,
+    context: Context,
+    EntranceTarget { runtime, rest }: EntranceTarget,
     request: HttpRequest,
 ) -> Result<HttpResponse, RefusedRequest> {
     let headers = headers(&request);
     let sign_on = SignOnRequest {
         auth: context.auth_request(Some(request.path()), &headers),
         query: request.uri().query().unwrap_or_default(),
-        install: install.as_deref(),
+        install: rest.as_deref(),
     };
     let SignOn { outcome, fetch_dest, embed_violation, subject } =
         runtime.entrance.sign_on(&sign_on, Uuid::new_v4(), Timestamp::now).await;
@@ -47,8 +48,9 @@ pub(super) async fn sign_on(
     });
     match handed_off {
         Ok((response, jti, url_bytes)) => {
-            let action = Action::HandedOff { jti, url_bytes, subject, fetch_dest, embed_violation };
-            Ok(ServedRequest { runtime, action }.attach_to(response))
+            let outcome = Some(Outcome::HandedOff { jti });
+            let served = ServedRequest { runtime, outcome, subject, fetch_dest, embed_violation, url_bytes };
+            Ok(served.attach_to(response))
         }
         Err(refusal) => Err(RefusedRequest { subject, fetch_dest, ..RefusedRequest::at(&runtime, refusal) }),
     }
@@ -89,7 +91,7 @@ pub(super) async fn preflight(
         return Err(RefusedRequest::at(&runtime, Reason::CrossSiteRequest.because(SCRIPT_NOT_ALLOWED)));
     }
     cors::allow_request(&mut response, &runtime.entrance.identity.script_headers());
-    Ok(ServedRequest { runtime, action: Action::None }.attach_to(response.finish()))
+    Ok(ServedRequest::at(runtime).attach_to(response.finish()))
 }
 
 /// Refuses another method.

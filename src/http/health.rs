@@ -7,7 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde::Serialize;
 
-use super::context::RequestContext;
+use super::context::Context;
 use super::refused::RefusedRequest;
 use crate::clock::Timestamp;
 use crate::refusal::Reason;
@@ -22,7 +22,7 @@ struct Health<'a> {
 }
 
 /// Liveness: the process runs.
-pub(super) async fn live(context: RequestContext) -> Result<HttpResponse, RefusedRequest> {
+pub(super) async fn live(context: Context) -> Result<HttpResponse, RefusedRequest> {
     let now = Timestamp::now();
     let without_keys =
         context.snapshot.entrances.iter().filter(|runtime| !runtime.entrance.identity.has_keys(now));
@@ -34,7 +34,7 @@ pub(super) async fn live(context: RequestContext) -> Result<HttpResponse, Refuse
 }
 
 /// Readiness: the service takes requests.
-pub(super) async fn ready(context: RequestContext) -> Result<HttpResponse, RefusedRequest> {
+pub(super) async fn ready(context: Context) -> Result<HttpResponse, RefusedRequest> {
     if context.shared.is_draining() {
         return Err(Reason::Draining.because("the service is about to stop").into());
     }
@@ -45,7 +45,7 @@ pub(super) async fn ready(context: RequestContext) -> Result<HttpResponse, Refus
 }
 
 /// The metrics, in the text format.
-pub(super) async fn metrics(context: RequestContext) -> Result<HttpResponse, RefusedRequest> {
+pub(super) async fn metrics(context: Context) -> Result<HttpResponse, RefusedRequest> {
     let metrics = &context.shared.metrics;
     metrics.set_dropped_lines(context.shared.log_writer.dropped());
     let now = Timestamp::now();

@@ -18,69 +18,44 @@ use uuid::Uuid;
 use super::context::RequestContext;
 use super::record::{record_refused, record_served};
 use super::refused::RefusedRequest;
+use super::routes::HEALTH;
 use super::{Shared, SocketKind};
-use crate::refusal::Reason;
+use crate::refusal::{Reason, Refusal};
 
-/// Whether a request's host is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HostCheck {
-    /// Only the service's own names are accepted.
-    Own,
-    /// Any name: for health checks.
-    Any,
-}
-
-/// The middleware of one resource.
+/// The middleware, for one resource: it keeps the request for the response to a
+/// panic, which actix allows only after routing.
 pub(super) fn middleware<S>(
     shared: &web::Data<Shared>,
     socket: SocketKind,
-    host_check: HostCheck,
 ) -> impl Transform<S, ServiceRequest, Response = ServiceResponse, Error = Error, InitError = ()> + use<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse, Error = Error> + 'static,
 {
     let shared = shared.clone();
-    from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
-        let http_request = request.request().clone();
-        let context = RequestContext::begin(&shared, socket, &http_request);
+    from_fn(move |service_request: ServiceRequest, next: Next<BoxBody>| {
+        let request = service_request.request().clone();
+        let context = RequestContext::begin(&shared, socket, &request);
         async move {
-            let response = respond(&context, &http_request, host_check, request, next).await;
-            Ok(ServiceResponse::new(http_request, response))
+            let _in_flight = InFlight::begin(&context.shared.metrics.in_flight);
+            let handled = match check_host(&context, &request) {
+                Ok(()) => call(next, service_request).await,
+                Err(refusal) => Err(refusal.into()),
+            };
+            let mut response = match handled {
+                Ok(response) => {
+                    record_served(&context, &response);
+                    response
+                }
+                Err(refused) => {
+                    record_refused(&context, &refused);
+                    refused.response(&context, &request)
+                }
+            };
+            add_common_headers(&context, &request, &mut response);
+            context.shared.metrics.observe_duration(context.stopwatch.elapsed());
+            Ok(ServiceResponse::new(request, response))
         }
     })
-}
-
-/// Handles a request, records what it came to, and completes the response.
-async fn respond(
-    context: &RequestContext,
-    http_request: &HttpRequest,
-    host_check: HostCheck,
-    request: ServiceRequest,
-    next: Next<BoxBody>,
-) -> HttpResponse {
-    let metrics = &context.shared.metrics;
-    let _in_flight = InFlight::begin(&metrics.in_flight);
-    let handled = match host_check {
-        HostCheck::Own => check_host(context, http_request),
-        HostCheck::Any => Ok(()),
-    };
-    let handled = match handled {
-        Ok(()) => call(next, request).await,
-        Err(refused) => Err(refused),
-    };
-    let mut response = match handled {
-        Ok(response) => {
-            record_served(context, &response);
-            response
-        }
-        Err(refused) => {
-            record_refused(context, &refused);
-            refused.response(context, http_request)
-        }
-    };
-    add_common_headers(context, http_request, &mut response);
-    metrics.observe_duration(context.stopwatch.elapsed());
-    response
 }
 
 /// Calls the handler. A panic and any error of actix become refusals.
@@ -100,21 +75,19 @@ async fn call(next: Next<BoxBody>, request: ServiceRequest) -> Result<HttpRespon
 /// Refuses a request for a host that is not the service's: a foreign name may
 /// resolve to this address. The host of an absolute target replaces that of
 /// the field (RFC 9112, 3.2.2); both have to be right.
-fn check_host(context: &RequestContext, request: &HttpRequest) -> Result<(), RefusedRequest> {
+fn check_host(context: &RequestContext, request: &HttpRequest) -> Result<(), Refusal> {
     let fields = request.headers().get_all(header::HOST).map(HeaderValue::as_bytes);
     let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let mut hosts = fields.chain(target).peekable();
     let is_accepted = |authority: &[u8]| {
         std::str::from_utf8(authority).is_ok_and(|authority| context.snapshot.hosts.accepts(authority))
     };
-    if hosts.peek().is_some() && hosts.all(is_accepted) {
+    if HEALTH.contains(&request.path()) || hosts.peek().is_some() && hosts.all(is_accepted) {
         return Ok(());
     }
-    Err(Reason::MisdirectedRequest
-        .because(
-            "Host is neither that of server.public_url nor in server.hosts; name it there if it is this service's",
-        )
-        .into())
+    Err(Reason::MisdirectedRequest.because(
+        "Host is neither that of server.public_url nor in server.hosts; name it there if it is this service's",
+    ))
 }
 
 /// Header fields of every response. A handler may have allowed caching.

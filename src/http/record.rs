@@ -7,7 +7,6 @@ use actix_web::HttpResponse;
 use actix_web::error::ParseError;
 use actix_web::http::StatusCode;
 use tracing::Span;
-use uuid::Uuid;
 
 use super::context::RequestContext;
 use super::refused::RefusedRequest;
@@ -22,33 +21,35 @@ use crate::request::Peer;
 /// response without it is counted as one outside of entrances.
 pub(super) struct ServedRequest {
     pub runtime: Arc<EntranceRuntime>,
-    pub action: Action,
-}
-
-/// What is audited. `subject` is the user, as audit events name users.
-pub(super) enum Action {
-    /// Nothing about a user.
-    None,
-    /// A user was reported to an API.
-    Verified { subject: Option<String> },
-    /// A user was handed off.
-    HandedOff {
-        jti: Uuid,
-        url_bytes: usize,
-        subject: Option<String>,
-        fetch_dest: FetchDestination,
-        /// What the embed policy objects to.
-        embed_violation: Option<Refusal>,
-    },
+    /// For the audit event; `None` if nothing about a user was decided.
+    pub outcome: Option<Outcome<'static>>,
+    /// The user, as audit events name users.
+    pub subject: Option<String>,
+    pub fetch_dest: FetchDestination,
+    /// What the embed policy objects to in a request that is served all the same.
+    pub embed_violation: Option<Refusal>,
+    /// The length of the signed URL.
+    pub url_bytes: usize,
 }
 
 /// The label of requests outside of entrances.
 const NO_ENTRANCE: &str = "none";
 
 impl ServedRequest {
+    /// Nothing was decided about a user.
+    pub const fn at(runtime: Arc<EntranceRuntime>) -> Self {
+        Self {
+            runtime,
+            outcome: None,
+            subject: None,
+            fetch_dest: FetchDestination::Unknown,
+            embed_violation: None,
+            url_bytes: 0,
+        }
+    }
+
     /// Adds this to a response.
-    pub fn attach_to(self, response: HttpResponse) -> HttpResponse {
-        let mut response = response;
+    pub fn attach_to(self, mut response: HttpResponse) -> HttpResponse {
         response.extensions_mut().insert(self);
         response
     }
@@ -56,38 +57,34 @@ impl ServedRequest {
 
 /// Records a response that is not a refusal.
 pub(super) fn record_served(context: &RequestContext, response: &HttpResponse) {
-    let metrics = &context.shared.metrics;
+    let (metrics, status) = (&context.shared.metrics, response.status());
     let extensions = response.extensions();
-    let Some(ServedRequest { runtime, action }) = extensions.get() else {
-        return metrics.count_request(NO_ENTRANCE, response.status().as_u16());
+    let Some(served) = extensions.get::<ServedRequest>() else {
+        return metrics.count_request(NO_ENTRANCE, status.as_u16());
     };
-    match response.status() {
-        StatusCode::TEMPORARY_REDIRECT => drop(runtime.metrics.redirects.inc()),
-        status => metrics.count_request(&runtime.entrance.name, status.as_u16()),
+    let ServedRequest { runtime, outcome, subject, fetch_dest, embed_violation, url_bytes } = served;
+    if status == StatusCode::TEMPORARY_REDIRECT {
+        runtime.metrics.redirects.inc();
+    } else {
+        metrics.count_request(&runtime.entrance.name, status.as_u16());
     }
-    match action {
-        Action::None => {}
-        Action::Verified { subject } => {
-            let event = event(context, Some(runtime), Outcome::Verified);
-            write(context, &AuditEvent { subject: subject.clone(), ..event });
-        }
-        Action::HandedOff { jti, url_bytes, subject, fetch_dest, embed_violation } => {
-            write(
-                context,
-                &AuditEvent {
-                    subject: subject.clone(),
-                    fetch_dest: *fetch_dest,
-                    embed_violation: embed_violation.as_ref().map(|violation| &*violation.cause),
-                    ..event(context, Some(runtime), Outcome::HandedOff { jti: *jti })
-                },
-            );
-            runtime.metrics.hand_offs.inc();
-            if embed_violation.is_some() {
-                runtime.metrics.embed_violations.inc();
-            }
-            #[expect(clippy::cast_precision_loss, reason = "a URL is short")]
-            metrics.location_bytes.observe(*url_bytes as f64);
-        }
+    let Some(outcome) = *outcome else { return };
+    write(
+        context,
+        &AuditEvent {
+            subject: subject.clone(),
+            fetch_dest: *fetch_dest,
+            embed_violation: embed_violation.as_ref().map(|violation| &*violation.cause),
+            ..event(context, Some(runtime), outcome)
+        },
+    );
+    if let Outcome::HandedOff { .. } = outcome {
+        runtime.metrics.hand_offs.inc();
+        #[expect(clippy::cast_precision_loss, reason = "a URL is short")]
+        metrics.location_bytes.observe(*url_bytes as f64);
+    }
+    if embed_violation.is_some() {
+        runtime.metrics.embed_violations.inc();
     }
 }
 

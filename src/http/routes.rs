@@ -1,105 +1,84 @@
 //! Routes. A path is compared byte for byte: nothing is decoded, folded or
 //! trimmed, and no header field changes it. actix's router matches a partly
-//! decoded path, so each route has a guard on the path as received.
+//! decoded path, so each route checks the path as received.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use actix_service::apply;
-use actix_web::dev::{Payload, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::Payload;
 use actix_web::guard::{self, fn_guard};
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Error, FromRequest, Handler, HttpRequest, HttpResponse, Resource};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource};
 
 use super::context::RequestContext;
-use super::middleware::{HostCheck, middleware};
+use super::middleware::middleware;
 use super::refused::RefusedRequest;
 use super::{
     EntranceRuntime, Shared, Snapshot, SocketKind, assets, cors, embed_page, hand_off, health, verify,
 };
 use crate::refusal::Reason;
 
-/// The entrance at a path: an extractor, whose rejection is a 404.
+/// The entrance that a path names: an extractor, whose rejection is a 404.
 pub(super) struct EntranceTarget {
     pub runtime: Arc<EntranceRuntime>,
-    /// The integration id of `/install/<id>`, as received.
-    pub install: Option<String>,
+    /// As received: the integration id of `ENTRANCE/install/ID`; or the path behind
+    /// `/v1/verify/NAME`, which a proxy adds from the request to its API.
+    pub rest: Option<String>,
 }
 
-/// The entrance of `/v1/verify/NAME`: an extractor, whose rejection is a 404.
-pub(super) struct VerifyTarget {
-    pub runtime: Arc<EntranceRuntime>,
-    /// The path of the API's request, where the proxy adds it.
-    pub path: Option<String>,
-}
+/// The paths of health checks, which are served for any host.
+pub(super) const HEALTH: [&str; 3] = ["/livez", "/readyz", "/healthz"];
 
-/// The fixed paths of the public listener.
-const FIXED: [&str; 7] =
-    ["/livez", "/readyz", "/healthz", "/embed", "/embed.js", "/embed.d.ts", "/embed.json"];
+/// The other fixed paths of the public listener.
+const FIXED: [&str; 4] = ["/embed", "/embed.js", "/embed.d.ts", "/embed.json"];
 
 /// The prefix of `/v1/verify/NAME`.
 const VERIFY: &str = "/v1/verify/";
 
 /// Configures the routes of the public listener.
 pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: SocketKind) {
-    let checked = |resource| with_middleware(resource, shared, socket, HostCheck::Own);
-    configure_health(config, shared, socket);
-    config
-        .service(checked(fixed("/embed.js", assets::script)))
-        .service(checked(fixed("/embed.d.ts", assets::types)))
-        .service(checked(fixed("/embed.json", embed_page::settings)))
-        .service(checked(fixed("/embed", embed_page::page)))
-        .service(checked(
-            web::resource("/v1/verify/{target:.*}")
-                .guard(fn_guard(|context| context.head().uri.path().starts_with(VERIFY)))
-                .to(verify::verify),
-        ))
-        .service(checked(
-            web::resource("/{path:.*}")
-                .route(web::get().to(hand_off::sign_on))
-                .route(
-                    web::method(Method::OPTIONS).guard(fn_guard(cors::is_preflight)).to(hand_off::preflight),
-                )
-                .default_service(web::to(hand_off::method_not_allowed)),
-        ))
-        .default_service(apply(middleware(shared, socket, HostCheck::Own), web::to(not_found)));
+    let verify = web::resource("/v1/verify/{target:.*}")
+        .guard(fn_guard(|context| context.head().uri.path().starts_with(VERIFY)))
+        .to(verify::verify);
+    let entrances = web::resource("/{path:.*}")
+        .route(web::get().to(hand_off::sign_on))
+        .route(web::method(Method::OPTIONS).guard(fn_guard(cors::is_preflight)).to(hand_off::preflight))
+        .default_service(web::to(hand_off::method_not_allowed));
+    let component = [
+        fixed("/embed", embed_page::page),
+        fixed("/embed.js", assets::script),
+        fixed("/embed.d.ts", assets::types),
+        fixed("/embed.json", embed_page::settings),
+    ];
+    configure(config, shared, socket, component.into_iter().chain([verify, entrances]));
 }
 
 /// Configures the routes of the admin listener.
 pub fn admin(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: SocketKind) {
-    configure_health(config, shared, socket);
-    let metrics = fixed("/metrics", health::metrics);
-    config
-        .service(with_middleware(metrics, shared, socket, HostCheck::Own))
-        .default_service(apply(middleware(shared, socket, HostCheck::Own), web::to(not_found)));
+    configure(config, shared, socket, [fixed("/metrics", health::metrics)]);
 }
 
 /// Whether the public listener has something at a path.
 pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
-    FIXED.contains(&path)
-        || VerifyTarget::find(snapshot, path).is_ok()
-        || EntranceTarget::find(snapshot, path).is_ok()
+    HEALTH.contains(&path) || FIXED.contains(&path) || EntranceTarget::find(snapshot, path).is_ok()
 }
 
-fn configure_health(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: SocketKind) {
-    let unchecked = |resource| with_middleware(resource, shared, socket, HostCheck::Any);
-    config
-        .service(unchecked(fixed("/livez", health::live)))
-        .service(unchecked(fixed("/readyz", health::ready)))
-        .service(unchecked(fixed("/healthz", health::ready)));
-}
-
-fn with_middleware(
-    resource: Resource,
+/// Adds resources and the routes of every listener, all with the middleware.
+fn configure(
+    config: &mut ServiceConfig,
     shared: &web::Data<Shared>,
     socket: SocketKind,
-    host_check: HostCheck,
-) -> Resource<
-    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>
-    + use<>,
-> {
-    resource.wrap(middleware(shared, socket, host_check))
+    resources: impl IntoIterator<Item = Resource>,
+) {
+    let [live, ready, health] = HEALTH;
+    let health = [fixed(live, health::live), fixed(ready, health::ready), fixed(health, health::ready)];
+    for resource in health.into_iter().chain(resources) {
+        config.service(resource.wrap(middleware(shared, socket)));
+    }
+    let not_found = || async { Err::<HttpResponse, _>(nothing_here()) };
+    config.default_service(apply(middleware(shared, socket), web::to(not_found)));
 }
 
 /// A resource for GET and HEAD: some load balancers check health with HEAD.
@@ -109,19 +88,13 @@ where
     Args: FromRequest + 'static,
 {
     let get_or_head = guard::Any(guard::Get()).or(guard::Head());
+    let cause = "this path is requested with GET";
+    let refuse =
+        move || async move { Err::<HttpResponse, _>(RefusedRequest::method_not_allowed("GET, HEAD", cause)) };
     web::resource(path)
         .guard(fn_guard(move |context| context.head().uri.path() == path))
         .route(web::route().guard(get_or_head).to(handler))
-        .default_service(web::to(|| async {
-            Err::<HttpResponse, _>(RefusedRequest::method_not_allowed(
-                "GET, HEAD",
-                "this path is requested with GET",
-            ))
-        }))
-}
-
-async fn not_found() -> Result<HttpResponse, RefusedRequest> {
-    Err(nothing_here())
+        .default_service(web::to(refuse))
 }
 
 fn nothing_here() -> RefusedRequest {
@@ -131,15 +104,15 @@ fn nothing_here() -> RefusedRequest {
 impl EntranceTarget {
     /// Finds the entrance. Below one, the 404 page may be framed as the entrance may.
     fn find(snapshot: &Snapshot, path: &str) -> Result<Self, RefusedRequest> {
+        if let Some(target) = path.strip_prefix(VERIFY) {
+            return Self::find_to_verify(snapshot, target);
+        }
         let mut below = None;
         for runtime in &snapshot.entrances {
             let Some(rest) = path.strip_prefix(runtime.entrance.path.as_str()) else { continue };
-            if rest.is_empty() {
-                return Ok(Self { runtime: Arc::clone(runtime), install: None });
-            }
-            if let Some(id) = rest.strip_prefix("/install/").filter(|id| !id.is_empty() && !id.contains('/'))
-            {
-                return Ok(Self { runtime: Arc::clone(runtime), install: Some(id.to_owned()) });
+            let install = rest.strip_prefix("/install/").filter(|id| !id.is_empty() && !id.contains('/'));
+            if rest.is_empty() || install.is_some() {
+                return Ok(Self { runtime: Arc::clone(runtime), rest: install.map(str::to_owned) });
             }
             if rest.starts_with('/') {
                 below = Some(Arc::clone(runtime));
@@ -147,31 +120,19 @@ impl EntranceTarget {
         }
         Err(RefusedRequest { runtime: below, ..nothing_here() })
     }
-}
 
-impl VerifyTarget {
-    /// Finds the entrance, only one for tokens: a proxy passes the client's own
-    /// unsigned header fields on.
-    fn find(snapshot: &Snapshot, path: &str) -> Result<Self, RefusedRequest> {
-        let rest = path.strip_prefix(VERIFY).ok_or_else(nothing_here)?;
-        let (name, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    /// Finds the entrance of `NAME` or `NAME/…`, only one for tokens: a proxy passes
+    /// the client's own unsigned header fields on.
+    fn find_to_verify(snapshot: &Snapshot, target: &str) -> Result<Self, RefusedRequest> {
+        let (name, path) = target.split_at(target.find('/').unwrap_or(target.len()));
         let mut named = snapshot.entrances.iter().filter(|runtime| runtime.entrance.name == name);
         let by_token = named.find(|runtime| runtime.entrance.identity.token_location().is_some());
         let runtime = Arc::clone(by_token.ok_or_else(nothing_here)?);
-        Ok(Self { runtime, path: Some(path.to_owned()).filter(|path| !path.is_empty()) })
+        Ok(Self { runtime, rest: Some(path.to_owned()).filter(|path| !path.is_empty()) })
     }
 }
 
 impl FromRequest for EntranceTarget {
-    type Error = RefusedRequest;
-    type Future = Ready<Result<Self, RefusedRequest>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(RequestContext::of(request).and_then(|context| Self::find(&context.snapshot, request.path())))
-    }
-}
-
-impl FromRequest for VerifyTarget {
     type Error = RefusedRequest;
     type Future = Ready<Result<Self, RefusedRequest>>;
 

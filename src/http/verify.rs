@@ -6,10 +6,11 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
-use super::context::{RequestContext, headers};
-use super::record::{Action, ServedRequest};
+use super::context::{Context, headers};
+use super::record::ServedRequest;
 use super::refused::{Audience, RefusedRequest};
-use super::routes::VerifyTarget;
+use super::routes::EntranceTarget;
+use crate::audit::Outcome;
 use crate::authn::token::TokenLocation;
 use crate::clock::Timestamp;
 use crate::embed::FetchMetadata;
@@ -33,8 +34,8 @@ const GROUPS: HeaderName = HeaderName::from_static("x-auth-request-groups");
 /// Handles `/v1/verify/NAME` with any method, and with any path behind the name:
 /// some proxies pass on those of the request that they authorize.
 pub(super) async fn verify(
-    context: RequestContext,
-    VerifyTarget { runtime, path }: VerifyTarget,
+    context: Context,
+    EntranceTarget { runtime, rest }: EntranceTarget,
     request: HttpRequest,
 ) -> Result<HttpResponse, RefusedRequest> {
     let headers = headers(&request);
@@ -42,7 +43,7 @@ pub(super) async fn verify(
     let Identification { outcome, subject } =
         match check_cookie_origin(entrance, &context.snapshot.hosts, &headers) {
             Ok(()) => {
-                entrance.identify(context.auth_request(path.as_deref(), &headers), Timestamp::now).await
+                entrance.identify(context.auth_request(rest.as_deref(), &headers), Timestamp::now).await
             }
             Err(refusal) => Identification { outcome: Err(refusal), subject: None },
         };
@@ -66,7 +67,8 @@ pub(super) async fn verify(
     }
     protect_json(&mut response);
     let response = response.json(Verified { entrance: &entrance.name, user: &user });
-    Ok(ServedRequest { runtime, action: Action::Verified { subject } }.attach_to(response))
+    let outcome = Some(Outcome::Verified);
+    Ok(ServedRequest { outcome, subject, ..ServedRequest::at(runtime) }.attach_to(response))
 }
 
 /// Adds header fields of JSON about a user: pages of other origins can neither
