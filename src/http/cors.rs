@@ -2,7 +2,6 @@
 //! `Access-Control-Allow-Origin` names one origin; it is never `*`.
 
 use actix_web::HttpResponseBuilder;
-use actix_web::guard::GuardContext;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::embed::Embed;
@@ -11,8 +10,7 @@ use crate::embed::Embed;
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 
 /// Whether a request is a CORS preflight.
-pub(super) fn is_preflight(context: &GuardContext<'_>) -> bool {
-    let headers = context.head().headers();
+pub(super) fn is_preflight(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 

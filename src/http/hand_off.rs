@@ -1,12 +1,14 @@
 //! Responses of entrances: the redirect, the URL as JSON, or a preflight's.
 
-use actix_web::http::StatusCode;
+use std::sync::Arc;
+
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::context::{Context, headers};
+use super::context::{Context, RequestContext, headers};
 use super::record::ServedRequest;
 use super::refused::{RefusedRequest, entrance_headers};
 use super::routes::EntranceTarget;
@@ -27,13 +29,29 @@ struct HandOffJson<'a> {
     expires_at: Option<u64>,
 }
 
-/// Signs a user on.
-pub(super) async fn sign_on(
+/// Handles a request to an entrance.
+pub(super) async fn entrance(
     context: Context,
-    EntranceTarget { runtime, rest }: EntranceTarget,
+    target: EntranceTarget,
     request: HttpRequest,
 ) -> Result<HttpResponse, RefusedRequest> {
-    let headers = headers(&request);
+    match *request.method() {
+        Method::GET => sign_on(&context, target, &request).await,
+        Method::OPTIONS if cors::is_preflight(request.headers()) => preflight(target.runtime, &request),
+        _ => {
+            let refused = RefusedRequest::method_not_allowed("GET", "a hand-off is requested with GET");
+            Err(RefusedRequest { runtime: Some(target.runtime), ..refused })
+        }
+    }
+}
+
+/// Signs a user on.
+async fn sign_on(
+    context: &RequestContext,
+    EntranceTarget { runtime, rest }: EntranceTarget,
+    request: &HttpRequest,
+) -> Result<HttpResponse, RefusedRequest> {
+    let headers = headers(request);
     let sign_on = SignOnRequest {
         auth: context.auth_request(Some(request.path()), &headers),
         query: request.uri().query().unwrap_or_default(),
@@ -44,7 +62,7 @@ pub(super) async fn sign_on(
     // the audit event says that the user was handed off once there is a response that does it
     let handed_off = outcome.and_then(|hand_off| {
         let (jti, url_bytes) = (hand_off.jti, hand_off.url.len());
-        Ok((response(&request, &runtime, hand_off)?, jti, url_bytes))
+        Ok((response(request, &runtime, hand_off)?, jti, url_bytes))
     });
     match handed_off {
         Ok((response, jti, url_bytes)) => {
@@ -82,22 +100,11 @@ fn response(
 }
 
 /// Responds to a CORS preflight.
-pub(super) async fn preflight(
-    EntranceTarget { runtime, .. }: EntranceTarget,
-    request: HttpRequest,
-) -> Result<HttpResponse, RefusedRequest> {
+fn preflight(runtime: Arc<EntranceRuntime>, request: &HttpRequest) -> Result<HttpResponse, RefusedRequest> {
     let mut response = HttpResponse::NoContent();
     if !cors::allow_origin(&mut response, request.headers(), &runtime.entrance.embed) {
         return Err(RefusedRequest::at(&runtime, Reason::CrossSiteRequest.because(SCRIPT_NOT_ALLOWED)));
     }
     cors::allow_request(&mut response, &runtime.entrance.identity.script_headers());
     Ok(ServedRequest::at(runtime).attach_to(response.finish()))
-}
-
-/// Refuses another method.
-pub(super) async fn method_not_allowed(
-    EntranceTarget { runtime, .. }: EntranceTarget,
-) -> Result<HttpResponse, RefusedRequest> {
-    let refused = RefusedRequest::method_not_allowed("GET", "a hand-off is requested with GET");
-    Err(RefusedRequest { runtime: Some(runtime), ..refused })
 }

@@ -37,20 +37,12 @@ where
         let context = RequestContext::begin(&shared, socket, &request);
         async move {
             let _in_flight = InFlight::begin(&context.shared.metrics.in_flight);
-            let handled = match check_host(&context, &request) {
-                Ok(()) => call(next, service_request).await,
-                Err(refusal) => Err(refusal.into()),
-            };
-            let mut response = match handled {
-                Ok(response) => {
-                    record_served(&context, &response);
-                    response
-                }
-                Err(refused) => {
-                    record_refused(&context, &refused);
-                    refused.response(&context, &request)
-                }
-            };
+            // what a panic unwinds through is only read
+            let responded = AssertUnwindSafe(respond(&context, &request, service_request, next));
+            let mut response = responded.catch_unwind().await.unwrap_or_else(|_| {
+                let refused = RefusedRequest::internal("the handler panicked; the log says where");
+                refuse(&context, &request, &refused)
+            });
             add_common_headers(&context, &request, &mut response);
             context.shared.metrics.observe_duration(context.stopwatch.elapsed());
             Ok(ServiceResponse::new(request, response))
@@ -58,18 +50,39 @@ where
     })
 }
 
-/// Calls the handler. A panic and any error of actix become refusals.
-async fn call(next: Next<BoxBody>, request: ServiceRequest) -> Result<HttpResponse, RefusedRequest> {
-    // what a panic unwinds through is only read
-    let called = AssertUnwindSafe(async { next.call(request).await }).catch_unwind().await;
-    let response = match called {
-        Ok(Ok(response)) => response.into_parts().1,
-        Ok(Err(error)) => HttpResponse::from_error(error),
-        Err(_) => return Err(RefusedRequest::internal("the handler panicked; the log says where")),
+/// Calls the handler, and records what the request came to.
+async fn respond(
+    context: &RequestContext,
+    request: &HttpRequest,
+    service_request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> HttpResponse {
+    let handled = match check_host(context, request) {
+        Ok(()) => call(next, service_request).await,
+        Err(refusal) => Err(refusal.into()),
     };
+    match handled {
+        Ok(response) => {
+            record_served(context, &response);
+            response
+        }
+        Err(refused) => refuse(context, request, &refused),
+    }
+}
+
+/// Calls the handler. Any error of actix becomes a refusal.
+async fn call(next: Next<BoxBody>, request: ServiceRequest) -> Result<HttpResponse, RefusedRequest> {
+    let called = next.call(request).await;
+    let response = called.map_or_else(HttpResponse::from_error, |response| response.into_parts().1);
     let Some(error) = response.error() else { return Ok(response) };
     let refused = error.as_error::<RefusedRequest>().cloned();
     Err(refused.unwrap_or_else(|| RefusedRequest::internal("actix-web refused the request")))
+}
+
+fn refuse(context: &RequestContext, request: &HttpRequest, refused: &RefusedRequest) -> HttpResponse {
+    let response = refused.response(context, request);
+    record_refused(context, refused);
+    response
 }
 
 /// Refuses a request for a host that is not the service's: a foreign name may

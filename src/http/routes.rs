@@ -8,16 +8,13 @@ use std::sync::Arc;
 use actix_service::apply;
 use actix_web::dev::Payload;
 use actix_web::guard::{self, fn_guard};
-use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource};
 
 use super::context::RequestContext;
 use super::middleware::middleware;
 use super::refused::RefusedRequest;
-use super::{
-    EntranceRuntime, Shared, Snapshot, SocketKind, assets, cors, embed_page, hand_off, health, verify,
-};
+use super::{EntranceRuntime, Shared, Snapshot, SocketKind, assets, embed_page, hand_off, health, verify};
 use crate::refusal::Reason;
 
 /// The entrance that a path names: an extractor, whose rejection is a 404.
@@ -37,27 +34,27 @@ const FIXED: [&str; 4] = ["/embed", "/embed.js", "/embed.d.ts", "/embed.json"];
 /// The prefix of `/v1/verify/NAME`.
 const VERIFY: &str = "/v1/verify/";
 
-/// Configures the routes of the public listener.
+/// Configures the routes of the public listener. Entrances change at a reload, so
+/// they are one resource, which has every path without a route of its own.
 pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: SocketKind) {
-    let verify = web::resource("/v1/verify/{target:.*}")
-        .guard(fn_guard(|context| context.head().uri.path().starts_with(VERIFY)))
-        .to(verify::verify);
-    let entrances = web::resource("/{path:.*}")
-        .route(web::get().to(hand_off::sign_on))
-        .route(web::method(Method::OPTIONS).guard(fn_guard(cors::is_preflight)).to(hand_off::preflight))
-        .default_service(web::to(hand_off::method_not_allowed));
     let component = [
         fixed("/embed", embed_page::page),
         fixed("/embed.js", assets::script),
         fixed("/embed.d.ts", assets::types),
         fixed("/embed.json", embed_page::settings),
     ];
-    configure(config, shared, socket, component.into_iter().chain([verify, entrances]));
+    configure_fixed(config, shared, socket, component);
+    let verify = web::scope("/v1/verify").default_service(web::to(verify::verify));
+    config.service(verify.wrap(middleware(shared, socket)));
+    // a pattern would be a regular expression, which takes longer than the signature
+    config.default_service(apply(middleware(shared, socket), web::to(hand_off::entrance)));
 }
 
 /// Configures the routes of the admin listener.
 pub fn admin(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: SocketKind) {
-    configure(config, shared, socket, [fixed("/metrics", health::metrics)]);
+    configure_fixed(config, shared, socket, [fixed("/metrics", health::metrics)]);
+    let not_found = || async { Err::<HttpResponse, _>(nothing_here()) };
+    config.default_service(apply(middleware(shared, socket), web::to(not_found)));
 }
 
 /// Whether the public listener has something at a path.
@@ -65,20 +62,18 @@ pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
     HEALTH.contains(&path) || FIXED.contains(&path) || EntranceTarget::find(snapshot, path).is_ok()
 }
 
-/// Adds resources and the routes of every listener, all with the middleware.
-fn configure(
+/// Configures health checks and other resources at fixed paths.
+fn configure_fixed<const N: usize>(
     config: &mut ServiceConfig,
     shared: &web::Data<Shared>,
     socket: SocketKind,
-    resources: impl IntoIterator<Item = Resource>,
+    others: [Resource; N],
 ) {
     let [live, ready, health] = HEALTH;
     let health = [fixed(live, health::live), fixed(ready, health::ready), fixed(health, health::ready)];
-    for resource in health.into_iter().chain(resources) {
+    for resource in health.into_iter().chain(others) {
         config.service(resource.wrap(middleware(shared, socket)));
     }
-    let not_found = || async { Err::<HttpResponse, _>(nothing_here()) };
-    config.default_service(apply(middleware(shared, socket), web::to(not_found)));
 }
 
 /// A resource for GET and HEAD: some load balancers check health with HEAD.
