@@ -36,7 +36,8 @@ pub(super) async fn entrance(
     request: HttpRequest,
 ) -> Result<HttpResponse, RefusedRequest> {
     match *request.method() {
-        Method::GET => sign_on(&context, target, &request).await,
+        // a large future, which actix would move several times
+        Method::GET => Box::pin(sign_on(&context, target, &request)).await,
         Method::OPTIONS if cors::is_preflight(request.headers()) => preflight(target.runtime, &request),
         _ => {
             let refused = RefusedRequest::method_not_allowed("GET", "a hand-off is requested with GET");
