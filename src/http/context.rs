@@ -1,5 +1,6 @@
 //! What every handler knows of its request, taken once before the handler runs.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use arc_swap::Guard;
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
 
+use super::record::ServedRequest;
 use super::refused::RefusedRequest;
 use super::{Shared, Snapshot, SocketKind};
 use crate::authn::AuthRequest;
@@ -24,6 +26,8 @@ pub(super) struct RequestContext {
     pub peer: Peer,
     pub received: Timestamp,
     pub stopwatch: Stopwatch,
+    /// What a handler did, for the middleware.
+    pub served: Cell<Option<ServedRequest>>,
 }
 
 /// Extracts the context.
@@ -41,6 +45,7 @@ impl RequestContext {
             peer: socket.peer(request.peer_addr()),
             received: Timestamp::now(),
             stopwatch: Stopwatch::start(),
+            served: Cell::default(),
         });
         extensions.insert(Rc::clone(&context));
         context

@@ -63,7 +63,7 @@ pub(super) async fn settings(context: Context, request: HttpRequest) -> Result<H
         proof_header,
         proof_scheme,
     });
-    Ok(ServedRequest::at(runtime).attach_to(response))
+    Ok(context.served(ServedRequest::at(runtime), response))
 }
 
 /// Responds with the page, for plain links and pop-ups.
@@ -97,7 +97,7 @@ pub(super) async fn page(context: Context, request: HttpRequest) -> Result<HttpR
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .content_type("text/html; charset=utf-8")
         .body(page);
-    Ok(ServedRequest::at(runtime).attach_to(response))
+    Ok(context.served(ServedRequest::at(runtime), response))
 }
 
 impl EmbedQuery {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::context::{Context, RequestContext, headers};
 use super::record::ServedRequest;
 use super::refused::{RefusedRequest, entrance_headers};
-use super::routes::EntranceTarget;
+use super::routes::{EntranceTarget, method_not_allowed};
 use super::{EntranceRuntime, accept, cors, verify};
 use crate::audit::Outcome;
 use crate::clock::Timestamp;
@@ -38,9 +38,11 @@ pub(super) async fn entrance(
     match *request.method() {
         // a large future, which actix would move several times
         Method::GET => Box::pin(sign_on(&context, target, &request)).await,
-        Method::OPTIONS if cors::is_preflight(request.headers()) => preflight(target.runtime, &request),
+        Method::OPTIONS if cors::is_preflight(request.headers()) => {
+            preflight(&context, target.runtime, &request)
+        }
         _ => {
-            let refused = RefusedRequest::method_not_allowed("GET", "a hand-off is requested with GET");
+            let refused = method_not_allowed("GET", "a hand-off is requested with GET");
             Err(RefusedRequest { runtime: Some(target.runtime), ..refused })
         }
     }
@@ -69,7 +71,7 @@ async fn sign_on(
         Ok((response, jti, url_bytes)) => {
             let outcome = Some(Outcome::HandedOff { jti });
             let served = ServedRequest { runtime, outcome, subject, fetch_dest, embed_violation, url_bytes };
-            Ok(served.attach_to(response))
+            Ok(context.served(served, response))
         }
         Err(refusal) => Err(RefusedRequest { subject, fetch_dest, ..RefusedRequest::at(&runtime, refusal) }),
     }
@@ -101,11 +103,15 @@ fn response(
 }
 
 /// Responds to a CORS preflight.
-fn preflight(runtime: Arc<EntranceRuntime>, request: &HttpRequest) -> Result<HttpResponse, RefusedRequest> {
+fn preflight(
+    context: &RequestContext,
+    runtime: Arc<EntranceRuntime>,
+    request: &HttpRequest,
+) -> Result<HttpResponse, RefusedRequest> {
     let mut response = HttpResponse::NoContent();
     if !cors::allow_origin(&mut response, request.headers(), &runtime.entrance.embed) {
         return Err(RefusedRequest::at(&runtime, Reason::CrossSiteRequest.because(SCRIPT_NOT_ALLOWED)));
     }
     cors::allow_request(&mut response, &runtime.entrance.identity.script_headers());
-    Ok(ServedRequest::at(runtime).attach_to(response.finish()))
+    Ok(context.served(ServedRequest::at(runtime), response.finish()))
 }

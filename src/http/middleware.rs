@@ -63,7 +63,7 @@ async fn respond(
     };
     match handled {
         Ok(response) => {
-            record_served(context, &response);
+            record_served(context, response.status());
             response
         }
         Err(refused) => refuse(context, request, &refused),

@@ -17,8 +17,8 @@ use crate::embed::FetchDestination;
 use crate::refusal::Refusal;
 use crate::request::Peer;
 
-/// What a handler did at an entrance, in the extensions of its response. A
-/// response without it is counted as one outside of entrances.
+/// What a handler did at an entrance. A response without it is counted as one
+/// outside of entrances.
 pub(super) struct ServedRequest {
     pub runtime: Arc<EntranceRuntime>,
     /// For the audit event; `None` if nothing about a user was decided.
@@ -47,19 +47,20 @@ impl ServedRequest {
             url_bytes: 0,
         }
     }
+}
 
-    /// Adds this to a response.
-    pub fn attach_to(self, mut response: HttpResponse) -> HttpResponse {
-        response.extensions_mut().insert(self);
+impl RequestContext {
+    /// Keeps what the middleware records if this response is sent.
+    pub fn served(&self, served: ServedRequest, response: HttpResponse) -> HttpResponse {
+        self.served.set(Some(served));
         response
     }
 }
 
 /// Records a response that is not a refusal.
-pub(super) fn record_served(context: &RequestContext, response: &HttpResponse) {
-    let (metrics, status) = (&context.shared.metrics, response.status());
-    let extensions = response.extensions();
-    let Some(served) = extensions.get::<ServedRequest>() else {
+pub(super) fn record_served(context: &RequestContext, status: StatusCode) {
+    let metrics = &context.shared.metrics;
+    let Some(served) = context.served.take() else {
         return metrics.count_request(NO_ENTRANCE, status.as_u16());
     };
     let ServedRequest { runtime, outcome, subject, fetch_dest, embed_violation, url_bytes } = served;
@@ -68,20 +69,14 @@ pub(super) fn record_served(context: &RequestContext, response: &HttpResponse) {
     } else {
         metrics.count_request(&runtime.entrance.name, status.as_u16());
     }
-    let Some(outcome) = *outcome else { return };
-    write(
-        context,
-        &AuditEvent {
-            subject: subject.clone(),
-            fetch_dest: *fetch_dest,
-            embed_violation: embed_violation.as_ref().map(|violation| &*violation.cause),
-            ..event(context, Some(runtime), outcome)
-        },
-    );
+    let Some(outcome) = outcome else { return };
+    let event = event(context, Some(&runtime), outcome);
+    let violation = embed_violation.as_ref().map(|violation| &*violation.cause);
+    write(context, &AuditEvent { subject, fetch_dest, embed_violation: violation, ..event });
     if let Outcome::HandedOff { .. } = outcome {
         runtime.metrics.hand_offs.inc();
         #[expect(clippy::cast_precision_loss, reason = "a URL is short")]
-        metrics.location_bytes.observe(*url_bytes as f64);
+        metrics.location_bytes.observe(url_bytes as f64);
     }
     if embed_violation.is_some() {
         runtime.metrics.embed_violations.inc();

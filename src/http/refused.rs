@@ -64,11 +64,6 @@ impl RefusedRequest {
         Self { runtime: Some(Arc::clone(runtime)), ..Self::from(refusal) }
     }
 
-    /// A 405 with the methods that are allowed.
-    pub fn method_not_allowed(allow: &'static str, cause: &'static str) -> Self {
-        Self { allow, ..Self::from(Reason::MethodNotAllowed.because(cause)) }
-    }
-
     /// A fault of the service.
     pub fn internal(cause: &'static str) -> Self {
         Reason::Internal.because(cause).into()

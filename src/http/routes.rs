@@ -83,13 +83,18 @@ where
     Args: FromRequest + 'static,
 {
     let get_or_head = guard::Any(guard::Get()).or(guard::Head());
-    let cause = "this path is requested with GET";
-    let refuse =
-        move || async move { Err::<HttpResponse, _>(RefusedRequest::method_not_allowed("GET, HEAD", cause)) };
+    let refuse = || async {
+        Err::<HttpResponse, _>(method_not_allowed("GET, HEAD", "this path is requested with GET"))
+    };
     web::resource(path)
         .guard(fn_guard(move |context| context.head().uri.path() == path))
         .route(web::route().guard(get_or_head).to(handler))
         .default_service(web::to(refuse))
+}
+
+/// A 405 with the methods that are allowed.
+pub(super) fn method_not_allowed(allow: &'static str, cause: &'static str) -> RefusedRequest {
+    RefusedRequest { allow, ..Reason::MethodNotAllowed.because(cause).into() }
 }
 
 fn nothing_here() -> RefusedRequest {

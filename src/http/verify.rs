@@ -68,7 +68,7 @@ pub(super) async fn verify(
     protect_json(&mut response);
     let response = response.json(Verified { entrance: &entrance.name, user: &user });
     let outcome = Some(Outcome::Verified);
-    Ok(ServedRequest { outcome, subject, ..ServedRequest::at(runtime) }.attach_to(response))
+    Ok(context.served(ServedRequest { outcome, subject, ..ServedRequest::at(runtime) }, response))
 }
 
 /// Adds header fields of JSON about a user: pages of other origins can neither

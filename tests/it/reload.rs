@@ -281,5 +281,5 @@ fn a_reload_while_keys_are_fetched_is_not_seen() {
     }
     app.get("/partners", &[("Authorization", &good)]).assert_refused(404, "not_found");
     let later = app.get("/pandium-sso", ALICE);
-    assert!(later.header("location").starts_with("https://imp.pandium.com/newer"), "{later:?}");
+    assert!(later.header("location").starts_with("https://imp.pandium.io/newer"), "{later:?}");
 }
