@@ -10,7 +10,7 @@
 //!            parse   who?     may they?  sign,link  event    307 · JSON · page
 //! ```
 //!
-//! To follow one request, begin at [`http::answer`], go on to
+//! To follow one request, begin at [`http::public`], go on to
 //! [`sign_on::Entrance::sign_on`], and come back. `docs/architecture.md` has the
 //! vocabulary, the life of a request, and recipes for changes.
 //!

@@ -1,7 +1,8 @@
 //! Content negotiation: the media type by `Accept` (RFC 9110, 12.5.1), and the
 //! language by `Accept-Language` (12.5.4).
 
-use actix_web::http::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName};
+use actix_web::HttpRequest;
+use actix_web::http::header::{ACCEPT, Accept, AcceptLanguage, Header, Preference, Quality};
 
 use crate::page::Language;
 
@@ -17,70 +18,50 @@ pub(super) enum Wanted {
 }
 
 /// Whether JSON is preferred. A navigation's `Accept` has no `j`, which decides
-/// most requests early.
-pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
+/// most requests without parsing it.
+pub(super) fn prefers_json(request: &HttpRequest) -> bool {
     let may_name_json = |value: &[u8]| value.iter().any(|byte| byte.eq_ignore_ascii_case(&b'j'));
-    headers.get_all(ACCEPT).any(|value| may_name_json(value.as_bytes())) && wanted(headers) == Wanted::Json
+    request.headers().get_all(ACCEPT).any(|value| may_name_json(value.as_bytes()))
+        && wanted(request) == Wanted::Json
 }
 
-/// The preferred type. Only named types count; `*/*` is no preference.
-pub(super) fn wanted(headers: &HeaderMap) -> Wanted {
-    let (mut html, mut json) = (0, 0);
-    for (kind, weight) in weighed(headers, ACCEPT) {
-        let place = match kind {
-            kind if kind.eq_ignore_ascii_case("text/html") => &mut html,
-            kind if kind.eq_ignore_ascii_case("application/json") => &mut json,
+/// The preferred type. Only named types count; `*/*` is no preference. Items that
+/// are malformed do not count; nor does a field that is not ASCII.
+pub(super) fn wanted(request: &HttpRequest) -> Wanted {
+    let (mut html, mut json) = (Quality::ZERO, Quality::ZERO);
+    for range in Accept::parse(request).map_or_else(|_| Vec::new(), |accept| accept.0) {
+        let best = match range.item.essence_str() {
+            "text/html" => &mut html,
+            "application/json" => &mut json,
             _ => continue,
         };
-        *place = weight.max(*place);
+        *best = range.quality.max(*best);
     }
     match (html, json) {
-        (0, 0) => Wanted::Any,
+        (Quality::ZERO, Quality::ZERO) => Wanted::Any,
         (html, json) if html >= json => Wanted::Html,
         _ => Wanted::Json,
     }
 }
 
 /// The supported language with the highest weight; the first of equal ones.
-pub(super) fn language(headers: &HeaderMap) -> Language {
-    let mut best = (0, Language::English);
-    for (tag, weight) in weighed(headers, ACCEPT_LANGUAGE) {
-        if let Some(language) = Language::of_tag(tag).filter(|_| weight > best.0) {
-            best = (weight, language);
+pub(super) fn language(request: &HttpRequest) -> Language {
+    let mut best = (Quality::ZERO, Language::English);
+    for range in AcceptLanguage::parse(request).map_or_else(|_| Vec::new(), |accept| accept.0) {
+        let Preference::Specific(tag) = &range.item else { continue };
+        if range.quality > best.0
+            && let Some(language) = Language::of_tag(tag.primary_language())
+        {
+            best = (range.quality, language);
         }
     }
     best.1
 }
 
-/// The items of a field, each with its weight.
-fn weighed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = (&str, u32)> {
-    let values = headers.get_all(name).filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let what = parts.next().unwrap_or_default();
-        (
-            what,
-            parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q="))).map_or(1000, weight),
-        )
-    })
-}
-
-/// A weight in thousandths; 0 for an invalid one.
-fn weight(text: &str) -> u32 {
-    match text.parse::<f64>() {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it lies between 0 and 1000"
-        )]
-        Ok(weight) if (0.0..=1.0).contains(&weight) => (weight * 1000.0).round() as u32,
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
+    use actix_web::http::header::ACCEPT_LANGUAGE;
+    use actix_web::test::TestRequest;
     use rstest::rstest;
 
     use super::*;
@@ -93,9 +74,8 @@ mod tests {
     #[case::the_first_of_equals("es, fr", Language::Spanish)]
     #[case::refused("de;q=0, fr;q=0.1", Language::French)]
     fn the_language_is_read(#[case] accept: &'static str, #[case] meant: Language) {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static(accept));
-        assert_eq!(language(&headers), meant);
+        let request = TestRequest::default().insert_header((ACCEPT_LANGUAGE, accept)).to_http_request();
+        assert_eq!(language(&request), meant);
     }
 
     #[rstest]
@@ -108,9 +88,12 @@ mod tests {
     #[case::html_first("text/html, application/json;q=0.9", Wanted::Html)]
     #[case::json_refused("application/json;q=0", Wanted::Any)]
     #[case::capitals("Application/JSON", Wanted::Json)]
+    #[case::parameters("application/json; charset=utf-8; q=0.5, text/html;q=0.4", Wanted::Json)]
+    #[case::malformed_item("text/, ;;, application/json", Wanted::Json)]
+    #[case::malformed_weight("application/json;q=2, text/html;q=0.1", Wanted::Html)]
+    #[case::not_ascii("application/json, \u{e4}/\u{f6}", Wanted::Any)]
     fn the_preference_is_read(#[case] accept: &'static str, #[case] meant: Wanted) {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        assert_eq!(wanted(&headers), meant);
+        let request = TestRequest::default().insert_header((ACCEPT, accept)).to_http_request();
+        assert_eq!(wanted(&request), meant);
     }
 }

@@ -1,53 +1,53 @@
-//! The only module below `server` that knows actix-web: routes, what a request
-//! holds, and responses with their status, header fields and body.
+//! The only module below `server` that knows actix-web: routes, extractors,
+//! handlers, and responses with their status, header fields and body.
+//!
+//! `middleware` surrounds every handler; `routes` says which handler a path has.
 
 mod accept;
-mod component;
+mod assets;
+mod context;
 mod cors;
+mod embed_page;
 mod hand_off;
 mod health;
+mod middleware;
+mod record;
 mod refused;
 mod routes;
+mod served;
 mod span;
 mod state;
 mod verify;
 
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::net::SocketAddr;
 
-use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
-use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, Scope, guard, web};
-use arc_swap::Guard;
-use futures_util::FutureExt;
-use prometheus_client::metrics::gauge::Gauge;
-use tracing_actix_web::RequestId;
-use uuid::Uuid;
+use actix_web::{Scope, guard, web};
 
-use crate::authn::AuthRequest;
-use crate::clock::{Stopwatch, Timestamp};
-use crate::refusal::{Reason, Refusal};
-use crate::request::{Headers, Peer};
-use refused::Refused;
-use routes::Route;
+use crate::request::Peer;
 
+pub use record::record_unparsed;
+pub use routes::{admin, public};
 pub use span::{RootSpan, TARGET as SPAN_TARGET};
 pub use state::{EntranceRuntime, Served, Shared, Snapshot};
 
-/// The listener that received a request.
+/// The kind of socket that a listener is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// For operators: metrics, no entrances.
-    pub is_admin: bool,
+pub enum SocketKind {
+    /// TCP.
+    Tcp,
     /// A Unix socket, whose file mode says who may connect.
-    pub is_unix: bool,
+    Unix,
 }
 
-impl Listener {
-    /// The listener for browsers, by TCP.
-    pub const PUBLIC: Self = Self { is_admin: false, is_unix: false };
+impl SocketKind {
+    /// The peer of a connection.
+    pub fn peer(self, address: Option<SocketAddr>) -> Peer {
+        match (address, self) {
+            (Some(address), _) => Peer::from_ip(address.ip()),
+            (None, Self::Unix) => Peer::UnixSocket,
+            (None, Self::Tcp) => Peer::Unknown,
+        }
+    }
 }
 
 /// The service's routes as a part of another actix application. Requests to
@@ -66,181 +66,177 @@ impl Listener {
 /// # }
 /// ```
 pub fn scope(shared: &web::Data<Shared>) -> Scope {
-    let owner = shared.clone();
+    let guard_shared = shared.clone();
     let is_ours = guard::fn_guard(move |context| {
-        !matches!(
-            Route::find(&owner.snapshot(), Listener::PUBLIC, context.head().uri.path()),
-            Route::Nothing { .. }
-        )
+        let snapshot = guard_shared.snapshot();
+        let is_ours = routes::is_served(&snapshot, context.head().uri.path());
+        if is_ours {
+            // the request is handled with the snapshot that it was matched with
+            context.req_data_mut().insert(snapshot);
+        }
+        is_ours
     });
-    web::scope("").guard(is_ours).default_service(answering(shared.clone(), Listener::PUBLIC))
+    web::scope("").guard(is_ours).configure(|config| public(config, shared, SocketKind::Tcp))
 }
 
-/// A service that handles every request to a listener.
-pub fn answering(
-    shared: web::Data<Shared>,
-    listener: Listener,
-) -> impl ServiceFactory<
-    ServiceRequest,
-    Config = (),
-    Response = ServiceResponse,
-    Error = Error,
-    InitError = (),
-    Service = impl Service<ServiceRequest>,
-> {
-    fn_service(move |request: ServiceRequest| {
-        let shared = shared.clone();
-        async move {
-            let response = answer(request.request(), &shared, listener).await;
-            Ok::<_, Error>(request.into_response(response))
-        }
-    })
-}
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
 
-/// Handles any request. A panic of a handler becomes a 500.
-pub async fn answer(request: &HttpRequest, shared: &Shared, listener: Listener) -> HttpResponse {
-    let stopwatch = Stopwatch::start();
-    let _in_flight = InFlight::begin(&shared.metrics.in_flight);
-    let context = RequestContext {
-        request,
-        shared,
-        snapshot: shared.snapshot(),
-        listener,
-        request_id: request_id(request),
-        stopwatch,
-        received: Timestamp::now(),
-    };
-    // what a panic unwinds through is only read
-    let handled = AssertUnwindSafe(context.handle()).catch_unwind().await;
-    let response =
-        handled.unwrap_or_else(|_| context.internal_error("the handler panicked; the log says where"));
-    shared.metrics.observe_duration(stopwatch.elapsed());
-    response
-}
+    use actix_web::dev::{Payload, Service, ServiceResponse};
+    use actix_web::http::header;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+    use actix_web::{App, Error, FromRequest, HttpRequest, HttpResponse};
+    use rstest::rstest;
 
-/// Counts a request as in flight until it is dropped.
-struct InFlight<'a>(&'a Gauge<i64, AtomicI64>);
+    use super::context::Context;
+    use super::middleware::middleware;
+    use super::refused::RefusedRequest;
+    use super::routes::EntranceTarget;
+    use super::*;
+    use crate::config::Config;
 
-impl<'a> InFlight<'a> {
-    fn begin(gauge: &'a Gauge<i64, AtomicI64>) -> Self {
-        gauge.inc();
-        Self(gauge)
+    /// A configuration whose every visible setting names it.
+    fn config(name: &str, environment: &str, entrances: &str) -> Config {
+        let toml = format!(
+            "environment = \"{environment}\"\n\
+             [server]\npublic_url = \"https://app.example.com\"\n\
+             [pandium]\naccount = \"{name}\"\nshared_secret = \"0123456789abcdef0123456789abcdef\"\n\
+             [identity]\npreset = \"auth_request\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n\
+             [embed]\nparents = [\"https://{name}.example\"]\nlogin_url = \"https://{name}.example/login\"\n\
+             [branding]\nname = \"{name}\"\n{entrances}"
+        );
+        Config::from_toml(&toml).unwrap()
     }
-}
 
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
+    fn old() -> web::Data<Shared> {
+        let partners = "[entrances.partners]\npath = \"/partners\"\n[entrances.partners.identity]\n\
+                        kind = \"proxy_headers\"\npreset = \"auth_request\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n";
+        crate::server::share(config("older-configuration", "sandbox", partners)).unwrap()
     }
-}
 
-/// One request, and what it is handled with.
-struct RequestContext<'a> {
-    request: &'a HttpRequest,
-    shared: &'a Shared,
-    /// Taken once: a reload meanwhile changes nothing for this request.
-    snapshot: Guard<Arc<Snapshot>>,
-    listener: Listener,
-    request_id: Uuid,
-    stopwatch: Stopwatch,
-    received: Timestamp,
-}
+    /// Replaces the configuration: the entrance `/partners` is removed, and all
+    /// other settings differ.
+    fn reload(shared: &Shared) {
+        let mut config = config("newer-configuration", "production", "");
+        let hosts = config.server.hosts.clone();
+        let (entrances, pages) = config.take_served();
+        shared.swap(Served { entrances, pages, hosts });
+    }
 
-impl RequestContext<'_> {
-    async fn handle(&self) -> HttpResponse {
-        let route = Route::find(&self.snapshot, self.listener, self.request.path());
-        if !matches!(route, Route::Health(_))
-            && let Err(refusal) = self.check_host()
-        {
-            return self.refuse(Refused::nowhere(&refusal));
-        }
-        match route {
-            Route::Entrance { runtime, install } => self.entrance(runtime, install).await,
-            Route::Verify { runtime, path } => self.verify(runtime, path).await,
-            Route::Component(component) => self.component(component),
-            Route::Health(kind) => match *self.request.method() {
-                Method::GET | Method::HEAD => self.health(kind),
-                _ => self.refuse(Refused::nowhere(
-                    &Reason::MethodNotAllowed.because("health is requested with GET"),
-                )),
-            },
-            Route::Metrics => match *self.request.method() {
-                Method::GET | Method::HEAD => self.metrics(),
-                _ => self.refuse(Refused::nowhere(
-                    &Reason::MethodNotAllowed.because("metrics are requested with GET"),
-                )),
-            },
-            Route::Nothing { below } => {
-                let refusal = Reason::NotFound.because("there is nothing at this path");
-                self.refuse(Refused { runtime: below, ..Refused::nowhere(&refusal) })
+    /// A step of a request. Extracting it reloads, if the step is the one under test.
+    struct Step<const NUMBER: usize>;
+
+    /// What a [`Step`] needs.
+    struct ReloadAt(usize, web::Data<Shared>);
+
+    impl<const NUMBER: usize> Step<NUMBER> {
+        fn take(request: &HttpRequest) -> Self {
+            let ReloadAt(number, shared) = request.app_data().unwrap();
+            if *number == NUMBER {
+                reload(shared);
             }
+            Self
         }
     }
 
-    /// Refuses a request for a host that is not the service's: a foreign name may
-    /// resolve to this address. The host of an absolute target replaces that of
-    /// the field (RFC 9112, 3.2.2); both have to be right.
-    fn check_host(&self) -> Result<(), Refusal> {
-        let fields = self.request.headers().get_all(header::HOST).map(HeaderValue::as_bytes);
-        let target = self.request.uri().authority().map(|authority| authority.as_str().as_bytes());
-        let mut hosts = fields.chain(target).peekable();
-        let is_answered = |authority: &[u8]| {
-            std::str::from_utf8(authority).is_ok_and(|authority| self.snapshot.hosts.accepts(authority))
-        };
-        if hosts.peek().is_some() && hosts.all(is_answered) {
-            return Ok(());
-        }
-        Err(Reason::MisdirectedRequest.because(
-            "Host is neither that of server.public_url nor in server.hosts; name it there if it is this service's",
-        ))
-    }
+    impl<const NUMBER: usize> FromRequest for Step<NUMBER> {
+        type Error = Error;
+        type Future = Ready<Result<Self, Error>>;
 
-    fn internal_error(&self, cause: &'static str) -> HttpResponse {
-        self.refuse(Refused::nowhere(&Reason::Internal.because(cause)))
-    }
-
-    /// What the user of this request is authenticated by.
-    fn auth_request<'a>(&self, path: Option<&'a str>, headers: &'a Headers<'a>) -> AuthRequest<'a> {
-        AuthRequest { peer: self.peer(), path, headers, received: self.received }
-    }
-
-    /// The header fields without actix's types.
-    fn headers(&self) -> Headers<'_> {
-        self.request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
-    }
-
-    /// The socket's peer. No header field changes it.
-    fn peer(&self) -> Peer {
-        match self.request.peer_addr() {
-            Some(address) => Peer::from_ip(address.ip()),
-            None if self.listener.is_unix => Peer::UnixSocket,
-            None => Peer::Unknown,
+        fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+            ready(Ok(Self::take(request)))
         }
     }
 
-    /// Header fields of JSON about a user: pages of other origins can neither
-    /// include it nor have it read as another media type.
-    fn protect_json(answer: &mut actix_web::HttpResponseBuilder) {
-        answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-        answer.insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")));
+    /// [`hand_off::entrance`] with a step before and after everything that it uses.
+    async fn entrance_in_steps(
+        _: Step<1>,
+        context: Context,
+        _: Step<2>,
+        target: EntranceTarget,
+        (_, request): (Step<3>, HttpRequest),
+    ) -> Result<HttpResponse, RefusedRequest> {
+        let response = hand_off::entrance(context, target, request.clone()).await;
+        Step::<4>::take(&request);
+        response
     }
 
-    /// Header fields of every response.
-    fn common_headers(&self, answer: &mut actix_web::HttpResponseBuilder) {
-        answer.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
-        let mut buffer = Uuid::encode_buffer();
-        let id = self.request_id.hyphenated().encode_lower(&mut buffer);
-        if let Ok(id) = HeaderValue::from_str(id) {
-            answer.insert_header((header::HeaderName::from_static("x-request-id"), id));
-        }
-        // protocols are not switched: after such a request the connection is closed
-        if self.shared.is_draining() || self.request.head().upgrade() {
-            answer.force_close();
+    async fn text_of(response: ServiceResponse) -> String {
+        let head = format!("{:?}", response.response().head());
+        format!("{head} {}", String::from_utf8(read_body(response).await.to_vec()).unwrap())
+    }
+
+    /// Steps: before the middleware has taken the snapshot (0), before each
+    /// extractor (1 to 3), and between the handler and the middleware's part of the
+    /// response (4). A reload while keys are fetched is tested in `tests/it/reload.rs`.
+    #[rstest]
+    #[actix_web::test]
+    async fn a_reload_between_two_steps_of_a_request_is_not_seen(#[values(0, 1, 2, 3, 4)] step: usize) {
+        for (is_signed_in, expected) in [(true, 307), (false, 401)] {
+            let shared = old();
+            let resource = web::resource("/{path:.*}")
+                .app_data(ReloadAt(step, shared.clone()))
+                .to(entrance_in_steps)
+                .wrap(middleware(&shared, SocketKind::Tcp))
+                .wrap_fn(move |request, service| {
+                    if step == 0 {
+                        Step::<0>::take(request.request());
+                    }
+                    service.call(request)
+                });
+            let app = init_service(App::new().service(resource)).await;
+            let path = if step == 0 { "/pandium-sso" } else { "/partners" };
+            let mut request = TestRequest::get().uri(path).peer_addr("127.0.0.1:1".parse().unwrap());
+            request = request
+                .insert_header((header::HOST, "app.example.com"))
+                .insert_header((header::ACCEPT, "text/html"));
+            if is_signed_in {
+                request = request.insert_header(("x-auth-request-email", "alice@example.com"));
+            }
+            let response = call_service(&app, request.to_request()).await;
+            assert_eq!(response.status(), expected);
+            let text = text_of(response).await;
+            let is_old = text.contains("older-configuration") && !text.contains("newer-configuration");
+            let is_new = text.contains("newer-configuration") && !text.contains("older-configuration");
+            assert_eq!((is_old, is_new), (step != 0, step == 0), "{text}");
+            assert_eq!(text.contains("sandbox.pandium.com"), is_signed_in && step != 0, "{text}");
         }
     }
-}
 
-/// The request id of the logging middleware, or a new one without that middleware.
-fn request_id(request: &HttpRequest) -> Uuid {
-    request.extensions().get::<RequestId>().map_or_else(Uuid::now_v7, |id| **id)
+    #[actix_web::test]
+    async fn a_panic_or_a_foreign_error_becomes_a_500() {
+        let shared = old();
+        let resource = |path: &str| web::resource(path).wrap(middleware(&shared, SocketKind::Tcp));
+        async fn panicking_handler() -> HttpResponse {
+            panic!("a bug")
+        }
+        let panicking = resource("/panic").to(panicking_handler);
+        let foreign = resource("/foreign")
+            .to(|| async { Err::<HttpResponse, _>(actix_web::error::ErrorImATeapot("of another crate")) });
+        let app = init_service(App::new().service(panicking).service(foreign)).await;
+        for path in ["/panic", "/foreign"] {
+            let request = TestRequest::get().uri(path).insert_header((header::HOST, "app.example.com"));
+            let text = text_of(call_service(&app, request.to_request()).await).await;
+            assert!(text.contains("500") && text.contains("\"reason\":\"internal\""), "{text}");
+            assert!(text.contains("x-request-id") && text.contains("no-store"), "{text}");
+        }
+    }
+
+    #[rstest]
+    #[case("/livez", true)]
+    #[case("/embed.json", true)]
+    #[case("/pandium-sso", true)]
+    #[case("/partners/install/1", true)]
+    #[case("/partners/other", false)]
+    #[case("/liv%65z", false)]
+    #[case("/v1/verify/partners", false)]
+    #[case("/", false)]
+    #[actix_web::test]
+    async fn a_scope_leaves_other_paths_to_the_application(#[case] path: &str, #[case] is_served: bool) {
+        let others = web::to(HttpResponse::ImATeapot);
+        let app = init_service(App::new().service(scope(&old())).default_service(others)).await;
+        let status = call_service(&app, TestRequest::get().uri(path).to_request()).await.status();
+        assert_eq!(status != 418, is_served, "{status}");
+    }
 }

@@ -1,57 +1,96 @@
-//! Responses to refused requests: the one place that maps a reason to its
-//! status, writes the audit event and counts it.
+//! Refused requests: the error of extractors and handlers, and the one place that
+//! maps a reason to its status and makes the response.
 
-use actix_web::HttpResponse;
+use std::fmt;
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::accept::{self, Wanted};
-use super::{EntranceRuntime, RequestContext};
-use crate::audit::{AuditEvent, Outcome};
-use crate::clock::Timestamp;
+use super::context::RequestContext;
+use super::{EntranceRuntime, cors};
 use crate::embed::FetchDestination;
 use crate::page::RefusalPage;
 use crate::refusal::{Reason, Refusal};
 
-/// A refusal, with the details of its audit event.
-pub(super) struct Refused<'a> {
-    pub runtime: Option<&'a EntranceRuntime>,
-    pub refusal: &'a Refusal,
-    pub fetch_dest: FetchDestination,
+/// A refused request. The middleware makes its response and records it.
+#[derive(Clone, Debug)]
+pub(super) struct RefusedRequest {
+    pub refusal: Refusal,
+    /// The entrance, or the one that the path is below.
+    pub runtime: Option<Arc<EntranceRuntime>>,
+    /// The user, as audit events name users.
     pub subject: Option<String>,
-    /// Whether a proxy verifies a request to an API: no HTML, no header fields for browsers.
-    pub is_for_api: bool,
+    pub fetch_dest: FetchDestination,
+    pub audience: Audience,
+    /// The methods of the resource, for a 405.
+    pub allow: &'static str,
 }
 
-impl<'a> Refused<'a> {
-    /// A refusal at an entrance.
-    pub fn at(runtime: &'a EntranceRuntime, refusal: &'a Refusal) -> Self {
-        Self { runtime: Some(runtime), ..Self::nowhere(refusal) }
-    }
+/// Who reads a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Browsers, and scripts that the entrance allows.
+    Browser,
+    /// Scripts that any entrance allows, such as for a mistyped entrance.
+    AnyScript,
+    /// A proxy that verifies a request to an API: no HTML, no header fields for browsers.
+    Api,
+}
 
-    /// A refusal by `/v1/verify`.
-    pub fn for_api(runtime: &'a EntranceRuntime, refusal: &'a Refusal) -> Self {
-        Self { is_for_api: true, ..Self::at(runtime, refusal) }
-    }
-
+impl From<Refusal> for RefusedRequest {
     /// A refusal outside of entrances.
-    pub const fn nowhere(refusal: &'a Refusal) -> Self {
+    fn from(refusal: Refusal) -> Self {
         Self {
-            runtime: None,
             refusal,
-            fetch_dest: FetchDestination::Unknown,
+            runtime: None,
             subject: None,
-            is_for_api: false,
+            fetch_dest: FetchDestination::Unknown,
+            audience: Audience::Browser,
+            allow: "",
         }
     }
 }
 
-/// The label of requests outside of entrances.
-pub(super) const NO_ENTRANCE: &str = "none";
+impl RefusedRequest {
+    /// A refusal at an entrance.
+    pub fn at(runtime: &Arc<EntranceRuntime>, refusal: Refusal) -> Self {
+        Self { runtime: Some(Arc::clone(runtime)), ..Self::from(refusal) }
+    }
+
+    /// A fault of the service.
+    pub fn internal(cause: &'static str) -> Self {
+        Reason::Internal.because(cause).into()
+    }
+
+    /// The status of the response.
+    pub const fn status(&self) -> StatusCode {
+        status(self.refusal.reason)
+    }
+}
+
+impl fmt::Display for RefusedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.refusal.reason.code())
+    }
+}
+
+impl ResponseError for RefusedRequest {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    /// Without a body: the middleware replaces it by [`Self::response`].
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status())
+    }
+}
 
 /// A problem details object (RFC 9457).
 #[derive(Serialize)]
@@ -63,96 +102,85 @@ struct Problem {
     request_id: Uuid,
 }
 
-impl RequestContext<'_> {
-    /// Writes the audit event, counts the refusal, and makes the response.
-    pub(super) fn refuse(&self, refused: Refused<'_>) -> HttpResponse {
-        let Refused { runtime, refusal, fetch_dest, subject, is_for_api } = refused;
-        self.record(&AuditEvent {
-            at: Timestamp::now(),
-            request_id: self.request_id,
-            entrance: runtime.map(|runtime| runtime.entrance.name.as_str()),
-            environment: runtime.map(|runtime| runtime.entrance.environment),
-            outcome: Outcome::Refused(refusal),
-            subject,
-            peer: self.peer(),
-            fetch_dest,
-            embed_violation: None,
-            took_us: self.took_us(),
-        });
-        let status = status(refusal.reason);
-        let entrance = runtime.map_or(NO_ENTRANCE, |runtime| &runtime.entrance.name);
-        self.shared.metrics.count_refusal(entrance, refusal.reason);
-        self.shared.metrics.count_request(entrance, status.as_u16());
-
-        let mut answer = HttpResponse::build(status);
-        self.common_headers(&mut answer);
-        if let Some(runtime) = runtime.filter(|_| !is_for_api) {
-            self.entrance_headers(&mut answer, runtime);
+impl RefusedRequest {
+    /// Makes the response.
+    pub fn response(&self, context: &RequestContext, request: &HttpRequest) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status());
+        response.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+        match (self.audience, &self.runtime) {
+            (Audience::Browser, Some(runtime)) => entrance_headers(&mut response, request, runtime),
+            (Audience::AnyScript, _) => {
+                let embeds = context.snapshot.entrances.iter().map(|runtime| &runtime.entrance.embed);
+                cors::allow_error_read(&mut response, request.headers(), embeds);
+            }
+            (Audience::Browser, None) | (Audience::Api, _) => {}
         }
-        answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            // some load balancers check health with HEAD
-            let allowed = if runtime.is_some() { "GET" } else { "GET, HEAD" };
-            answer.insert_header((header::ALLOW, HeaderValue::from_static(allowed)));
-        }
-        let challenge = runtime.and_then(|runtime| runtime.entrance.authenticator.challenge());
-        if let Some(scheme) = challenge.filter(|_| status == StatusCode::UNAUTHORIZED) {
-            answer.insert_header((header::WWW_AUTHENTICATE, challenge_with(scheme, refusal.reason)));
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            answer.insert_header((header::RETRY_AFTER, HeaderValue::from_static("5")));
-        }
+        self.add_status_headers(&mut response);
+        let is_for_api = self.audience == Audience::Api;
         if !is_for_api
-            && accept::wanted(self.request.headers()) == Wanted::Html
-            && let Some((page, policy)) = self.page(runtime, refusal.reason)
+            && accept::wanted(request) == Wanted::Html
+            && let Some((page, policy)) = self.page(context, request)
         {
-            answer.insert_header((header::VARY, HeaderValue::from_static("Origin, Accept, Accept-Language")));
-            answer.insert_header((header::CONTENT_SECURITY_POLICY, policy));
-            return answer.content_type("text/html; charset=utf-8").body(page);
+            response
+                .insert_header((header::VARY, HeaderValue::from_static("Origin, Accept, Accept-Language")));
+            response.insert_header((header::CONTENT_SECURITY_POLICY, policy));
+            return response.content_type("text/html; charset=utf-8").body(page);
         }
+        let reason = self.refusal.reason;
         let problem = Problem {
-            r#type: format!("urn:marketplace-sso:{}", refusal.reason.code()),
-            title: refusal.reason.title(),
-            status: status.as_u16(),
-            reason: refusal.reason.code(),
-            request_id: self.request_id,
+            r#type: format!("urn:marketplace-sso:{}", reason.code()),
+            title: reason.title(),
+            status: self.status().as_u16(),
+            reason: reason.code(),
+            request_id: context.request_id,
         };
-        answer
+        response
             .content_type("application/problem+json")
             .body(serde_json::to_string(&problem).unwrap_or_default())
     }
 
-    /// The `Referer`, or nothing.
-    fn referer(&self) -> &str {
-        self.request.headers().get(header::REFERER).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    /// Whether the browser says that a page of this origin sent the request.
-    fn is_same_origin(&self) -> bool {
-        self.request.headers().get("sec-fetch-site").is_some_and(|site| site == "same-origin")
+    /// Header fields that belong to a status.
+    fn add_status_headers(&self, response: &mut HttpResponseBuilder) {
+        match self.status() {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                response.insert_header((header::ALLOW, HeaderValue::from_static(self.allow)));
+            }
+            StatusCode::UNAUTHORIZED => {
+                let challenge =
+                    self.runtime.as_ref().and_then(|runtime| runtime.entrance.authenticator.challenge());
+                if let Some(scheme) = challenge {
+                    let challenge = challenge_with(scheme, self.refusal.reason);
+                    response.insert_header((header::WWW_AUTHENTICATE, challenge));
+                }
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                response.insert_header((header::RETRY_AFTER, HeaderValue::from_static("5")));
+            }
+            _ => {}
+        }
     }
 
     /// The HTML page and its policy, or `None` if rendering fails.
-    fn page(&self, runtime: Option<&EntranceRuntime>, reason: Reason) -> Option<(String, HeaderValue)> {
+    fn page(&self, context: &RequestContext, request: &HttpRequest) -> Option<(String, HeaderValue)> {
         let nonce = nonce();
-        let status = status(reason);
-        let asks_to_sign_in = status == StatusCode::UNAUTHORIZED;
-        let embed = runtime.map(|runtime| &runtime.entrance.embed);
+        let is_about_sign_in = self.status() == StatusCode::UNAUTHORIZED;
+        let embed = self.runtime.as_ref().map(|runtime| &runtime.entrance.embed);
+        let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let is_same_origin = field("sec-fetch-site") == Some("same-origin");
         let page = RefusalPage {
-            reason,
-            request_id: self.request_id,
-            is_about_sign_in: asks_to_sign_in,
-            is_worth_another_try: status.is_server_error(),
-            login_url: embed.filter(|_| asks_to_sign_in).and_then(|embed| embed.login_url.as_deref()),
-            message_targets: embed
-                .map(|embed| embed.parents.message_targets(self.referer(), self.is_same_origin()))
-                .unwrap_or_default(),
+            reason: self.refusal.reason,
+            request_id: context.request_id,
+            is_about_sign_in,
+            is_worth_another_try: self.status().is_server_error(),
+            login_url: embed.filter(|_| is_about_sign_in).and_then(|embed| embed.login_url.as_deref()),
+            message_targets: embed.map_or_else(Vec::new, |embed| {
+                embed.parents.message_targets(field("referer").unwrap_or_default(), is_same_origin)
+            }),
         };
         // `/embed` frames every entrance, also if it is not among the parents
-        let ancestors = runtime.map(|runtime| runtime.entrance.embed.parents.frame_ancestors_and_self());
+        let ancestors = embed.map(|embed| embed.parents.frame_ancestors_and_self());
         let policy = page_policy(&nonce, "", ancestors.as_deref().unwrap_or("frame-ancestors 'none'"));
-        let language = accept::language(self.request.headers());
-        match self.snapshot.pages.refusal(&page, language, &nonce) {
+        match context.snapshot.pages.refusal(&page, accept::language(request), &nonce) {
             Ok(page) => Some((page, HeaderValue::try_from(policy).ok()?)),
             Err(error) => {
                 tracing::error!(%error, "a page could not be rendered");
@@ -160,6 +188,17 @@ impl RequestContext<'_> {
             }
         }
     }
+}
+
+/// Header fields of every response of an entrance.
+pub(super) fn entrance_headers(
+    response: &mut HttpResponseBuilder,
+    request: &HttpRequest,
+    runtime: &EntranceRuntime,
+) {
+    response.insert_header((header::REFERRER_POLICY, runtime.referrer_policy.clone()));
+    response.insert_header((header::CONTENT_SECURITY_POLICY, runtime.frame_ancestors.clone()));
+    cors::allow_origin(response, request.headers(), &runtime.entrance.embed);
 }
 
 /// The challenge: the scheme, and the error of a token that was sent (RFC 6750, 3.1).

@@ -22,9 +22,9 @@ pub struct Shared {
     /// The counters.
     pub metrics: Metrics,
     /// The audit log.
-    pub recorder: AuditLog,
-    /// The log.
-    pub lines: LogWriter,
+    pub audit_log: AuditLog,
+    /// The writer of all log lines.
+    pub log_writer: LogWriter,
 }
 
 /// The part of a configuration that requests need.
@@ -41,8 +41,8 @@ pub struct Served {
 /// The part that a reload replaces atomically.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The entrances.
-    pub entrances: Vec<EntranceRuntime>,
+    /// The entrances, each shared with the requests to it.
+    pub entrances: Vec<Arc<EntranceRuntime>>,
     /// HTML pages.
     pub pages: Pages,
     /// The names that requests may be for.
@@ -64,7 +64,7 @@ pub struct EntranceRuntime {
 
 impl Shared {
     /// The state of a new process.
-    pub fn new(served: Served, recorder: AuditLog, lines: LogWriter) -> Self {
+    pub fn new(served: Served, audit_log: AuditLog, log_writer: LogWriter) -> Self {
         let metrics = Metrics::default();
         let snapshot = Snapshot::new(served, &metrics);
         Self {
@@ -72,8 +72,8 @@ impl Shared {
             is_draining: AtomicBool::new(false),
             has_started: AtomicBool::new(false),
             metrics,
-            recorder,
-            lines,
+            audit_log,
+            log_writer,
         }
     }
 
@@ -117,8 +117,8 @@ impl Shared {
 impl Snapshot {
     fn new(Served { entrances, pages, hosts }: Served, metrics: &Metrics) -> Self {
         let entrances =
-            entrances.into_iter().map(|entrance| EntranceRuntime::new(entrance, metrics)).collect();
-        Self { entrances, pages, hosts }
+            entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
+        Self { entrances: entrances.collect(), pages, hosts }
     }
 }
 

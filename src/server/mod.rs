@@ -149,7 +149,7 @@ impl Server {
         refreshing_keys.abort();
         stopping.abort();
         tracing::info!("stopped");
-        shared.lines.flush();
+        shared.log_writer.flush();
         Ok(())
     }
 }
@@ -172,8 +172,8 @@ fn share_with_log_writer(
     log_writer: LogWriter,
 ) -> Result<web::Data<Shared>, StartError> {
     self_test(config)?;
-    let recorder = AuditLog::new(log_writer.clone(), config.log.format);
-    Ok(web::Data::new(Shared::new(served(config), recorder, log_writer)))
+    let audit_log = AuditLog::new(log_writer.clone(), config.log.format);
+    Ok(web::Data::new(Shared::new(served(config), audit_log, log_writer)))
 }
 
 /// Moves what requests need out of the configuration.

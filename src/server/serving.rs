@@ -13,7 +13,9 @@ use std::time::Duration;
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+};
 use actix_web::dev::{AppConfig, Service};
 use actix_web::rt::net::{ActixStream, TcpStream, UnixStream};
 use actix_web::{App, web};
@@ -22,7 +24,7 @@ use tracing_actix_web::TracingLogger;
 use super::connections::{Connection, Connections, LimitedStream};
 use super::listen::{BoundAddr, BoundListener, Socket};
 use crate::config::ServerSettings;
-use crate::http::{self, Listener, RootSpan, Shared};
+use crate::http::{self, RootSpan, Shared, SocketKind};
 
 /// The number of worker threads and the maximum of open connections of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +48,6 @@ pub(super) fn serve(
     shared: &web::Data<Shared>,
     is_admin: bool,
 ) -> io::Result<Server> {
-    let listener = Listener { is_admin, is_unix: matches!(bound.addr, BoundAddr::Unix(_)) };
     let server = Server::build()
         .workers(capacity.workers)
         .max_concurrent_connections(capacity.connections_per_worker())
@@ -57,7 +58,11 @@ pub(super) fn serve(
         keep_alive: settings.keep_alive,
         request_timeout: settings.request_timeout,
         shared: shared.clone(),
-        listener,
+        socket: match bound.addr {
+            BoundAddr::Ip(_) => SocketKind::Tcp,
+            BoundAddr::Unix(_) => SocketKind::Unix,
+        },
+        is_admin,
     };
     let server = match bound.socket {
         Socket::Tcp(socket) => listen_tcp(server, socket, http)?,
@@ -80,7 +85,8 @@ struct HttpSettings {
     keep_alive: Duration,
     request_timeout: Duration,
     shared: web::Data<Shared>,
-    listener: Listener,
+    socket: SocketKind,
+    is_admin: bool,
 }
 
 fn listen_tcp(server: ServerBuilder, socket: TcpListener, http: HttpSettings) -> io::Result<ServerBuilder> {
@@ -134,10 +140,13 @@ fn http1<Io: ActixStream + 'static>(
             }
         })
         .wrap(TracingLogger::<RootSpan>::new())
-        .default_service(http::answering(http.shared, http.listener))
+        .configure(|config| match http.is_admin {
+            true => http::admin(config, &http.shared, http.socket),
+            false => http::public(config, &http.shared, http.socket),
+        })
         .into_factory()
         .map_err(|error| error.error_response());
-    HttpService::build()
+    let service = HttpService::build()
         .graceful_shutdown_signal(move || {
             let stopping = stopping.clone();
             async move { stopping.notified().await }
@@ -148,5 +157,17 @@ fn http1<Io: ActixStream + 'static>(
         .on_connect_ext(|stream: &LimitedStream<Io>, data| {
             data.insert(Arc::clone(stream.connection()));
         })
-        .h1(map_config(application, |()| AppConfig::default()))
+        .h1(map_config(application, |()| AppConfig::default()));
+    // what actix-http refuses by itself is seen when the connection ends
+    apply_fn_factory(service, move |connection: (LimitedStream<Io>, Option<SocketAddr>), service| {
+        let (shared, peer) = (http.shared.clone(), http.socket.peer(connection.1));
+        let served = service.call(connection);
+        async move {
+            let served = served.await;
+            if let Err(DispatchError::Parse(error)) = &served {
+                http::record_unparsed(&shared, peer, error);
+            }
+            served
+        }
+    })
 }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
-use crate::harness::{ALICE, App, Connection, SECRET, Settings, Token};
+use crate::harness::issuer::{Key, jwks};
+use crate::harness::key_server::{GatedServer, wait_until};
+use crate::harness::{ALICE, App, Connection, Field, SECRET, Settings, Token};
 
 const APPLIED: &[(&str, &str)] = &[("result", "applied")];
 const REFUSED: &[(&str, &str)] = &[("result", "refused")];
@@ -226,4 +228,62 @@ fn during_requests(app: &App, what: impl FnOnce()) -> Vec<String> {
         assert_eq!(paths.len(), 1, "{paths:?}");
         paths.remove(0)
     })
+}
+
+/// The step between two decisions of one request: its keys are fetched. The steps
+/// before and after it are tested in `src/http/mod.rs`.
+#[test]
+fn a_reload_while_keys_are_fetched_is_not_seen() {
+    const ORIGIN: Field<'_> = ("Origin", "https://older.example");
+    let key = Key::new("ES256");
+    let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
+    let settings = |name: &str, environment: &str| {
+        Settings::standard()
+            .set("environment", environment)
+            .set("branding.name", format!("{name}-brand"))
+            .embed_parents(&[&format!("https://{name}.example")])
+            .set("embed.login_url", format!("https://{name}.example/login"))
+            .set("pandium.account", name)
+    };
+    let partners =
+        Settings::bearer().jwks_url(&format!("{}/keys", gate.origin())).identity("jwks_timeout_s", 60);
+    let app = App::standard();
+    app.reconfigure(&settings("older", "sandbox").entrance("partners", &partners).text());
+    gate.wait_until_asked(1);
+    let token = |key: &Key| format!("Bearer {}", key.token_with_kid("k-1"));
+    let (good, bad) = (token(&key), token(&Key::new("ES256")));
+    let requests: [(&str, &[Field<'_>]); 4] = [
+        ("/partners", &[("Authorization", &good)]),
+        ("/partners", &[("Authorization", &good), ("Accept", "application/json"), ORIGIN]),
+        ("/partners", &[("Authorization", &bad), ("Accept", "text/html")]),
+        ("/v1/verify/partners", &[("Authorization", &good)]),
+    ];
+    let responses = std::thread::scope(|scope| {
+        let waiting = requests.map(|(path, headers)| scope.spawn(|| app.get(path, headers)));
+        wait_until("all wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 4.5);
+        std::fs::write(app.config_file(), settings("newer", "production").text()).unwrap();
+        app.wait_for_metric(RELOADS, APPLIED, 2.0);
+        gate.open();
+        waiting.map(|request| request.join().unwrap())
+    });
+    assert_eq!(responses.each_ref().map(|response| response.status), [307, 200, 401, 200]);
+    let [redirect, json, page, verified] = &responses;
+    for url in [redirect.header("location"), json.json()["url"].as_str().unwrap()] {
+        assert!(url.starts_with("https://imp.sandbox.pandium.com/older"), "{url}");
+    }
+    assert_eq!(json.header("access-control-allow-origin"), ORIGIN.1);
+    assert!(page.page().contains("older-brand") && page.page().contains("https://older.example/login"));
+    assert_eq!(verified.json()["entrance"], "partners");
+    for response in [redirect, json, page] {
+        let policy = response.header("content-security-policy");
+        assert!(policy.contains("frame-ancestors https://older.example"), "{policy}");
+    }
+    for response in &responses {
+        assert!(!format!("{:?}{}", response.headers, response.page()).contains("newer"), "{response:?}");
+        let event = app.audit_event_of(response);
+        assert_eq!((&event["entrance"], &event["environment"]), (&"partners".into(), &"sandbox".into()));
+    }
+    app.get("/partners", &[("Authorization", &good)]).assert_refused(404, "not_found");
+    let later = app.get("/pandium-sso", ALICE);
+    assert!(later.header("location").starts_with("https://imp.pandium.io/newer"), "{later:?}");
 }

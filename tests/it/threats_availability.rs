@@ -89,6 +89,33 @@ fn malformed_requests_are_refused_or_closed() {
 
 // T27
 #[test]
+fn what_the_parser_refuses_is_counted_and_logged() {
+    let app = App::standard();
+    let long = "canary".repeat(40_000);
+    for (request, status) in [
+        (b"canary\r\n\r\n".to_vec(), 400),
+        (b"GET /canary HTTP/9.9\r\nHost: a\r\n\r\n".to_vec(), 400),
+        (b"GET /canary HTTP/1.1\r\nHost: a\r\nX-Canary: \0\r\n\r\n".to_vec(), 400),
+        (wire::request_bytes("GET", "/canary", &[("X-Long", &long)]), 431),
+    ] {
+        let labels = [("entrance", "none"), ("code", &status.to_string())];
+        let before = app.metric("marketplace_sso_requests_total", &labels);
+        let mut connection = Connection::open(app.address()).unwrap();
+        // the service may respond before it has read everything
+        let _ = connection.write(&request);
+        let response = connection.read("GET").unwrap();
+        assert_eq!((response.status, response.body.len()), (status, 0), "{response:?}");
+        app.wait_for_metric("marketplace_sso_requests_total", &labels, before + 1.0);
+    }
+    let refused = app.wait_for_line(|line| {
+        line["message"] == "refused a request that cannot be parsed" && line["status"] == 431
+    });
+    assert_eq!((&refused["peer"], &refused["level"]), (&"127.0.0.1".into(), &"WARN".into()));
+    assert!(!app.output().contains("canary"), "{}", app.output());
+}
+
+// T27
+#[test]
 fn upgrade_requests_are_served_over_http_1_1() {
     let app = App::standard();
     let cases: [&[Field<'_>]; 3] = [

@@ -1,0 +1,137 @@
+//! What surrounds every handler: the request's context, the check of its host,
+//! panics, the form of refusals, header fields of every response, the audit event
+//! and metrics.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicI64;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use futures_util::FutureExt;
+use prometheus_client::metrics::gauge::Gauge;
+use uuid::Uuid;
+
+use super::context::RequestContext;
+use super::record::{record_refused, record_served};
+use super::refused::RefusedRequest;
+use super::routes::HEALTH;
+use super::{Shared, SocketKind};
+use crate::refusal::{Reason, Refusal};
+
+/// The middleware, for one resource: it keeps the request for the response to a
+/// panic, which actix allows only after routing.
+pub(super) fn middleware<S>(
+    shared: &web::Data<Shared>,
+    socket: SocketKind,
+) -> impl Transform<S, ServiceRequest, Response = ServiceResponse, Error = Error, InitError = ()> + use<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error> + 'static,
+{
+    let shared = shared.clone();
+    from_fn(move |service_request: ServiceRequest, next: Next<BoxBody>| {
+        let request = service_request.request().clone();
+        let context = RequestContext::begin(&shared, socket, &request);
+        async move {
+            let _in_flight = InFlight::begin(&context.shared.metrics.in_flight);
+            // what a panic unwinds through is only read
+            let responded = AssertUnwindSafe(respond(&context, &request, service_request, next));
+            let mut response = responded.catch_unwind().await.unwrap_or_else(|_| {
+                let refused = RefusedRequest::internal("the handler panicked; the log says where");
+                refuse(&context, &request, &refused)
+            });
+            add_common_headers(&context, &request, &mut response);
+            context.shared.metrics.observe_duration(context.stopwatch.elapsed());
+            Ok(ServiceResponse::new(request, response))
+        }
+    })
+}
+
+/// Calls the handler, and records what the request came to.
+async fn respond(
+    context: &RequestContext,
+    request: &HttpRequest,
+    service_request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> HttpResponse {
+    let handled = match check_host(context, request) {
+        Ok(()) => call(next, service_request).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    match handled {
+        Ok(response) => {
+            record_served(context, response.status());
+            response
+        }
+        Err(refused) => refuse(context, request, &refused),
+    }
+}
+
+/// Calls the handler. Any error of actix becomes a refusal.
+async fn call(next: Next<BoxBody>, request: ServiceRequest) -> Result<HttpResponse, RefusedRequest> {
+    let called = next.call(request).await;
+    let response = called.map_or_else(HttpResponse::from_error, |response| response.into_parts().1);
+    let Some(error) = response.error() else { return Ok(response) };
+    let refused = error.as_error::<RefusedRequest>().cloned();
+    Err(refused.unwrap_or_else(|| RefusedRequest::internal("actix-web refused the request")))
+}
+
+fn refuse(context: &RequestContext, request: &HttpRequest, refused: &RefusedRequest) -> HttpResponse {
+    let response = refused.response(context, request);
+    record_refused(context, refused);
+    response
+}
+
+/// Refuses a request for a host that is not the service's: a foreign name may
+/// resolve to this address. The host of an absolute target replaces that of
+/// the field (RFC 9112, 3.2.2); both have to be right.
+fn check_host(context: &RequestContext, request: &HttpRequest) -> Result<(), Refusal> {
+    let fields = request.headers().get_all(header::HOST).map(HeaderValue::as_bytes);
+    let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let mut hosts = fields.chain(target).peekable();
+    let is_accepted = |authority: &[u8]| {
+        std::str::from_utf8(authority).is_ok_and(|authority| context.snapshot.hosts.accepts(authority))
+    };
+    if HEALTH.contains(&request.path()) || hosts.peek().is_some() && hosts.all(is_accepted) {
+        return Ok(());
+    }
+    Err(Reason::MisdirectedRequest.because(
+        "Host is neither that of server.public_url nor in server.hosts; name it there if it is this service's",
+    ))
+}
+
+/// Header fields of every response. A handler may have allowed caching.
+fn add_common_headers(context: &RequestContext, request: &HttpRequest, response: &mut HttpResponse) {
+    let headers = response.headers_mut();
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    let mut buffer = Uuid::encode_buffer();
+    let id = context.request_id.hyphenated().encode_lower(&mut buffer);
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    // protocols are not switched: after such a request the connection is closed
+    if context.shared.is_draining() || request.head().upgrade() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+}
+
+/// Counts a request as in flight until it is dropped.
+struct InFlight<'a>(&'a Gauge<i64, AtomicI64>);
+
+impl<'a> InFlight<'a> {
+    fn begin(gauge: &'a Gauge<i64, AtomicI64>) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
