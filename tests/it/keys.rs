@@ -306,7 +306,7 @@ fn stale_keys_serve_for_a_bounded_time() {
     let key = Key::new("ES256");
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
     let settings = fetching_often(&server.origin()).identity("jwks_refresh_interval_s", 1);
-    let app = App::start_ready(settings.identity("jwks_max_stale_s", 3));
+    let app = App::start_ready(settings.identity("jwks_max_stale_s", 6));
     let url = format!("{}/keys", server.origin());
     assert!(app.key_age().is_some());
     server.behave(Behaviour::Down);

@@ -136,9 +136,11 @@ fn log_subject_controls_how_users_are_named() {
 
 #[test]
 fn events_and_metrics_name_the_entrance() {
-    let settings = Settings::standard().entrance("partners", &Settings::proxy_headers("authelia"));
-    let settings = settings.set("entrances.partners.path", "/partners/sso");
-    let app = App::start(settings.set("entrances.partners.pandium.account", "partners"));
+    let settings = Settings::standard()
+        .entrance("partners", &Settings::proxy_headers("authelia"))
+        .set("entrances.partners.path", "/partners/sso")
+        .set("entrances.partners.pandium.account", "partners");
+    let app = App::start(settings);
     let response =
         app.get("/partners/sso/install/7", &[("Remote-User", "bo"), ("Remote-Email", "bo@example.com")]);
     assert_eq!(Token::of(&response).url.path(), "/partners/tenants/create/7");

@@ -360,16 +360,15 @@ const KINDS: [(&str, &str, &str); 6] = [
 /// An entrance for each of [`KINDS`], with its keys at an origin.
 fn entrance_of_each_kind(origin: &str) -> Settings {
     let signed = |kind: &str, audience: &str| Settings::of_kind(kind).issuer(origin).audience(audience);
-    let settings = [
+    let with_keys = [
         signed("bearer", "https://sso.example.com/bearer"),
         signed("oathkeeper", "https://sso.example.com/oathkeeper"),
         signed("cloudflare_access", "tag").identity("team", "acme"),
         signed("authentik", "client"),
         Settings::appdirect(),
-    ];
-    let keys = format!("{origin}/keys");
-    let settings = settings.map(|settings| settings.jwks_url(&keys));
-    let settings = settings.into_iter().chain([Settings::commercetools(origin)]);
+    ]
+    .map(|settings| settings.jwks_url(&format!("{origin}/keys")));
+    let settings = with_keys.into_iter().chain([Settings::commercetools(origin)]);
     KINDS.iter().zip(settings).fold(Settings::standard(), |all, ((name, ..), settings)| {
         all.entrance(name, &settings).set(&format!("entrances.{name}.claims.sub"), "id")
     })

@@ -22,9 +22,12 @@ const COMMANDS: [&str; 6] = ["serve", "playground", "check", "mint", "inspect", 
 #[case::json_trace("json", "trace")]
 #[case::text_trace("text", "trace")]
 fn logs_metrics_and_bodies_hold_no_secret(#[case] format: &str, #[case] level: &str) {
-    let settings = Settings::standard().set("log.format", format).set("log.level", level);
-    let settings = settings.set("pandium.max_location_bytes", 600);
-    let app = App::start(settings.set("claims.meta.rank", "username|int"));
+    let settings = Settings::standard()
+        .set("log.format", format)
+        .set("log.level", level)
+        .set("pandium.max_location_bytes", 600)
+        .set("claims.meta.rank", "username|int");
+    let app = App::start(settings);
     let (responses, sent) = send_every_kind_of_request(&app);
     // an invalid configuration at a reload
     std::fs::write(app.config_file(), format!("[pandium]\nshared_secret = \"{IN_HEADER} \"")).unwrap();

@@ -294,9 +294,13 @@ fn tokens_are_never_logged_or_echoed(
     #[values("info", "trace")] level: &str,
 ) {
     let (key, file) = key_and_file();
-    let settings = Settings::bearer().jwks_file(&file).set("log.format", format).set("log.level", level);
-    let settings = settings.set("claims.meta.rank", "(token.rank or 0)|int");
-    let app = App::start(settings.set("claims.meta.note", "token.note"));
+    let settings = Settings::bearer()
+        .jwks_file(&file)
+        .set("log.format", format)
+        .set("log.level", level)
+        .set("claims.meta.rank", "(token.rank or 0)|int")
+        .set("claims.meta.note", "token.note");
+    let app = App::start(settings);
     let with = |changed: &[(&str, &str)]| key.token_with(&[&[("note", "\"canary\"")], changed].concat());
     let tokens = [
         (with(&[]), ""),
