@@ -9,7 +9,8 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::context::Context;
-use super::refused::{Audience, RefusedRequest, nonce, page_policy};
+use super::refusal_response::{nonce, page_policy};
+use super::refused::{Audience, RefusedRequest};
 use super::served::ServedRequest;
 use super::{EntranceRuntime, Snapshot, accept, cors};
 use crate::authn::token::TokenLocation;

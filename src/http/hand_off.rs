@@ -9,9 +9,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::context::{Context, RequestContext, headers};
-use super::refused::{RefusedRequest, entrance_headers};
-use super::routes::{EntranceTarget, method_not_allowed};
+use super::refusal_response::entrance_headers;
+use super::refused::RefusedRequest;
 use super::served::ServedRequest;
+use super::target::EntranceTarget;
 use super::{EntranceRuntime, accept, cors, verify};
 use crate::audit::Outcome;
 use crate::clock::Timestamp;
@@ -42,7 +43,7 @@ pub(super) async fn entrance(
             preflight(&context, target.runtime, &request)
         }
         _ => {
-            let refused = method_not_allowed("GET", "a hand-off is requested with GET");
+            let refused = RefusedRequest::method_not_allowed("GET", "a hand-off is requested with GET");
             Err(RefusedRequest { runtime: Some(target.runtime), ..refused })
         }
     }

@@ -12,6 +12,9 @@ use super::refused::RefusedRequest;
 use crate::clock::Timestamp;
 use crate::refusal::Reason;
 
+/// The paths of health checks, which are served for any host.
+pub(super) const PATHS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
+
 /// Ready. Entrances without keys respond 503 to every token.
 #[derive(Serialize)]
 struct Health<'a> {

@@ -12,11 +12,13 @@ mod hand_off;
 mod health;
 mod middleware;
 mod record;
+mod refusal_response;
 mod refused;
 mod routes;
 mod served;
 mod span;
 mod state;
+mod target;
 mod verify;
 
 use std::net::SocketAddr;
@@ -92,7 +94,7 @@ mod tests {
     use super::context::Context;
     use super::middleware::middleware;
     use super::refused::RefusedRequest;
-    use super::routes::EntranceTarget;
+    use super::target::EntranceTarget;
     use super::*;
     use crate::config::Config;
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::context::{Context, headers};
 use super::refused::{Audience, RefusedRequest};
-use super::routes::EntranceTarget;
 use super::served::ServedRequest;
+use super::target::EntranceTarget;
 use crate::audit::Outcome;
 use crate::authn::token::TokenLocation;
 use crate::clock::Timestamp;
