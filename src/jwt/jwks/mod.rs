@@ -223,7 +223,7 @@ impl JwksCache {
                 return None;
             }
             update(&self.state, |state| {
-                state.last_fetch = Some(LastFetch { at: now, succeeded: false });
+                state.last_fetch = Some(LastFetch::running(now));
                 if trigger == FetchTrigger::Token {
                     state.budget = state.budget.spend_one(self.policy.cooldown(), now);
                 }
@@ -265,8 +265,9 @@ impl JwksCache {
                 None
             }
         };
+        let last_fetch = LastFetch::ended(now, keys.is_some());
         update(&self.state, |state| {
-            state.last_fetch = Some(LastFetch { at: now, succeeded: keys.is_some() });
+            state.last_fetch = Some(last_fetch);
             match &keys {
                 Some(set) => {
                     state.keys = Some(CachedKeys { set: Arc::clone(set), requested_at, fetched_at: now });
