@@ -180,7 +180,8 @@ fn key_rotations_and_outages_are_survived(#[case] kind: &str) {
         assert_eq!(platform.open(ADA).status, 200, "{after}");
     }
     assert!(
-        platform.playground.get("/platform/keys", &[]).json()["asked"].as_u64() > first["asked"].as_u64()
+        platform.playground.get("/platform/keys", &[]).json()["requests"].as_u64()
+            > first["requests"].as_u64()
     );
 
     assert_eq!(platform.change_keys("down")["is_down"], true);

@@ -43,7 +43,7 @@ pub struct KeyStatus {
     /// Whether the key server is down.
     pub is_down: bool,
     /// The number of requests to the key server.
-    pub asked: usize,
+    pub requests: usize,
 }
 
 /// The maximum number of published keys. The service tries at most four for a token
@@ -121,14 +121,14 @@ impl Keys {
             signing: state.signing.id.clone(),
             published: state.published.iter().map(|key| key.id.clone()).collect(),
             is_down: state.is_down,
-            asked: self.server.asked().len(),
+            requests: self.server.requested_paths().len(),
         }
     }
 
     /// Applies the state to the key server.
     fn serve(&self, state: &KeyState) -> anyhow::Result<()> {
         if state.is_down {
-            self.server.behave(Behaviour::Down);
+            self.server.set_behaviour(Behaviour::Down);
             return Ok(());
         }
         let keys: Vec<_> =
@@ -138,7 +138,7 @@ impl Keys {
         let discovery = json!({"issuer": origin, "jwks_uri": format!("{origin}/keys")}).to_string();
         let mut pages: Vec<_> = JWKS_PATHS.iter().map(|path| ((*path).to_owned(), set.clone())).collect();
         pages.push(("/.well-known/openid-configuration".to_owned(), discovery));
-        self.server.behave(Behaviour::Serve(pages));
+        self.server.set_behaviour(Behaviour::Serve(pages));
         Ok(())
     }
 

@@ -93,7 +93,7 @@ fn a_merchant_center_user_is_signed_on() {
         let token = gateway.token(&[("ISSUER/claims/user_permissions", bad)]);
         forward(&app, "/pandium-sso", &token).assert_refused(401, "invalid_token");
     }
-    assert_eq!(gateway.server.asked(), ["/.well-known/jwks.json"]);
+    assert_eq!(gateway.server.requested_paths(), ["/.well-known/jwks.json"]);
 }
 
 /// A claim and its invalid values, as in [`claims_of`].
@@ -295,14 +295,14 @@ fn start_behind(proxy: &KeyServer, identity: &str) -> App {
 #[test]
 fn infer_issuer_selects_known_gateways_only() {
     let gateway = Gateway::start();
-    let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
+    let proxy = KeyServer::start(Behaviour::Respond(403, String::new())).unwrap();
     let app = start_behind(&proxy, &gateway.settings("infer_issuer = true"));
     let bearer = format!("Bearer {}", gateway.token(&[]));
     let request = |cloud: &str, version: &str| {
         app.get("/pandium-sso", &[("Authorization", &bearer), (CLOUD.0, cloud), (VERSION.0, version)])
     };
     // no keys of the table are fetched at start
-    assert!(proxy.asked().is_empty());
+    assert!(proxy.requested_paths().is_empty());
     let mut expected: Vec<String> = Vec::new();
     for (cloud, version, host) in TABLE {
         request(cloud, version).assert_refused(503, "keys_unavailable");
@@ -311,13 +311,13 @@ fn infer_issuer_selects_known_gateways_only() {
         if !expected.contains(&authority) {
             expected.push(authority);
         }
-        assert_eq!(proxy.asked(), expected, "{cloud} {version}");
+        assert_eq!(proxy.requested_paths(), expected, "{cloud} {version}");
     }
     for cloud in ["gcp-xx", "GCP-EU", "gcp-eu.evil.example", "https://evil.example"] {
         // unknown gateways use the configured issuer
         assert_eq!(request(cloud, "v2").status, 307, "{cloud}");
     }
-    assert_eq!(proxy.asked(), expected);
+    assert_eq!(proxy.requested_paths(), expected);
     assert!(app.entrances_without_keys().is_empty());
 }
 
@@ -329,7 +329,7 @@ fn infer_issuer_selects_known_gateways_only() {
     "mc-api.europe-west1.gcp.commercetools.com"
 )]
 fn without_infer_issuer_the_request_selects_nothing(#[case] issuer: &str, #[case] host: &str) {
-    let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
+    let proxy = KeyServer::start(Behaviour::Respond(403, String::new())).unwrap();
     let gateway = Gateway::start();
     let settings = gateway.settings("").replace(&gateway.server.origin(), issuer);
     let app = start_behind(&proxy, &settings);
@@ -338,7 +338,7 @@ fn without_infer_issuer_the_request_selects_nothing(#[case] issuer: &str, #[case
         let headers = [("Authorization", bearer.as_str()), (CLOUD.0, cloud), VERSION];
         app.get("/pandium-sso", &headers).assert_refused(503, "keys_unavailable");
     }
-    assert_eq!(proxy.asked(), [format!("{host}:443")]);
+    assert_eq!(proxy.requested_paths(), [format!("{host}:443")]);
     assert_eq!(app.entrances_without_keys(), ["pandium-sso"]);
 }
 
