@@ -220,7 +220,7 @@ fn an_unreachable_backend_is_one_finding() {
 fn a_503_refusal_is_not_an_unreachable_backend() {
     let response =
         r#"{"type":"urn:marketplace-sso:keys_unavailable","reason":"keys_unavailable","status":503}"#;
-    let service = KeyServer::start(Behaviour::Answer(503, response.into())).unwrap();
+    let service = KeyServer::start(Behaviour::Respond(503, response.into())).unwrap();
     let result = run(&["doctor", &service.origin()]);
     assert!(!result.output.contains("nothing responds"), "{result:?}");
     assert!(result.output.lines().count() > 3, "{result:?}");
@@ -316,7 +316,7 @@ fn forged_azure_principals_are_reported() {
 
 #[test]
 fn secrets_are_not_printed_or_sent_to_other_origins() {
-    let elsewhere = KeyServer::start(Behaviour::Answer(200, "<p>".into())).unwrap();
+    let elsewhere = KeyServer::start(Behaviour::Respond(200, "<p>".into())).unwrap();
     let setup = Setup::correct();
     let ca = File::new(&setup.ca);
     let page = elsewhere.origin().replace("http://", "http://user:hush-hush@") + "/page?token=hush-hush";
@@ -336,7 +336,7 @@ fn secrets_are_not_printed_or_sent_to_other_origins() {
         !format!("{result:?}").contains("hush-hush") && !format!("{result:?}").contains("eyJ"),
         "{result:?}"
     );
-    assert_eq!(elsewhere.asked(), ["/page?token=hush-hush"]);
+    assert_eq!(elsewhere.requested_paths(), ["/page?token=hush-hush"]);
 }
 
 #[rstest]

@@ -28,14 +28,14 @@ fn keys_are_fetched_once_at_start() {
     let key = Key::new("ES256");
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
     let app = App::start_ready(fetching(&server.origin()));
-    assert_eq!(server.asked(), ["/keys"]);
+    assert_eq!(server.requested_paths(), ["/keys"]);
     let age = format!("marketplace_sso_jwks_age_seconds{{url=\"{}/keys\"}} ", server.origin());
     assert!(app.admin("/metrics").text().contains(&age), "{age}");
     for _ in 0..20 {
         assert_eq!(Token::of(&app.send_token(&key.token_with_kid("k-1"))).claims["external_id"], "u-1");
     }
     app.send_token(&Key::new("ES256").token_with_kid("k-1")).assert_refused(401, "invalid_token");
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requested_paths().len(), 1);
 }
 
 #[test]
@@ -45,12 +45,12 @@ fn a_rotation_right_after_a_fetch_is_noticed() {
     // with the default cooldown of 30 seconds
     let app = App::start_ready(fetching(&server.origin()));
     assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
-    server.behave(keys_response(&[new.jwk(Some("k-2"))]));
+    server.set_behaviour(keys_response(&[new.jwk(Some("k-2"))]));
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requested_paths().len(), 2);
     // the old key could be published again, so it is fetched for, too
     app.send_token(&old.token_with_kid("k-1")).assert_refused(401, "invalid_token");
-    assert_eq!(server.asked().len(), 3);
+    assert_eq!(server.requested_paths().len(), 3);
 }
 
 #[test]
@@ -66,22 +66,22 @@ fn an_unknown_key_is_fetched_once_for_all_requests() {
     for requests in [2, 3] {
         app.send_token(&new.token_with_kid("k-2")).assert_refused(401, "invalid_token");
         to_nameless(&new).assert_refused(401, "invalid_token");
-        assert_eq!((named.asked().len(), nameless.asked().len()), (requests, requests));
+        assert_eq!((named.requested_paths().len(), nameless.requested_paths().len()), (requests, requests));
     }
 
-    named.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
-    nameless.behave(keys_response(&[new.jwk(None)]));
+    named.set_behaviour(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    nameless.set_behaviour(keys_response(&[new.jwk(None)]));
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307));
         }
     });
     assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
-    assert_eq!(named.asked().len(), 4);
+    assert_eq!(named.requested_paths().len(), 4);
 
     // a token without a kid can be signed with a new key
     assert_eq!(to_nameless(&new).status, 307);
-    assert_eq!(nameless.asked().len(), 4);
+    assert_eq!(nameless.requested_paths().len(), 4);
     to_nameless(&old).assert_refused(401, "invalid_token");
 }
 
@@ -94,10 +94,10 @@ fn a_rotation_rejects_no_valid_token() {
     let app = App::start_ready(settings.identity("jwks_max_stale_s", 60));
     let url = format!("{}/keys", server.origin());
     let publish = |keys: &[Value]| {
-        server.behave(keys_response(keys));
-        let before = server.asked().len();
-        wait_until("requested again", || server.asked().len() > before);
-        let requests = server.asked().len() as u64;
+        server.set_behaviour(keys_response(keys));
+        let before = server.requested_paths().len();
+        wait_until("requested again", || server.requested_paths().len() > before);
+        let requests = server.requested_paths().len() as u64;
         wait_until("fetched", || app.fetches(&url, "success") >= requests);
     };
     let (current, is_over) = (Mutex::new(old.token_with_kid("k-1")), AtomicBool::new(false));
@@ -132,14 +132,14 @@ fn entrances_with_one_jwks_url_share_its_keys() {
     for path in ["/pandium-sso", "/second", "/third"] {
         assert_eq!(app.send_token_to(path, &key.token_with_kid("k-1")).status, 307, "{path}");
     }
-    assert_eq!(server.asked(), ["/keys"]);
+    assert_eq!(server.requested_paths(), ["/keys"]);
     // a fetch for one of them serves all
     let new = Key::new("ES256");
-    server.behave(keys_response(&[new.jwk(Some("k-2"))]));
+    server.set_behaviour(keys_response(&[new.jwk(Some("k-2"))]));
     for path in ["/second", "/third", "/pandium-sso"] {
         assert_eq!(app.send_token_to(path, &new.token_with_kid("k-2")).status, 307, "{path}");
     }
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requested_paths().len(), 2);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn entrances_with_other_fetch_settings_fetch_separately() {
     let server = serve_keys(&[Key::new("ES256").jwk(Some("k-1"))]);
     let other = fetching(&server.origin()).identity("jwks_timeout_s", 7);
     let _app = App::start_ready(fetching(&server.origin()).entrance("second", &other));
-    assert_eq!(server.asked(), ["/keys", "/keys"]);
+    assert_eq!(server.requested_paths(), ["/keys", "/keys"]);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn an_unsupported_key_is_skipped_counted_and_logged_once() {
     let warnings =
         || app.log_lines().into_iter().filter(|line| line.get("skipped").is_some()).collect::<Vec<_>>();
     let publish = |strange: &[Value]| {
-        server.behave(keys_response(&[&[key.jwk(Some("k-1"))], strange].concat()));
+        server.set_behaviour(keys_response(&[&[key.jwk(Some("k-1"))], strange].concat()));
         // several fetches, to see whether each one logs
         for _ in 0..2 {
             let before = app.fetches(&url, "success");
@@ -196,7 +196,7 @@ fn discovery_locates_the_keys(#[values("", "/", "/tenants/acme", "/tenants/acme/
     let issuer = format!("{}{path}", server.origin());
     let location = format!("{}/.well-known/openid-configuration", path.trim_end_matches('/'));
     let document = json!({"issuer": issuer, "jwks_uri": format!("{}/their/keys?v=1", server.origin())});
-    server.behave(serving(&[
+    server.set_behaviour(serving(&[
         (&location, &document.to_string()),
         ("/their/keys?v=1", &jwks(&[key.jwk(Some("k-1"))])),
     ]));
@@ -204,7 +204,7 @@ fn discovery_locates_the_keys(#[values("", "/", "/tenants/acme", "/tenants/acme/
     let token = key.sign(&named("k-1"), &issued_by(&issuer));
     assert_eq!(app.send_token(&token).status, 307);
     app.send_token(&key.token_with_kid("k-1")).assert_refused(401, "invalid_token");
-    assert_eq!(server.asked(), [location.as_str(), "/their/keys?v=1"]);
+    assert_eq!(server.requested_paths(), [location.as_str(), "/their/keys?v=1"]);
     assert_eq!(app.fetches(&format!("{}{location}", server.origin()), "success"), 1);
 }
 
@@ -229,7 +229,7 @@ fn an_invalid_discovery_document_gives_no_keys() {
     let servers = documents.map(|(name, document, message)| {
         let server = KeyServer::start(Behaviour::Down).unwrap();
         let document = document.replace("SELF", &server.origin());
-        server.behave(serving(&[(DISCOVERY_PATH, &document), ("/keys", &set)]));
+        server.set_behaviour(serving(&[(DISCOVERY_PATH, &document), ("/keys", &set)]));
         (name, server, message)
     });
     let app = App::start_ready(servers.iter().fold(Settings::standard(), |settings, (name, server, _)| {
@@ -241,7 +241,11 @@ fn an_invalid_discovery_document_gives_no_keys() {
     };
     for (name, server, message) in &servers {
         send_token(name, server).assert_refused(503, "keys_unavailable");
-        assert!(server.asked().iter().all(|path| path == DISCOVERY_PATH), "{name}: {:?}", server.asked());
+        assert!(
+            server.requested_paths().iter().all(|path| path == DISCOVERY_PATH),
+            "{name}: {:?}",
+            server.requested_paths()
+        );
         let url = format!("{}{DISCOVERY_PATH}", server.origin());
         assert!(app.fetches(&url, "error") > 0, "{name}");
         assert_eq!(app.fetches(&url, "success"), 0, "{name}");
@@ -251,7 +255,7 @@ fn an_invalid_discovery_document_gives_no_keys() {
     }
     for (_, server, _) in &servers {
         let document = json!({"issuer": server.origin(), "jwks_uri": format!("{}/keys", server.origin())});
-        server.behave(serving(&[(DISCOVERY_PATH, &document.to_string()), ("/keys", &set)]));
+        server.set_behaviour(serving(&[(DISCOVERY_PATH, &document.to_string()), ("/keys", &set)]));
     }
     for (name, server, _) in &servers {
         wait_until(name, || send_token(name, server).status == 307);
@@ -263,7 +267,7 @@ fn readiness_waits_for_the_first_key_fetch() {
     let key = Key::new("ES256");
     let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
     let app = App::start(fetching(gate.origin()));
-    gate.wait_until_asked(1);
+    gate.wait_until_requested(1);
     for path in ["/readyz", "/healthz"] {
         let not_yet = app.get(path, &[]);
         not_yet.assert_refused(503, "keys_unavailable");
@@ -279,7 +283,7 @@ fn readiness_waits_for_the_first_key_fetch() {
         assert_eq!(user.join().unwrap(), 307);
     });
     assert!(app.entrances_without_keys().is_empty());
-    assert_eq!(gate.asked().len(), 1);
+    assert_eq!(gate.requested_paths().len(), 1);
 }
 
 #[test]
@@ -309,7 +313,7 @@ fn stale_keys_serve_for_a_bounded_time() {
     let app = App::start_ready(settings.identity("jwks_max_stale_s", 6));
     let url = format!("{}/keys", server.origin());
     assert!(app.key_age().is_some());
-    server.behave(Behaviour::Down);
+    server.set_behaviour(Behaviour::Down);
     wait_until("a failure", || app.fetches(&url, "error") > 0);
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
     assert!(app.entrances_without_keys().is_empty());
@@ -319,7 +323,7 @@ fn stale_keys_serve_for_a_bounded_time() {
     response.assert_refused(503, "keys_unavailable");
     assert!(response.header("retry-after").parse::<u32>().unwrap() > 0);
     assert_eq!(app.entrances_without_keys(), [MAIN]);
-    server.behave(keys_response(&[key.jwk(Some("k-1"))]));
+    server.set_behaviour(keys_response(&[key.jwk(Some("k-1"))]));
     wait_until("the keys are back", || app.send_token(&key.token_with_kid("k-1")).status == 307);
     assert!(app.entrances_without_keys().is_empty() && app.key_age().is_some());
     assert!(app.fetches(&url, "success") >= 2);
@@ -336,13 +340,13 @@ fn a_fetch_survives_the_disconnect_of_its_client() {
     let bearer = format!("Bearer {}", new.token_with_kid("k-2"));
     let mut client = TcpStream::connect(app.address()).unwrap();
     client.write_all(&request_bytes("GET", "/pandium-sso", &[("Authorization", &bearer)])).unwrap();
-    gate.wait_until_asked(2);
+    gate.wait_until_requested(2);
     drop(client);
     gate.open();
     let url = format!("{}/keys", gate.origin());
     wait_until("fetched", || app.fetches(&url, "success") == 2);
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
-    assert_eq!(gate.asked().len(), 2);
+    assert_eq!(gate.requested_paths().len(), 2);
 }
 
 #[test]
@@ -350,12 +354,12 @@ fn a_reload_keeps_cached_keys() {
     let key = Key::new("ES256");
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
     let app = App::start_ready(fetching(&server.origin()));
-    server.behave(Behaviour::Down);
+    server.set_behaviour(Behaviour::Down);
     app.reconfigure("[pandium]\naccount = \"second\"");
     let token = Token::of(&app.send_token(&key.token_with_kid("k-1")));
     assert_eq!(token.url.path(), "/second");
     assert!(app.entrances_without_keys().is_empty());
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requested_paths().len(), 1);
 
     // keys of another URL are not reused
     let other = serve_keys(&[key.jwk(Some("k-2"))]);
@@ -370,7 +374,7 @@ fn a_reload_during_a_fetch_fetches_again() {
     let key = Key::new("ES256");
     let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
     let app = App::start(fetching(gate.origin()).identity("jwks_min_refresh_interval_s", 600));
-    gate.wait_until_asked(1);
+    gate.wait_until_requested(1);
     app.reconfigure("[pandium]\naccount = \"second\"");
     gate.open();
     assert_eq!(Token::of(&app.send_token(&key.token_with_kid("k-1"))).url.path(), "/second");
@@ -383,7 +387,7 @@ fn a_reload_does_not_reset_readiness() {
     let app = App::start_ready(fetching(&serve_keys(&[key.jwk(Some("k-1"))]).origin()));
     let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-2"))]))], false);
     app.reconfigure(&format!("[identity]\njwks_url = \"{}/keys\"", gate.origin()));
-    gate.wait_until_asked(1);
+    gate.wait_until_requested(1);
     assert_eq!(app.entrances_without_keys(), [MAIN]);
     gate.open();
     assert_eq!(app.send_token(&key.token_with_kid("k-2")).status, 307);

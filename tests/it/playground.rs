@@ -308,9 +308,7 @@ fn a_busy_default_port_is_skipped() {
 #[test]
 fn a_non_loopback_listener_is_warned_of() {
     let (_playground, lines) = Playground::start_as(&["--listen", "0.0.0.0:0"], "password");
-    let warned =
-        lines.all().into_iter().any(|line| line.starts_with("warning: the playground listens at 0.0.0.0"));
-    assert!(warned, "{:?}", lines.all());
+    lines.wait_for_text(TIMEOUT, |line| line.starts_with("warning: the playground listens at 0.0.0.0"));
 
     let (_playground, lines) = Playground::start_as(&["--listen", "127.0.0.1:0"], "password");
     assert!(!lines.all().iter().any(|line| line.starts_with("warning: ")), "{:?}", lines.all());

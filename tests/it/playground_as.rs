@@ -186,7 +186,7 @@ fn assert_rotations_and_outages_are_survived(kind: &str) {
         assert_eq!(platform.open(ADA).status, 200, "{kind}: {after}");
     }
     let last = platform.playground.get("/platform/keys", &[]).json();
-    assert!(last["asked"].as_u64() > first["asked"].as_u64(), "{kind}: {last}");
+    assert!(last["requests"].as_u64() > first["requests"].as_u64(), "{kind}: {last}");
 
     assert_eq!(platform.change_keys("down")["is_down"], true, "{kind}");
     assert_eq!(platform.open(BEN).status, 200, "{kind}");

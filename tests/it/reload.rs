@@ -250,7 +250,7 @@ fn a_reload_while_keys_are_fetched_is_not_seen() {
         Settings::bearer().jwks_url(&format!("{}/keys", gate.origin())).identity("jwks_timeout_s", 60);
     let app = App::standard();
     app.reconfigure(&settings("older", "sandbox").entrance("partners", &partners).text());
-    gate.wait_until_asked(1);
+    gate.wait_until_requested(1);
     let token = |key: &Key| format!("Bearer {}", key.token_with_kid("k-1"));
     let (good, bad) = (token(&key), token(&Key::new("ES256")));
     let requests: [(&str, &[Field<'_>]); 4] = [
@@ -262,8 +262,7 @@ fn a_reload_while_keys_are_fetched_is_not_seen() {
     let responses = std::thread::scope(|scope| {
         let waiting = requests.map(|(path, headers)| scope.spawn(|| app.get(path, headers)));
         wait_until("all wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 4.5);
-        std::fs::write(app.config_file(), settings("newer", "production").text()).unwrap();
-        app.wait_for_metric(RELOADS, APPLIED, 2.0);
+        app.reconfigure(&settings("newer", "production").text());
         gate.open();
         waiting.map(|request| request.join().unwrap())
     });

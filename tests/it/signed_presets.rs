@@ -147,10 +147,10 @@ fn each_preset_accepts_its_own_tokens_only(#[case] preset: Preset, #[case] algor
 #[case::authentik(AUTHENTIK)]
 #[case::oathkeeper(OATHKEEPER)]
 fn each_preset_fetches_keys_from_its_own_host(#[case] preset: Preset) {
-    let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
+    let proxy = KeyServer::start(Behaviour::Respond(403, String::new())).unwrap();
     let app = App::start_behind_proxy(&proxy.origin(), (preset.settings)());
     app.wait_until_ready();
-    assert_eq!(proxy.asked(), [format!("{}:443", preset.host)]);
+    assert_eq!(proxy.requested_paths(), [format!("{}:443", preset.host)]);
     let response = preset.send_token(&app, &preset.token(&Key::new("ES256"), &[]));
     // ES256 is acceptable to all of them except Cloudflare
     match preset.issuer == ACCESS.issuer {
@@ -240,7 +240,7 @@ fn the_jwks_header_of_authentik_is_never_used() {
         }
     }
     app.log_lines();
-    assert!(theirs.asked().is_empty());
+    assert!(theirs.requested_paths().is_empty());
 }
 
 #[test]

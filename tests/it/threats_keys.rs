@@ -24,16 +24,16 @@ fn failures(ours: &Value, elsewhere: &str) -> Vec<(&'static str, Behaviour, &'st
     let many: Vec<Value> =
         (0..10_000).map(|n| json!({"kty": "EC", "kid": n.to_string()})).chain([ours.clone()]).collect();
     let large = json!({"keys": [ours], "x": "x".repeat(1 << 20)}).to_string();
-    let response = |text: String| Behaviour::Answer(200, text);
+    let response = |text: String| Behaviour::Respond(200, text);
     vec![
         ("down", Behaviour::Down, "no response"),
         ("hanging", Behaviour::Hang(Duration::from_secs(3600)), "timeout"),
         ("endless", Behaviour::Endless, "larger than 262144 bytes"),
         ("elsewhere", Behaviour::Redirect(format!("{elsewhere}/keys")), "the status is 302"),
         ("loop", Behaviour::Redirect("/keys".into()), "the status is 302"),
-        ("error", Behaviour::Answer(500, jwks(std::slice::from_ref(ours))), "the status is 500"),
-        ("missing", Behaviour::Answer(404, jwks(std::slice::from_ref(ours))), "the status is 404"),
-        ("partial", Behaviour::Answer(206, jwks(std::slice::from_ref(ours))), "the status is 206"),
+        ("error", Behaviour::Respond(500, jwks(std::slice::from_ref(ours))), "the status is 500"),
+        ("missing", Behaviour::Respond(404, jwks(std::slice::from_ref(ours))), "the status is 404"),
+        ("partial", Behaviour::Respond(206, jwks(std::slice::from_ref(ours))), "the status is 206"),
         ("large", response(large), "larger than 262144 bytes"),
         ("many", response(jwks(&many)), "more than 100 keys"),
         ("secret", response(jwks(&[ours.clone(), secret])), "symmetric"),
@@ -93,11 +93,11 @@ fn without_keys_requests_get_503_not_401() {
         assert!(error.contains(message), "{name}: {error}");
         assert!(!error.contains("c2VjcmV0"), "{name}: {error}");
     }
-    assert!(elsewhere.asked().is_empty(), "a redirect was followed to another origin");
+    assert!(elsewhere.requested_paths().is_empty(), "a redirect was followed to another origin");
     assert_eq!(app.get("/livez", &[]).status, 200);
 
     for (_, server, ..) in &servers {
-        server.behave(keys_response(std::slice::from_ref(&ours)));
+        server.set_behaviour(keys_response(std::slice::from_ref(&ours)));
     }
     for (name, ..) in &servers {
         wait_until(name, || app.send_token_to(&format!("/{name}"), &token).status == 307);
@@ -118,7 +118,7 @@ fn cached_keys_serve_while_fetches_fail() {
     let app = start(&servers);
     let url = |server: &KeyServer| format!("{}/keys", server.origin());
     for (_, server, behaviour, _) in &servers {
-        server.behave(behaviour.clone());
+        server.set_behaviour(behaviour.clone());
     }
     for (name, server, ..) in &servers {
         wait_until(name, || app.fetches(&url(server), "error") > 0);
@@ -136,7 +136,7 @@ fn cached_keys_serve_while_fetches_fail() {
     }
     assert_eq!(servers.iter().map(fetched).collect::<Vec<u64>>(), before);
     assert!(app.entrances_without_keys().is_empty());
-    assert!(elsewhere.asked().is_empty());
+    assert!(elsewhere.requested_paths().is_empty());
     assert_eq!(app.get("/livez", &[]).status, 200);
 }
 
@@ -156,7 +156,7 @@ fn same_origin_redirects_are_followed_three_times(#[case] steps: &[&str], #[case
     let server = GatedServer::start(&pages, true);
     let app = App::start_ready(fetching(server.origin()));
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, status);
-    assert_eq!(server.asked(), steps[..steps.len().min(4)]);
+    assert_eq!(server.requested_paths(), steps[..steps.len().min(4)]);
 }
 
 /// Whether the key server works, and the number of unknown kids.
@@ -169,7 +169,7 @@ fn unknown_kids_cost_a_bounded_number_of_fetches(#[case] serves: bool, #[case] c
     let key = Key::new("ES256");
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
     if !serves {
-        server.behave(Behaviour::Down);
+        server.set_behaviour(Behaviour::Down);
     }
     let app = App::start_ready(fetching_once_in(3600, &server.origin()));
     // the signature is never verified, so all tokens share one
@@ -198,7 +198,7 @@ fn unknown_kids_cost_a_bounded_number_of_fetches(#[case] serves: bool, #[case] c
     // only tokens after a successful fetch are rejected as invalid
     assert!(unknown < 100.0 && (serves == (unknown > 0.5)), "{unknown}");
     // one at start and four for all tokens; no more if the first failed
-    assert_eq!(server.asked().len(), if serves { 5 } else { 1 });
+    assert_eq!(server.requested_paths().len(), if serves { 5 } else { 1 });
     assert_eq!(app.send_token(&token).status, if serves { 307 } else { 503 });
 }
 
@@ -210,9 +210,9 @@ fn a_rotation_after_an_unknown_kid_is_noticed() {
     // with the default cooldown of 30 seconds
     let app = App::start_ready(fetching(&server.origin()));
     app.send_token(&new.token_with_kid("made-up")).assert_refused(401, "invalid_token");
-    server.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    server.set_behaviour(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
-    assert_eq!(server.asked().len(), 3);
+    assert_eq!(server.requested_paths().len(), 3);
 }
 
 // T12
@@ -233,9 +233,9 @@ fn an_exhausted_fetch_budget_gives_503() {
             assert_eq!(response.status, if number < 4 { 401 } else { 503 }, "{number}");
         }
     }
-    assert_eq!((named.asked().len(), nameless.asked().len()), (5, 5));
-    named.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
-    nameless.behave(keys_response(&[new.jwk(None)]));
+    assert_eq!((named.requested_paths().len(), nameless.requested_paths().len()), (5, 5));
+    named.set_behaviour(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    nameless.set_behaviour(keys_response(&[new.jwk(None)]));
     for response in [app.send_token(&new.token_with_kid("k-2")), app.send_token_to("/nameless", &new.token())]
     {
         response.assert_refused(503, "keys_unavailable");
@@ -267,8 +267,8 @@ fn constant_unknown_kids_do_not_block_a_rotation() {
             }
             count
         });
-        wait_until("the fetch budget is used up", || server.asked().len() >= 5);
-        server.behave(keys_response(&[new.jwk(Some("k-2"))]));
+        wait_until("the fetch budget is used up", || server.requested_paths().len() >= 5);
+        server.set_behaviour(keys_response(&[new.jwk(Some("k-2"))]));
         wait_until("the new key is used", || {
             let response = app.send_token(&new.token_with_kid("k-2"));
             assert!(matches!(response.status, 307 | 503), "{response:?}");
@@ -312,7 +312,7 @@ fn token_headers_never_change_the_jwks_url() {
     for other in [json!(null), json!(1), json!(["k-2"]), json!({"k-2": "k-2"})] {
         app.assert_rejected(&key.sign(&json!({"alg": "ES256", "kid": other}).to_string(), &claims_with(&[])));
     }
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requested_paths().len(), 1);
 
     let kids = "../../dev/null /dev/null %2e%2e/keys //127.0.0.1/ k-1' /keys?kid=k-1 keys#k-1 |id";
     for kid in kids.split(' ').chain(["k-1' OR '1'='1", "|touch pwned", "k-1\r\nHost: x", "k-1\0", "", "K-1"])
@@ -335,10 +335,10 @@ fn token_headers_never_change_the_jwks_url() {
             assert_not_accepted(&app.send_token(&attacker.sign(&header, &claims_with(&[]))));
         }
     }
-    assert!(theirs.asked().is_empty(), "{:?}", theirs.asked());
+    assert!(theirs.requested_paths().is_empty(), "{:?}", theirs.requested_paths());
     // only the configured URL was fetched
-    let asked = server.asked();
-    assert!(asked.len() == 5 && asked.iter().all(|path| path == "/keys"), "{asked:?}");
+    let paths = server.requested_paths();
+    assert!(paths.len() == 5 && paths.iter().all(|path| path == "/keys"), "{paths:?}");
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
 }
 

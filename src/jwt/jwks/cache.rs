@@ -251,7 +251,7 @@ impl JwksCache {
                 return None;
             }
             update(&self.state, |state| {
-                state.last_fetch = Some(LastFetch { at: now, succeeded: false });
+                state.last_fetch = Some(LastFetch::running(now));
                 // by kid, only unknown ones count: each known key is fetched once
                 if trigger == FetchTrigger::Token && kid.is_none() {
                     state.budget = state.budget.spend_one(self.policy.cooldown(), now);
@@ -296,10 +296,10 @@ impl JwksCache {
         };
         let keys = outcome.map(Arc::new);
         self.log_outcome(&keys, now);
+        // an issuer that does not know a kid has responded
+        let last_fetch = LastFetch::ended(now, keys.is_ok() || not_found.is_some());
         update(&self.state, |state| {
-            // an issuer that does not know a kid has answered
-            let succeeded = keys.is_ok() || not_found.is_some();
-            state.last_fetch = Some(LastFetch { at: now, succeeded });
+            state.last_fetch = Some(last_fetch);
             if let Some(kid) = not_found {
                 state.add_not_found(kid, self.policy, now);
             }

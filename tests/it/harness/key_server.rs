@@ -82,7 +82,7 @@ pub struct GatedServer {
 
 struct State {
     pages: Vec<(String, String)>,
-    asked: Vec<String>,
+    requested_paths: Vec<String>,
     is_open: bool,
 }
 
@@ -92,7 +92,7 @@ impl GatedServer {
     pub fn start(pages: &[(&str, &str)], is_open: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
-        let state = State { pages: Vec::new(), asked: Vec::new(), is_open };
+        let state = State { pages: Vec::new(), requested_paths: Vec::new(), is_open };
         let gate = Self { origin, state: Arc::new((Mutex::new(state), Condvar::new())) };
         gate.serve(pages);
         let state = Arc::clone(&gate.state);
@@ -117,13 +117,13 @@ impl GatedServer {
     }
 
     /// The paths requested so far, with or without a response.
-    pub fn asked(&self) -> Vec<String> {
-        self.state.0.lock().unwrap().asked.clone()
+    pub fn requested_paths(&self) -> Vec<String> {
+        self.state.0.lock().unwrap().requested_paths.clone()
     }
 
     /// Waits until this many requests were received.
-    pub fn wait_until_asked(&self, times: usize) {
-        wait_until(&format!("{times} requests"), || self.asked().len() >= times);
+    pub fn wait_until_requested(&self, times: usize) {
+        wait_until(&format!("{times} requests"), || self.requested_paths().len() >= times);
     }
 
     /// Holds responses from now on.
@@ -149,7 +149,7 @@ fn respond(state: &(Mutex<State>, Condvar), mut stream: TcpStream) {
     let path = String::from_utf8_lossy(&request).split(' ').nth(1).unwrap_or_default().to_owned();
     let (state, opened) = state;
     let mut state = state.lock().unwrap();
-    state.asked.push(path.clone());
+    state.requested_paths.push(path.clone());
     let state = opened.wait_while(state, |state| !state.is_open).unwrap();
     let page = state.pages.iter().find(|(own, _)| *own == path).map(|(_, text)| text.clone());
     drop(state);

@@ -151,9 +151,9 @@ fn every_matching_key_is_tried_without_a_kid() {
     for key in [&first, &second] {
         assert_eq!(send_token(&app, &token(key, &[])).status, 307);
     }
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requested_paths().len(), 1);
     send_token(&app, &token(&third, &[])).assert_refused(401, "invalid_token");
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requested_paths().len(), 2);
     // a kid is used if present
     let named = |kid: &str| second.sign(&json!({"alg": "ES256", "kid": kid}).to_string(), &claims(&[]));
     assert_eq!(send_token(&app, &named("k-2")).status, 307);
@@ -161,14 +161,14 @@ fn every_matching_key_is_tried_without_a_kid() {
 
     // a rotation that no kid announces
     app.wait_for_cooldown();
-    server.behave(keys_response(&[second.jwk(Some("k-2")), third.jwk(Some("k-3"))]));
+    server.set_behaviour(keys_response(&[second.jwk(Some("k-2")), third.jwk(Some("k-3"))]));
     std::thread::scope(|scope| {
         for key in [&third, &second, &third, &third] {
             let app = &app;
             scope.spawn(move || assert_eq!(send_token(app, &token(key, &[])).status, 307));
         }
     });
-    assert_eq!(server.asked().len(), 3);
+    assert_eq!(server.requested_paths().len(), 3);
     send_token(&app, &token(&first, &[])).assert_refused(401, "invalid_token");
 }
 
@@ -217,5 +217,5 @@ fn the_request_never_changes_the_jwks_url() {
     ];
     app.get("/pandium-sso", &headers).assert_refused(401, "invalid_token");
     wait_until("written", || !app.audit_events().is_empty());
-    assert!(theirs.asked().is_empty());
+    assert!(theirs.requested_paths().is_empty());
 }

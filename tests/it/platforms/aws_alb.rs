@@ -61,13 +61,13 @@ fn a_documented_token_is_accepted_with_one_fetch() {
     let (key, server, app) = start();
     // nothing can be fetched before a token names a key
     app.wait_until_ready();
-    assert!(server.asked().is_empty() && app.entrances_without_keys().is_empty());
+    assert!(server.requested_paths().is_empty() && app.entrances_without_keys().is_empty());
     for _ in 0..10 {
         let claims = Token::of(&send_token(&app, &token(&key, &[]))).claims;
         assert_eq!((&claims["sub"], &claims["external_id"]), (&json!("alice@example.com"), &json!("u-1")));
         assert_eq!(claims["ti"]["ufn"], "Alice");
     }
-    assert_eq!(server.asked(), [format!("/{KID}")]);
+    assert_eq!(server.requested_paths(), [format!("/{KID}")]);
     assert_eq!(app.fetches(&format!("{}/", server.origin()), "success"), 1);
 }
 
@@ -102,7 +102,7 @@ fn a_foreign_header_is_rejected_without_a_fetch() {
         ("kid", r#""http://evil.example/""#, "invalid_token"),
     ];
     assert_invalid(&cases, send);
-    assert!(server.asked().is_empty(), "{:?}", server.asked());
+    assert!(server.requested_paths().is_empty(), "{:?}", server.requested_paths());
     assert_invalid(&[("crit", r#"[]|["exp"]"#, "invalid_token")], send);
     assert_eq!(send_token(&app, &token(&key, &[])).status, 307);
 }
@@ -134,7 +134,7 @@ fn only_the_padded_form_is_accepted() {
     for unpadded in [key.sign(&header(&[]), CLAIMS), padded.replace('=', "")] {
         send_token(&app, &unpadded).assert_refused(401, "invalid_token");
     }
-    assert!(server.asked().is_empty());
+    assert!(server.requested_paths().is_empty());
     let standard = padded.replace('-', "+").replace('_', "/");
     for other in [format!("{padded}="), format!(" {padded} x"), padded.replacen('.', "..", 1)] {
         send_token(&app, &other).assert_refused(401, "invalid_token");
@@ -164,7 +164,7 @@ fn unsigned_headers_of_the_balancer_are_ignored() {
     let good = token(&key, &[]);
     let twice = [("X-Amzn-Oidc-Data", good.as_str()), ("x-amzn-oidc-data", &good)];
     app.get("/pandium-sso", &twice).assert_refused(400, "ambiguous_identity");
-    assert!(server.asked().is_empty());
+    assert!(server.requested_paths().is_empty());
     assert_eq!(send_token(&app, &good).status, 307);
 }
 
@@ -174,7 +174,7 @@ fn a_missing_key_is_fetched_once_per_cooldown() {
     for _ in 0..20 {
         send_token(&app, &named(&key, NEXT)).assert_refused(401, "invalid_token");
     }
-    assert_eq!(server.asked(), [format!("/{NEXT}")]);
+    assert_eq!(server.requested_paths(), [format!("/{NEXT}")]);
     // other unknown ids are fetched, too, up to the budget
     for number in 0..20 {
         let other = format!("6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e{number:04}");
@@ -186,7 +186,7 @@ fn a_missing_key_is_fetched_once_per_cooldown() {
             assert!(response.has("retry-after"));
         }
     }
-    assert_eq!(server.asked().len(), 4);
+    assert_eq!(server.requested_paths().len(), 4);
 }
 
 #[test]
@@ -195,10 +195,10 @@ fn a_failed_key_fetch_gives_503_and_keeps_other_keys() {
     let (here, there) = (format!("/{KID}"), format!("/{NEXT}"));
     let failures = [
         ("down", Behaviour::Down),
-        ("error", Behaviour::Answer(500, String::new())),
-        ("page", Behaviour::Answer(200, "<html>".into())),
-        ("private", Behaviour::Answer(200, Key::private_pem())),
-        ("large", Behaviour::Answer(200, "x".repeat(1 << 20))),
+        ("error", Behaviour::Respond(500, String::new())),
+        ("page", Behaviour::Respond(200, "<html>".into())),
+        ("private", Behaviour::Respond(200, Key::private_pem())),
+        ("large", Behaviour::Respond(200, "x".repeat(1 << 20))),
         ("endless", Behaviour::Endless),
         ("elsewhere", Behaviour::Redirect("http://127.0.0.1:1/".into())),
     ]
@@ -209,7 +209,7 @@ fn a_failed_key_fetch_gives_503_and_keeps_other_keys() {
     let send_token = |name: &str, token: &str| app.get(&format!("/{name}"), &[("X-Amzn-Oidc-Data", token)]);
     for (name, server, behaviour) in &failures {
         assert_eq!(send_token(name, &token(&key, &[])).status, 307, "{name}");
-        server.behave(behaviour.clone());
+        server.set_behaviour(behaviour.clone());
         let response = send_token(name, &named(&key, NEXT));
         assert_eq!((response.status, response.reason().as_str()), (503, "keys_unavailable"), "{name}");
         assert!(response.has("retry-after"), "{name}");
@@ -217,7 +217,7 @@ fn a_failed_key_fetch_gives_503_and_keeps_other_keys() {
     }
     assert_eq!(app.get("/readyz", &[]).status, 200);
     for (_, server, _) in &failures {
-        server.behave(serving(&[(&there, &key.pem())]));
+        server.set_behaviour(serving(&[(&there, &key.pem())]));
     }
     for (name, ..) in &failures {
         wait_until(name, || send_token(name, &named(&key, NEXT)).status == 307);
@@ -231,7 +231,8 @@ fn a_key_for_another_algorithm_is_not_used() {
         [("ES384", NEXT), ("RS256", &NEXT.replace('b', "c")), ("EdDSA", &NEXT.replace('b', "d"))]
     {
         let other = Key::new(algorithm);
-        server.behave(serving(&[(&format!("/{KID}"), &key.pem()), (&format!("/{kid}"), &other.pem())]));
+        server
+            .set_behaviour(serving(&[(&format!("/{KID}"), &key.pem()), (&format!("/{kid}"), &other.pem())]));
         send_token(&app, &named(&other, kid)).assert_refused(401, "invalid_token");
         send_token(&app, &named(&key, kid)).assert_refused(401, "invalid_token");
     }
@@ -250,7 +251,7 @@ fn concurrent_requests_share_one_key_fetch() {
         wait_until("all requests wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 16.5);
         gate.open();
     });
-    assert_eq!(gate.asked().len(), 1);
+    assert_eq!(gate.requested_paths().len(), 1);
 }
 
 #[test]
@@ -261,12 +262,12 @@ fn another_key_is_served_during_a_fetch() {
     let app = App::start(at(gate.origin()));
     std::thread::scope(|scope| {
         scope.spawn(|| assert_eq!(send_token(&app, &token(&one, &[])).status, 307));
-        gate.wait_until_asked(1);
+        gate.wait_until_requested(1);
         scope.spawn(|| assert_eq!(send_token(&app, &named(&other, NEXT)).status, 307));
         wait_until("both requests wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 2.5);
         gate.open();
     });
-    assert_eq!(gate.asked(), [format!("/{KID}"), format!("/{NEXT}")]);
+    assert_eq!(gate.requested_paths(), [format!("/{KID}"), format!("/{NEXT}")]);
 }
 
 #[test]
@@ -277,30 +278,30 @@ fn entrances_with_one_keys_url_share_its_keys() {
     for path in ["/pandium-sso", "/second"] {
         assert_eq!(app.get(path, &[("X-Amzn-Oidc-Data", &token(&key, &[]))]).status, 307, "{path}");
     }
-    assert_eq!(server.asked(), [format!("/{KID}")]);
+    assert_eq!(server.requested_paths(), [format!("/{KID}")]);
 }
 
 #[test]
 fn a_reload_keeps_the_keys() {
     let (key, server, app) = start();
     assert_eq!(send_token(&app, &token(&key, &[])).status, 307);
-    server.behave(Behaviour::Down);
+    server.set_behaviour(Behaviour::Down);
     app.reconfigure("[pandium]\naccount = \"second\"");
     assert_eq!(Token::of(&send_token(&app, &token(&key, &[]))).url.path(), "/second");
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requested_paths().len(), 1);
 }
 
 #[test]
 fn the_configured_region_selects_the_key_host() {
     let key = Key::new("ES256");
-    let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
+    let proxy = KeyServer::start(Behaviour::Respond(403, String::new())).unwrap();
     let settings = at("").without("identity.keys_url").identity("load_balancers", [ARN, OTHER_REGION]);
     let app = App::start_behind_proxy(&proxy.origin(), settings);
     for (arn, region) in [(ARN, "eu-west-1"), (OTHER_REGION, "us-east-1")] {
-        let before = proxy.asked().len();
+        let before = proxy.requested_paths().len();
         let response = send_token(&app, &token(&key, &[("signer", &format!("{arn:?}"))]));
         response.assert_refused(503, "keys_unavailable");
         let expected = [format!("public-keys.auth.elb.{region}.amazonaws.com:443")];
-        assert_eq!(proxy.asked()[before..], expected);
+        assert_eq!(proxy.requested_paths()[before..], expected);
     }
 }

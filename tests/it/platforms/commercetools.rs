@@ -91,7 +91,7 @@ fn a_merchant_center_user_is_signed_on() {
         let token = gateway.token(&[("ISSUER/claims/user_permissions", bad)]);
         forward(&app, "/pandium-sso", &token).assert_refused(401, "invalid_token");
     }
-    assert_eq!(gateway.server.asked(), ["/.well-known/jwks.json"]);
+    assert_eq!(gateway.server.requested_paths(), ["/.well-known/jwks.json"]);
 }
 
 /// A claim and its invalid values, as in [`claims_of`].
@@ -292,14 +292,14 @@ fn start_behind(proxy: &KeyServer, settings: Settings) -> App {
 #[test]
 fn infer_issuer_selects_known_gateways_only() {
     let gateway = Gateway::start();
-    let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
+    let proxy = KeyServer::start(Behaviour::Respond(403, String::new())).unwrap();
     let app = start_behind(&proxy, gateway.settings().identity("infer_issuer", true));
     let bearer = format!("Bearer {}", gateway.token(&[]));
     let request = |cloud: &str, version: &str| {
         app.get("/pandium-sso", &[("Authorization", &bearer), (CLOUD.0, cloud), (VERSION.0, version)])
     };
     // no keys of the table are fetched at start
-    assert!(proxy.asked().is_empty());
+    assert!(proxy.requested_paths().is_empty());
     let mut expected: Vec<String> = Vec::new();
     for (cloud, version, host) in TABLE {
         request(cloud, version).assert_refused(503, "keys_unavailable");
@@ -308,13 +308,13 @@ fn infer_issuer_selects_known_gateways_only() {
         if !expected.contains(&authority) {
             expected.push(authority);
         }
-        assert_eq!(proxy.asked(), expected, "{cloud} {version}");
+        assert_eq!(proxy.requested_paths(), expected, "{cloud} {version}");
     }
     for cloud in ["gcp-xx", "GCP-EU", "gcp-eu.evil.example", "https://evil.example"] {
         // unknown gateways use the configured issuer
         assert_eq!(request(cloud, "v2").status, 307, "{cloud}");
     }
-    assert_eq!(proxy.asked(), expected);
+    assert_eq!(proxy.requested_paths(), expected);
     assert!(app.entrances_without_keys().is_empty());
 }
 
@@ -326,7 +326,7 @@ fn infer_issuer_selects_known_gateways_only() {
     "mc-api.europe-west1.gcp.commercetools.com"
 )]
 fn without_infer_issuer_the_request_selects_nothing(#[case] issuer: &str, #[case] host: &str) {
-    let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
+    let proxy = KeyServer::start(Behaviour::Respond(403, String::new())).unwrap();
     let gateway = Gateway::start();
     let app = start_behind(&proxy, settings(issuer));
     let bearer = format!("Bearer {}", gateway.token(&[]));
@@ -334,7 +334,7 @@ fn without_infer_issuer_the_request_selects_nothing(#[case] issuer: &str, #[case
         let headers = [("Authorization", bearer.as_str()), (CLOUD.0, cloud), VERSION];
         app.get("/pandium-sso", &headers).assert_refused(503, "keys_unavailable");
     }
-    assert_eq!(proxy.asked(), [format!("{host}:443")]);
+    assert_eq!(proxy.requested_paths(), [format!("{host}:443")]);
     assert_eq!(app.entrances_without_keys(), ["pandium-sso"]);
 }
 
