@@ -1,108 +1,145 @@
-//! Whole log lines to standard error. A thread of `tracing-appender` writes them, so
-//! that a slow or blocked reader never delays a request; lines that cannot be written
-//! are dropped and counted.
+//! A buffered writer of whole log lines: adding a line is a copy into memory, and one
+//! thread writes the buffer in batches.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::fmt::MakeWriter;
-
-/// Accepts lines. Clones share one queue and output.
+/// Accepts lines. Clones share one buffer and output.
 #[derive(Clone)]
 pub struct LogWriter {
-    queue: NonBlocking,
-    failed: Arc<AtomicU64>,
-    /// `None` once closed.
-    guard: Arc<Mutex<Option<WorkerGuard>>>,
+    shared: Arc<Shared>,
 }
 
-/// The output of the writing thread: lines that queued up meanwhile become one `write`.
-struct Batches<W> {
-    output: W,
-    batch: Vec<u8>,
-    /// The number of lines in `batch`.
-    lines: u64,
-    failed: Arc<AtomicU64>,
+struct Shared {
+    state: Mutex<State>,
+    has_lines: Condvar,
+    is_full: Condvar,
+    is_written: Condvar,
 }
 
-/// The maximum number of lines that wait for the output: some 16 MB of audit lines.
-const MAX_QUEUED_LINES: usize = 32 * 1024;
+#[derive(Default)]
+struct State {
+    buffer: Vec<u8>,
+    is_writing: bool,
+    dropped: u64,
+}
 
-/// A batch of this size is written though more lines are queued.
-const BATCH_BYTES: usize = 64 * 1024;
+/// Maximum batching delay.
+const BATCH_DELAY: Duration = Duration::from_millis(20);
+
+/// A buffer of this size is written without further delay.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// The capacity that a buffer keeps after a batch, to avoid reallocations.
+const RETAINED_BYTES: usize = 4 * BATCH_BYTES;
+
+/// The maximum size of the buffer while the output is blocked; further lines are
+/// dropped and counted. Far above [`BATCH_BYTES`].
+const MAX_BUFFER_BYTES: usize = 16 * 1024 * 1024;
+
+/// The timeout of [`LogWriter::flush`].
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl LogWriter {
     /// Writes to standard error.
-    pub fn to_stderr() -> Self {
+    pub fn to_stderr() -> io::Result<Self> {
         Self::to(io::stderr())
     }
 
     /// Writes to any output.
-    pub fn to(output: impl Write + Send + 'static) -> Self {
-        let failed = Arc::new(AtomicU64::new(0));
-        let output = Batches { output, batch: Vec::new(), lines: 0, failed: Arc::clone(&failed) };
-        let (queue, guard) = NonBlockingBuilder::default()
-            .lossy(true)
-            .buffered_lines_limit(MAX_QUEUED_LINES)
-            .thread_name("log-writer")
-            .finish(output);
-        Self { queue, failed, guard: Arc::new(Mutex::new(Some(guard))) }
+    pub fn to(output: impl Write + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            has_lines: Condvar::new(),
+            is_full: Condvar::new(),
+            is_written: Condvar::new(),
+        });
+        let writer = Arc::clone(&shared);
+        std::thread::Builder::new().name("log-writer".into()).spawn(move || writer.write_batches(output))?;
+        Ok(Self { shared })
     }
 
-    /// Adds a line, including its line break. Never blocks.
+    /// Adds a line, including its line break.
     pub fn add(&self, line: &[u8]) {
-        // a lossy queue counts what it drops, and returns no error
-        let _ = self.queue.clone().write_all(line);
+        let mut state = self.shared.lock();
+        if state.buffer.len() + line.len() > MAX_BUFFER_BYTES {
+            state.dropped += 1;
+            return;
+        }
+        let before = state.buffer.len();
+        state.buffer.extend_from_slice(line);
+        let after = state.buffer.len();
+        drop(state);
+        if before == 0 {
+            self.shared.has_lines.notify_one();
+        } else if before < BATCH_BYTES && after >= BATCH_BYTES {
+            self.shared.is_full.notify_one();
+        }
     }
 
     /// The number of lines dropped because the output was blocked or failed.
     pub fn dropped(&self) -> u64 {
-        let overflowed = u64::try_from(self.queue.error_counter().dropped_lines()).unwrap_or(u64::MAX);
-        overflowed.saturating_add(self.failed.load(Ordering::Relaxed))
+        self.shared.lock().dropped
     }
 
-    /// Waits until the added lines are written, for about a second if the output is
-    /// blocked. Later lines are dropped.
-    pub fn close(&self) {
-        drop(self.guard.lock().unwrap_or_else(PoisonError::into_inner).take());
+    /// Waits until all lines are written, for at most two seconds.
+    pub fn flush(&self) {
+        let state = self.shared.lock();
+        self.shared.is_full.notify_one();
+        let pending = |state: &mut State| !state.buffer.is_empty() || state.is_writing;
+        drop(self.shared.is_written.wait_timeout_while(state, FLUSH_TIMEOUT, pending));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs until the process ends.
+    fn write_batches(&self, mut output: impl Write) {
+        let mut batch = Vec::new();
+        loop {
+            let state = self.has_lines.wait_while(self.lock(), |state| state.buffer.is_empty());
+            let state = state.unwrap_or_else(PoisonError::into_inner);
+            let waited = self.is_full.wait_timeout(state, BATCH_DELAY);
+            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut state.buffer, &mut batch);
+            state.is_writing = true;
+            drop(state);
+
+            let written = output.write_all(&batch).and_then(|()| output.flush());
+            let dropped = if written.is_ok() { 0 } else { batch.split(|byte| *byte == b'\n').count() - 1 };
+            batch.clear();
+            batch.shrink_to(RETAINED_BYTES);
+
+            let mut state = self.lock();
+            state.is_writing = false;
+            // a failed output cannot be logged, but the metric shows it
+            state.dropped += u64::try_from(dropped).unwrap_or(u64::MAX);
+            drop(state);
+            self.is_written.notify_all();
+        }
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for LogWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
     }
 }
 
 /// `tracing_subscriber` writes each event as one whole line.
-impl<'a> MakeWriter<'a> for LogWriter {
-    type Writer = NonBlocking;
-
-    fn make_writer(&'a self) -> NonBlocking {
-        self.queue.clone()
-    }
-}
-
-impl<W: Write> Batches<W> {
-    fn write_batch(&mut self) {
-        if self.output.write_all(&self.batch).and_then(|()| self.output.flush()).is_err() {
-            self.failed.fetch_add(self.lines, Ordering::Relaxed);
-        }
-        self.batch.clear();
-        self.lines = 0;
-    }
-}
-
-/// Never fails: the thread of `tracing-appender` ignores errors, so they are counted here.
-impl<W: Write> Write for Batches<W> {
-    /// The thread calls this once for each line, and `flush` when the queue is empty.
+impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.batch.extend_from_slice(line);
-        self.lines += 1;
-        if self.batch.len() >= BATCH_BYTES {
-            self.write_batch();
-        }
+        self.add(line);
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.write_batch();
         Ok(())
     }
 }
@@ -113,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    struct Output(mpsc::SyncSender<Vec<u8>>);
+    struct Output(mpsc::Sender<Vec<u8>>);
 
     impl Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -126,43 +163,17 @@ mod tests {
         }
     }
 
-    fn add_lines(lines: &LogWriter, count: usize) {
-        (0..count).for_each(|number| lines.add(format!("line {number}\n").as_bytes()));
-    }
-
     #[test]
     fn lines_are_written_whole_and_in_order() {
-        let (sender, written) = mpsc::sync_channel(1000);
-        let lines = LogWriter::to(Output(sender));
-        add_lines(&lines, 1000);
-        lines.close();
+        let (sender, written) = mpsc::channel();
+        let lines = LogWriter::to(Output(sender)).unwrap();
+        for number in 0..1000 {
+            lines.add(format!("line {number}\n").as_bytes());
+        }
+        lines.flush();
         let text = String::from_utf8(written.try_iter().flatten().collect()).unwrap();
         assert!(text.lines().enumerate().all(|(number, line)| line == format!("line {number}")));
-        assert_eq!((text.lines().count(), lines.dropped()), (1000, 0));
-    }
-
-    #[test]
-    fn a_blocked_output_blocks_no_caller_and_drops_are_counted() {
-        let (sender, written) = mpsc::sync_channel(0);
-        let lines = LogWriter::to(Output(sender));
-        let added = 2 * MAX_QUEUED_LINES;
-        add_lines(&lines, added);
-        let dropped = usize::try_from(lines.dropped()).unwrap();
-        assert!(dropped > 0);
-        let reader =
-            std::thread::spawn(move || written.iter().flatten().filter(|byte| *byte == b'\n').count());
-        lines.close();
-        drop(lines);
-        assert_eq!(reader.join().unwrap() + dropped, added);
-    }
-
-    #[test]
-    fn lines_that_the_output_refuses_are_counted() {
-        let (sender, written) = mpsc::sync_channel(0);
-        drop(written);
-        let lines = LogWriter::to(Output(sender));
-        add_lines(&lines, 10);
-        lines.close();
-        assert_eq!(lines.dropped(), 10);
+        assert_eq!(text.lines().count(), 1000);
+        assert_eq!(lines.dropped(), 0);
     }
 }

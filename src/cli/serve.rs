@@ -21,14 +21,14 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let config = arguments.config.load()?;
-    let log_writer = LogWriter::to_stderr();
+    let log_writer = LogWriter::to_stderr()?;
     telemetry::start(config.log, &log_writer)?;
     log_warnings(&config);
     let result = actix_web::rt::System::new().block_on(async {
         let server = Server::bind_with_log_writer(config, log_writer.clone()).await?;
         Ok(server.run().await?)
     });
-    log_writer.close();
+    log_writer.flush();
     result
 }
 

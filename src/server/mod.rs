@@ -56,6 +56,9 @@ pub enum StartError {
         /// The cause.
         error: SelfTestError,
     },
+    /// Standard error or its writer thread is not available.
+    #[error("log lines cannot be written: {0}")]
+    LogWriter(io::Error),
     /// Signal handlers cannot be installed.
     #[error("signal handlers cannot be installed: {0}")]
     Signals(io::Error),
@@ -76,7 +79,8 @@ impl Server {
     /// Binds the listeners, and tests that tokens can be signed. Log lines go to
     /// standard error.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        Self::bind_with_log_writer(config, LogWriter::to_stderr()).await
+        let log_writer = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
+        Self::bind_with_log_writer(config, log_writer).await
     }
 
     /// Like [`Self::bind`], with a log writer of the caller's choice.
@@ -105,8 +109,7 @@ impl Server {
         self.admin.as_ref().map(|admin| &admin.addr)
     }
 
-    /// Serves until SIGTERM or SIGINT and until the requests in progress are done. Then
-    /// closes the log writer.
+    /// Serves until SIGTERM or SIGINT and until the requests in progress are done.
     pub async fn run(self) -> Result<(), RunError> {
         let Self { config, shared, public, admin, capacities, stop_signals, sighup } = self;
         let settings = config.server.clone();
@@ -146,7 +149,7 @@ impl Server {
         refreshing_keys.abort();
         stopping.abort();
         tracing::info!("stopped");
-        shared.log_writer.close();
+        shared.log_writer.flush();
         Ok(())
     }
 }
@@ -156,7 +159,8 @@ impl Server {
 /// starts the background refresh of keys; otherwise the first request that needs
 /// keys waits for them.
 pub fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
-    let shared = share_with_log_writer(&mut config, LogWriter::to_stderr())?;
+    let log_writer = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
+    let shared = share_with_log_writer(&mut config, log_writer)?;
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(key_refresh::run(shared.clone()));
     }
