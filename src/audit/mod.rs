@@ -1,7 +1,9 @@
 //! The audit log: exactly one structured line for each hand-off, each verification for
 //! an API, and each refusal. Never contains a token, a URL, a query or a header value.
 
+mod chain;
 mod pseudonym;
+mod settings;
 
 use std::io::Write as _;
 
@@ -16,7 +18,9 @@ use crate::pandium::Environment;
 use crate::refusal::Refusal;
 use crate::request::Peer;
 
+pub use chain::ChainKey;
 pub use pseudonym::{PseudonymKey, SubjectLog};
+pub use settings::{AuditSettings, Durability, OnFailure};
 
 /// Serializes audit events and writes them as lines.
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! The configuration: from layers of settings to a [`Config`] that is valid by
 //! construction. All problems are reported at once.
 
+mod audit;
 mod bearer;
 mod branding;
 mod embed;
@@ -10,12 +11,14 @@ mod keys;
 mod marketplace;
 mod platforms;
 mod server;
+mod store;
 mod token;
 
 use config::Value;
 
 pub use server::{Listen, LogSettings, ServerSettings};
 
+use crate::audit::AuditSettings;
 use crate::authn::Authenticator;
 use crate::jwt::jwks;
 use crate::page::Pages;
@@ -23,6 +26,7 @@ use crate::pandium::Environment;
 use crate::settings::{self, BuiltIn, Collector, Section};
 pub use crate::settings::{Problem, Problems, Sources, WatchedFile};
 use crate::sign_on::Entrance;
+use crate::store::StoreSettings;
 
 /// A complete, valid configuration.
 #[derive(Debug)]
@@ -33,6 +37,10 @@ pub struct Config {
     pub server: ServerSettings,
     /// The section `[log]`.
     pub log: LogSettings,
+    /// The section `[store]`; `None` without a store.
+    pub store: Option<StoreSettings>,
+    /// The section `[audit]`.
+    pub audit: AuditSettings,
     /// All entrances; the first is `/pandium-sso`.
     pub entrances: Vec<Entrance>,
     /// The pages for users.
@@ -164,11 +172,14 @@ impl Config {
         let log = server::read_log(&root.section("log"));
         let pages = branding::read(&root.section("branding"));
         let entrances = entrances::read(&root, assumed, environment.is_some());
+        let store = store::read(&root.section("store"));
+        let secrets = entrances.as_ref().map(|(_, secrets)| secrets.as_slice());
+        let audit = audit::read(&root.section("audit"), store.as_ref(), secrets);
         root.finish();
         let (files, warnings) = problems.into_result()?;
 
-        let config = environment.zip(server).zip(log).zip(entrances).zip(pages);
-        let Some(((((environment, server), log), entrances), pages)) = config else {
+        let config = environment.zip(server).zip(log).zip(entrances).zip(pages).zip(store.zip(audit));
+        let Some((((((environment, server), log), (entrances, _)), pages), (store, audit))) = config else {
             // invariant violated: a reader returned no value and reported no problem
             let unreported = Problem {
                 key: "configuration".to_owned(),
@@ -178,7 +189,19 @@ impl Config {
             };
             return Err(Problems { problems: vec![unreported], files });
         };
-        Ok(Self { environment, server, log, entrances, pages, files, warnings, effective, sources: None })
+        Ok(Self {
+            environment,
+            server,
+            log,
+            store,
+            audit,
+            entrances,
+            pages,
+            files,
+            warnings,
+            effective,
+            sources: None,
+        })
     }
 }
 

@@ -34,6 +34,7 @@ mod promises;
 mod reload;
 mod signed_presets;
 mod sockets;
+mod store;
 mod strictness;
 mod threat_index;
 mod threats_availability;
