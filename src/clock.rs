@@ -56,6 +56,22 @@ impl Timestamp {
         self.since_epoch.saturating_sub(earlier.since_epoch)
     }
 
+    /// From microseconds since the Unix epoch; 0 for a time before it.
+    pub fn from_unix_microseconds(microseconds: i64) -> Self {
+        Self { since_epoch: Duration::from_micros(u64::try_from(microseconds).unwrap_or_default()) }
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub fn unix_microseconds(self) -> i64 {
+        i64::try_from(self.since_epoch.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// The time minus a duration, not before the Unix epoch.
+    #[must_use]
+    pub const fn earlier_by(self, time: Duration) -> Self {
+        Self { since_epoch: self.since_epoch.saturating_sub(time) }
+    }
+
     /// The fraction of the second, in microseconds.
     pub const fn microseconds(self) -> u32 {
         self.since_epoch.subsec_micros()

@@ -4,23 +4,19 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Database, Pool, Postgres, Sqlite};
 use tokio::sync::Mutex;
 
-use super::url::PostgresUrl;
 use super::{IfMissing, StoreError, StoreUrl, migrations};
 
 /// A connected database.
-#[derive(Clone)]
 pub(super) enum Engine {
-    Sqlite(Arc<Connections<Sqlite>>),
-    Postgres(Arc<Connections<Postgres>>),
+    Sqlite(Connections<Sqlite>),
+    Postgres(Connections<Postgres>),
 }
 
 /// The connections to a database.
@@ -50,11 +46,35 @@ const BUSY_PART: f32 = 0.8;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 impl Engine {
-    /// Connects, and brings the tables up to date.
-    pub async fn open(url: &StoreUrl, if_missing: IfMissing, limit: Duration) -> Result<Self, StoreError> {
+    /// Connects to nothing yet. Has to be called on the store's runtime.
+    pub fn new(url: &StoreUrl, limit: Duration) -> Self {
         match url {
-            StoreUrl::Sqlite(path) => open_sqlite(path, if_missing, limit).await,
-            StoreUrl::Postgres(url) => open_postgres(url, limit).await,
+            StoreUrl::Sqlite(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .busy_timeout(limit.mul_f32(BUSY_PART))
+                    .synchronous(SqliteSynchronous::Full)
+                    // what is erased is overwritten
+                    .pragma("secure_delete", "ON")
+                    .statement_cache_capacity(STATEMENTS)
+                    .disable_statement_logging();
+                let reading = options.clone().read_only(true);
+                let writing = options.journal_mode(SqliteJournalMode::Wal);
+                Self::Sqlite(Connections::new(writing, reading, limit, false))
+            }
+            StoreUrl::Postgres(url) => {
+                let options = url.options().clone();
+                let options = options.statement_cache_capacity(STATEMENTS).disable_statement_logging();
+                Self::Postgres(Connections::new(options.clone(), options, limit, true))
+            }
+        }
+    }
+
+    /// Connects, and brings the tables up to date.
+    pub async fn prepare(&self, if_missing: IfMissing) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(connections) => prepare_sqlite(connections, if_missing).await,
+            Self::Postgres(connections) => prepare_postgres(connections).await,
         }
     }
 
@@ -72,14 +92,11 @@ impl<DB: Database> Connections<DB> {
         options: <DB::Connection as Connection>::Options,
         reading: <DB::Connection as Connection>::Options,
         limit: Duration,
+        closes_after_timeout: bool,
     ) -> Self {
-        let pool = PoolOptions::new().max_connections(MAX_READERS).acquire_timeout(limit);
-        Self {
-            options,
-            writer: Mutex::new(None),
-            readers: pool.connect_lazy_with(reading),
-            closes_after_timeout: true,
-        }
+        let readers =
+            PoolOptions::new().max_connections(MAX_READERS).acquire_timeout(limit).connect_lazy_with(reading);
+        Self { options, writer: Mutex::new(None), readers, closes_after_timeout }
     }
 
     /// Opens a connection for writing.
@@ -96,25 +113,17 @@ impl<DB: Database> Connections<DB> {
     }
 }
 
-async fn open_sqlite(path: &Path, if_missing: IfMissing, limit: Duration) -> Result<Engine, StoreError> {
+async fn prepare_sqlite(connections: &Connections<Sqlite>, if_missing: IfMissing) -> Result<(), StoreError> {
+    let path = connections.options.get_filename();
     let shown = path.display().to_string();
     match if_missing {
-        IfMissing::Create => create(path).map_err(|error| StoreError::Create { path: shown, error })?,
+        IfMissing::Create => create(path).map_err(|error| match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly,
+            _ => StoreError::Create { path: shown, error },
+        })?,
         IfMissing::Fail if !path.exists() => return Err(StoreError::Missing(shown)),
         IfMissing::Fail => {}
     }
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(limit.mul_f32(BUSY_PART))
-        .synchronous(SqliteSynchronous::Full)
-        // what is erased is overwritten
-        .pragma("secure_delete", "ON")
-        .statement_cache_capacity(STATEMENTS)
-        .disable_statement_logging();
-    let reading = options.clone().read_only(true);
-    let options = options.journal_mode(SqliteJournalMode::Wal);
-    let connections =
-        Connections::<Sqlite> { closes_after_timeout: false, ..Connections::new(options, reading, limit) };
     let mut writer = loop {
         match connections.connect().await {
             // the switch to WAL does not wait for a lock; the caller limits the time
@@ -127,27 +136,28 @@ async fn open_sqlite(path: &Path, if_missing: IfMissing, limit: Duration) -> Res
     migrations::sqlite().run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
     *connections.writer.lock().await = Some(writer);
-    Ok(Engine::Sqlite(Arc::new(connections)))
+    Ok(())
 }
 
-/// Creates the file, readable by its owner alone, and its folder.
+/// Creates the file, readable by its owner alone, and its folder. An existing file has to be
+/// writable: SQLite would say only that it cannot open it.
 fn create(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Ok(_) | Err(_) => Ok(()),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            OpenOptions::new().write(true).open(path).map(drop)
+        }
+        Err(error) => Err(error),
     }
 }
 
-async fn open_postgres(url: &PostgresUrl, limit: Duration) -> Result<Engine, StoreError> {
-    let options: PgConnectOptions =
-        url.options().clone().statement_cache_capacity(STATEMENTS).disable_statement_logging();
-    let connections = Connections::<Postgres>::new(options.clone(), options, limit);
+async fn prepare_postgres(connections: &Connections<Postgres>) -> Result<(), StoreError> {
     let mut writer = connections.connect().await?;
     // takes an advisory lock, so that replicas that start together take turns
     migrations::postgres().run_direct(None, &mut writer, false).await?;
     *connections.writer.lock().await = Some(writer);
-    Ok(Engine::Postgres(Arc::new(connections)))
+    Ok(())
 }

@@ -10,8 +10,8 @@ pub enum StoreError {
     /// There is no such file, and it is not to be created.
     #[error("there is no database at {0}")]
     Missing(String),
-    /// The file or its folder cannot be created.
-    #[error("the database {path} cannot be created: {error}")]
+    /// The file or its folder cannot be created or written.
+    #[error("the database {path} cannot be created or written: {error}")]
     Create {
         /// The path of the file.
         path: String,

@@ -10,9 +10,11 @@
 /// ```
 macro_rules! reading {
     ($store:expr, |$connection:ident| $body:block) => {{
-        let (engine, limit) = ($store.inner.engine.clone(), $store.inner.limit);
+        let inner = std::sync::Arc::clone(&$store.inner);
         let work = async move {
-            match engine {
+            inner.prepare().await?;
+            let limit = inner.limit;
+            match &inner.engine {
                 Engine::Sqlite(connections) => reading!(@on connections, limit, |$connection| $body),
                 Engine::Postgres(connections) => reading!(@on connections, limit, |$connection| $body),
             }
@@ -45,9 +47,11 @@ macro_rules! reading {
 /// an error rolls back.
 macro_rules! writing {
     ($store:expr, |$transaction:ident| $body:block) => {{
-        let (engine, limit) = ($store.inner.engine.clone(), $store.inner.limit);
+        let inner = std::sync::Arc::clone(&$store.inner);
         let work = async move {
-            match engine {
+            inner.prepare().await?;
+            let limit = inner.limit;
+            match &inner.engine {
                 Engine::Sqlite(connections) => {
                     writing!(@on connections, limit, "BEGIN IMMEDIATE", |$transaction| $body)
                 }

@@ -16,10 +16,12 @@
 
 mod engine;
 mod error;
+pub mod events;
 mod macros;
 mod migrations;
 mod runtime;
 mod url;
+mod writers;
 
 use std::fmt;
 use std::future::Future;
@@ -27,9 +29,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::error::StoreError;
+pub use self::events::{Anchor, Batch};
 pub use self::url::{BadStoreUrl, PostgresUrl, StoreUrl};
+pub use self::writers::{Head, Witnessed, Writer};
+use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
+
 use engine::Engine;
-use macros::{reading, writing};
+use macros::reading;
 use runtime::StoreRuntime;
 
 /// An open store. Clones share its connections. Usable from any Tokio runtime.
@@ -43,6 +50,8 @@ struct Inner {
     runtime: StoreRuntime,
     limit: Duration,
     shown: String,
+    if_missing: IfMissing,
+    is_prepared: OnceCell<()>,
 }
 
 /// How to open a store.
@@ -64,20 +73,35 @@ pub enum IfMissing {
 }
 
 /// The time limit for connecting and migrating, where other processes may migrate at the same time.
-const OPEN_LIMIT: Duration = Duration::from_secs(60);
+const PREPARE_LIMIT: Duration = Duration::from_secs(60);
 
 impl Store {
     /// Connects, and brings the tables up to date.
     pub async fn open(settings: &StoreSettings, if_missing: IfMissing) -> Result<Self, StoreError> {
-        let StoreSettings { url, timeout: limit } = settings.clone();
+        let store = Self::open_later(settings, if_missing)?;
+        store.check().await?;
+        Ok(store)
+    }
+
+    /// Like [`Self::open`], but each operation connects, until one succeeds: for services
+    /// that have to start without their store.
+    pub fn open_later(settings: &StoreSettings, if_missing: IfMissing) -> Result<Self, StoreError> {
         let runtime = StoreRuntime::start().map_err(|_| StoreError::Stopped)?;
-        let shown = url.to_string();
-        let open = async move {
-            let opening = Engine::open(&url, if_missing, limit);
-            tokio::time::timeout(OPEN_LIMIT, opening).await.map_err(|_| StoreError::TimedOut(OPEN_LIMIT))?
+        let engine = runtime.enter(|| Engine::new(&settings.url, settings.timeout));
+        let inner = Inner {
+            engine,
+            runtime,
+            limit: settings.timeout,
+            shown: settings.url.to_string(),
+            if_missing,
+            is_prepared: OnceCell::new(),
         };
-        let engine = runtime.run(open).await?;
-        Ok(Self { inner: Arc::new(Inner { engine, runtime, limit, shown }) })
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The time limit of an operation.
+    pub fn timeout(&self) -> Duration {
+        self.inner.limit
     }
 
     /// Whether the store answers.
@@ -87,20 +111,33 @@ impl Store {
         })
     }
 
-    /// Runs a task on the store's thread; it ends by itself, or with the store.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.inner.runtime.spawn(task);
+    /// Runs a task on the store's thread; it ends by itself, by the handle, or with the store.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.inner.runtime.spawn(task)
     }
 
     /// Closes all connections, after the operations in progress.
     pub async fn close(&self) {
-        let engine = self.inner.engine.clone();
+        let inner = Arc::clone(&self.inner);
         let close = async move {
-            engine.close().await;
+            inner.engine.close().await;
             Ok(())
         };
         // an error: it is closed already
         let _ = self.inner.runtime.run(close).await;
+    }
+}
+
+impl Inner {
+    /// Brings the tables up to date before the first operation.
+    async fn prepare(&self) -> Result<(), StoreError> {
+        let prepare = async || {
+            let preparing = self.engine.prepare(self.if_missing);
+            tokio::time::timeout(PREPARE_LIMIT, preparing)
+                .await
+                .unwrap_or(Err(StoreError::TimedOut(PREPARE_LIMIT)))
+        };
+        self.is_prepared.get_or_try_init(prepare).await.copied()
     }
 }
 

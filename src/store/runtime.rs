@@ -7,6 +7,7 @@ use std::io;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use super::StoreError;
 
@@ -41,8 +42,14 @@ impl StoreRuntime {
         }
     }
 
-    /// Starts a task that ends by itself, or with the store.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(self.handle.spawn(task));
+    /// Starts a task that ends by itself, by the handle, or with the store.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.handle.spawn(task).abort_handle()
+    }
+
+    /// Runs a function in the runtime's context.
+    pub fn enter<T>(&self, function: impl FnOnce() -> T) -> T {
+        let _guard = self.handle.enter();
+        function()
     }
 }

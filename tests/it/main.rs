@@ -12,6 +12,8 @@
 mod harness;
 
 mod architecture;
+mod audit_chain;
+mod audit_journal;
 mod bearer;
 mod check;
 mod commands;

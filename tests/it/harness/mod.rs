@@ -3,9 +3,11 @@
 
 pub mod command;
 pub mod issuer;
+pub mod journal;
 pub mod key_server;
 pub mod lines;
 pub mod nginx;
+pub mod own_mounts;
 pub mod postgres;
 pub mod recipe;
 pub mod store;

@@ -53,7 +53,7 @@ impl TestStore {
         Store::open(&self.settings(), IfMissing::Create).await.unwrap()
     }
 
-    /// Runs a statement on a connection of its own, and returns the number of rows changed.
+    /// Runs statements on a connection of its own, and returns the number of rows changed.
     pub async fn execute(&self, sql: &str) -> u64 {
         use sqlx::{AssertSqlSafe, Connection};
         match self.engine {
@@ -62,11 +62,11 @@ impl TestStore {
                     sqlx::SqliteConnection::connect(&format!("sqlite:{}", self.file().display()))
                         .await
                         .unwrap();
-                sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap().rows_affected()
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap().rows_affected()
             }
             Engine::Postgres => {
                 let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
-                sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap().rows_affected()
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap().rows_affected()
             }
         }
     }
