@@ -3,6 +3,7 @@
 //! contains a token, a URL, a query or a header value (but for the user agent, in the store).
 
 mod chain;
+mod export;
 mod forget;
 mod journal;
 mod pseudonym;
@@ -28,6 +29,7 @@ use crate::refusal::Refusal;
 use crate::request::Peer;
 
 pub use chain::ChainKey;
+pub use export::{CSV_FIELDS, JsonEvent, timestamp};
 pub use forget::forget;
 pub use journal::AuditUnavailable;
 pub use pseudonym::{PseudonymKey, SubjectLog};
@@ -242,8 +244,9 @@ impl Serialize for Peer {
 /// RFC 3339 in UTC with microseconds.
 struct Rfc3339Utc(Timestamp);
 
-impl Serialize for Rfc3339Utc {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Rfc3339Utc {
+    /// The text, in ASCII.
+    fn text(&self) -> [u8; 27] {
         let utc = self.0.to_utc();
         let mut text = *b"0000-00-00T00:00:00.000000Z";
         put(&mut text, 0, 4, u32::try_from(utc.year()).unwrap_or_default());
@@ -253,7 +256,13 @@ impl Serialize for Rfc3339Utc {
         put(&mut text, 14, 2, u32::from(utc.minute()));
         put(&mut text, 17, 2, u32::from(utc.second()));
         put(&mut text, 20, 6, self.0.microseconds());
-        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
+        text
+    }
+}
+
+impl Serialize for Rfc3339Utc {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 

@@ -51,9 +51,10 @@ impl ChainWriter {
         self.writer
     }
 
-    /// Appends one event.
-    pub async fn write(&mut self, event: Event) -> Result<(), StoreError> {
-        let batch = self.seal(vec![event]);
+    /// Appends the event of an operation. `data`: an object with what only this operation has,
+    /// or null; no secrets, and nothing personal.
+    pub async fn write_operation(&mut self, operation: Operation, data: &Value) -> Result<(), StoreError> {
+        let batch = self.seal(vec![operation.event(Timestamp::now(), data)]);
         self.append(&batch).await
     }
 

@@ -13,6 +13,7 @@ mod harness;
 
 mod architecture;
 mod audit_chain;
+mod audit_commands;
 mod audit_journal;
 mod bearer;
 mod check;
