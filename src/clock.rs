@@ -56,6 +56,22 @@ impl Timestamp {
         self.since_epoch.saturating_sub(earlier.since_epoch)
     }
 
+    /// From microseconds since the Unix epoch; 0 for a time before it.
+    pub fn from_unix_microseconds(microseconds: i64) -> Self {
+        Self { since_epoch: Duration::from_micros(u64::try_from(microseconds).unwrap_or_default()) }
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub fn unix_microseconds(self) -> i64 {
+        i64::try_from(self.since_epoch.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// The time minus a duration, not before the Unix epoch.
+    #[must_use]
+    pub const fn earlier_by(self, time: Duration) -> Self {
+        Self { since_epoch: self.since_epoch.saturating_sub(time) }
+    }
+
     /// The time as a date in UTC, clamped to the year 9999.
     pub fn to_utc(self) -> OffsetDateTime {
         let nanoseconds = i128::try_from(self.since_epoch.as_nanos()).unwrap_or(i128::MAX);

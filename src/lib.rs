@@ -27,7 +27,7 @@
 //! | [`authn`] | authenticators: proxy headers or a token; a folder for each vendor, with its settings |
 //! | [`pandium`] | the destination: environment, claims, links, hand-off; pure |
 //! | [`access`], [`embed`] | authorization; which pages may embed the response |
-//! | [`metrics`], [`audit`] | Prometheus metrics; one event for each hand-off and each refusal |
+//! | [`metrics`], [`store`], [`audit`] | Prometheus metrics; what outlasts the process, in SQLite or PostgreSQL; one event for each hand-off and each refusal |
 //! | [`sign_on`] | the use case, without HTTP: authenticate, authorize, hand off |
 //! | [`page`] | HTML pages: typed contexts for `templates/`, in four languages |
 //! | [`config`] | from written settings to a usable `Config`; every problem at once |
@@ -81,5 +81,6 @@ pub mod secret;
 pub mod server;
 pub mod settings;
 pub mod sign_on;
+pub mod store;
 pub mod telemetry;
 pub mod user;

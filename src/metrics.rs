@@ -1,5 +1,7 @@
 //! Prometheus metrics. Labels never contain users.
 
+mod audit;
+
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::authn::KeyReport;
 use crate::pandium::Environment;
 use crate::refusal::Reason;
+
+pub use audit::AuditMetrics;
 
 /// All metrics of the process.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub struct Metrics {
     pub in_flight: Gauge<i64, AtomicI64>,
     /// Length of signed URLs, in bytes.
     pub location_bytes: Histogram,
+    /// Stored audit events.
+    pub audit: AuditMetrics,
 }
 
 /// The counters of an entrance that each hand-off increments, looked up once.
@@ -117,6 +123,7 @@ impl Default for Metrics {
             request_duration: Histogram::new(DURATION_BUCKETS),
             in_flight: Gauge::default(),
             location_bytes: Histogram::new(LOCATION_BUCKETS),
+            audit: AuditMetrics::default(),
         };
         metrics.register();
         for result in [Reload::Applied, Reload::Refused] {
@@ -169,6 +176,7 @@ impl Metrics {
         );
         registry.register("jwks_skipped_keys", "Unusable keys of the set in use", self.skipped_keys.clone());
         registry.register("jwks_fetches", "Fetches of an issuer's keys", self.key_fetches.clone());
+        self.audit.register(registry);
         registry.register("build", "Build information", build);
     }
 

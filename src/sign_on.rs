@@ -34,8 +34,10 @@ pub struct Entrance {
     pub environment: Environment,
     /// The `Referrer-Policy` of redirects.
     pub referrer_policy: ReferrerPolicy,
-    /// How audit events name users.
+    /// How audit events name users, in the log.
     pub subject_log: SubjectLog,
+    /// How audit events name users, in the store.
+    pub subject_record: SubjectLog,
 }
 
 /// A `Referrer-Policy` that never sends path and query.

@@ -1,7 +1,19 @@
-//! The audit log: exactly one structured line for each hand-off, each verification for
-//! an API, and each refusal. Never contains a token, a URL, a query or a header value.
+//! The audit: exactly one event for each hand-off, each verification for an API, and each
+//! refusal, as a line of the log and, where it is configured, as a row of the store. Never
+//! contains a token, a URL, a query or a header value (but for the user agent, in the store).
 
+mod chain;
+mod export;
+mod forget;
+mod journal;
 mod pseudonym;
+mod purge;
+mod record;
+mod recorder;
+mod settings;
+mod verify;
+mod witnessed;
+mod writer;
 
 use std::io::Write as _;
 use std::num::NonZeroU8;
@@ -18,7 +30,18 @@ use crate::pandium::Environment;
 use crate::refusal::Refusal;
 use crate::request::Peer;
 
+pub use chain::ChainKey;
+pub use export::{CSV_FIELDS, JsonEvent, timestamp};
+pub use forget::forget;
+pub use journal::AuditUnavailable;
 pub use pseudonym::{PseudonymKey, SubjectLog};
+pub use purge::purge;
+pub use record::{Operation, RecordDetails};
+pub use recorder::{Audit, AuditHealth};
+pub use settings::{AuditSettings, Durability, OnFailure};
+pub use verify::{Break, Finding, Summary, verify};
+pub use witnessed::to_hex;
+pub use writer::ChainWriter;
 
 /// Serializes audit events and writes them as lines.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::secret::SharedSecret;
 
-/// How the audit log identifies subjects (`log.subject`).
+/// How the audit log identifies subjects (`log.subject`, `audit.subject`).
 #[derive(Clone)]
 pub enum SubjectLog {
     /// Not at all.
@@ -42,9 +42,16 @@ impl PseudonymKey {
         Self(SipHasher24::new_with_key(&half))
     }
 
-    fn pseudonym(&self, subject: &str) -> String {
+    /// The form of a subject in [`SubjectLog::Hashed`].
+    pub fn pseudonym(&self, subject: &str) -> String {
         let hash = self.0.hash(subject.as_bytes()).as_u128();
         Uuid::from_u128(hash).simple().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+    }
+}
+
+impl std::fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PseudonymKey(hidden)")
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: parses arguments, runs a command, returns its exit code.
 //! One file for each command.
 
+mod audit;
 mod check;
 mod doctor;
 mod healthcheck;
@@ -41,6 +42,8 @@ enum Command {
     Mint(mint::Arguments),
     /// Verify a token and explain each claim
     Inspect(inspect::Arguments),
+    /// Read the stored audit events, verify that none was changed, erase a person
+    Audit(audit::Arguments),
     /// Check a running deployment from outside, and report what is broken
     Doctor(doctor::Arguments),
     /// Check whether a running service is ready; for images without a shell
@@ -100,6 +103,7 @@ impl CommandLine {
             Command::Check(arguments) => check::run(&arguments),
             Command::Mint(arguments) => mint::run(&arguments),
             Command::Inspect(arguments) => inspect::run(&arguments),
+            Command::Audit(arguments) => audit::run(&arguments),
             Command::Doctor(arguments) => doctor::run(&arguments),
             Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         };

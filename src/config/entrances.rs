@@ -17,13 +17,13 @@ use crate::sign_on::Entrance;
 const RESERVED: [&str; 8] =
     ["/livez", "/readyz", "/healthz", "/metrics", "/embed", "/embed.js", "/embed.d.ts", "/embed.json"];
 
-/// Reads all entrances. Without a known environment, the rules for production are
-/// not reported.
+/// Reads all entrances, and the secret of each. Without a known environment, the rules for
+/// production are not reported.
 pub(super) fn read(
     root: &Section<'_>,
     environment: Environment,
     is_environment_known: bool,
-) -> Result<Vec<Entrance>, Reported> {
+) -> Result<(Vec<Entrance>, Vec<SharedSecret>), Reported> {
     let https = is_environment_known && environment.requires_https();
     let server = root.section("server");
     let public_url = server.value("public_url").and_then(|url| url.into_string().ok());
@@ -59,7 +59,7 @@ pub(super) fn read(
     for (entrance, _) in &mut all {
         entrance.authenticator.reuse_cached_keys(&caches);
     }
-    Ok(all.into_iter().map(|(entrance, _)| entrance).collect())
+    Ok(all.into_iter().unzip())
 }
 
 /// The settings that all entrances share.
@@ -107,15 +107,8 @@ impl Context<'_, '_> {
                 ),
             );
         }
-        let log = self.root.section("log");
-        let subject_log = log.choice(
-            "subject",
-            &[
-                ("none", SubjectSetting::None),
-                ("hashed", SubjectSetting::Hashed),
-                ("plain", SubjectSetting::Plain),
-            ],
-        )?;
+        let subject_log = SubjectSetting::read(&self.root.section("log"));
+        let subject_record = SubjectSetting::read(&self.root.section("audit"));
         let entrance = Entrance {
             name: name.to_owned(),
             path: path?,
@@ -125,11 +118,8 @@ impl Context<'_, '_> {
             marketplace,
             environment: self.environment,
             referrer_policy,
-            subject_log: match subject_log {
-                SubjectSetting::None => SubjectLog::None,
-                SubjectSetting::Hashed => SubjectLog::Hashed(PseudonymKey::derive(&secret)),
-                SubjectSetting::Plain => SubjectLog::Plain,
-            },
+            subject_log: subject_log?.with(&secret),
+            subject_record: subject_record?.with(&secret),
         };
         Ok((entrance, secret))
     }
@@ -165,6 +155,21 @@ enum SubjectSetting {
     None,
     Hashed,
     Plain,
+}
+
+impl SubjectSetting {
+    fn read(section: &Section<'_>) -> Result<Self, Reported> {
+        let choices = [("none", Self::None), ("hashed", Self::Hashed), ("plain", Self::Plain)];
+        section.choice("subject", &choices)
+    }
+
+    fn with(self, secret: &SharedSecret) -> SubjectLog {
+        match self {
+            Self::None => SubjectLog::None,
+            Self::Hashed => SubjectLog::Hashed(PseudonymKey::derive(secret)),
+            Self::Plain => SubjectLog::Plain,
+        }
+    }
 }
 
 fn section_over<'p>(section: &Section<'p>, root: &Section<'p>, part: &str) -> Section<'p> {

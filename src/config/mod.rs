@@ -1,22 +1,26 @@
 //! The configuration: from layers of settings to a [`Config`] that is valid by
 //! construction. All problems are reported at once.
 
+mod audit;
 mod branding;
 mod embed;
 mod entrances;
 mod marketplace;
 mod server;
+mod store;
 
 use config::Value;
 
 pub use server::{Listen, LogSettings, ServerSettings};
 
+use crate::audit::AuditSettings;
 use crate::jwt::jwks;
 use crate::page::Pages;
 use crate::pandium::Environment;
 use crate::settings::{self, BuiltIn, Collector, Reported, Section};
 pub use crate::settings::{Problem, Problems, Sources, WatchedFile};
 use crate::sign_on::Entrance;
+use crate::store::StoreSettings;
 
 /// A complete, valid configuration.
 #[derive(Debug)]
@@ -27,6 +31,10 @@ pub struct Config {
     pub server: ServerSettings,
     /// The section `[log]`.
     pub log: LogSettings,
+    /// The section `[store]`; `None` without a store.
+    pub store: Option<StoreSettings>,
+    /// The section `[audit]`.
+    pub audit: AuditSettings,
     /// All entrances; the first is `/pandium-sso`.
     pub entrances: Vec<Entrance>,
     /// The pages for users.
@@ -150,10 +158,28 @@ impl Config {
         let log = server::read_log(&root.section("log"));
         let pages = branding::read(&root.section("branding"));
         let entrances = entrances::read(&root, assumed, environment.is_ok());
+        let store = store::read(&root.section("store"));
+        let secrets = entrances.as_ref().map(|(_, secrets)| secrets.as_slice()).map_err(|reported| *reported);
+        let audit =
+            audit::read(&root.section("audit"), store.as_ref().map_err(|reported| *reported), secrets);
         root.finish();
-        let read = (|| Ok((environment?, server?, log?, entrances?, pages?)))();
-        let ((environment, server, log, entrances, pages), files, warnings) = problems.finish(read)?;
-        Ok(Self { environment, server, log, entrances, pages, files, warnings, effective, sources: None })
+        let read = (|| Ok((environment?, server?, log?, store?, audit?, entrances?, pages?)))();
+        let (read, files, warnings) = problems.finish(read)?;
+        let (environment, server, log, store, audit, (entrances, _), pages) = read;
+        let sources = None;
+        Ok(Self {
+            environment,
+            server,
+            log,
+            store,
+            audit,
+            entrances,
+            pages,
+            files,
+            warnings,
+            effective,
+            sources,
+        })
     }
 }
 

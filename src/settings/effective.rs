@@ -24,7 +24,8 @@ fn write_table(text: &mut String, key: &str, value: &Value) {
             let _ = writeln!(text, "\n[{key}]");
         }
         for (name, value) in singles {
-            let shown = if is_secret(name) { "\"[hidden]\"".to_owned() } else { write_value(value) };
+            let shown =
+                if is_secret(key, name, value) { "\"[hidden]\"".to_owned() } else { write_value(value) };
             let line = format!("{} = {shown}", bare_or_quoted(name));
             let _ = match value.origin().filter(|origin| !origin.starts_with(BUILT_IN_DEFAULT)) {
                 Some(origin) => writeln!(text, "{line:<50} # {origin}"),
@@ -40,8 +41,14 @@ fn write_table(text: &mut String, key: &str, value: &Value) {
 }
 
 /// Whether the value of this key is a secret, not the path of its file.
-fn is_secret(name: &str) -> bool {
-    name.ends_with("_secret") && name != "dangerous_allow_short_secret"
+fn is_secret(section: &str, name: &str, value: &Value) -> bool {
+    match (section, name) {
+        (_, "dangerous_allow_short_secret") => false,
+        ("audit", "chain_key") => true,
+        // the URL of a server may hold a password
+        ("store", "url") => matches!(&value.kind, ValueKind::String(text) if text.contains("//")),
+        (_, name) => name.ends_with("_secret"),
+    }
 }
 
 fn write_value(value: &Value) -> String {

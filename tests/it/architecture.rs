@@ -7,7 +7,7 @@ use crate::harness::tree::{files_below, read, root};
 
 /// Every module, in the order of the table in `src/lib.rs`. A module uses itself
 /// and those above it.
-const MODULES: [&str; 25] = [
+const MODULES: [&str; 26] = [
     "user",
     "clock",
     "secret",
@@ -23,6 +23,7 @@ const MODULES: [&str; 25] = [
     "access",
     "embed",
     "metrics",
+    "store",
     "audit",
     "sign_on",
     "page",
@@ -36,10 +37,11 @@ const MODULES: [&str; 25] = [
 ];
 
 /// Crates that only some modules may use.
-const RESTRICTED_CRATES: [(&str, &[&str]); 3] = [
+const RESTRICTED_CRATES: [(&str, &[&str]); 4] = [
     ("actix_web", &["http", "server", "playground", "cli"]),
     ("reqwest", &["jwt", "playground", "doctor"]),
     ("clap", &["cli"]),
+    ("sqlx", &["store"]),
 ];
 
 /// The modules that may use the configuration; the others get values.

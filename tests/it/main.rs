@@ -12,6 +12,9 @@
 mod harness;
 
 mod architecture;
+mod audit_chain;
+mod audit_commands;
+mod audit_journal;
 mod bearer;
 mod check;
 mod commands;
@@ -34,6 +37,7 @@ mod promises;
 mod reload;
 mod signed_presets;
 mod sockets;
+mod store;
 mod strictness;
 mod threat_index;
 mod threats_availability;

@@ -99,3 +99,10 @@ impl File {
         self.folder.path()
     }
 }
+
+/// Runs another program, which has to succeed.
+pub fn run_program(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+}

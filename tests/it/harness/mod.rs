@@ -3,11 +3,15 @@
 
 pub mod command;
 pub mod issuer;
+pub mod journal;
 pub mod key_server;
 pub mod lines;
 pub mod nginx;
+pub mod own_mounts;
+pub mod postgres;
 pub mod recipe;
 pub mod settings;
+pub mod store;
 pub mod token;
 pub mod tree;
 pub mod wire;

@@ -1,0 +1,334 @@
+//! The durable journal: events of concurrent requests are queued, and one task stores them
+//! together, a transaction for each batch.
+
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use super::chain::ChainKey;
+use super::settings::{AuditSettings, Durability, OnFailure};
+use super::writer::ChainWriter;
+use crate::clock::Stopwatch;
+use crate::metrics::AuditMetrics;
+use crate::store::events::Event;
+use crate::store::{Batch, Store, StoreError};
+
+/// Accepts events of requests.
+pub(super) struct Journal {
+    queue: mpsc::Sender<Pending>,
+    status: Arc<Status>,
+    durability: Durability,
+    on_failure: OnFailure,
+    /// How long a request waits for the commit of its event.
+    patience: Duration,
+    task: AbortHandle,
+}
+
+/// The event of a request could not be stored, and the request is to be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the audit event cannot be stored")]
+pub struct AuditUnavailable;
+
+/// Whether events are stored.
+pub(super) struct Status {
+    is_failing: AtomicBool,
+    error: Mutex<Option<String>>,
+    metrics: AuditMetrics,
+    on_failure: OnFailure,
+}
+
+/// An event in the queue, and who waits for its commit.
+struct Pending {
+    event: Event,
+    waiter: Option<oneshot::Sender<()>>,
+}
+
+/// The task that stores events.
+struct Task {
+    store: Store,
+    key: ChainKey,
+    command: String,
+    /// `None` until it can be started.
+    chain: Option<ChainWriter>,
+    queue: mpsc::Receiver<Pending>,
+    status: Arc<Status>,
+    /// Whether events are kept that cannot be stored now.
+    keeps: bool,
+    /// How long to collect events for a batch.
+    linger: Option<Duration>,
+}
+
+/// Events that are not stored yet.
+enum Unstored {
+    Events(Vec<Event>),
+    Sealed(Arc<Batch>),
+}
+
+/// The maximum number of events in one transaction.
+const MAX_BATCH: usize = 1024;
+
+/// Where no response waits, larger batches cost less.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// The pause after the first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+impl Journal {
+    /// Starts the task. Where requests are refused without a store, it has to be available.
+    pub async fn start(
+        store: &Store,
+        settings: &AuditSettings,
+        metrics: AuditMetrics,
+        command: &str,
+    ) -> Result<Self, StoreError> {
+        let AuditSettings { durability, on_failure, queue_length, .. } = *settings;
+        let status = Arc::new(Status {
+            is_failing: AtomicBool::new(false),
+            error: Mutex::default(),
+            metrics,
+            on_failure,
+        });
+        let started = ChainWriter::start(store.clone(), settings.chain_key.clone(), command).await;
+        let chain = match (started, on_failure) {
+            (Ok(chain), _) => {
+                status.succeeded();
+                Some(chain)
+            }
+            (Err(error), OnFailure::Allow) => {
+                status.failed(&error);
+                None
+            }
+            (Err(error), OnFailure::Refuse) => return Err(error),
+        };
+        let (queue, receiver) = mpsc::channel(queue_length);
+        let task = Task {
+            store: store.clone(),
+            key: settings.chain_key.clone(),
+            command: command.to_owned(),
+            chain,
+            queue: receiver,
+            status: Arc::clone(&status),
+            keeps: durability == Durability::Queued || on_failure == OnFailure::Allow,
+            linger: (durability == Durability::Queued).then_some(LINGER),
+        };
+        let task = store.spawn(task.run());
+        Ok(Self { queue, status, durability, on_failure, patience: store.timeout(), task })
+    }
+
+    /// Stores an event as `audit.durability` says.
+    pub async fn record(&self, event: Event) -> Result<(), AuditUnavailable> {
+        match (self.durability, self.on_failure) {
+            (Durability::Log, _) => Ok(()),
+            (Durability::Queued, _) => self.enqueue(event, None),
+            // each request would wait for nothing
+            (Durability::Commit, OnFailure::Refuse) if self.status.is_failing() => Err(AuditUnavailable),
+            (Durability::Commit, OnFailure::Allow) if self.status.is_failing() => self.enqueue(event, None),
+            (Durability::Commit, OnFailure::Refuse | OnFailure::Allow) => self.commit(event).await,
+        }
+    }
+
+    /// Queues an event, and waits for its commit.
+    pub async fn commit(&self, event: Event) -> Result<(), AuditUnavailable> {
+        let (waiter, stored) = oneshot::channel();
+        self.enqueue(event, Some(waiter))?;
+        match (tokio::time::timeout(self.patience, stored).await, self.on_failure) {
+            (Ok(Ok(())), _) | (_, OnFailure::Allow) => Ok(()),
+            (Ok(Err(_)) | Err(_), OnFailure::Refuse) => Err(AuditUnavailable),
+        }
+    }
+
+    fn enqueue(&self, event: Event, waiter: Option<oneshot::Sender<()>>) -> Result<(), AuditUnavailable> {
+        // before the task can count it down
+        self.status.metrics.queue_length.inc();
+        if self.queue.try_send(Pending { event, waiter }).is_ok() {
+            return Ok(());
+        }
+        self.status.metrics.queue_length.dec();
+        match self.on_failure {
+            OnFailure::Refuse => Err(AuditUnavailable),
+            OnFailure::Allow => {
+                self.status.metrics.lost.inc();
+                Ok(())
+            }
+        }
+    }
+
+    /// Why events cannot be stored now, if so.
+    pub fn failure(&self) -> Option<String> {
+        self.status.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A sender that does not keep the task alive.
+    pub fn purged(&self) -> impl Fn(Event) + Send + use<> {
+        let (queue, status) = (self.queue.downgrade(), Arc::clone(&self.status));
+        move |event| {
+            if let Some(queue) = queue.upgrade() {
+                status.metrics.queue_length.inc();
+                if queue.try_send(Pending { event, waiter: None }).is_err() {
+                    status.metrics.queue_length.dec();
+                }
+            }
+        }
+    }
+
+    /// Ends the task. Events that are still queued are not stored.
+    pub fn abort(&self) {
+        self.task.abort();
+    }
+}
+
+impl Status {
+    fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
+    fn failed(&self, error: &StoreError) {
+        self.metrics.failures.inc();
+        self.metrics.store_up.set(0);
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            match self.on_failure {
+                OnFailure::Refuse => {
+                    tracing::error!(%error, "audit events cannot be stored; requests are refused")
+                }
+                OnFailure::Allow => {
+                    tracing::error!(%error, "audit events cannot be stored; requests are served, and events wait");
+                }
+            }
+        }
+    }
+
+    fn succeeded(&self) {
+        self.metrics.store_up.set(1);
+        if self.is_failing.swap(false, Ordering::Relaxed) {
+            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            tracing::info!("audit events are stored again");
+        }
+    }
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut received = Vec::with_capacity(MAX_BATCH);
+        while self.receive(&mut received).await {
+            let count = received.len();
+            let mut waiters = Vec::with_capacity(count);
+            let events = received.drain(..).map(|Pending { event, waiter }| {
+                waiters.extend(waiter);
+                event
+            });
+            let mut unstored = Unstored::Events(events.collect());
+            let mut pause = FIRST_PAUSE;
+            while let Err(error) = self.try_store(&mut unstored, count).await {
+                self.status.failed(&error);
+                // whoever waits is told at once
+                waiters.clear();
+                if !self.keeps {
+                    self.wait_until_writable().await;
+                    break;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            for waiter in waiters {
+                // an error: the client has gone
+                let _ = waiter.send(());
+            }
+            self.count_down(count);
+        }
+    }
+
+    /// Receives a batch. `false`: there will be no more.
+    async fn receive(&mut self, received: &mut Vec<Pending>) -> bool {
+        if self.queue.recv_many(received, MAX_BATCH).await == 0 {
+            return false;
+        }
+        if let Some(linger) = self.linger {
+            tokio::time::sleep(linger).await;
+            while received.len() < MAX_BATCH
+                && let Ok(pending) = self.queue.try_recv()
+            {
+                received.push(pending);
+            }
+        }
+        true
+    }
+
+    async fn try_store(&mut self, unstored: &mut Unstored, count: usize) -> Result<(), StoreError> {
+        let stopwatch = Stopwatch::start();
+        let chain = self.chain().await?;
+        let batch = match unstored {
+            Unstored::Sealed(batch) => Arc::clone(batch),
+            Unstored::Events(events) => {
+                let batch = chain.seal(mem::take(events));
+                *unstored = Unstored::Sealed(Arc::clone(&batch));
+                batch
+            }
+        };
+        match chain.append(&batch).await {
+            Ok(()) => {
+                self.status.succeeded();
+                self.status.metrics.stored.inc_by(count as u64);
+                self.status.metrics.commit_duration.observe(stopwatch.elapsed().as_secs_f64());
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Conflict(_)) {
+                    // another database, or an older copy: the events go to a new chain
+                    self.chain = None;
+                    let events = batch.events.iter().map(|stored| stored.event.clone());
+                    *unstored = Unstored::Events(events.collect());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn chain(&mut self) -> Result<&mut ChainWriter, StoreError> {
+        let chain = match self.chain.take() {
+            Some(chain) => chain,
+            None => ChainWriter::start(self.store.clone(), self.key.clone(), &self.command).await?,
+        };
+        Ok(self.chain.insert(chain))
+    }
+
+    /// Waits until the store accepts writes. Meanwhile [`Journal::record`] refuses; what was queued before
+    /// that is dropped, which tells whoever waits.
+    async fn wait_until_writable(&mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            loop {
+                match self.queue.try_recv() {
+                    Ok(_) => self.count_down(1),
+                    Err(mpsc::error::TryRecvError::Empty) => break,
+                    Err(mpsc::error::TryRecvError::Disconnected) => return,
+                }
+            }
+            match self.try_write().await {
+                Ok(()) => return self.status.succeeded(),
+                Err(error) => self.status.failed(&error),
+            }
+        }
+    }
+
+    /// Writes something that changes nothing.
+    async fn try_write(&mut self) -> Result<(), StoreError> {
+        let result = self.chain().await?.try_write().await;
+        if matches!(result, Err(StoreError::Conflict(_))) {
+            self.chain = None;
+        }
+        result
+    }
+
+    fn count_down(&self, count: usize) {
+        self.status.metrics.queue_length.dec_by(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}

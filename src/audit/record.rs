@@ -1,0 +1,146 @@
+//! The stored form of an audit event: owned values, each of bounded length.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::{AuditEvent, Labels};
+use crate::clock::Timestamp;
+use crate::pandium::Environment;
+use crate::request::Peer;
+use crate::store::events::{Event, Personal, Text};
+
+/// What the stored form of an event has, in addition to its line in the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecordDetails<'a> {
+    /// The subject, in the form that `audit.subject` selects.
+    pub subject: Option<&'a str>,
+    /// Pandium's account.
+    pub account: Option<&'a str>,
+    /// The kind of the authenticator.
+    pub identity_kind: Option<&'static str>,
+    /// The issuer of the credentials.
+    pub issuer: Option<&'a str>,
+    /// The id of the key that verified them.
+    pub key_id: Option<&'a str>,
+    /// `User-Agent`, as received.
+    pub user_agent: Option<&'a [u8]>,
+    /// The link parameters that are passed on.
+    pub link: Option<&'a str>,
+}
+
+/// What happens to the service itself, or to what it stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A process that writes events has started. Its first event.
+    Started,
+    /// It stops.
+    Stopped,
+    /// Another configuration is in use.
+    Reloaded,
+    /// Another key signs or seals.
+    KeyRotated,
+    /// An API token was created.
+    TokenCreated,
+    /// An API token was revoked.
+    TokenRevoked,
+    /// Events were deleted because of their age.
+    Purged,
+    /// What identifies a person was erased.
+    Forgotten,
+}
+
+/// The maximum length of a user agent, in bytes.
+const MAX_USER_AGENT: usize = 256;
+
+/// The maximum length of any other text, in bytes.
+const MAX_TEXT: usize = 4096;
+
+impl Operation {
+    /// The outcome of its event.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Stopped => "stopped",
+            Self::Reloaded => "reloaded",
+            Self::KeyRotated => "key_rotated",
+            Self::TokenCreated => "token_created",
+            Self::TokenRevoked => "token_revoked",
+            Self::Purged => "purged",
+            Self::Forgotten => "forgotten",
+        }
+    }
+
+    /// Its event. `data`: an object with what only this operation has.
+    pub(super) fn event(self, at: Timestamp, data: &Value) -> Event {
+        Event {
+            at_us: at.unix_microseconds(),
+            outcome: Cow::Borrowed(self.code()),
+            data: (!data.is_null()).then(|| Cow::Owned(data.to_string())),
+            ..Event::default()
+        }
+    }
+}
+
+/// The stored form of the event of a request.
+pub(super) fn of_request(event: &AuditEvent<'_>, details: &RecordDetails<'_>) -> Event {
+    let labels = Labels::of(event);
+    Event {
+        at_us: event.at.unix_microseconds(),
+        outcome: Cow::Borrowed(labels.outcome),
+        request_id: Some(event.request_id),
+        entrance: event.entrance.map(text),
+        environment: event.environment.map(Environment::name).map(Cow::Borrowed),
+        account: details.account.map(text),
+        reason: labels.reason.map(Cow::Borrowed),
+        detail: labels.detail.map(text),
+        jti: labels.jti,
+        identity_kind: details.identity_kind.map(Cow::Borrowed),
+        issuer: details.issuer.map(text),
+        key_id: details.key_id.map(text),
+        fetch_dest: Some(Cow::Borrowed(event.fetch_dest.name())),
+        embed_violation: event.embed_violation.map(text),
+        link: details.link.filter(|link| !link.is_empty()).map(text),
+        took_us: i64::try_from(event.took_us).ok(),
+        data: None,
+        personal: Personal {
+            subject: details.subject.map(text),
+            peer: peer(event.peer),
+            user_agent: details.user_agent.map(user_agent),
+        },
+    }
+}
+
+fn peer(peer: Peer) -> Option<Text> {
+    Some(Cow::Owned(peer.to_string()))
+}
+
+/// Cut, and without what is not UTF-8.
+fn user_agent(bytes: &[u8]) -> Text {
+    let text = String::from_utf8_lossy(bytes.get(..MAX_USER_AGENT).unwrap_or(bytes));
+    bounded(&text, MAX_USER_AGENT)
+}
+
+fn text(text: &str) -> Text {
+    bounded(text, MAX_TEXT)
+}
+
+/// Cut at the end of a character. PostgreSQL's texts have no NUL.
+fn bounded(text: &str, max: usize) -> Text {
+    let kept = text.get(..text.floor_char_boundary(max)).unwrap_or(text);
+    if kept.contains('\0') { Cow::Owned(kept.replace('\0', "\u{fffd}")) } else { Cow::Owned(kept.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_agent_is_cut_at_the_end_of_a_character() {
+        assert_eq!(user_agent(b"curl/8"), "curl/8");
+        assert_eq!(user_agent(&[b'a'; 1000]), "a".repeat(MAX_USER_AGENT));
+        assert_eq!(user_agent("\u{e4}".repeat(200).as_bytes()), "\u{e4}".repeat(MAX_USER_AGENT / 2));
+        assert!(user_agent(&[0xff; 300]).len() <= MAX_USER_AGENT);
+        assert_eq!(user_agent(b"a\0b"), "a\u{fffd}b");
+    }
+}

@@ -1,0 +1,117 @@
+//! The face of the audit: every event is logged, and stored as `[audit]` says.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::task::AbortHandle;
+
+use super::journal::{AuditUnavailable, Journal};
+use super::record::{self, Operation, RecordDetails};
+use super::settings::{AuditSettings, Durability};
+use super::{AuditEvent, AuditLog, purge};
+use crate::clock::Timestamp;
+use crate::metrics::AuditMetrics;
+use crate::store::{Store, StoreError};
+
+/// Logs and stores audit events. Clones share one queue.
+#[derive(Clone)]
+pub struct Audit {
+    log: AuditLog,
+    durable: Option<Arc<Durable>>,
+}
+
+struct Durable {
+    journal: Journal,
+    purging: Option<AbortHandle>,
+}
+
+/// Whether events are stored, for readiness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditHealth {
+    /// They are only logged.
+    LogOnly,
+    /// They are stored.
+    Stored,
+    /// They cannot be stored now, for this reason.
+    Failing(String),
+}
+
+impl Audit {
+    /// An audit that only logs.
+    pub const fn log_only(log: AuditLog) -> Self {
+        Self { log, durable: None }
+    }
+
+    /// An audit that stores events as the settings say, and deletes old ones. `command` is what
+    /// this process runs. Fails where requests are to be refused without a store, and it
+    /// is not available.
+    pub async fn start(
+        log: AuditLog,
+        settings: &AuditSettings,
+        store: &Store,
+        metrics: AuditMetrics,
+        command: &str,
+    ) -> Result<Self, StoreError> {
+        if settings.durability == Durability::Log {
+            return Ok(Self::log_only(log));
+        }
+        let journal = Journal::start(store, settings, metrics, command).await?;
+        let purging = settings.retention.map(|retention| {
+            let key = settings.chain_key.clone();
+            store.spawn(purge::run(store.clone(), key, retention, journal.purged()))
+        });
+        Ok(Self { log, durable: Some(Arc::new(Durable { journal, purging })) })
+    }
+
+    /// Logs and stores the event of a request, before its response leaves. After an error
+    /// nothing is logged: refuse the request with 503 `audit_unavailable`, and pass the event of that
+    /// refusal to [`Self::log`].
+    pub async fn record(
+        &self,
+        event: &AuditEvent<'_>,
+        details: &RecordDetails<'_>,
+    ) -> Result<(), AuditUnavailable> {
+        if let Some(durable) = &self.durable {
+            durable.journal.record(record::of_request(event, details)).await?;
+        }
+        self.log.write(event);
+        Ok(())
+    }
+
+    /// Logs an event without storing it.
+    pub fn log(&self, event: &AuditEvent<'_>) {
+        self.log.write(event);
+    }
+
+    /// Stores the event of an operation, where events are stored, and waits for its commit. `data`: an
+    /// object with what only this operation has, or null; no secrets, and nothing personal.
+    pub async fn record_operation(&self, operation: Operation, data: Value) -> Result<(), AuditUnavailable> {
+        match &self.durable {
+            Some(durable) => durable.journal.commit(operation.event(Timestamp::now(), &data)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether events are stored.
+    pub fn health(&self) -> AuditHealth {
+        match self.durable.as_ref().map(|durable| durable.journal.failure()) {
+            None => AuditHealth::LogOnly,
+            Some(None) => AuditHealth::Stored,
+            Some(Some(error)) => AuditHealth::Failing(error),
+        }
+    }
+
+    /// Records the stop after all events before it, and ends the background tasks. Waits for
+    /// at most `store.timeout_s`.
+    pub async fn stop(&self) {
+        if let Some(durable) = &self.durable {
+            if self.record_operation(Operation::Stopped, Value::Null).await.is_err() {
+                tracing::error!("the store is not available; audit events that waited for it are lost");
+            }
+            durable.journal.abort();
+            if let Some(purging) = &durable.purging {
+                purging.abort();
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The settings of the audit, as the section `[audit]` gives them.
+
+use std::time::Duration;
+
+use super::{ChainKey, PseudonymKey};
+
+/// How events are stored.
+#[derive(Clone, Debug)]
+pub struct AuditSettings {
+    /// When a response may be sent.
+    pub durability: Durability,
+    /// What happens to a request whose event cannot be stored.
+    pub on_failure: OnFailure,
+    /// The maximum number of events that wait for the store.
+    pub queue_length: usize,
+    /// How long events are kept; `None`: they are not deleted.
+    pub retention: Option<Duration>,
+    /// The key of the chains.
+    pub chain_key: ChainKey,
+    /// The keys of hashed subjects, one for each entrance.
+    pub pseudonym_keys: Vec<PseudonymKey>,
+}
+
+/// When a response may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When its event is logged; it is not stored.
+    Log,
+    /// When its event is queued for the store.
+    Queued,
+    /// When its event is on the store's disk.
+    Commit,
+}
+
+/// What happens to a request whose event cannot be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is refused.
+    Refuse,
+    /// It is served; the event is stored later, if it fits into the queue.
+    Allow,
+}
+
+impl Durability {
+    /// Every durability.
+    pub const ALL: [Self; 3] = [Self::Log, Self::Queued, Self::Commit];
+
+    /// The name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Queued => "queued",
+            Self::Commit => "commit",
+        }
+    }
+}
+
+impl AuditSettings {
+    /// The forms that stored events may have of a subject: as it is, and hashed with the
+    /// key of each entrance.
+    pub fn subject_forms(&self, subject: &str) -> Vec<String> {
+        let mut forms = vec![subject.to_owned()];
+        for form in self.pseudonym_keys.iter().map(|key| key.pseudonym(subject)) {
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+        forms
+    }
+}
+
+impl PartialEq for AuditSettings {
+    /// Whether a restart is not needed for these settings in place of the others.
+    fn eq(&self, other: &Self) -> bool {
+        let of = |settings: &Self| {
+            let Self { durability, on_failure, queue_length, retention, .. } = *settings;
+            (durability, on_failure, queue_length, retention)
+        };
+        of(self) == of(other) && self.chain_key.id() == other.chain_key.id()
+    }
+}

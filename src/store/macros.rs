@@ -1,0 +1,104 @@
+//! `reading!` and `writing!`: one body of statements, compiled for each engine, and run on the
+//! store's thread within the time limit.
+
+/// Runs statements that only read. `connection` is a `&mut` of either engine's type:
+///
+/// ```ignore
+/// let count: i64 = reading!(self, |connection| {
+///     sqlx::query_scalar("SELECT count(*) FROM audit_events").fetch_one(&mut *connection).await?
+/// })?;
+/// ```
+macro_rules! reading {
+    ($store:expr, |$connection:ident| $body:block) => {{
+        let inner = std::sync::Arc::clone(&$store.inner);
+        let work = async move {
+            inner.prepare().await?;
+            let limit = inner.limit;
+            match &inner.engine {
+                Engine::Sqlite(connections) => reading!(@on connections, limit, |$connection| $body),
+                Engine::Postgres(connections) => reading!(@on connections, limit, |$connection| $body),
+            }
+        };
+        $store.inner.runtime.run(work).await
+    }};
+    (@on $connections:ident, $limit:ident, |$connection:ident| $body:block) => {{
+        let mut pooled = match $connections.readers.acquire().await {
+            Ok(pooled) => pooled,
+            Err(sqlx::Error::PoolTimedOut) => return Err(StoreError::TimedOut($limit)),
+            Err(error) => return Err(StoreError::connecting(error)),
+        };
+        let work = async {
+            let $connection = &mut *pooled;
+            let value = $body;
+            Ok::<_, StoreError>(value)
+        };
+        match tokio::time::timeout($limit, work).await {
+            Ok(result) => result,
+            Err(_) => {
+                // the pool would wait for the answer
+                drop(pooled.detach());
+                Err(StoreError::TimedOut($limit))
+            }
+        }
+    }};
+}
+
+/// Runs statements in one transaction. Like `reading!`, but with the connection for writing;
+/// an error rolls back.
+macro_rules! writing {
+    ($store:expr, |$transaction:ident| $body:block) => {{
+        let inner = std::sync::Arc::clone(&$store.inner);
+        let work = async move {
+            inner.prepare().await?;
+            let limit = inner.limit;
+            match &inner.engine {
+                Engine::Sqlite(connections) => {
+                    writing!(@on connections, limit, "BEGIN IMMEDIATE", |$transaction| $body)
+                }
+                Engine::Postgres(connections) => {
+                    writing!(@on connections, limit, "BEGIN", |$transaction| $body)
+                }
+            }
+        };
+        $store.inner.runtime.run(work).await
+    }};
+    (@on $connections:ident, $limit:ident, $begin:literal, |$transaction:ident| $body:block) => {{
+    use sqlx::Connection as _;
+        let acquire = async {
+            let mut writer = $connections.writer.lock().await;
+            if writer.is_none() {
+                *writer = Some($connections.connect().await?);
+            }
+            Ok::<_, StoreError>(writer)
+        };
+        let mut writer = match tokio::time::timeout($limit, acquire).await {
+            Ok(acquired) => acquired?,
+            Err(_) => return Err(StoreError::TimedOut($limit)),
+        };
+        let Some(connection) = writer.as_mut() else { return Err(StoreError::Stopped) };
+        let work = async {
+            let mut begun = connection.begin_with($begin).await?;
+            let $transaction = &mut *begun;
+            let value = $body;
+            begun.commit().await?;
+            Ok::<_, StoreError>(value)
+        };
+        match tokio::time::timeout($limit, work).await {
+            Ok(result) => {
+                // after an error of the database, its transaction may be in any state
+                if !matches!(&result, Ok(_) | Err(StoreError::Conflict(_))) {
+                    *writer = None;
+                }
+                result
+            }
+            Err(_) => {
+                if $connections.closes_after_timeout {
+                    *writer = None;
+                }
+                Err(StoreError::TimedOut($limit))
+            }
+        }
+    }};
+}
+
+pub(super) use {reading, writing};

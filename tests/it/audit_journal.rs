@@ -1,0 +1,369 @@
+//! The journal of stored audit events: what is acknowledged is stored, whatever happens to the
+//! store, and it recovers without a restart.
+
+use std::time::{Duration, Instant};
+
+use marketplace_sso::audit::AuditHealth;
+use marketplace_sso::store::events::{EventFilter, EventOrder, EventQuery};
+use marketplace_sso::store::{IfMissing, Store};
+use rstest::rstest;
+use uuid::Uuid;
+
+use crate::harness::TIMEOUT;
+use crate::harness::journal::{Request, TestAudit, findings};
+use crate::harness::own_mounts;
+use crate::harness::postgres::Postgres;
+use crate::harness::store::{Engine, TestStore, block_on, settings};
+
+async fn stored_tokens(store: &Store) -> Vec<Uuid> {
+    let query = EventQuery {
+        filter: EventFilter { outcome: Some("handed_off".into()), ..EventFilter::default() },
+        order: EventOrder::OldestFirst,
+        after: None,
+        limit: 100_000,
+    };
+    store.events(query).await.unwrap().iter().filter_map(|stored| stored.event.jti).collect()
+}
+
+/// Records hand-offs until one is stored, and returns the acknowledged ones.
+async fn record_until_stored(audit: &TestAudit) -> Vec<Uuid> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        if let Ok((jti, _)) = audit.record(Request::default()).await {
+            return vec![jti];
+        }
+        assert!(Instant::now() < deadline, "{:?}", audit.audit.health());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn wait_for(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn events_of_concurrent_requests_are_stored_together(#[case] engine: Engine) {
+    let test = TestStore::new(engine);
+    block_on(async {
+        let store = test.open().await;
+        let audit = TestAudit::start(&store, "durability = \"commit\"").await;
+        let requests = (0..64).map(|_| async {
+            let mut tokens = Vec::new();
+            for _ in 0..10 {
+                tokens.push(audit.record(Request::default()).await.unwrap().0);
+            }
+            tokens
+        });
+        let mut acknowledged: Vec<Uuid> = futures_util::future::join_all(requests).await.concat();
+        let mut stored = stored_tokens(&store).await;
+        acknowledged.sort();
+        stored.sort();
+        assert_eq!(acknowledged, stored);
+        assert_eq!(findings(&store).await, [""; 0]);
+        assert_eq!(audit.metrics.queue_length.get(), 0);
+        assert_eq!(audit.metrics.stored.get(), 640);
+    });
+}
+
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn queued_events_are_stored_before_the_stop(#[case] engine: Engine) {
+    let test = TestStore::new(engine);
+    block_on(async {
+        let store = test.open().await;
+        let audit = TestAudit::start(&store, "durability = \"queued\"").await;
+        audit.record_some(100).await;
+        audit.audit.stop().await;
+        assert_eq!(stored_tokens(&store).await.len(), 100);
+        assert_eq!(findings(&store).await, [""; 0]);
+    });
+}
+
+#[test]
+fn without_durability_nothing_is_stored() {
+    let test = TestStore::new(Engine::Sqlite);
+    block_on(async {
+        let store = test.open().await;
+        let audit = TestAudit::start(&store, "durability = \"log\"").await;
+        audit.record_some(1).await;
+        audit.audit.stop().await;
+        assert_eq!(audit.audit.health(), AuditHealth::LogOnly);
+        assert_eq!(store.count_events().await.unwrap(), 0);
+    });
+}
+
+/// Holds the store's lock, so that no event can be written.
+struct Stalled {
+    postgres: Option<sqlx::PgConnection>,
+    sqlite: Option<sqlx::SqliteConnection>,
+}
+
+impl Stalled {
+    async fn begin(test: &TestStore) -> Self {
+        use sqlx::{Connection, Executor};
+        let mut stalled = Self { postgres: None, sqlite: None };
+        match test.engine {
+            Engine::Sqlite => {
+                let url = format!("sqlite:{}", test.file().display());
+                let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+                connection.execute("BEGIN IMMEDIATE").await.unwrap();
+                stalled.sqlite = Some(connection);
+            }
+            Engine::Postgres => {
+                let mut connection = sqlx::PgConnection::connect(&test.url).await.unwrap();
+                connection.execute("BEGIN; LOCK TABLE audit_events IN EXCLUSIVE MODE").await.unwrap();
+                stalled.postgres = Some(connection);
+            }
+        }
+        stalled
+    }
+
+    async fn end(self) {
+        use sqlx::Connection;
+        if let Some(connection) = self.sqlite {
+            connection.close().await.unwrap();
+        }
+        if let Some(connection) = self.postgres {
+            connection.close().await.unwrap();
+        }
+    }
+}
+
+// T30
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn a_stalled_store_refuses_requests_and_recovers(#[case] engine: Engine) {
+    let test = TestStore::new(engine);
+    block_on(async {
+        let store = test.open().await;
+        let audit = TestAudit::start(&store, "durability = \"commit\"\nqueue_length = 10").await;
+        let stalled = Stalled::begin(&test).await;
+        // more than the queue holds; none waits longer than the time limit
+        let requests = (0..50).map(|_| audit.record(Request::default()));
+        let results = futures_util::future::join_all(requests).await;
+        assert!(results.iter().all(Result::is_err));
+        wait_for("the failure is reported", async || matches!(audit.audit.health(), AuditHealth::Failing(_)))
+            .await;
+        assert_eq!(audit.metrics.store_up.get(), 0);
+        assert!(audit.metrics.failures.get() > 0);
+        stalled.end().await;
+        let acknowledged = record_until_stored(&audit).await;
+        assert_eq!(audit.audit.health(), AuditHealth::Stored);
+        assert!(stored_tokens(&store).await.ends_with(&acknowledged));
+        assert_eq!(findings(&store).await, [""; 0]);
+    });
+}
+
+// T30
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn allowed_requests_are_stored_later_as_far_as_they_fit(#[case] engine: Engine) {
+    let test = TestStore::new(engine);
+    block_on(async {
+        let store = test.open().await;
+        let toml = "durability = \"commit\"\non_failure = \"allow\"\nqueue_length = 10";
+        let audit = TestAudit::start(&store, toml).await;
+        let stalled = Stalled::begin(&test).await;
+        audit.record_some(1).await;
+        wait_for("the failure is reported", async || matches!(audit.audit.health(), AuditHealth::Failing(_)))
+            .await;
+        // the first is with the task, ten fit into the queue
+        audit.record_some(20).await;
+        assert_eq!((audit.metrics.queue_length.get(), audit.metrics.lost.get()), (11, 10));
+        stalled.end().await;
+        wait_for("events are stored again", async || audit.metrics.queue_length.get() == 0).await;
+        assert_eq!(stored_tokens(&store).await.len(), 11);
+        assert_eq!(audit.audit.health(), AuditHealth::Stored);
+        assert_eq!(findings(&store).await, [""; 0]);
+    });
+}
+
+// T30
+#[test]
+fn a_stopped_server_loses_no_acknowledged_event() {
+    let server = Postgres::start();
+    let url = server.new_database();
+    block_on(async {
+        let store = Store::open(&settings(&url), IfMissing::Create).await.unwrap();
+        let audit = TestAudit::start(&store, "durability = \"commit\"").await;
+        let mut acknowledged = Vec::new();
+        for _ in 0..3 {
+            // in the middle of a stream of commits
+            let requests = (0..8).map(|_| async {
+                let mut tokens = Vec::new();
+                while let Ok((jti, _)) = audit.record(Request::default()).await {
+                    tokens.push(jti);
+                }
+                tokens
+            });
+            let stop = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                std::thread::scope(|scope| scope.spawn(|| server.stop()).join().unwrap());
+            };
+            let (tokens, ()) = tokio::join!(futures_util::future::join_all(requests), stop);
+            acknowledged.extend(tokens.concat());
+            assert!(audit.record(Request::default()).await.is_err());
+            server.start_again();
+            acknowledged.extend(record_until_stored(&audit).await);
+        }
+        assert!(acknowledged.len() > 10);
+        let stored = stored_tokens(&store).await;
+        assert!(acknowledged.iter().all(|jti| stored.contains(jti)));
+        assert_eq!(findings(&store).await, [""; 0]);
+    });
+}
+
+#[test]
+fn allowed_requests_need_no_store_at_the_start() {
+    let server = Postgres::start();
+    let url = server.new_database();
+    server.stop();
+    block_on(async {
+        let store = Store::open_later(&settings(&url), IfMissing::Create).unwrap();
+        assert!(TestAudit::try_start(&store, "durability = \"commit\"").await.is_err());
+        let audit = TestAudit::start(&store, "durability = \"commit\"\non_failure = \"allow\"").await;
+        let (jti, _) = audit.record(Request::default()).await.unwrap();
+        assert!(matches!(audit.audit.health(), AuditHealth::Failing(_)));
+        server.start_again();
+        wait_for("the event is stored", async || audit.metrics.queue_length.get() == 0).await;
+        assert_eq!(stored_tokens(&store).await, [jti]);
+        assert_eq!(findings(&store).await, [""; 0]);
+    });
+}
+
+/// Connections are cut while they commit.
+// T30
+#[test]
+fn cut_connections_lose_no_acknowledged_event() {
+    let test = TestStore::new(Engine::Postgres);
+    block_on(async {
+        let store = test.open().await;
+        let audit = TestAudit::start(&store, "durability = \"commit\"").await;
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE pid <> pg_backend_pid() AND datname = current_database() AND application_name = 'marketplace-sso'";
+        let mut acknowledged = Vec::new();
+        for _ in 0..20 {
+            let requests = (0..8).map(|_| async {
+                let mut tokens = Vec::new();
+                for _ in 0..20 {
+                    tokens.extend(audit.record(Request::default()).await.map(|(jti, _)| jti));
+                }
+                tokens
+            });
+            let (tokens, _) = tokio::join!(futures_util::future::join_all(requests), test.execute(cut));
+            acknowledged.extend(tokens.concat());
+        }
+        acknowledged.extend(record_until_stored(&audit).await);
+        let stored = stored_tokens(&store).await;
+        assert!(acknowledged.len() > 100 && acknowledged.iter().all(|jti| stored.contains(jti)));
+        assert_eq!(findings(&store).await, [""; 0]);
+    });
+}
+
+// T30
+#[test]
+fn a_full_disk_refuses_requests_and_recovers() {
+    if !own_mounts::entered("audit_journal::a_full_disk_refuses_requests_and_recovers") {
+        return;
+    }
+    let folder = own_mounts::small_disk("1m");
+    let url = format!("sqlite:{}/sso.db", folder.path().display());
+    block_on(async {
+        let store = Store::open(&settings(&url), IfMissing::Create).await.unwrap();
+        let audit = TestAudit::start(&store, "durability = \"commit\"").await;
+        let ballast = folder.path().join("ballast");
+        let written = std::fs::File::create(&ballast)
+            .and_then(|mut file| std::io::copy(&mut std::io::repeat(0), &mut file));
+        assert!(written.is_err(), "the disk is not full");
+        let mut acknowledged = Vec::new();
+        // some space may be left
+        wait_for("requests are refused", async || match audit.record(Request::default()).await {
+            Ok((jti, _)) => {
+                acknowledged.push(jti);
+                false
+            }
+            Err(_) => true,
+        })
+        .await;
+        let AuditHealth::Failing(error) = audit.audit.health() else { panic!("it is not reported") };
+        assert_eq!(error, "the disk of the database is full");
+        std::fs::remove_file(ballast).unwrap();
+        acknowledged.extend(record_until_stored(&audit).await);
+        assert_eq!(stored_tokens(&store).await, acknowledged);
+        assert_eq!(findings(&store).await, [""; 0]);
+    });
+}
+
+// T30
+#[test]
+fn a_read_only_disk_is_reported_and_recovered_from() {
+    if !own_mounts::entered("audit_journal::a_read_only_disk_is_reported_and_recovered_from") {
+        return;
+    }
+    let folder = own_mounts::small_disk("4m");
+    let settings = settings(&format!("sqlite:{}/sso.db", folder.path().display()));
+    block_on(async {
+        Store::open(&settings, IfMissing::Create).await.unwrap().close().await;
+        own_mounts::remount(&folder, "ro");
+        let store = Store::open_later(&settings, IfMissing::Create).unwrap();
+        let toml = "durability = \"commit\"\non_failure = \"allow\"";
+        let audit = TestAudit::start(&store, toml).await;
+        let AuditHealth::Failing(error) = audit.audit.health() else { panic!("it is not reported") };
+        assert_eq!(error, "the database is read-only");
+        let (jti, _) = audit.record(Request::default()).await.unwrap();
+        own_mounts::remount(&folder, "rw");
+        wait_for("the event is stored", async || audit.metrics.queue_length.get() == 0).await;
+        assert_eq!(stored_tokens(&store).await, [jti]);
+    });
+}
+
+// T30
+#[test]
+fn a_read_only_server_refuses_requests_and_recovers() {
+    let test = TestStore::new(Engine::Postgres);
+    block_on(async {
+        let store = test.open().await;
+        let audit = TestAudit::start(&store, "durability = \"commit\"").await;
+        let (server, _) = test.url.split_once('?').unwrap();
+        let (_, database) = server.rsplit_once('/').unwrap();
+        let connect_again = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE pid <> pg_backend_pid() AND datname = current_database()";
+        test.execute(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on")).await;
+        test.execute(connect_again).await;
+        wait_for("requests are refused", async || audit.record(Request::default()).await.is_err()).await;
+        assert_eq!(audit.audit.health(), AuditHealth::Failing("the database is read-only".to_owned()));
+        let writable = format!("ALTER DATABASE {database} SET default_transaction_read_only = off");
+        test.execute(&format!("BEGIN READ WRITE; {writable}; COMMIT")).await;
+        test.execute(connect_again).await;
+        record_until_stored(&audit).await;
+        assert_eq!(findings(&store).await, [""; 0]);
+    });
+}
+
+/// A restored copy has another end of the chain, which must not be continued.
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn a_database_that_is_replaced_gets_a_new_chain(#[case] engine: Engine) {
+    let test = TestStore::new(engine);
+    block_on(async {
+        let store = test.open().await;
+        let audit = TestAudit::start(&store, "durability = \"commit\"").await;
+        audit.record_some(2).await;
+        for table in ["audit_events", "audit_writers"] {
+            test.execute(&format!("DELETE FROM {table}")).await;
+        }
+        let acknowledged = record_until_stored(&audit).await;
+        assert_eq!(stored_tokens(&store).await, acknowledged);
+        assert_eq!(findings(&store).await, [""; 0]);
+    });
+}

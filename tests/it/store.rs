@@ -1,0 +1,116 @@
+//! The store: opened by many processes at once, on both engines, and its settings.
+
+use std::os::unix::fs::PermissionsExt;
+
+use marketplace_sso::config::Config;
+use marketplace_sso::store::{IfMissing, Store, StoreError};
+use rstest::rstest;
+use tempfile::TempDir;
+
+use crate::harness::STANDARD;
+use crate::harness::command::{File, run};
+use crate::harness::store::{Engine, TestStore, block_on, settings};
+
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn ten_processes_start_at_once(#[case] engine: Engine) {
+    let store = TestStore::new(engine);
+    let starts: Vec<_> = (0..10)
+        .map(|_| {
+            let settings = store.settings();
+            std::thread::spawn(move || {
+                block_on(async {
+                    let opened = Store::open(&settings, IfMissing::Create).await?;
+                    opened.check().await
+                })
+            })
+        })
+        .collect();
+    for start in starts {
+        start.join().unwrap().unwrap();
+    }
+}
+
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn a_migration_of_a_newer_version_is_tolerated(#[case] engine: Engine) {
+    let store = TestStore::new(engine);
+    block_on(async {
+        store.open().await.close().await;
+        let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                     SELECT 9999, 'newer', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
+        store.execute(newer).await;
+        store.open().await.check().await.unwrap();
+    });
+}
+
+#[test]
+fn a_sqlite_file_is_readable_by_its_owner_alone() {
+    let store = TestStore::new(Engine::Sqlite);
+    block_on(store.open());
+    let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(store.file()), mode(store.folder().join("data"))), (0o600, 0o700));
+}
+
+#[test]
+fn a_missing_file_is_not_created_unasked() {
+    let store = TestStore::new(Engine::Sqlite);
+    let error = block_on(Store::open(&store.settings(), IfMissing::Fail)).unwrap_err();
+    assert_eq!(error.to_string(), format!("there is no database at {}", store.file().display()));
+    assert!(!store.file().exists());
+}
+
+#[test]
+fn an_unreachable_server_is_reported_without_the_password() {
+    let folder = TempDir::new().unwrap();
+    let url = format!("postgres://sso:hush-hush@localhost/sso?host={}", folder.path().display());
+    let error = block_on(Store::open(&settings(&url), IfMissing::Create)).unwrap_err();
+    assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
+    assert!(!format!("{error:?} {error}").contains("hush"), "{error:?}");
+}
+
+#[rstest]
+#[case(
+    "[store]\nurl = \"mysql://u:hush@h/d\"",
+    "store.url: the URL cannot be used: it is neither sqlite:PATH"
+)]
+#[case("[store]\nurl = \"postgres://u:hush@h/d?sslmod=x\"", "it has a parameter other than host, sslmode")]
+#[case("[audit]\ndurability = \"commit\"", "audit.durability: there is no store for the events")]
+#[case("[audit]\nchain_key = \"hush\"", "audit.chain_key: the secret cannot be used: it has 4 bytes")]
+#[case("[audit]\ndurability = \"disk\"", "write one of \"log\", \"queued\", \"commit\"")]
+fn a_wrong_setting_is_reported_with_a_remedy(#[case] toml: &str, #[case] reported: &str) {
+    let problems = Config::from_toml(&format!("{STANDARD}\n{toml}")).unwrap_err().to_string();
+    assert!(problems.contains(reported) && problems.contains("to do:"), "{problems}");
+    assert!(!problems.contains("hush"), "{problems}");
+}
+
+#[test]
+fn a_connection_without_a_verified_server_is_warned_of() {
+    let of = |url: &str| {
+        Config::from_toml(&format!("{STANDARD}\n[store]\nurl = {url:?}")).unwrap().warnings().join("\n")
+    };
+    let warned = of("postgres://sso:hush@db.example.com/sso");
+    assert!(warned.contains("store.url") && warned.contains("sslmode=verify-full"), "{warned}");
+    assert!(!warned.contains("hush"), "{warned}");
+    assert!(!of("postgres://db.example.com/sso?sslmode=verify-full").contains("store.url"));
+}
+
+#[test]
+fn check_shows_no_password_of_the_store() {
+    let secret = "[store]\nurl = \"postgres://sso:hush@localhost/sso\"\n[audit]\nchain_key = \"hush-hush-hush-hush-hush-hush-hush\"";
+    let file = File::new(&format!("{STANDARD}\n{secret}"));
+    let shown = run(&["check", "--show", "--config", &file.text()]);
+    assert_eq!(shown.status, 0, "{shown:?}");
+    assert!(shown.output.contains("url = \"[hidden]\""), "{}", shown.output);
+    assert!(!shown.output.contains("hush"), "{}", shown.output);
+}
+
+#[test]
+fn the_url_may_be_in_a_file() {
+    let file = File::new("sqlite:data/sso.db\n");
+    let toml = format!("{STANDARD}\n[store]\nurl_file = {:?}\n[audit]\ndurability = \"commit\"", file.text());
+    let store = Config::from_toml(&toml).unwrap().store.unwrap();
+    assert_eq!(store.url.to_string(), "sqlite:data/sso.db");
+}
