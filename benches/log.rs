@@ -22,7 +22,7 @@ fn audit(criterion: &mut Criterion) {
         entrance: Some("pandium-sso"),
         environment: Some(Environment::Sandbox),
         outcome: Outcome::HandedOff { jti: Uuid::new_v4() },
-        subject: Some("0123456789abcdef0123456789abcdef".into()),
+        subject: Some("0123456789abcdef0123456789abcdef"),
         peer: Peer::from_ip([127, 0, 0, 1].into()),
         fetch_dest: FetchDestination::Frame,
         embed_violation: None,

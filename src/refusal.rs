@@ -39,6 +39,8 @@ pub enum Reason {
     Internal,
     /// The verification keys are not available.
     KeysUnavailable,
+    /// The audit event cannot be stored, and a request without one is refused.
+    AuditUnavailable,
     /// The service is shutting down.
     Draining,
 }
@@ -54,7 +56,7 @@ pub struct Refusal {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::ExpiredToken,
@@ -71,6 +73,7 @@ impl Reason {
         Self::TokenTooLarge,
         Self::Internal,
         Self::KeysUnavailable,
+        Self::AuditUnavailable,
         Self::Draining,
     ];
 
@@ -93,6 +96,7 @@ impl Reason {
             Self::TokenTooLarge => "token_too_large",
             Self::Internal => "internal",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::AuditUnavailable => "audit_unavailable",
             Self::Draining => "draining",
         }
     }
@@ -116,6 +120,7 @@ impl Reason {
             Self::TokenTooLarge => "There is too much to say about this account",
             Self::Internal => "Something went wrong",
             Self::KeysUnavailable => "The keys cannot be had at the moment",
+            Self::AuditUnavailable => "The request cannot be recorded at the moment",
             Self::Draining => "The service is about to stop",
         }
     }

@@ -7,13 +7,13 @@
 use uuid::Uuid;
 
 use crate::access::Access;
-use crate::audit::SubjectLog;
+use crate::audit::{SubjectForms, SubjectNames};
 use crate::authn::{AuthRequest, Authentication, Authenticator, Needs};
 use crate::clock::Timestamp;
 use crate::embed::{Embed, EmbedDecision, FetchDestination};
 use crate::pandium::{Environment, HandOff, HandOffError, Link, Marketplace};
 use crate::refusal::{Reason, Refusal};
-use crate::user::User;
+use crate::user::{Credentials, User};
 
 /// A path with exactly one authenticator, and the rules that apply there.
 #[derive(Debug)]
@@ -34,10 +34,8 @@ pub struct Entrance {
     pub environment: Environment,
     /// The `Referrer-Policy` of redirects.
     pub referrer_policy: ReferrerPolicy,
-    /// How audit events name users, in the log.
-    pub subject_log: SubjectLog,
-    /// How audit events name users, in the store.
-    pub subject_record: SubjectLog,
+    /// How audit events name users.
+    pub subject_forms: SubjectForms,
 }
 
 /// A `Referrer-Policy` that never sends path and query.
@@ -64,17 +62,13 @@ pub struct SignOnRequest<'a> {
     pub install: Option<&'a str>,
 }
 
-/// The result of a sign-on, and what its audit event says.
+/// The result of a sign-on.
 #[derive(Debug)]
 pub struct SignOn {
     /// The signed URL, or the refusal.
     pub outcome: Result<HandOff, Refusal>,
-    /// What the response is for.
-    pub fetch_dest: FetchDestination,
-    /// What the embed policy objects to in a request that is served all the same.
-    pub embed_violation: Option<Refusal>,
-    /// The user, as audit events name users.
-    pub subject: Option<String>,
+    /// What its audit event says, however it was decided.
+    pub details: Box<EventDetails>,
 }
 
 /// An authenticated and authorized user, or the refusal.
@@ -82,15 +76,23 @@ pub struct SignOn {
 pub struct Identification {
     /// The user, or the refusal.
     pub outcome: Result<Box<User>, Refusal>,
-    /// The user, as audit events name users.
-    pub subject: Option<String>,
+    /// What its audit event says, however it was decided.
+    pub details: Box<EventDetails>,
 }
 
 /// What an audit event says of a request, however it is decided.
-#[derive(Default)]
-struct EventDetails {
-    embed_violation: Option<Refusal>,
-    subject: Option<String>,
+#[derive(Clone, Debug, Default)]
+pub struct EventDetails {
+    /// What the response is for.
+    pub fetch_dest: FetchDestination,
+    /// What the embed policy objects to in a request that is served all the same.
+    pub embed_violation: Option<Refusal>,
+    /// The user, as audit events name users.
+    pub subject: SubjectNames,
+    /// What authenticated the user.
+    pub credentials: Credentials,
+    /// Where in the marketplace the user goes.
+    pub link: Link,
 }
 
 /// A decision, and what may change it once that is fetched.
@@ -135,12 +137,11 @@ impl Entrance {
 
     /// Decides a sign-on. Link and frame come first: they need no credentials.
     pub fn decide(&self, request: &SignOnRequest<'_>, jti: Uuid, now: Timestamp) -> Decision<SignOn> {
-        let mut details = EventDetails::default();
+        let fetch_dest = FetchDestination::of(request.auth.headers);
+        let mut details = Box::new(EventDetails { fetch_dest, ..EventDetails::default() });
         let mut needs = None;
         let outcome = self.decide_hand_off(request, jti, now, &mut details, &mut needs);
-        let EventDetails { embed_violation, subject } = details;
-        let fetch_dest = FetchDestination::of(request.auth.headers);
-        (SignOn { outcome, fetch_dest, embed_violation, subject }, needs)
+        (SignOn { outcome, details }, needs)
     }
 
     fn decide_hand_off(
@@ -151,32 +152,32 @@ impl Entrance {
         details: &mut EventDetails,
         needs: &mut Option<Needs>,
     ) -> Result<HandOff, Refusal> {
-        let link = self.marketplace.links().parse(request.query, request.install)?;
+        details.link = self.marketplace.links().parse(request.query, request.install)?;
         match self.embed.check_embedding(request.auth.headers) {
             EmbedDecision::Allowed => {}
             EmbedDecision::Reported(violation) => details.embed_violation = Some(violation),
             EmbedDecision::Refused(refusal) => return Err(refusal),
         }
-        let user = self.authenticate(request.auth, now, needs)?;
-        let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &link, jti, now));
+        let mut user = self.authenticate(request.auth, now, needs)?;
+        details.credentials = std::mem::take(&mut user.credentials);
+        let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &details.link, jti, now));
         // a user has the same name in audit events, handed off or refused
         details.subject = match &outcome {
-            Ok(hand_off) => self.subject_log.write(&hand_off.subject),
+            Ok(hand_off) => self.subject_forms.write(&hand_off.subject),
             Err(_) => self.subject(&user),
         };
         outcome
     }
 
     fn decide_identity(&self, request: AuthRequest<'_>, now: Timestamp) -> Decision<Identification> {
+        let mut details = Box::<EventDetails>::default();
         let mut needs = None;
-        let identification = match self.authenticate(request, now, &mut needs) {
-            Ok(user) => {
-                let subject = self.subject(&user);
-                Identification { outcome: self.access.allow(&user).map(|()| user), subject }
-            }
-            Err(refusal) => Identification { outcome: Err(refusal), subject: None },
-        };
-        (identification, needs)
+        let outcome = self.authenticate(request, now, &mut needs).and_then(|mut user| {
+            details.credentials = std::mem::take(&mut user.credentials);
+            details.subject = self.subject(&user);
+            self.access.allow(&user).map(|()| user)
+        });
+        (Identification { outcome, details }, needs)
     }
 
     /// The user of a request. What authentication lacks is put into `needs`.
@@ -201,8 +202,9 @@ impl Entrance {
         }
     }
 
-    fn subject(&self, user: &User) -> Option<String> {
-        self.subject_log.write(&self.marketplace.subject(user)?)
+    fn subject(&self, user: &User) -> SubjectNames {
+        let subject = self.marketplace.subject(user);
+        subject.map_or_else(SubjectNames::default, |subject| self.subject_forms.write(&subject))
     }
 
     /// Signs a token for a user, and makes the URL.

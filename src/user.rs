@@ -33,6 +33,18 @@ pub struct User {
     pub attributes: BTreeMap<String, Value>,
     /// The verified claims, if a token was the credential; otherwise empty.
     pub token: BTreeMap<String, Value>,
+    /// What authenticated the user, for audit events.
+    #[serde(skip)]
+    pub credentials: Credentials,
+}
+
+/// What authenticated a user: its issuer and its key, if it was a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// `iss` of the token.
+    pub issuer: Option<String>,
+    /// `kid` of the token.
+    pub key_id: Option<String>,
 }
 
 /// The customer that a user belongs to.

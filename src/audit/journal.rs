@@ -164,6 +164,11 @@ impl Journal {
         self.status.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether requests are refused while events cannot be stored.
+    pub fn refuses(&self) -> bool {
+        self.on_failure == OnFailure::Refuse
+    }
+
     /// A sender that does not keep the task alive.
     pub fn purged(&self) -> impl Fn(Event) + Send + use<> {
         let (queue, status) = (self.queue.downgrade(), Arc::clone(&self.status));

@@ -34,7 +34,7 @@ pub use chain::ChainKey;
 pub use export::{CSV_FIELDS, JsonEvent, timestamp};
 pub use forget::forget;
 pub use journal::AuditUnavailable;
-pub use pseudonym::{PseudonymKey, SubjectLog};
+pub use pseudonym::{PseudonymKey, SubjectForms, SubjectLog, SubjectNames};
 pub use purge::purge;
 pub use record::{Operation, RecordDetails};
 pub use recorder::{Audit, AuditHealth};
@@ -73,7 +73,7 @@ pub struct AuditEvent<'a> {
     /// The outcome.
     pub outcome: Outcome<'a>,
     /// The subject in the form that `log.subject` selects.
-    pub subject: Option<String>,
+    pub subject: Option<&'a str>,
     /// The peer of the connection.
     pub peer: Peer,
     /// What the response is for.
@@ -156,7 +156,7 @@ fn write_json(event: &AuditEvent<'_>, line: &mut Vec<u8>) {
         reason: labels.reason,
         detail: labels.detail,
         jti: labels.jti,
-        subject: event.subject.as_deref(),
+        subject: event.subject,
         peer: event.peer,
         fetch_dest: event.fetch_dest.name(),
         embed_violation: event.embed_violation,
@@ -279,7 +279,7 @@ mod tests {
             entrance: Some("pandium-sso"),
             environment: Some(Environment::Sandbox),
             outcome,
-            subject: Some("a\"b".into()),
+            subject: Some("a\"b"),
             peer: Peer::from_ip([127, 0, 0, 1].into()),
             fetch_dest: FetchDestination::Frame,
             embed_violation: None,

@@ -17,6 +17,24 @@ pub enum SubjectLog {
     Plain,
 }
 
+/// How the log and the store identify subjects.
+#[derive(Clone, Debug)]
+pub struct SubjectForms {
+    /// `log.subject`.
+    pub log: SubjectLog,
+    /// `audit.subject`; [`SubjectLog::None`] where events are not stored.
+    pub record: SubjectLog,
+}
+
+/// A subject, as the log and the store identify it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubjectNames {
+    /// In the log.
+    pub logged: Option<String>,
+    /// In the store.
+    pub recorded: Option<String>,
+}
+
 /// A key for hashing subjects.
 #[derive(Clone)]
 pub struct PseudonymKey(SipHasher24);
@@ -29,6 +47,19 @@ impl SubjectLog {
             Self::Hashed(key) => Some(key.pseudonym(subject)),
             Self::Plain => Some(subject.to_owned()),
         }
+    }
+}
+
+impl SubjectForms {
+    /// Both forms of a subject.
+    pub fn write(&self, subject: &str) -> SubjectNames {
+        let logged = self.log.write(subject);
+        let recorded = match (&self.log, &self.record) {
+            // the key is the same
+            (SubjectLog::Hashed(_), SubjectLog::Hashed(_)) => logged.clone(),
+            (_, record) => record.write(subject),
+        };
+        SubjectNames { logged, recorded }
     }
 }
 

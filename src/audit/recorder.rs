@@ -32,8 +32,13 @@ pub enum AuditHealth {
     LogOnly,
     /// They are stored.
     Stored,
-    /// They cannot be stored now, for this reason.
-    Failing(String),
+    /// They cannot be stored now.
+    Failing {
+        /// Why.
+        error: String,
+        /// Whether requests are refused meanwhile.
+        refuses: bool,
+    },
 }
 
 impl Audit {
@@ -78,6 +83,11 @@ impl Audit {
         Ok(())
     }
 
+    /// Whether events are stored.
+    pub const fn stores(&self) -> bool {
+        self.durable.is_some()
+    }
+
     /// Logs an event without storing it.
     pub fn log(&self, event: &AuditEvent<'_>) {
         self.log.write(event);
@@ -94,10 +104,10 @@ impl Audit {
 
     /// Whether events are stored.
     pub fn health(&self) -> AuditHealth {
-        match self.durable.as_ref().map(|durable| durable.journal.failure()) {
-            None => AuditHealth::LogOnly,
-            Some(None) => AuditHealth::Stored,
-            Some(Some(error)) => AuditHealth::Failing(error),
+        let Some(durable) = &self.durable else { return AuditHealth::LogOnly };
+        match durable.journal.failure() {
+            None => AuditHealth::Stored,
+            Some(error) => AuditHealth::Failing { error, refuses: durable.journal.refuses() },
         }
     }
 

@@ -4,7 +4,7 @@
 use super::server::Listen;
 use super::{embed, marketplace};
 use crate::access::Access;
-use crate::audit::{PseudonymKey, SubjectLog};
+use crate::audit::{PseudonymKey, SubjectForms, SubjectLog};
 use crate::authn::key_caches;
 use crate::authn::settings::{self as identity, Deployment, Identity};
 use crate::embed::Parent;
@@ -118,8 +118,10 @@ impl Context<'_, '_> {
             marketplace,
             environment: self.environment,
             referrer_policy,
-            subject_log: subject_log?.with(&secret),
-            subject_record: subject_record?.with(&secret),
+            subject_forms: SubjectForms {
+                log: subject_log?.with(&secret),
+                record: subject_record?.with(&secret),
+            },
         };
         Ok((entrance, secret))
     }

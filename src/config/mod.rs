@@ -13,7 +13,7 @@ use config::Value;
 
 pub use server::{Listen, LogSettings, ServerSettings};
 
-use crate::audit::AuditSettings;
+use crate::audit::{AuditSettings, Durability, SubjectLog};
 use crate::jwt::jwks;
 use crate::page::Pages;
 use crate::pandium::Environment;
@@ -165,7 +165,10 @@ impl Config {
         root.finish();
         let read = (|| Ok((environment?, server?, log?, store?, audit?, entrances?, pages?)))();
         let (read, files, warnings) = problems.finish(read)?;
-        let (environment, server, log, store, audit, (entrances, _), pages) = read;
+        let (environment, server, log, store, audit, (mut entrances, _), pages) = read;
+        if audit.durability == Durability::Log {
+            entrances.iter_mut().for_each(|entrance| entrance.subject_forms.record = SubjectLog::None);
+        }
         let sources = None;
         Ok(Self {
             environment,

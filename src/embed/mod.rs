@@ -63,7 +63,7 @@ pub enum MissingReferer {
 }
 
 /// What the response is for (`Sec-Fetch-Dest`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FetchDestination {
     /// A top-level page.
     Document,
@@ -72,6 +72,7 @@ pub enum FetchDestination {
     /// A script's request.
     Script,
     /// Not reported, or another destination.
+    #[default]
     Unknown,
 }
 

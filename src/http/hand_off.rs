@@ -61,7 +61,7 @@ async fn sign_on(
         query: request.uri().query().unwrap_or_default(),
         install: rest.as_deref(),
     };
-    let SignOn { outcome, fetch_dest, embed_violation, subject } =
+    let SignOn { outcome, details } =
         runtime.entrance.sign_on(&sign_on, Uuid::new_v4(), Timestamp::now).await;
     // the audit event says that the user was handed off once there is a response that does it
     let handed_off = outcome.and_then(|hand_off| {
@@ -71,10 +71,10 @@ async fn sign_on(
     match handed_off {
         Ok((response, jti, url_bytes)) => {
             let outcome = Some(Outcome::HandedOff { jti });
-            let served = ServedRequest { runtime, outcome, subject, fetch_dest, embed_violation, url_bytes };
+            let served = ServedRequest { runtime, outcome, details, url_bytes };
             Ok(context.served(served, response))
         }
-        Err(refusal) => Err(RefusedRequest { subject, fetch_dest, ..RefusedRequest::at(&runtime, refusal) }),
+        Err(refusal) => Err(RefusedRequest { details, ..RefusedRequest::at(&runtime, refusal) }),
     }
 }
 

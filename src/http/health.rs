@@ -1,7 +1,7 @@
 //! Health and metrics, for load balancers and operators. Readiness waits for
 //! the first fetch from every issuer whose keys are fetched at the start,
-//! successful or not; after that it depends on no other server, nor on a new
-//! configuration.
+//! successful or not; after that it depends on no other server but the store,
+//! where requests are refused without it, nor on a new configuration.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::refused::RefusedRequest;
+use crate::audit::AuditHealth;
 use crate::clock::Timestamp;
 use crate::refusal::Reason;
 
@@ -22,6 +23,9 @@ struct Health<'a> {
     version: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     entrances_without_keys: Vec<&'a str>,
+    /// Absent where events are not stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<&'static str>,
 }
 
 /// Liveness: the process runs.
@@ -33,6 +37,11 @@ pub(super) async fn live(context: Context) -> Result<HttpResponse, RefusedReques
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
         entrances_without_keys: without_keys.map(|runtime| runtime.entrance.name.as_str()).collect(),
+        audit: match context.shared.audit.health() {
+            AuditHealth::LogOnly => None,
+            AuditHealth::Stored => Some("stored"),
+            AuditHealth::Failing { .. } => Some("failing"),
+        },
     }))
 }
 
@@ -43,6 +52,9 @@ pub(super) async fn ready(context: Context) -> Result<HttpResponse, RefusedReque
     }
     if !context.shared.has_started() {
         return Err(Reason::KeysUnavailable.because("keys are being fetched for the first time").into());
+    }
+    if let AuditHealth::Failing { refuses: true, .. } = context.shared.audit.health() {
+        return Err(Reason::AuditUnavailable.because("audit events cannot be stored").into());
     }
     live(context).await
 }

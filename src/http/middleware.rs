@@ -38,10 +38,13 @@ where
             let _in_flight = InFlight::begin(&context.shared.metrics.in_flight);
             // what a panic unwinds through is only read
             let responded = AssertUnwindSafe(respond(&context, &request, service_request, next));
-            let mut response = responded.catch_unwind().await.unwrap_or_else(|_| {
-                let refused = RefusedRequest::internal("the handler panicked; the log says where");
-                refuse(&context, &request, &refused)
-            });
+            let mut response = match responded.catch_unwind().await {
+                Ok(response) => response,
+                Err(_) => {
+                    let refused = RefusedRequest::internal("the handler panicked; the log says where");
+                    refuse(&context, &request, refused).await
+                }
+            };
             add_common_headers(&context, &request, &mut response);
             context.shared.metrics.observe_duration(context.stopwatch.elapsed());
             Ok(ServiceResponse::new(request, response))
@@ -61,11 +64,11 @@ async fn respond(
         Err(refusal) => Err(refusal.into()),
     };
     match handled {
-        Ok(response) => {
-            record_served(context, response.status());
-            response
-        }
-        Err(refused) => refuse(context, request, &refused),
+        Ok(response) => match record_served(context, request, response.status()).await {
+            Ok(()) => response,
+            Err(refused) => refuse(context, request, refused).await,
+        },
+        Err(refused) => refuse(context, request, refused).await,
     }
 }
 
@@ -78,10 +81,8 @@ async fn call(next: Next<BoxBody>, request: ServiceRequest) -> Result<HttpRespon
     Err(refused.unwrap_or_else(|| RefusedRequest::internal("actix-web refused the request")))
 }
 
-fn refuse(context: &RequestContext, request: &HttpRequest, refused: &RefusedRequest) -> HttpResponse {
-    let response = refused.response(context, request);
-    record_refused(context, refused);
-    response
+async fn refuse(context: &RequestContext, request: &HttpRequest, refused: RefusedRequest) -> HttpResponse {
+    record_refused(context, request, refused).await.response(context, request)
 }
 
 /// Refuses a request for a host that is not the service's: a foreign name may

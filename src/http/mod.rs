@@ -62,7 +62,7 @@ impl SocketKind {
 /// # #[actix_web::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::from_toml(&std::fs::read_to_string("marketplace-sso.toml")?)?;
-/// let shared = server::share(config)?;
+/// let shared = server::share(config).await?;
 /// HttpServer::new(move || App::new().service(http::scope(&shared))).bind("127.0.0.1:8080")?.run().await?;
 /// # Ok(())
 /// # }
@@ -111,10 +111,10 @@ mod tests {
         Config::from_toml(&toml).unwrap()
     }
 
-    fn old() -> web::Data<Shared> {
+    async fn old() -> web::Data<Shared> {
         let partners = "[entrances.partners]\npath = \"/partners\"\n[entrances.partners.identity]\n\
                         kind = \"proxy_headers\"\npreset = \"auth_request\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n";
-        crate::server::share(config("older-configuration", "sandbox", partners)).unwrap()
+        crate::server::share(config("older-configuration", "sandbox", partners)).await.unwrap()
     }
 
     /// Replaces the configuration: the entrance `/partners` is removed, and all
@@ -176,7 +176,7 @@ mod tests {
     #[actix_web::test]
     async fn a_reload_between_two_steps_of_a_request_is_not_seen(#[values(0, 1, 2, 3, 4)] step: usize) {
         for (is_signed_in, expected) in [(true, 307), (false, 401)] {
-            let shared = old();
+            let shared = old().await;
             let resource = web::resource("/{path:.*}")
                 .app_data(ReloadAt(step, shared.clone()))
                 .to(entrance_in_steps)
@@ -208,7 +208,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_panic_or_a_foreign_error_becomes_a_500() {
-        let shared = old();
+        let shared = old().await;
         let resource = |path: &str| web::resource(path).wrap(middleware(&shared, SocketKind::Tcp));
         async fn panicking_handler() -> HttpResponse {
             panic!("a bug")
@@ -237,7 +237,7 @@ mod tests {
     #[actix_web::test]
     async fn a_scope_leaves_other_paths_to_the_application(#[case] path: &str, #[case] is_served: bool) {
         let others = web::to(HttpResponse::ImATeapot);
-        let app = init_service(App::new().service(scope(&old())).default_service(others)).await;
+        let app = init_service(App::new().service(scope(&old().await)).default_service(others)).await;
         let status = call_service(&app, TestRequest::get().uri(path).to_request()).await.status();
         assert_eq!(status != 418, is_served, "{status}");
     }

@@ -3,55 +3,90 @@
 
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
 use actix_web::error::ParseError;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use tracing::Span;
 
 use super::context::RequestContext;
 use super::refused::RefusedRequest;
 use super::served::ServedRequest;
 use super::{EntranceRuntime, Shared};
-use crate::audit::{AuditEvent, Outcome};
+use crate::audit::{AuditEvent, AuditUnavailable, Outcome, RecordDetails};
 use crate::clock::Timestamp;
-use crate::embed::FetchDestination;
+use crate::refusal::Reason;
 use crate::request::Peer;
+use crate::sign_on::EventDetails;
 
 /// The label of requests outside of entrances.
 const NO_ENTRANCE: &str = "none";
 
-/// Records a response that is not a refusal.
-pub(super) fn record_served(context: &RequestContext, status: StatusCode) {
+/// Records a response that is not a refusal. After an error the response must not
+/// be sent.
+pub(super) async fn record_served(
+    context: &RequestContext,
+    request: &HttpRequest,
+    status: StatusCode,
+) -> Result<(), RefusedRequest> {
     let metrics = &context.shared.metrics;
     let Some(served) = context.served.take() else {
-        return metrics.count_request(NO_ENTRANCE, status.as_u16());
+        metrics.count_request(NO_ENTRANCE, status.as_u16());
+        return Ok(());
     };
-    let ServedRequest { runtime, outcome, subject, fetch_dest, embed_violation, url_bytes } = served;
+    let ServedRequest { runtime, outcome, details, url_bytes } = served;
+    if let Some(outcome) = outcome {
+        let recorded = record(context, request, Some(&runtime), outcome, &details).await;
+        if recorded.is_err() {
+            let cause = "the audit event cannot be stored; see store.url and the log";
+            let refused = RefusedRequest::at(&runtime, Reason::AuditUnavailable.because(cause));
+            return Err(RefusedRequest { details, ..refused });
+        }
+        if let Outcome::HandedOff { .. } = outcome {
+            runtime.metrics.hand_offs.inc();
+            #[expect(clippy::cast_precision_loss, reason = "a URL is short")]
+            metrics.location_bytes.observe(url_bytes as f64);
+        }
+        if details.embed_violation.is_some() {
+            runtime.metrics.embed_violations.inc();
+        }
+    }
     if status == StatusCode::TEMPORARY_REDIRECT {
         runtime.metrics.redirects.inc();
     } else {
         metrics.count_request(&runtime.entrance.name, status.as_u16());
     }
-    let Some(outcome) = outcome else { return };
-    let event = event(context, Some(&runtime), outcome);
-    let violation = embed_violation.as_ref().map(|violation| &*violation.cause);
-    write(context, &AuditEvent { subject, fetch_dest, embed_violation: violation, ..event });
-    if let Outcome::HandedOff { .. } = outcome {
-        runtime.metrics.hand_offs.inc();
-        #[expect(clippy::cast_precision_loss, reason = "a URL is short")]
-        metrics.location_bytes.observe(url_bytes as f64);
-    }
-    if embed_violation.is_some() {
-        runtime.metrics.embed_violations.inc();
-    }
+    Ok(())
 }
 
-/// Records a refusal.
-pub(super) fn record_refused(context: &RequestContext, refused: &RefusedRequest) {
-    let RefusedRequest { refusal, runtime, subject, fetch_dest, .. } = refused;
-    let event = event(context, runtime.as_ref(), Outcome::Refused(refusal));
-    write(context, &AuditEvent { subject: subject.clone(), fetch_dest: *fetch_dest, ..event });
-    let entrance = runtime.as_ref().map_or(NO_ENTRANCE, |runtime| &runtime.entrance.name);
-    context.shared.metrics.count_refusal(entrance, refusal.reason);
+/// Records a refusal. Where its event cannot be stored and requests without one are
+/// refused, the event is only logged, with the reason `audit_unavailable`.
+pub(super) async fn record_refused(
+    context: &RequestContext,
+    request: &HttpRequest,
+    refused: RefusedRequest,
+) -> RefusedRequest {
+    let outcome = Outcome::Refused(&refused.refusal);
+    let runtime = refused.runtime.as_ref();
+    let is_unavailable = refused.refusal.reason == Reason::AuditUnavailable;
+    if is_unavailable || record(context, request, runtime, outcome, &refused.details).await.is_ok() {
+        if is_unavailable {
+            context.shared.audit.log(&event(context, runtime, outcome, &refused.details));
+        }
+        count_refused(context, &refused);
+        return refused;
+    }
+    let cause = format!("the audit event of a refusal ({}) cannot be stored", refused.refusal.reason.code());
+    let refused = RefusedRequest { refusal: Reason::AuditUnavailable.because(cause), ..refused };
+    let outcome = Outcome::Refused(&refused.refusal);
+    context.shared.audit.log(&event(context, refused.runtime.as_ref(), outcome, &refused.details));
+    count_refused(context, &refused);
+    refused
+}
+
+fn count_refused(context: &RequestContext, refused: &RefusedRequest) {
+    let entrance = refused.runtime.as_ref().map_or(NO_ENTRANCE, |runtime| &runtime.entrance.name);
+    context.shared.metrics.count_refusal(entrance, refused.refusal.reason);
     context.shared.metrics.count_request(entrance, refused.status().as_u16());
 }
 
@@ -66,11 +101,39 @@ pub fn record_unparsed(shared: &Shared, peer: Peer, error: &ParseError) {
     tracing::warn!(%peer, status = status.as_u16(), %error, "refused a request that cannot be parsed");
 }
 
-/// An event without what only some outcomes know.
+/// Logs and stores the audit event, and fills in the root span.
+async fn record(
+    context: &RequestContext,
+    request: &HttpRequest,
+    runtime: Option<&Arc<EntranceRuntime>>,
+    outcome: Outcome<'_>,
+    details: &EventDetails,
+) -> Result<(), AuditUnavailable> {
+    let event = event(context, runtime, outcome, details);
+    fill_span(&event);
+    if !context.shared.audit.stores() {
+        context.shared.audit.log(&event);
+        return Ok(());
+    }
+    let entrance = runtime.map(|runtime| &runtime.entrance);
+    let link = details.link.to_text();
+    let stored = RecordDetails {
+        subject: details.subject.recorded.as_deref(),
+        account: entrance.map(|entrance| entrance.marketplace.account().as_str()),
+        identity_kind: entrance.map(|entrance| entrance.authenticator.kind()),
+        issuer: details.credentials.issuer.as_deref(),
+        key_id: details.credentials.key_id.as_deref(),
+        user_agent: request.headers().get(header::USER_AGENT).map(HeaderValue::as_bytes),
+        link: Some(&link),
+    };
+    context.shared.audit.record(&event, &stored).await
+}
+
 fn event<'a>(
     context: &RequestContext,
     runtime: Option<&'a Arc<EntranceRuntime>>,
     outcome: Outcome<'a>,
+    details: &'a EventDetails,
 ) -> AuditEvent<'a> {
     AuditEvent {
         at: Timestamp::now(),
@@ -78,26 +141,25 @@ fn event<'a>(
         entrance: runtime.map(|runtime| runtime.entrance.name.as_str()),
         environment: runtime.map(|runtime| runtime.entrance.environment),
         outcome,
-        subject: None,
+        subject: details.subject.logged.as_deref(),
         peer: context.peer,
-        fetch_dest: FetchDestination::Unknown,
-        embed_violation: None,
+        fetch_dest: details.fetch_dest,
+        embed_violation: details.embed_violation.as_ref().map(|violation| &*violation.cause),
         took_us: u64::try_from(context.stopwatch.elapsed().as_micros()).unwrap_or(u64::MAX),
     }
 }
 
-/// Writes the audit event, and fills in the root span.
-fn write(context: &RequestContext, event: &AuditEvent<'_>) {
+fn fill_span(event: &AuditEvent<'_>) {
     let span = Span::current();
-    if !span.is_disabled() {
-        let (outcome, reason) = match event.outcome {
-            Outcome::HandedOff { .. } => ("handed_off", ""),
-            Outcome::Verified => ("verified", ""),
-            Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
-        };
-        span.record("entrance", event.entrance.unwrap_or_default());
-        span.record("outcome", outcome);
-        span.record("reason", reason);
+    if span.is_disabled() {
+        return;
     }
-    context.shared.audit_log.write(event);
+    let (outcome, reason) = match event.outcome {
+        Outcome::HandedOff { .. } => ("handed_off", ""),
+        Outcome::Verified => ("verified", ""),
+        Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
+    };
+    span.record("entrance", event.entrance.unwrap_or_default());
+    span.record("outcome", outcome);
+    span.record("reason", reason);
 }

@@ -8,8 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
 use super::EntranceRuntime;
-use crate::embed::FetchDestination;
 use crate::refusal::{Reason, Refusal};
+use crate::sign_on::EventDetails;
 
 /// A refused request. The middleware makes its response and records it.
 #[derive(Clone, Debug)]
@@ -17,9 +17,7 @@ pub(super) struct RefusedRequest {
     pub refusal: Refusal,
     /// The entrance, or the one that the path is below.
     pub runtime: Option<Arc<EntranceRuntime>>,
-    /// The user, as audit events name users.
-    pub subject: Option<String>,
-    pub fetch_dest: FetchDestination,
+    pub details: Box<EventDetails>,
     pub audience: Audience,
     /// The methods of the resource, for a 405.
     pub allow: &'static str,
@@ -39,14 +37,7 @@ pub(super) enum Audience {
 impl From<Refusal> for RefusedRequest {
     /// A refusal outside of entrances.
     fn from(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            runtime: None,
-            subject: None,
-            fetch_dest: FetchDestination::Unknown,
-            audience: Audience::Browser,
-            allow: "",
-        }
+        Self { refusal, runtime: None, details: Box::default(), audience: Audience::Browser, allow: "" }
     }
 }
 
@@ -107,6 +98,8 @@ const fn status(reason: Reason) -> StatusCode {
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Reason::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
         Reason::TokenTooLarge | Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Reason::KeysUnavailable | Reason::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::KeysUnavailable | Reason::AuditUnavailable | Reason::Draining => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
-use crate::audit::AuditLog;
+use crate::audit::Audit;
 use crate::authn::key_caches;
 use crate::host::HostNames;
 use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
 use crate::sign_on::Entrance;
+use crate::store::Store;
 
 /// State that all requests share.
 pub struct Shared {
@@ -21,8 +22,10 @@ pub struct Shared {
     has_started: AtomicBool,
     /// The counters.
     pub metrics: Metrics,
-    /// The audit log.
-    pub audit_log: AuditLog,
+    /// Logs and stores audit events.
+    pub audit: Audit,
+    /// What outlasts the process, if it is configured.
+    pub store: Option<Store>,
     /// The writer of all log lines.
     pub log_writer: LogWriter,
 }
@@ -64,15 +67,21 @@ pub struct EntranceRuntime {
 
 impl Shared {
     /// The state of a new process.
-    pub fn new(served: Served, audit_log: AuditLog, log_writer: LogWriter) -> Self {
-        let metrics = Metrics::default();
+    pub fn new(
+        served: Served,
+        metrics: Metrics,
+        audit: Audit,
+        store: Option<Store>,
+        log_writer: LogWriter,
+    ) -> Self {
         let snapshot = Snapshot::new(served, &metrics);
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             is_draining: AtomicBool::new(false),
             has_started: AtomicBool::new(false),
             metrics,
-            audit_log,
+            audit,
+            store,
             log_writer,
         }
     }

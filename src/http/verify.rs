@@ -40,18 +40,18 @@ pub(super) async fn verify(
 ) -> Result<HttpResponse, RefusedRequest> {
     let headers = headers(&request);
     let entrance = &runtime.entrance;
-    let Identification { outcome, subject } =
+    let Identification { outcome, details } =
         match check_cookie_origin(entrance, &context.snapshot.hosts, &headers) {
             Ok(()) => {
                 entrance.identify(context.auth_request(rest.as_deref(), &headers), Timestamp::now).await
             }
-            Err(refusal) => Identification { outcome: Err(refusal), subject: None },
+            Err(refusal) => Identification { outcome: Err(refusal), details: Box::default() },
         };
     let user = match outcome.and_then(with_name) {
         Ok(user) => user,
         Err(refusal) => {
             let refused = RefusedRequest::at(&runtime, refusal);
-            return Err(RefusedRequest { subject, audience: Audience::Api, ..refused });
+            return Err(RefusedRequest { details, audience: Audience::Api, ..refused });
         }
     };
     let mut response = HttpResponse::Ok();
@@ -68,7 +68,7 @@ pub(super) async fn verify(
     protect_json(&mut response);
     let response = response.json(Verified { entrance: &entrance.name, user: &user });
     let outcome = Some(Outcome::Verified);
-    Ok(context.served(ServedRequest { outcome, subject, ..ServedRequest::at(runtime) }, response))
+    Ok(context.served(ServedRequest { outcome, details, ..ServedRequest::at(runtime) }, response))
 }
 
 /// Adds header fields of JSON about a user: pages of other origins can neither

@@ -14,6 +14,7 @@ use crate::user::User;
 #[derive(Debug)]
 pub struct Marketplace {
     origin: String,
+    account: Account,
     account_url: String,
     key: SigningKey,
     secret: SharedSecret,
@@ -108,6 +109,7 @@ impl Marketplace {
         Self {
             origin: base_url.origin().to_owned(),
             account_url: format!("{base_url}/{account}"),
+            account,
             key: SigningKey::new(&shared_secret),
             secret: shared_secret,
             claims,
@@ -116,6 +118,16 @@ impl Marketplace {
             iat_backdate_s: settings.iat_backdate_s,
             max_location_bytes: settings.max_location_bytes,
         }
+    }
+
+    /// The account.
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Whether the same secret signs the other marketplace's tokens.
+    pub fn has_secret_of(&self, other: &Self) -> bool {
+        self.secret.expose_bytes() == other.secret.expose_bytes()
     }
 
     /// The origin that users are sent to.

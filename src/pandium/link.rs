@@ -104,6 +104,15 @@ impl Link {
         Ok(())
     }
 
+    /// The path below the account and the query, for audit events; empty for the
+    /// marketplace's first page.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write_path(&mut text);
+        self.write_query(&mut text);
+        text
+    }
+
     /// Appends the path below the account.
     pub fn write_path(&self, url: &mut String) {
         if let Some(IntegrationId(id)) = self.install {

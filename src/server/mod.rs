@@ -16,11 +16,13 @@ use actix_web::web;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
-use crate::audit::AuditLog;
+use crate::audit::{Audit, AuditLog};
 use crate::config::Config;
 use crate::http::{Served, Shared};
 use crate::log_writer::LogWriter;
+use crate::metrics::Metrics;
 use crate::pandium::SelfTestError;
+use crate::store::{IfMissing, Store, StoreError};
 use capacity::Capacities;
 pub use capacity::TooFewDescriptors;
 use listen::BoundListener;
@@ -59,6 +61,9 @@ pub enum StartError {
     /// Standard error or its writer thread is not available.
     #[error("log lines cannot be written: {0}")]
     LogWriter(io::Error),
+    /// The store of audit events is not available.
+    #[error("the store is not available: {0}")]
+    Store(#[from] StoreError),
     /// Signal handlers cannot be installed.
     #[error("signal handlers cannot be installed: {0}")]
     Signals(io::Error),
@@ -95,7 +100,7 @@ impl Server {
             Some(listen) => Some(BoundListener::bind(listen, mode, BACKLOG)?),
             None => None,
         };
-        let shared = share_with_log_writer(&mut config, log_writer)?;
+        let shared = share_with_log_writer(&mut config, log_writer).await?;
         Ok(Self { config, shared, public, admin, capacities, stop_signals, sighup })
     }
 
@@ -148,6 +153,10 @@ impl Server {
         reloading.abort();
         refreshing_keys.abort();
         stopping.abort();
+        shared.audit.stop().await;
+        if let Some(store) = &shared.store {
+            store.close().await;
+        }
         tracing::info!("stopped");
         shared.log_writer.flush();
         Ok(())
@@ -155,25 +164,31 @@ impl Server {
 }
 
 /// The state that [`crate::http::scope`] needs to mount the service in another
-/// application. Log lines go to standard error. Within a Tokio runtime it also
-/// starts the background refresh of keys; otherwise the first request that needs
-/// keys waits for them.
-pub fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
+/// application. Log lines go to standard error. Opens the store, and starts the
+/// background refresh of keys.
+pub async fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
     let log_writer = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
-    let shared = share_with_log_writer(&mut config, log_writer)?;
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(key_refresh::run(shared.clone()));
-    }
+    let shared = share_with_log_writer(&mut config, log_writer).await?;
+    tokio::spawn(key_refresh::run(shared.clone()));
     Ok(shared)
 }
 
-fn share_with_log_writer(
+async fn share_with_log_writer(
     config: &mut Config,
     log_writer: LogWriter,
 ) -> Result<web::Data<Shared>, StartError> {
     self_test(config)?;
-    let audit_log = AuditLog::new(log_writer.clone(), config.log.format);
-    Ok(web::Data::new(Shared::new(served(config), audit_log, log_writer)))
+    let metrics = Metrics::default();
+    let log = AuditLog::new(log_writer.clone(), config.log.format);
+    let (audit, store) = match &config.store {
+        None => (Audit::log_only(log), None),
+        Some(settings) => {
+            let store = Store::open_later(settings, IfMissing::Create)?;
+            let audit = Audit::start(log, &config.audit, &store, metrics.audit.clone(), "serve").await?;
+            (audit, Some(store))
+        }
+    };
+    Ok(web::Data::new(Shared::new(served(config), metrics, audit, store, log_writer)))
 }
 
 /// Moves what requests need out of the configuration.

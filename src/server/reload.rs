@@ -12,13 +12,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actix_web::web;
+use serde_json::{Value, json};
 use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
 
 use super::{self_test, served};
+use crate::audit::Operation;
 use crate::config::{Config, WatchedFile};
-use crate::http::Shared;
+use crate::http::{Shared, Snapshot};
 use crate::metrics::Reload;
+use crate::sign_on::Entrance;
 
 /// What distinguishes two versions of a file without reading it. Links are
 /// followed, so a link to another file is another version.
@@ -157,9 +160,17 @@ async fn reload(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<W
             for warning in newer.warnings() {
                 tracing::warn!("{warning}");
             }
+            if newer.store != config.store || newer.audit != config.audit {
+                tracing::warn!("settings in [store] or [audit] have changed; they apply after a restart");
+            }
+            let rotated = with_another_secret(&shared.snapshot(), &newer.entrances);
             shared.swap(served(&mut newer));
             shared.metrics.count_reload(Reload::Applied);
             tracing::info!("the new configuration is in use");
+            record(shared, Operation::Reloaded, Value::Null).await;
+            if !rotated.is_empty() {
+                record(shared, Operation::KeyRotated, json!({"entrances": rotated})).await;
+            }
             Some(Ok(newer))
         }
         Err((problems, files)) => {
@@ -167,6 +178,22 @@ async fn reload(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<W
             tracing::error!(%problems, "the new configuration is wrong; the old one stays in use");
             Some(Err(files))
         }
+    }
+}
+
+/// The names of entrances whose tokens another secret signs from now on.
+fn with_another_secret(before: &Snapshot, entrances: &[Entrance]) -> Vec<String> {
+    let is_rotated = |entrance: &&Entrance| {
+        before.entrances.iter().map(|runtime| &runtime.entrance).any(|earlier| {
+            earlier.name == entrance.name && !earlier.marketplace.has_secret_of(&entrance.marketplace)
+        })
+    };
+    entrances.iter().filter(is_rotated).map(|entrance| entrance.name.clone()).collect()
+}
+
+async fn record(shared: &Shared, operation: Operation, data: Value) {
+    if shared.audit.record_operation(operation, data).await.is_err() {
+        tracing::error!(operation = operation.code(), "the audit event of an operation cannot be stored");
     }
 }
 

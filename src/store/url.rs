@@ -14,7 +14,7 @@ pub enum StoreUrl {
     /// A file, for one machine.
     Sqlite(PathBuf),
     /// A server, for several replicas.
-    Postgres(PostgresUrl),
+    Postgres(Box<PostgresUrl>),
 }
 
 /// The address of a PostgreSQL database. Parts that it leaves out come from the variables
@@ -61,7 +61,7 @@ impl StoreUrl {
             return if is_file { Ok(Self::Sqlite(PathBuf::from(path))) } else { Err(BadStoreUrl::Path) };
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return PostgresUrl::parse(text).map(Self::Postgres);
+            return PostgresUrl::parse(text).map(|url| Self::Postgres(Box::new(url)));
         }
         Err(BadStoreUrl::Scheme)
     }

@@ -20,9 +20,9 @@ use super::commercetools::Commercetools;
 use crate::clock::Timestamp;
 use crate::jwt::compact::{Compact, NotCompact};
 use crate::jwt::jwks::{KeySource, NotVerified};
-use crate::jwt::verify::{Validation, VerifyError};
+use crate::jwt::verify::{Validation, Verified, VerifyError};
 use crate::refusal::{Reason, Refusal};
-use crate::user::User;
+use crate::user::{Credentials, User};
 
 /// Authenticates by a signed token.
 #[derive(Debug)]
@@ -150,12 +150,15 @@ impl TokenAuthenticator {
         };
         let keys = self.keys.iter().find(|keys| issuer.is_none_or(|issuer| keys.issuer == issuer));
         let keys = keys.ok_or(VerifyError::UnknownKey)?;
-        let claims = keys.source.verify(token, &validation, request.received, now)?.claims;
-        Ok(match &self.vendor {
+        let Verified { header, claims } = keys.source.verify(token, &validation, request.received, now)?;
+        let text = |member: Option<&Value>| member.and_then(Value::as_str).map(str::to_owned);
+        let credentials = Credentials { issuer: text(claims.get("iss")), key_id: text(header.get("kid")) };
+        let user = match &self.vendor {
             Vendor::Standard | Vendor::AwsAlb(_) => self.mapping.user(claims)?,
             Vendor::Commercetools(gateways) => gateways.user(issuer.unwrap_or_default(), claims)?,
             Vendor::Caf => caf::user(&self.mapping, claims)?,
-        })
+        };
+        Ok(User { credentials, ..user })
     }
 }
 
