@@ -205,12 +205,12 @@ mod tests {
 
     #[actix_web::test]
     async fn a_panic_or_a_foreign_error_becomes_a_500() {
+        async fn panic() -> HttpResponse {
+            panic!("a bug")
+        }
         let shared = old();
         let resource = |path: &str| web::resource(path).wrap(middleware(&shared, SocketKind::Tcp));
-        let panicking = resource("/panic").to(|| async {
-            let none: Option<HttpResponse> = None;
-            none.expect("a bug")
-        });
+        let panicking = resource("/panic").to(panic);
         let foreign = resource("/foreign")
             .to(|| async { Err::<HttpResponse, _>(actix_web::error::ErrorImATeapot("of another crate")) });
         let app = init_service(App::new().service(panicking).service(foreign)).await;
