@@ -39,9 +39,9 @@ tools:
 format:
 	cargo fmt
 
-# The time of a hand-off, of each of its steps, and of verifying a token.
+# The time of a hand-off, of each of its steps, of verifying a token, and of log lines.
 bench:
-	cargo bench --bench hand_off --bench verify
+	cargo bench --bench hand_off --bench verify --bench log
 
 # Requests per second as a ratio to a bare responder, memory, start and size.
 load:

@@ -62,7 +62,7 @@ fn hand_off(criterion: &mut Criterion) {
     let secret = SharedSecret::parse("0123456789abcdef0123456789abcdef").unwrap();
     let key = SigningKey::new(&secret);
     let (jti, now, link) = (Uuid::new_v4(), Timestamp::from_unix_seconds(1_621_521_641), Link::default());
-    let Authentication::User(user) = entrance.identity.authenticate(request, now) else {
+    let Authentication::User(user) = entrance.authenticator.authenticate(request, now) else {
         panic!("the user is authenticated")
     };
     let token_claims = json!({"iat": 1_621_521_641, "jti": jti, "sub": "alice@example.com",
@@ -81,14 +81,14 @@ fn hand_off(criterion: &mut Criterion) {
                 query: black_box("integration_id=1121&display=settings"),
                 install: None,
             };
-            entrance.decide(&sign_on, Uuid::new_v4(), now).outcome.unwrap()
+            entrance.decide(&sign_on, Uuid::new_v4(), now).0.outcome.unwrap()
         });
     });
     group.finish();
 
     let mut group = criterion.benchmark_group("stages");
     group.bench_function("identity", |bencher| {
-        bencher.iter(|| entrance.identity.authenticate(black_box(request), now))
+        bencher.iter(|| entrance.authenticator.authenticate(black_box(request), now))
     });
     group.bench_function("embed", |bencher| {
         bencher.iter(|| entrance.embed.check_embedding(black_box(&headers)))

@@ -59,16 +59,15 @@ fn verify_token(criterion: &mut Criterion) {
         let token = signer.sign(&format!(r#"{{"alg":"{name}","typ":"JWT"}}"#), CLAIMS).unwrap();
         let (signed, _) = token.rsplit_once('.').unwrap();
         let signature = signer.signature(signed.as_bytes()).unwrap();
-        let (audiences, algorithms) = (["marketplace-sso".to_owned()], [parse_algorithm(name).unwrap()]);
         let validation = Validation {
-            algorithms: &algorithms,
-            types: &DEFAULT_TYPES,
+            algorithms: vec![parse_algorithm(name).unwrap()],
+            types: DEFAULT_TYPES.to_vec(),
             missing_kid: MissingKid::OnlyKey,
-            issuer: Some("https://login.example.com/"),
-            audience: Audience::OneOf(&audiences),
+            issuer: Some("https://login.example.com/".to_owned()),
+            audience: Audience::OneOf(vec!["marketplace-sso".to_owned()]),
             issued_at: IssuedAt::Required,
             leeway_s: 0,
-            required_claims: &[],
+            required_claims: Vec::new(),
             person_claim: None,
             subject: Some("sub"),
         };

@@ -6,11 +6,11 @@ use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use marketplace_sso::authn::Authenticator;
-use marketplace_sso::authn::{AuthRequest, Authentication};
+use marketplace_sso::authn::{AuthRequest, Authentication, Authenticator, Vendor};
 use marketplace_sso::clock::Timestamp;
 use marketplace_sso::config::Config;
 use marketplace_sso::jwt::compact::Compact;
+use marketplace_sso::jwt::jwks::KeySource;
 use marketplace_sso::jwt::key_set::{KeySet, parse_algorithm};
 use marketplace_sso::jwt::verify::verify_hs256;
 use marketplace_sso::playground::stand_ins::{Signer, key_set};
@@ -95,7 +95,7 @@ pub fn authentication(entrance: &str, data: &[u8]) -> Authentication {
         Some(token) => token.to_owned(),
         None => issuer.sign(&first, &String::from_utf8_lossy(lines.next().unwrap_or_default())),
     };
-    let mut fields = issuer.identity.headers_for_token(&token, &serde_json::Map::new());
+    let mut fields = issuer.authenticator.headers_for_token(&token, &serde_json::Map::new());
     for line in lines {
         let line = String::from_utf8_lossy(line);
         let (name, value) = line.split_once(':').unwrap_or((&line, ""));
@@ -105,12 +105,12 @@ pub fn authentication(entrance: &str, data: &[u8]) -> Authentication {
     let peer = Peer::from_ip([127, 0, 0, 1].into());
     let now = Timestamp::from_unix_seconds(NOW);
     let offer = AuthRequest { peer, path: Some("/x"), headers: &headers, received: now };
-    issuer.identity.authenticate(offer, now)
+    issuer.authenticator.authenticate(offer, now)
 }
 
 /// An entrance's authenticator and the signer of its tokens.
 struct Issuer {
-    identity: Authenticator,
+    authenticator: Authenticator,
     signer: Arc<Signer>,
     is_padded: bool,
 }
@@ -136,38 +136,35 @@ fn entrances() -> anyhow::Result<Vec<(String, Issuer)>> {
     let config = Config::from_toml(&CONFIGURATION.replace("SECRET", SECRET))
         .map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let entrances = config.entrances.into_iter().map(|entrance| {
-        let mut identity = entrance.identity;
-        let signer = match &mut identity {
-            Authenticator::Commercetools(authenticator) => {
-                for gateway in &mut authenticator.gateways {
-                    gateway.keys = static_keys(&rsa)?;
-                }
-                Arc::clone(&rsa)
-            }
-            Authenticator::AwsAlb(way) => {
-                for (_, keys) in &way.load_balancers {
-                    keys.insert(KEY_ID, KeySet::from_pem(ec.pem()?.as_bytes())?);
-                }
-                Arc::clone(&ec)
-            }
-            Authenticator::ProxyHeaders(_)
-            | Authenticator::Bearer(_)
-            | Authenticator::AppDirect(_)
-            | Authenticator::Caf(_) => Arc::clone(&shared),
+        let mut authenticator = entrance.authenticator;
+        let Authenticator::Token(token) = &mut authenticator else {
+            return Ok((
+                entrance.name,
+                Issuer { authenticator, signer: Arc::clone(&shared), is_padded: false },
+            ));
         };
-        let is_padded = matches!(identity, Authenticator::AwsAlb(_));
-        Ok((entrance.name, Issuer { identity, signer, is_padded }))
+        let signer = match token.vendor {
+            Vendor::Commercetools(_) => &rsa,
+            Vendor::AwsAlb(_) => &ec,
+            Vendor::Standard | Vendor::Caf => &shared,
+        };
+        let is_padded = matches!(token.vendor, Vendor::AwsAlb(_));
+        for keys in token.keys.iter_mut().filter(|keys| keys.source.published().is_some()) {
+            keys.source = static_keys(signer, is_padded.then_some(KEY_ID))?;
+        }
+        let signer = Arc::clone(signer);
+        Ok((entrance.name, Issuer { authenticator, signer, is_padded }))
     });
     entrances.collect()
 }
 
-fn static_keys(signer: &Signer) -> anyhow::Result<marketplace_sso::jwt::jwks::KeySource> {
-    let set = key_set(&[signer.jwk(None)?]);
-    Ok(marketplace_sso::jwt::jwks::KeySource::Static(KeySet::from_jwks(set.as_bytes())?))
+fn static_keys(signer: &Signer, kid: Option<&str>) -> anyhow::Result<KeySource> {
+    let set = key_set(&[signer.jwk(kid)?]);
+    Ok(KeySource::Static(KeySet::from_jwks(set.as_bytes())?))
 }
 
 /// The `kid` of the load balancers' only key.
-const KEY_ID: uuid::Uuid = uuid::uuid!("0f5a3c58-7f0e-4a4e-9a3e-2c9ff1f2a001");
+const KEY_ID: &str = "0f5a3c58-7f0e-4a4e-9a3e-2c9ff1f2a001";
 
 const CONFIGURATION: &str = r#"
 environment = "sandbox"

@@ -56,11 +56,6 @@ impl Timestamp {
         self.since_epoch.saturating_sub(earlier.since_epoch)
     }
 
-    /// The fraction of the second, in microseconds.
-    pub const fn microseconds(self) -> u32 {
-        self.since_epoch.subsec_micros()
-    }
-
     /// The time as a date in UTC, clamped to the year 9999.
     pub fn to_utc(self) -> OffsetDateTime {
         let nanoseconds = i128::try_from(self.since_epoch.as_nanos()).unwrap_or(i128::MAX);

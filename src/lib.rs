@@ -24,7 +24,7 @@
 //! | [`jwt`] | signing, verifying with every option named, and the keys that issuers publish |
 //! | [`request`] | header fields and peer of a request, without actix |
 //! | [`settings`] | the generic part of configuration: layers, sections, secrets, problems |
-//! | [`authn`] | authenticators: a closed enum, a module for each kind |
+//! | [`authn`] | authenticators: proxy headers or a token; a folder for each vendor, with its settings |
 //! | [`pandium`] | the destination: environment, claims, links, hand-off; pure |
 //! | [`access`], [`embed`] | authorization; which pages may embed the response |
 //! | [`metrics`], [`audit`] | Prometheus metrics; one event for each hand-off and each refusal |
@@ -36,17 +36,18 @@
 //!
 //! # Invariants
 //!
-//! 1. A module uses only those above it. Authenticators do not know each other,
-//!    nor actix, nor the configuration.
-//! 2. Deciding is pure: time and the token's id are arguments. Where newer keys
-//!    could change a decision, they are fetched, and the decision is made again.
+//! 1. A module uses only those above it, and no two files use each other. Vendors
+//!    know neither each other nor actix.
+//! 2. Deciding is pure: time and the token's id are arguments. Where a decision
+//!    lacks something that can be fetched, it says so by a type; that is fetched,
+//!    and the decision is made again.
 //! 3. Exactly one authenticator for an entrance. No credentials, a user and
 //!    rejected are three results; bad credentials never fall through.
 //! 4. Nothing is signed without a parsed user.
 //! 5. The destination's origin comes from the configuration alone.
 //! 6. Secrets and signed URLs are types that cannot be printed.
 //! 7. No `unsafe`, no panics outside tests, no mutable globals.
-//! 8. A preset holds only its differences, with the link to its documentation.
+//! 8. A vendor's folder holds only its differences, with links to its documentation.
 //!
 //! # As a library
 //!

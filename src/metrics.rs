@@ -217,7 +217,7 @@ impl Metrics {
     pub fn set_keys(&self, reports: impl Iterator<Item = KeyReport>) {
         self.key_ages.clear();
         self.skipped_keys.clear();
-        for KeyReport { address: url, age_s, skipped, counts } in reports {
+        for KeyReport { url, age_s, skipped, counts } in reports {
             for (result, total) in [("success", counts.succeeded), ("error", counts.failed)] {
                 let labels = KeyFetchLabels { url: url.clone(), result };
                 let counter = self.key_fetches.get_or_create_owned(&labels);

@@ -1,5 +1,7 @@
-//! The peer and the header fields of a request, independent of actix-web.
+//! The peer and the header fields of a request, and the name of a field,
+//! independent of actix-web.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// The peer of the connection, regardless of any header.
@@ -19,6 +21,10 @@ pub enum Peer {
 pub struct Headers<'a> {
     fields: Vec<(&'a str, &'a [u8])>,
 }
+
+/// The name of a header field (RFC 9110, 5.1), in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldName(Cow<'static, str>);
 
 /// A field that must have one value is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,5 +74,46 @@ impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers<'a> {
         let mut all = Vec::with_capacity(fields.size_hint().0.max(24));
         all.extend(fields);
         Self { fields: all }
+    }
+}
+
+impl FieldName {
+    /// Parses a name; `None` where it is not a `token` (RFC 9110, 5.6.2).
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_token = !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+        is_token.then(|| Self(Cow::Owned(text.to_ascii_lowercase())))
+    }
+
+    /// A name that is in lower case already.
+    pub const fn from_lower_case(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// Whether a name equals this one to software that ignores case and treats `-`,
+    /// `_` and `.` alike (CGI variables, many frameworks).
+    pub fn is_equal_when_folded(&self, other: &str) -> bool {
+        self.0.len() == other.len() && self.0.bytes().map(folded).eq(other.bytes().map(folded))
+    }
+
+    /// The name as documentation writes it, such as `X-Forwarded-Email`.
+    pub fn in_title_case(&self) -> String {
+        let part = |part: &str| {
+            let (first, rest) = part.split_at_checked(1).unwrap_or((part, ""));
+            first.to_ascii_uppercase() + rest
+        };
+        self.as_str().split('-').map(part).collect::<Vec<_>>().join("-")
+    }
+
+    /// The name in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+const fn folded(byte: u8) -> u8 {
+    match byte {
+        b'_' | b'.' => b'-',
+        other => other.to_ascii_lowercase(),
     }
 }

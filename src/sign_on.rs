@@ -1,14 +1,14 @@
 //! The use case: authenticate, authorize, hand off. No HTTP.
 //!
 //! Deciding is pure: time and the token's id are arguments. Where a decision
-//! lacks something that can be fetched (`Needs`), it is fetched and the
-//! decision is made again, in one place: `Entrance::decide_with_needs`.
+//! lacks something that can be fetched ([`Needs`]), it is fetched and the
+//! decision is made again, in one place: `with_needs`.
 
 use uuid::Uuid;
 
 use crate::access::Access;
 use crate::audit::SubjectLog;
-use crate::authn::{AuthRequest, Authentication, Authenticator};
+use crate::authn::{AuthRequest, Authentication, Authenticator, Needs};
 use crate::clock::Timestamp;
 use crate::embed::{Embed, EmbedDecision, FetchDestination};
 use crate::pandium::{Environment, HandOff, HandOffError, Link, Marketplace};
@@ -23,7 +23,7 @@ pub struct Entrance {
     /// The path, compared byte for byte.
     pub path: String,
     /// Authenticates the user.
-    pub identity: Authenticator,
+    pub authenticator: Authenticator,
     /// Authorizes the user.
     pub access: Access,
     /// Which pages may embed the response, and which scripts may read it.
@@ -91,12 +91,8 @@ struct EventDetails {
     subject: Option<String>,
 }
 
-/// What a decision lacks and what can be fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Needs {
-    /// Newer keys of the issuer.
-    Keys,
-}
+/// A decision, and what may change it once that is fetched.
+pub type Decision<T> = (T, Option<Needs>);
 
 /// How often something is fetched for one request. A fetch that is in progress
 /// may have begun before the request was received; then a second one follows.
@@ -126,46 +122,23 @@ impl Entrance {
 
     /// Signs a user on. Waits for keys, where newer ones may change the decision.
     pub async fn sign_on(&self, request: &SignOnRequest<'_>, jti: Uuid, clock: fn() -> Timestamp) -> SignOn {
-        let decide = |now| self.decide(request, jti, now);
-        self.decide_with_needs(request.auth, clock, decide, |sign_on| sign_on.outcome.as_ref().err()).await
+        with_needs(clock, |now| self.decide(request, jti, now)).await
     }
 
     /// Authenticates and authorizes a user without signing anything. Waits for
     /// keys, as [`Self::sign_on`] does.
     pub async fn identify(&self, request: AuthRequest<'_>, clock: fn() -> Timestamp) -> Identification {
-        let decide = |now| self.decide_identity(request, now);
-        self.decide_with_needs(request, clock, decide, |identified| identified.outcome.as_ref().err()).await
+        with_needs(clock, |now| self.decide_identity(request, now)).await
     }
 
-    /// Makes a decision, and makes it again after what it needs was fetched.
-    async fn decide_with_needs<D>(
-        &self,
-        request: AuthRequest<'_>,
-        clock: fn() -> Timestamp,
-        decide: impl Fn(Timestamp) -> D,
-        refusal: impl Fn(&D) -> Option<&Refusal>,
-    ) -> D {
-        let mut decision = decide(clock());
-        for _ in 0..MAX_FETCHES {
-            let was_fetched = match refusal(&decision).and_then(Needs::of) {
-                Some(Needs::Keys) => self.identity.renew_keys(request, clock()).await,
-                None => false,
-            };
-            if !was_fetched {
-                break;
-            }
-            decision = decide(clock());
-        }
-        decision
-    }
-
-    /// Decides a sign-on with the keys that are there. Link and frame come first:
-    /// they need no credentials.
-    pub fn decide(&self, request: &SignOnRequest<'_>, jti: Uuid, now: Timestamp) -> SignOn {
+    /// Decides a sign-on. Link and frame come first: they need no credentials.
+    pub fn decide(&self, request: &SignOnRequest<'_>, jti: Uuid, now: Timestamp) -> Decision<SignOn> {
         let mut details = EventDetails::default();
-        let outcome = self.decide_hand_off(request, jti, now, &mut details);
+        let mut needs = None;
+        let outcome = self.decide_hand_off(request, jti, now, &mut details, &mut needs);
         let EventDetails { embed_violation, subject } = details;
-        SignOn { outcome, fetch_dest: FetchDestination::of(request.auth.headers), embed_violation, subject }
+        let fetch_dest = FetchDestination::of(request.auth.headers);
+        (SignOn { outcome, fetch_dest, embed_violation, subject }, needs)
     }
 
     fn decide_hand_off(
@@ -174,6 +147,7 @@ impl Entrance {
         jti: Uuid,
         now: Timestamp,
         details: &mut EventDetails,
+        needs: &mut Option<Needs>,
     ) -> Result<HandOff, Refusal> {
         let link = self.marketplace.links().parse(request.query, request.install)?;
         match self.embed.check_embedding(request.auth.headers) {
@@ -181,7 +155,7 @@ impl Entrance {
             EmbedDecision::Reported(violation) => details.embed_violation = Some(violation),
             EmbedDecision::Refused(refusal) => return Err(refusal),
         }
-        let user = self.authenticate(request.auth, now)?;
+        let user = self.authenticate(request.auth, now, needs)?;
         let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &link, jti, now));
         // a user has the same name in audit events, handed off or refused
         details.subject = match &outcome {
@@ -191,24 +165,37 @@ impl Entrance {
         outcome
     }
 
-    fn decide_identity(&self, request: AuthRequest<'_>, now: Timestamp) -> Identification {
-        match self.authenticate(request, now) {
+    fn decide_identity(&self, request: AuthRequest<'_>, now: Timestamp) -> Decision<Identification> {
+        let mut needs = None;
+        let identification = match self.authenticate(request, now, &mut needs) {
             Ok(user) => {
                 let subject = self.subject(&user);
                 Identification { outcome: self.access.allow(&user).map(|()| user), subject }
             }
             Err(refusal) => Identification { outcome: Err(refusal), subject: None },
-        }
+        };
+        (identification, needs)
     }
 
-    fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Result<Box<User>, Refusal> {
-        match self.identity.authenticate(request, now) {
+    /// The user of a request. What authentication lacks is put into `needs`.
+    fn authenticate(
+        &self,
+        request: AuthRequest<'_>,
+        now: Timestamp,
+        needs: &mut Option<Needs>,
+    ) -> Result<Box<User>, Refusal> {
+        match self.authenticator.authenticate(request, now) {
             Authentication::User(user) => Ok(user),
-            Authentication::NoCredentials => Err(match self.identity.explain_absence(request) {
+            Authentication::NoCredentials => Err(match self.authenticator.explain_absence(request) {
                 Some(cause) => Reason::Unauthenticated.because(cause),
                 None => Reason::Unauthenticated.because("the request has no credentials"),
             }),
             Authentication::Rejected(refusal) => Err(refusal),
+            Authentication::Needs(lacking) => {
+                let refusal = lacking.refusal();
+                *needs = Some(lacking);
+                Err(refusal)
+            }
         }
     }
 
@@ -230,9 +217,15 @@ impl Entrance {
     }
 }
 
-impl Needs {
-    /// What would have to be fetched for another decision.
-    fn of(refusal: &Refusal) -> Option<Self> {
-        (refusal.reason == Reason::KeysUnavailable).then_some(Self::Keys)
+/// Makes a decision, and makes it again after what it lacks was fetched.
+async fn with_needs<T>(clock: fn() -> Timestamp, decide: impl Fn(Timestamp) -> Decision<T>) -> T {
+    let (mut decision, mut needs) = decide(clock());
+    for _ in 0..MAX_FETCHES {
+        let Some(lacking) = needs else { break };
+        if !lacking.fetch(clock()).await {
+            break;
+        }
+        (decision, needs) = decide(clock());
     }
+    decision
 }

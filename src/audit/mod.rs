@@ -4,9 +4,11 @@
 mod pseudonym;
 
 use std::io::Write as _;
+use std::num::NonZeroU8;
 
+use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Iso8601, iso8601};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -94,7 +96,7 @@ impl AuditLog {
 /// An event as JSON. The field names are a public interface.
 #[derive(Serialize)]
 struct JsonLine<'a> {
-    timestamp: Rfc3339Utc,
+    timestamp: LineTime,
     level: &'static str,
     message: &'static str,
     request_id: Uuid,
@@ -121,7 +123,7 @@ struct JsonLine<'a> {
 fn write_json(event: &AuditEvent<'_>, line: &mut Vec<u8>) {
     let labels = Labels::of(event);
     let json = JsonLine {
-        timestamp: Rfc3339Utc(event.at),
+        timestamp: LineTime(event.at),
         level: labels.level,
         message: labels.message,
         request_id: event.request_id,
@@ -143,7 +145,7 @@ fn write_json(event: &AuditEvent<'_>, line: &mut Vec<u8>) {
 
 fn write_text(event: &AuditEvent<'_>, line: &mut Vec<u8>) {
     let labels = Labels::of(event);
-    let at = event.at.to_utc().format(&Rfc3339).unwrap_or_default();
+    let at = event.at.to_utc().format(&TIMESTAMP_FORMAT).unwrap_or_default();
     let mut text = format!("{at} {:>5} {}", labels.level, labels.message);
     let mut field = |name: &str, value: Option<&dyn std::fmt::Display>| {
         if let Some(value) = value {
@@ -218,40 +220,38 @@ impl Serialize for Peer {
     }
 }
 
-/// RFC 3339 in UTC with microseconds.
-struct Rfc3339Utc(Timestamp);
+/// The time of a line, in [`TIMESTAMP_FORMAT`].
+struct LineTime(Timestamp);
 
-impl Serialize for Rfc3339Utc {
+impl Serialize for LineTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let utc = self.0.to_utc();
-        let mut text = *b"0000-00-00T00:00:00.000000Z";
-        put(&mut text, 0, 4, u32::try_from(utc.year()).unwrap_or_default());
-        put(&mut text, 5, 2, u32::from(u8::from(utc.month())));
-        put(&mut text, 8, 2, u32::from(utc.day()));
-        put(&mut text, 11, 2, u32::from(utc.hour()));
-        put(&mut text, 14, 2, u32::from(utc.minute()));
-        put(&mut text, 17, 2, u32::from(utc.second()));
-        put(&mut text, 20, 6, self.0.microseconds());
-        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
+        let mut text = [0; TIMESTAMP_BYTES];
+        self.0.to_utc().format_into(&mut text.as_mut_slice(), &TIMESTAMP_FORMAT).map_err(S::Error::custom)?;
+        serializer.serialize_str(std::str::from_utf8(&text).map_err(S::Error::custom)?)
     }
 }
 
-/// Writes a zero-padded number at a position.
-fn put(text: &mut [u8], start: usize, digits: usize, mut number: u32) {
-    for digit in text.iter_mut().skip(start).take(digits).rev() {
-        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-    }
-}
+/// RFC 3339 in UTC, always with six digits of the second's fraction, as
+/// `tracing_subscriber` writes it. A configuration of `Iso8601` is compiled into the
+/// code; a `format_description!` is interpreted, and makes a line 12 % slower.
+const TIMESTAMP_FORMAT: Iso8601<{ TIMESTAMP_CONFIG }> = Iso8601;
+const TIMESTAMP_CONFIG: iso8601::EncodedConfig = iso8601::Config::DEFAULT
+    .set_time_precision(iso8601::TimePrecision::Second { decimal_digits: NonZeroU8::new(6) })
+    .encode();
+
+/// The length of `2021-05-20T14:40:41.000000Z`.
+const TIMESTAMP_BYTES: usize = 27;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::refusal::Reason;
 
     fn event<'a>(outcome: Outcome<'a>) -> AuditEvent<'a> {
         AuditEvent {
-            at: Timestamp::from_unix_seconds(1_621_521_641),
+            at: Timestamp::from_unix_seconds(1_621_521_641).later_by(Duration::from_nanos(12_345_999)),
             request_id: Uuid::nil(),
             entrance: Some("pandium-sso"),
             environment: Some(Environment::Sandbox),
@@ -268,13 +268,13 @@ mod tests {
     fn a_hand_off_is_one_json_line() {
         let mut line = Vec::new();
         write_json(&event(Outcome::HandedOff { jti: Uuid::nil() }), &mut line);
-        insta::assert_snapshot!(String::from_utf8(line).unwrap(), @r#"{"timestamp":"2021-05-20T14:40:41.000000Z","level":"INFO","message":"handed a user off","request_id":"00000000-0000-0000-0000-000000000000","entrance":"pandium-sso","environment":"sandbox","outcome":"handed_off","jti":"00000000-0000-0000-0000-000000000000","subject":"a\"b","peer":"127.0.0.1","fetch_dest":"iframe","took_us":7}"#);
+        insta::assert_snapshot!(String::from_utf8(line).unwrap(), @r#"{"timestamp":"2021-05-20T14:40:41.012345Z","level":"INFO","message":"handed a user off","request_id":"00000000-0000-0000-0000-000000000000","entrance":"pandium-sso","environment":"sandbox","outcome":"handed_off","jti":"00000000-0000-0000-0000-000000000000","subject":"a\"b","peer":"127.0.0.1","fetch_dest":"iframe","took_us":7}"#);
     }
 
     #[test]
     fn a_refusal_is_one_text_line() {
         let mut line = Vec::new();
         write_text(&event(Outcome::Refused(&Reason::BadLink.because("it is bad"))), &mut line);
-        insta::assert_snapshot!(String::from_utf8(line).unwrap(), @r#"2021-05-20T14:40:41Z  WARN refused a request reason=bad_link detail="it is bad" entrance=pandium-sso environment=sandbox subject="a\"b" peer=127.0.0.1 fetch_dest=iframe request_id=00000000-0000-0000-0000-000000000000 took_us=7"#);
+        insta::assert_snapshot!(String::from_utf8(line).unwrap(), @r#"2021-05-20T14:40:41.012345Z  WARN refused a request reason=bad_link detail="it is bad" entrance=pandium-sso environment=sandbox subject="a\"b" peer=127.0.0.1 fetch_dest=iframe request_id=00000000-0000-0000-0000-000000000000 took_us=7"#);
     }
 }

@@ -10,33 +10,11 @@
 //!
 //! <https://developer.appdirect.com/user-guides/platform-extensions>
 
-use jsonwebtoken::Algorithm;
-use serde_json::Value;
-
-use super::token::{self, TokenLocation, UserMapping};
-use crate::authn::{AuthRequest, Authentication};
-use crate::clock::Timestamp;
-use crate::jwt::jwks::KeySource;
+use super::token::{IssuerKeys, TokenAuthenticator, Vendor, key_settings, settings as token};
 use crate::jwt::key_set::MissingKid;
 use crate::jwt::token_type::DEFAULT_TYPES;
 use crate::jwt::verify::{Audience, IssuedAt, Validation};
-
-/// Authenticates the users of one marketplace.
-#[derive(Debug)]
-pub struct AppDirect {
-    /// Where in a request the token is: see [`HEADER`].
-    pub location: TokenLocation,
-    /// The algorithms that the marketplace signs with.
-    pub algorithms: Vec<Algorithm>,
-    /// Tolerated clock difference, in seconds.
-    pub leeway_s: u64,
-    /// `tenant`, as a claim that must have exactly this value.
-    pub tenant: (String, Value),
-    /// The marketplace's keys.
-    pub keys: KeySource,
-    /// How claims map to the user.
-    pub mapping: UserMapping,
-}
+use crate::settings::{Reported, Section, web_origin};
 
 /// The header that carries the token, in lower case.
 pub const HEADER: &str = "mp-authorization";
@@ -45,26 +23,43 @@ pub const HEADER: &str = "mp-authorization";
 pub const TENANT: &str = "tenant";
 
 /// The default mapping of claims.
-pub const USER: [(&str, &str); 3] = [("id", "sub"), ("email", "name"), ("attributes.tenant", "tenant")];
+const USER: [(&str, &str); 3] = [("id", "sub"), ("email", "name"), ("attributes.tenant", "tenant")];
 
-impl AppDirect {
-    /// Authenticates a request.
-    pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
-        let validation = Validation {
-            algorithms: &self.algorithms,
-            types: &DEFAULT_TYPES,
+/// Reads `kind = "appdirect"`, and the marketplace's origin, which CORS allows.
+pub(crate) fn read(section: &Section<'_>, https: bool) -> Result<(TokenAuthenticator, String), Reported> {
+    let help = "write the marketplace's URL, such as \"https://marketplace.example.com\"";
+    let marketplace = section.require("marketplace_url", help).and_then(|()| {
+        section.parsed("marketplace_url", help, |text| web_origin(text, https).map(|(origin, _)| origin))
+    });
+    let tenant = section.nonempty_text("tenant", "write the tenant that the marketplace's tokens name");
+    let algorithms = token::algorithms(section, &["RS256"]);
+    if !key_settings::are_given(section) {
+        let _ = section.require("jwks_url", "write the marketplace's JWKS URL; ask AppDirect for it");
+    }
+    let location = token::location(section, HEADER, Some("Bearer"));
+    let leeway_s = token::leeway_s(section, 0);
+    let mapping = token::mapping(section, &USER);
+    let known_algorithms = algorithms.as_deref().map_err(|reported| *reported);
+    let keys = key_settings::read(section, Ok(None), None, known_algorithms);
+    let authenticator = TokenAuthenticator {
+        kind: "appdirect",
+        location: location?,
+        keys: IssuerKeys::only(keys?),
+        validation: Validation {
+            algorithms: algorithms?,
+            types: DEFAULT_TYPES.to_vec(),
             // tokens have no kid, and yet keys rotate
             missing_kid: MissingKid::EachMatchingKey,
             issuer: None,
             audience: Audience::MustBeAbsent,
             issued_at: IssuedAt::Required,
-            leeway_s: self.leeway_s,
-            required_claims: std::slice::from_ref(&self.tenant),
+            leeway_s: leeway_s?,
+            required_claims: vec![(TENANT.to_owned(), tenant?.into())],
             person_claim: None,
             subject: Some("sub"),
-        };
-        token::authenticate(&self.location, request, |token| {
-            self.mapping.user(self.keys.verify(token, &validation, request.received, now)?.claims)
-        })
-    }
+        },
+        mapping: mapping?,
+        vendor: Vendor::Standard,
+    };
+    Ok((authenticator, marketplace?))
 }

@@ -7,8 +7,8 @@ use clap::Args;
 use url::Url;
 
 use super::{CommandResult, Failure, print};
-use crate::authn::proxy_headers::FieldName;
 use crate::doctor::{self, Setup, Severity};
+use crate::request::FieldName;
 use crate::sign_on::Entrance;
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{CommandResult, Failure, print, print_error};
-use crate::playground::{Kind, Playground};
+use crate::playground::{Kind, Playground, kinds};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -23,12 +23,12 @@ pub(super) struct Arguments {
     listen: Option<SocketAddr>,
     /// Simulate a platform whose page sends a token, in place of a sample app with a login
     #[arg(long = "as", value_name = "KIND", value_parser = kinds())]
-    platform: Option<Kind>,
+    platform: Option<&'static Kind>,
 }
 
-fn kinds() -> impl TypedValueParser<Value = Kind> {
-    let names = PossibleValuesParser::new(Kind::ALL.map(Kind::as_str));
-    names.try_map(|name| Kind::parse(&name).ok_or("there is no such platform here"))
+fn kinds() -> impl TypedValueParser<Value = &'static Kind> {
+    let names = PossibleValuesParser::new(kinds::ALL.map(|kind| kind.name));
+    names.try_map(|name| kinds::find(&name).ok_or("there is no such platform here"))
 }
 
 /// Parses a socket address, or a port number, which means 127.0.0.1.

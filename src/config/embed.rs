@@ -3,9 +3,9 @@
 use url::Url;
 
 use crate::embed::{Embed, EmbedPolicy, MissingReferer, Parent, Parents, WithoutFetchMetadata};
-use crate::settings::Section;
+use crate::settings::{Reported, Section};
 
-pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
+pub(super) fn read(section: &Section<'_>, https: bool) -> Result<Embed, Reported> {
     let origins = |name: &str| {
         section.all_parsed(name, "write origins, such as \"https://app.example.com\"", |text| {
             let parent = Parent::parse(text).map_err(|why| why.to_string())?;
@@ -52,13 +52,13 @@ pub(super) fn read(section: &Section<'_>, https: bool) -> Option<Embed> {
         },
     );
     section.finish();
-    Some(Embed {
+    Ok(Embed {
         parents: Parents::new(parents?),
         scripts: Parents::new(cors_origins?),
         policy: policy?,
         without_fetch_metadata: without_fetch_metadata?,
         missing_referer: missing_referer?,
-        login_url,
+        login_url: login_url?,
     })
 }
 

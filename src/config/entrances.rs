@@ -1,15 +1,16 @@
 //! The entrance at `/pandium-sso` and those of `[entrances.NAME]`: each with its
 //! own authenticator, and the top-level sections as defaults.
 
-use super::identity::Deployment;
 use super::server::Listen;
-use super::{embed, identity, marketplace};
+use super::{embed, marketplace};
 use crate::access::Access;
 use crate::audit::{PseudonymKey, SubjectLog};
-use crate::authn::{Authenticator, KeyCaches};
+use crate::authn::key_caches;
+use crate::authn::settings::{self as identity, Deployment, Identity};
+use crate::embed::Parent;
 use crate::pandium::Environment;
 use crate::secret::SharedSecret;
-use crate::settings::Section;
+use crate::settings::{Reported, Section};
 use crate::sign_on::Entrance;
 
 /// Reserved paths.
@@ -22,7 +23,7 @@ pub(super) fn read(
     root: &Section<'_>,
     environment: Environment,
     is_environment_known: bool,
-) -> Option<Vec<Entrance>> {
+) -> Result<Vec<Entrance>, Reported> {
     let https = is_environment_known && environment.requires_https();
     let server = root.section("server");
     let public_url = server.value("public_url").and_then(|url| url.into_string().ok());
@@ -31,7 +32,7 @@ pub(super) fn read(
     let listens_on_tcp = listen.is_some_and(|listen| matches!(Listen::parse(&listen), Ok(Listen::Tcp(_))));
     let deployment = Deployment { public_url: public_url.as_deref(), is_production: https, listens_on_tcp };
     let context = Context { root, environment, https, deployment };
-    let main = context.entrance(root, Entrance::MAIN_NAME, Some(Entrance::MAIN_PATH.to_owned()));
+    let main = context.entrance(root, Entrance::MAIN_NAME, Ok(Entrance::MAIN_PATH.to_owned()));
     let mut all = vec![main];
     let mut taken = vec![(Entrance::MAIN_NAME.to_owned(), Entrance::MAIN_PATH.to_owned())];
 
@@ -44,21 +45,21 @@ pub(super) fn read(
         let path =
             section.required_text("path", "write the entrance's path, such as \"/partners/pandium-sso\"");
         let path = path.and_then(|path| read_path(&section, path, &taken));
-        taken.extend(path.clone().map(|path| (name.clone(), path)));
-        section
+        taken.extend(path.iter().map(|path| (name.clone(), path.clone())));
+        let _ = section
             .require("identity", "add [entrances.NAME.identity]: every entrance has its own authenticator");
         all.push(context.entrance(&section, &name, path));
         section.finish();
     }
     more.finish();
-    let mut all: Vec<(Entrance, SharedSecret)> = all.into_iter().collect::<Option<_>>()?;
+    let mut all: Vec<(Entrance, SharedSecret)> = all.into_iter().collect::<Result<_, _>>()?;
     check_secrets_are_separate(&all, root, &more);
     // entrances with the same issuer share one cache
-    let caches = KeyCaches::of(all.iter().map(|(entrance, _)| &entrance.identity));
+    let caches = key_caches(all.iter().map(|(entrance, _)| &entrance.authenticator));
     for (entrance, _) in &mut all {
-        entrance.identity.reuse_cached_keys(&caches);
+        entrance.authenticator.reuse_cached_keys(&caches);
     }
-    Some(all.into_iter().map(|(entrance, _)| entrance).collect())
+    Ok(all.into_iter().map(|(entrance, _)| entrance).collect())
 }
 
 /// The settings that all entrances share.
@@ -74,8 +75,8 @@ impl Context<'_, '_> {
         &self,
         section: &Section<'_>,
         name: &str,
-        path: Option<String>,
-    ) -> Option<(Entrance, SharedSecret)> {
+        path: Result<String, Reported>,
+    ) -> Result<(Entrance, SharedSecret), Reported> {
         let over = |part: &str| section_over(section, self.root, part);
         let identity = identity::read(&section.section("identity"), &self.deployment);
         let claims = over("claims");
@@ -83,19 +84,27 @@ impl Context<'_, '_> {
         let access = read_access(&over("access"));
         let embed = embed::read(&over("embed"), self.https);
         let (marketplace, referrer_policy, secret) = marketplace?;
-        let (identity, cors_origins) = identity?;
+        let Identity { authenticator, cors_origin } = identity?;
+        let scripts = cors_origin.map(|origin| {
+            Parent::parse(&origin).map_err(|why| {
+                let what = format!("scripts of {origin} cannot be allowed: {why}");
+                section.section("identity").report("marketplace_url", what, "write a plain host name")
+            })
+        });
         let reads = marketplace.subject_names();
         // for proxy headers only a warning: see Config::warnings
-        let is_fixed = !matches!(identity, Authenticator::ProxyHeaders(_));
-        let is_empty = || marketplace.subject(&identity.sample(reads)).is_none();
-        if is_fixed && !identity.can_yield_all(reads) && is_empty() {
+        let is_empty = || marketplace.subject(&authenticator.sample(reads)).is_none();
+        if authenticator.has_fixed_fields() && !authenticator.can_yield_all(reads) && is_empty() {
             claims.report(
                 "sub",
                 format!(
                     "it is empty for every user of entrance {name}: no user has all of {}",
                     reads.join(", ")
                 ),
-                help_with_subject(&identity),
+                format!(
+                    "write sub = \"{}\", or another stable field that its users have",
+                    authenticator.subject_example()
+                ),
             );
         }
         let log = self.root.section("log");
@@ -110,9 +119,9 @@ impl Context<'_, '_> {
         let entrance = Entrance {
             name: name.to_owned(),
             path: path?,
-            identity,
+            authenticator,
             access: access?,
-            embed: embed?.with_scripts(cors_origins),
+            embed: embed?.with_scripts(scripts.transpose()?.into_iter().collect()),
             marketplace,
             environment: self.environment,
             referrer_policy,
@@ -122,7 +131,7 @@ impl Context<'_, '_> {
                 SubjectSetting::Plain => SubjectLog::Plain,
             },
         };
-        Some((entrance, secret))
+        Ok((entrance, secret))
     }
 }
 
@@ -131,7 +140,8 @@ impl Context<'_, '_> {
 fn check_secrets_are_separate(all: &[(Entrance, SharedSecret)], root: &Section<'_>, more: &Section<'_>) {
     const SECRETS: [&str; 4] = ["client_secret", "client_secret_file", "shared_secret", "shared_secret_file"];
     for (entrance, _) in all {
-        let Some((other, _)) = all.iter().find(|(_, secret)| entrance.identity.verifies_with(secret)) else {
+        let Some((other, _)) = all.iter().find(|(_, secret)| entrance.authenticator.verifies_with(secret))
+        else {
             continue;
         };
         let section = if entrance.name == Entrance::MAIN_NAME {
@@ -150,18 +160,6 @@ fn check_secrets_are_separate(all: &[(Entrance, SharedSecret)], root: &Section<'
     }
 }
 
-/// An alternative for `sub`.
-fn help_with_subject(identity: &Authenticator) -> &'static str {
-    match identity {
-        Authenticator::Commercetools(_) => "write sub = \"attributes.project_key ~ ':' ~ id\" in its claims",
-        Authenticator::ProxyHeaders(_)
-        | Authenticator::Bearer(_)
-        | Authenticator::AwsAlb(_)
-        | Authenticator::AppDirect(_)
-        | Authenticator::Caf(_) => "write sub = \"id\", or another stable field that its users have",
-    }
-}
-
 #[derive(Clone, Copy)]
 enum SubjectSetting {
     None,
@@ -177,28 +175,25 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) -> Option<String> {
+fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) -> Result<String, Reported> {
     let is_plain = path.len() > 1
         && path.split('/').skip(1).all(|segment| {
             !matches!(segment, "" | "." | "..")
                 && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
         });
     let conflicts = |other: &str| path == other || is_below(&path, other) || is_below(other, &path);
-    if !path.starts_with('/') || !is_plain {
-        section.report(
-            "path",
-            format!("{path:?} is not a plain path"),
-            "begin with '/', and use letters, digits, '-', '_', '.' and '~'",
-        );
+    let (what, help) = if !path.starts_with('/') || !is_plain {
+        let what = format!("{path:?} is not a plain path");
+        (what, "begin with '/', and use letters, digits, '-', '_', '.' and '~'")
     } else if RESERVED.contains(&path.as_str()) || path.starts_with("/v1/") {
-        section.report("path", format!("{path} is reserved by the service"), "choose another path");
+        (format!("{path} is reserved by the service"), "choose another path")
     } else if let Some((name, other)) = taken.iter().find(|(_, other)| conflicts(other)) {
         let what = format!("{path} conflicts with the entrance {name} at {other}");
-        section.report("path", what, "choose another path");
+        (what, "choose another path")
     } else {
-        return Some(path);
-    }
-    None
+        return Ok(path);
+    };
+    Err(section.report("path", what, help))
 }
 
 /// Whether a path is an install page of an entrance.
@@ -206,12 +201,12 @@ fn is_below(path: &str, entrance: &str) -> bool {
     path.strip_prefix(entrance).is_some_and(|rest| rest == "/install" || rest.starts_with("/install/"))
 }
 
-fn read_access(section: &Section<'_>) -> Option<Access> {
+fn read_access(section: &Section<'_>) -> Result<Access, Reported> {
     let email_domains = section.all_parsed("email_domains", "write the part after the '@'", |domain| {
         let is_domain = !domain.is_empty() && !domain.contains(['@', ' ', '*']) && !domain.starts_with('.');
         if is_domain { Ok(domain.to_owned()) } else { Err("it is not a domain, such as example.com") }
     });
     let (groups, denied_groups) = (section.texts("groups"), section.texts("denied_groups"));
     section.finish();
-    Some(Access { email_domains: email_domains?, groups: groups?, denied_groups: denied_groups? })
+    Ok(Access { email_domains: email_domains?, groups: groups?, denied_groups: denied_groups? })
 }

@@ -1,26 +1,20 @@
 //! The configuration: from layers of settings to a [`Config`] that is valid by
 //! construction. All problems are reported at once.
 
-mod bearer;
 mod branding;
 mod embed;
 mod entrances;
-mod identity;
-mod keys;
 mod marketplace;
-mod platforms;
 mod server;
-mod token;
 
 use config::Value;
 
 pub use server::{Listen, LogSettings, ServerSettings};
 
-use crate::authn::Authenticator;
 use crate::jwt::jwks;
 use crate::page::Pages;
 use crate::pandium::Environment;
-use crate::settings::{self, BuiltIn, Collector, Section};
+use crate::settings::{self, BuiltIn, Collector, Reported, Section};
 pub use crate::settings::{Problem, Problems, Sources, WatchedFile};
 use crate::sign_on::Entrance;
 
@@ -110,30 +104,22 @@ impl Config {
                     .to_owned(),
             );
         }
-        for Entrance { name, identity, embed, marketplace, .. } in &self.entrances {
+        for Entrance { name, authenticator, embed, marketplace, .. } in &self.entrances {
             let reads = marketplace.subject_names();
-            if !identity.can_yield_all(reads) && marketplace.subject(&identity.sample(reads)).is_none() {
+            if !authenticator.can_yield_all(reads)
+                && marketplace.subject(&authenticator.sample(reads)).is_none()
+            {
                 warnings.push(format!(
                     "entrance {name}: claims.sub reads {}, which no configured header provides, so no user can sign on",
                     reads.join(" and ")
                 ));
             }
-            if !identity.skipped_keys().is_empty() {
+            let skipped = authenticator.skipped_keys();
+            if !skipped.is_empty() {
                 warnings.push(format!(
                     "entrance {name}: unusable keys of identity.jwks_file are skipped ({}); remove them",
-                    jwks::list(identity.skipped_keys())
+                    jwks::list(&skipped)
                 ));
-            }
-            match identity {
-                Authenticator::Commercetools(inner) if inner.project_keys.is_empty() => warnings.push(format!(
-                    "entrance {name}: identity.project_keys is empty, so users of every commercetools project can sign on; name yours"
-                )),
-                Authenticator::ProxyHeaders(_)
-                | Authenticator::Bearer(_)
-                | Authenticator::AwsAlb(_)
-                | Authenticator::AppDirect(_)
-                | Authenticator::Commercetools(_)
-                | Authenticator::Caf(_) => {}
             }
             if embed.login_url.is_none() {
                 warnings.push(format!(
@@ -160,29 +146,18 @@ impl Config {
         let environment = environment(&root);
         // without a valid environment, read the rest as for the strictest
         let assumed = environment.unwrap_or(Environment::Production);
-        let server = server::read(&root.section("server"), environment);
+        let server = server::read(&root.section("server"), environment.ok());
         let log = server::read_log(&root.section("log"));
         let pages = branding::read(&root.section("branding"));
-        let entrances = entrances::read(&root, assumed, environment.is_some());
+        let entrances = entrances::read(&root, assumed, environment.is_ok());
         root.finish();
-        let (files, warnings) = problems.into_result()?;
-
-        let config = environment.zip(server).zip(log).zip(entrances).zip(pages);
-        let Some(((((environment, server), log), entrances), pages)) = config else {
-            // invariant violated: a reader returned no value and reported no problem
-            let unreported = Problem {
-                key: "configuration".to_owned(),
-                origin: None,
-                what: "a setting could not be read".to_owned(),
-                help: "compare with config/default.toml".to_owned(),
-            };
-            return Err(Problems { problems: vec![unreported], files });
-        };
+        let read = (|| Ok((environment?, server?, log?, entrances?, pages?)))();
+        let ((environment, server, log, entrances, pages), files, warnings) = problems.finish(read)?;
         Ok(Self { environment, server, log, entrances, pages, files, warnings, effective, sources: None })
     }
 }
 
-fn environment(root: &Section<'_>) -> Option<Environment> {
+fn environment(root: &Section<'_>) -> Result<Environment, Reported> {
     let help =
         "set environment = \"production\", \"sandbox\" or \"demo\": the environment whose secret this is";
     root.required_text("environment", help)?;

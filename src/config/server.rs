@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
-use url::Url;
 
 use crate::audit::LogFormat;
 use crate::host::{HostName, HostNames};
 use crate::pandium::Environment;
-use crate::settings::Section;
+use crate::settings::{Reported, Section, web_origin};
 
 /// The section `[server]`. A change of anything but `hosts` requires a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,12 +94,13 @@ impl fmt::Display for Listen {
 /// The maximum of every timeout: an hour.
 const MAX_SECONDS: u64 = 3600;
 
-pub(super) fn read(section: &Section<'_>, environment: Option<Environment>) -> Option<ServerSettings> {
+pub(super) fn read(
+    section: &Section<'_>,
+    environment: Option<Environment>,
+) -> Result<ServerSettings, Reported> {
     let help =
         "write an address and a port, such as \"127.0.0.1:8080\", or \"unix:/run/marketplace-sso.sock\"";
-    let seconds = |name| section.number(name, 0, MAX_SECONDS).map(Duration::from_secs);
-    let count =
-        |name, min, max| section.number(name, min, max).and_then(|number| usize::try_from(number).ok());
+    let seconds = |name| section.seconds(name, 0, MAX_SECONDS);
 
     let listen = section.parsed("listen", help, Listen::parse);
     let admin_listen = section.optional("admin_listen", help, Listen::parse);
@@ -110,16 +110,18 @@ pub(super) fn read(section: &Section<'_>, environment: Option<Environment>) -> O
         read_mode,
     );
     let public_url = public_url(section, environment);
-    let hosts = hosts(section, public_url.as_deref());
-    let (workers, max_connections) = (count("workers", 0, 512), count("max_connections", 1, 1_000_000));
+    let known_url = public_url.as_ref().ok().and_then(Option::as_deref);
+    let hosts = hosts(section, known_url);
+    let workers = section.count("workers", 0, 512);
+    let max_connections = section.count("max_connections", 1, 1_000_000);
     let (keep_alive, request_timeout) = (seconds("keep_alive_s"), seconds("request_timeout_s"));
     let (drain_delay, shutdown_timeout) = (seconds("drain_delay_s"), seconds("shutdown_timeout_s"));
     section.finish();
-    Some(ServerSettings {
+    Ok(ServerSettings {
         listen: listen?,
-        admin_listen,
+        admin_listen: admin_listen?,
         unix_socket_mode: unix_socket_mode?,
-        public_url,
+        public_url: public_url?,
         hosts: hosts?,
         workers: workers?,
         max_connections: max_connections?,
@@ -130,44 +132,31 @@ pub(super) fn read(section: &Section<'_>, environment: Option<Environment>) -> O
     })
 }
 
-fn public_url(section: &Section<'_>, environment: Option<Environment>) -> Option<String> {
+fn public_url(section: &Section<'_>, environment: Option<Environment>) -> Result<Option<String>, Reported> {
     let requires_https = environment.is_some_and(Environment::requires_https);
     let help = "write how browsers reach this service, such as \"https://app.example.com\"";
-    let url = section.optional("public_url", help, read_origin);
+    let url = section.optional("public_url", help, |text| match web_origin(text, false)? {
+        (origin, true) => Ok(origin),
+        (_, false) => Err("it must be scheme, host and port alone".to_owned()),
+    })?;
     match &url {
-        None if requires_https && section.text("public_url").is_some_and(|text| text.is_empty()) => {
-            section.report("public_url", "it is not set; production needs it", help);
+        None if requires_https => {
+            Err(section.report("public_url", "it is not set; production needs it", help))
         }
         Some(url) if requires_https && !url.starts_with("https:") => {
-            section.report(
-                "public_url",
-                "it is not https; production needs that",
-                "put the service behind TLS",
-            );
+            let what = "it is not https; production needs that";
+            Err(section.report("public_url", what, "put the service behind TLS"))
         }
-        _ => {}
+        _ => Ok(url),
     }
-    url
 }
 
-fn hosts(section: &Section<'_>, public_url: Option<&str>) -> Option<HostNames> {
+fn hosts(section: &Section<'_>, public_url: Option<&str>) -> Result<HostNames, Reported> {
     let help = "write host names, such as [\"sso.example.com\"]";
     let mut names = section.all_parsed("hosts", help, HostName::parse)?;
     let own = public_url.and_then(|url| url.split_once("://"));
     names.extend(own.and_then(|(_, authority)| HostName::of_authority(authority).ok()));
-    Some(HostNames::new(names))
-}
-
-fn read_origin(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("its scheme is neither https nor http".to_owned());
-    }
-    let has_user = !url.username().is_empty() || url.password().is_some();
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || has_user {
-        return Err("it must be scheme, host and port alone".to_owned());
-    }
-    Ok(url.origin().ascii_serialization())
+    Ok(HostNames::new(names))
 }
 
 fn read_mode(text: &str) -> Result<u32, String> {
@@ -178,7 +167,7 @@ fn read_mode(text: &str) -> Result<u32, String> {
     Ok(mode)
 }
 
-pub(super) fn read_log(section: &Section<'_>) -> Option<LogSettings> {
+pub(super) fn read_log(section: &Section<'_>) -> Result<LogSettings, Reported> {
     let format = section.choice("format", &[("json", LogFormat::Json), ("text", LogFormat::Text)]);
     let level = section.choice(
         "level",
@@ -193,5 +182,5 @@ pub(super) fn read_log(section: &Section<'_>) -> Option<LogSettings> {
     // read with the entrances, whose secret keys the hash
     section.value("subject");
     section.finish();
-    Some(LogSettings { format: format?, level: level? })
+    Ok(LogSettings { format: format?, level: level? })
 }

@@ -10,7 +10,7 @@ pub(super) fn explain(causes: &str) -> Option<String> {
         return Some(explain_certificate(problem));
     }
     if causes.contains("received corrupt message") {
-        return Some("the server does not speak TLS at this port".to_owned());
+        return Some("the server does not use TLS at this port".to_owned());
     }
     let (_, alert) = causes.split_once("received fatal alert: ")?;
     Some(format!("the server ends the TLS handshake ({alert})"))
@@ -58,7 +58,7 @@ mod tests {
         Some("has expired")
     )]
     #[case("invalid peer certificate: BadEncoding", Some("BadEncoding"))]
-    #[case("received corrupt message of type InvalidContentType", Some("does not speak TLS"))]
+    #[case("received corrupt message of type InvalidContentType", Some("does not use TLS"))]
     #[case("received fatal alert: HandshakeFailure", Some("HandshakeFailure"))]
     #[case("tcp connect error: Connection refused", None)]
     fn tls_errors_are_explained(#[case] causes: &str, #[case] expected: Option<&str>) {

@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::{HttpMessage, HttpRequest, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use arc_swap::Guard;
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
 
-use super::record::ServedRequest;
 use super::refused::RefusedRequest;
+use super::served::ServedRequest;
 use super::{Shared, Snapshot, SocketKind};
 use crate::authn::AuthRequest;
 use crate::clock::{Stopwatch, Timestamp};
@@ -55,6 +55,12 @@ impl RequestContext {
     pub fn of(request: &HttpRequest) -> Result<Rc<Self>, RefusedRequest> {
         let context = request.extensions().get::<Rc<Self>>().cloned();
         context.ok_or_else(|| RefusedRequest::internal("the route lacks the middleware"))
+    }
+
+    /// Keeps what the middleware records if this response is sent.
+    pub fn served(&self, served: ServedRequest, response: HttpResponse) -> HttpResponse {
+        self.served.set(Some(served));
+        response
     }
 
     /// What the user of this request is authenticated by.

@@ -9,8 +9,9 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::context::Context;
-use super::record::ServedRequest;
-use super::refused::{Audience, RefusedRequest, nonce, page_policy};
+use super::refusal_response::{nonce, page_policy};
+use super::refused::{Audience, RefusedRequest};
+use super::served::ServedRequest;
 use super::{EntranceRuntime, Snapshot, accept, cors};
 use crate::authn::token::TokenLocation;
 use crate::page::EmbedPage;
@@ -52,7 +53,7 @@ pub(super) async fn settings(context: Context, request: HttpRequest) -> Result<H
     let mut response = HttpResponse::Ok();
     response.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     cors::allow_origin(&mut response, request.headers(), &entrance.embed);
-    let (proof_header, proof_scheme) = match entrance.identity.token_location() {
+    let (proof_header, proof_scheme) = match entrance.authenticator.token_location() {
         Some(TokenLocation::Header { name, scheme }) => (Some(name.as_str()), scheme.as_deref()),
         Some(TokenLocation::Cookie(_)) | None => (None, None),
     };

@@ -9,9 +9,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::context::{Context, RequestContext, headers};
-use super::record::ServedRequest;
-use super::refused::{RefusedRequest, entrance_headers};
-use super::routes::{EntranceTarget, method_not_allowed};
+use super::refusal_response::entrance_headers;
+use super::refused::RefusedRequest;
+use super::served::ServedRequest;
+use super::target::EntranceTarget;
 use super::{EntranceRuntime, accept, cors, verify};
 use crate::audit::Outcome;
 use crate::clock::Timestamp;
@@ -42,7 +43,7 @@ pub(super) async fn entrance(
             preflight(&context, target.runtime, &request)
         }
         _ => {
-            let refused = method_not_allowed("GET", "a hand-off is requested with GET");
+            let refused = RefusedRequest::method_not_allowed("GET", "a hand-off is requested with GET");
             Err(RefusedRequest { runtime: Some(target.runtime), ..refused })
         }
     }
@@ -112,6 +113,6 @@ fn preflight(
     if !cors::allow_origin(&mut response, request.headers(), &runtime.entrance.embed) {
         return Err(RefusedRequest::at(&runtime, Reason::CrossSiteRequest.because(SCRIPT_NOT_ALLOWED)));
     }
-    cors::allow_request(&mut response, &runtime.entrance.identity.script_headers());
+    cors::allow_request(&mut response, &runtime.entrance.authenticator.script_headers());
     Ok(context.served(ServedRequest::at(runtime), response.finish()))
 }

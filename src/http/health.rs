@@ -12,6 +12,9 @@ use super::refused::RefusedRequest;
 use crate::clock::Timestamp;
 use crate::refusal::Reason;
 
+/// The paths of health checks, which are served for any host.
+pub(super) const PATHS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
+
 /// Ready. Entrances without keys respond 503 to every token.
 #[derive(Serialize)]
 struct Health<'a> {
@@ -25,7 +28,7 @@ struct Health<'a> {
 pub(super) async fn live(context: Context) -> Result<HttpResponse, RefusedRequest> {
     let now = Timestamp::now();
     let without_keys =
-        context.snapshot.entrances.iter().filter(|runtime| !runtime.entrance.identity.has_keys(now));
+        context.snapshot.entrances.iter().filter(|runtime| !runtime.entrance.authenticator.has_keys(now));
     Ok(HttpResponse::Ok().json(Health {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
@@ -50,7 +53,7 @@ pub(super) async fn metrics(context: Context) -> Result<HttpResponse, RefusedReq
     metrics.set_dropped_lines(context.shared.log_writer.dropped());
     let now = Timestamp::now();
     let entrances = context.snapshot.entrances.iter();
-    metrics.set_keys(entrances.flat_map(|runtime| runtime.entrance.identity.key_reports(now)));
+    metrics.set_keys(entrances.flat_map(|runtime| runtime.entrance.authenticator.key_reports(now)));
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, media_type)).body(metrics.to_text()))
 }

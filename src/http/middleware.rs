@@ -18,8 +18,7 @@ use uuid::Uuid;
 use super::context::RequestContext;
 use super::record::{record_refused, record_served};
 use super::refused::RefusedRequest;
-use super::routes::HEALTH;
-use super::{Shared, SocketKind};
+use super::{Shared, SocketKind, health};
 use crate::refusal::{Reason, Refusal};
 
 /// The middleware, for one resource: it keeps the request for the response to a
@@ -95,7 +94,7 @@ fn check_host(context: &RequestContext, request: &HttpRequest) -> Result<(), Ref
     let is_accepted = |authority: &[u8]| {
         std::str::from_utf8(authority).is_ok_and(|authority| context.snapshot.hosts.accepts(authority))
     };
-    if HEALTH.contains(&request.path()) || hosts.peek().is_some() && hosts.all(is_accepted) {
+    if health::PATHS.contains(&request.path()) || hosts.peek().is_some() && hosts.all(is_accepted) {
         return Ok(());
     }
     Err(Reason::MisdirectedRequest.because(

@@ -12,10 +12,13 @@ mod hand_off;
 mod health;
 mod middleware;
 mod record;
+mod refusal_response;
 mod refused;
 mod routes;
+mod served;
 mod span;
 mod state;
+mod target;
 mod verify;
 
 use std::net::SocketAddr;
@@ -91,7 +94,7 @@ mod tests {
     use super::context::Context;
     use super::middleware::middleware;
     use super::refused::RefusedRequest;
-    use super::routes::EntranceTarget;
+    use super::target::EntranceTarget;
     use super::*;
     use crate::config::Config;
 
@@ -205,12 +208,12 @@ mod tests {
 
     #[actix_web::test]
     async fn a_panic_or_a_foreign_error_becomes_a_500() {
-        async fn panic() -> HttpResponse {
-            panic!("a bug")
-        }
         let shared = old();
         let resource = |path: &str| web::resource(path).wrap(middleware(&shared, SocketKind::Tcp));
-        let panicking = resource("/panic").to(panic);
+        async fn panicking_handler() -> HttpResponse {
+            panic!("a bug")
+        }
+        let panicking = resource("/panic").to(panicking_handler);
         let foreign = resource("/foreign")
             .to(|| async { Err::<HttpResponse, _>(actix_web::error::ErrorImATeapot("of another crate")) });
         let app = init_service(App::new().service(panicking).service(foreign)).await;

@@ -3,59 +3,21 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
 use actix_web::error::ParseError;
 use actix_web::http::StatusCode;
 use tracing::Span;
 
 use super::context::RequestContext;
 use super::refused::RefusedRequest;
+use super::served::ServedRequest;
 use super::{EntranceRuntime, Shared};
 use crate::audit::{AuditEvent, Outcome};
 use crate::clock::Timestamp;
 use crate::embed::FetchDestination;
-use crate::refusal::Refusal;
 use crate::request::Peer;
-
-/// What a handler did at an entrance. A response without it is counted as one
-/// outside of entrances.
-pub(super) struct ServedRequest {
-    pub runtime: Arc<EntranceRuntime>,
-    /// For the audit event; `None` if nothing about a user was decided.
-    pub outcome: Option<Outcome<'static>>,
-    /// The user, as audit events name users.
-    pub subject: Option<String>,
-    pub fetch_dest: FetchDestination,
-    /// What the embed policy objects to in a request that is served all the same.
-    pub embed_violation: Option<Refusal>,
-    /// The length of the signed URL.
-    pub url_bytes: usize,
-}
 
 /// The label of requests outside of entrances.
 const NO_ENTRANCE: &str = "none";
-
-impl ServedRequest {
-    /// Nothing was decided about a user.
-    pub const fn at(runtime: Arc<EntranceRuntime>) -> Self {
-        Self {
-            runtime,
-            outcome: None,
-            subject: None,
-            fetch_dest: FetchDestination::Unknown,
-            embed_violation: None,
-            url_bytes: 0,
-        }
-    }
-}
-
-impl RequestContext {
-    /// Keeps what the middleware records if this response is sent.
-    pub fn served(&self, served: ServedRequest, response: HttpResponse) -> HttpResponse {
-        self.served.set(Some(served));
-        response
-    }
-}
 
 /// Records a response that is not a refusal.
 pub(super) fn record_served(context: &RequestContext, status: StatusCode) {

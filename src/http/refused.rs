@@ -1,22 +1,14 @@
 //! Refused requests: the error of extractors and handlers, and the one place that
-//! maps a reason to its status and makes the response.
+//! maps a reason to its status. `refusal_response` makes the response.
 
 use std::fmt;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
-use uuid::Uuid;
+use actix_web::{HttpResponse, ResponseError};
 
-use super::accept::{self, Wanted};
-use super::context::RequestContext;
-use super::{EntranceRuntime, cors};
+use super::EntranceRuntime;
 use crate::embed::FetchDestination;
-use crate::page::RefusalPage;
 use crate::refusal::{Reason, Refusal};
 
 /// A refused request. The middleware makes its response and records it.
@@ -64,6 +56,16 @@ impl RefusedRequest {
         Self { runtime: Some(Arc::clone(runtime)), ..Self::from(refusal) }
     }
 
+    /// A 404.
+    pub fn not_found() -> Self {
+        Reason::NotFound.because("there is nothing at this path").into()
+    }
+
+    /// A 405 with the methods that are allowed.
+    pub fn method_not_allowed(allow: &'static str, cause: &'static str) -> Self {
+        Self { allow, ..Reason::MethodNotAllowed.because(cause).into() }
+    }
+
     /// A fault of the service.
     pub fn internal(cause: &'static str) -> Self {
         Reason::Internal.because(cause).into()
@@ -86,126 +88,9 @@ impl ResponseError for RefusedRequest {
         self.status()
     }
 
-    /// Without a body: the middleware replaces it by [`Self::response`].
+    /// Without a body: the middleware replaces it.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status())
-    }
-}
-
-/// A problem details object (RFC 9457).
-#[derive(Serialize)]
-struct Problem {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    reason: &'static str,
-    request_id: Uuid,
-}
-
-impl RefusedRequest {
-    /// Makes the response.
-    pub fn response(&self, context: &RequestContext, request: &HttpRequest) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status());
-        response.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-        match (self.audience, &self.runtime) {
-            (Audience::Browser, Some(runtime)) => entrance_headers(&mut response, request, runtime),
-            (Audience::AnyScript, _) => {
-                let embeds = context.snapshot.entrances.iter().map(|runtime| &runtime.entrance.embed);
-                cors::allow_error_read(&mut response, request.headers(), embeds);
-            }
-            (Audience::Browser, None) | (Audience::Api, _) => {}
-        }
-        self.add_status_headers(&mut response);
-        let is_for_api = self.audience == Audience::Api;
-        if !is_for_api
-            && accept::wanted(request) == Wanted::Html
-            && let Some((page, policy)) = self.page(context, request)
-        {
-            response
-                .insert_header((header::VARY, HeaderValue::from_static("Origin, Accept, Accept-Language")));
-            response.insert_header((header::CONTENT_SECURITY_POLICY, policy));
-            return response.content_type("text/html; charset=utf-8").body(page);
-        }
-        let reason = self.refusal.reason;
-        let problem = Problem {
-            r#type: format!("urn:marketplace-sso:{}", reason.code()),
-            title: reason.title(),
-            status: self.status().as_u16(),
-            reason: reason.code(),
-            request_id: context.request_id,
-        };
-        response
-            .content_type("application/problem+json")
-            .body(serde_json::to_string(&problem).unwrap_or_default())
-    }
-
-    /// Header fields that belong to a status.
-    fn add_status_headers(&self, response: &mut HttpResponseBuilder) {
-        match self.status() {
-            StatusCode::METHOD_NOT_ALLOWED => {
-                response.insert_header((header::ALLOW, HeaderValue::from_static(self.allow)));
-            }
-            StatusCode::UNAUTHORIZED => {
-                let challenge =
-                    self.runtime.as_ref().and_then(|runtime| runtime.entrance.identity.challenge());
-                if let Some(scheme) = challenge {
-                    let challenge = challenge_with(scheme, self.refusal.reason);
-                    response.insert_header((header::WWW_AUTHENTICATE, challenge));
-                }
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                response.insert_header((header::RETRY_AFTER, HeaderValue::from_static("5")));
-            }
-            _ => {}
-        }
-    }
-
-    /// The HTML page and its policy, or `None` if rendering fails.
-    fn page(&self, context: &RequestContext, request: &HttpRequest) -> Option<(String, HeaderValue)> {
-        let nonce = nonce();
-        let is_about_sign_in = self.status() == StatusCode::UNAUTHORIZED;
-        let embed = self.runtime.as_ref().map(|runtime| &runtime.entrance.embed);
-        let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let is_same_origin = field("sec-fetch-site") == Some("same-origin");
-        let page = RefusalPage {
-            reason: self.refusal.reason,
-            request_id: context.request_id,
-            is_about_sign_in,
-            is_worth_another_try: self.status().is_server_error(),
-            login_url: embed.filter(|_| is_about_sign_in).and_then(|embed| embed.login_url.as_deref()),
-            message_targets: embed.map_or_else(Vec::new, |embed| {
-                embed.parents.message_targets(field("referer").unwrap_or_default(), is_same_origin)
-            }),
-        };
-        // `/embed` frames every entrance, also if it is not among the parents
-        let ancestors = embed.map(|embed| embed.parents.frame_ancestors_and_self());
-        let policy = page_policy(&nonce, "", ancestors.as_deref().unwrap_or("frame-ancestors 'none'"));
-        match context.snapshot.pages.refusal(&page, accept::language(request), &nonce) {
-            Ok(page) => Some((page, HeaderValue::try_from(policy).ok()?)),
-            Err(error) => {
-                tracing::error!(%error, "a page could not be rendered");
-                None
-            }
-        }
-    }
-}
-
-/// Header fields of every response of an entrance.
-pub(super) fn entrance_headers(
-    response: &mut HttpResponseBuilder,
-    request: &HttpRequest,
-    runtime: &EntranceRuntime,
-) {
-    response.insert_header((header::REFERRER_POLICY, runtime.referrer_policy.clone()));
-    response.insert_header((header::CONTENT_SECURITY_POLICY, runtime.frame_ancestors.clone()));
-    cors::allow_origin(response, request.headers(), &runtime.entrance.embed);
-}
-
-/// The challenge: the scheme, and the error of a token that was sent (RFC 6750, 3.1).
-fn challenge_with(scheme: &str, reason: Reason) -> String {
-    match reason {
-        Reason::InvalidToken | Reason::ExpiredToken => format!("{scheme} error=\"invalid_token\""),
-        _ => scheme.to_owned(),
     }
 }
 
@@ -224,18 +109,4 @@ const fn status(reason: Reason) -> StatusCode {
         Reason::TokenTooLarge | Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Reason::KeysUnavailable | Reason::Draining => StatusCode::SERVICE_UNAVAILABLE,
     }
-}
-
-/// The policy of a page: only styles and scripts with its nonce, inline images,
-/// and `more`; and which pages may frame it.
-pub(super) fn page_policy(nonce: &str, more: &str, ancestors: &str) -> String {
-    format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; {more}\
-         base-uri 'none'; form-action 'none'; {ancestors}"
-    )
-}
-
-/// A nonce of 122 random bits for one page's style and script.
-pub(super) fn nonce() -> String {
-    URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes())
 }

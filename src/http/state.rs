@@ -7,7 +7,7 @@ use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
 use crate::audit::AuditLog;
-use crate::authn::KeyCaches;
+use crate::authn::key_caches;
 use crate::host::HostNames;
 use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
@@ -86,9 +86,9 @@ impl Shared {
     /// reused.
     pub fn swap(&self, mut served: Served) {
         let snapshot = self.snapshot.load();
-        let caches = KeyCaches::of(snapshot.entrances.iter().map(|runtime| &runtime.entrance.identity));
+        let caches = key_caches(snapshot.entrances.iter().map(|runtime| &runtime.entrance.authenticator));
         for entrance in &mut served.entrances {
-            entrance.identity.reuse_cached_keys(&caches);
+            entrance.authenticator.reuse_cached_keys(&caches);
         }
         self.snapshot.store(Arc::new(Snapshot::new(served, &self.metrics)));
     }
@@ -96,7 +96,7 @@ impl Shared {
     /// Whether the first fetch from every issuer has ended, successfully or not.
     pub fn has_started(&self) -> bool {
         let has_started = self.has_started.load(Ordering::Relaxed)
-            || self.snapshot().entrances.iter().all(|runtime| runtime.entrance.identity.is_started());
+            || self.snapshot().entrances.iter().all(|runtime| runtime.entrance.authenticator.is_started());
         if has_started {
             self.has_started.store(true, Ordering::Relaxed);
         }

@@ -7,9 +7,9 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use super::context::{Context, headers};
-use super::record::ServedRequest;
 use super::refused::{Audience, RefusedRequest};
-use super::routes::EntranceTarget;
+use super::served::ServedRequest;
+use super::target::EntranceTarget;
 use crate::audit::Outcome;
 use crate::authn::token::TokenLocation;
 use crate::clock::Timestamp;
@@ -83,7 +83,7 @@ pub(super) fn protect_json(response: &mut HttpResponseBuilder) {
 /// without Fetch Metadata, one on the service's hosts. A request from another
 /// site needs an `Origin`.
 fn check_cookie_origin(entrance: &Entrance, hosts: &HostNames, headers: &Headers<'_>) -> Result<(), Refusal> {
-    if !matches!(entrance.identity.token_location(), Some(TokenLocation::Cookie(_))) {
+    if !matches!(entrance.authenticator.token_location(), Some(TokenLocation::Cookie(_))) {
         return Ok(());
     }
     let refuse = |cause: &'static str| Err(Reason::CrossSiteRequest.because(cause));

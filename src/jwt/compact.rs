@@ -41,6 +41,11 @@ pub enum NotCompact {
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
 impl<'a> Compact<'a> {
+    /// The unverified `kid`, if it is a string.
+    pub fn kid(&self) -> Option<&str> {
+        self.header.get("kid").and_then(Value::as_str)
+    }
+
     /// Parses a token.
     pub fn parse(token: &'a str) -> Result<Self, NotCompact> {
         Self::parse_as(token, &URL_SAFE_NO_PAD)

@@ -182,6 +182,16 @@ impl KeySet {
         Self::single(algorithms.collect(), DecodingKey::from_secret(bytes))
     }
 
+    /// Adds the key of another set, of a single key, under a `kid`. Beyond `max` keys
+    /// the oldest is dropped.
+    #[must_use]
+    pub fn with(mut self, id: &str, single: &Self, max: usize) -> Self {
+        let added = single.keys.iter().map(|key| Key { id: Some(id.to_owned()), ..key.clone() });
+        self.keys.extend(added);
+        self.keys.drain(..self.keys.len().saturating_sub(max));
+        self
+    }
+
     fn single(algorithms: Vec<Algorithm>, key: DecodingKey) -> Self {
         Self { keys: vec![Key { id: None, algorithms, key }], ids: KeyIds::Ignored, skipped: Vec::new() }
     }
@@ -192,6 +202,11 @@ impl KeySet {
             key.key.family() == AlgorithmFamily::Hmac
                 && key.key.try_get_as_bytes().is_ok_and(|bytes| bytes == secret.expose_bytes())
         })
+    }
+
+    /// Whether a key has this `kid`.
+    pub fn contains_id(&self, id: &str) -> bool {
+        self.keys.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
     /// Whether any key supports the algorithm.

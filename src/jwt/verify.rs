@@ -15,41 +15,41 @@ use crate::user;
 
 /// The validation rules for an issuer's tokens. There are no defaults: each
 /// authenticator sets every rule.
-#[derive(Clone, Copy, Debug)]
-pub struct Validation<'a> {
+#[derive(Clone, Debug)]
+pub struct Validation {
     /// The allowed algorithms.
-    pub algorithms: &'a [Algorithm],
+    pub algorithms: Vec<Algorithm>,
     /// The accepted values of `typ`.
-    pub types: &'a [TokenType],
+    pub types: Vec<TokenType>,
     /// Which keys are tried for a token without a `kid`.
     pub missing_kid: MissingKid,
     /// The required `iss`, compared exactly; `None` if it is not checked.
-    pub issuer: Option<&'a str>,
+    pub issuer: Option<String>,
     /// The rule for `aud`.
-    pub audience: Audience<'a>,
+    pub audience: Audience,
     /// Whether `iat` is required. If present, it must not be in the future.
     pub issued_at: IssuedAt,
     /// Allowed clock difference to the issuer, in seconds.
     pub leeway_s: u64,
     /// Claims that must have exactly this value.
-    pub required_claims: &'a [(String, Value)],
+    pub required_claims: Vec<(String, Value)>,
     /// A claim that users' tokens have and service accounts' tokens do not.
-    pub person_claim: Option<&'a str>,
+    pub person_claim: Option<String>,
     /// The claim that identifies the user; `None` if the authenticator checks it.
-    pub subject: Option<&'a str>,
+    pub subject: Option<&'static str>,
 }
 
 /// The rule for `aud`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
     /// The platform sends no `aud`; a token with one is for another audience.
     MustBeAbsent,
     /// Not checked, since another check binds the token to this service.
     Unchecked,
     /// Must contain one of these values.
-    OneOf(&'a [String]),
+    OneOf(Vec<String>),
     /// Must be this origin or a URL of it.
-    WithinOrigin(&'a str),
+    WithinOrigin(String),
 }
 
 /// Whether `iat` is required.
@@ -100,12 +100,6 @@ pub enum VerifyError {
     /// It has no `kid`, and no known key verifies its signature.
     #[error("it has no kid, and no known key verifies its signature")]
     NoMatchingKey,
-    /// No keys are available.
-    #[error("no keys are available to verify it")]
-    NoKeys,
-    /// No cached key matches, and the cache is older than the request.
-    #[error("no cached key matches, and newer keys could not be fetched yet")]
-    KeysMayBeStale,
     /// The signature does not verify.
     #[error("its signature does not verify with the configured secret or key")]
     WrongSignature,
@@ -126,7 +120,7 @@ const MAX_KEY_ID_BYTES: usize = 256;
 /// Parses and verifies a token.
 pub fn verify(
     token: &str,
-    validation: &Validation<'_>,
+    validation: &Validation,
     keys: &KeySet,
     now: Timestamp,
 ) -> Result<Verified, VerifyError> {
@@ -136,11 +130,11 @@ pub fn verify(
 /// Verifies a parsed token.
 pub fn verify_compact(
     parts: Compact<'_>,
-    validation: &Validation<'_>,
+    validation: &Validation,
     keys: &KeySet,
     now: Timestamp,
 ) -> Result<Verified, VerifyError> {
-    let algorithm = algorithm(&parts.header, validation.algorithms, validation.types)?;
+    let algorithm = algorithm(&parts.header, &validation.algorithms, &validation.types)?;
     let id = key_id(&parts.header)?;
     let candidates = keys.find(id, algorithm, validation.missing_kid).map_err(|why| match why {
         KeyLookupError::UnknownId => VerifyError::UnknownKey,
@@ -195,11 +189,7 @@ fn check_signature(parts: &Compact<'_>, key: &DecodingKey, algorithm: Algorithm)
     }
 }
 
-fn check_claims(
-    claims: &Map<String, Value>,
-    validation: &Validation<'_>,
-    now: u64,
-) -> Result<(), VerifyError> {
+fn check_claims(claims: &Map<String, Value>, validation: &Validation, now: u64) -> Result<(), VerifyError> {
     let wrong = |name: &str| VerifyError::WrongClaim(name.to_owned());
     let latest_start = now.saturating_add(validation.leeway_s);
 
@@ -219,7 +209,7 @@ fn check_claims(
         }
     }
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    if validation.issuer.is_some_and(|issuer| text("iss") != Some(issuer)) {
+    if validation.issuer.as_deref().is_some_and(|issuer| text("iss") != Some(issuer)) {
         return Err(wrong("iss"));
     }
     if !validation.audience.matches(claims.get("aud")) {
@@ -230,7 +220,7 @@ fn check_claims(
     {
         return Err(wrong(name));
     }
-    if let Some(name) = validation.person_claim.filter(|name| is_missing(text(name))) {
+    if let Some(name) = validation.person_claim.as_deref().filter(|name| is_missing(text(name))) {
         return Err(VerifyError::NotAUser(name.to_owned()));
     }
     match validation.subject.filter(|name| is_missing(text(name))) {
@@ -244,9 +234,9 @@ fn is_missing(text: Option<&str>) -> bool {
     text.is_none_or(|text| user::is_no_value(text.trim()))
 }
 
-impl Audience<'_> {
+impl Audience {
     /// `aud` is a string or an array of strings (RFC 7519, 4.1.3).
-    fn matches(self, audience: Option<&Value>) -> bool {
+    fn matches(&self, audience: Option<&Value>) -> bool {
         match (self, audience) {
             (Self::MustBeAbsent, audience) => audience.is_none(),
             (Self::Unchecked, _) => true,
@@ -259,21 +249,19 @@ impl Audience<'_> {
         }
     }
 
-    fn accepts(self, audience: &str) -> bool {
+    fn accepts(&self, audience: &str) -> bool {
         match self {
             Self::MustBeAbsent | Self::Unchecked => true,
             Self::OneOf(accepted) => accepted.iter().any(|accepted| accepted == audience),
-            Self::WithinOrigin(origin) => {
-                audience.strip_prefix(origin).is_some_and(|path| path.is_empty() || path.starts_with('/'))
-            }
+            Self::WithinOrigin(origin) => audience
+                .strip_prefix(origin.as_str())
+                .is_some_and(|path| path.is_empty() || path.starts_with('/')),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::LazyLock;
-
     use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
@@ -318,18 +306,16 @@ mod tests {
         assert!(verify_hs256(&token, &secret()).is_err());
     }
 
-    fn validation() -> Validation<'static> {
-        static AUDIENCES: LazyLock<[String; 1]> = LazyLock::new(|| ["us".into()]);
-        static REQUIRED: LazyLock<[(String, Value); 1]> = LazyLock::new(|| [("type".into(), json!("app"))]);
+    fn validation() -> Validation {
         Validation {
-            algorithms: &[Algorithm::HS256],
-            types: &DEFAULT_TYPES,
+            algorithms: vec![Algorithm::HS256],
+            types: DEFAULT_TYPES.to_vec(),
             missing_kid: MissingKid::OnlyKey,
-            issuer: Some("https://issuer.example"),
-            audience: Audience::OneOf(&*AUDIENCES),
+            issuer: Some("https://issuer.example".into()),
+            audience: Audience::OneOf(vec!["us".into()]),
             issued_at: IssuedAt::Optional,
             leeway_s: 0,
-            required_claims: &*REQUIRED,
+            required_claims: vec![("type".into(), json!("app"))],
             person_claim: None,
             subject: Some("sub"),
         }
@@ -400,7 +386,7 @@ mod tests {
     #[test]
     fn leeway_applies_to_exp_and_iat() {
         let keys = KeySet::from_shared_secret(&secret());
-        let validation = Validation { leeway_s: 5, required_claims: &[], ..validation() };
+        let validation = Validation { leeway_s: 5, required_claims: Vec::new(), ..validation() };
         let check = |exp: u64, iat: u64| {
             let claims =
                 json!({"iss": validation.issuer, "aud": "us", "sub": "alice", "exp": exp, "iat": iat});

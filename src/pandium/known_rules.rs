@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 /// The result of checking one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The claim it is about.
+    /// The claim that it concerns.
     pub claim: &'static str,
     /// Whether the rule holds.
     pub holds: bool,
@@ -17,7 +17,7 @@ pub struct Finding {
     pub what: String,
 }
 
-/// The age in seconds above which a token's age is pointed out. Pandium documents no
+/// The age in seconds above which the age of a token is reported. Pandium documents no
 /// limit, but a hand-off is used immediately.
 const FRESH_S: u64 = 300;
 

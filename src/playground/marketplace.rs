@@ -4,17 +4,16 @@
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::integrations::{Catalog, InstallState, Integration};
 use super::origin_guard::{cross_site_response, is_from_origin};
-use super::pages::{ContentSecurityPolicy, Page, Pages, nonce};
+use super::pages::{ContentSecurityPolicy, Pages, nonce};
 use super::tenants::Tenants;
 use super::token_rules::{ClaimError, ParsedClaims, describe_claims};
 use super::views::{
-    InstallCount, InstallPage, ListPage, PageCommon, RefusedPage, SettingsPage, Tenant, TenantsPage, Tile,
-    TokenPanel, UserSummary,
+    InstallCount, IntegrationPage, ListPage, PageCommon, RefusedPage, Tenant, Tile, TokenPanel, UserSummary,
 };
 use crate::clock::Timestamp;
 use crate::jwt::verify::{VerifyError, verify_hs256};
@@ -99,9 +98,9 @@ async fn listing(
     };
     let settings = link.display.as_deref() == Some("settings") || by_name.is_some();
     if settings && install_state == InstallState::Installed {
-        tenant_request.settings(integration, link.saved.is_some())
+        tenant_request.integration("market_settings.html", integration, install_state, link.saved.is_some())
     } else {
-        tenant_request.tenants(integration, install_state)
+        tenant_request.integration("market_tenants.html", integration, install_state, false)
     }
 }
 
@@ -124,7 +123,9 @@ async fn install(
         InstallState::Locked | InstallState::Full => {
             tenant_request.install_not_allowed(integration, install_state)
         }
-        InstallState::Available if request.method() != Method::POST => tenant_request.install(integration),
+        InstallState::Available if request.method() != Method::POST => {
+            tenant_request.integration("market_install.html", integration, install_state, false)
+        }
         InstallState::Available if is_from_origin(&state.origin, request.headers()) => {
             state.tenants.add(&tenant_request.claims.sub, integration.id);
             see_other(format!("{}&saved=1", tenant_request.settings_href(integration)))
@@ -152,7 +153,7 @@ impl<'a> TenantRequest<'a> {
             .shown
             .iter()
             .map(|(integration, install_state)| self.tile(integration, *install_state));
-        self.respond(&ListPage {
+        let page = ListPage {
             frame: self.frame(),
             token: self.panel(),
             who: UserSummary {
@@ -164,38 +165,29 @@ impl<'a> TenantRequest<'a> {
             installs: InstallCount { used: self.catalog.used, allowed: self.catalog.allowed },
             hidden_count: self.catalog.hidden,
             tiles: tiles.collect(),
-        })
+        };
+        self.respond("market_list.html", &page)
     }
 
-    fn settings(&self, integration: &Integration, saved: bool) -> HttpResponse {
-        self.respond(&SettingsPage {
-            frame: self.frame(),
-            token: self.panel(),
-            home: self.home(),
-            tile: self.tile(integration, InstallState::Installed),
-            tenant: self.tenant(integration),
-            saved,
-        })
-    }
-
-    fn tenants(&self, integration: &Integration, install_state: InstallState) -> HttpResponse {
-        self.respond(&TenantsPage {
+    fn integration(
+        &self,
+        template: &'static str,
+        integration: &Integration,
+        install_state: InstallState,
+        saved: bool,
+    ) -> HttpResponse {
+        let page = IntegrationPage {
             frame: self.frame(),
             token: self.panel(),
             home: self.home(),
             tile: self.tile(integration, install_state),
-            tenant: (install_state == InstallState::Installed).then(|| self.tenant(integration)),
-        })
-    }
-
-    fn install(&self, integration: &Integration) -> HttpResponse {
-        self.respond(&InstallPage {
-            frame: self.frame(),
-            token: self.panel(),
-            home: self.home(),
-            tile: self.tile(integration, InstallState::Available),
-            tenant: self.tenant(integration),
-        })
+            tenant: Tenant {
+                id: 40_000 + integration.id,
+                name: format!("{} for {}", integration.name, self.claims.name),
+            },
+            saved,
+        };
+        self.respond(template, &page)
     }
 
     fn install_not_allowed(&self, integration: &Integration, install_state: InstallState) -> HttpResponse {
@@ -235,11 +227,11 @@ impl<'a> TenantRequest<'a> {
             advice: "Sign in as another sample user to see the difference.",
             is_token_valid: true,
         };
-        self.state.pages.respond(status, &self.state.policy(&self.nonce), &page)
+        self.state.pages.respond(status, &self.state.policy(&self.nonce), "market_refused.html", &page)
     }
 
-    fn respond<P: Page>(&self, page: &P) -> HttpResponse {
-        self.state.pages.respond(StatusCode::OK, &self.state.policy(&self.nonce), page)
+    fn respond(&self, template: &'static str, page: &impl Serialize) -> HttpResponse {
+        self.state.pages.respond(StatusCode::OK, &self.state.policy(&self.nonce), template, page)
     }
 
     fn frame(&self) -> PageCommon<'_> {
@@ -274,10 +266,6 @@ impl<'a> TenantRequest<'a> {
         }
     }
 
-    fn tenant(&self, integration: &Integration) -> Tenant {
-        Tenant { id: 40_000 + integration.id, name: format!("{} for {}", integration.name, self.claims.name) }
-    }
-
     // A verified token consists of letters, digits, `-`, `_` and two dots: it needs no escaping in a query.
     fn home(&self) -> String {
         format!("/{}?tenant={}", self.state.account, self.token)
@@ -310,7 +298,7 @@ impl Marketplace {
             advice: "Choose Integrations again: the service signs a fresh token for each request.",
             is_token_valid: false,
         };
-        self.pages.respond(status, &self.policy(&nonce), &page)
+        self.pages.respond(status, &self.policy(&nonce), "market_refused.html", &page)
     }
 
     fn policy<'a>(&'a self, nonce: &'a str) -> ContentSecurityPolicy<'a> {

@@ -13,31 +13,31 @@ mod reverse_proxy;
 mod sample_app;
 mod service_config;
 mod sessions;
+mod setup;
 pub mod stand_ins;
 mod tenants;
 mod tier;
 mod token_rules;
 mod views;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 
 use actix_web::dev::Server as ActixServer;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use anyhow::{Context, anyhow};
-use uuid::Uuid;
+use anyhow::Context;
 
 use self::marketplace::Marketplace;
 use self::origin_guard::{OwnOrigin, require_own_host};
 use self::pages::Pages;
 use self::people::{PASSWORD, PEOPLE};
-pub use self::platform::Kind;
+pub use self::platform::{Kind, kinds};
 use self::reverse_proxy::ReverseProxy;
 use self::sample_app::SampleApp;
 use self::service_config::{ACCOUNT, ServiceSettings, login_proxy_sections};
 use self::sessions::Sessions;
+use self::setup::{Setup, bind_default_port, bind_next_port, bind_service, origin, random_secret};
 use self::tenants::Tenants;
-use crate::config::Config;
 use crate::secret::SharedSecret;
 use crate::server::Server;
 
@@ -47,29 +47,18 @@ pub struct Playground {
     pub app: SocketAddr,
     /// Where the stand-in marketplace listens.
     pub marketplace: SocketAddr,
-    platform: Option<Kind>,
+    platform: Option<&'static Kind>,
     service: Server,
     app_server: ActixServer,
     marketplace_server: ActixServer,
 }
-
-/// The values that every front end needs.
-struct Setup {
-    app_origin: String,
-    marketplace_origin: String,
-    /// The secret with which the service signs.
-    secret: String,
-}
-
-/// Without `--listen`, the front end uses the first of these ports that is free.
-const DEFAULT_PORTS: std::ops::RangeInclusive<u16> = 8088..=8187;
 
 impl Playground {
     /// Binds the front end to `listen` or to a free default port, and the
     /// marketplace and the service to the ports after it, or to any free ones.
     /// Port 0 lets the system choose. Without a platform, the front end is the
     /// sample app behind its login proxy.
-    pub async fn start(listen: Option<SocketAddr>, platform: Option<Kind>) -> anyhow::Result<Self> {
+    pub async fn start(listen: Option<SocketAddr>, platform: Option<&'static Kind>) -> anyhow::Result<Self> {
         let app_listener = match listen {
             Some(listen) => TcpListener::bind(listen).with_context(|| {
                 format!("{listen} cannot be listened on; choose another address with --listen")
@@ -163,12 +152,6 @@ async fn login_proxy(setup: &Setup) -> anyhow::Result<(Server, web::Data<SampleA
     Ok((service, web::Data::new(state)))
 }
 
-async fn bind_service(config: &str) -> anyhow::Result<Server> {
-    let config = Config::from_toml(config)
-        .map_err(|problems| anyhow!("the playground's built-in configuration is invalid: {problems}"))?;
-    Server::bind(config).await.map_err(|error| anyhow!("the service cannot start: {error}"))
-}
-
 /// Serves a listener to requests whose `Host` matches `origin`. Every server
 /// that browsers reach is created here.
 fn serve<S: Send + Sync + 'static>(
@@ -198,58 +181,4 @@ fn marketplace_server(listener: TcpListener, setup: &Setup) -> anyhow::Result<Ac
         tenants: Tenants::default(),
     });
     serve(listener, &setup.marketplace_origin, state, marketplace::routes)
-}
-
-/// Binds the first default port that is free, on the loopback interface.
-fn bind_default_port() -> std::io::Result<TcpListener> {
-    let mut last = std::io::Error::from(std::io::ErrorKind::AddrInUse);
-    for port in DEFAULT_PORTS {
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn random_secret() -> String {
-    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
-}
-
-/// Binds the port after `listen`, so that a container can publish a contiguous
-/// range, or any free port where that one is taken.
-fn bind_next_port(listen: SocketAddr) -> std::io::Result<TcpListener> {
-    let next = match listen.port() {
-        0 => 0,
-        port => port.checked_add(1).unwrap_or(0),
-    };
-    TcpListener::bind((listen.ip(), next)).or_else(|_| TcpListener::bind((listen.ip(), 0)))
-}
-
-/// Finds a free port as [`bind_next_port`] does, and releases it.
-fn free_address(base: SocketAddr) -> std::io::Result<SocketAddr> {
-    bind_next_port(base)?.local_addr()
-}
-
-/// The origin by which a browser on this machine reaches an address.
-fn origin(address: SocketAddr) -> String {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unspecified_address_has_the_loopback_origin() {
-        let check = |listen: &str, expected: &str| assert_eq!(origin(listen.parse().unwrap()), expected);
-        check("127.0.0.1:8088", "http://127.0.0.1:8088");
-        check("0.0.0.0:8088", "http://127.0.0.1:8088");
-        check("[::]:8088", "http://[::1]:8088");
-    }
 }

@@ -1,6 +1,5 @@
-//! The sample app: a login, and a page that frames the marketplace. It stands for
-//! a company's application with its login proxy, and has no access to secrets or
-//! tokens.
+//! The sample app: a login, and a page that frames the marketplace. It is an
+//! application with its login proxy, and has no access to secrets or tokens.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -65,7 +64,7 @@ async fn home(state: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse
         marketplace_origin: &state.marketplace_origin,
         headers: headers.collect(),
     };
-    state.pages.respond(StatusCode::OK, &policy, &page)
+    state.pages.respond(StatusCode::OK, &policy, "sample_app.html", &page)
 }
 
 async fn login_form(state: web::Data<SampleApp>) -> HttpResponse {
@@ -130,7 +129,7 @@ fn login_page(state: &SampleApp, status: StatusCode, error: Option<&'static str>
         password: PASSWORD,
         error,
     };
-    state.pages.respond(status, &policy, &page)
+    state.pages.respond(status, &policy, "sample_login.html", &page)
 }
 
 fn see_other(path: &'static str) -> actix_web::HttpResponseBuilder {

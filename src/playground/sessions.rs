@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, SameSite};
-use uuid::Uuid;
 
 use super::people::Person;
+use super::setup::random_secret;
 
 /// The sessions of the sample app.
 #[derive(Default)]
@@ -19,8 +19,7 @@ pub struct Sessions {
 impl Sessions {
     /// Creates a session and returns its cookie.
     pub fn begin(&self, person: &'static Person) -> Cookie<'static> {
-        // two UUIDs: 244 random bits
-        let id = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let id = random_secret();
         let mut sessions = self.lock();
         // anyone can create sessions, so their number is bounded
         if sessions.len() >= MAX_SESSIONS {

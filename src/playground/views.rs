@@ -4,7 +4,6 @@
 use serde::Serialize;
 
 use super::integrations::InstallState;
-use super::pages::Page;
 use super::people::Person;
 use super::tier::Tier;
 use super::token_rules::ClaimDescription;
@@ -113,36 +112,17 @@ pub struct Tenant {
     pub name: String,
 }
 
-/// The settings of an installed integration.
+/// The settings, the installs or the install form of an integration.
 #[derive(Serialize)]
-pub struct SettingsPage<'a> {
+pub struct IntegrationPage<'a> {
     pub frame: PageCommon<'a>,
     pub token: TokenPanel,
     pub home: String,
     pub tile: Tile,
+    /// The user's install, or the one that the form would create.
     pub tenant: Tenant,
     /// Whether it has just been installed.
     pub saved: bool,
-}
-
-/// The user's installs of one integration.
-#[derive(Serialize)]
-pub struct TenantsPage<'a> {
-    pub frame: PageCommon<'a>,
-    pub token: TokenPanel,
-    pub home: String,
-    pub tile: Tile,
-    pub tenant: Option<Tenant>,
-}
-
-/// The confirmation of an install.
-#[derive(Serialize)]
-pub struct InstallPage<'a> {
-    pub frame: PageCommon<'a>,
-    pub token: TokenPanel,
-    pub home: String,
-    pub tile: Tile,
-    pub tenant: Tenant,
 }
 
 /// A refusal and its reason.
@@ -171,30 +151,24 @@ impl From<&'static Person> for PersonCard {
     }
 }
 
-impl Page for LoginPage<'_> {
-    const TEMPLATE: &'static str = "sample_login.html";
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::playground::pages::Pages;
 
-impl Page for AppPage<'_> {
-    const TEMPLATE: &'static str = "sample_app.html";
-}
-
-impl Page for ListPage<'_> {
-    const TEMPLATE: &'static str = "market_list.html";
-}
-
-impl Page for SettingsPage<'_> {
-    const TEMPLATE: &'static str = "market_settings.html";
-}
-
-impl Page for TenantsPage<'_> {
-    const TEMPLATE: &'static str = "market_tenants.html";
-}
-
-impl Page for InstallPage<'_> {
-    const TEMPLATE: &'static str = "market_install.html";
-}
-
-impl Page for RefusedPage<'_> {
-    const TEMPLATE: &'static str = "market_refused.html";
+    #[test]
+    fn values_are_escaped_in_markup() {
+        let page = RefusedPage {
+            frame: PageCommon { nonce: "n", app_origin: "http://127.0.0.1:1" },
+            token: None,
+            home: None,
+            title: "<b>".into(),
+            because: "\"><script>alert(1)</script>".into(),
+            advice: "",
+            is_token_valid: false,
+        };
+        let body = Pages::compile().unwrap().render("market_refused.html", &page).unwrap();
+        assert!(!body.contains("<b>") && !body.contains("<script>alert"));
+        assert!(body.contains("<svg"), "icons are not escaped");
+    }
 }

@@ -22,6 +22,6 @@ pub(super) async fn run(shared: web::Data<Shared>) {
 fn start_due_refreshes(shared: &Shared) {
     let now = Timestamp::now();
     for runtime in &shared.snapshot().entrances {
-        runtime.entrance.identity.refresh_keys(now);
+        runtime.entrance.authenticator.refresh_keys(now);
     }
 }

@@ -3,8 +3,8 @@
 //! reported, and the previous one stays in use.
 //!
 //! Files are polled: this also covers what a watch on folders does not, such as
-//! network file systems and links whose target moves, as Kubernetes mounts
-//! ConfigMaps and Secrets.
+//! network file systems, and symbolic links whose target is replaced, by which
+//! Kubernetes updates ConfigMaps and Secrets.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;

@@ -73,12 +73,14 @@ pub(crate) fn read(sources: &Sources, built_in: &BuiltIn, problems: &Collector) 
     for file in &sources.files {
         match problems.read_file(file) {
             Ok(text) => own.extend(toml_layer(&file.display().to_string(), &text, problems)),
-            Err(error) => problems.add(
-                file.display().to_string(),
-                None,
-                format!("the file cannot be read: {error}"),
-                "name a file that exists with --config or SSO_CONFIG",
-            ),
+            Err(error) => {
+                problems.add(
+                    file.display().to_string(),
+                    None,
+                    format!("the file cannot be read: {error}"),
+                    "name a file that exists with --config or SSO_CONFIG",
+                );
+            }
         }
     }
     own.push(variable_layer(&sources.variables));

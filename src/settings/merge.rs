@@ -2,8 +2,11 @@
 
 use config::{Map, Value, ValueKind};
 
-use super::secrets::ENCODING;
-use super::section::FILE;
+/// The suffix of a key whose value is the path of a file with the secret.
+pub(crate) const FILE: &str = "_file";
+
+/// The suffix of the key that gives a secret's encoding.
+pub(crate) const ENCODING: &str = "_encoding";
 
 /// The origin of a value, or of one nested in it.
 pub(crate) fn origin(value: &Value) -> Option<String> {

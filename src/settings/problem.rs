@@ -30,6 +30,10 @@ pub struct Problems {
     pub files: Vec<WatchedFile>,
 }
 
+/// Proof that a problem was reported, in place of the value that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reported(());
+
 /// Collects problems, warnings and files while a configuration is read.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
@@ -46,13 +50,14 @@ impl Collector {
         origin: Option<String>,
         what: impl Into<String>,
         help: impl Into<String>,
-    ) {
+    ) -> Reported {
         let problem = Problem { key: key.into(), origin, what: what.into(), help: help.into() };
         let mut problems = self.problems.borrow_mut();
         // sections that entrances share are read once for each of them
         if !problems.contains(&problem) {
             problems.push(problem);
         }
+        Reported(())
     }
 
     /// Adds a warning: a setting that is valid but probably a mistake.
@@ -96,13 +101,15 @@ impl Collector {
         self.problems.borrow().is_empty()
     }
 
-    /// The files and the warnings, if there is no problem.
-    pub fn into_result(self) -> Result<(Vec<WatchedFile>, Vec<String>), Problems> {
+    /// What was read, the files and the warnings, if there is no problem.
+    pub fn finish<T>(
+        self,
+        read: Result<T, Reported>,
+    ) -> Result<(T, Vec<WatchedFile>, Vec<String>), Problems> {
         let (problems, files) = (self.problems.into_inner(), self.files.into_inner());
-        if problems.is_empty() {
-            Ok((files, self.warnings.into_inner()))
-        } else {
-            Err(Problems { problems, files })
+        match read {
+            Ok(read) if problems.is_empty() => Ok((read, files, self.warnings.into_inner())),
+            Ok(_) | Err(Reported(())) => Err(Problems { problems, files }),
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Shared secrets: `X` or `X_file`, and `X_encoding`.
 
+use super::merge::ENCODING;
+use super::problem::Reported;
 use super::section::Section;
 use crate::secret::{BadSecret, SecretEncoding, SharedSecret};
-
-/// The suffix of the key that gives a secret's encoding.
-pub(crate) const ENCODING: &str = "_encoding";
 
 /// A secret of at least `min_bytes`, and the key that gave it.
 pub(crate) fn read(
@@ -12,22 +11,24 @@ pub(crate) fn read(
     name: &str,
     min_bytes: usize,
     help: &str,
-) -> Option<(String, SharedSecret)> {
+) -> Result<(String, SharedSecret), Reported> {
     // first, so that the key counts as known without a secret too
     let encoding = encoding(section, name);
     let (given_by, text) = section.secret(name, help)?;
     let secret = SharedSecret::dangerous_decode_short(&text, encoding?);
-    let secret = secret.and_then(|secret| secret.at_least(min_bytes)).map_err(|why| {
-        let help = match why {
-            BadSecret::NotEncoded(_) => format!("give its encoding, such as {name}{ENCODING} = \"text\""),
-            BadSecret::Empty | BadSecret::TooShort { .. } | BadSecret::Invisible => help.to_owned(),
-        };
-        section.report(&given_by, format!("the secret cannot be used: {why}"), help);
-    });
-    Some((given_by, secret.ok()?))
+    match secret.and_then(|secret| secret.at_least(min_bytes)) {
+        Ok(secret) => Ok((given_by, secret)),
+        Err(why) => {
+            let help = match why {
+                BadSecret::NotEncoded(_) => format!("give its encoding, such as {name}{ENCODING} = \"text\""),
+                BadSecret::Empty | BadSecret::TooShort { .. } | BadSecret::Invisible => help.to_owned(),
+            };
+            Err(section.report(&given_by, format!("the secret cannot be used: {why}"), help))
+        }
+    }
 }
 
-fn encoding(section: &Section<'_>, name: &str) -> Option<SecretEncoding> {
+fn encoding(section: &Section<'_>, name: &str) -> Result<SecretEncoding, Reported> {
     let key = format!("{name}{ENCODING}");
     let choices = SecretEncoding::ALL.map(|encoding| (encoding.name(), encoding));
     section.or_default(&key, SecretEncoding::Text, |section| section.choice(&key, &choices))

@@ -6,17 +6,15 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use config::{Value, ValueKind};
 
 use super::files::too_open_mode;
 use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
-use super::merge::{merge, origin, without_other_forms};
-use super::problem::Collector;
+use super::merge::{FILE, merge, origin, without_other_forms};
+use super::problem::{Collector, Reported};
 use super::suggestion;
-
-/// The suffix of a key whose value is the path of a file with the secret.
-pub(crate) const FILE: &str = "_file";
 
 /// The prefix of settings that disable a protection.
 const DANGEROUS: &str = "dangerous_";
@@ -67,8 +65,8 @@ impl<'a> Section<'a> {
     }
 
     /// Reports a problem of an entry.
-    pub fn report(&self, name: &str, what: impl Display, help: impl Display) {
-        self.problems.add(self.key(name), self.own_origin(name), what.to_string(), help.to_string());
+    pub fn report(&self, name: &str, what: impl Display, help: impl Display) -> Reported {
+        self.problems.add(self.key(name), self.own_origin(name), what.to_string(), help.to_string())
     }
 
     /// Reports an entry that is valid but probably a mistake.
@@ -78,7 +76,7 @@ impl<'a> Section<'a> {
     }
 
     /// Reports a problem of a nested entry, by its path from here.
-    pub fn report_within(&self, path: &str, what: &str, help: &str) {
+    pub fn report_within(&self, path: &str, what: &str, help: &str) -> Reported {
         let mut names = path.split('.');
         let mut value = names.next().and_then(|name| self.entries.get(name));
         for name in names {
@@ -88,7 +86,7 @@ impl<'a> Section<'a> {
             }
         }
         let origin = value.and_then(origin);
-        self.problems.add(self.key(path), origin, what, help);
+        self.problems.add(self.key(path), origin, what, help)
     }
 
     /// A nested table; an empty one if it is absent.
@@ -126,43 +124,45 @@ impl<'a> Section<'a> {
     }
 
     /// A string.
-    pub fn text(&self, name: &str) -> Option<String> {
-        match self.value(name)?.kind {
-            ValueKind::String(text) => Some(text),
+    pub fn text(&self, name: &str) -> Result<String, Reported> {
+        match self.present(name)?.kind {
+            ValueKind::String(text) => Ok(text),
             other => {
-                self.report(
-                    name,
-                    format!("it is {}, a string is expected", kind(&other)),
-                    "put it in quotes",
-                );
-                None
+                let what = format!("it is {}, a string is expected", kind(&other));
+                Err(self.report(name, what, "put it in quotes"))
             }
         }
     }
 
-    /// Whether a required entry is present; reports a problem if not.
-    pub fn require(&self, name: &str, help: &str) -> bool {
-        self.known.borrow_mut().push(name.to_owned());
-        if !self.has(name) {
-            self.report(name, "it is not set", help);
+    /// Reports a required entry that is absent.
+    pub fn require(&self, name: &str, help: &str) -> Result<(), Reported> {
+        match self.value(name) {
+            Some(_) => Ok(()),
+            None => Err(self.report(name, "it is not set", help)),
         }
-        self.has(name)
     }
 
     /// A required string.
-    pub fn required_text(&self, name: &str, help: &str) -> Option<String> {
-        if self.require(name, help) { self.text(name) } else { None }
+    pub fn required_text(&self, name: &str, help: &str) -> Result<String, Reported> {
+        self.require(name, help)?;
+        self.text(name)
+    }
+
+    /// A required string that is not empty.
+    pub fn nonempty_text(&self, name: &str, help: &str) -> Result<String, Reported> {
+        let text = self.required_text(name, help)?;
+        if text.is_empty() { Err(self.report(name, "it is empty", help)) } else { Ok(text) }
     }
 
     /// The entry as `read` reads it, else the default. The key counts as known in
     /// either case.
-    pub fn or_default<T>(&self, name: &str, default: T, read: impl FnOnce(&Self) -> Option<T>) -> Option<T> {
-        if self.has(name) {
-            read(self)
-        } else {
-            self.known.borrow_mut().push(name.to_owned());
-            Some(default)
-        }
+    pub fn or_default<T>(
+        &self,
+        name: &str,
+        default: T,
+        read: impl FnOnce(&Self) -> Result<T, Reported>,
+    ) -> Result<T, Reported> {
+        if self.value(name).is_some() { read(self) } else { Ok(default) }
     }
 
     /// A parsed string.
@@ -171,9 +171,8 @@ impl<'a> Section<'a> {
         name: &str,
         help: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let text = self.text(name)?;
-        self.parse_or_report(name, &text, help, parse)
+    ) -> Result<T, Reported> {
+        self.parse_or_report(name, &self.text(name)?, help, parse)
     }
 
     /// Parses a string; reports a problem that quotes it on failure.
@@ -183,112 +182,108 @@ impl<'a> Section<'a> {
         text: &str,
         help: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        parse(text)
-            .map_err(|why| self.report(name, format!("{} cannot be used: {why}", quoted(text)), help))
-            .ok()
+    ) -> Result<T, Reported> {
+        parse(text).map_err(|why| self.report(name, format!("{} cannot be used: {why}", quoted(text)), help))
     }
 
-    /// Like [`Self::parsed`]; an empty string means unset.
+    /// Like [`Self::parsed`]; an absent or empty string is `None`.
     pub fn optional<T, E: Display>(
         &self,
         name: &str,
         help: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        if self.text(name)?.is_empty() { None } else { self.parsed(name, help, parse) }
+    ) -> Result<Option<T>, Reported> {
+        if self.value(name).is_none() || self.text(name)?.is_empty() {
+            return Ok(None);
+        }
+        self.parsed(name, help, parse).map(Some)
     }
 
     /// One of some string values.
-    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, Reported> {
         let text = self.text(name)?;
         let chosen = choices.iter().find(|(value, _)| *value == text).map(|(_, choice)| *choice);
-        if chosen.is_none() {
+        chosen.ok_or_else(|| {
             let values: Vec<String> = choices.iter().map(|(value, _)| format!("{value:?}")).collect();
             self.report(
                 name,
                 format!("{text:?} is not one of its values"),
                 format!("write one of {}", values.join(", ")),
-            );
-        }
-        chosen
+            )
+        })
     }
 
     /// An integer within bounds.
-    pub fn number(&self, name: &str, min: u64, max: u64) -> Option<u64> {
-        let value = self.value(name)?;
-        let number = match &value.kind {
+    pub fn number(&self, name: &str, min: u64, max: u64) -> Result<u64, Reported> {
+        let number = match &self.present(name)?.kind {
             ValueKind::I64(number) => u64::try_from(*number).ok(),
             ValueKind::String(text) => text.parse().ok(),
             _ => None,
         };
-        let number = number.filter(|number| (min..=max).contains(number));
-        if number.is_none() {
+        number.filter(|number| (min..=max).contains(number)).ok_or_else(|| {
             self.report(
                 name,
                 "it is not a number within its bounds",
                 format!("write a whole number from {min} to {max}"),
-            );
-        }
-        number
+            )
+        })
+    }
+
+    /// An integer within bounds, of seconds.
+    pub fn seconds(&self, name: &str, min: u64, max: u64) -> Result<Duration, Reported> {
+        self.number(name, min, max).map(Duration::from_secs)
+    }
+
+    /// An integer within bounds, as a size.
+    pub fn count(&self, name: &str, min: u32, max: u32) -> Result<usize, Reported> {
+        let number = self.number(name, min.into(), max.into())?;
+        Ok(usize::try_from(number).unwrap_or(usize::MAX))
     }
 
     /// A boolean.
-    pub fn flag(&self, name: &str) -> Option<bool> {
-        let value = self.value(name)?;
-        let flag = match &value.kind {
+    pub fn flag(&self, name: &str) -> Result<bool, Reported> {
+        let flag = match &self.present(name)?.kind {
             ValueKind::Boolean(flag) => Some(*flag),
             ValueKind::String(text) => text.parse().ok(),
             _ => None,
         };
-        if flag.is_none() {
-            self.report(name, "it is neither true nor false", "write true or false");
-        }
+        let Some(flag) = flag else {
+            return Err(self.report(name, "it is neither true nor false", "write true or false"));
+        };
         // variables are inherited, and reviewed less than files
-        if flag == Some(true) && name.starts_with(DANGEROUS) && self.is_from_variable(name) {
+        if flag && name.starts_with(DANGEROUS) && self.is_from_variable(name) {
             self.warn(
                 name,
                 "a dangerous setting is switched on by an environment variable",
                 "unset the variable, or write the setting into the configuration file",
             );
         }
-        flag
+        Ok(flag)
     }
 
     /// A list of strings. A single string, as environment variables give it, is a
     /// JSON array, or is split at its commas.
-    pub fn texts(&self, name: &str) -> Option<Vec<String>> {
-        match self.value(name)?.kind {
-            ValueKind::String(text) if text.starts_with('[') => {
-                let texts = serde_json::from_str(&text).ok();
-                if texts.is_none() {
-                    self.report(name, "it is not a list", "write [\"one\", \"two\"], or one,two");
-                }
-                texts
-            }
-            ValueKind::String(text) => Some(
-                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect(),
-            ),
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, Reported> {
+        match self.present(name)?.kind {
+            ValueKind::String(text) if text.starts_with('[') => serde_json::from_str(&text)
+                .map_err(|_| self.report(name, "it is not a list", "write [\"one\", \"two\"], or one,two")),
+            ValueKind::String(text) => Ok(text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect()),
             ValueKind::Array(items) => {
-                let texts: Option<Vec<String>> = items
-                    .into_iter()
-                    .map(|item| match item.kind {
-                        ValueKind::String(text) => Some(text),
-                        _ => None,
-                    })
-                    .collect();
-                if texts.is_none() {
-                    self.report(name, "an item is not a string", "put each item in quotes");
-                }
-                texts
+                let text = |item: Value| match item.kind {
+                    ValueKind::String(text) => Some(text),
+                    _ => None,
+                };
+                let texts: Option<Vec<String>> = items.into_iter().map(text).collect();
+                texts.ok_or_else(|| self.report(name, "an item is not a string", "put each item in quotes"))
             }
             other => {
-                self.report(
-                    name,
-                    format!("it is {}, a list is expected", kind(&other)),
-                    "write [\"one\", \"two\"]",
-                );
-                None
+                let what = format!("it is {}, a list is expected", kind(&other));
+                Err(self.report(name, what, "write [\"one\", \"two\"]"))
             }
         }
     }
@@ -299,45 +294,41 @@ impl<'a> Section<'a> {
         name: &str,
         help: &str,
         parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<Vec<T>> {
+    ) -> Result<Vec<T>, Reported> {
         let texts = self.texts(name)?;
-        let parsed: Vec<T> =
-            texts.iter().filter_map(|text| self.parse_or_report(name, text, help, &parse)).collect();
-        (parsed.len() == texts.len()).then_some(parsed)
+        // not collected at once, so that each invalid item is reported
+        let parsed: Vec<_> =
+            texts.iter().map(|text| self.parse_or_report(name, text, help, &parse)).collect();
+        parsed.into_iter().collect()
     }
 
     /// A secret, given directly or in a file, and the key that gave it.
-    pub fn secret(&self, name: &str, help: &str) -> Option<(String, String)> {
+    pub fn secret(&self, name: &str, help: &str) -> Result<(String, String), Reported> {
         let file_name = format!("{name}{FILE}");
-        let (given, file) = (self.has(name), self.has(&file_name));
-        let (text, path) = (self.text_if(given, name), self.text_if(file, &file_name));
-        let (key, secret) = match (text, path) {
+        let (key, secret) = match (self.value(name), self.value(&file_name)) {
             (Some(_), Some(_)) => {
-                self.report(name, format!("both {name} and {file_name} are set"), "keep one of them");
-                return None;
+                let what = format!("both {name} and {file_name} are set");
+                return Err(self.report(name, what, "keep one of them"));
             }
-            (Some(text), None) => {
+            (Some(_), None) => {
+                let text = self.text(name)?;
                 let holder = self.origin(name).and_then(|origin| self.problems.file_of(&origin));
                 self.warn_if_too_open(name, holder.as_deref());
                 (name.to_owned(), text)
             }
-            (None, Some(path)) => {
-                let text = self.file(&file_name)?;
+            (None, Some(_)) => {
+                let (path, text) = (self.text(&file_name)?, self.file(&file_name)?);
                 self.warn_if_too_open(&file_name, Some(Path::new(&path)));
                 (file_name, text)
             }
             (None, None) => {
-                if !given && !file {
-                    self.report(name, format!("neither {name} nor {file_name} is set"), help);
-                }
-                return None;
+                return Err(self.report(name, format!("neither {name} nor {file_name} is set"), help));
             }
         };
         if PLACEHOLDERS.contains(&secret.trim()) {
-            self.report(&key, "it is the placeholder of our own example, which is public", help);
-            return None;
+            return Err(self.report(&key, "it is the placeholder of our own example, which is public", help));
         }
-        Some((key, secret))
+        Ok((key, secret))
     }
 
     fn warn_if_too_open(&self, name: &str, file: Option<&Path>) {
@@ -349,12 +340,12 @@ impl<'a> Section<'a> {
     }
 
     /// The content of the file whose path is given, as UTF-8.
-    pub fn file(&self, name: &str) -> Option<String> {
-        self.read(name, |path| self.read_file(path))
+    pub fn file(&self, name: &str) -> Result<String, Reported> {
+        self.read(name, |path| self.problems.read_file(path))
     }
 
     /// The content of the file whose path is given, as bytes.
-    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>, Reported> {
         self.read(name, |path| self.problems.read_bytes(path))
     }
 
@@ -364,24 +355,23 @@ impl<'a> Section<'a> {
         self.problems.read_file(path)
     }
 
-    fn read<T>(&self, name: &str, read: impl FnOnce(&Path) -> io::Result<T>) -> Option<T> {
+    fn read<T>(&self, name: &str, read: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, Reported> {
         let path = self.text(name)?;
-        read(Path::new(&path))
-            .map_err(|error| {
-                // a value without a slash may be a secret under the wrong key
-                let shown = if path.contains('/') { format!("{path:?}") } else { "named there".to_owned() };
-                let what = format!("the file {shown} cannot be read: {error}");
-                self.report(name, what, "write the path of a file that this process may read");
-            })
-            .ok()
+        read(Path::new(&path)).map_err(|error| {
+            // a value without a slash may be a secret under the wrong key
+            let shown = if path.contains('/') { format!("{path:?}") } else { "named there".to_owned() };
+            let what = format!("the file {shown} cannot be read: {error}");
+            self.report(name, what, "write the path of a file that this process may read")
+        })
+    }
+
+    /// The value of an entry that has a default or was found to be there.
+    fn present(&self, name: &str) -> Result<Value, Reported> {
+        self.value(name).ok_or_else(|| self.report(name, "it is not set", "give it a value"))
     }
 
     fn is_from_variable(&self, name: &str) -> bool {
         self.origin(name).is_some_and(|origin| origin.starts_with(VARIABLE))
-    }
-
-    fn text_if(&self, given: bool, name: &str) -> Option<String> {
-        if given { self.text(name) } else { self.value(name).and(None) }
     }
 
     /// Reports entries that the reader does not know. Built-in defaults of another

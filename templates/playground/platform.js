@@ -170,7 +170,7 @@
   down?.addEventListener("click", async () => {
     await change(isDown ? "up" : "down", isDown ? "The key server comes back." : "", (keyStatus) => (keyStatus.is_down
       ? "The key server does not answer. Open again: the keys that are known still serve."
-      : `The key server answers again. It was asked ${keyStatus.asked} times so far.`));
+      : `The key server answers again. It was asked ${keyStatus.requests} times so far.`));
     down.focus();
   });
 

@@ -83,6 +83,39 @@ fn a_module_uses_only_modules_above_it() {
     }
 }
 
+/// A folder's `mod.rs` is left out: it names its files, and they name its types.
+#[test]
+fn no_two_files_use_each_other() {
+    let files: Vec<(PathBuf, String)> =
+        module_files().into_iter().map(|(file, _, code)| (file, code)).collect();
+    let path_of = |file: &PathBuf| {
+        let inside = file.strip_prefix(source("")).unwrap().with_extension("");
+        inside.components().map(|part| part.as_os_str().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let leaves: Vec<(Vec<String>, &str)> = files
+        .iter()
+        .filter(|(file, _)| !file.ends_with("mod.rs"))
+        .map(|(file, code)| (path_of(file), code.as_str()))
+        .collect();
+    let uses = |(from, code): &(Vec<String>, &str), (to, _): &(Vec<String>, &str)| {
+        let absolute = format!("crate::{}::", to.join("::"));
+        let is_sibling = from[..from.len() - 1] == to[..to.len() - 1];
+        let name = to.last().unwrap();
+        code.contains(&absolute)
+            || (is_sibling
+                && code.lines().any(|line| {
+                    line.contains(&format!("super::{name}::"))
+                        || (line.starts_with("use super::{") && first_words(line).contains(name))
+                }))
+    };
+    for (index, one) in leaves.iter().enumerate() {
+        for other in &leaves[index + 1..] {
+            let circle = uses(one, other) && uses(other, one);
+            assert!(!circle, "{} and {} use each other", one.0.join("/"), other.0.join("/"));
+        }
+    }
+}
+
 #[test]
 fn no_module_reaches_outside_by_super() {
     for (file, _, code) in module_files() {
@@ -190,6 +223,11 @@ fn used_modules(code: &str) -> Vec<String> {
         used.extend(parts.map(|part| first_word(part.trim())).filter(|word| !word.is_empty()));
     }
     used
+}
+
+/// The first words of the items of `use super::{…};`.
+fn first_words(line: &str) -> Vec<String> {
+    line.split(['{', ',', '}']).skip(1).map(|item| first_word(item.trim())).collect()
 }
 
 fn first_word(text: &str) -> String {

@@ -4,11 +4,8 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::harness::command::{File, run};
-use crate::harness::issuer::{
-    AUDIENCE, ISSUER, Key, KeyFile, bearer_identity, jwks, key_and_file, standard_with,
-};
-use crate::harness::{App, Field, SECRET, Token};
+use crate::harness::issuer::{Key, KeyFile, jwks, key_and_file};
+use crate::harness::{App, Field, SECRET, Settings, Token};
 
 const ORIGIN: Field<'static> = ("Origin", "https://app.example.com");
 const STRANGER: Field<'static> = ("Origin", "https://evil.example.com");
@@ -20,7 +17,7 @@ fn kid_selects_the_verification_key(
 ) {
     let (key, other, third) = (Key::new(algorithm), Key::new("ES256"), Key::new("EdDSA"));
     let file = KeyFile::new(&jwks(&[other.jwk(Some("k-1")), key.jwk(Some("k-2")), third.jwk(Some("k-3"))]));
-    let app = App::start_with_identity(&bearer_identity(algorithm, &file.setting("jwks_file")), "");
+    let app = App::start(Settings::bearer().algorithm(algorithm).jwks_file(&file));
     assert_eq!(Token::of(&app.send_token(&key.token_with_kid("k-2"))).claims["external_id"], "u-1");
     for kid in ["k-1", "k-3", "k-4", "K-2", ""] {
         app.send_token(&key.token_with_kid(kid)).assert_refused(401, "invalid_token");
@@ -34,13 +31,14 @@ fn a_single_key_needs_no_kid(
 ) {
     let key = Key::new(algorithm);
     let file = KeyFile::new(&jwks(&[key.jwk(is_named.then_some("k-1"))]));
-    let app = App::start_with_identity(&bearer_identity(algorithm, &file.setting("jwks_file")), "");
+    let app = App::start(Settings::bearer().algorithm(algorithm).jwks_file(&file));
     assert_eq!(app.send_token(&key.token()).status, 307);
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, if is_named { 307 } else { 401 });
 
     // a PEM key has no kid
     file.replace(&key.pem());
-    let app = App::start_with_identity(&bearer_identity(algorithm, &file.setting("public_key_file")), "");
+    let settings = Settings::bearer().algorithm(algorithm).identity("public_key_file", file.path());
+    let app = App::start(settings);
     assert_eq!(app.send_token(&key.token()).status, 307);
     assert_eq!(app.send_token(&key.token_with_kid("any")).status, 307);
 }
@@ -49,7 +47,7 @@ fn a_single_key_needs_no_kid(
 fn several_keys_require_a_kid() {
     let keys = [Key::new("ES256"), Key::new("ES256")];
     let file = KeyFile::new(&jwks(&[keys[0].jwk(Some("k-1")), keys[1].jwk(Some("k-2"))]));
-    let app = App::start_with_identity(&bearer_identity("ES256", &file.setting("jwks_file")), "");
+    let app = App::start(Settings::bearer().jwks_file(&file));
     assert_eq!(app.send_token(&keys[0].token_with_kid("k-1")).status, 307);
     app.send_token(&keys[0].token()).assert_refused(401, "invalid_token");
 }
@@ -60,9 +58,11 @@ fn several_keys_require_a_kid() {
 fn a_shared_secret_verifies_hs256(#[case] in_a_file: bool) {
     const SHARED: &str = "a-secret-of-the-issuer-and-of-us-alone";
     let file = KeyFile::new(SHARED);
-    let setting =
-        if in_a_file { file.setting("shared_secret_file") } else { format!("shared_secret = {SHARED:?}") };
-    let app = App::start_with_identity(&bearer_identity("HS256", &setting), "");
+    let settings = Settings::bearer().algorithm("HS256");
+    let app = App::start(match in_a_file {
+        true => settings.identity("shared_secret_file", file.path()),
+        false => settings.identity("shared_secret", SHARED),
+    });
     assert_eq!(app.send_token(&Key::shared(SHARED).token()).status, 307);
     for other in [SECRET, &SHARED.to_uppercase(), ""] {
         app.send_token(&Key::shared(other).token()).assert_refused(401, "invalid_token");
@@ -73,8 +73,7 @@ fn a_shared_secret_verifies_hs256(#[case] in_a_file: bool) {
 fn claims_map_to_user_fields() {
     let key = Key::new("ES256");
     let file = KeyFile::new(&jwks(&[key.jwk(None)]));
-    let app = App::start_with_identity(
-        &bearer_identity("ES256", &file.setting("jwks_file")),
+    let app = App::start(Settings::bearer().jwks_file(&file).toml(
         r#"
         [identity.user]
         id = "employee"
@@ -89,7 +88,7 @@ fn claims_map_to_user_fields() {
         region = "token.region"
         username = "username"
         "#,
-    );
+    ));
     let token = key.token_with(&[
         ("employee", "42"),
         ("email", r#""alice@example.com""#),
@@ -113,8 +112,7 @@ fn claims_map_to_user_fields() {
 #[test]
 fn a_token_is_read_from_a_cookie() {
     let (key, file) = key_and_file();
-    let settings = format!("{}cookie = \"session\"", file.setting("jwks_file"));
-    let app = App::start_with_identity(&bearer_identity("ES256", &settings), "");
+    let app = App::start(Settings::bearer().jwks_file(&file).identity("cookie", "session"));
     let token = key.token();
     let request = |headers: &[Field<'_>]| app.get("/pandium-sso", headers);
     assert_eq!(request(&[("Cookie", &format!("a=b; session={token}; c=d"))]).status, 307);
@@ -129,8 +127,7 @@ fn a_token_is_read_from_a_cookie() {
 #[test]
 fn a_token_is_read_from_another_header_without_a_scheme() {
     let (key, file) = key_and_file();
-    let settings = format!("{}header = \"X-Id-Token\"", file.setting("jwks_file"));
-    let app = App::start_with_identity(&bearer_identity("ES256", &settings), "");
+    let app = App::start(Settings::bearer().jwks_file(&file).identity("header", "X-Id-Token"));
     let (token, behind_a_scheme) = (key.token(), format!("Bearer {}", key.token()));
     assert_eq!(app.get("/pandium-sso", &[("x-id-token", &token)]).status, 307);
     app.get("/pandium-sso", &[("X-Id-Token", &behind_a_scheme)]).assert_refused(401, "invalid_token");
@@ -141,7 +138,7 @@ fn a_token_is_read_from_another_header_without_a_scheme() {
 #[test]
 fn an_allowed_origin_can_send_a_token_and_read_the_url() {
     let (key, file) = key_and_file();
-    let app = App::start_with_identity(&bearer_identity("ES256", &file.setting("jwks_file")), "");
+    let app = App::start(Settings::bearer().jwks_file(&file));
     let bearer = format!("Bearer {}", key.token());
     let request = |origin| app.get("/pandium-sso", &[("Authorization", &bearer), JSON, origin]);
     let response = request(ORIGIN);
@@ -156,11 +153,9 @@ fn an_allowed_origin_can_send_a_token_and_read_the_url() {
 #[test]
 fn another_entrance_accepts_tokens() {
     let (key, file) = key_and_file();
-    let bearer_identity = bearer_identity("ES256", &file.setting("jwks_file"));
-    let entrance = "[entrances.partners]\npath = \"/partners/sso\"\n[entrances.partners.identity]\n";
-    let app = App::start(&format!("{entrance}{bearer_identity}"));
-    let bearer = format!("Bearer {}", key.token());
-    assert_eq!(app.get("/partners/sso", &[("Authorization", &bearer)]).status, 307);
+    let partners = Settings::standard().entrance("partners", &Settings::bearer().jwks_file(&file));
+    let app = App::start(partners.set("entrances.partners.path", "/partners/sso"));
+    assert_eq!(app.send_token_to("/partners/sso", &key.token()).status, 307);
     app.send_token(&key.token()).assert_refused(401, "unauthenticated");
 }
 
@@ -168,13 +163,10 @@ fn another_entrance_accepts_tokens() {
 #[test]
 fn a_token_is_valid_at_its_own_entrance_only() {
     let (key, file) = key_and_file();
-    let main = bearer_identity("ES256", &file.setting("jwks_file"));
-    let issuer = main.replace("login.example", "partners.example");
-    let audience = main.replace("the-marketplace", "the-partners");
-    let entrance = |name: &str, identity: &str| {
-        format!("[entrances.{name}]\npath = \"/{name}\"\n[entrances.{name}.identity]\n{identity}\n")
-    };
-    let app = App::start_with_identity(&main, &(entrance("a", &issuer) + &entrance("b", &audience)));
+    let main = Settings::bearer().jwks_file(&file);
+    let issuer = main.clone().issuer("https://partners.example.com/");
+    let audience = main.clone().audience("the-partners");
+    let app = App::start(main.entrance("a", &issuer).entrance("b", &audience));
     let tokens = [
         ("/pandium-sso", key.token()),
         ("/a", key.token_with(&[("iss", "\"https://partners.example.com/\"")])),
@@ -182,13 +174,10 @@ fn a_token_is_valid_at_its_own_entrance_only() {
     ];
     for (own, token) in &tokens {
         for (path, _) in &tokens {
-            let response = app.get(path, &[("Authorization", &format!("Bearer {token}"))]);
+            let response = app.send_token_to(path, token);
             let expected = if own == path { (307, "") } else { (401, "invalid_token") };
-            assert_eq!(
-                (response.status, response.reason().as_str()),
-                expected,
-                "a token for {own} at {path}"
-            );
+            let result = (response.status, response.reason());
+            assert_eq!(result, (expected.0, expected.1.to_owned()), "a token for {own} at {path}");
         }
     }
 }
@@ -200,15 +189,13 @@ fn rotated_key_files_are_used_without_a_restart() {
     assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
     app.send_token(&new.token_with_kid("k-2")).assert_refused(401, "invalid_token");
 
-    let applied =
-        |times| app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], times);
     file.replace(&jwks(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
-    applied(1.0);
+    app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], 1.0);
     assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
 
     file.replace(&jwks(&[new.jwk(Some("k-2"))]));
-    applied(2.0);
+    app.reload("applied");
     app.send_token(&old.token_with_kid("k-1")).assert_refused(401, "invalid_token");
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
 }
@@ -239,8 +226,8 @@ fn absent_expired_and_invalid_tokens_differ_in_reason() {
 #[test]
 fn leeway_and_required_claims_are_applied() {
     let (key, file) = key_and_file();
-    let more = format!("{}leeway_s = 60\nrequired_claims = {{ tier = 2 }}", file.setting("jwks_file"));
-    let app = App::start_with_identity(&bearer_identity("ES256", &more), "");
+    let settings = Settings::bearer().jwks_file(&file).identity("leeway_s", 60);
+    let app = App::start(settings.identity("required_claims.tier", 2));
     let send_token =
         |changed: &[(&str, &str)]| app.send_token(&key.token_with(&[&[("tier", "2")], changed].concat()));
     for within in [("exp", "@-30"), ("iat", "@30"), ("nbf", "@30")] {
@@ -255,88 +242,58 @@ fn leeway_and_required_claims_are_applied() {
     }
 }
 
-/// The settings, and the name of the wrong one. `JWKS` and `PEM` stand for an ES256
-/// key.
-#[rstest]
-#[case::no_issuer("audience = \"a\"\nalgorithms = [\"ES256\"]\nJWKS", "issuer")]
-#[case::no_audience("issuer = \"i\"\nalgorithms = [\"ES256\"]\nJWKS", "audience")]
-#[case::an_empty_audience("issuer = \"i\"\naudience = [\"\"]\nalgorithms = [\"ES256\"]\nJWKS", "audience")]
-#[case::none("ISSUER\nalgorithms = [\"none\"]\nJWKS", "algorithms")]
-#[case::an_unknown_algorithm("ISSUER\nalgorithms = [\"es256\"]\nJWKS", "algorithms")]
-#[case::both_kinds("ISSUER\nalgorithms = [\"HS256\", \"RS256\"]\nJWKS", "algorithms")]
-#[case::a_key_for_another("ISSUER\nalgorithms = [\"RS256\"]\nJWKS", "jwks_file")]
-#[case::one_for_another_in_pem("ISSUER\nalgorithms = [\"RS256\"]\nPEM", "public_key_file")]
-#[case::by_default_rs256("ISSUER\nJWKS", "jwks_file")]
-#[case::a_public_key_as_a_secret("ISSUER\nalgorithms = [\"HS256\"]\nPEM", "public_key_file")]
-#[case::a_private_key("ISSUER\nalgorithms = [\"EdDSA\"]\nPRIVATE", "public_key_file")]
-#[case::a_secret_as_a_key("ISSUER\nalgorithms = [\"ES256\"]\nSECRET", "shared_secret")]
-#[case::a_short_secret("ISSUER\nalgorithms = [\"HS256\"]\nshared_secret = \"short\"", "shared_secret")]
-#[case::the_marketplaces_secret(
-    "ISSUER\nalgorithms = [\"HS256\"]\nshared_secret = \"0123456789abcdef0123456789abcdef\"",
-    "shared_secret"
-)]
-#[case::no_such_filter(
-    "ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nuser.name = \"given_name ~ (family_name|lwoer)\"",
-    "user.name"
-)]
-#[case::no_keys("issuer = \"i\"\naudience = \"a\"\nalgorithms = [\"ES256\"]", "jwks_url")]
-#[case::no_secret("ISSUER\nalgorithms = [\"HS256\"]", "shared_secret")]
-#[case::a_secret_with_a_url(
-    "ISSUER\nalgorithms = [\"HS256\"]\njwks_url = \"https://a.example/\"",
-    "jwks_url"
-)]
-#[case::keys_by_http("ISSUER\njwks_url = \"http://login.example.com/keys\"", "jwks_url")]
-#[case::keys_from_a_file("ISSUER\njwks_url = \"file:///etc/keys\"", "jwks_url")]
-#[case::too_short_max_stale(
-    "ISSUER\njwks_url = \"https://a.example/\"\njwks_max_stale_s = 300",
-    "jwks_max_stale_s"
-)]
-#[case::a_cooldown_of_zero(
-    "ISSUER\njwks_url = \"https://a.example/\"\njwks_min_refresh_interval_s = 0",
-    "jwks_min_refresh_interval_s"
-)]
-#[case::no_certificate(
-    "ISSUER\njwks_url = \"https://a.example/\"\njwks_ca_file = \"/dev/null\"",
-    "jwks_ca_file"
-)]
-#[case::two_files("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nPEM", "jwks_file")]
-#[case::a_file_and_a_secret("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nSECRET", "jwks_file")]
-#[case::no_file("ISSUER\nalgorithms = [\"ES256\"]\njwks_file = \"/nowhere/keys\"", "jwks_file")]
-#[case::cookie_and_header("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\ncookie = \"a\"\nheader = \"b\"", "header")]
-#[case::no_header("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nheader = \"a b\"", "header")]
-#[case::too_much_leeway("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nleeway_s = 301", "leeway_s")]
-#[case::no_expression("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nuser.id = \"sub ~\"", "user.id")]
-#[case::no_attribute(
-    "ISSUER\nalgorithms = [\"ES256\"]\nJWKS\nuser.attributes.a = \"a b\"",
-    "user.attributes.a"
-)]
-#[case::unknown("ISSUER\nalgorithms = [\"ES256\"]\nJWKS\njwks_uri = \"https://a.example/\"", "jwks_uri")]
-#[case::of_another_authenticator(
-    "ISSUER\nalgorithms = [\"ES256\"]\nJWKS\ntrusted_proxies = []",
-    "trusted_proxies"
-)]
-fn a_wrong_setting_is_named_and_stops_the_start(#[case] settings: &str, #[case] named: &str) {
-    let key = Key::new("ES256");
-    let (set, pem) = (KeyFile::new(&jwks(&[key.jwk(Some("k-1"))])), KeyFile::new(&key.pem()));
-    let private = KeyFile::new(&Key::private_pem());
-    let check = |settings: &str| {
-        let settings = settings
-            .replace("ISSUER", &format!("issuer = {ISSUER:?}\naudience = {AUDIENCE:?}"))
-            .replace("JWKS", &set.setting("jwks_file"))
-            .replace("PEM", &pem.setting("public_key_file"))
-            .replace("PRIVATE", &private.setting("public_key_file"))
-            .replace("SECRET", &format!("shared_secret = {SECRET:?}"));
-        let config = File::new(&standard_with(&format!("kind = \"bearer\"\n{settings}")));
-        run(&["check", "--config", &config.text()])
-    };
-    let result = check(settings);
-    assert_eq!(result.status, 78, "{result:?}");
-    assert!(
-        result.errors.contains(&format!("identity.{named}: ")),
-        "{named} is not named: {}",
-        result.errors
-    );
-    assert_eq!(check("ISSUER\nalgorithms = [\"ES256\"]\nJWKS").status, 0);
+#[test]
+fn a_wrong_setting_is_named_and_stops_the_start() {
+    let (key, file) = key_and_file();
+    let (pem, private) = (KeyFile::new(&key.pem()), KeyFile::new(&Key::private_pem()));
+    // without keys; with a JWKS; with a PEM key; with a URL
+    let bearer = Settings::bearer;
+    let jwks = || bearer().jwks_file(&file);
+    let with_pem = || bearer().identity("public_key_file", pem.path());
+    let url = || bearer().algorithm("RS256").jwks_url("https://a.example/");
+    let hs256 = || bearer().algorithm("HS256");
+    assert_eq!(jwks().check().status, 0);
+    for (settings, key) in [
+        (jwks().without("identity.issuer"), "issuer"),
+        (jwks().without("identity.audience"), "audience"),
+        (jwks().identity("audience", [""]), "audience"),
+        (jwks().algorithm("none"), "algorithms"),
+        (jwks().algorithm("es256"), "algorithms"),
+        (jwks().identity("algorithms", ["HS256", "RS256"]), "algorithms"),
+        (jwks().algorithm("RS256"), "jwks_file"),
+        (with_pem().algorithm("RS256"), "public_key_file"),
+        // the default is RS256
+        (jwks().without("identity.algorithms"), "jwks_file"),
+        (with_pem().algorithm("HS256"), "public_key_file"),
+        (bearer().algorithm("EdDSA").identity("public_key_file", private.path()), "public_key_file"),
+        (bearer().identity("shared_secret", SECRET), "shared_secret"),
+        (hs256().identity("shared_secret", "short"), "shared_secret"),
+        // the secret of Pandium
+        (hs256().identity("shared_secret", SECRET), "shared_secret"),
+        (jwks().identity("user.name", "given_name ~ (family_name|lwoer)"), "user.name"),
+        // no keys, nor a URL to discover them
+        (bearer().issuer("i"), "jwks_url"),
+        (hs256(), "shared_secret"),
+        (hs256().jwks_url("https://a.example/"), "jwks_url"),
+        (url().jwks_url("http://login.example.com/keys"), "jwks_url"),
+        (url().jwks_url("file:///etc/keys"), "jwks_url"),
+        (url().identity("jwks_max_stale_s", 300), "jwks_max_stale_s"),
+        (url().identity("jwks_min_refresh_interval_s", 0), "jwks_min_refresh_interval_s"),
+        (url().identity("jwks_ca_file", "/dev/null"), "jwks_ca_file"),
+        (with_pem().jwks_file(&file), "jwks_file"),
+        (jwks().identity("shared_secret", SECRET), "jwks_file"),
+        (bearer().identity("jwks_file", "/nowhere/keys"), "jwks_file"),
+        (jwks().identity("cookie", "a").identity("header", "b"), "header"),
+        (jwks().identity("header", "a b"), "header"),
+        (jwks().identity("leeway_s", 301), "leeway_s"),
+        (jwks().identity("user.id", "sub ~"), "user.id"),
+        (jwks().identity("user.attributes.a", "a b"), "user.attributes.a"),
+        (jwks().identity("jwks_uri", "https://a.example/"), "jwks_uri"),
+        // of another authenticator
+        (jwks().identity("trusted_proxies", [""; 0]), "trusted_proxies"),
+    ] {
+        settings.assert_wrong(&format!("identity.{key}"), "");
+    }
 }
 
 /// The headers that a preflight allows for this origin, empty if it is refused.

@@ -2,19 +2,18 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use rstest::rstest;
 
 use crate::harness::command::{CommandResult, File, run, run_with};
-use crate::harness::{SECRET, STANDARD};
+use crate::harness::{SECRET, STANDARD, Settings};
 
 const IN_ORDER: &str = "The configuration is in order.\n";
 
-/// Checks the standard configuration with one text in place of another.
-fn check_with(from: &str, to: &str, arguments: &[&str]) -> CommandResult {
-    assert!(STANDARD.contains(from), "{from} is not in the standard configuration");
-    let file = File::new(&STANDARD.replacen(from, to, 1));
-    run(&[&["check", "--config", &file.text()], arguments].concat())
+/// Checks these settings.
+fn check(settings: &Settings, arguments: &[&str]) -> CommandResult {
+    run(&[&["check", "--config", &settings.file().text()], arguments].concat())
 }
 
 /// The only warning of a run that succeeded.
@@ -30,7 +29,7 @@ fn warning(result: &CommandResult) -> &str {
 #[test]
 fn a_valid_configuration_is_in_order() {
     for arguments in [&[][..], &["--strict"]] {
-        let result = check_with("", "", arguments);
+        let result = check(&Settings::standard(), arguments);
         assert_eq!((result.status, result.output.as_str(), result.errors.as_str()), (0, IN_ORDER, ""));
     }
 }
@@ -55,15 +54,15 @@ fn check_shows_effective_values_and_hides_secrets() {
 
 #[test]
 fn strict_turns_a_warning_into_a_problem() {
-    let login = "login_url = \"https://app.example.com/login\"";
-    let message = warning(&check_with(login, "", &[])).to_owned();
+    let without_login = Settings::standard().without("embed.login_url");
+    let message = warning(&without_login.check()).to_owned();
     assert!(message.contains("embed.login_url"), "{message}");
 
-    let strict = check_with(login, "", &["--strict"]);
+    let strict = check(&without_login, &["--strict"]);
     assert_eq!((strict.status, strict.output.as_str()), (78, ""), "{strict:?}");
     assert!(strict.errors.contains(&message) && strict.errors.contains("--strict"), "{strict:?}");
 
-    let shown = check_with(login, "", &["--show"]);
+    let shown = check(&without_login, &["--show"]);
     assert!(!shown.output.contains("in order") && !shown.output.contains("warning:"), "{shown:?}");
     shown.output.parse::<toml::Table>().unwrap();
 }
@@ -76,8 +75,7 @@ fn strict_turns_a_warning_into_a_problem() {
 fn a_secret_readable_by_others_is_warned_of(#[case] mode: u32, #[case] is_reported: bool) {
     let secret = File::new(SECRET);
     std::fs::set_permissions(secret.path(), Permissions::from_mode(mode)).unwrap();
-    let in_file = format!("shared_secret_file = {:?}", secret.text());
-    let result = check_with(&format!("shared_secret = {SECRET:?}"), &in_file, &[]);
+    let result = Settings::standard().secret_file(&secret.path()).check();
     if is_reported {
         let message = warning(&result);
         assert!(
@@ -100,7 +98,7 @@ fn a_readable_configuration_with_a_secret_is_warned_of() {
     );
     // a file without a secret may be readable
     let variables = [("SSO_PANDIUM__SHARED_SECRET", SECRET)];
-    std::fs::write(file.path(), STANDARD.replace(&format!("shared_secret = {SECRET:?}"), "")).unwrap();
+    std::fs::write(file.path(), Settings::standard().without("pandium.shared_secret").text()).unwrap();
     assert_eq!(run_with(&["check", "--config", &file.text()], &variables, "").output, IN_ORDER);
 }
 
@@ -116,66 +114,58 @@ fn a_dangerous_variable_is_warned_of() {
     assert!(message.contains("pandium.dangerous_allow_short_secret"), "{message}");
     assert!(message.contains("SSO_PANDIUM__DANGEROUS_ALLOW_SHORT_SECRET"), "{message}");
     assert_eq!(check("false").output, IN_ORDER);
-    let written = "[pandium]\ndangerous_allow_short_secret = true";
-    assert_eq!(check_with("[pandium]", written, &[]).output, IN_ORDER);
+    let written = Settings::standard().set("pandium.dangerous_allow_short_secret", true);
+    assert_eq!(written.check().output, IN_ORDER);
 }
 
 #[test]
 fn a_service_without_hosts_is_warned_of() {
-    let result = check_with("public_url = \"https://app.example.com\"", "", &[]);
+    let unnamed = Settings::standard().without("server.public_url");
+    let result = unnamed.check();
     assert!(warning(&result).contains("server.public_url"), "{result:?}");
-    let named = check_with("public_url = \"https://app.example.com\"", "hosts = [\"sso.example.org\"]", &[]);
-    assert_eq!(named.output, IN_ORDER);
+    assert_eq!(unnamed.set("server.hosts", ["sso.example.org"]).check().output, IN_ORDER);
 }
 
-const TRUSTED: &str = "trusted_proxies = [\"127.0.0.1/32\"]";
-
 #[rstest]
-#[case::ipv4("[\"0.0.0.0/0\"]")]
-#[case::ipv6("[\"::/0\", \"127.0.0.1\"]")]
-#[case::two_halves("[\"0.0.0.0/1\", \"128.0.0.0/1\"]")]
-#[case::two_halves_of_ipv6("[\"::/1\", \"8000::/1\"]")]
-fn trusting_any_peer_is_an_error_in_production(#[case] networks: &str) {
-    let everyone = format!("trusted_proxies = {networks}");
-    let result = check_with(TRUSTED, &everyone, &[]);
+#[case::ipv4(&["0.0.0.0/0"])]
+#[case::ipv6(&["::/0", "127.0.0.1"])]
+#[case::two_halves(&["0.0.0.0/1", "128.0.0.0/1"])]
+#[case::two_halves_of_ipv6(&["::/1", "8000::/1"])]
+fn trusting_any_peer_is_an_error_in_production(#[case] networks: &[&str]) {
+    let result = Settings::standard().identity("trusted_proxies", networks).check();
     assert!(warning(&result).contains("identity.trusted_proxies"), "{result:?}");
 
-    let production = STANDARD.replace("\"sandbox\"", "\"production\"");
-    let check = |identity: &str| {
-        run(&["check", "--config", &File::new(&production.replace(TRUSTED, identity)).text()])
-    };
-    assert_eq!(check(TRUSTED).output, IN_ORDER);
-    let refused = check(&everyone);
+    let production = Settings::standard().set("environment", "production");
+    assert_eq!(production.check().output, IN_ORDER);
+    let everyone = production.identity("trusted_proxies", networks);
+    let refused = everyone.check();
     assert_eq!((refused.status, refused.output.as_str()), (78, ""), "{refused:?}");
-    assert!(
-        refused.errors.contains("identity.trusted_proxies")
-            && refused.errors.contains("dangerous_trust_any_proxy")
-    );
-    let allowed = check(&format!("{everyone}\ndangerous_trust_any_proxy = true"));
+    everyone.assert_wrong("identity.trusted_proxies", "dangerous_trust_any_proxy");
+    let allowed = everyone.identity("dangerous_trust_any_proxy", true).check();
     assert_eq!((allowed.status, allowed.output.as_str()), (0, IN_ORDER), "{allowed:?}");
 }
 
 #[test]
 fn no_trusted_proxy_is_an_error_except_on_a_unix_socket() {
-    let file = File::new(&STANDARD.replace(TRUSTED, ""));
+    let file = Settings::standard().without("identity.trusted_proxies").file();
     let result = run(&["check", "--config", &file.text()]);
     assert_eq!(result.status, 78, "{result:?}");
     assert!(result.errors.contains("\nidentity.trusted_proxies: "), "{result:?}");
     assert_eq!(run(&["serve", "--config", &file.text()]).errors, result.errors);
 
-    let by_socket = STANDARD.replace(TRUSTED, "").replacen("127.0.0.1:0", "unix:/run/sso.sock", 1);
-    assert_eq!(run(&["check", "--config", &File::new(&by_socket).text()]).output, IN_ORDER);
+    let by_socket = Settings::on_socket(Path::new("/run/sso.sock"));
+    assert_eq!(by_socket.check().output, IN_ORDER);
 
-    let entrance = "[log]\nlevel = \"info\"\n[entrances.more]\npath = \"/more\"\n[entrances.more.identity]\nkind = \"proxy_headers\"\npreset = \"vouch\"";
-    let result = check_with("[log]", &format!("{entrance}\n#"), &[]);
-    assert!(result.errors.contains("entrances.more.identity.trusted_proxies: "), "{result:?}");
+    let more = Settings::proxy_headers("vouch").without("identity.trusted_proxies");
+    let settings = Settings::standard().entrance("more", &more);
+    settings.assert_wrong("entrances.more.identity.trusted_proxies", "");
 }
 
 #[rstest]
-#[case("parents = [\"https://*.github.io\"]", "embed.parents")]
-#[case("parents = [\"https://app.example.com\"]\ncors_origins = [\"https://*.co.uk\"]", "embed.cors_origins")]
-fn a_public_suffix_as_a_parent_is_warned_of(#[case] parents: &str, #[case] key: &str) {
-    let result = check_with("parents = [\"https://app.example.com\"]", parents, &[]);
+#[case("embed.parents", "https://*.github.io")]
+#[case("embed.cors_origins", "https://*.co.uk")]
+fn a_public_suffix_as_a_parent_is_warned_of(#[case] key: &str, #[case] origin: &str) {
+    let result = Settings::standard().set(key, [origin]).check();
     let message = warning(&result);
     assert!(message.contains(key) && message.contains("public suffix"), "{message}");
 }

@@ -1,10 +1,12 @@
 //! The command line: the output and exit status of each command.
 
+use std::path::Path;
+
 use rstest::rstest;
 use tempfile::TempDir;
 
 use crate::harness::command::{CommandResult, File, run, run_unread, run_with};
-use crate::harness::{ALICE, App, SECRET, STANDARD, Token};
+use crate::harness::{ALICE, App, SECRET, STANDARD, Settings, Token};
 use crate::playground::Playground;
 
 const BROKEN: &str = r#"
@@ -88,7 +90,7 @@ fn minted_tokens_can_be_inspected() {
 
 #[test]
 fn mint_gives_the_urls_of_the_service() {
-    let app = App::start("");
+    let app = App::standard();
     let served = Token::of(&app.get("/pandium-sso/install/7", ALICE));
     let standard = app.folder.path().join("standard.toml");
     let minted = run(&[
@@ -107,7 +109,8 @@ fn mint_gives_the_urls_of_the_service() {
 
 #[test]
 fn inspect_fails_for_a_token_of_another_secret() {
-    let (file, other) = (File::new(STANDARD), File::new(&STANDARD.replace(SECRET, &SECRET.to_uppercase())));
+    let other = Settings::standard().set("pandium.shared_secret", SECRET.to_uppercase()).file();
+    let file = File::new(STANDARD);
     let minted = run(&["mint", "--config", &other.text(), "--email", "alice@example.com"]);
     let inspected = run(&["inspect", "--config", &file.text(), minted.output.trim()]);
     assert_eq!(inspected.status, 1);
@@ -141,19 +144,16 @@ fn a_failed_command_has_a_status_and_a_message(
     #[case] message: &str,
 ) {
     let file = File::new(STANDARD);
-    let path = file.text();
-    let arguments: Vec<&str> =
-        arguments.iter().map(|word| if *word == "FILE" { path.as_str() } else { word }).collect();
-    let result = run(&arguments);
+    let result = run(&with_path(arguments, &file.text()));
     assert_eq!((result.status, result.output.as_str()), (status, ""), "{result:?}");
     assert!(result.errors.contains(message), "{message} is missing: {}", result.errors);
 }
 
 #[test]
 fn an_address_in_use_is_named() {
-    let app = App::start("");
+    let app = App::standard();
     let taken = app.address().to_string();
-    let file = File::new(&STANDARD.replacen("127.0.0.1:0", &taken, 1));
+    let file = Settings::standard().set("server.listen", &taken).file();
     let result = run(&["serve", "--config", &file.text()]);
     assert_eq!(result.status, 1);
     assert!(result.errors.contains(&taken), "{result:?}");
@@ -161,7 +161,7 @@ fn an_address_in_use_is_named() {
 
 #[test]
 fn healthcheck_works_over_tcp_and_unix_sockets() {
-    let app = App::start("");
+    let app = App::standard();
     for address in
         [app.address().to_string(), app.admin_address().to_string(), format!("http://{}", app.address())]
     {
@@ -172,14 +172,14 @@ fn healthcheck_works_over_tcp_and_unix_sockets() {
     assert_eq!(run_with(&["healthcheck"], &[("SSO_SERVER__LISTEN", &address)], "").status, 0);
 
     let folder = TempDir::new().unwrap();
-    let listen = format!("unix:{}", folder.path().join("sso.sock").display());
-    let _by_socket = App::start_in(folder, &format!("[server]\nlisten = {listen:?}"));
-    assert_eq!(run(&["healthcheck", &listen]).status, 0);
+    let socket = folder.path().join("sso.sock");
+    let _by_socket = App::start_in(folder, Settings::on_socket(&socket));
+    assert_eq!(run(&["healthcheck", &format!("unix:{}", socket.display())]).status, 0);
 }
 
 #[test]
 fn healthcheck_fails_while_the_service_drains() {
-    let app = App::start("[server]\ndrain_delay_s = 60");
+    let app = App::start(Settings::standard().set("server.drain_delay_s", 60));
     app.signal("TERM");
     app.wait_for_line(|line| line["signal"] == "SIGTERM");
     let result = run(&["healthcheck", &app.address().to_string()]);
@@ -188,7 +188,7 @@ fn healthcheck_fails_while_the_service_drains() {
 
 #[test]
 fn later_layers_win() {
-    let file = File::new(&format!("{STANDARD}\n[access]\ngroups = [\"a\"]"));
+    let file = Settings::standard().set("access.groups", ["a"]).file();
     let (over, path) = (File::new("[pandium]\naccount = \"over\""), file.text());
     let account = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mint = ["mint", "--email", "a@b.example", "--group", "a"];
@@ -227,14 +227,8 @@ fn environment_variables_alone_configure_the_service() {
 
 #[test]
 fn a_missing_secret_file_is_named_with_its_setting() {
-    let secret = format!("shared_secret = {SECRET:?}");
-    let file = File::new(&STANDARD.replace(&secret, "shared_secret_file = \"/nowhere/pandium\""));
-    let result = run(&["check", "--config", &file.text()]);
-    assert_eq!(result.status, 78, "{result:?}");
-    assert!(
-        result.errors.contains("pandium.shared_secret_file: ") && result.errors.contains("/nowhere/pandium"),
-        "{result:?}"
-    );
+    let settings = Settings::standard().secret_file(Path::new("/nowhere/pandium"));
+    settings.assert_wrong("pandium.shared_secret_file", "/nowhere/pandium");
 }
 
 #[rstest]
@@ -269,10 +263,13 @@ fn every_command_shows_an_example(#[case] command: &str) {
 fn a_closed_pipe_does_not_panic(#[case] arguments: &[&str], #[case] status: i32) {
     let file = File::new(STANDARD);
     let path = file.text();
-    let arguments: Vec<&str> =
-        arguments.iter().map(|word| if *word == "FILE" { path.as_str() } else { word }).collect();
     let token = run(&["mint", "--config", &path, "--email", "alice@example.com"]).output;
-    assert_eq!(run_unread(&arguments, &token), status);
+    assert_eq!(run_unread(&with_path(arguments, &path), &token), status);
+}
+
+/// The arguments with a path in place of `FILE`.
+fn with_path<'a>(arguments: &[&'a str], path: &'a str) -> Vec<&'a str> {
+    arguments.iter().map(|argument| if *argument == "FILE" { path } else { argument }).collect()
 }
 
 #[test]

@@ -1,51 +1,48 @@
 //! The files of the component, `/embed.json`, and the page `/embed`. How a browser
 //! runs them is tested in `tests/browser`.
 
-use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::{ALICE, App, Field};
+use crate::harness::{ALICE, App, Field, Settings};
 
 const PARENT: Field<'_> = ("Origin", "https://app.example.com");
 
 /// A second entrance, with another credential header and marketplace.
-const SHOP: &str = r#"
-[entrances.shop]
-path = "/shop"
-[entrances.shop.identity]
-kind = "appdirect"
-marketplace_url = "https://shop.example.com/"
-jwks_url = "https://shop.example.com/keys"
-tenant = "t-1"
-[entrances.shop.pandium]
-base_url = "https://imp.other.example:8443/deep"
-"#;
+fn with_shop() -> Settings {
+    let shop = Settings::appdirect().identity("marketplace_url", "https://shop.example.com/");
+    Settings::standard()
+        .entrance("shop", &shop.jwks_url("https://shop.example.com/keys"))
+        .set("entrances.shop.pandium.base_url", "https://imp.other.example:8443/deep")
+}
 
-#[rstest]
-#[case("/embed.js", "text/javascript; charset=utf-8", "customElements.define")]
-#[case("/embed.d.ts", "text/plain; charset=utf-8", "HTMLElementTagNameMap")]
-fn component_files_are_public_and_cacheable(#[case] path: &str, #[case] kind: &str, #[case] holds: &str) {
-    let app = App::start("");
-    let response = app.get(path, &[("Origin", "https://anybody.example")]);
-    assert_eq!((response.status, response.header("content-type")), (200, kind));
-    assert_eq!(response.header("access-control-allow-origin"), "*");
-    assert_eq!(response.header("cross-origin-resource-policy"), "cross-origin");
-    assert!(response.header("cache-control").contains("max-age"));
-    assert!(!response.header("x-request-id").is_empty());
-    assert!(response.text().contains(holds), "{path} is another file");
+#[test]
+fn component_files_are_public_and_cacheable() {
+    let app = App::standard();
+    for (path, kind, holds) in [
+        ("/embed.js", "text/javascript; charset=utf-8", "customElements.define"),
+        ("/embed.d.ts", "text/plain; charset=utf-8", "HTMLElementTagNameMap"),
+    ] {
+        let response = app.get(path, &[("Origin", "https://anybody.example")]);
+        assert_eq!((response.status, response.header("content-type")), (200, kind));
+        assert_eq!(response.header("access-control-allow-origin"), "*");
+        assert_eq!(response.header("cross-origin-resource-policy"), "cross-origin");
+        assert!(response.header("cache-control").contains("max-age"));
+        assert!(!response.header("x-request-id").is_empty());
+        assert!(response.text().contains(holds), "{path} is another file");
 
-    let etag = response.header("etag");
-    for known in [etag, &format!("W/{etag}"), &format!("\"older\", W/{etag}"), "*"] {
-        let again = app.get(path, &[("If-None-Match", known)]);
-        assert_eq!((again.status, again.body.len()), (304, 0), "{known}");
+        let etag = response.header("etag");
+        for known in [etag, &format!("W/{etag}"), &format!("\"older\", W/{etag}"), "*"] {
+            let again = app.get(path, &[("If-None-Match", known)]);
+            assert_eq!((again.status, again.body.len()), (304, 0), "{again:?}");
+        }
+        assert_eq!(app.get(path, &[("If-None-Match", "\"older\"")]).status, 200, "{path}");
+        app.request("POST", path, &[]).assert_refused(405, "method_not_allowed");
     }
-    assert_eq!(app.get(path, &[("If-None-Match", "\"older\"")]).status, 200);
-    app.request("POST", path, &[]).assert_refused(405, "method_not_allowed");
 }
 
 #[test]
 fn embed_json_has_exactly_what_the_component_needs() {
-    let app = App::start(SHOP);
+    let app = App::start(with_shop());
     let about = |target: &str| app.get(target, &[PARENT]).json();
     assert_eq!(
         about("/embed.json"),
@@ -66,27 +63,28 @@ fn embed_json_has_exactly_what_the_component_needs() {
     app.get("/embed.json?entrance=/shop&entrance=/shop", &[PARENT]).assert_refused(400, "bad_link");
 }
 
-#[rstest]
-#[case::parent("/pandium-sso", "https://app.example.com", true)]
-#[case::other_origin("/pandium-sso", "https://evil.example", false)]
-#[case::marketplace_of_the_shop("/shop", "https://shop.example.com", true)]
-#[case::marketplace_of_another_entrance("/pandium-sso", "https://shop.example.com", false)]
-fn origins_allowed_at_an_entrance_can_read_its_embed_json(
-    #[case] entrance: &str,
-    #[case] origin: &str,
-    #[case] is_allowed: bool,
-) {
-    let app = App::start(SHOP);
-    let response = app.get(&format!("/embed.json?entrance={entrance}"), &[("Origin", origin)]);
-    let allowed = response.all("access-control-allow-origin").concat();
-    assert_eq!(allowed, if is_allowed { origin } else { "" });
-    assert!(response.header("vary").contains("Origin"));
-    assert_eq!(response.header("cache-control"), "no-store");
+#[test]
+fn origins_allowed_at_an_entrance_can_read_its_embed_json() {
+    let app = App::start(with_shop());
+    for (entrance, origin, is_allowed) in [
+        ("/pandium-sso", "https://app.example.com", true),
+        ("/pandium-sso", "https://evil.example", false),
+        ("/shop", "https://shop.example.com", true),
+        ("/pandium-sso", "https://shop.example.com", false),
+    ] {
+        let response = app.get(&format!("/embed.json?entrance={entrance}"), &[("Origin", origin)]);
+        let allowed = response.all("access-control-allow-origin").concat();
+        assert_eq!(allowed, if is_allowed { origin } else { "" }, "{entrance}");
+        assert!(response.header("vary").contains("Origin"), "{response:?}");
+        assert_eq!(response.header("cache-control"), "no-store", "{response:?}");
+    }
 }
 
 #[test]
 fn the_embed_page_passes_the_link_to_the_component() {
-    let app = App::start("[pandium]\nlink_parameters = [\"integration_id\", \"display\", \"campaign\"]");
+    let app = App::start(
+        Settings::standard().set("pandium.link_parameters", ["integration_id", "display", "campaign"]),
+    );
     let page = app.get("/embed?integration_id=1121&display=settings&campaign=a%22%3E%26b", &[]);
     assert_eq!(page.status, 200);
     let text = page.text();
@@ -120,7 +118,7 @@ fn the_embed_page_passes_the_link_to_the_component() {
 
 #[test]
 fn the_embed_page_can_frame_a_refusal() {
-    let app = App::start("");
+    let app = App::standard();
     let framed = [
         ("Accept", "text/html"),
         ("Sec-Fetch-Dest", "iframe"),
@@ -139,22 +137,25 @@ fn the_embed_page_can_frame_a_refusal() {
     );
 }
 
-#[rstest]
-#[case("/embed?tenant=x", 400, "bad_link")]
-#[case("/embed?integration_id=x", 400, "bad_link")]
-#[case("/embed?install=x", 400, "bad_link")]
-#[case("/embed?entrance=/nowhere", 404, "not_found")]
-#[case("/embed?entrance=//evil.example/", 404, "not_found")]
-#[case("/embed/", 404, "not_found")]
-fn a_bad_link_in_an_embed_url_is_refused(#[case] target: &str, #[case] status: u16, #[case] reason: &str) {
-    let app = App::start("");
-    app.get(target, &[]).assert_refused(status, reason);
+#[test]
+fn a_bad_link_in_an_embed_url_is_refused() {
+    let app = App::standard();
+    for (target, status, reason) in [
+        ("/embed?tenant=x", 400, "bad_link"),
+        ("/embed?integration_id=x", 400, "bad_link"),
+        ("/embed?install=x", 400, "bad_link"),
+        ("/embed?entrance=/nowhere", 404, "not_found"),
+        ("/embed?entrance=//evil.example/", 404, "not_found"),
+        ("/embed/", 404, "not_found"),
+    ] {
+        app.get(target, &[]).assert_refused(status, reason);
+    }
     assert_eq!(app.get("/embed?integration_id=7", &[]).status, 200);
 }
 
 #[test]
 fn component_files_never_contain_a_token() {
-    let app = App::start("");
+    let app = App::standard();
     for path in ["/embed", "/embed.js", "/embed.json", "/embed.d.ts"] {
         let response = app.get(path, ALICE);
         assert_eq!(response.status, 200, "{path}");

@@ -6,31 +6,17 @@ use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE, URL_SAFE_NO_
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::command::{CommandResult, File, run};
-use crate::harness::issuer::{Key, KeyFile, bearer_identity, claims_of, entrance, jwks, standard_with};
-use crate::harness::{ALICE, App, SECRET, Token};
+use crate::harness::issuer::{Key, KeyFile, claims_of, jwks, pem};
+use crate::harness::{ALICE, App, SECRET, Settings, Token};
 
-fn check(identity: &str) -> CommandResult {
-    let config = File::new(&standard_with(identity));
-    run(&["check", "--config", &config.text()])
+/// Tokens of this algorithm; keys are to be added.
+fn bearer(algorithm: &str) -> Settings {
+    Settings::bearer().algorithm(algorithm)
 }
 
-/// Asserts that `check` names a setting and what is wrong with it.
-fn assert_wrong(identity: &str, named: &str, message: &str) {
-    let result = check(identity);
-    assert_eq!(result.status, 78, "{result:?}");
-    assert!(
-        result.errors.contains(&format!("identity.{named}: ")),
-        "{named} is not named: {}",
-        result.errors
-    );
-    assert!(result.errors.contains(message), "{message} is missing: {}", result.errors);
-}
-
-fn pem(der: &[u8]) -> String {
-    let text = BASE64.encode(der);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
-    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
+/// HS256 tokens and their encoded secret.
+fn encoded(algorithm: &str, secret: &str, encoding: &str) -> Settings {
+    bearer(algorithm).identity("shared_secret", secret).identity("shared_secret_encoding", encoding)
 }
 
 /// Clears the upper bits of an RSA modulus so that this many remain.
@@ -51,10 +37,10 @@ fn rsa_key_size_is_the_modulus_length(#[values(1952, 2040, 2047)] bits: usize) {
     shortened(&mut der[start..start + 256], bits);
     jwk["n"] = json!(URL_SAFE_NO_PAD.encode(&modulus));
 
-    let (set, single) = (KeyFile::new(&jwks(&[jwk])), KeyFile::new(&pem(&der)));
-    for setting in [set.setting("jwks_file"), single.setting("public_key_file")] {
-        let name = setting.split(' ').next().unwrap();
-        assert_wrong(&bearer_identity("RS256", &setting), name, "fewer than 2048 bits");
+    let (set, single) = (KeyFile::new(&jwks(&[jwk])), KeyFile::new(&pem("PUBLIC KEY", &der)));
+    for (key, file) in [("jwks_file", &set), ("public_key_file", &single)] {
+        let settings = bearer("RS256").identity(key, file.path());
+        settings.assert_wrong(&format!("identity.{key}"), "fewer than 2048 bits");
     }
 }
 
@@ -66,7 +52,7 @@ fn leading_zeros_of_an_rsa_modulus_are_ignored() {
     jwk["n"] = json!(URL_SAFE_NO_PAD.encode([&[0, 0], modulus.as_slice()].concat()));
     jwk["e"] = json!("AAEAAQ");
     let file = KeyFile::new(&jwks(&[jwk]));
-    let app = App::start_with_identity(&bearer_identity("RS256", &file.setting("jwks_file")), "");
+    let app = App::start(bearer("RS256").jwks_file(&file));
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
 }
 
@@ -91,9 +77,10 @@ fn an_unusable_jwk_is_reported(
     }
     // next to a valid key
     let file = KeyFile::new(&jwks(&[key.jwk(Some("k-1")), jwk]));
-    assert_wrong(&bearer_identity(algorithm, &file.setting("jwks_file")), "jwks_file", message);
+    let settings = bearer(algorithm).jwks_file(&file);
+    settings.assert_wrong("identity.jwks_file", message);
     file.replace(&jwks(&[key.jwk(Some("k-1"))]));
-    assert_eq!(check(&bearer_identity(algorithm, &file.setting("jwks_file"))).status, 0);
+    assert_eq!(settings.check().status, 0);
 }
 
 /// The last bytes of a PEM key, and a part of the message.
@@ -110,8 +97,9 @@ fn an_unusable_pem_key_is_reported(
     let kept = der.len() - end.len();
     der.truncate(kept);
     der.extend_from_slice(end);
-    let file = KeyFile::new(&pem(&der));
-    assert_wrong(&bearer_identity(algorithm, &file.setting("public_key_file")), "public_key_file", message);
+    let file = KeyFile::new(&pem("PUBLIC KEY", &der));
+    let settings = bearer(algorithm).identity("public_key_file", file.path());
+    settings.assert_wrong("identity.public_key_file", message);
 }
 
 #[test]
@@ -119,12 +107,12 @@ fn an_unsupported_key_in_a_file_is_a_warning() {
     let key = Key::new("ES256");
     let strange = json!({"kty": "AKP", "alg": "ML-DSA-44", "kid": "canary", "pub": "AAAA"});
     let file = KeyFile::new(&jwks(&[key.jwk(Some("k-1")), strange]));
-    let identity = bearer_identity("ES256", &file.setting("jwks_file"));
-    let result = check(&identity);
+    let settings = Settings::bearer().jwks_file(&file);
+    let result = settings.check();
     assert_eq!(result.status, 0, "{result:?}");
     let all = format!("{}{}", result.output, result.errors);
     assert!(all.contains("key 2: its kty is not supported") && !all.contains("canary"), "{all}");
-    let app = App::start_with_identity(&identity, "");
+    let app = App::start(settings);
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
 }
 
@@ -137,11 +125,7 @@ fn a_jwks_with_private_members_is_rejected(
     let mut private = Key::new(algorithm).jwk(Some("k-2"));
     private[member] = if member == "oth" { json!([]) } else { json!("AQ") };
     let file = KeyFile::new(&jwks(&[Key::new(algorithm).jwk(Some("k-1")), private]));
-    assert_wrong(
-        &bearer_identity(algorithm, &file.setting("jwks_file")),
-        "jwks_file",
-        "symmetric or private key",
-    );
+    bearer(algorithm).jwks_file(&file).assert_wrong("identity.jwks_file", "symmetric or private key");
 }
 
 /// An algorithm and the length of its hash in bytes.
@@ -150,21 +134,17 @@ fn a_jwks_with_private_members_is_rejected(
 #[case("HS384", 48)]
 #[case("HS512", 64)]
 fn a_shared_secret_is_at_least_as_long_as_the_hash(#[case] algorithm: &str, #[case] bytes: usize) {
-    let with = |setting: &str| bearer_identity(algorithm, setting);
-    let text = |length: usize| format!("shared_secret = {:?}", "x".repeat(length));
-    let hex = |length: usize| {
-        format!("shared_secret = {:?}\nshared_secret_encoding = \"hex\"", "f0".repeat(length))
-    };
+    let text = |length: usize| bearer(algorithm).identity("shared_secret", "x".repeat(length));
+    let hex = |length: usize| encoded(algorithm, &"f0".repeat(length), "hex");
     let message = format!("at least {bytes} bytes");
-    assert_wrong(&with(&text(bytes - 1)), "shared_secret", &message);
+    text(bytes - 1).assert_wrong("identity.shared_secret", &message);
     // the decoded bytes count, not the digits
-    assert_wrong(&with(&hex(bytes - 1)), "shared_secret", &message);
-    assert_eq!(check(&with(&text(bytes))).status, 0);
-    assert_eq!(check(&with(&hex(bytes))).status, 0);
+    hex(bytes - 1).assert_wrong("identity.shared_secret", &message);
+    assert_eq!(text(bytes).check().status, 0);
+    assert_eq!(hex(bytes).check().status, 0);
     // the longest hash of several algorithms counts
-    let both =
-        with(&text(bytes - 1)).replace(&format!("[{algorithm:?}]"), &format!("[\"HS256\", {algorithm:?}]"));
-    assert_wrong(&both, "shared_secret", &message);
+    let both = text(bytes - 1).identity("algorithms", ["HS256", algorithm]);
+    both.assert_wrong("identity.shared_secret", &message);
 }
 
 /// Binary secrets in an encoding.
@@ -180,10 +160,11 @@ fn a_shared_secret_can_be_encoded_bytes(
     #[values(true, false)] in_a_file: bool,
 ) {
     let file = KeyFile::new(&format!("{written}\n"));
-    let in_file = file.setting("shared_secret_file");
-    let setting = if in_a_file { in_file } else { format!("shared_secret = {written:?}\n") };
-    let more = format!("{setting}shared_secret_encoding = {encoding:?}");
-    let app = App::start_with_identity(&bearer_identity("HS256", &more), "");
+    let settings = encoded("HS256", &written, encoding);
+    let app = App::start(match in_a_file {
+        true => settings.without("identity.shared_secret").identity("shared_secret_file", file.path()),
+        false => settings,
+    });
     assert_eq!(app.send_token(&Key::shared(BYTES).token()).status, 307);
     app.send_token(&Key::shared(&written).token()).assert_refused(401, "invalid_token");
 }
@@ -199,26 +180,23 @@ const BYTES: [u8; 33] = {
 #[case::half_a_byte("hex", "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0")]
 #[case::white_space("hex", "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f")]
 fn a_wrongly_encoded_secret_is_reported(#[case] encoding: &str, #[case] written: &str) {
-    let setting = format!("shared_secret = {written:?}\nshared_secret_encoding = {encoding:?}");
-    assert_wrong(&bearer_identity("HS256", &setting), "shared_secret", &format!("it is not {encoding}"));
-    let result = check(&bearer_identity("HS256", &setting));
+    let settings = encoded("HS256", written, encoding);
+    settings.assert_wrong("identity.shared_secret", &format!("it is not {encoding}"));
+    let result = settings.check();
     assert!(!format!("{result:?}").contains(written), "{result:?}");
-    let unknown = setting.replace(encoding, "base58");
-    assert_wrong(&bearer_identity("HS256", &unknown), "shared_secret_encoding", "base64url");
+    encoded("HS256", written, "base58").assert_wrong("identity.shared_secret_encoding", "base64url");
 }
 
 #[test]
 fn the_pandium_secret_can_be_encoded_bytes() {
     let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
     let own = "another-secret-of-one-entrance-alone";
-    let app = App::start(&format!(
-        "[pandium]\nshared_secret = {hex:?}\nshared_secret_encoding = \"hex\"\n{}\
-         [entrances.own.pandium]\nshared_secret = {own:?}\n",
-        entrance(
-            "own",
-            "kind = \"proxy_headers\"\npreset = \"auth_request\"\ntrusted_proxies = [\"127.0.0.1\"]"
-        )
-    ));
+    let settings = Settings::standard()
+        .set("pandium.shared_secret", hex)
+        .set("pandium.shared_secret_encoding", "hex")
+        .entrance("own", &Settings::standard())
+        .set("entrances.own.pandium.shared_secret", own);
+    let app = App::start(settings);
     assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).claims["sub"], "alice@example.com");
     // an entrance's own secret does not inherit the encoding
     let response = app.get("/own", ALICE);
@@ -229,13 +207,10 @@ fn the_pandium_secret_can_be_encoded_bytes() {
 #[test]
 fn the_caf_secret_can_be_encoded_bytes() {
     let secret = BASE64.encode(BYTES);
-    let identity = format!(
-        "kind = \"caf\"\npolicy_id = \"p\"\nclient_secret = {secret:?}\nclient_secret_encoding = \"base64\"\n"
-    );
-    let app = App::start_with_identity(&identity, "[claims]\nsub = \"id\"");
+    let app = App::start(Settings::caf(&secret).identity("client_secret_encoding", "base64"));
     let defaults = [
         ("peopleId", "\"a\""),
-        ("policyId", "\"p\""),
+        ("policyId", "\"policy-1\""),
         ("isAuthorized", "true"),
         ("iat", "@0"),
         ("exp", "@60"),

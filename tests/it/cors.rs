@@ -1,27 +1,29 @@
 //! CORS: which origins may send requests, with which headers, and read responses.
 //! Origins match exactly.
 
-use rstest::rstest;
+use crate::harness::issuer::{Key, key_and_file};
+use crate::harness::key_server::{Behaviour, KeyServer, fetching};
+use crate::harness::{ALICE, App, Field, Response, Settings, Token};
 
-use crate::harness::issuer::{Key, bearer_identity, entrance, key_and_file, standard_with};
-use crate::harness::key_server::{Behaviour, KeyServer, jwks_identity};
-use crate::harness::{ALICE, App, Field, Response, Token};
-
-const EMBED: &str = "[embed]\nparents = [\"https://app.example.com\", \"https://*.tenant.example.com\"]\n\
-                     cors_origins = [\"https://scripts.example.com\", \"http://localhost:3000\"]\n";
+/// Parents with a pattern, and origins of scripts.
+fn with_origins(settings: Settings) -> Settings {
+    settings
+        .embed_parents(&["https://app.example.com", "https://*.tenant.example.com"])
+        .set("embed.cors_origins", ["https://scripts.example.com", "http://localhost:3000"])
+}
 
 const MARKETPLACE: &str = "https://market.example.com";
 
 /// The main entrance, one for AppDirect, and one with its own parents.
 fn start() -> App {
     let server = KeyServer::start(Behaviour::Down).unwrap();
-    let appdirect = format!(
-        "kind = \"appdirect\"\nmarketplace_url = \"{MARKETPLACE}/some/page\"\ntenant = \"t\"\njwks_url = \"{}/keys\"",
-        server.origin()
-    );
-    let own = "kind = \"proxy_headers\"\npreset = \"auth_request\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n\
-               [entrances.own.embed]\nparents = [\"https://own.example.com\"]\ncors_origins = []";
-    App::start(&format!("{EMBED}{}{}", entrance("appdirect", &appdirect), entrance("own", own)))
+    let appdirect = Settings::appdirect().identity("marketplace_url", format!("{MARKETPLACE}/some/page"));
+    let settings = with_origins(Settings::standard())
+        .entrance("appdirect", &appdirect.jwks_url(&format!("{}/keys", server.origin())))
+        .entrance("own", &Settings::standard())
+        .set("entrances.own.embed.parents", ["https://own.example.com"])
+        .set("entrances.own.embed.cors_origins", [""; 0]);
+    App::start(settings)
 }
 
 fn preflight(app: &App, path: &str, origin: &str) -> Response {
@@ -47,56 +49,64 @@ fn assert_readable(response: &Response, origin: &str, is_allowed: bool) {
 }
 
 /// An origin, and the entrances whose responses its scripts may read.
-#[rstest]
-#[case::a_parent("https://app.example.com", &["/pandium-sso", "/appdirect"])]
-#[case::below_a_pattern("https://a.tenant.example.com", &["/pandium-sso", "/appdirect"])]
-#[case::a_script("https://scripts.example.com", &["/pandium-sso", "/appdirect"])]
-#[case::on_this_machine("http://localhost:3000", &["/pandium-sso", "/appdirect"])]
-#[case::the_marketplace(MARKETPLACE, &["/appdirect"])]
-#[case::an_entrances_own("https://own.example.com", &["/own"])]
-#[case::another_origin("https://evil.example", &[])]
-#[case::a_longer_name("https://app.example.com.evil.example", &[])]
-#[case::a_name_before("https://evil-app.example.com", &[])]
-#[case::not_encrypted("http://app.example.com", &[])]
-#[case::another_port("https://app.example.com:8443", &[])]
-#[case::its_usual_port("https://app.example.com:443", &[])]
-#[case::another_local_port("http://localhost:3001", &[])]
-#[case::in_capitals("https://APP.example.com", &[])]
-#[case::with_a_slash("https://app.example.com/", &[])]
-#[case::the_pattern_itself("https://*.tenant.example.com", &["/pandium-sso", "/appdirect"])]
-#[case::above_the_pattern("https://tenant.example.com", &[])]
-#[case::beside_the_pattern("https://eviltenant.example.com", &[])]
-#[case::null_origin("null", &[])]
-#[case::wildcard("*", &[])]
-#[case::two("https://app.example.com https://evil.example", &[])]
-#[case::a_list("https://app.example.com, https://evil.example", &[])]
-#[case::empty("", &[])]
-fn origins_match_exactly(#[case] origin: &str, #[case] allowed: &[&str]) {
+#[test]
+fn origins_match_exactly() {
     let app = start();
-    for path in ["/pandium-sso", "/appdirect", "/own", "/pandium-sso/install/1121"] {
-        let is_allowed = allowed.contains(&path.trim_end_matches("/install/1121"));
-        let response = preflight(&app, path, origin);
-        if origin == "https://*.tenant.example.com" {
-            // no browser has such an origin; echoing it reveals nothing
-            assert!(response.all("access-control-allow-origin").iter().all(|named| *named == origin));
-            continue;
-        }
-        assert_readable(&response, origin, is_allowed);
-        match is_allowed {
-            true => {
-                assert_eq!((response.status, response.header("access-control-allow-methods")), (204, "GET"));
-                assert!(response.header("access-control-max-age").parse::<u32>().unwrap() <= 7200);
+    let cases: [(&str, &[&str]); 23] = [
+        ("https://app.example.com", &["/pandium-sso", "/appdirect"]),
+        ("https://a.tenant.example.com", &["/pandium-sso", "/appdirect"]),
+        ("https://scripts.example.com", &["/pandium-sso", "/appdirect"]),
+        ("http://localhost:3000", &["/pandium-sso", "/appdirect"]),
+        (MARKETPLACE, &["/appdirect"]),
+        ("https://own.example.com", &["/own"]),
+        ("https://evil.example", &[]),
+        ("https://app.example.com.evil.example", &[]),
+        ("https://evil-app.example.com", &[]),
+        ("http://app.example.com", &[]),
+        ("https://app.example.com:8443", &[]),
+        ("https://app.example.com:443", &[]),
+        ("http://localhost:3001", &[]),
+        ("https://APP.example.com", &[]),
+        ("https://app.example.com/", &[]),
+        ("https://*.tenant.example.com", &["/pandium-sso", "/appdirect"]),
+        ("https://tenant.example.com", &[]),
+        ("https://eviltenant.example.com", &[]),
+        ("null", &[]),
+        ("*", &[]),
+        ("https://app.example.com https://evil.example", &[]),
+        ("https://app.example.com, https://evil.example", &[]),
+        ("", &[]),
+    ];
+    for (origin, allowed) in cases {
+        for path in ["/pandium-sso", "/appdirect", "/own", "/pandium-sso/install/1121"] {
+            let is_allowed = allowed.contains(&path.trim_end_matches("/install/1121"));
+            let response = preflight(&app, path, origin);
+            if origin == "https://*.tenant.example.com" {
+                // no browser has such an origin; echoing it reveals nothing
+                assert!(response.all("access-control-allow-origin").iter().all(|named| *named == origin));
+                continue;
             }
-            false => {
-                response.assert_refused(403, "cross_site_request");
-                assert!(!response.has("access-control-allow-headers"));
-                assert!(!response.has("access-control-allow-methods"));
+            assert_readable(&response, origin, is_allowed);
+            match is_allowed {
+                true => {
+                    assert_eq!(
+                        (response.status, response.header("access-control-allow-methods")),
+                        (204, "GET"),
+                        "{response:?}"
+                    );
+                    assert!(response.header("access-control-max-age").parse::<u32>().unwrap() <= 7200);
+                }
+                false => {
+                    response.assert_refused(403, "cross_site_request");
+                    assert!(!response.has("access-control-allow-headers"));
+                    assert!(!response.has("access-control-allow-methods"));
+                }
             }
+            // the request itself, without credentials: allowed origins may read the refusal
+            let refused = app.get(path, &[("Origin", origin), ("Accept", "application/json")]);
+            refused.assert_refused(401, "unauthenticated");
+            assert_readable(&refused, origin, is_allowed);
         }
-        // the request itself, without credentials: allowed origins may read the refusal
-        let refused = app.get(path, &[("Origin", origin), ("Accept", "application/json")]);
-        refused.assert_refused(401, "unauthenticated");
-        assert_readable(&refused, origin, is_allowed);
     }
 }
 
@@ -129,54 +139,36 @@ fn only_allowed_origins_can_read_the_url() {
     assert!(response.headers.iter().all(|(name, _)| !name.starts_with("access-control-")));
 }
 
-/// The settings of an authenticator, and the headers that scripts may send to it.
-#[rstest]
-#[case::proxy_headers(
-    "kind = \"proxy_headers\"\npreset = \"auth_request\"\ntrusted_proxies = [\"127.0.0.1/32\"]",
-    "accept"
-)]
-#[case::bearer("BEARER", "accept, authorization")]
-#[case::another_header("BEARER\nheader = \"X-Id-Token\"", "accept, x-id-token")]
-#[case::a_cookie("BEARER\ncookie = \"session\"", "accept")]
-#[case::appdirect(
-    "kind = \"appdirect\"\nmarketplace_url = \"https://market.example.com\"\ntenant = \"t\"\nKEYS",
-    "accept, mp-authorization"
-)]
-#[case::commercetools(
-    "kind = \"commercetools\"\nissuer = \"http://127.0.0.1:1\"\npublic_origin = \"https://sso.example.com\"",
-    "accept, authorization"
-)]
-#[case::caf(
-    "kind = \"caf\"\nclient_secret = \"what-caf-and-its-client-alone-know\"\npolicy_id = \"p\"",
-    "accept, authorization"
-)]
-#[case::cloudflare_access(
-    "kind = \"cloudflare_access\"\nteam = \"acme\"\naudience = \"a\"\nKEYS",
-    "accept, cf-access-jwt-assertion"
-)]
-#[case::aws_alb(
-    "kind = \"aws_alb\"\nclient = \"c\"\nissuer = \"i\"\nkeys_url = \"http://127.0.0.1:1\"\n\
-     load_balancers = [\"arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/b\"]",
-    "accept, x-amzn-oidc-data"
-)]
-fn a_preflight_allows_the_header_with_the_credentials(#[case] settings: &str, #[case] headers: &str) {
+#[test]
+fn a_preflight_allows_the_header_with_the_credentials() {
     // nothing listens at that port: there are no keys, and a preflight does not wait for any
-    let keys = "jwks_url = \"http://127.0.0.1:1/keys\"";
-    let identity = settings.replace("BEARER", &jwks_identity("http://127.0.0.1:1", "")).replace("KEYS", keys);
-    let app = App::start_with_identity(&identity, "[claims]\nsub = \"id or email or username\"");
-    for target in ["/pandium-sso", "/pandium-sso/install/1121", "/pandium-sso?tenant=x&unknown=y"] {
-        let response = preflight(&app, target, "https://app.example.com");
-        assert_eq!(
-            (response.status, response.header("access-control-allow-headers")),
-            (204, headers),
-            "{target}"
-        );
-        assert_readable(&response, "https://app.example.com", true);
-        assert!(response.body.is_empty() && !response.has("www-authenticate"), "{response:?}");
+    let nowhere = "http://127.0.0.1:1";
+    let bearer = || fetching(nowhere);
+    let access = Settings::of_kind("cloudflare_access").identity("team", "acme").audience("a");
+    let balancer = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/b";
+    for (settings, headers) in [
+        (Settings::standard(), "accept"),
+        (bearer(), "accept, authorization"),
+        (bearer().identity("header", "X-Id-Token"), "accept, x-id-token"),
+        (bearer().identity("cookie", "session"), "accept"),
+        (Settings::appdirect().jwks_url(nowhere), "accept, mp-authorization"),
+        (Settings::commercetools(nowhere), "accept, authorization"),
+        (Settings::caf("what-caf-and-its-client-alone-know"), "accept, authorization"),
+        (access.jwks_url(nowhere), "accept, cf-access-jwt-assertion"),
+        (Settings::aws_alb(balancer, "i", nowhere), "accept, x-amzn-oidc-data"),
+    ] {
+        let app = App::start(settings.set("claims.sub", "id or email or username"));
+        for target in ["/pandium-sso", "/pandium-sso/install/1121", "/pandium-sso?tenant=x&unknown=y"] {
+            let response = preflight(&app, target, "https://app.example.com");
+            let allowed = (response.status, response.header("access-control-allow-headers"));
+            assert_eq!(allowed, (204, headers), "{target}");
+            assert_readable(&response, "https://app.example.com", true);
+            assert!(response.body.is_empty() && !response.has("www-authenticate"), "{response:?}");
+        }
+        // no hand-off was counted
+        let labels = [("entrance", "pandium-sso"), ("environment", "sandbox")];
+        assert!(app.metric("marketplace_sso_handoffs_total", &labels) < 0.5, "{headers}");
     }
-    // no hand-off was counted
-    let labels = [("entrance", "pandium-sso"), ("environment", "sandbox")];
-    assert!(app.metric("marketplace_sso_handoffs_total", &labels) < 0.5);
 }
 
 #[test]
@@ -223,8 +215,7 @@ fn assert_preflight_only_at_entrances(app: &App) {
 #[test]
 fn allowed_origins_can_read_why_a_token_was_rejected() {
     let (key, file) = key_and_file();
-    let standard = standard_with(&bearer_identity("ES256", &file.setting("jwks_file")));
-    let app = App::start_with_variables(&standard, EMBED, &[]);
+    let app = App::start(with_origins(Settings::bearer().jwks_file(&file)));
     let invalid = format!("Bearer {}", Key::new("ES256").token());
     let request = |bearer: &str, origin: &str| {
         app.get(

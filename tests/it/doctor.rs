@@ -7,10 +7,10 @@ use std::process::Command;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::harness::App;
 use crate::harness::command::{CommandResult, File, run};
 use crate::harness::key_server::{Behaviour, KeyServer};
 use crate::harness::nginx::Nginx;
+use crate::harness::{App, Settings};
 
 /// A setup with its page at `/`, the cookie `session=alice`, and one replacement in
 /// the nginx configuration.
@@ -46,7 +46,14 @@ server {
 "#;
 
 impl Setup {
-    fn new(from: &str, to: &str, embed: &str) -> Self {
+    /// One without errors.
+    fn correct() -> Self {
+        Self::new("", "", &[])
+    }
+
+    /// One with a text of the nginx configuration replaced, and other `embed.parents`
+    /// than its own origin.
+    fn new(from: &str, to: &str, embed_parents: &[&str]) -> Self {
         assert!(GOOD.contains(from), "{from} is not in the good configuration");
         // a port that was just released is not assigned again soon
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -61,32 +68,15 @@ impl Setup {
                     .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             }
         });
-        let app = App::start(&format!(
-            "[identity]\npreset = \"auth_request\"\n[pandium]\nbase_url = \"{market_origin}\"\n[embed]\n{}",
-            if embed.is_empty() { format!("parents = [\"{origin}\"]") } else { embed.to_owned() }
-        ));
+        let parents = if embed_parents.is_empty() { &[origin.as_str()][..] } else { embed_parents };
+        let settings = Settings::standard().set("pandium.base_url", &market_origin);
+        let app = App::start(settings.embed_parents(parents));
         let folder = TempDir::new().unwrap();
         let dir = folder.path().to_str().unwrap().to_owned();
         let created = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "1",
-            ])
-            .args([
-                "-subj",
-                "/CN=127.0.0.1",
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-                "-addext",
-                "basicConstraints=critical,CA:FALSE",
-            ])
+            .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1".split(' '))
+            .args("-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1".split(' '))
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .args(["-keyout", &format!("{dir}/key.pem"), "-out", &format!("{dir}/cert.pem")])
             .output()
             .expect("openssl is needed: make tools");
@@ -130,7 +120,7 @@ fn line_about(result: &CommandResult, check: &str) -> String {
 
 #[test]
 fn a_correct_setup_passes_every_check() {
-    let result = Setup::new("listen", "listen", "").run_doctor();
+    let result = Setup::correct().run_doctor();
     assert_eq!(result.status, 0, "{result:?}");
     let grades: Vec<&str> = result.output.lines().filter_map(|line| line.split(' ').next()).collect();
     assert!(grades.len() > 10 && grades.iter().all(|grade| *grade == "ok"), "{}", result.output);
@@ -198,7 +188,7 @@ fn each_setup_error_is_reported(
     #[case] check: &str,
 ) {
     let to = to.replace("LONG", &"x".repeat(3700));
-    let result = Setup::new(from, &to, "").run_doctor();
+    let result = Setup::new(from, &to, &[]).run_doctor();
     let line = line_about(&result, check);
     assert!(line.starts_with(grade), "{check} is not {grade}:\n{}", result.output);
     assert_eq!(result.status, i32::from(result.output.contains("BROKEN")), "{result:?}");
@@ -230,17 +220,17 @@ fn an_unreachable_backend_is_one_finding() {
 fn a_503_refusal_is_not_an_unreachable_backend() {
     let response =
         r#"{"type":"urn:marketplace-sso:keys_unavailable","reason":"keys_unavailable","status":503}"#;
-    let service = KeyServer::start(Behaviour::Answer(503, response.into())).unwrap();
+    let service = KeyServer::start(Behaviour::Respond(503, response.into())).unwrap();
     let result = run(&["doctor", &service.origin()]);
     assert!(!result.output.contains("nothing responds"), "{result:?}");
     assert!(result.output.lines().count() > 3, "{result:?}");
 }
 
 #[rstest]
-#[case::signed_on("", "EVERY REQUEST IS SIGNED ON")]
-#[case::not_allowed("[access]\ngroups = [\"staff\"]", "not_allowed")]
-fn a_fixed_login_is_not_reported_as_forged_headers(#[case] access: &str, #[case] message: &str) {
-    let app = App::start(&format!("[identity]\npreset = \"auth_request\"\n{access}"));
+#[case::signed_on(Settings::standard(), "EVERY REQUEST IS SIGNED ON")]
+#[case::not_allowed(Settings::standard().set("access.groups", ["staff"]), "not_allowed")]
+fn a_fixed_login_is_not_reported_as_forged_headers(#[case] settings: Settings, #[case] message: &str) {
+    let app = App::start(settings);
     let folder = TempDir::new().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let conf = format!(
@@ -260,7 +250,7 @@ fn a_fixed_login_is_not_reported_as_forged_headers(#[case] access: &str, #[case]
 #[test]
 fn forged_headers_that_override_a_login_are_reported() {
     // the proxy sets a user only where the client has not sent the header
-    let app = App::start("[identity]\npreset = \"auth_request\"");
+    let app = App::standard();
     let folder = TempDir::new().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let conf = format!(
@@ -281,7 +271,7 @@ fn forged_headers_that_override_a_login_are_reported() {
 
 #[test]
 fn a_tls_failure_is_reported_once_in_plain_words() {
-    let result = Setup::new("listen", "listen", "").run_doctor_without_ca();
+    let result = Setup::correct().run_doctor_without_ca();
     let lines: Vec<&str> = result.output.lines().collect();
     assert_eq!((lines.len(), result.status), (1, 1), "{result:?}");
     assert!(lines[0].starts_with("BROKEN  encryption") && lines[0].contains("--ca-file"), "{result:?}");
@@ -291,7 +281,7 @@ fn a_tls_failure_is_reported_once_in_plain_words() {
 #[test]
 fn the_page_is_checked_without_embed_json() {
     let without = "location /embed { proxy_pass http://SERVICE; }";
-    let result = Setup::new(without, "", "").run_doctor();
+    let result = Setup::new(without, "", &[]).run_doctor();
     assert!(line_about(&result, "entrance").contains("/embed.json"), "{}", result.output);
     for check in ["component", "opener", "embedder", "parents"] {
         assert!(line_about(&result, check).starts_with("ok"), "{check}: {}", result.output);
@@ -301,16 +291,16 @@ fn the_page_is_checked_without_embed_json() {
 
 #[test]
 fn a_page_outside_embed_parents_is_reported() {
-    let result = Setup::new("listen", "listen", "parents = [\"https://elsewhere.example\"]").run_doctor();
+    let result = Setup::new("", "", &["https://elsewhere.example"]).run_doctor();
     let line = line_about(&result, "parents");
     assert!(line.starts_with("BROKEN") && line.contains("to embed.parents"), "{}", result.output);
 }
 
 #[rstest]
-#[case::wrong_email_domain("auth_request", "email_domains = [\"example.com\"]")]
-#[case::missing_group("auth_request", "groups = [\"staff\"]")]
-fn a_forged_user_without_access_is_reported(#[case] preset: &str, #[case] access: &str) {
-    let app = App::start(&format!("[identity]\npreset = {preset:?}\n[access]\n{access}"));
+#[case::wrong_email_domain("access.email_domains", "example.com")]
+#[case::missing_group("access.groups", "staff")]
+fn a_forged_user_without_access_is_reported(#[case] key: &str, #[case] allowed: &str) {
+    let app = App::start(Settings::standard().set(key, [allowed]));
     let result = run(&["doctor", &format!("http://{}", app.address())]);
     let line = line_about(&result, "forged headers");
     assert!(line.starts_with("BROKEN") && line.contains("(not_allowed)"), "{}", result.output);
@@ -319,15 +309,15 @@ fn a_forged_user_without_access_is_reported(#[case] preset: &str, #[case] access
 
 #[test]
 fn forged_azure_principals_are_reported() {
-    let app = App::start("[identity]\npreset = \"azure\"");
+    let app = App::start(Settings::proxy_headers("azure"));
     let result = run(&["doctor", &format!("http://{}", app.address())]);
     assert!(line_about(&result, "forged headers").starts_with("BROKEN"), "{}", result.output);
 }
 
 #[test]
 fn secrets_are_not_printed_or_sent_to_other_origins() {
-    let elsewhere = KeyServer::start(Behaviour::Answer(200, "<p>".into())).unwrap();
-    let setup = Setup::new("listen", "listen", "");
+    let elsewhere = KeyServer::start(Behaviour::Respond(200, "<p>".into())).unwrap();
+    let setup = Setup::correct();
     let ca = File::new(&setup.ca);
     let page = elsewhere.origin().replace("http://", "http://user:hush-hush@") + "/page?token=hush-hush";
     let cookie = File::new("cookie: session=alice");
@@ -346,7 +336,7 @@ fn secrets_are_not_printed_or_sent_to_other_origins() {
         !format!("{result:?}").contains("hush-hush") && !format!("{result:?}").contains("eyJ"),
         "{result:?}"
     );
-    assert_eq!(elsewhere.asked(), ["/page?token=hush-hush"]);
+    assert_eq!(elsewhere.requested_paths(), ["/page?token=hush-hush"]);
 }
 
 #[rstest]

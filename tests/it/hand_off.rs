@@ -10,14 +10,14 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{ALICE, App, Connection, EMAIL, Field, Response, Token};
+use crate::harness::{ALICE, App, Connection, EMAIL, Field, Response, Settings, Token};
 
 const JSON: Field<'static> = ("Accept", "application/json");
 const HTML: Field<'static> = ("Accept", "text/html");
 
 #[test]
 fn a_redirect_has_exactly_these_headers() {
-    let app = App::start("");
+    let app = App::standard();
     let response = app.get("/pandium-sso", &[ALICE, &[HTML]].concat());
     assert_eq!(response.status, 307);
     let mut names: Vec<&str> = response.headers.iter().map(|(name, _)| name.as_str()).collect();
@@ -43,7 +43,7 @@ fn a_redirect_has_exactly_these_headers() {
 
 #[test]
 fn the_token_matches_the_pandium_documentation() {
-    let app = App::start("");
+    let app = App::standard();
     let before = now();
     let token = Token::of(&app.get("/pandium-sso", ALICE));
     assert_eq!(token.header, r#"{"alg":"HS256","typ":"JWT"}"#);
@@ -103,9 +103,8 @@ fn azure_principals_are_read_in_both_formats() {
 
 /// E-mail, id, name, username and groups in the token.
 fn user_from(preset: &str, headers: &[Field<'_>]) -> Value {
-    let app = App::start(&format!(
-        "[identity]\npreset = {preset:?}\n[claims.meta]\nusername = \"username\"\ngroups = \"groups\""
-    ));
+    let settings = Settings::proxy_headers(preset).set("claims.meta.username", "username");
+    let app = App::start(settings.set("claims.meta.groups", "groups"));
     let claims = app.claims(headers);
     let (ti, meta) = (&claims["ti"], claims.get("meta").cloned().unwrap_or_default());
     assert_eq!(claims["sub"], ti["uem"]);
@@ -116,7 +115,7 @@ fn user_from(preset: &str, headers: &[Field<'_>]) -> Value {
 
 #[test]
 fn custom_headers_give_organization_and_attributes() {
-    let app = App::start(
+    let app = App::start(Settings::standard().toml(
         r#"
         [identity]
         preset = "custom"
@@ -135,7 +134,7 @@ fn custom_headers_give_organization_and_attributes() {
         allowed_installs = "50 if attributes.plan == 'pro' else 2"
         beta = true
         "#,
-    );
+    ));
     let claims = app.claims(&[
         ("X-User-Id", "u-1"),
         ("X-User-Email", "alice@example.com"),
@@ -156,7 +155,7 @@ fn custom_headers_give_organization_and_attributes() {
 
 #[test]
 fn a_script_gets_the_url_as_json() {
-    let app = App::start("[pandium]\ntoken_lifetime_s = 300");
+    let app = App::start(Settings::standard().set("pandium.token_lifetime_s", 300));
     let response = app.get("/pandium-sso", &[ALICE, &[JSON]].concat());
     assert_eq!((response.status, response.header("content-type")), (200, "application/json"));
     assert!(!response.has("location"));
@@ -169,7 +168,7 @@ fn a_script_gets_the_url_as_json() {
 
 #[test]
 fn only_scripts_of_parents_can_read_the_response() {
-    let app = App::start("");
+    let app = App::standard();
     let request = |origin| {
         let metadata = [("Sec-Fetch-Dest", "empty"), ("Sec-Fetch-Mode", "cors"), ("Origin", origin), JSON];
         app.get("/pandium-sso", &[ALICE, &metadata].concat())
@@ -184,45 +183,47 @@ fn only_scripts_of_parents_can_read_the_response() {
     assert!(!refused.has("access-control-allow-origin"));
 }
 
-#[rstest]
-#[case("/pandium-sso?integration_id=1121&display=settings", "/acme", "integration_id=1121&display=settings")]
-#[case("/pandium-sso?display=list&integration_id=1121", "/acme", "display=list&integration_id=1121")]
-#[case(
-    "/pandium-sso?integration_settings=a%26tenant%3Db%20%C3%A9",
-    "/acme",
-    "integration_settings=a%26tenant%3Db%20%C3%A9"
-)]
-#[case("/pandium-sso/install/1121", "/acme/tenants/create/1121", "")]
-#[case("/pandium-sso/install/1121?display=list", "/acme/tenants/create/1121", "display=list")]
-#[case("/pandium-sso?", "/acme", "")]
-fn link_parameters_reach_the_marketplace(#[case] target: &str, #[case] path: &str, #[case] link: &str) {
-    let app = App::start("");
-    let token = Token::of(&app.get(target, ALICE));
-    assert_eq!((token.url.path(), token.link().as_str()), (path, link));
+#[test]
+fn link_parameters_reach_the_marketplace() {
+    let app = App::standard();
+    for (target, path, link) in [
+        (
+            "/pandium-sso?integration_id=1121&display=settings",
+            "/acme",
+            "integration_id=1121&display=settings",
+        ),
+        ("/pandium-sso?display=list&integration_id=1121", "/acme", "display=list&integration_id=1121"),
+        (
+            "/pandium-sso?integration_settings=a%26tenant%3Db%20%C3%A9",
+            "/acme",
+            "integration_settings=a%26tenant%3Db%20%C3%A9",
+        ),
+        ("/pandium-sso/install/1121", "/acme/tenants/create/1121", ""),
+        ("/pandium-sso/install/1121?display=list", "/acme/tenants/create/1121", "display=list"),
+        ("/pandium-sso?", "/acme", ""),
+    ] {
+        let token = Token::of(&app.get(target, ALICE));
+        assert_eq!((token.url.path(), token.link().as_str()), (path, link), "{target}");
+    }
 }
 
 // T16
 #[rstest]
-#[case("environment = \"sandbox\"", "https://imp.sandbox.pandium.com/acme")]
-#[case("environment = \"demo\"", "https://imp.demo.pandium.com/acme")]
-#[case(
-    "environment = \"production\"\n[server]\npublic_url = \"https://app.example.com\"",
-    "https://imp.pandium.io/acme"
-)]
-#[case(
-    "[pandium]\nbase_url = \"https://market.example.com:8443/a/\"",
-    "https://market.example.com:8443/a/acme"
-)]
-#[case("[pandium]\naccount = \"other\"", "https://imp.sandbox.pandium.com/other")]
-fn the_destination_comes_from_the_configuration(#[case] toml: &str, #[case] url: &str) {
-    let app = App::start(toml);
+#[case("environment", "sandbox", "https://imp.sandbox.pandium.com/acme")]
+#[case("environment", "demo", "https://imp.demo.pandium.com/acme")]
+#[case("environment", "production", "https://imp.pandium.io/acme")]
+#[case("pandium.base_url", "https://market.example.com:8443/a/", "https://market.example.com:8443/a/acme")]
+#[case("pandium.account", "other", "https://imp.sandbox.pandium.com/other")]
+fn the_destination_comes_from_the_configuration(#[case] key: &str, #[case] value: &str, #[case] url: &str) {
+    let app = App::start(Settings::standard().set(key, value));
     let response = app.get("/pandium-sso", ALICE);
     assert_eq!(response.header("location").split('?').next(), Some(url));
 }
 
 #[test]
 fn lifetime_sets_exp_and_backdating_shifts_iat() {
-    let app = App::start("[pandium]\ntoken_lifetime_s = 60\niat_backdate_s = 30");
+    let settings = Settings::standard().set("pandium.token_lifetime_s", 60);
+    let app = App::start(settings.set("pandium.iat_backdate_s", 30));
     let claims = app.claims(ALICE);
     let (iat, exp) = (claims["iat"].as_u64().unwrap(), claims["exp"].as_u64().unwrap());
     assert!(now().abs_diff(iat + 30) <= 5);
@@ -233,8 +234,7 @@ fn lifetime_sets_exp_and_backdating_shifts_iat() {
 fn unix_socket_peers_are_trusted_by_its_file_mode() {
     let folder = TempDir::new().unwrap();
     let socket = folder.path().join("sso.sock");
-    let toml = format!("[server]\nlisten = \"unix:{}\"\n[identity]\ntrusted_proxies = []", socket.display());
-    let _app = App::start_in(folder, &toml);
+    let _app = App::start_in(folder, Settings::on_socket(&socket));
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
     let mut connection = Connection::over(UnixStream::connect(&socket).unwrap());
     let response = connection.request("GET", "/pandium-sso", ALICE).unwrap();
@@ -243,7 +243,7 @@ fn unix_socket_peers_are_trusted_by_its_file_mode() {
 
 #[test]
 fn responses_match_their_snapshots() {
-    let app = App::start("");
+    let app = App::standard();
     let known = [(EMAIL, "alice@example.com"), ("X-Auth-Request-User", "u-1")];
     insta::assert_snapshot!("redirect", redacted(&app.get("/pandium-sso?integration_id=1121", &known)));
     insta::assert_snapshot!("json", redacted(&app.get("/pandium-sso", &[&known[..], &[JSON]].concat())));

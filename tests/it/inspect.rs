@@ -5,40 +5,20 @@ use serde_json::json;
 
 use crate::harness::command::{File, run};
 use crate::harness::issuer::{Key, claims_with, jwks};
-use crate::harness::{SECRET, STANDARD, Token};
+use crate::harness::{SECRET, Settings, Token};
 use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
 
 const SECRET_OF_CAF: &str = "a-secret-that-caf-and-we-alone-know";
 
 /// Three token entrances besides the main one; the shop's keys are on a server.
 fn configuration(keys: &KeyServer) -> File {
-    File::new(&format!(
-        r#"{STANDARD}
-        [claims]
-        sub = "id or email"
-        [entrances.shop]
-        path = "/shop"
-        [entrances.shop.identity]
-        kind = "appdirect"
-        marketplace_url = "https://shop.example.com"
-        jwks_url = "{origin}/keys"
-        tenant = "t-1"
-        algorithms = ["ES256"]
-        [entrances.people]
-        path = "/people"
-        [entrances.people.identity]
-        kind = "caf"
-        client_secret = "{SECRET_OF_CAF}"
-        policy_id = "p-1"
-        [entrances.center]
-        path = "/center"
-        [entrances.center.identity]
-        kind = "commercetools"
-        issuer = "{origin}"
-        public_origin = "https://sso.example.com"
-        "#,
-        origin = keys.origin()
-    ))
+    let shop = Settings::appdirect().algorithm("ES256").jwks_url(&format!("{}/keys", keys.origin()));
+    let settings = Settings::standard()
+        .set("claims.sub", "id or email")
+        .entrance("shop", &shop)
+        .entrance("people", &Settings::caf(SECRET_OF_CAF))
+        .entrance("center", &Settings::commercetools(&keys.origin()));
+    settings.file()
 }
 
 fn line_of<'a>(output: &'a str, entrance: &str) -> &'a str {
@@ -51,7 +31,7 @@ fn inspect_reports_which_entrances_accept_a_token() {
     let set = jwks(&[key.jwk(None)]);
     let keys = KeyServer::start(Behaviour::Serve(vec![("/keys".into(), set)])).unwrap();
     let config = configuration(&keys);
-    let token = key.token_with(&[("aud", ""), ("tenant", "\"t-1\""), ("name", "\"alice@example.com\"")]);
+    let token = key.token_with(&[("aud", ""), ("tenant", "\"ACME\""), ("name", "\"alice@example.com\"")]);
     let inspected = run(&["inspect", "--config", &config.text(), &token]);
     assert_eq!(inspected.status, 0, "{inspected:?}");
     assert!(line_of(&inspected.output, "shop").contains("ACCEPTED"), "{}", inspected.output);

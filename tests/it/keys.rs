@@ -9,31 +9,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::issuer::{Key, bearer_identity, entrance, jwks};
+use crate::harness::issuer::{Key, claims_with, jwks};
 use crate::harness::key_server::{
-    Behaviour, GatedServer, KeyServer, jwks_identity, keys_response, serve_keys, serving, wait_until,
+    Behaviour, GatedServer, KeyServer, fetching, keys_response, serve_keys, serving, wait_until,
 };
 use crate::harness::wire::request_bytes;
-use crate::harness::{App, Token};
+use crate::harness::{App, Settings, Token};
 
 const MAIN: &str = "pandium-sso";
 
-/// A cooldown that tests can wait for, without periodic refreshes.
-const COOLDOWN: &str = "jwks_min_refresh_interval_s = 1";
+/// The keys at an origin, with a cooldown that tests can wait for.
+fn fetching_often(origin: &str) -> Settings {
+    fetching(origin).identity("jwks_min_refresh_interval_s", 1)
+}
 
 #[test]
 fn keys_are_fetched_once_at_start() {
     let key = Key::new("ES256");
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
-    let app = App::start_fetching(&server, "");
-    assert_eq!(server.asked(), ["/keys"]);
+    let app = App::start_ready(fetching(&server.origin()));
+    assert_eq!(server.requested_paths(), ["/keys"]);
     let age = format!("marketplace_sso_jwks_age_seconds{{url=\"{}/keys\"}} ", server.origin());
     assert!(app.admin("/metrics").text().contains(&age), "{age}");
     for _ in 0..20 {
         assert_eq!(Token::of(&app.send_token(&key.token_with_kid("k-1"))).claims["external_id"], "u-1");
     }
     app.send_token(&Key::new("ES256").token_with_kid("k-1")).assert_refused(401, "invalid_token");
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requested_paths().len(), 1);
 }
 
 #[test]
@@ -41,14 +43,14 @@ fn a_rotation_right_after_a_fetch_is_noticed() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let server = serve_keys(&[old.jwk(Some("k-1"))]);
     // with the default cooldown of 30 seconds
-    let app = App::start_fetching(&server, "");
+    let app = App::start_ready(fetching(&server.origin()));
     assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
-    server.behave(keys_response(&[new.jwk(Some("k-2"))]));
+    server.set_behaviour(keys_response(&[new.jwk(Some("k-2"))]));
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requested_paths().len(), 2);
     // the old key could be published again, so it is fetched for, too
     app.send_token(&old.token_with_kid("k-1")).assert_refused(401, "invalid_token");
-    assert_eq!(server.asked().len(), 3);
+    assert_eq!(server.requested_paths().len(), 3);
 }
 
 #[test]
@@ -56,31 +58,30 @@ fn an_unknown_key_is_fetched_once_for_all_requests() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let named = serve_keys(&[old.jwk(Some("k-1"))]);
     let nameless = serve_keys(&[old.jwk(None)]);
-    let more = entrance("nameless", &jwks_identity(&nameless.origin(), COOLDOWN));
-    let app = App::start_with_identity(&jwks_identity(&named.origin(), COOLDOWN), &more);
-    app.wait_until_ready();
+    let settings = fetching_often(&named.origin());
+    let app = App::start_ready(settings.entrance("nameless", &fetching_often(&nameless.origin())));
     let to_nameless = |key: &Key| app.send_token_to("/nameless", &key.token());
     assert_eq!((app.send_token(&old.token_with_kid("k-1")).status, to_nameless(&old).status), (307, 307));
     // a key is unknown only after a fetch that began after the request
     for requests in [2, 3] {
         app.send_token(&new.token_with_kid("k-2")).assert_refused(401, "invalid_token");
         to_nameless(&new).assert_refused(401, "invalid_token");
-        assert_eq!((named.asked().len(), nameless.asked().len()), (requests, requests));
+        assert_eq!((named.requested_paths().len(), nameless.requested_paths().len()), (requests, requests));
     }
 
-    named.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
-    nameless.behave(keys_response(&[new.jwk(None)]));
+    named.set_behaviour(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    nameless.set_behaviour(keys_response(&[new.jwk(None)]));
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307));
         }
     });
     assert_eq!(app.send_token(&old.token_with_kid("k-1")).status, 307);
-    assert_eq!(named.asked().len(), 4);
+    assert_eq!(named.requested_paths().len(), 4);
 
     // a token without a kid can be signed with a new key
     assert_eq!(to_nameless(&new).status, 307);
-    assert_eq!(nameless.asked().len(), 4);
+    assert_eq!(nameless.requested_paths().len(), 4);
     to_nameless(&old).assert_refused(401, "invalid_token");
 }
 
@@ -89,16 +90,14 @@ fn a_rotation_rejects_no_valid_token() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let (first, second) = (old.jwk(Some("k-1")), new.jwk(Some("k-2")));
     let server = serve_keys(std::slice::from_ref(&first));
-    let app = App::start_fetching(
-        &server,
-        "jwks_min_refresh_interval_s = 1\njwks_refresh_interval_s = 1\njwks_max_stale_s = 60",
-    );
+    let settings = fetching_often(&server.origin()).identity("jwks_refresh_interval_s", 1);
+    let app = App::start_ready(settings.identity("jwks_max_stale_s", 60));
     let url = format!("{}/keys", server.origin());
     let publish = |keys: &[Value]| {
-        server.behave(keys_response(keys));
-        let before = server.asked().len();
-        wait_until("requested again", || server.asked().len() > before);
-        let requests = server.asked().len() as u64;
+        server.set_behaviour(keys_response(keys));
+        let before = server.requested_paths().len();
+        wait_until("requested again", || server.requested_paths().len() > before);
+        let requests = server.requested_paths().len() as u64;
         wait_until("fetched", || app.fetches(&url, "success") >= requests);
     };
     let (current, is_over) = (Mutex::new(old.token_with_kid("k-1")), AtomicBool::new(false));
@@ -127,46 +126,50 @@ fn a_rotation_rejects_no_valid_token() {
 fn entrances_with_one_jwks_url_share_its_keys() {
     let key = Key::new("ES256");
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
-    let same = jwks_identity(&server.origin(), "");
-    let app = App::start_with_identity(&same, &(entrance("second", &same) + &entrance("third", &same)));
-    app.wait_until_ready();
+    let same = fetching(&server.origin());
+    let app = App::start_ready(same.clone().entrance("second", &same).entrance("third", &same));
     assert!(app.entrances_without_keys().is_empty());
     for path in ["/pandium-sso", "/second", "/third"] {
         assert_eq!(app.send_token_to(path, &key.token_with_kid("k-1")).status, 307, "{path}");
     }
-    assert_eq!(server.asked(), ["/keys"]);
+    assert_eq!(server.requested_paths(), ["/keys"]);
     // a fetch for one of them serves all
     let new = Key::new("ES256");
-    server.behave(keys_response(&[new.jwk(Some("k-2"))]));
+    server.set_behaviour(keys_response(&[new.jwk(Some("k-2"))]));
     for path in ["/second", "/third", "/pandium-sso"] {
         assert_eq!(app.send_token_to(path, &new.token_with_kid("k-2")).status, 307, "{path}");
     }
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requested_paths().len(), 2);
 }
 
 #[test]
 fn entrances_with_other_fetch_settings_fetch_separately() {
     let server = serve_keys(&[Key::new("ES256").jwk(Some("k-1"))]);
-    let other = entrance("second", &jwks_identity(&server.origin(), "jwks_timeout_s = 7"));
-    let app = App::start_with_identity(&jwks_identity(&server.origin(), ""), &other);
-    app.wait_until_ready();
-    assert_eq!(server.asked(), ["/keys", "/keys"]);
+    let other = fetching(&server.origin()).identity("jwks_timeout_s", 7);
+    let _app = App::start_ready(fetching(&server.origin()).entrance("second", &other));
+    assert_eq!(server.requested_paths(), ["/keys", "/keys"]);
 }
 
 #[test]
 fn an_unsupported_key_is_skipped_counted_and_logged_once() {
     let key = Key::new("ES256");
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
-    let app = App::start_fetching(&server, "jwks_refresh_interval_s = 1\njwks_max_stale_s = 60");
+    let app = App::start_ready(fetching_often(&server.origin()));
     let url = format!("{}/keys", server.origin());
     let labels = [("url", url.as_str())];
     let warnings =
         || app.log_lines().into_iter().filter(|line| line.get("skipped").is_some()).collect::<Vec<_>>();
     let publish = |strange: &[Value]| {
-        server.behave(keys_response(&[&[key.jwk(Some("k-1"))], strange].concat()));
+        server.set_behaviour(keys_response(&[&[key.jwk(Some("k-1"))], strange].concat()));
         // several fetches, to see whether each one logs
-        let before = app.fetches(&url, "success");
-        wait_until("fetched again", || app.fetches(&url, "success") >= before + 3);
+        for _ in 0..2 {
+            let before = app.fetches(&url, "success");
+            wait_until("fetched again", || {
+                let response = app.send_token(&key.token_with_kid("unknown"));
+                assert!(matches!(response.status, 401 | 503), "{response:?}");
+                app.fetches(&url, "success") > before
+            });
+        }
         assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
     };
     assert!(warnings().is_empty());
@@ -175,7 +178,7 @@ fn an_unsupported_key_is_skipped_counted_and_logged_once() {
     let logged = warnings();
     assert_eq!(logged.len(), 1, "{logged:?}");
     assert_eq!(logged[0]["keys"], "key 2: its kty is missing; key 3: its kty is not supported");
-    assert_eq!((&logged[0]["address"], &logged[0]["level"]), (&json!(url), &json!("WARN")));
+    assert_eq!((&logged[0]["url"], &logged[0]["level"]), (&json!(url), &json!("WARN")));
 
     publish(&[json!({"kty": "EC", "crv": "P-256", "x": 1, "y": "AA"})]);
     app.wait_for_metric("marketplace_sso_jwks_skipped_keys", &labels, 1.0);
@@ -193,16 +196,15 @@ fn discovery_locates_the_keys(#[values("", "/", "/tenants/acme", "/tenants/acme/
     let issuer = format!("{}{path}", server.origin());
     let location = format!("{}/.well-known/openid-configuration", path.trim_end_matches('/'));
     let document = json!({"issuer": issuer, "jwks_uri": format!("{}/their/keys?v=1", server.origin())});
-    server.behave(serving(&[
+    server.set_behaviour(serving(&[
         (&location, &document.to_string()),
         ("/their/keys?v=1", &jwks(&[key.jwk(Some("k-1"))])),
     ]));
-    let app = App::start_with_identity(&discovering(&issuer), "");
-    app.wait_until_ready();
+    let app = App::start_ready(Settings::bearer().issuer(&issuer));
     let token = key.sign(&named("k-1"), &issued_by(&issuer));
     assert_eq!(app.send_token(&token).status, 307);
     app.send_token(&key.token_with_kid("k-1")).assert_refused(401, "invalid_token");
-    assert_eq!(server.asked(), [location.as_str(), "/their/keys?v=1"]);
+    assert_eq!(server.requested_paths(), [location.as_str(), "/their/keys?v=1"]);
     assert_eq!(app.fetches(&format!("{}{location}", server.origin()), "success"), 1);
 }
 
@@ -227,32 +229,33 @@ fn an_invalid_discovery_document_gives_no_keys() {
     let servers = documents.map(|(name, document, message)| {
         let server = KeyServer::start(Behaviour::Down).unwrap();
         let document = document.replace("SELF", &server.origin());
-        server.behave(serving(&[(DISCOVERY_PATH, &document), ("/keys", &set)]));
+        server.set_behaviour(serving(&[(DISCOVERY_PATH, &document), ("/keys", &set)]));
         (name, server, message)
     });
-    let more: String = servers
-        .iter()
-        .map(|(name, server, _)| entrance(name, &format!("{}\n{COOLDOWN}", discovering(&server.origin()))))
-        .collect();
-    let app = App::start(&more);
-    app.wait_until_ready();
+    let app = App::start_ready(servers.iter().fold(Settings::standard(), |settings, (name, server, _)| {
+        let discovering = Settings::bearer().issuer(&server.origin());
+        settings.entrance(name, &discovering.identity("jwks_min_refresh_interval_s", 1))
+    }));
     let send_token = |name: &str, server: &KeyServer| {
         app.send_token_to(&format!("/{name}"), &key.sign(&named("k-1"), &issued_by(&server.origin())))
     };
     for (name, server, message) in &servers {
         send_token(name, server).assert_refused(503, "keys_unavailable");
-        assert!(server.asked().iter().all(|path| path == DISCOVERY_PATH), "{name}: {:?}", server.asked());
+        assert!(
+            server.requested_paths().iter().all(|path| path == DISCOVERY_PATH),
+            "{name}: {:?}",
+            server.requested_paths()
+        );
         let url = format!("{}{DISCOVERY_PATH}", server.origin());
         assert!(app.fetches(&url, "error") > 0, "{name}");
         assert_eq!(app.fetches(&url, "success"), 0, "{name}");
         app.wait_for_line(|line| {
-            line["address"] == url.as_str()
-                && line["error"].as_str().is_some_and(|error| error.contains(message))
+            line["url"] == url.as_str() && line["error"].as_str().is_some_and(|error| error.contains(message))
         });
     }
     for (_, server, _) in &servers {
         let document = json!({"issuer": server.origin(), "jwks_uri": format!("{}/keys", server.origin())});
-        server.behave(serving(&[(DISCOVERY_PATH, &document.to_string()), ("/keys", &set)]));
+        server.set_behaviour(serving(&[(DISCOVERY_PATH, &document.to_string()), ("/keys", &set)]));
     }
     for (name, server, _) in &servers {
         wait_until(name, || send_token(name, server).status == 307);
@@ -263,8 +266,8 @@ fn an_invalid_discovery_document_gives_no_keys() {
 fn readiness_waits_for_the_first_key_fetch() {
     let key = Key::new("ES256");
     let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
-    let app = App::start_with_identity(&jwks_identity(gate.origin(), ""), "");
-    gate.wait_until_asked(1);
+    let app = App::start(fetching(gate.origin()));
+    gate.wait_until_requested(1);
     for path in ["/readyz", "/healthz"] {
         let not_yet = app.get(path, &[]);
         not_yet.assert_refused(503, "keys_unavailable");
@@ -280,7 +283,7 @@ fn readiness_waits_for_the_first_key_fetch() {
         assert_eq!(user.join().unwrap(), 307);
     });
     assert!(app.entrances_without_keys().is_empty());
-    assert_eq!(gate.asked().len(), 1);
+    assert_eq!(gate.requested_paths().len(), 1);
 }
 
 #[test]
@@ -288,9 +291,9 @@ fn readiness_lists_entrances_without_keys() {
     let key = Key::new("ES256");
     let (good, bad) = (serve_keys(&[key.jwk(Some("k-1"))]), KeyServer::start(Behaviour::Hang(HOUR)).unwrap());
     let down = KeyServer::start(Behaviour::Down).unwrap();
-    let more = entrance("hanging", &jwks_identity(&bad.origin(), "jwks_timeout_s = 1"))
-        + &entrance("down", &jwks_identity(&down.origin(), ""));
-    let app = App::start_with_identity(&jwks_identity(&good.origin(), ""), &more);
+    let hanging = fetching(&bad.origin()).identity("jwks_timeout_s", 1);
+    let settings = fetching(&good.origin()).entrance("hanging", &hanging);
+    let app = App::start(settings.entrance("down", &fetching(&down.origin())));
     app.get("/readyz", &[]).assert_refused(503, "keys_unavailable");
     app.wait_until_ready();
     assert_eq!(app.entrances_without_keys(), ["down", "hanging"]);
@@ -306,13 +309,11 @@ const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 fn stale_keys_serve_for_a_bounded_time() {
     let key = Key::new("ES256");
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
-    let app = App::start_fetching(
-        &server,
-        "jwks_min_refresh_interval_s = 1\njwks_refresh_interval_s = 1\njwks_max_stale_s = 3",
-    );
+    let settings = fetching_often(&server.origin()).identity("jwks_refresh_interval_s", 1);
+    let app = App::start_ready(settings.identity("jwks_max_stale_s", 6));
     let url = format!("{}/keys", server.origin());
     assert!(app.key_age().is_some());
-    server.behave(Behaviour::Down);
+    server.set_behaviour(Behaviour::Down);
     wait_until("a failure", || app.fetches(&url, "error") > 0);
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
     assert!(app.entrances_without_keys().is_empty());
@@ -322,7 +323,7 @@ fn stale_keys_serve_for_a_bounded_time() {
     response.assert_refused(503, "keys_unavailable");
     assert!(response.header("retry-after").parse::<u32>().unwrap() > 0);
     assert_eq!(app.entrances_without_keys(), [MAIN]);
-    server.behave(keys_response(&[key.jwk(Some("k-1"))]));
+    server.set_behaviour(keys_response(&[key.jwk(Some("k-1"))]));
     wait_until("the keys are back", || app.send_token(&key.token_with_kid("k-1")).status == 307);
     assert!(app.entrances_without_keys().is_empty() && app.key_age().is_some());
     assert!(app.fetches(&url, "success") >= 2);
@@ -332,38 +333,37 @@ fn stale_keys_serve_for_a_bounded_time() {
 fn a_fetch_survives_the_disconnect_of_its_client() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let gate = GatedServer::start(&[("/keys", &jwks(&[old.jwk(Some("k-1"))]))], true);
-    let app = App::start_with_identity(&jwks_identity(gate.origin(), COOLDOWN), "");
-    app.wait_until_ready();
+    let app = App::start_ready(fetching_often(gate.origin()));
     app.wait_for_cooldown();
     gate.serve(&[("/keys", &jwks(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]))]);
     gate.close();
     let bearer = format!("Bearer {}", new.token_with_kid("k-2"));
     let mut client = TcpStream::connect(app.address()).unwrap();
     client.write_all(&request_bytes("GET", "/pandium-sso", &[("Authorization", &bearer)])).unwrap();
-    gate.wait_until_asked(2);
+    gate.wait_until_requested(2);
     drop(client);
     gate.open();
     let url = format!("{}/keys", gate.origin());
     wait_until("fetched", || app.fetches(&url, "success") == 2);
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
-    assert_eq!(gate.asked().len(), 2);
+    assert_eq!(gate.requested_paths().len(), 2);
 }
 
 #[test]
 fn a_reload_keeps_cached_keys() {
     let key = Key::new("ES256");
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
-    let app = App::start_fetching(&server, "");
-    server.behave(Behaviour::Down);
-    reload(&app, "[pandium]\naccount = \"second\"");
+    let app = App::start_ready(fetching(&server.origin()));
+    server.set_behaviour(Behaviour::Down);
+    app.reconfigure("[pandium]\naccount = \"second\"");
     let token = Token::of(&app.send_token(&key.token_with_kid("k-1")));
     assert_eq!(token.url.path(), "/second");
     assert!(app.entrances_without_keys().is_empty());
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requested_paths().len(), 1);
 
     // keys of another URL are not reused
     let other = serve_keys(&[key.jwk(Some("k-2"))]);
-    reload(&app, &format!("[identity]\njwks_url = \"{}/keys\"", other.origin()));
+    app.reconfigure(&format!("[identity]\njwks_url = \"{}/keys\"", other.origin()));
     app.wait_until_ready();
     app.send_token(&key.token_with_kid("k-1")).assert_refused(401, "invalid_token");
     assert_eq!(app.send_token(&key.token_with_kid("k-2")).status, 307);
@@ -373,10 +373,9 @@ fn a_reload_keeps_cached_keys() {
 fn a_reload_during_a_fetch_fetches_again() {
     let key = Key::new("ES256");
     let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
-    let app =
-        App::start_with_identity(&jwks_identity(gate.origin(), "jwks_min_refresh_interval_s = 600"), "");
-    gate.wait_until_asked(1);
-    reload(&app, "[pandium]\naccount = \"second\"");
+    let app = App::start(fetching(gate.origin()).identity("jwks_min_refresh_interval_s", 600));
+    gate.wait_until_requested(1);
+    app.reconfigure("[pandium]\naccount = \"second\"");
     gate.open();
     assert_eq!(Token::of(&app.send_token(&key.token_with_kid("k-1"))).url.path(), "/second");
     app.wait_until_ready();
@@ -385,26 +384,14 @@ fn a_reload_during_a_fetch_fetches_again() {
 #[test]
 fn a_reload_does_not_reset_readiness() {
     let key = Key::new("ES256");
-    let app = App::start_fetching(&serve_keys(&[key.jwk(Some("k-1"))]), "");
+    let app = App::start_ready(fetching(&serve_keys(&[key.jwk(Some("k-1"))]).origin()));
     let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-2"))]))], false);
-    reload(&app, &format!("[identity]\njwks_url = \"{}/keys\"", gate.origin()));
-    gate.wait_until_asked(1);
+    app.reconfigure(&format!("[identity]\njwks_url = \"{}/keys\"", gate.origin()));
+    gate.wait_until_requested(1);
     assert_eq!(app.entrances_without_keys(), [MAIN]);
     gate.open();
     assert_eq!(app.send_token(&key.token_with_kid("k-2")).status, 307);
     assert!(app.entrances_without_keys().is_empty());
-}
-
-fn reload(app: &App, toml: &str) {
-    let applied = [("result", "applied")];
-    let before = app.metric("marketplace_sso_config_reloads_total", &applied);
-    std::fs::write(app.config_file(), toml).unwrap();
-    app.wait_for_metric("marketplace_sso_config_reloads_total", &applied, before + 1.0);
-}
-
-/// An `[identity]` of kind `bearer` whose keys are found by discovery.
-fn discovering(issuer: &str) -> String {
-    bearer_identity("ES256", "").replace("https://login.example.com/", issuer)
 }
 
 fn named(kid: &str) -> String {
@@ -413,5 +400,5 @@ fn named(kid: &str) -> String {
 
 /// The default claims with another issuer.
 fn issued_by(issuer: &str) -> String {
-    crate::harness::issuer::claims_with(&[("iss", &format!("{issuer:?}"))])
+    claims_with(&[("iss", &format!("{issuer:?}"))])
 }

@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::harness::App;
-use crate::harness::issuer::{Key, bearer_identity, jwks};
-use crate::harness::key_server::wait_until;
+use crate::harness::issuer::{Key, jwks};
+use crate::harness::key_server::{fetching, wait_until};
 use crate::harness::nginx::Nginx;
+use crate::harness::{App, Settings};
 
 /// Runs openssl in a folder.
 fn openssl(folder: &Path, arguments: &str) {
@@ -55,19 +55,19 @@ fn a_key_server_is_trusted_by_its_ca_only() {
     let last = format!("server {{ listen unix:{dir}/front.sock; }}");
     let _nginx = Nginx::start(folder, &format!("{http}{last}"));
 
-    let settings = |port: u16, more: &str| {
-        bearer_identity(
-            "ES256",
-            &format!("jwks_url = \"https://127.0.0.1:{port}/keys\"\njwks_min_refresh_interval_s = 1\n{more}"),
-        )
+    let settings = |scheme: &str, port: u16| {
+        let settings = fetching(&format!("{scheme}://127.0.0.1:{port}"));
+        settings.identity("jwks_min_refresh_interval_s", 1)
     };
-    let authority = format!("jwks_ca_file = \"{dir}/ours.pem\"");
-    for (port, more, status) in [(ours, authority.as_str(), 307), (theirs, &authority, 503), (ours, "", 503)]
-    {
-        let app = App::start_with_identity(&settings(port, more), "");
-        app.wait_until_ready();
+    let with_ca = |settings: Settings| settings.identity("jwks_ca_file", format!("{dir}/ours.pem"));
+    for (what, settings, status) in [
+        ("of our CA", with_ca(settings("https", ours)), 307),
+        ("of another CA", with_ca(settings("https", theirs)), 503),
+        ("without our CA", settings("https", ours), 503),
+    ] {
+        let app = App::start_ready(settings);
         let response = app.send_token(&key.token_with_kid("k-1"));
-        assert_eq!(response.status, status, "{port} {more}: {response:?}");
+        assert_eq!(response.status, status, "{what}: {response:?}");
         if status == 503 {
             app.wait_for_line(|line| {
                 line["error"].as_str().is_some_and(|error| error.contains("certificate"))
@@ -75,7 +75,7 @@ fn a_key_server_is_trusted_by_its_ca_only() {
         }
     }
     // the same server does not speak plain HTTP
-    let app = App::start_with_identity(&settings(ours, &authority).replace("https:", "http:"), "");
+    let app = App::start(with_ca(settings("http", ours)));
     wait_until("a failed fetch", || app.entrances_without_keys() == ["pandium-sso"]);
     app.send_token(&key.token_with_kid("k-1")).assert_refused(503, "keys_unavailable");
 }

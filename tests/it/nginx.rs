@@ -4,59 +4,44 @@
 
 use rstest::rstest;
 
-use crate::harness::recipe::{
-    ALL, AUTHELIA, AUTHENTIK, INGRESS_NGINX, NginxSetup, OAUTH2_PROXY, OWN_SESSIONS, Outage, README, Recipe,
-    VOUCH, start_before_echo_of_host,
-};
+use crate::harness::recipe::{ALL, NginxSetup, OAUTH2_PROXY, Outage, start_before_echo_of_host};
 use crate::harness::{Field, Token};
 
 const ALICES_COOKIE: Field<'static> = ("Cookie", "session=alice");
 const HTML: Field<'static> = ("Accept", "text/html");
 
-#[rstest]
-#[case::oauth2_proxy(NginxSetup::start(OAUTH2_PROXY), OAUTH2_PROXY)]
-#[case::by_socket(NginxSetup::start_by_socket(OAUTH2_PROXY), OAUTH2_PROXY)]
-#[case::readme(NginxSetup::start(README), README)]
-#[case::ingress_nginx(NginxSetup::start(INGRESS_NGINX), INGRESS_NGINX)]
-#[case::own_sessions(NginxSetup::start(OWN_SESSIONS), OWN_SESSIONS)]
-#[case::vouch(NginxSetup::start(VOUCH), VOUCH)]
-#[case::authelia(NginxSetup::start(AUTHELIA), AUTHELIA)]
-#[case::authentik(NginxSetup::start(AUTHENTIK), AUTHENTIK)]
-fn a_signed_in_user_is_handed_off(#[case] setup: NginxSetup, #[case] recipe: Recipe) {
-    let response = setup.get("/pandium-sso", &[ALICES_COOKIE, HTML]);
-    let token = Token::of(&response);
-    assert_eq!(token.claims["sub"], recipe.sub);
-    assert_eq!(token.claims["ti"]["uem"], "alice@example.com");
-    assert_eq!(token.claims["meta"]["groups"], serde_json::json!(["staff", "ops"]));
-    assert_eq!(response.header("cache-control"), "no-store");
-    assert_eq!(response.header("content-security-policy"), "frame-ancestors https://app.example.com");
+#[test]
+fn a_signed_in_user_is_handed_off() {
+    for (recipe, setup) in NginxSetup::start_each() {
+        let response = setup.get("/pandium-sso", &[ALICES_COOKIE, HTML]);
+        let token = Token::of(&response);
+        assert_eq!(token.claims["sub"], recipe.sub, "{:?}", recipe.source);
+        assert_eq!(token.claims["ti"]["uem"], "alice@example.com", "{:?}", recipe.source);
+        assert_eq!(token.claims["meta"]["groups"], serde_json::json!(["staff", "ops"]));
+        assert_eq!(response.header("cache-control"), "no-store");
+        assert_eq!(response.header("content-security-policy"), "frame-ancestors https://app.example.com");
 
-    let deeper = setup.get("/pandium-sso/install/1121?display=settings", &[ALICES_COOKIE]);
-    let token = Token::of(&deeper);
-    assert_eq!((token.url.path(), token.link().as_str()), ("/acme/tenants/create/1121", "display=settings"));
+        let deeper = setup.get("/pandium-sso/install/1121?display=settings", &[ALICES_COOKIE]);
+        let token = Token::of(&deeper);
+        let url = (token.url.path(), token.link());
+        assert_eq!(url, ("/acme/tenants/create/1121", "display=settings".to_owned()), "{:?}", recipe.source);
+    }
 }
 
-#[rstest]
-#[case::oauth2_proxy(NginxSetup::start(OAUTH2_PROXY))]
-#[case::by_socket(NginxSetup::start_by_socket(OAUTH2_PROXY))]
-#[case::readme(NginxSetup::start(README))]
-#[case::ingress_nginx(NginxSetup::start(INGRESS_NGINX))]
-#[case::own_sessions(NginxSetup::start(OWN_SESSIONS))]
-#[case::vouch(NginxSetup::start(VOUCH))]
-#[case::authelia(NginxSetup::start(AUTHELIA))]
-#[case::authentik(NginxSetup::start(AUTHENTIK))]
-fn a_signed_out_user_sees_the_sign_in_page(#[case] setup: NginxSetup) {
-    for cookie in [None, Some(("Cookie", "session=mallory"))] {
-        let headers: Vec<Field<'_>> = cookie.into_iter().chain([HTML]).collect();
-        let page = setup.get("/pandium-sso", &headers);
-        assert_eq!(page.status, 401);
-        page.assert_no_token();
-        assert!(
-            page.page().contains("https://app.example.com/login") && page.page().contains("unauthenticated")
-        );
-        assert!(page.header("content-security-policy").contains("frame-ancestors https://app.example.com"));
+#[test]
+fn a_signed_out_user_sees_the_sign_in_page() {
+    for (recipe, setup) in NginxSetup::start_each() {
+        for headers in [&[HTML][..], &[HTML, ("Cookie", "session=mallory")]] {
+            let response = setup.get("/pandium-sso", headers);
+            assert_eq!(response.status, 401, "{:?}", recipe.source);
+            response.assert_no_token();
+            let page = response.page();
+            assert!(page.contains("https://app.example.com/login") && page.contains("unauthenticated"));
+            let policy = response.header("content-security-policy");
+            assert!(policy.contains("frame-ancestors https://app.example.com"), "{policy}");
+        }
+        setup.get("/pandium-sso", &[]).assert_refused(401, "unauthenticated");
     }
-    setup.get("/pandium-sso", &[]).assert_refused(401, "unauthenticated");
 }
 
 #[test]
@@ -83,7 +68,7 @@ fn an_outage_page_can_be_framed(#[case] outage: Outage) {
         let setup = NginxSetup::start_without(*recipe, outage);
         for headers in [&[HTML][..], &[HTML, ALICES_COOKIE], FORGED[0]] {
             let page = setup.get("/pandium-sso?display=settings", headers);
-            assert_eq!((page.status, page.header("content-type")), (503, "text/html"));
+            assert_eq!((page.status, page.header("content-type")), (503, "text/html"), "{:?}", recipe.source);
             assert!(page.text().contains("Sign-in is not available"), "{}", page.text());
             assert!(!page.has("x-frame-options"));
             page.assert_no_token();
@@ -133,24 +118,19 @@ const FORGED: &[&[Field<'static>]] = &[
 ];
 
 // T2
-#[rstest]
-#[case::oauth2_proxy(NginxSetup::start(OAUTH2_PROXY))]
-#[case::by_socket(NginxSetup::start_by_socket(OAUTH2_PROXY))]
-#[case::readme(NginxSetup::start(README))]
-#[case::ingress_nginx(NginxSetup::start(INGRESS_NGINX))]
-#[case::own_sessions(NginxSetup::start(OWN_SESSIONS))]
-#[case::vouch(NginxSetup::start(VOUCH))]
-#[case::authelia(NginxSetup::start(AUTHELIA))]
-#[case::authentik(NginxSetup::start(AUTHENTIK))]
-fn forged_headers_change_nothing(#[case] setup: NginxSetup) {
-    let defaults = Token::of(&setup.get("/pandium-sso", &[ALICES_COOKIE])).claims;
-    for forged in FORGED {
-        setup.get("/pandium-sso", forged).assert_refused(401, "unauthenticated");
-        let claims = Token::of(&setup.get("/pandium-sso", &[forged, &[ALICES_COOKIE][..]].concat())).claims;
-        for claim in ["sub", "ti", "meta"] {
-            assert_eq!(claims[claim], defaults[claim], "{forged:?}");
+#[test]
+fn forged_headers_change_nothing() {
+    for (recipe, setup) in NginxSetup::start_each() {
+        let defaults = Token::of(&setup.get("/pandium-sso", &[ALICES_COOKIE])).claims;
+        for forged in FORGED {
+            setup.get("/pandium-sso", forged).assert_refused(401, "unauthenticated");
+            let response = setup.get("/pandium-sso", &[forged, &[ALICES_COOKIE][..]].concat());
+            let claims = Token::of(&response).claims;
+            for claim in ["sub", "ti", "meta"] {
+                assert_eq!(claims[claim], defaults[claim], "{:?}: {forged:?}", recipe.source);
+            }
+            assert_eq!(claims.len(), defaults.len(), "{:?}: {forged:?}", recipe.source);
         }
-        assert_eq!(claims.len(), defaults.len(), "{forged:?}");
     }
 }
 

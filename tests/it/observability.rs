@@ -1,24 +1,12 @@
 //! Audit events, metrics and health checks.
 
-use rstest::rstest;
 use serde_json::Value;
 
-use crate::harness::{ALICE, App, EMAIL, Field, Response, Token};
-
-const PARTNERS: &str = r#"
-[entrances.partners]
-path = "/partners/sso"
-[entrances.partners.identity]
-kind = "proxy_headers"
-preset = "authelia"
-trusted_proxies = ["127.0.0.1/32"]
-[entrances.partners.pandium]
-account = "partners"
-"#;
+use crate::harness::{ALICE, App, EMAIL, Field, Response, Settings, Token};
 
 #[test]
 fn a_hand_off_writes_one_audit_event() {
-    let app = App::start("");
+    let app = App::standard();
     let response = app.get("/pandium-sso", &[ALICE, &[("Sec-Fetch-Dest", "document")]].concat());
     let event = app.audit_event_of(&response);
     assert_eq!(
@@ -50,7 +38,7 @@ fn a_hand_off_writes_one_audit_event() {
 
 #[test]
 fn a_refusal_writes_one_audit_event() {
-    let app = App::start("");
+    let app = App::standard();
     let response =
         app.get("/pandium-sso", &[("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]);
     let event = app.audit_event_of(&response);
@@ -77,7 +65,7 @@ fn a_refusal_writes_one_audit_event() {
 
 #[test]
 fn every_response_has_exactly_one_audit_event() {
-    let app = App::start("");
+    let app = App::standard();
     let mut responses = Vec::new();
     for _ in 0..20 {
         responses.push(app.get("/pandium-sso", ALICE));
@@ -100,7 +88,7 @@ fn every_response_has_exactly_one_audit_event() {
 
 #[test]
 fn text_logs_carry_the_same_fields() {
-    let app = App::start("[log]\nformat = \"text\"\nsubject = \"plain\"");
+    let app = App::start(Settings::standard().set("log.format", "text").set("log.subject", "plain"));
     let (signed_in, anonymous) = (app.get("/pandium-sso", ALICE), app.get("/pandium-sso", &[]));
     app.log_lines();
     let output = app.output();
@@ -117,7 +105,7 @@ fn text_logs_carry_the_same_fields() {
 
 #[test]
 fn request_ids_are_generated_and_consistent() {
-    let app = App::start("");
+    let app = App::standard();
     let forged = ("X-Request-Id", "forged\"}{");
     let problem = app.get("/pandium-sso", &[forged]);
     let page = app.get("/pandium-sso", &[forged, ("Accept", "text/html")]);
@@ -133,7 +121,7 @@ fn request_ids_are_generated_and_consistent() {
 #[test]
 fn log_subject_controls_how_users_are_named() {
     let subject = |log: &str, email: &str| {
-        let app = App::start(&format!("[log]\nsubject = {log:?}"));
+        let app = App::start(Settings::standard().set("log.subject", log));
         let event = app.audit_event_of(&app.get("/pandium-sso", &[(EMAIL, email)]));
         (log == "plain" || !app.output().contains(email)).then_some(event["subject"].clone()).unwrap()
     };
@@ -148,7 +136,11 @@ fn log_subject_controls_how_users_are_named() {
 
 #[test]
 fn events_and_metrics_name_the_entrance() {
-    let app = App::start(PARTNERS);
+    let settings = Settings::standard()
+        .entrance("partners", &Settings::proxy_headers("authelia"))
+        .set("entrances.partners.path", "/partners/sso")
+        .set("entrances.partners.pandium.account", "partners");
+    let app = App::start(settings);
     let response =
         app.get("/partners/sso/install/7", &[("Remote-User", "bo"), ("Remote-Email", "bo@example.com")]);
     assert_eq!(Token::of(&response).url.path(), "/partners/tenants/create/7");
@@ -168,7 +160,7 @@ fn events_and_metrics_name_the_entrance() {
 
 #[test]
 fn the_counters_count() {
-    let app = App::start("");
+    let app = App::standard();
     for _ in 0..3 {
         app.get("/pandium-sso", ALICE);
     }
@@ -193,7 +185,7 @@ fn the_counters_count() {
 
 #[test]
 fn the_metrics_are_openmetrics_and_name_no_user() {
-    let app = App::start("[log]\nsubject = \"plain\"");
+    let app = App::start(Settings::standard().set("log.subject", "plain"));
     let headers =
         [ALICE, &[("X-Auth-Request-User", "u-1-canary"), ("X-Auth-Request-Groups", "canary-group")]];
     app.get("/pandium-sso", &headers.concat());
@@ -210,30 +202,29 @@ fn the_metrics_are_openmetrics_and_name_no_user() {
     }
 }
 
-#[rstest]
-#[case("/livez")]
-#[case("/readyz")]
-#[case("/healthz")]
-fn health_is_served_on_both_listeners(#[case] path: &str) {
-    let app = App::start("");
-    let untrusted: &[Field<'_>] = &[("X-Forwarded-For", "203.0.113.9"), ("Sec-Fetch-Dest", "image")];
-    for response in [app.get(path, untrusted), app.admin(path), app.request("HEAD", path, &[])] {
-        assert_eq!((response.status, response.header("content-type")), (200, "application/json"));
-        assert_eq!(response.header("cache-control"), "no-store");
-        assert!(response.has("x-request-id"));
+#[test]
+fn health_is_served_on_both_listeners() {
+    let app = App::standard();
+    for path in ["/livez", "/readyz", "/healthz"] {
+        let untrusted: &[Field<'_>] = &[("X-Forwarded-For", "203.0.113.9"), ("Sec-Fetch-Dest", "image")];
+        for response in [app.get(path, untrusted), app.admin(path), app.request("HEAD", path, &[])] {
+            assert_eq!((response.status, response.header("content-type")), (200, "application/json"));
+            assert_eq!(response.header("cache-control"), "no-store", "{response:?}");
+            assert!(response.has("x-request-id"), "{response:?}");
+        }
+        assert_eq!(app.get(path, &[]).json()["status"], "ok");
+        let posted = app.request("POST", path, &[]);
+        posted.assert_refused(405, "method_not_allowed");
+        assert!(posted.header("allow").contains("GET"), "{posted:?}");
     }
-    assert_eq!(app.get(path, &[]).json()["status"], "ok");
-    let posted = app.request("POST", path, &[]);
-    posted.assert_refused(405, "method_not_allowed");
-    assert!(posted.header("allow").contains("GET"));
 }
 
 #[test]
 fn each_listener_serves_its_own_paths() {
-    let app = App::start("");
+    let app = App::standard();
     app.admin("/pandium-sso").assert_refused(404, "not_found");
     app.get("/metrics", &[]).assert_refused(404, "not_found");
-    let without = App::start("[server]\nadmin_listen = \"\"");
+    let without = App::start(Settings::standard().set("server.admin_listen", ""));
     assert_eq!(without.get("/livez", &[]).status, 200);
 }
 
@@ -250,7 +241,7 @@ fn fields(event: &Value) -> Vec<&str> {
 
 #[test]
 fn a_wrong_preset_is_logged_without_values() {
-    let app = App::start("[identity]\npreset = \"oauth2_proxy\"");
+    let app = App::start(Settings::proxy_headers("oauth2_proxy"));
     let response = app.get("/pandium-sso", ALICE);
     response.assert_refused(401, "unauthenticated");
     assert!(!response.text().contains("X-Auth-Request-Email"), "the cause is for the log alone");

@@ -3,49 +3,43 @@
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::harness::command::{File, run};
-use crate::harness::{App, Field, STANDARD};
+use crate::harness::key_server::fetching;
+use crate::harness::{App, Field, Settings};
 
 const HTML: Field<'_> = ("Accept", "text/html");
 
-#[rstest]
-#[case("de-AT,de;q=0.9", "de", "Sie sind nicht angemeldet", "Anmelden")]
-#[case("fr", "fr", "Vous n’êtes pas connecté", "Se connecter")]
-#[case("es-MX", "es", "No ha iniciado sesión", "Iniciar sesión")]
-#[case("en-GB", "en", "Nobody is signed in", "Sign in")]
-#[case("ja", "en", "Nobody is signed in", "Sign in")]
-#[case("ja, de;q=0.3, fr;q=0.7", "fr", "Vous n’êtes pas connecté", "Se connecter")]
-fn a_page_uses_the_requested_language(
-    #[case] wanted: &str,
-    #[case] lang: &str,
-    #[case] title: &str,
-    #[case] button: &str,
-) {
-    let app = App::start("");
-    let response = app.get("/pandium-sso", &[HTML, ("Accept-Language", wanted)]);
-    assert_eq!(response.status, 401);
-    let page = response.text();
-    for part in [&format!("<html lang=\"{lang}\">"), title, button, response.header("x-request-id")] {
-        assert!(page.contains(part), "{part} is missing: {page}");
+#[test]
+fn a_page_uses_the_requested_language() {
+    let app = App::standard();
+    for (wanted, lang, title, button) in [
+        ("de-AT,de;q=0.9", "de", "Sie sind nicht angemeldet", "Anmelden"),
+        ("fr", "fr", "Vous n’êtes pas connecté", "Se connecter"),
+        ("es-MX", "es", "No ha iniciado sesión", "Iniciar sesión"),
+        ("en-GB", "en", "Nobody is signed in", "Sign in"),
+        ("ja", "en", "Nobody is signed in", "Sign in"),
+        ("ja, de;q=0.3, fr;q=0.7", "fr", "Vous n’êtes pas connecté", "Se connecter"),
+    ] {
+        let response = app.get("/pandium-sso", &[HTML, ("Accept-Language", wanted)]);
+        assert_eq!(response.status, 401, "{response:?}");
+        let page = response.text();
+        for part in [&format!("<html lang=\"{lang}\">"), title, button, response.header("x-request-id")] {
+            assert!(page.contains(part), "{wanted}: {part} is missing: {page}");
+        }
+        assert!(response.header("vary").contains("Accept-Language"), "{response:?}");
+        // problem documents are not translated
+        let problem = app.get("/pandium-sso", &[("Accept-Language", wanted)]).json();
+        assert_eq!(problem["title"], "Nobody is signed in");
     }
-    assert!(response.header("vary").contains("Accept-Language"));
-    // problem documents are not translated
-    let problem = app.get("/pandium-sso", &[("Accept-Language", wanted)]).json();
-    assert_eq!(problem["title"], "Nobody is signed in");
 }
 
 #[test]
 fn a_retry_is_offered_for_temporary_failures() {
-    let app = App::start("");
+    let app = App::standard();
     let page = |target: &str| app.get(target, &[HTML]).text();
     assert!(!page("/pandium-sso?tenant=x").contains("Try again"));
-    let key_server_down = App::start_with_identity(
-        "kind = \"bearer\"\nissuer = \"i\"\naudience = \"a\"\njwks_url = \"http://127.0.0.1:1/\"",
-        "",
-    );
-    let token = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln";
-    let response =
-        key_server_down.get("/pandium-sso", &[HTML, ("Authorization", &format!("Bearer {token}"))]);
+    let key_server_down = App::start(fetching("http://127.0.0.1:1"));
+    let token = "Bearer eyJhbGciOiJFUzI1NiJ9.e30.c2ln";
+    let response = key_server_down.get("/pandium-sso", &[HTML, ("Authorization", token)]);
     assert_eq!(response.status, 503);
     assert!(response.text().contains("Try again"), "{}", response.text());
 }
@@ -55,8 +49,8 @@ fn branding_appears_on_the_pages() {
     let folder = TempDir::new().unwrap();
     let logo = folder.path().join("logo.svg");
     std::fs::write(&logo, "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
-    let settings = format!("[branding]\nname = \"Acme & Co\"\ncolor = \"#FFD400\"\nlogo_file = {logo:?}");
-    let app = App::start_in(folder, &settings);
+    let settings = Settings::standard().set("branding.name", "Acme & Co").set("branding.color", "#FFD400");
+    let app = App::start_in(folder, settings.set("branding.logo_file", logo));
     for target in ["/pandium-sso", "/embed"] {
         let response = app.get(target, &[HTML]);
         let page = response.text();
@@ -75,7 +69,7 @@ fn a_custom_template_replaces_the_default() {
     std::fs::create_dir(&templates).unwrap();
     let own = "{% extends \"base.html\" %}{% block body %}<h1>Oh: {{ title }}</h1><i>{{ reason }}</i>{% endblock %}";
     std::fs::write(templates.join("refusal.html"), own).unwrap();
-    let app = App::start_in(folder, &format!("[branding]\ntemplates_dir = {templates:?}"));
+    let app = App::start_in(folder, Settings::standard().set("branding.templates_dir", &templates));
     let page = app.get("/pandium-sso", &[HTML]).text();
     assert!(page.contains("<h1>Oh: Nobody is signed in</h1><i>unauthenticated</i>"), "{page}");
     assert!(page.contains("<meta name=\"viewport\""), "ours is extended: {page}");
@@ -86,41 +80,28 @@ fn a_custom_template_replaces_the_default() {
     app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], 1.0);
     assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>Nobody is signed in!</h1>");
     std::fs::write(templates.join("refusal.html"), "{{ titel }}").unwrap();
-    app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "refused")], 1.0);
+    app.reload("refused");
     assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>Nobody is signed in!</h1>");
 }
 
 #[rstest]
-#[case::an_unknown_name("error.html", "x", "templates_dir", "base.html, refusal.html, embed.html")]
-#[case::no_template("refusal.html", "{% if %}", "templates_dir", "refusal.html, line 1")]
-#[case::an_unknown_value("refusal.html", "\n{{ titel }}", "templates_dir", "refusal.html, line 2")]
-#[case::a_block_that_is_not_there("embed.html", "{% extends \"bas.html\" %}", "templates_dir", "bas.html")]
-fn a_template_error_names_its_line(
-    #[case] name: &str,
-    #[case] text: &str,
-    #[case] key: &str,
-    #[case] message: &str,
-) {
+#[case::an_unknown_name("error.html", "x", "base.html, refusal.html, embed.html")]
+#[case::no_template("refusal.html", "{% if %}", "refusal.html, line 1")]
+#[case::an_unknown_value("refusal.html", "\n{{ titel }}", "refusal.html, line 2")]
+#[case::a_block_that_is_not_there("embed.html", "{% extends \"bas.html\" %}", "bas.html")]
+fn a_template_error_names_its_line(#[case] name: &str, #[case] text: &str, #[case] message: &str) {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join(name), text).unwrap();
-    let config = File::new(&format!("{STANDARD}\n[branding]\ntemplates_dir = {:?}", folder.path()));
-    let result = run(&["check", "--config", &config.text()]);
-    assert_eq!(result.status, 78, "{result:?}");
-    assert!(
-        result.errors.contains(&format!("branding.{key}: ")) && result.errors.contains(message),
-        "{}",
-        result.errors
-    );
+    let settings = Settings::standard().set("branding.templates_dir", folder.path());
+    settings.assert_wrong("branding.templates_dir", message);
 }
 
 #[rstest]
-#[case("color = \"red; } body { display: none\"", "color")]
-#[case("logo_file = \"/nowhere/logo.svg\"", "logo_file")]
-#[case("logo_file = \"/dev/null\"", "logo_file")]
-#[case("templates_dir = \"/nowhere\"", "templates_dir")]
-fn an_invalid_branding_setting_is_reported(#[case] setting: &str, #[case] key: &str) {
-    let config = File::new(&format!("{STANDARD}\n[branding]\n{setting}"));
-    let result = run(&["check", "--config", &config.text()]);
-    assert_eq!(result.status, 78, "{result:?}");
-    assert!(result.errors.contains(&format!("branding.{key}: ")), "{}", result.errors);
+#[case("color", "red; } body { display: none")]
+#[case("logo_file", "/nowhere/logo.svg")]
+#[case("logo_file", "/dev/null")]
+#[case("templates_dir", "/nowhere")]
+fn an_invalid_branding_setting_is_reported(#[case] key: &str, #[case] value: &str) {
+    let key = format!("branding.{key}");
+    Settings::standard().set(&key, value).assert_wrong(&key, "");
 }

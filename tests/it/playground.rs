@@ -37,18 +37,8 @@ impl Playground {
 
     /// The same, with these arguments alone; also gives its output.
     fn start_as(arguments: &[&str], expected: &str) -> (Self, Arc<OutputLines>) {
-        let mut child = Command::new(PROGRAM)
-            .arg("playground")
-            .args(arguments)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = Arc::new(OutputLines::default());
-        lines.read_pipe(child.stdout.take().unwrap());
-        lines.read_pipe(child.stderr.take().unwrap());
+        let mut program = Command::new(PROGRAM);
+        let (child, lines) = OutputLines::spawn(program.arg("playground").args(arguments).env_clear());
         let mut playground = Self { child, origin: String::new() };
         let line = lines.wait_for_text(TIMEOUT, |line| line.trim().starts_with("http://"));
         playground.origin = line.trim().to_owned();
@@ -318,9 +308,7 @@ fn a_busy_default_port_is_skipped() {
 #[test]
 fn a_non_loopback_listener_is_warned_of() {
     let (_playground, lines) = Playground::start_as(&["--listen", "0.0.0.0:0"], "password");
-    let warned =
-        lines.all().into_iter().any(|line| line.starts_with("warning: the playground listens at 0.0.0.0"));
-    assert!(warned, "{:?}", lines.all());
+    lines.wait_for_text(TIMEOUT, |line| line.starts_with("warning: the playground listens at 0.0.0.0"));
 
     let (_playground, lines) = Playground::start_as(&["--listen", "127.0.0.1:0"], "password");
     assert!(!lines.all().iter().any(|line| line.starts_with("warning: ")), "{:?}", lines.all());

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
-use crate::harness::issuer::{Key, entrance, jwks};
-use crate::harness::key_server::{GatedServer, jwks_identity, wait_until};
-use crate::harness::{ALICE, App, Connection, Field, SECRET, Token};
+use crate::harness::issuer::{Key, jwks};
+use crate::harness::key_server::GatedServer;
+use crate::harness::{ALICE, App, Connection, Field, SECRET, Settings, Token, wait_until};
 
 const APPLIED: &[(&str, &str)] = &[("result", "applied")];
 const REFUSED: &[(&str, &str)] = &[("result", "refused")];
@@ -17,7 +17,7 @@ const RELOADS: &str = "marketplace_sso_config_reloads_total";
 
 #[test]
 fn a_changed_file_applies_without_a_failed_request() {
-    let app = App::start("[pandium]\naccount = \"first\"");
+    let app = App::start(Settings::standard().set("pandium.account", "first"));
     let paths = during_requests(&app, || {
         std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
         app.wait_for_metric(RELOADS, APPLIED, 1.0);
@@ -28,7 +28,7 @@ fn a_changed_file_applies_without_a_failed_request() {
 
 #[test]
 fn sighup_reloads_the_configuration() {
-    let app = App::start("");
+    let app = App::standard();
     during_requests(&app, || {
         for times in 1..=3 {
             app.signal("HUP");
@@ -40,7 +40,7 @@ fn sighup_reloads_the_configuration() {
 
 #[test]
 fn an_invalid_file_leaves_the_old_configuration_in_use() {
-    let app = App::start("[pandium]\naccount = \"first\"");
+    let app = App::start(Settings::standard().set("pandium.account", "first"));
     let paths = during_requests(&app, || {
         std::fs::write(app.config_file(), "[pandium]\naccount = \"no slug\"\nunknown = 1").unwrap();
         app.wait_for_metric(RELOADS, REFUSED, 1.0);
@@ -59,7 +59,7 @@ fn an_invalid_file_leaves_the_old_configuration_in_use() {
 
 #[test]
 fn a_replaced_file_is_reloaded() {
-    let app = App::start("");
+    let app = App::standard();
     let newer = app.folder.path().join("newer");
     std::fs::write(&newer, "[pandium]\naccount = \"second\"").unwrap();
     std::fs::rename(&newer, app.config_file()).unwrap();
@@ -69,7 +69,7 @@ fn a_replaced_file_is_reloaded() {
 
 #[test]
 fn a_missing_file_changes_nothing() {
-    let app = App::start("[pandium]\naccount = \"first\"");
+    let app = App::start(Settings::standard().set("pandium.account", "first"));
     std::fs::remove_file(app.config_file()).unwrap();
     app.wait_for_metric(RELOADS, REFUSED, 1.0);
     assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).url.path(), "/first");
@@ -81,7 +81,7 @@ fn a_missing_file_changes_nothing() {
 // T1
 #[test]
 fn a_removed_proxy_is_refused_on_an_open_connection() {
-    let app = App::start("");
+    let app = App::standard();
     let mut connection = Connection::open(app.address()).unwrap();
     assert_eq!(connection.request("GET", "/pandium-sso", ALICE).unwrap().status, 307);
     std::fs::write(app.config_file(), "[identity]\ntrusted_proxies = [\"192.0.2.1\"]").unwrap();
@@ -98,7 +98,7 @@ fn a_swapped_kubernetes_secret_signs_the_next_token() {
     symlink("..data/pandium", secrets.join("pandium")).unwrap();
     // the configuration may have one secret only
     let file = secrets.join("pandium");
-    let app = App::start_with_secret_file(folder, &file);
+    let app = App::start_in(folder, Settings::standard().secret_file(&file));
     let before = app.get("/pandium-sso", ALICE);
     Token::in_url(before.header("location"), SECRET);
 
@@ -118,7 +118,7 @@ fn symlinked_and_restored_secrets_are_reloaded() {
     let (target, file) = (elsewhere.path().join("pandium"), folder.path().join("link"));
     std::fs::write(&target, SECRET).unwrap();
     symlink(&target, &file).unwrap();
-    let app = App::start_with_secret_file(folder, &file);
+    let app = App::start_in(folder, Settings::standard().secret_file(&file));
 
     let newer = SECRET.to_uppercase();
     std::fs::write(&target, &newer).unwrap();
@@ -135,7 +135,9 @@ fn symlinked_and_restored_secrets_are_reloaded() {
 
 #[test]
 fn a_half_written_file_is_not_applied() {
-    let app = App::start("[access]\ndenied_groups = [\"guests\"]");
+    let app = App::standard();
+    app.reconfigure("[access]\ndenied_groups = [\"guests\"]");
+    let before = app.metric(RELOADS, APPLIED);
     let guest = [ALICE, &[("X-Auth-Request-Groups", "guests")]].concat();
     let is_writing = AtomicBool::new(true);
     std::thread::scope(|scope| {
@@ -152,7 +154,7 @@ fn a_half_written_file_is_not_applied() {
         }
         writer.join().unwrap();
     });
-    app.wait_for_metric(RELOADS, APPLIED, 1.0);
+    wait_until("applied", || app.metric(RELOADS, APPLIED) > before + 0.5);
     app.get("/pandium-sso", &guest).assert_refused(403, "not_allowed");
 }
 
@@ -165,7 +167,7 @@ fn a_blocking_pipe_does_not_block_requests() {
         let pipe = pipe.clone();
         move || std::fs::write(pipe, SECRET)
     });
-    let mut app = App::start_with_secret_file(folder, &pipe);
+    let mut app = App::start_in(folder, Settings::standard().secret_file(&pipe));
     writing.join().unwrap().unwrap();
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
     // reading the pipe again blocks; requests and signals must not
@@ -180,7 +182,7 @@ fn a_blocking_pipe_does_not_block_requests() {
 
 #[test]
 fn a_setting_that_needs_a_restart_is_logged() {
-    let app = App::start("");
+    let app = App::standard();
     std::fs::write(app.config_file(), "[server]\nkeep_alive_s = 5").unwrap();
     app.wait_for_line(|line| line["message"].as_str().is_some_and(|text| text.contains("after a restart")));
 }
@@ -237,15 +239,18 @@ fn a_reload_while_keys_are_fetched_is_not_seen() {
     let key = Key::new("ES256");
     let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
     let settings = |name: &str, environment: &str| {
-        format!(
-            "environment = \"{environment}\"\n[branding]\nname = \"{name}-brand\"\n\
-             [embed]\nparents = [\"https://{name}.example\"]\nlogin_url = \"https://{name}.example/login\"\n\
-             [pandium]\naccount = \"{name}\"\n"
-        )
+        Settings::standard()
+            .set("environment", environment)
+            .set("branding.name", format!("{name}-brand"))
+            .embed_parents(&[&format!("https://{name}.example")])
+            .set("embed.login_url", format!("https://{name}.example/login"))
+            .set("pandium.account", name)
     };
-    let partners = entrance("partners", &jwks_identity(gate.origin(), "jwks_timeout_s = 60"));
-    let app = App::start(&(settings("older", "sandbox") + &partners));
-    gate.wait_until_asked(1);
+    let partners =
+        Settings::bearer().jwks_url(&format!("{}/keys", gate.origin())).identity("jwks_timeout_s", 60);
+    let app = App::standard();
+    app.reconfigure(&settings("older", "sandbox").entrance("partners", &partners).text());
+    gate.wait_until_requested(1);
     let token = |key: &Key| format!("Bearer {}", key.token_with_kid("k-1"));
     let (good, bad) = (token(&key), token(&Key::new("ES256")));
     let requests: [(&str, &[Field<'_>]); 4] = [
@@ -257,8 +262,7 @@ fn a_reload_while_keys_are_fetched_is_not_seen() {
     let responses = std::thread::scope(|scope| {
         let waiting = requests.map(|(path, headers)| scope.spawn(|| app.get(path, headers)));
         wait_until("all wait", || app.metric("marketplace_sso_requests_in_flight", &[]) > 4.5);
-        std::fs::write(app.config_file(), settings("newer", "production")).unwrap();
-        app.wait_for_metric(RELOADS, APPLIED, 1.0);
+        app.reconfigure(&settings("newer", "production").text());
         gate.open();
         waiting.map(|request| request.join().unwrap())
     });

@@ -4,15 +4,14 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::harness::command::{File, run};
-use crate::harness::issuer::{Key, claims_of, standard_with};
+use crate::harness::issuer::{Key, claims_of};
 use crate::harness::key_server::{Behaviour, KeyServer, serve_keys};
-use crate::harness::{App, Response, Token};
+use crate::harness::{App, Response, Settings, Token};
 
 /// A preset's settings, and what its login proxy sends.
 #[derive(Clone, Copy)]
 struct Preset {
-    settings: &'static str,
+    settings: fn() -> Settings,
     header: &'static str,
     scheme: &'static str,
     issuer: &'static str,
@@ -22,7 +21,7 @@ struct Preset {
 }
 
 const ACCESS: Preset = Preset {
-    settings: "kind = \"cloudflare_access\"\nteam = \"acme\"\naudience = \"tag-1\"",
+    settings: || Settings::of_kind("cloudflare_access").identity("team", "acme").audience("tag-1"),
     header: "Cf-Access-Jwt-Assertion",
     scheme: "",
     issuer: "https://acme.cloudflareaccess.com",
@@ -31,7 +30,7 @@ const ACCESS: Preset = Preset {
 };
 
 const IAP: Preset = Preset {
-    settings: "kind = \"google_iap\"\naudience = \"/projects/1/global/backendServices/2\"",
+    settings: || Settings::of_kind("google_iap").audience("/projects/1/global/backendServices/2"),
     header: "X-Goog-IAP-JWT-Assertion",
     scheme: "",
     issuer: "https://cloud.google.com/iap",
@@ -40,7 +39,7 @@ const IAP: Preset = Preset {
 };
 
 const POMERIUM: Preset = Preset {
-    settings: "kind = \"pomerium\"\nroute_host = \"sso.example.com\"",
+    settings: || Settings::of_kind("pomerium").identity("route_host", "sso.example.com"),
     header: "X-Pomerium-Jwt-Assertion",
     scheme: "",
     issuer: "sso.example.com",
@@ -49,7 +48,10 @@ const POMERIUM: Preset = Preset {
 };
 
 const AUTHENTIK: Preset = Preset {
-    settings: "kind = \"authentik\"\nissuer = \"https://auth.example.com/application/o/sso/\"\naudience = \"client\"",
+    settings: || {
+        let issuer = "https://auth.example.com/application/o/sso/";
+        Settings::of_kind("authentik").issuer(issuer).audience("client")
+    },
     header: "X-authentik-jwt",
     scheme: "",
     issuer: "https://auth.example.com/application/o/sso/",
@@ -58,7 +60,7 @@ const AUTHENTIK: Preset = Preset {
 };
 
 const OATHKEEPER: Preset = Preset {
-    settings: "kind = \"oathkeeper\"\nissuer = \"https://keeper.example.com/\"\naudience = \"sso\"",
+    settings: || Settings::of_kind("oathkeeper").issuer("https://keeper.example.com/").audience("sso"),
     header: "Authorization",
     scheme: "Bearer ",
     issuer: "https://keeper.example.com/",
@@ -90,13 +92,10 @@ impl Preset {
         app.get("/pandium-sso", &[(self.header, &format!("{}{token}", self.scheme))])
     }
 
-    /// A service with this preset and keys from a stand-in server.
-    fn app(self, key: &Key, more: &str) -> App {
+    /// A service with this preset, keys from a stand-in server, and changed settings.
+    fn app(self, key: &Key, change: impl FnOnce(Settings) -> Settings) -> App {
         let server = serve_keys(&[key.jwk(Some("k-1"))]);
-        let keys = format!("{}\njwks_url = \"{}/keys\"\n{more}", self.settings, server.origin());
-        let app = App::start_with_identity(&keys, "");
-        app.wait_until_ready();
-        app
+        App::start_ready(change((self.settings)().jwks_url(&format!("{}/keys", server.origin()))))
     }
 }
 
@@ -111,7 +110,7 @@ impl Preset {
 #[case::oathkeeper_ed(OATHKEEPER, "EdDSA")]
 fn each_preset_accepts_its_own_tokens_only(#[case] preset: Preset, #[case] algorithm: &'static str) {
     let key = Key::new(algorithm);
-    let app = preset.app(&key, "");
+    let app = preset.app(&key, |settings| settings);
     let good = preset.token(&key, &[]);
     let claims = Token::of(&preset.send_token(&app, &good)).claims;
     assert_eq!((&claims["sub"], &claims["external_id"]), (&json!("alice@example.com"), &json!("u-1")));
@@ -148,11 +147,10 @@ fn each_preset_accepts_its_own_tokens_only(#[case] preset: Preset, #[case] algor
 #[case::authentik(AUTHENTIK)]
 #[case::oathkeeper(OATHKEEPER)]
 fn each_preset_fetches_keys_from_its_own_host(#[case] preset: Preset) {
-    let proxy = KeyServer::start(Behaviour::Answer(403, String::new())).unwrap();
-    let identity = standard_with(preset.settings);
-    let app = App::start_with_variables(&identity, "", &[("HTTPS_PROXY", &proxy.origin())]);
+    let proxy = KeyServer::start(Behaviour::Respond(403, String::new())).unwrap();
+    let app = App::start_behind_proxy(&proxy.origin(), (preset.settings)());
     app.wait_until_ready();
-    assert_eq!(proxy.asked(), [format!("{}:443", preset.host)]);
+    assert_eq!(proxy.requested_paths(), [format!("{}:443", preset.host)]);
     let response = preset.send_token(&app, &preset.token(&Key::new("ES256"), &[]));
     // ES256 is acceptable to all of them except Cloudflare
     match preset.issuer == ACCESS.issuer {
@@ -164,9 +162,10 @@ fn each_preset_fetches_keys_from_its_own_host(#[case] preset: Preset) {
 #[test]
 fn header_issuer_and_claims_can_be_overridden() {
     let key = Key::new("RS256");
-    let more =
-        "issuer = \"https://access.example.com\"\nheader = \"X-Assertion\"\nrequired_claims = { tier = 2 }";
-    let app = ACCESS.app(&key, more);
+    let app = ACCESS.app(&key, |settings| {
+        let settings = settings.issuer("https://access.example.com").identity("header", "X-Assertion");
+        settings.identity("required_claims.tier", 2)
+    });
     let changed = [("iss", "\"https://access.example.com\""), ("tier", "2")];
     let send_token = |header: &str, token: &str| app.get("/pandium-sso", &[(header, token)]);
     assert_eq!(send_token("X-Assertion", &ACCESS.token(&key, &changed)).status, 307);
@@ -182,7 +181,7 @@ fn header_issuer_and_claims_can_be_overridden() {
 #[test]
 fn cloudflare_accepts_app_tokens_of_persons_only() {
     let key = Key::new("RS256");
-    let app = ACCESS.app(&key, "");
+    let app = ACCESS.app(&key, |settings| settings);
     let send_token = |changed: &[(&str, &str)]| ACCESS.send_token(&app, &ACCESS.token(&key, changed));
     assert_eq!(send_token(&[("aud", "[\"another\",\"tag-1\"]")]).status, 307);
     for kind in ["\"org\"", "", "null", "\"App\"", "[\"app\"]", "true"] {
@@ -204,7 +203,7 @@ fn cloudflare_accepts_app_tokens_of_persons_only() {
 #[test]
 fn iap_has_30_s_leeway_and_its_probes_are_unauthenticated() {
     let key = Key::new("ES256");
-    let app = IAP.app(&key, "");
+    let app = IAP.app(&key, |settings| settings);
     let send_token = |changed: &[(&str, &str)]| IAP.send_token(&app, &IAP.token(&key, changed));
     for within in [("exp", "@-20"), ("iat", "@20"), ("nbf", "@20")] {
         assert_eq!(send_token(&[within]).status, 307, "{within:?}");
@@ -214,7 +213,7 @@ fn iap_has_30_s_leeway_and_its_probes_are_unauthenticated() {
     let probe = [("User-Agent", "GoogleHC/1.0"), ("X-Goog-Authenticated-User-Email", "a:alice@example.com")];
     app.get("/pandium-sso", &probe).assert_refused(401, "unauthenticated");
 
-    let strict = IAP.app(&key, "leeway_s = 0");
+    let strict = IAP.app(&key, |settings| settings.identity("leeway_s", 0));
     IAP.send_token(&strict, &IAP.token(&key, &[("exp", "@-1")])).assert_refused(401, "expired_token");
     assert_eq!(IAP.send_token(&strict, &IAP.token(&key, &[])).status, 307);
 }
@@ -224,7 +223,7 @@ fn iap_has_30_s_leeway_and_its_probes_are_unauthenticated() {
 fn the_jwks_header_of_authentik_is_never_used() {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
     let theirs = serve_keys(&[attacker.jwk(Some("k-1"))]);
-    let app = AUTHENTIK.app(&key, "");
+    let app = AUTHENTIK.app(&key, |settings| settings);
     let url = format!("{}/keys", theirs.origin());
     for (signer, status) in [(&attacker, 401), (&key, 307)] {
         let token = AUTHENTIK.token(signer, &[]);
@@ -241,40 +240,31 @@ fn the_jwks_header_of_authentik_is_never_used() {
         }
     }
     app.log_lines();
-    assert!(theirs.asked().is_empty());
+    assert!(theirs.requested_paths().is_empty());
 }
 
-/// A preset's settings, and the name of the wrong one.
-#[rstest]
-#[case::no_team("kind = \"cloudflare_access\"\naudience = \"a\"", "team")]
-#[case::a_team_with_a_path(
-    "kind = \"cloudflare_access\"\naudience = \"a\"\nteam = \"evil.example/x\"",
-    "team"
-)]
-#[case::a_team_with_an_at("kind = \"cloudflare_access\"\naudience = \"a\"\nteam = \"x@evil\"", "team")]
-#[case::an_empty_team("kind = \"cloudflare_access\"\naudience = \"a\"\nteam = \"\"", "team")]
-#[case::no_tag("kind = \"cloudflare_access\"\nteam = \"acme\"", "audience")]
-#[case::no_backend("kind = \"google_iap\"", "audience")]
-#[case::anothers_setting("kind = \"google_iap\"\naudience = \"a\"\nteam = \"acme\"", "team")]
-#[case::no_route("kind = \"pomerium\"", "route_host")]
-#[case::a_route_with_a_scheme("kind = \"pomerium\"\nroute_host = \"https://sso.example.com\"", "route_host")]
-#[case::no_issuer("kind = \"authentik\"\naudience = \"a\"", "issuer")]
-#[case::nowhere_to_ask("kind = \"oathkeeper\"\naudience = \"a\"\nissuer = \"keeper\"", "jwks_url")]
-#[case::no_such_front("kind = \"cloudflare\"\nteam = \"acme\"\naudience = \"a\"", "kind")]
-#[case::no_audience("kind = \"oathkeeper\"\nissuer = \"https://keeper.example.com/\"", "audience")]
-fn a_wrong_setting_is_named(#[case] settings: &str, #[case] named: &str) {
-    let check = |settings: &str| {
-        let config = File::new(&standard_with(settings));
-        run(&["check", "--config", &config.text()])
-    };
-    let result = check(settings);
-    assert_eq!(result.status, 78, "{result:?}");
-    assert!(
-        result.errors.contains(&format!("identity.{named}: ")),
-        "{named} is not named: {}",
-        result.errors
-    );
-    for preset in [ACCESS, IAP, POMERIUM, AUTHENTIK, OATHKEEPER] {
-        assert_eq!(check(preset.settings).status, 0, "{}", preset.settings);
+#[test]
+fn a_wrong_setting_is_named() {
+    let [access, iap, pomerium, authentik, oathkeeper] =
+        [ACCESS, IAP, POMERIUM, AUTHENTIK, OATHKEEPER].map(|preset| {
+            assert_eq!((preset.settings)().check().status, 0, "{}", preset.issuer);
+            preset.settings
+        });
+    for (settings, key) in [
+        (access().without("identity.team"), "team"),
+        (access().identity("team", "evil.example/x"), "team"),
+        (access().identity("team", "x@evil"), "team"),
+        (access().identity("team", ""), "team"),
+        (access().without("identity.audience"), "audience"),
+        (iap().without("identity.audience"), "audience"),
+        (iap().identity("team", "acme"), "team"),
+        (pomerium().without("identity.route_host"), "route_host"),
+        (pomerium().identity("route_host", "https://sso.example.com"), "route_host"),
+        (authentik().without("identity.issuer"), "issuer"),
+        (oathkeeper().issuer("keeper"), "jwks_url"),
+        (access().identity("kind", "cloudflare"), "kind"),
+        (oathkeeper().without("identity.audience"), "audience"),
+    ] {
+        settings.assert_wrong(&format!("identity.{key}"), "");
     }
 }

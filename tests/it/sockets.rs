@@ -8,12 +8,13 @@ use std::path::Path;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::harness::command::{File, run};
-use crate::harness::{ALICE, App, Connection, STANDARD};
+use crate::harness::command::run;
+use crate::harness::{ALICE, App, Connection, Settings};
 
 #[test]
 fn the_socket_has_the_configured_file_mode() {
-    let (_app, folder) = start("unix_socket_mode = \"600\"");
+    let folder = TempDir::new().unwrap();
+    let _app = App::start(Settings::on_socket(&socket_in(&folder)).set("server.unix_socket_mode", "600"));
     let socket = socket_in(&folder);
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     let mut entries: Vec<_> =
@@ -29,28 +30,26 @@ fn the_socket_has_the_configured_file_mode() {
 #[case("1660")]
 #[case("rw")]
 fn a_world_writable_mode_is_rejected(#[case] mode: &str) {
-    let toml = STANDARD.replace("[server]", &format!("[server]\nunix_socket_mode = {mode:?}"));
-    let result = run(&["check", "--config", &File::new(&toml).text()]);
-    assert!(result.status == 78 && result.errors.contains("server.unix_socket_mode"), "{result:?}");
+    let settings = Settings::standard().set("server.unix_socket_mode", mode);
+    settings.assert_wrong("server.unix_socket_mode", "");
 }
 
 #[test]
 fn a_stale_socket_is_replaced() {
-    let (app, folder) = start("");
+    let (app, folder) = start();
     drop(app);
     assert!(
         std::fs::metadata(socket_in(&folder)).unwrap().file_type().is_socket(),
         "the socket of the killed process remains"
     );
-    let _again = start_at(&folder, "");
+    let _again = App::start(Settings::on_socket(&socket_in(&folder)));
     assert_eq!(request(&folder), 307);
 }
 
 #[test]
 fn a_socket_in_use_is_left_alone() {
-    let (_app, folder) = start("");
-    let toml = STANDARD.replacen("127.0.0.1:0", &format!("unix:{}", socket_in(&folder).display()), 1);
-    let result = run(&["serve", "--config", &File::new(&toml).text()]);
+    let (_app, folder) = start();
+    let result = run(&["serve", "--config", &Settings::on_socket(&socket_in(&folder)).file().text()]);
     assert!(result.status == 1 && result.errors.contains("another process listens there"), "{result:?}");
     assert_eq!(request(&folder), 307);
 }
@@ -59,15 +58,14 @@ fn a_socket_in_use_is_left_alone() {
 fn a_regular_file_is_left_alone() {
     let folder = TempDir::new().unwrap();
     std::fs::write(socket_in(&folder), "precious").unwrap();
-    let toml = STANDARD.replacen("127.0.0.1:0", &format!("unix:{}", socket_in(&folder).display()), 1);
-    let result = run(&["serve", "--config", &File::new(&toml).text()]);
+    let result = run(&["serve", "--config", &Settings::on_socket(&socket_in(&folder)).file().text()]);
     assert!(result.status == 1 && result.errors.contains("not a socket"), "{result:?}");
     assert_eq!(std::fs::read_to_string(socket_in(&folder)).unwrap(), "precious");
 }
 
 #[test]
 fn unix_peers_are_logged_and_headers_stay_strict() {
-    let (app, folder) = start("");
+    let (app, folder) = start();
     let mut connection = Connection::over(UnixStream::connect(socket_in(&folder)).unwrap());
     let known = connection.request("GET", "/pandium-sso", ALICE).unwrap();
     let id = known.header("x-request-id").to_owned();
@@ -79,17 +77,9 @@ fn unix_peers_are_logged_and_headers_stay_strict() {
 }
 
 /// A service on a socket in a new folder.
-fn start(server: &str) -> (App, TempDir) {
+fn start() -> (App, TempDir) {
     let folder = TempDir::new().unwrap();
-    (start_at(&folder, server), folder)
-}
-
-fn start_at(folder: &TempDir, server: &str) -> App {
-    let socket = socket_in(folder);
-    App::start(&format!(
-        "[server]\nlisten = \"unix:{}\"\n{server}\n[identity]\ntrusted_proxies = []",
-        socket.display()
-    ))
+    (App::start(Settings::on_socket(&socket_in(&folder))), folder)
 }
 
 fn socket_in(folder: &TempDir) -> std::path::PathBuf {

@@ -3,50 +3,43 @@
 
 use rstest::rstest;
 
-use crate::harness::command::{File, run};
-use crate::harness::issuer::{Key, bearer_identity, claims_with, entrance, key_and_file};
-use crate::harness::{App, SECRET, STANDARD};
+use crate::harness::issuer::{Key, claims_with, key_and_file};
+use crate::harness::{App, SECRET, Settings};
 
 const OTHER: &str = "a-secret-that-another-side-shares-with-us";
 
-/// Settings added to the standard ones, and the setting that the error names.
-#[rstest]
-#[case::appdirect_with_the_pandium_secret(
-    "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"appdirect\"\ntenant = \"t\"\nalgorithms = [\"HS256\"]\n\
-     marketplace_url = \"https://m.example.com\"\nshared_secret = \"SECRET\"",
-    "entrances.a.identity.shared_secret"
-)]
-#[case::the_secret_of_another_entrance(
-    "[entrances.a]\npath = \"/a\"\n[entrances.a.pandium]\nshared_secret = \"OTHER\"\n[entrances.a.identity]\nkind = \"bearer\"\n\
-     issuer = \"i\"\naudience = \"a\"\nalgorithms = [\"HS256\"]\nshared_secret = \"SECRET\"",
-    "entrances.a.identity.shared_secret"
-)]
-#[case::a_subject_from_absent_values(
-    "[entrances.a]\npath = \"/a\"\n[entrances.a.claims]\nsub = \"email ~ ':' ~ id\"\n[entrances.a.identity]\n\
-     kind = \"commercetools\"\nissuer = \"gcp-eu\"\npublic_origin = \"https://sso.example.com\"",
-    "entrances.a.claims.sub"
-)]
-#[case::an_unknown_cloud(
-    "[entrances.a]\npath = \"/a\"\n[entrances.a.claims]\nsub = \"id\"\n[entrances.a.identity]\n\
-     kind = \"commercetools\"\nissuer = \"gcp-ue\"\npublic_origin = \"https://sso.example.com\"",
-    "entrances.a.identity.issuer"
-)]
-#[case::a_team_that_is_a_host(
-    "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"cloudflare_access\"\naudience = \"a\"\n\
-     team = \"acme.cloudflareaccess.com\"",
-    "entrances.a.identity.team"
-)]
-#[case::fetch_settings_without_a_fetch(
-    "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"bearer\"\nissuer = \"i\"\naudience = \"a\"\n\
-     algorithms = [\"HS256\"]\nshared_secret = \"OTHER\"\njwks_max_stale_s = 900",
-    "entrances.a.identity.jwks_max_stale_s"
-)]
-fn a_permissive_configuration_is_rejected(#[case] settings: &str, #[case] key: &str) {
-    let settings = settings.replace("SECRET", SECRET).replace("OTHER", OTHER);
-    let result = run(&["check", "--config", &File::new(&format!("{STANDARD}{settings}")).text()]);
-    assert_eq!(result.status, 78, "{result:?}");
-    assert!(result.errors.contains(&format!("{key}: ")), "{key} is not named: {}", result.errors);
-    assert!(!result.errors.contains(SECRET) && !result.errors.contains(OTHER), "{}", result.errors);
+/// An entrance `a` with these settings.
+fn with_entrance(settings: &Settings) -> Settings {
+    Settings::standard().entrance("a", settings)
+}
+
+#[test]
+fn a_permissive_configuration_is_rejected() {
+    let by_secret = |settings: Settings, secret| {
+        with_entrance(&settings.algorithm("HS256").identity("shared_secret", secret))
+    };
+    let gateway =
+        |issuer, sub| with_entrance(&Settings::commercetools(issuer)).set("entrances.a.claims.sub", sub);
+    let fetching = Settings::bearer().identity("jwks_max_stale_s", 900);
+    let access = Settings::of_kind("cloudflare_access").audience("a");
+    for (settings, key) in [
+        (by_secret(Settings::appdirect(), SECRET), "identity.shared_secret"),
+        // the secret that another entrance signs with
+        (
+            by_secret(Settings::bearer(), SECRET).set("entrances.a.pandium.shared_secret", OTHER),
+            "identity.shared_secret",
+        ),
+        // a subject from absent values
+        (gateway("gcp-eu", "email ~ ':' ~ id"), "claims.sub"),
+        (gateway("gcp-ue", "id"), "identity.issuer"),
+        (with_entrance(&access.identity("team", "acme.cloudflareaccess.com")), "identity.team"),
+        // a setting for fetches without a fetch
+        (by_secret(fetching, OTHER), "identity.jwks_max_stale_s"),
+    ] {
+        settings.assert_wrong(&format!("entrances.a.{key}"), "");
+        let errors = settings.check().errors;
+        assert!(!errors.contains(SECRET) && !errors.contains(OTHER), "{errors}");
+    }
 }
 
 #[rstest]
@@ -55,26 +48,24 @@ fn a_permissive_configuration_is_rejected(#[case] settings: &str, #[case] key: &
 #[case("https://u:p@m.example.com", false)]
 #[case("https://m.example.com/shop", true)]
 fn appdirect_marketplace_url_is_https_in_production(#[case] url: &str, #[case] is_valid: bool) {
-    let config = STANDARD.replace("\"sandbox\"", "\"production\"");
-    let settings = format!(
-        "[entrances.a]\npath = \"/a\"\n[entrances.a.identity]\nkind = \"appdirect\"\ntenant = \"t\"\n\
-         marketplace_url = {url:?}\njwks_url = \"https://m.example.com/keys\""
-    );
-    let result = run(&["check", "--config", &File::new(&format!("{config}{settings}")).text()]);
+    let appdirect = Settings::appdirect().identity("marketplace_url", url);
+    let settings = with_entrance(&appdirect.jwks_url("https://m.example.com/keys"));
+    let result = settings.set("environment", "production").check();
     assert_eq!(result.status, if is_valid { 0 } else { 78 }, "{result:?}");
     assert_eq!(result.errors.contains("identity.marketplace_url: "), !is_valid, "{}", result.errors);
 }
 
 #[rstest]
-#[case::as_the_id("id = \"email\"")]
-#[case::as_the_user_name("id = \"\"\nusername = \"email\"")]
-#[case::lower_case("id = \"email|lower\"")]
-#[case::as_an_attribute("id = \"\"\nattributes.mail = \"email\"")]
-fn an_unverified_email_is_hidden_from_expressions(#[case] mapping: &str) {
+#[case::as_the_id(&[("id", "email")])]
+#[case::as_the_user_name(&[("id", ""), ("username", "email")])]
+#[case::lower_case(&[("id", "email|lower")])]
+#[case::as_an_attribute(&[("id", ""), ("attributes.mail", "email")])]
+fn an_unverified_email_is_hidden_from_expressions(#[case] mapping: &[(&str, &str)]) {
     let (key, file) = key_and_file();
-    let sub = "[claims]\nsub = \"id or username or attributes.mail\"";
-    let settings = format!("[identity.user]\n{mapping}\n{sub}");
-    let app = App::start_with_identity(&bearer_identity("ES256", &file.setting("jwks_file")), &settings);
+    let settings = Settings::bearer().jwks_file(&file).set("claims.sub", "id or username or attributes.mail");
+    let app = App::start(mapping.iter().fold(settings, |settings, (field, expression)| {
+        settings.identity(&format!("user.{field}"), expression)
+    }));
     assert_eq!(app.send_token(&key.token_with(&[("email_verified", "true")])).status, 307);
     for unconfirmed in ["false", "\"false\"", "0", "null"] {
         let token = key.token_with(&[("email_verified", unconfirmed)]);
@@ -86,14 +77,14 @@ fn an_unverified_email_is_hidden_from_expressions(#[case] mapping: &str) {
 #[test]
 fn a_token_with_an_unexpected_audience_is_rejected() {
     let key = Key::shared(OTHER);
-    let caf = format!("kind = \"caf\"\npolicy_id = \"p-1\"\nclient_secret = {OTHER:?}");
-    let shop = format!(
-        "kind = \"appdirect\"\nmarketplace_url = \"https://m.example.com\"\ntenant = \"t-1\"\n\
-         algorithms = [\"HS256\"]\nshared_secret = {OTHER:?}"
-    );
-    let app = App::start_with_identity(&caf, &format!("{}[claims]\nsub = \"id\"", entrance("shop", &shop)));
-    let claims =
-        [("policyId", "\"p-1\""), ("isAuthorized", "true"), ("peopleId", "\"x\""), ("tenant", "\"t-1\"")];
+    let shop = Settings::appdirect().algorithm("HS256").identity("shared_secret", OTHER);
+    let app = App::start(Settings::caf(OTHER).entrance("shop", &shop));
+    let claims = [
+        ("policyId", "\"policy-1\""),
+        ("isAuthorized", "true"),
+        ("peopleId", "\"x\""),
+        ("tenant", "\"ACME\""),
+    ];
     let claims = [claims.as_slice(), &[("name", "\"alice@example.com\"")]].concat();
     let without = key.token_with(&[claims.as_slice(), &[("aud", "")]].concat());
     let with = key.token_with(&claims);
@@ -104,30 +95,41 @@ fn a_token_with_an_unexpected_audience_is_rejected() {
 }
 
 // T10
-#[rstest]
-#[case("JWT", true)]
-#[case("at+jwt", true)]
-#[case("logout+jwt", false)]
-#[case("application/Logout+JWT", false)]
-#[case("secevent+jwt", false)]
-#[case("dpop+jwt", false)]
-fn a_token_for_another_purpose_is_rejected(#[case] purpose: &str, #[case] is_accepted: bool) {
+#[test]
+fn a_token_for_another_purpose_is_rejected() {
     let (key, file) = key_and_file();
-    let app = App::start_with_identity(&bearer_identity("ES256", &file.setting("jwks_file")), "");
-    let header = format!(r#"{{"alg":"ES256","kid":"k-1","typ":{purpose:?}}}"#);
-    let response = app.send_token(&key.sign(&header, &claims_with(&[])));
-    assert_eq!(response.status, if is_accepted { 307 } else { 401 }, "{response:?}");
+    let app = App::start(Settings::bearer().jwks_file(&file));
+    for (purpose, is_accepted) in [
+        ("JWT", true),
+        ("at+jwt", true),
+        ("logout+jwt", false),
+        ("application/Logout+JWT", false),
+        ("secevent+jwt", false),
+        ("dpop+jwt", false),
+    ] {
+        let header = format!(r#"{{"alg":"ES256","kid":"k-1","typ":{purpose:?}}}"#);
+        let response = app.send_token(&key.sign(&header, &claims_with(&[])));
+        assert_eq!(response.status, if is_accepted { 307 } else { 401 }, "{purpose}: {response:?}");
+    }
 }
 
 /// Settings, and the accepted and refused values of `typ`; `null` is a token without
 /// one.
 #[rstest]
-#[case::unless_set("", &["JWT", "jwt", "application/jwt", "at+JWT", "null"], &["JOSE", "secevent+jwt", "it+jwt", ""])]
-#[case::another("accepted_types = [\"it+jwt\"]", &["it+jwt", "application/IT+JWT"], &["JWT", "at+jwt", "null"])]
-#[case::none_or_one("accepted_types = [\"\", \"a/b\"]", &["null", "A/B"], &["b", "application/b", "JWT"])]
-fn accepted_types_limit_typ(#[case] setting: &str, #[case] accepted: &[&str], #[case] refused: &[&str]) {
+#[case::unless_set(None, &["JWT", "jwt", "application/jwt", "at+JWT", "null"], &["JOSE", "secevent+jwt", "it+jwt", ""])]
+#[case::another(Some(&["it+jwt"][..]), &["it+jwt", "application/IT+JWT"], &["JWT", "at+jwt", "null"])]
+#[case::none_or_one(Some(&["", "a/b"][..]), &["null", "A/B"], &["b", "application/b", "JWT"])]
+fn accepted_types_limit_typ(
+    #[case] types: Option<&[&str]>,
+    #[case] accepted: &[&str],
+    #[case] refused: &[&str],
+) {
     let (key, file) = key_and_file();
-    let app = App::start_with_identity(&bearer_identity("ES256", &(file.setting("jwks_file") + setting)), "");
+    let settings = Settings::bearer().jwks_file(&file);
+    let app = App::start(match types {
+        None => settings,
+        Some(types) => settings.identity("accepted_types", types),
+    });
     let send_token = |typ: &str| {
         let header = format!(r#"{{"alg":"ES256","kid":"k-1"{typ}}}"#);
         app.send_token(&key.sign(&header, &claims_with(&[])))
@@ -147,7 +149,7 @@ fn accepted_types_limit_typ(#[case] setting: &str, #[case] accepted: &[&str], #[
 #[test]
 fn www_authenticate_names_the_error() {
     let (key, file) = key_and_file();
-    let app = App::start_with_identity(&bearer_identity("ES256", &file.setting("jwks_file")), "");
+    let app = App::start(Settings::bearer().jwks_file(&file));
     let challenge = |token: &str| app.send_token(token).header("www-authenticate").to_owned();
     assert_eq!(challenge(&Key::new("ES256").token()), "Bearer error=\"invalid_token\"");
     assert_eq!(challenge(&key.token_with(&[("exp", "@-1")])), "Bearer error=\"invalid_token\"");

@@ -7,11 +7,11 @@ use std::time::Duration;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::issuer::{Key, claims_with, entrance, jwks};
+use crate::harness::issuer::{Key, claims_of, claims_with, jwks};
 use crate::harness::key_server::{
-    Behaviour, GatedServer, KeyServer, jwks_identity, keys_response, serve_keys, serving, wait_until,
+    Behaviour, GatedServer, KeyServer, fetching, keys_response, serve_keys, serving, wait_until,
 };
-use crate::harness::{App, Connection, Response, Token};
+use crate::harness::{App, Connection, Response, Settings, Token};
 
 const MAIN: &str = "pandium-sso";
 
@@ -24,16 +24,16 @@ fn failures(ours: &Value, elsewhere: &str) -> Vec<(&'static str, Behaviour, &'st
     let many: Vec<Value> =
         (0..10_000).map(|n| json!({"kty": "EC", "kid": n.to_string()})).chain([ours.clone()]).collect();
     let large = json!({"keys": [ours], "x": "x".repeat(1 << 20)}).to_string();
-    let response = |text: String| Behaviour::Answer(200, text);
+    let response = |text: String| Behaviour::Respond(200, text);
     vec![
         ("down", Behaviour::Down, "no response"),
         ("hanging", Behaviour::Hang(Duration::from_secs(3600)), "timeout"),
         ("endless", Behaviour::Endless, "larger than 262144 bytes"),
         ("elsewhere", Behaviour::Redirect(format!("{elsewhere}/keys")), "the status is 302"),
         ("loop", Behaviour::Redirect("/keys".into()), "the status is 302"),
-        ("error", Behaviour::Answer(500, jwks(std::slice::from_ref(ours))), "the status is 500"),
-        ("missing", Behaviour::Answer(404, jwks(std::slice::from_ref(ours))), "the status is 404"),
-        ("partial", Behaviour::Answer(206, jwks(std::slice::from_ref(ours))), "the status is 206"),
+        ("error", Behaviour::Respond(500, jwks(std::slice::from_ref(ours))), "the status is 500"),
+        ("missing", Behaviour::Respond(404, jwks(std::slice::from_ref(ours))), "the status is 404"),
+        ("partial", Behaviour::Respond(206, jwks(std::slice::from_ref(ours))), "the status is 206"),
         ("large", response(large), "larger than 262144 bytes"),
         ("many", response(jwks(&many)), "more than 100 keys"),
         ("secret", response(jwks(&[ours.clone(), secret])), "symmetric"),
@@ -46,17 +46,20 @@ fn failures(ours: &Value, elsewhere: &str) -> Vec<(&'static str, Behaviour, &'st
     ]
 }
 
-const SHORT_TIMEOUTS: &str =
-    "jwks_timeout_s = 1\njwks_min_refresh_interval_s = 1\njwks_refresh_interval_s = 1";
-
 /// A service with an entrance for each server, of the same name.
 fn start(servers: &[(&str, KeyServer, Behaviour, &str)]) -> App {
-    let entrances = servers.iter().map(|(name, server, ..)| {
-        entrance(name, &jwks_identity(&server.origin(), &format!("{SHORT_TIMEOUTS}\njwks_max_stale_s = 60")))
-    });
-    let app = App::start(&entrances.collect::<String>());
-    app.wait_until_ready();
-    app
+    App::start_ready(servers.iter().fold(Settings::standard(), |settings, (name, server, ..)| {
+        let often = fetching_once_in(1, &server.origin())
+            .identity("jwks_timeout_s", 1)
+            .identity("jwks_refresh_interval_s", 1)
+            .identity("jwks_max_stale_s", 60);
+        settings.entrance(name, &often)
+    }))
+}
+
+/// The keys at an origin, with this cooldown.
+fn fetching_once_in(seconds: u32, origin: &str) -> Settings {
+    fetching(origin).identity("jwks_min_refresh_interval_s", seconds)
 }
 
 // T11
@@ -85,16 +88,16 @@ fn without_keys_requests_get_503_not_401() {
         app.send_token_to(&format!("/{name}"), "no.token").assert_refused(401, "invalid_token");
         let url = format!("{}/keys", server.origin());
         assert!(app.fetches(&url, "error") > 0, "{name}");
-        let line = app.wait_for_line(|line| line["address"] == url.as_str());
+        let line = app.wait_for_line(|line| line["url"] == url.as_str());
         let error = line["error"].as_str().unwrap();
         assert!(error.contains(message), "{name}: {error}");
         assert!(!error.contains("c2VjcmV0"), "{name}: {error}");
     }
-    assert!(elsewhere.asked().is_empty(), "a redirect was followed to another origin");
+    assert!(elsewhere.requested_paths().is_empty(), "a redirect was followed to another origin");
     assert_eq!(app.get("/livez", &[]).status, 200);
 
     for (_, server, ..) in &servers {
-        server.behave(keys_response(std::slice::from_ref(&ours)));
+        server.set_behaviour(keys_response(std::slice::from_ref(&ours)));
     }
     for (name, ..) in &servers {
         wait_until(name, || app.send_token_to(&format!("/{name}"), &token).status == 307);
@@ -115,7 +118,7 @@ fn cached_keys_serve_while_fetches_fail() {
     let app = start(&servers);
     let url = |server: &KeyServer| format!("{}/keys", server.origin());
     for (_, server, behaviour, _) in &servers {
-        server.behave(behaviour.clone());
+        server.set_behaviour(behaviour.clone());
     }
     for (name, server, ..) in &servers {
         wait_until(name, || app.fetches(&url(server), "error") > 0);
@@ -133,7 +136,7 @@ fn cached_keys_serve_while_fetches_fail() {
     }
     assert_eq!(servers.iter().map(fetched).collect::<Vec<u64>>(), before);
     assert!(app.entrances_without_keys().is_empty());
-    assert!(elsewhere.asked().is_empty());
+    assert!(elsewhere.requested_paths().is_empty());
     assert_eq!(app.get("/livez", &[]).status, 200);
 }
 
@@ -151,10 +154,9 @@ fn same_origin_redirects_are_followed_three_times(#[case] steps: &[&str], #[case
     let mut pages: Vec<(&str, &str)> = before.iter().copied().zip(leads.iter().map(String::as_str)).collect();
     pages.push((last, &set));
     let server = GatedServer::start(&pages, true);
-    let app = App::start_with_identity(&jwks_identity(server.origin(), ""), "");
-    app.wait_until_ready();
+    let app = App::start_ready(fetching(server.origin()));
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, status);
-    assert_eq!(server.asked(), steps[..steps.len().min(4)]);
+    assert_eq!(server.requested_paths(), steps[..steps.len().min(4)]);
 }
 
 /// Whether the key server works, and the number of unknown kids.
@@ -167,11 +169,9 @@ fn unknown_kids_cost_a_bounded_number_of_fetches(#[case] serves: bool, #[case] c
     let key = Key::new("ES256");
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
     if !serves {
-        server.behave(Behaviour::Down);
+        server.set_behaviour(Behaviour::Down);
     }
-    let app =
-        App::start_with_identity(&jwks_identity(&server.origin(), "jwks_min_refresh_interval_s = 3600"), "");
-    app.wait_until_ready();
+    let app = App::start_ready(fetching_once_in(3600, &server.origin()));
     // the signature is never verified, so all tokens share one
     let token = key.token_with_kid("k-1");
     let (signed, signature) = token.rsplit_once('.').unwrap();
@@ -198,7 +198,7 @@ fn unknown_kids_cost_a_bounded_number_of_fetches(#[case] serves: bool, #[case] c
     // only tokens after a successful fetch are rejected as invalid
     assert!(unknown < 100.0 && (serves == (unknown > 0.5)), "{unknown}");
     // one at start and four for all tokens; no more if the first failed
-    assert_eq!(server.asked().len(), if serves { 5 } else { 1 });
+    assert_eq!(server.requested_paths().len(), if serves { 5 } else { 1 });
     assert_eq!(app.send_token(&token).status, if serves { 307 } else { 503 });
 }
 
@@ -208,11 +208,11 @@ fn a_rotation_after_an_unknown_kid_is_noticed() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let server = serve_keys(&[old.jwk(Some("k-1"))]);
     // with the default cooldown of 30 seconds
-    let app = App::start_fetching(&server, "");
+    let app = App::start_ready(fetching(&server.origin()));
     app.send_token(&new.token_with_kid("made-up")).assert_refused(401, "invalid_token");
-    server.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    server.set_behaviour(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
-    assert_eq!(server.asked().len(), 3);
+    assert_eq!(server.requested_paths().len(), 3);
 }
 
 // T12
@@ -220,9 +220,8 @@ fn a_rotation_after_an_unknown_kid_is_noticed() {
 fn an_exhausted_fetch_budget_gives_503() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let (named, nameless) = (serve_keys(&[old.jwk(Some("k-1"))]), serve_keys(&[old.jwk(None)]));
-    let at = |server: &KeyServer| jwks_identity(&server.origin(), "jwks_min_refresh_interval_s = 3600");
-    let app = App::start_with_identity(&at(&named), &entrance("nameless", &at(&nameless)));
-    app.wait_until_ready();
+    let at = |server: &KeyServer| fetching_once_in(3600, &server.origin());
+    let app = App::start_ready(at(&named).entrance("nameless", &at(&nameless)));
     for number in 0..20 {
         let noise = Key::new("ES256");
         let responses = [
@@ -234,9 +233,9 @@ fn an_exhausted_fetch_budget_gives_503() {
             assert_eq!(response.status, if number < 4 { 401 } else { 503 }, "{number}");
         }
     }
-    assert_eq!((named.asked().len(), nameless.asked().len()), (5, 5));
-    named.behave(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
-    nameless.behave(keys_response(&[new.jwk(None)]));
+    assert_eq!((named.requested_paths().len(), nameless.requested_paths().len()), (5, 5));
+    named.set_behaviour(keys_response(&[old.jwk(Some("k-1")), new.jwk(Some("k-2"))]));
+    nameless.set_behaviour(keys_response(&[new.jwk(None)]));
     for response in [app.send_token(&new.token_with_kid("k-2")), app.send_token_to("/nameless", &new.token())]
     {
         response.assert_refused(503, "keys_unavailable");
@@ -252,7 +251,7 @@ fn an_exhausted_fetch_budget_gives_503() {
 fn constant_unknown_kids_do_not_block_a_rotation() {
     let (old, new) = (Key::new("ES256"), Key::new("ES256"));
     let server = serve_keys(&[old.jwk(Some("k-1"))]);
-    let app = App::start_fetching(&server, "jwks_min_refresh_interval_s = 1");
+    let app = App::start_ready(fetching_once_in(1, &server.origin()));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let ending = StopOnDrop(&is_over);
@@ -268,8 +267,8 @@ fn constant_unknown_kids_do_not_block_a_rotation() {
             }
             count
         });
-        wait_until("the fetch budget is used up", || server.asked().len() >= 5);
-        server.behave(keys_response(&[new.jwk(Some("k-2"))]));
+        wait_until("the fetch budget is used up", || server.requested_paths().len() >= 5);
+        server.set_behaviour(keys_response(&[new.jwk(Some("k-2"))]));
         wait_until("the new key is used", || {
             let response = app.send_token(&new.token_with_kid("k-2"));
             assert!(matches!(response.status, 307 | 503), "{response:?}");
@@ -307,13 +306,13 @@ fn token_headers_never_change_the_jwks_url() {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
     let server = serve_keys(&[key.jwk(Some("k-1"))]);
     let theirs = serve_keys(&[attacker.jwk(Some("k-1")), attacker.jwk(Some("k-2"))]);
-    let app = App::start_fetching(&server, "jwks_min_refresh_interval_s = 3600");
+    let app = App::start_ready(fetching_once_in(3600, &server.origin()));
     // an invalid kid causes no fetch
     app.assert_rejected(&key.token_with_kid(&"k".repeat(10 * 1024)));
     for other in [json!(null), json!(1), json!(["k-2"]), json!({"k-2": "k-2"})] {
         app.assert_rejected(&key.sign(&json!({"alg": "ES256", "kid": other}).to_string(), &claims_with(&[])));
     }
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requested_paths().len(), 1);
 
     let kids = "../../dev/null /dev/null %2e%2e/keys //127.0.0.1/ k-1' /keys?kid=k-1 keys#k-1 |id";
     for kid in kids.split(' ').chain(["k-1' OR '1'='1", "|touch pwned", "k-1\r\nHost: x", "k-1\0", "", "K-1"])
@@ -336,53 +335,44 @@ fn token_headers_never_change_the_jwks_url() {
             assert_not_accepted(&app.send_token(&attacker.sign(&header, &claims_with(&[]))));
         }
     }
-    assert!(theirs.asked().is_empty(), "{:?}", theirs.asked());
+    assert!(theirs.requested_paths().is_empty(), "{:?}", theirs.requested_paths());
     // only the configured URL was fetched
-    let asked = server.asked();
-    assert!(asked.len() == 5 && asked.iter().all(|path| path == "/keys"), "{asked:?}");
+    let paths = server.requested_paths();
+    assert!(paths.len() == 5 && paths.iter().all(|path| path == "/keys"), "{paths:?}");
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
 }
 
-/// The token authenticators: name, settings, header and claims. `ORIGIN` stands for
-/// the key server that they share.
-const KINDS: [(&str, &str, &str, &str); 6] = [
-    (
-        "bearer",
-        "kind = \"bearer\"\nissuer = \"ORIGIN\"\naudience = \"https://sso.example.com/bearer\"",
-        "Authorization: Bearer",
-        r#""iss":"ORIGIN","aud":"https://sso.example.com/bearer""#,
-    ),
-    (
-        "oathkeeper",
-        "kind = \"oathkeeper\"\nissuer = \"ORIGIN\"\naudience = \"https://sso.example.com/oathkeeper\"",
-        "Authorization: Bearer",
-        r#""iss":"ORIGIN","aud":"https://sso.example.com/oathkeeper""#,
-    ),
-    (
-        "access",
-        "kind = \"cloudflare_access\"\nteam = \"acme\"\nissuer = \"ORIGIN\"\naudience = \"tag\"",
-        "Cf-Access-Jwt-Assertion:",
-        r#""iss":"ORIGIN","aud":["tag"],"type":"app""#,
-    ),
-    (
-        "authentik",
-        "kind = \"authentik\"\nissuer = \"ORIGIN\"\naudience = \"client\"",
-        "X-authentik-jwt:",
-        r#""iss":"ORIGIN","aud":"client""#,
-    ),
-    (
-        "appdirect",
-        "kind = \"appdirect\"\nmarketplace_url = \"https://market.example.com\"\ntenant = \"acme\"",
-        "MP-Authorization: Bearer",
-        r#""tenant":"acme","name":"alice@example.com""#,
-    ),
+/// The token authenticators: name, header and claims. `ORIGIN` stands for the key
+/// server that they share.
+const KINDS: [(&str, &str, &str); 6] = [
+    ("bearer", "Authorization: Bearer", r#""iss":"ORIGIN","aud":"https://sso.example.com/bearer""#),
+    ("oathkeeper", "Authorization: Bearer", r#""iss":"ORIGIN","aud":"https://sso.example.com/oathkeeper""#),
+    ("cloudflare_access", "Cf-Access-Jwt-Assertion:", r#""iss":"ORIGIN","aud":["tag"],"type":"app""#),
+    ("authentik", "X-authentik-jwt:", r#""iss":"ORIGIN","aud":"client""#),
+    ("appdirect", "MP-Authorization: Bearer", r#""tenant":"ACME","name":"alice@example.com""#),
     (
         "commercetools",
-        "kind = \"commercetools\"\nissuer = \"ORIGIN\"\npublic_origin = \"https://sso.example.com\"",
         "Authorization: Bearer",
         r#""iss":"ORIGIN","aud":"https://sso.example.com/commercetools","type":"exchange","ORIGIN/claims/project_key":"shop""#,
     ),
 ];
+
+/// An entrance for each of [`KINDS`], with its keys at an origin.
+fn entrance_of_each_kind(origin: &str) -> Settings {
+    let signed = |kind: &str, audience: &str| Settings::of_kind(kind).issuer(origin).audience(audience);
+    let with_keys = [
+        signed("bearer", "https://sso.example.com/bearer"),
+        signed("oathkeeper", "https://sso.example.com/oathkeeper"),
+        signed("cloudflare_access", "tag").identity("team", "acme"),
+        signed("authentik", "client"),
+        Settings::appdirect(),
+    ]
+    .map(|settings| settings.jwks_url(&format!("{origin}/keys")));
+    let settings = with_keys.into_iter().chain([Settings::commercetools(origin)]);
+    KINDS.iter().zip(settings).fold(Settings::standard(), |all, ((name, ..), settings)| {
+        all.entrance(name, &settings).set(&format!("entrances.{name}.claims.sub"), "id")
+    })
+}
 
 // T13
 #[test]
@@ -390,22 +380,15 @@ fn a_token_is_rejected_at_another_kinds_entrance() {
     let key = Key::new("RS256");
     let set = jwks(&[key.jwk(Some("k-1"))]);
     let server = KeyServer::start(serving(&[("/keys", &set), ("/.well-known/jwks.json", &set)])).unwrap();
-    let with_origin = |text: &str| text.replace("ORIGIN", &server.origin());
-    let entrances = KINDS.map(|(name, settings, ..)| {
-        let keys = if name == "commercetools" { "" } else { "jwks_url = \"ORIGIN/keys\"" };
-        entrance(name, &with_origin(&format!("{settings}\n{keys}")))
-            + &format!("[entrances.{name}.claims]\nsub = \"id\"\n")
-    });
-    let app = App::start(&entrances.concat());
-    app.wait_until_ready();
+    let app = App::start_ready(entrance_of_each_kind(&server.origin()));
     assert!(app.entrances_without_keys().is_empty());
-    for (own, _, _, claims) in KINDS {
+    for (own, _, claims) in KINDS {
         let defaults =
             [("sub", "\"u-1\""), ("email", "\"alice@example.com\""), ("exp", "@60"), ("iat", "@0")];
-        let times = crate::harness::issuer::claims_of(&defaults, &[]);
-        let claims = format!("{{{},{}", with_origin(claims), &times[1..]);
+        let times = claims_of(&defaults, &[]);
+        let claims = format!("{{{},{}", claims.replace("ORIGIN", &server.origin()), &times[1..]);
         let token = key.sign(r#"{"alg":"RS256","kid":"k-1"}"#, &claims);
-        for (name, _, header, _) in KINDS {
+        for (name, header, _) in KINDS {
             let (header, scheme) = header.split_once(':').unwrap();
             let value = format!("{} {token}", scheme.trim());
             let beside = [("X-MC-API-Cloud-Identifier", "custom"), ("X-MC-API-Forward-To-Version", "v2")];

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::command::{CommandResult, File, run_with};
-use crate::harness::{ALICE, App, EMAIL, Field, Response, SECRET, STANDARD, Token, wire};
+use crate::harness::{ALICE, App, EMAIL, Field, Response, SECRET, STANDARD, Settings, Token, wire};
 
 /// Values that a client sends and no output may contain.
 const IN_QUERY: &str = "canary-of-a-query";
@@ -22,13 +22,16 @@ const COMMANDS: [&str; 6] = ["serve", "playground", "check", "mint", "inspect", 
 #[case::json_trace("json", "trace")]
 #[case::text_trace("text", "trace")]
 fn logs_metrics_and_bodies_hold_no_secret(#[case] format: &str, #[case] level: &str) {
-    let app = App::start(&format!(
-        "[pandium]\nmax_location_bytes = 600\n[log]\nformat = {format:?}\nlevel = {level:?}\n[claims]\nmeta = {{ rank = \"username|int\" }}"
-    ));
+    let settings = Settings::standard()
+        .set("log.format", format)
+        .set("log.level", level)
+        .set("pandium.max_location_bytes", 600)
+        .set("claims.meta.rank", "username|int");
+    let app = App::start(settings);
     let (responses, sent) = send_every_kind_of_request(&app);
     // an invalid configuration at a reload
     std::fs::write(app.config_file(), format!("[pandium]\nshared_secret = \"{IN_HEADER} \"")).unwrap();
-    app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "refused")], 1.0);
+    app.reload("refused");
 
     let tokens: Vec<String> = responses.iter().filter_map(token_in).collect();
     let secrets = secrets(&tokens);
@@ -104,7 +107,7 @@ fn configuration_errors_quote_no_secret(#[case] toml: &str) {
 // T23
 #[test]
 fn every_token_is_new() {
-    let app = App::start("");
+    let app = App::standard();
     let mut ids: Vec<Value> = (0..50).map(|_| app.claims(ALICE)["jti"].clone()).collect();
     ids.sort_by_key(ToString::to_string);
     ids.dedup();
@@ -114,7 +117,7 @@ fn every_token_is_new() {
 // T24
 #[test]
 fn a_500_has_only_its_class_and_the_request_id() {
-    let app = App::start("[claims]\nexternal_id = \"groups|first|int\"");
+    let app = App::start(Settings::standard().set("claims.external_id", "groups|first|int"));
     let request = |group, accept| {
         app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Groups", group), ("Accept", accept)]].concat())
     };
@@ -159,8 +162,7 @@ fn a_malformed_secret_stops_the_start(#[case] text: &str, #[case] problem: Optio
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("pandium");
     std::fs::write(&file, text.replace("{}", SECRET)).unwrap();
-    let line = format!("shared_secret_file = {:?}", file.to_str().unwrap());
-    let config = File::new(&STANDARD.replace(&format!("shared_secret = {SECRET:?}"), &line));
+    let config = Settings::standard().secret_file(&file).file();
     let result = run_with(&["mint", "--config", &config.text(), "--email", "a@b.example"], &[], "");
     match problem {
         None => assert_eq!(Token::in_url(result.output.trim(), SECRET).claims["sub"], "a@b.example"),
@@ -178,23 +180,24 @@ fn a_malformed_secret_stops_the_start(#[case] text: &str, #[case] problem: Optio
 // T25
 #[test]
 fn absent_and_short_secrets_stop_the_start() {
-    let absent = File::new(&STANDARD.replace(&format!("shared_secret = {SECRET:?}"), ""));
+    let absent = Settings::standard().without("pandium.shared_secret").file();
     let result = run_with(&["serve", "--config", &absent.text()], &[], "");
     assert!(result.status == 78 && result.errors.contains("openssl rand -hex 32"), "{result:?}");
 
-    let short = STANDARD.replace(SECRET, "short");
-    let mint = |toml: &str| {
-        run_with(&["mint", "--config", &File::new(toml).text(), "--email", "a@b.example"], &[], "")
+    let short = Settings::standard().set("pandium.shared_secret", "short");
+    let mint = |settings: &Settings| {
+        run_with(&["mint", "--config", &settings.file().text(), "--email", "a@b.example"], &[], "")
     };
     assert_eq!(mint(&short).status, 78);
-    let allowed = short.replace("[pandium]", "[pandium]\ndangerous_allow_short_secret = true");
-    assert_eq!(Token::in_url(mint(&allowed).output.trim(), "short").claims["sub"], "a@b.example");
+    let allowed = mint(&short.set("pandium.dangerous_allow_short_secret", true));
+    assert_eq!(Token::in_url(allowed.output.trim(), "short").claims["sub"], "a@b.example");
 }
 
 // T26
 #[test]
 fn an_oversized_url_is_refused_and_explained() {
-    let app = App::start("[pandium]\nmax_location_bytes = 1000\n[claims.meta]\ngroups = \"groups\"");
+    let settings = Settings::standard().set("pandium.max_location_bytes", 1000);
+    let app = App::start(settings.set("claims.meta.groups", "groups"));
     let groups = "canary-group,".repeat(60);
     let response = app.get("/pandium-sso", &[ALICE, &[("X-Auth-Request-Groups", &groups)]].concat());
     response.assert_refused(500, "token_too_large");

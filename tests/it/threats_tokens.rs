@@ -8,11 +8,11 @@ use base64::engine::general_purpose::{STANDARD as STANDARD_BASE64, URL_SAFE, URL
 use rstest::rstest;
 use serde_json::json;
 
-use crate::harness::command::{File, run};
+use crate::harness::command::run;
 use crate::harness::issuer::{
-    Key, KeyFile, bearer_identity, claims_with, jwks, key_and_file, standard_with, without_signature,
+    Key, KeyFile, assert_invalid, claims_with, jwks, key_and_file, without_signature,
 };
-use crate::harness::{App, Connection, Token};
+use crate::harness::{App, Connection, Settings, Token};
 
 // T8
 #[test]
@@ -53,7 +53,7 @@ fn a_public_key_is_not_an_hmac_secret(
     let (pem, jwk) = (key.pem(), key.jwk(Some("k-1")));
     let set = jwks(std::slice::from_ref(&jwk));
     let file = KeyFile::new(if setting == "jwks_file" { &set } else { &pem });
-    let app = App::start_with_identity(&bearer_identity(algorithm, &file.setting(setting)), "");
+    let app = App::start(Settings::bearer().algorithm(algorithm).identity(setting, file.path()));
     assert_eq!(app.send_token(&key.token()).status, 307);
     let part = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap_or_default()).unwrap();
     let secrets = [
@@ -99,23 +99,42 @@ fn a_changed_signature_is_rejected(#[values("RS256", "ES256", "EdDSA")] algorith
 
 /// `H`, `C` and `S` stand for the three parts of a valid token.
 // T8
-#[rstest]
-#[case::another_count_of_parts(&["H", "H.C", "H.C.", "H.C.S.", ".H.C.S", "H.C.S.S", "H.C.S.H.C", "H.H.C.C.S",
-    "H..C.S.S", "..", "H.C.S, H.C.S"])]
-#[case::as_json(&[r#"{"protected":"H","payload":"C","signature":"S"}"#, r#"["H","C","S"]"#, r#""H.C.S""#,
-    r#"{"payload":"C","signatures":[{"protected":"H","signature":"S"}]}"#])]
-#[case::white_space(&[" H.C.S", "\tH.C.S", "H .C.S", "H. C.S", "H.C .S", "H.C. S", "H.C.\tS"])]
-#[case::padding(&["H=.C.S", "H.C=.S", "H.C==.S", "H.C.S=", "H.C.S==", "H%3D.C.S"])]
-#[case::other_dots(&["H%2EC%2ES", "H,C,S", "H:C:S", "H.C.S#", "H.C.S\\"])]
-fn only_the_compact_serialization_is_accepted(#[case] texts: &[&str]) {
+#[test]
+fn only_the_compact_serialization_is_accepted() {
     let key = Key::new("ES256");
     let (app, _file) = App::start_with_key(&key);
     let token = key.token();
     assert_eq!(app.send_token(&token).status, 307);
     let parts: Vec<&str> = token.split('.').collect();
-    for text in texts {
-        let part = |c: char| "HCS".find(c).map_or(c.to_string(), |at| parts[at].to_owned());
-        app.assert_rejected(&text.chars().map(part).collect::<String>());
+    let cases: [&[&str]; 5] = [
+        &[
+            "H",
+            "H.C",
+            "H.C.",
+            "H.C.S.",
+            ".H.C.S",
+            "H.C.S.S",
+            "H.C.S.H.C",
+            "H.H.C.C.S",
+            "H..C.S.S",
+            "..",
+            "H.C.S, H.C.S",
+        ],
+        &[
+            r#"{"protected":"H","payload":"C","signature":"S"}"#,
+            r#"["H","C","S"]"#,
+            r#""H.C.S""#,
+            r#"{"payload":"C","signatures":[{"protected":"H","signature":"S"}]}"#,
+        ],
+        &[" H.C.S", "\tH.C.S", "H .C.S", "H. C.S", "H.C .S", "H.C. S", "H.C.\tS"],
+        &["H=.C.S", "H.C=.S", "H.C==.S", "H.C.S=", "H.C.S==", "H%3D.C.S"],
+        &["H%2EC%2ES", "H,C,S", "H:C:S", "H.C.S#", "H.C.S\\"],
+    ];
+    for texts in cases {
+        for text in texts {
+            let part = |c: char| "HCS".find(c).map_or(c.to_string(), |at| parts[at].to_owned());
+            app.assert_rejected(&text.chars().map(part).collect::<String>());
+        }
     }
     app.assert_rejected(&".".repeat(5000));
     // padded, in the standard alphabet, or nested, with valid signatures
@@ -132,34 +151,33 @@ fn only_the_compact_serialization_is_accepted(#[case] texts: &[&str]) {
 /// A header member with the attacker's key or its location. `URL` stands for the
 /// attacker's server.
 // T9
-#[rstest]
-#[case::jku("jku", "\"URL/jwks.json\"")]
-#[case::x5u("x5u", "\"URL/chain.pem\"")]
-#[case::both_in_one("kid", "\"URL/jwks.json\"")]
-#[case::jwk("jwk", "JWK")]
-#[case::x5c("x5c", "[\"DER\"]")]
-fn keys_named_by_the_token_are_never_used(#[case] member: &str, #[case] value: &str) {
+#[test]
+fn keys_named_by_the_token_are_never_used() {
     let (key, attacker) = (Key::new("ES256"), Key::new("ES256"));
     let (app, _file) = App::start_with_key(&key);
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     server.set_nonblocking(true).unwrap();
     let server_address = server.local_addr().unwrap();
-    let value = value.replace("JWK", &attacker.jwk(Some("k-1")).to_string());
-    let value = value.replace("DER", &STANDARD_BASE64.encode(attacker.der()));
     let kids = ["", r#""kid":"k-1","#, r#""kid":"k-2","#];
-    for url in [
-        format!("http://{server_address}"),
-        format!("file://{server_address}"),
-        format!("//{server_address}"),
+    for (member, value) in [
+        ("jku", "\"URL/jwks.json\""),
+        ("x5u", "\"URL/chain.pem\""),
+        ("kid", "\"URL/jwks.json\""),
+        ("jwk", "JWK"),
+        ("x5c", "[\"DER\"]"),
     ] {
-        let value = value.replace("URL", &url);
-        for kid in &kids[..if member == "kid" { 1 } else { 3 }] {
-            let header = format!(r#"{{"alg":"ES256",{kid}{member:?}:{value}}}"#);
-            app.assert_rejected(&attacker.sign(&header, &claims_with(&[])));
-            // the member does not change the key chosen
-            let is_accepted = !kid.contains("k-2") && member != "kid";
-            let response = app.send_token(&key.sign(&header, &claims_with(&[])));
-            assert_eq!(response.status, if is_accepted { 307 } else { 401 }, "{header}");
+        let value = value.replace("JWK", &attacker.jwk(Some("k-1")).to_string());
+        let value = value.replace("DER", &STANDARD_BASE64.encode(attacker.der()));
+        for scheme in ["http:", "file:", ""] {
+            let value = value.replace("URL", &format!("{scheme}//{server_address}"));
+            for kid in &kids[..if member == "kid" { 1 } else { 3 }] {
+                let header = format!(r#"{{"alg":"ES256",{kid}{member:?}:{value}}}"#);
+                app.assert_rejected(&attacker.sign(&header, &claims_with(&[])));
+                // the member does not change the key chosen
+                let is_accepted = !kid.contains("k-2") && member != "kid";
+                let response = app.send_token(&key.sign(&header, &claims_with(&[])));
+                assert_eq!(response.status, if is_accepted { 307 } else { 401 }, "{header}");
+            }
         }
     }
     app.log_lines();
@@ -195,79 +213,78 @@ fn a_kid_is_only_compared() {
 
 /// A claim and its invalid values, as in [`claims_of`](crate::harness::issuer::claims_of).
 // T10
-#[rstest]
-#[case::expired("exp", &["@0", "@-1", "@-100000", "0", "1", "0.5"], "expired_token")]
-#[case::no_expiry("exp", &["", "\"@300\"", "\"9999999999\"", "true", "null", "1e400", "NaN", "-1", "-1e300",
-    "Infinity", "[9999999999]", "{}", "1e300", "0x7fffffffff", "09999999999"], "invalid_token")]
-#[case::not_before("nbf", &["@60", "9999999999", "\"0\"", "true", "null", "-1", "1e400"], "invalid_token")]
-#[case::issued_later("iat", &["@60", "9999999999", "\"0\"", "true", "null", "-1", "1e400"], "invalid_token")]
-#[case::issuer("iss", &["", "null", "1", "true", "\"\"", "[\"https://login.example.com/\"]",
-    "\"https://login.example.com\"", "\"https://login.example.com//\"", "\"HTTPS://login.example.com/\"",
-    "\" https://login.example.com/\"", "\"https://login.example.com/\\u0000\"",
-    "\"https://login.example.com.evil.example/\"",
-    "\"https://login.example.com/\",\"iss\":\"https://login.example.com/\"",
-    "\"https://evil.example/\",\"iss\":\"https://login.example.com/\"",
-    "\"https://evil.example/\",\"i\\u0073s\":\"https://login.example.com/\""], "invalid_token")]
-#[case::audience("aud", &["", "null", "1", "true", "\"\"", "[]", "[[\"the-marketplace\"]]",
-    "[\"the-marketplace\", 1]", "{\"the-marketplace\":1}", "\"the-marketplace/\"", "\"The-Marketplace\"",
-    "\"the-marketplace \"", "\"the\"", "\"*\"", "\"other,the-marketplace\"", "[\"other\"]",
-    "\"other\",\"aud\":\"the-marketplace\""], "invalid_token")]
-#[case::subject("sub", &["", "null", "1", "true", "\"\"", "\" \"", "\"null\"", "\"undefined\"", "[\"u-1\"]",
-    "\"u-1\",\"sub\":\"u-2\""], "invalid_token")]
-fn invalid_registered_claims_are_rejected(#[case] name: &str, #[case] values: &[&str], #[case] reason: &str) {
+#[test]
+fn invalid_registered_claims_are_rejected() {
     let key = Key::new("EdDSA");
     let (app, _file) = App::start_with_key(&key);
     let good = key.token_with(&[("aud", "[\"a\",\"the-marketplace\"]"), ("nbf", "@0")]);
     assert_eq!(app.send_token(&good).status, 307);
-    for value in values {
-        let response = app.send_token(&key.token_with(&[(name, value)]));
-        assert_eq!((response.status, response.reason().as_str()), (401, reason), "{name}: {value}");
-        response.assert_no_token();
-    }
+    let cases = [
+        ("exp", "@0|@-1|@-100000|0|1|0.5", "expired_token"),
+        ("exp", r#"|"@300"|"9999999999"|true|null|1e400|NaN|-1|-1e300|Infinity"#, "invalid_token"),
+        ("exp", "[9999999999]|{}|1e300|0x7fffffffff|09999999999", "invalid_token"),
+        ("nbf", r#"@60|9999999999|"0"|true|null|-1|1e400"#, "invalid_token"),
+        ("iat", r#"@60|9999999999|"0"|true|null|-1|1e400"#, "invalid_token"),
+        ("iss", r#"|null|1|true|""|["https://login.example.com/"]"#, "invalid_token"),
+        ("iss", r#""https://login.example.com"|"https://login.example.com//""#, "invalid_token"),
+        ("iss", r#""HTTPS://login.example.com/"|" https://login.example.com/""#, "invalid_token"),
+        ("iss", r#""https://login.example.com/\u0000""#, "invalid_token"),
+        ("iss", r#""https://login.example.com.evil.example/""#, "invalid_token"),
+        ("iss", r#""https://login.example.com/","iss":"https://login.example.com/""#, "invalid_token"),
+        ("iss", r#""https://evil.example/","iss":"https://login.example.com/""#, "invalid_token"),
+        ("iss", r#""https://evil.example/","i\u0073s":"https://login.example.com/""#, "invalid_token"),
+        ("aud", r#"|null|1|true|""|[]|[["the-marketplace"]]|["the-marketplace", 1]"#, "invalid_token"),
+        ("aud", r#"{"the-marketplace":1}|"the-marketplace/"|"The-Marketplace""#, "invalid_token"),
+        ("aud", r#""the-marketplace "|"the"|"*"|"other,the-marketplace"|["other"]"#, "invalid_token"),
+        ("aud", r#""other","aud":"the-marketplace""#, "invalid_token"),
+        ("sub", r#"|null|1|true|""|" "|"null"|"undefined"|["u-1"]|"u-1","sub":"u-2""#, "invalid_token"),
+    ];
+    assert_invalid(&cases, |name, value| app.send_token(&key.token_with(&[(name, value)])));
 }
 
 /// The content of an invalid JWKS file, and a part of the error.
 // T11
-#[rstest]
-#[case::too_large(&format!("{{\"keys\":[OURS],\"x\":\"{}\"}}", "x".repeat(1 << 20)), "larger than 262144 bytes")]
-#[case::too_many(&format!("{{\"keys\":[OURS{}]}}", ",{\"kty\":\"EC\"}".repeat(9_999)), "more than 100 keys")]
-#[case::a_secret_within("{\"keys\":[OURS,{\"kty\":\"oct\",\"kid\":\"k-2\",\"k\":\"CANARY\"}]}", "symmetric")]
-#[case::a_private_key(
-    "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"CANARY\",\"d\":\"CANARY\"}]}",
-    "private"
-)]
-#[case::two_of_one_kid("{\"keys\":[OURS,OURS]}", "two keys with the same kid")]
-#[case::cut_off("{\"keys\":[OURS", "not a JSON Web Key Set")]
-#[case::no_json("-----BEGIN PRIVATE KEY-----\nCANARY", "not a JSON Web Key Set")]
-#[case::not_a_set("OURS", "not a JSON Web Key Set")]
-#[case::a_text("\"CANARY\"", "not a JSON Web Key Set")]
-#[case::texts("{\"keys\":[\"CANARY\"]}", "not a JSON Web Key Set")]
-#[case::empty("", "not a JSON Web Key Set")]
-fn an_invalid_jwks_file_is_never_used(#[case] text: &str, #[case] message: &str) {
+#[test]
+fn an_invalid_jwks_file_is_never_used() {
     let (key, canary) = (Key::new("ES256"), "c2VjcmV0LWtleS1vZi10aGUtaXNzdWVy");
     let ours = key.jwk(Some("k-1"));
-    let text = text.replace("OURS", &ours.to_string()).replace("CANARY", canary);
     let keys = [canary, ours["x"].as_str().unwrap(), ours["y"].as_str().unwrap()];
     let quotes_a_key = |text: &str| keys.iter().any(|key| text.contains(key));
+    let file = KeyFile::new(&jwks(std::slice::from_ref(&ours)));
+    let settings = Settings::bearer().jwks_file(&file);
+    let app = App::start(settings.clone());
+    let cases: [(&str, &str); 11] = [
+        (&format!("{{\"keys\":[OURS],\"x\":\"{}\"}}", "x".repeat(1 << 20)), "larger than 262144 bytes"),
+        (&format!("{{\"keys\":[OURS{}]}}", ",{\"kty\":\"EC\"}".repeat(9_999)), "more than 100 keys"),
+        ("{\"keys\":[OURS,{\"kty\":\"oct\",\"kid\":\"k-2\",\"k\":\"CANARY\"}]}", "symmetric"),
+        ("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"CANARY\",\"d\":\"CANARY\"}]}", "private"),
+        ("{\"keys\":[OURS,OURS]}", "two keys with the same kid"),
+        ("{\"keys\":[OURS", "not a JSON Web Key Set"),
+        ("-----BEGIN PRIVATE KEY-----\nCANARY", "not a JSON Web Key Set"),
+        ("OURS", "not a JSON Web Key Set"),
+        ("\"CANARY\"", "not a JSON Web Key Set"),
+        ("{\"keys\":[\"CANARY\"]}", "not a JSON Web Key Set"),
+        ("", "not a JSON Web Key Set"),
+    ];
+    for (text, message) in cases {
+        let text = text.replace("OURS", &ours.to_string()).replace("CANARY", canary);
+        file.replace(&text);
+        let before = app.log_lines().len();
+        app.reload("refused");
+        assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307, "{message}");
+        let logged = format!("{:?}", &app.log_lines()[before..]);
+        assert!(logged.contains(message), "{message} is missing: {logged}");
 
-    let (app, file) = App::start_with_key(&key);
-    file.replace(&text);
-    app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "refused")], 1.0);
-    assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307);
-    app.log_lines();
-    assert!(app.output().contains(message) && !quotes_a_key(&app.output()), "{}", app.output());
-
-    let config = File::new(&standard_with(&bearer_identity("ES256", &file.setting("jwks_file"))));
-    for command in ["check", "serve"] {
-        let result = run(&[command, "--config", &config.text()]);
-        assert_eq!(result.status, 78, "{result:?}");
-        assert!(
-            result.errors.contains("identity.jwks_file: ") && result.errors.contains(message),
-            "{}",
-            result.errors
-        );
-        assert!(!quotes_a_key(&format!("{result:?}")), "{result:?}");
+        let config = settings.file();
+        for command in ["check", "serve"] {
+            let result = run(&[command, "--config", &config.text()]);
+            assert_eq!(result.status, 78, "{result:?}");
+            let is_named = result.errors.contains("identity.jwks_file: ") && result.errors.contains(message);
+            assert!(is_named, "{message} is missing: {}", result.errors);
+            assert!(!quotes_a_key(&format!("{result:?}")), "{result:?}");
+        }
     }
+    assert!(!quotes_a_key(&app.output()), "{}", app.output());
 }
 
 // T22
@@ -277,12 +294,13 @@ fn tokens_are_never_logged_or_echoed(
     #[values("info", "trace")] level: &str,
 ) {
     let (key, file) = key_and_file();
-    let claims = "[claims.meta]\nrank = \"(token.rank or 0)|int\"\nnote = \"token.note\"";
-    let bearer_identity = bearer_identity("ES256", &file.setting("jwks_file"));
-    let app = App::start_with_identity(
-        &bearer_identity,
-        &format!("{claims}\n[log]\nformat = {format:?}\nlevel = {level:?}"),
-    );
+    let settings = Settings::bearer()
+        .jwks_file(&file)
+        .set("log.format", format)
+        .set("log.level", level)
+        .set("claims.meta.rank", "(token.rank or 0)|int")
+        .set("claims.meta.note", "token.note");
+    let app = App::start(settings);
     let with = |changed: &[(&str, &str)]| key.token_with(&[&[("note", "\"canary\"")], changed].concat());
     let tokens = [
         (with(&[]), ""),
@@ -301,7 +319,9 @@ fn tokens_are_never_logged_or_echoed(
         let response = app.send_token(token);
         assert_eq!(response.reason(), *reason, "{token}");
         let page = app.get("/pandium-sso", &[("Authorization", &value), ("Accept", "text/html")]);
-        written += &format!("{response:?}{}{page:?}{}", response.text(), page.text());
+        for response in [response, page] {
+            written += &format!("{}{:?}{}", response.status, response.headers, response.text());
+        }
         app.get(&format!("/nowhere?token={token}"), &[("Authorization", &value), ("Cookie", token)]);
     }
     // mapped claims do reach the marketplace

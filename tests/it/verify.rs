@@ -5,21 +5,21 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::issuer::{Key, bearer_identity, claims_of, claims_with, entrance, jwks, key_and_file};
-use crate::harness::key_server::{Behaviour, KeyServer, jwks_identity, serve_keys, serving};
+use crate::harness::issuer::{Changes, Key, claims_with, key_and_file};
+use crate::harness::key_server::{Behaviour, KeyServer, fetching, serve_keys};
 use crate::harness::nginx::Nginx;
 use crate::harness::tree::{read, root};
-use crate::harness::{ALICE, App, Field, Response, Token};
+use crate::harness::{ALICE, App, Field, Response, Settings, Token};
+use crate::platforms::commercetools::{CLOUD, Gateway, VERSION};
 
 const VERIFY: &str = "/v1/verify/pandium-sso";
 
 const STAFF: &[(&str, &str)] = &[("groups", "[\"staff\",\"ops\"]"), ("name", "\"Alice\"")];
 
-/// A service and the key that it verifies tokens with.
-fn start(more: &str) -> (Key, App) {
+/// A service with changed settings, and the key that it verifies tokens with.
+fn start(change: impl FnOnce(Settings) -> Settings) -> (Key, App) {
     let (key, file) = key_and_file();
-    let app = App::start_with_identity(&bearer_identity("ES256", &file.setting("jwks_file")), more);
-    (key, app)
+    (key, App::start(change(Settings::bearer().jwks_file(&file))))
 }
 
 fn headers_of(response: &Response) -> [String; 3] {
@@ -28,7 +28,7 @@ fn headers_of(response: &Response) -> [String; 3] {
 
 #[test]
 fn the_user_is_returned_in_headers_and_json() {
-    let (key, app) = start("");
+    let (key, app) = start(|settings| settings);
     let response = app.send_token_to(VERIFY, &key.token_with(STAFF));
     assert_eq!(response.status, 200);
     assert_eq!(headers_of(&response), ["u-1", "alice@example.com", "staff,ops"]);
@@ -48,7 +48,7 @@ fn the_user_is_returned_in_headers_and_json() {
 
 #[test]
 fn verify_signs_nothing_and_records_no_hand_off() {
-    let (key, app) = start("");
+    let (key, app) = start(|settings| settings);
     let response = app.send_token_to(VERIFY, &key.token());
     assert_eq!(response.status, 200);
     response.assert_no_token();
@@ -72,47 +72,63 @@ fn verify_signs_nothing_and_records_no_hand_off() {
 }
 
 /// Changed claims, and the three response headers.
-#[rstest]
-#[case::a_comma_in_a_group(&[("groups", "[\"a,b\",\"ops\"]")], ["u-1", "alice@example.com", "ops"])]
-#[case::only_such_a_group(&[("groups", "[\"admins,staff\"]")], ["u-1", "alice@example.com", ""])]
-#[case::a_comma_in_the_id(&[("sub", "\"a,b\"")], ["", "alice@example.com", ""])]
-#[case::a_semicolon_in_the_id(&[("sub", "\"a;b\"")], ["", "alice@example.com", ""])]
-#[case::quotes_in_the_id(&[("sub", "\"a\\\"b\"")], ["", "alice@example.com", ""])]
-#[case::a_blank_in_the_id(&[("sub", "\"a b\"")], ["", "alice@example.com", ""])]
-#[case::a_comma_in_the_email(&[("email", "\"a,b@example.com\"")], ["u-1", "", ""])]
-#[case::no_groups(&[("groups", "[]")], ["u-1", "alice@example.com", ""])]
-#[case::one_group(&[("groups", "\"ops\"")], ["u-1", "alice@example.com", "ops"])]
-#[case::not_ascii(&[("sub", "\"jürgen-Ω\""), ("email", "\"jürgen@exämple.com\""), ("groups", "[\"größe\",\"社員\"]")],
-    ["jürgen-Ω", "jürgen@exämple.com", "größe,社員"])]
-#[case::no_email(&[("email", "")], ["u-1", "", ""])]
-#[case::an_email_that_is_not_confirmed(&[("email_verified", "false")], ["u-1", "", ""])]
-fn ambiguous_values_are_left_out_of_the_headers(
-    #[case] changed: &[(&str, &str)],
-    #[case] headers: [&str; 3],
-) {
-    let (key, app) = start("[claims]\nsub = \"id\"");
-    let response = app.send_token_to(VERIFY, &key.token_with(changed));
-    assert_eq!((response.status, headers_of(&response)), (200, headers.map(str::to_owned)));
-    if let Some((_, groups)) =
-        changed.iter().find(|(name, _)| *name == "groups").filter(|(_, g)| g.starts_with('['))
-    {
-        assert_eq!(response.json()["user"]["groups"], serde_json::from_str::<Value>(groups).unwrap());
+#[test]
+fn ambiguous_values_are_left_out_of_the_headers() {
+    let (key, app) = start(|settings| settings.set("claims.sub", "id"));
+    let cases: [(&Changes<'_>, [&str; 3]); 12] = [
+        (&[("groups", "[\"a,b\",\"ops\"]")], ["u-1", "alice@example.com", "ops"]),
+        (&[("groups", "[\"admins,staff\"]")], ["u-1", "alice@example.com", ""]),
+        (&[("sub", "\"a,b\"")], ["", "alice@example.com", ""]),
+        (&[("sub", "\"a;b\"")], ["", "alice@example.com", ""]),
+        (&[("sub", "\"a\\\"b\"")], ["", "alice@example.com", ""]),
+        (&[("sub", "\"a b\"")], ["", "alice@example.com", ""]),
+        (&[("email", "\"a,b@example.com\"")], ["u-1", "", ""]),
+        (&[("groups", "[]")], ["u-1", "alice@example.com", ""]),
+        (&[("groups", "\"ops\"")], ["u-1", "alice@example.com", "ops"]),
+        (
+            &[
+                ("sub", "\"jürgen-Ω\""),
+                ("email", "\"jürgen@exämple.com\""),
+                ("groups", "[\"größe\",\"社員\"]"),
+            ],
+            ["jürgen-Ω", "jürgen@exämple.com", "größe,社員"],
+        ),
+        (&[("email", "")], ["u-1", "", ""]),
+        (&[("email_verified", "false")], ["u-1", "", ""]),
+    ];
+    for (changed, headers) in cases {
+        let response = app.send_token_to(VERIFY, &key.token_with(changed));
+        assert_eq!(
+            (response.status, headers_of(&response)),
+            (200, headers.map(str::to_owned)),
+            "{changed:?}"
+        );
+        if let Some((_, groups)) =
+            changed.iter().find(|(name, _)| *name == "groups").filter(|(_, g)| g.starts_with('['))
+        {
+            assert_eq!(response.json()["user"]["groups"], serde_json::from_str::<Value>(groups).unwrap());
+        }
     }
 }
 
 #[rstest]
-#[case::the_id("", ["u-1", "alice@example.com"])]
-#[case::not_the_user_name("id = \"\"", ["", "alice@example.com"])]
-#[case::not_the_email("id = \"\"\nusername = \"\"", ["", "alice@example.com"])]
-fn the_user_header_is_the_id_only(#[case] mapping: &str, #[case] expected: [&str; 2]) {
-    let (key, app) = start(&format!("[identity.user]\n{mapping}"));
+#[case::the_id(&[], ["u-1", "alice@example.com"])]
+#[case::not_the_user_name(&["id"], ["", "alice@example.com"])]
+#[case::not_the_email(&["id", "username"], ["", "alice@example.com"])]
+fn the_user_header_is_the_id_only(#[case] absent: &[&str], #[case] expected: [&str; 2]) {
+    let (key, app) = start(|settings| without_fields(settings, absent));
     let response = app.send_token_to(VERIFY, &key.token_with(&[("preferred_username", "\"alice\"")]));
     assert_eq!(headers_of(&response)[..2], expected);
 }
 
+/// The settings with these fields of a user left empty.
+fn without_fields(settings: Settings, fields: &[&str]) -> Settings {
+    fields.iter().fold(settings, |settings, field| settings.identity(&format!("user.{field}"), ""))
+}
+
 #[test]
 fn a_user_without_any_identifier_is_unauthenticated() {
-    let (key, app) = start("[identity.user]\nid = \"\"\nusername = \"\"");
+    let (key, app) = start(|settings| without_fields(settings, &["id", "username"]));
     assert_eq!(app.send_token_to(VERIFY, &key.token()).status, 200);
     let unconfirmed = key.token_with(&[("email_verified", "false")]);
     app.send_token_to(VERIFY, &unconfirmed).assert_refused(401, "unauthenticated");
@@ -121,9 +137,7 @@ fn a_user_without_any_identifier_is_unauthenticated() {
 // T20
 #[test]
 fn cookies_of_cross_site_requests_are_refused() {
-    let (key, file) = key_and_file();
-    let settings = bearer_identity("ES256", &format!("{}cookie = \"session\"", file.setting("jwks_file")));
-    let app = App::start_with_identity(&settings, "");
+    let (key, app) = start(|settings| settings.identity("cookie", "session"));
     let cookie = format!("session={}", key.token());
     let request =
         |more: &[Field<'_>]| app.request("POST", VERIFY, &[&[("Cookie", cookie.as_str())], more].concat());
@@ -161,9 +175,8 @@ fn cookies_of_cross_site_requests_are_refused() {
 
 #[test]
 fn cookies_are_accepted_on_every_configured_host() {
-    let (key, file) = key_and_file();
-    let settings = bearer_identity("ES256", &format!("{}cookie = \"session\"", file.setting("jwks_file")));
-    let app = App::start_with_identity(&settings, "[server]\nhosts = [\"api.example.com\"]");
+    let (key, app) =
+        start(|settings| settings.identity("cookie", "session").set("server.hosts", ["api.example.com"]));
     let cookie = format!("session={}", key.token());
     let request = |origin| app.request("POST", VERIFY, &[("Cookie", cookie.as_str()), ("Origin", origin)]);
     assert_eq!(request("https://api.example.com").status, 200);
@@ -176,7 +189,7 @@ fn cookies_are_accepted_on_every_configured_host() {
 
 #[test]
 fn a_value_that_would_break_a_header_is_refused() {
-    let (key, app) = start("");
+    let (key, app) = start(|settings| settings);
     for bad in ["\"a\\r\\nX-Auth-Request-User: boss\"", "\"a\\u0000\"", "\"a\\u202eb\""] {
         for name in ["sub", "email", "groups"] {
             let response = app.send_token_to(VERIFY, &key.token_with(&[(name, bad)]));
@@ -189,9 +202,10 @@ fn a_value_that_would_break_a_header_is_refused() {
 
 #[test]
 fn verify_refuses_for_the_same_reasons_as_the_entrance() {
-    let (key, app) = start(
-        "[access]\ngroups = [\"staff\"]\ndenied_groups = [\"guests\"]\nemail_domains = [\"example.com\"]",
-    );
+    let (key, app) = start(|settings| {
+        let settings = settings.set("access.groups", ["staff"]).set("access.denied_groups", ["guests"]);
+        settings.set("access.email_domains", ["example.com"])
+    });
     let tokens = [
         (key.token_with(STAFF), 200, ""),
         (key.token(), 403, "not_allowed"),
@@ -227,18 +241,17 @@ fn verify_refuses_for_the_same_reasons_as_the_entrance() {
 fn missing_keys_give_503() {
     let key = Key::new("ES256");
     let server = KeyServer::start(Behaviour::Down).unwrap();
-    let app = App::start_with_identity(&jwks_identity(&server.origin(), ""), "");
-    app.wait_until_ready();
+    let app = App::start_ready(fetching(&server.origin()));
     let response = app.send_token_to(VERIFY, &key.token_with_kid("k-1"));
     response.assert_refused(503, "keys_unavailable");
     assert!(response.has("retry-after"));
-    let good = App::start_fetching(&serve_keys(&[key.jwk(Some("k-1"))]), "");
+    let good = App::start_ready(fetching(&serve_keys(&[key.jwk(Some("k-1"))]).origin()));
     assert_eq!(good.send_token_to(VERIFY, &key.token_with_kid("k-1")).status, 200);
 }
 
 #[test]
 fn verify_accepts_any_method_and_subpath() {
-    let (key, app) = start("");
+    let (key, app) = start(|settings| settings);
     let bearer = format!("Bearer {}", key.token());
     let headers = [
         ("Authorization", bearer.as_str()),
@@ -260,7 +273,7 @@ fn verify_accepts_any_method_and_subpath() {
 
 #[test]
 fn verify_matches_entrance_names_exactly() {
-    let (key, app) = start("");
+    let (key, app) = start(|settings| settings);
     for path in [
         "/v1/verify",
         "/v1/verify/",
@@ -283,9 +296,8 @@ fn verify_matches_entrance_names_exactly() {
 fn verify_selects_the_entrance_by_name() {
     let (ours, theirs) = (Key::new("ES256"), Key::new("ES256"));
     let servers = [serve_keys(&[ours.jwk(Some("k-1"))]), serve_keys(&[theirs.jwk(Some("k-1"))])];
-    let [a, b] = [0, 1].map(|at| jwks_identity(&servers[at].origin(), ""));
-    let app = App::start(&(entrance("a", &a) + &entrance("b", &b)));
-    app.wait_until_ready();
+    let [a, b] = servers.each_ref().map(|server| fetching(&server.origin()));
+    let app = App::start_ready(Settings::standard().entrance("a", &a).entrance("b", &b));
     for (name, own, other) in [("a", &ours, &theirs), ("b", &theirs, &ours)] {
         let target = format!("/v1/verify/{name}");
         let response = app.send_token_to(&target, &own.token_with_kid("k-1"));
@@ -298,33 +310,11 @@ fn verify_selects_the_entrance_by_name() {
 
 #[test]
 fn commercetools_audiences_can_be_any_own_url() {
-    let key = Key::new("RS256");
-    let set = jwks(&[key.jwk(Some("k-1"))]);
-    let server = KeyServer::start(serving(&[("/.well-known/jwks.json", &set)])).unwrap();
-    let issuer = server.origin();
-    let settings =
-        format!("kind = \"commercetools\"\nissuer = {issuer:?}\npublic_origin = \"https://sso.example.com\"");
-    let app = App::start_with_identity(&settings, "[claims]\nsub = \"id\"");
-    app.wait_until_ready();
+    let gateway = Gateway::start();
+    let app = App::start_ready(gateway.settings().set("claims.sub", "id"));
     let request = |audience: &str| {
-        let (quoted, audience) = (format!("{issuer:?}"), format!("{audience:?}"));
-        let project = format!("{issuer}/claims/project_key");
-        let claims = [
-            ("iss", quoted.as_str()),
-            ("sub", "\"user-1\""),
-            ("aud", &audience),
-            ("type", "\"exchange\""),
-            ("iat", "@0"),
-            ("exp", "@60"),
-            (&project, "\"shop\""),
-        ];
-        let token = key.sign(r#"{"alg":"RS256","kid":"k-1"}"#, &claims_of(&claims, &[]));
-        let headers = [
-            ("Authorization", &*format!("Bearer {token}")),
-            ("X-MC-API-Cloud-Identifier", "custom"),
-            ("X-MC-API-Forward-To-Version", "v2"),
-        ];
-        app.get(VERIFY, &headers)
+        let bearer = format!("Bearer {}", gateway.for_audience(audience));
+        app.get(VERIFY, &[("Authorization", &bearer), CLOUD, VERSION])
     };
     for ours in ["https://sso.example.com", "https://sso.example.com/", "https://sso.example.com/api/orders"]
     {
@@ -368,7 +358,8 @@ fn nginx_before_an_api(app: &App) -> Nginx {
 
 #[test]
 fn nginx_auth_request_protects_an_api() {
-    let (key, app) = start("[access]\ndenied_groups = [\"guests\"]\n[claims]\nsub = \"id\"");
+    let (key, app) =
+        start(|settings| settings.set("access.denied_groups", ["guests"]).set("claims.sub", "id"));
     let nginx = nginx_before_an_api(&app);
     let staff = format!("Bearer {}", key.token_with(STAFF));
     let known = ("Authorization", staff.as_str());

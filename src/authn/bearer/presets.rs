@@ -1,5 +1,5 @@
-//! Issuers with well-known settings: each preset is data that fills in
-//! [`super::Bearer`]. `{name}` in a value stands for the preset's own setting.
+//! Issuers with well-known settings, as data. `{name}` in a value stands for the
+//! preset's own setting.
 
 use crate::jwt::token_type::{DEFAULT_TYPES, TokenType};
 

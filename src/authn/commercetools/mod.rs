@@ -11,28 +11,20 @@
 //! <https://docs.commercetools.com/merchant-center-customizations/concepts/integrate-with-your-own-api>
 
 mod gateways;
+pub mod settings;
 
-use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value, json};
 
-use super::token::{self, TokenLocation};
-use crate::authn::{AuthRequest, Authentication};
-use crate::clock::Timestamp;
-use crate::jwt::jwks::{JwksCache, KeySource};
-use crate::jwt::key_set::MissingKid;
-use crate::jwt::token_type::DEFAULT_TYPES;
-use crate::jwt::verify::{Audience, IssuedAt, Validation, VerifyError};
+use crate::jwt::verify::{Audience, Validation, VerifyError};
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Headers, Repeated};
 use crate::user::{Identifier, User};
 
 pub use gateways::{CLOUDS, Cloud};
 
-/// Authenticates the users of the Merchant Center.
+/// Which gateways forward requests, and which of their users are accepted.
 #[derive(Debug)]
 pub struct Commercetools {
-    /// Where in a request the token is: `Authorization: Bearer …`.
-    pub location: TokenLocation,
     /// The gateways whose tokens are accepted: the configured one first, then,
     /// with [`Choice::ByRequest`], those of [`CLOUDS`].
     pub gateways: Vec<Gateway>,
@@ -44,10 +36,6 @@ pub struct Commercetools {
     pub audience_policy: AudiencePolicy,
     /// The projects whose users are allowed; empty: any.
     pub project_keys: Vec<String>,
-    /// Tolerated clock difference, in seconds.
-    pub leeway_s: u64,
-    /// `type`, as a claim that must have exactly this value.
-    pub kind: (String, Value),
 }
 
 /// A gateway that signs tokens.
@@ -58,10 +46,8 @@ pub struct Gateway {
     /// The version of the forwarding protocol in which it has this URL; `None`:
     /// every version.
     pub version: Option<Version>,
-    /// `iss`, exactly.
+    /// `iss`, exactly; also the URL below which its keys are.
     pub issuer: String,
-    /// Its keys.
-    pub keys: KeySource,
 }
 
 /// What selects the gateway of a request.
@@ -98,38 +84,19 @@ const CLOUD_IDENTIFIER: &str = "x-mc-api-cloud-identifier";
 const FORWARD_TO_VERSION: &str = "x-mc-api-forward-to-version";
 
 impl Commercetools {
-    /// Authenticates a request.
-    pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
-        token::authenticate(&self.location, request, |token| self.verify(token, request, now))
-    }
-
-    fn verify(&self, token: &str, request: AuthRequest<'_>, now: Timestamp) -> Result<User, Refusal> {
-        let gateway = self.gateway(request.headers)?;
-        let audiences;
-        let audience = match (self.audience_policy, request.path) {
+    /// The rules for a gateway's tokens: `common`, with its issuer and the audience
+    /// that a request path has.
+    pub fn validation(&self, common: &Validation, gateway: &Gateway, path: Option<&str>) -> Validation {
+        let audience = match (self.audience_policy, path) {
             (AudiencePolicy::ForwardUrlOrigin, _) | (AudiencePolicy::ForwardUrlFullPath, Some("/")) => {
-                audiences = [self.public_origin.clone()];
-                Audience::OneOf(&audiences)
+                Audience::OneOf(vec![self.public_origin.clone()])
             }
             (AudiencePolicy::ForwardUrlFullPath, Some(path)) => {
-                audiences = [format!("{}{path}", self.public_origin)];
-                Audience::OneOf(&audiences)
+                Audience::OneOf(vec![format!("{}{path}", self.public_origin)])
             }
-            (AudiencePolicy::ForwardUrlFullPath, None) => Audience::WithinOrigin(&self.public_origin),
+            (AudiencePolicy::ForwardUrlFullPath, None) => Audience::WithinOrigin(self.public_origin.clone()),
         };
-        let validation = Validation {
-            algorithms: &[Algorithm::RS256],
-            types: &DEFAULT_TYPES,
-            missing_kid: MissingKid::OnlyKey,
-            issuer: Some(&gateway.issuer),
-            audience,
-            issued_at: IssuedAt::Required,
-            leeway_s: self.leeway_s,
-            required_claims: std::slice::from_ref(&self.kind),
-            person_claim: None,
-            subject: Some("sub"),
-        };
-        self.user(gateway, gateway.keys.verify(token, &validation, request.received, now)?.claims)
+        Validation { issuer: Some(gateway.issuer.clone()), audience, ..common.clone() }
     }
 
     /// Whether users can have this field.
@@ -141,11 +108,6 @@ impl Commercetools {
                 | ["organization", "id"]
                 | ["token", _]
         )
-    }
-
-    /// The keys that a request needs.
-    pub fn keys_for(&self, request: AuthRequest<'_>) -> Option<&std::sync::Arc<JwksCache>> {
-        self.gateway(request.headers).ok()?.keys.published()
     }
 
     /// The other header fields that the gateway of this issuer sends.
@@ -164,7 +126,7 @@ impl Commercetools {
     }
 
     /// The gateway that forwarded a request.
-    fn gateway(&self, headers: &Headers<'_>) -> Result<&Gateway, Refusal> {
+    pub fn gateway(&self, headers: &Headers<'_>) -> Result<&Gateway, Refusal> {
         let cloud = required_header(headers, CLOUD_IDENTIFIER)?;
         let version = match required_header(headers, FORWARD_TO_VERSION)? {
             b"v1" => Version::V1,
@@ -183,9 +145,10 @@ impl Commercetools {
         gateway.ok_or_else(|| Reason::InvalidToken.because("no gateway is known for this cloud and version"))
     }
 
-    fn user(&self, gateway: &Gateway, claims: Map<String, Value>) -> Result<User, Refusal> {
+    /// The user of verified claims. Those of the platform are named after the issuer.
+    pub fn user(&self, issuer: &str, claims: Map<String, Value>) -> Result<User, Refusal> {
         let wrong = |what: &str| VerifyError::WrongClaim(what.to_owned());
-        let claim = |name: &str| claims.get(&format!("{}/claims/{name}", gateway.issuer));
+        let claim = |name: &str| claims.get(&format!("{issuer}/claims/{name}"));
         let text = |value: Option<&Value>| {
             value.and_then(Value::as_str).and_then(|text| Identifier::parse(text).ok())
         };

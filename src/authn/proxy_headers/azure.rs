@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::read::{email, identifier, label};
+use super::values::{email, identifier, label};
 use crate::refusal::{Reason, Refusal};
 use crate::user::User;
 

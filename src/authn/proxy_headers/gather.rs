@@ -1,7 +1,7 @@
 //! Finds the identity headers of a request in one pass, and what makes them
 //! ambiguous: repetitions, other spellings, `Connection`. It decides nothing.
 
-use super::{FieldName, Layout};
+use super::layout::Layout;
 use crate::request::Headers;
 
 /// What a request's headers hold for a layout.
@@ -55,11 +55,11 @@ impl<'a> Gathered<'a> {
                     self.repeated = true;
                     self.primary_repeated |= index == 0;
                 }
-            } else if same_when_folded(name, field) {
+            } else if field.is_equal_when_folded(name) {
                 self.alias = true;
             }
         }
-        self.forbidden |= layout.refused_with.iter().any(|field| same_when_folded(name, field));
+        self.forbidden |= layout.refused_with.iter().any(|field| field.is_equal_when_folded(name));
     }
 }
 
@@ -67,20 +67,6 @@ impl<'a> Gathered<'a> {
 fn names_identity(layout: &Layout, value: &[u8]) -> bool {
     value.split(|byte| *byte == b',').filter_map(|option| std::str::from_utf8(option).ok()).any(|option| {
         let option = option.trim();
-        layout.fields.iter().any(|(_, field)| same_when_folded(option, field))
+        layout.fields.iter().any(|(_, field)| field.is_equal_when_folded(option))
     })
-}
-
-/// Whether two names are equal to software that treats `-`, `_` and `.` alike
-/// (CGI variables, many frameworks), ignoring case.
-pub(super) fn same_when_folded(name: &str, field: &FieldName) -> bool {
-    let field = field.as_str();
-    name.len() == field.len() && name.bytes().map(folded).eq(field.bytes().map(folded))
-}
-
-const fn folded(byte: u8) -> u8 {
-    match byte {
-        b'_' | b'.' => b'-',
-        other => other.to_ascii_lowercase(),
-    }
 }

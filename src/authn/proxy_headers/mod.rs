@@ -7,89 +7,28 @@
 mod azure;
 mod encoded_word;
 mod gather;
+mod layout;
 pub mod presets;
 mod read;
+pub(crate) mod settings;
 mod trust;
+mod values;
 
 use std::borrow::Cow;
 
+pub use layout::{BadLayout, Encoding, Field, Layout};
 pub use trust::TrustedProxies;
 
-use crate::authn::{AuthRequest, Authentication};
+use super::authentication::{AuthRequest, Authentication};
 use crate::refusal::{Reason, Refusal};
+use crate::request::FieldName;
 use gather::Gathered;
-use presets::Preset;
 
 /// Authenticates by the headers of a login proxy.
 #[derive(Debug)]
 pub struct ProxyHeaders {
     trusted: TrustedProxies,
     layout: Layout,
-}
-
-/// Which header carries which field of the user, and how it is encoded. The
-/// first is the primary one: without it a request has no credentials.
-#[derive(Clone, Debug)]
-pub struct Layout {
-    /// The preset's name, or `custom`.
-    name: &'static str,
-    fields: Vec<(Field, FieldName)>,
-    encoding: Encoding,
-    list_separator: char,
-    refused_with: Vec<FieldName>,
-}
-
-/// The field of the user that a header carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Field {
-    /// The user's id.
-    Id,
-    /// The e-mail address.
-    Email,
-    /// The login name, and the e-mail address too where it contains `@`.
-    Login,
-    /// The display name.
-    Name,
-    /// The login name.
-    Username,
-    /// The groups, in one header, separated.
-    Groups,
-    /// The id of the user's organization.
-    OrganizationId,
-    /// The name of the user's organization.
-    OrganizationName,
-    /// Azure's principal: base64 of JSON.
-    AzurePrincipal,
-    /// An attribute of this name.
-    Attribute(Cow<'static, str>),
-}
-
-/// The name of a layout without a preset.
-const CUSTOM: &str = "custom";
-
-/// How a proxy encodes text that is not ASCII.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// As UTF-8.
-    Utf8,
-    /// As encoded words (RFC 2047).
-    EncodedWords,
-}
-
-/// The name of a header field (RFC 9110, 5.1), in lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldName(Cow<'static, str>);
-
-/// Why fields cannot be a layout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadLayout {
-    /// No e-mail, id or username.
-    #[error("none of the headers identifies the user")]
-    NoIdentifier,
-    /// Two headers differ only in `-`, `_` and `.`, so that each would make the
-    /// other ambiguous.
-    #[error("two of the headers differ only in '-', '_' and '.'")]
-    AmbiguousNames,
 }
 
 impl ProxyHeaders {
@@ -160,7 +99,7 @@ impl ProxyHeaders {
         for (_, name) in presets::ALL.iter().filter_map(|preset| preset.fields.first()) {
             let is_present = || request.headers.all(name).any(|value| !read::means_no_user(value));
             if *name != own.as_str() && is_present() {
-                others.push(FieldName::from_static(name).in_title_case());
+                others.push(FieldName::from_lower_case(name).in_title_case());
             }
         }
         let verb = if others.len() == 1 { "was" } else { "were" };
@@ -202,80 +141,6 @@ impl ProxyHeaders {
     }
 }
 
-impl Layout {
-    /// The same layout with additional headers.
-    pub fn with(mut self, more: Vec<(Field, FieldName)>) -> Self {
-        self.fields.extend(more);
-        self
-    }
-
-    /// The layout of a preset.
-    pub fn preset(preset: &Preset) -> Self {
-        Self {
-            name: preset.name,
-            fields: preset
-                .fields
-                .iter()
-                .map(|(field, name)| (field.clone(), FieldName::from_static(name)))
-                .collect(),
-            encoding: preset.encoding,
-            list_separator: preset.list_separator,
-            refused_with: preset.refused_with.iter().map(|name| FieldName::from_static(name)).collect(),
-        }
-    }
-
-    /// A layout of configured headers. The primary header is that of the e-mail,
-    /// else of the id, else of the username.
-    pub fn custom(mut fields: Vec<(Field, FieldName)>, list_separator: char) -> Result<Self, BadLayout> {
-        let primary = [Field::Email, Field::Id, Field::Username]
-            .iter()
-            .find_map(|wanted| fields.iter().position(|(field, _)| field == wanted))
-            .ok_or(BadLayout::NoIdentifier)?;
-        fields.swap(0, primary);
-        let alike = |(index, (_, one)): (usize, &(Field, FieldName))| {
-            fields.iter().skip(index + 1).any(|(_, other)| one != other && one.is_alias_of(other))
-        };
-        if fields.iter().enumerate().any(alike) {
-            return Err(BadLayout::AmbiguousNames);
-        }
-        Ok(Self { name: CUSTOM, fields, encoding: Encoding::Utf8, list_separator, refused_with: Vec::new() })
-    }
-}
-
-impl FieldName {
-    /// Parses a name; `None` where it is not a `token` (RFC 9110, 5.6.2).
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_token = !text.is_empty()
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-        is_token.then(|| Self(Cow::Owned(text.to_ascii_lowercase())))
-    }
-
-    /// A preset's name, already in lower case.
-    const fn from_static(name: &'static str) -> Self {
-        Self(Cow::Borrowed(name))
-    }
-
-    /// Whether the names are equal to software that treats `-`, `_` and `.` alike
-    /// (CGI variables, many frameworks).
-    fn is_alias_of(&self, other: &Self) -> bool {
-        gather::same_when_folded(self.as_str(), other)
-    }
-
-    /// The name as documentation writes it, such as `X-Forwarded-Email`.
-    fn in_title_case(&self) -> String {
-        let part = |part: &str| {
-            let (first, rest) = part.split_at_checked(1).unwrap_or((part, ""));
-            first.to_ascii_uppercase() + rest
-        };
-        self.as_str().split('-').map(part).collect::<Vec<_>>().join("-")
-    }
-
-    /// The name in lower case.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use base64::Engine;
@@ -291,7 +156,7 @@ mod tests {
         let trusted = TrustedProxies::new(TrustedProxies::parse_network("127.0.0.1"));
         let headers: Headers<'_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         let peer = Peer::from_ip([127, 0, 0, 1].into());
-        match ProxyHeaders::new(trusted, Layout::preset(preset)).authenticate(AuthRequest {
+        match ProxyHeaders::new(trusted, preset.layout()).authenticate(AuthRequest {
             peer,
             path: None,
             headers: &headers,
@@ -299,6 +164,7 @@ mod tests {
         }) {
             Authentication::NoCredentials => Ok(None),
             Authentication::Rejected(refusal) => Err(refusal.reason),
+            Authentication::Needs(needs) => unreachable!("{needs:?}"),
             Authentication::User(user) => {
                 let email = user.email.map(|email| email.as_str().to_owned()).unwrap_or_default();
                 Ok(Some((email, user.id.map(|id| id.as_str().to_owned()).unwrap_or_default())))
@@ -368,17 +234,10 @@ mod tests {
             headers: &headers,
             received: crate::clock::Timestamp::now(),
         };
-        let authenticator = ProxyHeaders::new(TrustedProxies::default(), Layout::preset(preset));
+        let authenticator = ProxyHeaders::new(TrustedProxies::default(), preset.layout());
         assert_eq!(authenticator.explain_absence(request(Peer::UnixSocket)).as_deref(), cause);
         let by_untrusted =
             cause.map(|cause| format!("{cause}, from a peer outside identity.trusted_proxies"));
         assert_eq!(authenticator.explain_absence(request(Peer::Unknown)), by_untrusted);
-    }
-
-    #[test]
-    fn ambiguous_header_names_are_rejected() {
-        let name = |text: &str| FieldName::parse(text).unwrap();
-        let fields = vec![(Field::Email, name("X-User")), (Field::Name, name("X_User"))];
-        assert_eq!(Layout::custom(fields, ',').unwrap_err(), BadLayout::AmbiguousNames);
     }
 }

@@ -1,8 +1,9 @@
 //! Known login proxies and their headers. Data only; the first field of each is
 //! its primary one. Names are in lower case.
 
-use super::Encoding::{EncodedWords, Utf8};
-use super::{Encoding, Field};
+use super::layout::Encoding::{self, EncodedWords, Utf8};
+use super::layout::{Field, Layout};
+use crate::request::FieldName;
 
 /// The headers of one login proxy.
 #[derive(Debug)]
@@ -101,6 +102,20 @@ pub const ALL: &[Preset] = &[
 
 const PLAIN: Preset =
     Preset { name: "", fields: &[], list_separator: ',', encoding: Utf8, refused_with: &[] };
+
+impl Preset {
+    /// The layout with this proxy's headers.
+    pub fn layout(&self) -> Layout {
+        let name = |name: &&'static str| FieldName::from_lower_case(name);
+        Layout {
+            name: self.name,
+            fields: self.fields.iter().map(|(field, header)| (field.clone(), name(header))).collect(),
+            encoding: self.encoding,
+            list_separator: self.list_separator,
+            refused_with: self.refused_with.iter().map(name).collect(),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

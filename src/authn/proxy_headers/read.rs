@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::gather::Gathered;
-use super::{Encoding, Field, Layout, azure, encoded_word};
+use super::layout::{Encoding, Field, Layout};
+use super::values::{bad, email, identifier, label};
+use super::{azure, encoded_word};
 use crate::refusal::{Reason, Refusal};
-use crate::user::{self, BadText, Email, Identifier, Label, User};
+use crate::user::{self, BadText, Label, User};
 
 /// The maximum number of groups of a user.
 const MAX_GROUPS: usize = 1000;
@@ -71,20 +73,6 @@ fn text<'a>(layout: &Layout, value: &'a [u8]) -> Result<Cow<'a, str>, Refusal> {
     }
 }
 
-pub(super) fn email(text: &str) -> Result<Email, Refusal> {
-    check_single("e-mail", text)?;
-    Email::parse(text).map_err(|why| bad("e-mail", why))
-}
-
-pub(super) fn identifier(text: &str) -> Result<Identifier, Refusal> {
-    check_single("id", text)?;
-    Identifier::parse(text).map_err(|why| bad("id", why))
-}
-
-pub(super) fn label(what: &str, text: &str) -> Result<Label, Refusal> {
-    Label::parse(text).map_err(|why| bad(what, why))
-}
-
 fn groups(text: &str, separator: char) -> Result<Vec<Label>, Refusal> {
     let groups: Vec<_> = text
         .split(separator)
@@ -112,17 +100,4 @@ fn check_agreement<T: PartialEq>(what: &str, known: Option<&T>, other: &T) -> Re
         }
         _ => Ok(()),
     }
-}
-
-/// Rejects a comma, by which proxies combine repeated fields (RFC 9110, 5.3).
-fn check_single(what: &str, text: &str) -> Result<(), Refusal> {
-    if text.contains(',') {
-        return Err(Reason::AmbiguousIdentity
-            .because(format!("there is a comma in the {what}: it may be several in one")));
-    }
-    Ok(())
-}
-
-fn bad(what: &str, why: BadText) -> Refusal {
-    Reason::BadIdentity.because(format!("the {what} cannot be used: {why}"))
 }

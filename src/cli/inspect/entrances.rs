@@ -28,17 +28,18 @@ pub(super) fn check<'a>(
     claims: &Map<String, Value>,
 ) -> std::io::Result<Vec<EntranceResult<'a>>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let by_token = config.entrances.iter().filter(|entrance| entrance.identity.token_location().is_some());
+    let by_token =
+        config.entrances.iter().filter(|entrance| entrance.authenticator.token_location().is_some());
     let result = |entrance: &'a Entrance| EntranceResult {
         entrance: &entrance.name,
-        kind: entrance.identity.kind(),
+        kind: entrance.authenticator.kind(),
         outcome: runtime.block_on(sign_on(entrance, token, claims)),
     };
     Ok(by_token.map(result).collect())
 }
 
 async fn sign_on(entrance: &Entrance, token: &str, claims: &Map<String, Value>) -> Result<String, Refusal> {
-    let fields = entrance.identity.headers_for_token(token, claims);
+    let fields = entrance.authenticator.headers_for_token(token, claims);
     let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let now = Timestamp::now();
     let request =

@@ -56,6 +56,9 @@ pub enum FetchError {
     /// The response is too large.
     #[error("the response is larger than {0} bytes")]
     TooLarge(usize),
+    /// Keys are published by `kid`, and none is named.
+    #[error("no kid is named, and keys are published by kid")]
+    NoKeyId,
     /// The discovery document is invalid.
     #[error("the discovery document {0}")]
     Discovery(&'static str),

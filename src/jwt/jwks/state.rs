@@ -11,7 +11,7 @@ use crate::jwt::key_set::KeySet;
 /// When keys are fetched, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
-    /// Interval between scheduled fetches.
+    /// The longest interval between scheduled fetches.
     pub refresh_s: u64,
     /// How long keys stay in use after the last successful fetch.
     pub max_stale_s: u64,
@@ -40,6 +40,8 @@ pub(super) struct CacheState {
     /// Consecutive failed fetches.
     pub consecutive_failures: u32,
     pub counts: FetchCounts,
+    /// The `kid`s that the issuer does not know, and when it said so.
+    pub not_found: Vec<(String, Timestamp)>,
 }
 
 /// The result of a successful fetch.
@@ -67,7 +69,14 @@ pub(super) struct LastFetch {
     pub at: Timestamp,
     /// `false` also while the fetch is running.
     pub succeeded: bool,
+    /// Shifts the next scheduled fetch.
+    pub jitter: Jitter,
 }
+
+/// A random share of a time: 0 for 0, [`MAX_JITTER_PERCENT`] for the maximum. Replicas
+/// that fetch at the same time draw different ones, so that their next fetches differ.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Jitter(u16);
 
 /// The number of fetches by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +89,30 @@ pub struct FetchCounts {
 
 /// The pause after the first failed fetch; doubled for each further one.
 const FIRST_BACKOFF_S: u64 = 5;
+
+/// The maximum of [`Jitter`].
+const MAX_JITTER_PERCENT: u32 = 20;
+
+impl LastFetch {
+    /// A fetch that ended at `at`. Draws a random number.
+    pub fn ended(at: Timestamp, succeeded: bool) -> Self {
+        let mut number = [0; 2];
+        // without randomness there is no jitter
+        let _ = aws_lc_rs::rand::fill(&mut number);
+        Self { at, succeeded, jitter: Jitter(u16::from_ne_bytes(number)) }
+    }
+
+    /// A fetch that is running since `at`.
+    pub const fn running(at: Timestamp) -> Self {
+        Self { at, succeeded: false, jitter: Jitter(0) }
+    }
+}
+
+impl Jitter {
+    fn of(self, time: Duration) -> Duration {
+        time.saturating_mul(MAX_JITTER_PERCENT * u32::from(self.0)) / (100 * u32::from(u16::MAX))
+    }
+}
 
 impl RefreshPolicy {
     /// [`Self::cooldown_s`] as a duration.
@@ -113,12 +146,37 @@ impl CacheState {
         }
     }
 
+    /// Whether the issuer said within the cooldown that it does not know a `kid`.
+    pub fn is_not_found(&self, kid: &str, policy: RefreshPolicy, now: Timestamp) -> bool {
+        self.not_found.iter().any(|(own, at)| own == kid && at.is_within(policy.cooldown_s, now))
+    }
+
+    /// Remembers for the cooldown that the issuer does not know a `kid`. It counts as
+    /// a fetch that a token caused, which bounds the number.
+    pub fn add_not_found(&mut self, kid: &str, policy: RefreshPolicy, now: Timestamp) {
+        self.not_found.retain(|(_, at)| at.is_within(policy.cooldown_s, now));
+        self.not_found.push((kid.to_owned(), now));
+        self.budget = self.budget.spend_one(policy.cooldown(), now);
+    }
+
     fn is_due(&self, policy: RefreshPolicy, now: Timestamp) -> bool {
         match self.last_fetch {
             // keys of an earlier configuration are refreshed under the new policy
             None => policy.initial_fetch == InitialFetch::AtStart || self.keys.is_some(),
-            Some(LastFetch { at, succeeded: true }) => at > now || now.seconds_since(at) >= policy.refresh_s,
-            Some(LastFetch { at, .. }) => at > now || now.seconds_since(at) >= self.backoff_s(policy),
+            Some(fetch) => fetch.at > now || now.time_since(fetch.at) >= self.pause_after(fetch, policy),
+        }
+    }
+
+    /// The time from a fetch to the next scheduled one. Jitter makes a refresh earlier,
+    /// since keys may expire soon after `refresh_s`, and a retry later, since an issuer
+    /// that fails gets the whole pause.
+    fn pause_after(&self, fetch: LastFetch, policy: RefreshPolicy) -> Duration {
+        if fetch.succeeded {
+            let interval = Duration::from_secs(policy.refresh_s);
+            interval.saturating_sub(fetch.jitter.of(interval))
+        } else {
+            let backoff = Duration::from_secs(self.backoff_s(policy));
+            backoff.saturating_add(fetch.jitter.of(backoff))
         }
     }
 
@@ -151,8 +209,15 @@ mod tests {
     };
 
     fn state(fetch: Option<(u64, bool)>) -> CacheState {
-        let last_fetch =
-            fetch.map(|(at, succeeded)| LastFetch { at: Timestamp::from_unix_seconds(at), succeeded });
+        state_with_jitter(fetch, 0)
+    }
+
+    fn state_with_jitter(fetch: Option<(u64, bool)>, jitter: u16) -> CacheState {
+        let last_fetch = fetch.map(|(at, succeeded)| LastFetch {
+            at: Timestamp::from_unix_seconds(at),
+            succeeded,
+            jitter: Jitter(jitter),
+        });
         CacheState { last_fetch, ..CacheState::default() }
     }
 
@@ -187,6 +252,31 @@ mod tests {
         assert!(!state(None).is_due(on_demand, now));
         let reused = CacheState { keys: Some(cached(999, 999)), ..state(None) };
         assert!(reused.is_due(on_demand, now), "keys of an earlier configuration");
+    }
+
+    #[test]
+    fn jitter_brings_a_refresh_forward_and_delays_a_retry() {
+        let due = |succeeded: bool, jitter: u16, now: u64| {
+            let fetched = state_with_jitter(Some((1000, succeeded)), jitter);
+            CacheState { keys: Some(cached(999, 999)), ..fetched }
+                .is_due(POLICY, Timestamp::from_unix_seconds(now))
+        };
+        assert!(!due(true, u16::MAX, 1239) && due(true, u16::MAX, 1240), "80 % of 300 seconds");
+        assert!(!due(true, u16::MAX / 2, 1270) && due(true, u16::MAX / 2, 1271));
+        assert!(!due(false, u16::MAX, 1035) && due(false, u16::MAX, 1036), "120 % of 30 seconds");
+    }
+
+    #[test]
+    fn caches_that_fetch_together_do_not_refresh_together() {
+        let pause = |succeeded: bool| {
+            let fetch = LastFetch::ended(Timestamp::from_unix_seconds(1000), succeeded);
+            state(None).pause_after(fetch, POLICY)
+        };
+        for succeeded in [true, false] {
+            // eight equal draws of 16 bits: less than once in 10^33 runs
+            let first = pause(succeeded);
+            assert!((0..7).any(|_| pause(succeeded) != first));
+        }
     }
 
     /// When the fetch started, when the request was received, and the current time.

@@ -5,40 +5,18 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::gateway;
-use super::issuer::Issuer;
 use super::keys::Keys;
-use super::kind::Kind;
-use super::tokens::TokenRequest;
-use super::view::PlatformPage;
+use super::kind::{PlatformTexts, TokenRequest};
+use super::state::{FrontEnd, internal_error};
 use crate::clock::Timestamp;
 use crate::playground::origin_guard::{cross_site_response, is_from_origin};
-use crate::playground::pages::{ContentSecurityPolicy, Pages, nonce};
+use crate::playground::pages::{ContentSecurityPolicy, nonce};
 use crate::playground::people::{PEOPLE, Person};
 use crate::playground::views::PersonCard;
-
-/// The state of the front end.
-pub struct FrontEnd {
-    pub kind: Kind,
-    pub pages: Pages,
-    /// Signs its tokens.
-    pub issuer: Issuer,
-    /// The HTTP client of the gateway.
-    pub client: reqwest::Client,
-    /// The front end's origin.
-    pub origin: String,
-    /// The service's origin.
-    pub service_origin: String,
-    /// The URL of the service's entrance.
-    pub entrance: String,
-    /// The marketplace's origin.
-    pub marketplace_origin: String,
-    /// The service's configuration, with secrets redacted.
-    pub config: String,
-}
 
 /// Registers the routes; they need a `web::Data<FrontEnd>`.
 pub fn routes(app: &mut web::ServiceConfig) {
@@ -48,6 +26,32 @@ pub fn routes(app: &mut web::ServiceConfig) {
         .route("/platform/keys", web::get().to(keys))
         .route("/platform/keys", web::post().to(change_keys))
         .route(gateway::PATH, web::get().to(gateway::forward));
+}
+
+/// The context of the template of the page.
+#[derive(Serialize)]
+struct PlatformPage<'a> {
+    nonce: &'a str,
+    kind: &'static str,
+    texts: &'static PlatformTexts,
+    people: Vec<PersonCard>,
+    /// In the order of `people`.
+    project_keys: Vec<&'static str>,
+    /// The header field in which the page sends the token; `None` if the gateway does.
+    header: Option<&'static str>,
+    /// Seconds for which the page reuses a token; 0 for never.
+    reuse_s: u64,
+    /// The path of the gateway.
+    gateway: &'static str,
+    /// Whether the platform's identity check can fail.
+    may_be_unauthorized: bool,
+    /// Whether the platform publishes keys.
+    publishes_keys: bool,
+    keys_origin: String,
+    entrance: &'a str,
+    service_origin: &'a str,
+    marketplace_origin: &'a str,
+    config: &'a str,
 }
 
 /// The body of a request for a token.
@@ -76,14 +80,14 @@ async fn page(front_end: web::Data<FrontEnd>) -> HttpResponse {
     };
     let page = PlatformPage {
         nonce: &nonce,
-        kind: front_end.kind.as_str(),
-        texts: front_end.kind.texts(),
+        kind: front_end.kind.name,
+        texts: &front_end.kind.texts,
         people: PEOPLE.iter().map(PersonCard::from).collect(),
         project_keys: PEOPLE.iter().map(|person| person.project_key).collect(),
-        header: front_end.kind.page_header(),
-        reuse_s: front_end.kind.reuse_s(),
+        header: front_end.kind.page_header,
+        reuse_s: front_end.kind.reuse_s,
         gateway: gateway::PATH,
-        may_be_unauthorized: front_end.kind == Kind::Caf,
+        may_be_unauthorized: front_end.kind.may_be_unauthorized,
         publishes_keys: front_end.issuer.keys().is_some(),
         keys_origin: front_end.issuer.origin(),
         entrance: &front_end.entrance,
@@ -91,7 +95,7 @@ async fn page(front_end: web::Data<FrontEnd>) -> HttpResponse {
         marketplace_origin: &front_end.marketplace_origin,
         config: &front_end.config,
     };
-    front_end.pages.respond(StatusCode::OK, &policy, &page)
+    front_end.pages.respond(StatusCode::OK, &policy, "platform.html", &page)
 }
 
 async fn token(
@@ -102,7 +106,7 @@ async fn token(
     if !is_from_origin(&front_end.origin, request.headers()) {
         return cross_site_response();
     }
-    if front_end.kind.page_header().is_none() {
+    if front_end.kind.page_header.is_none() {
         return HttpResponse::NotFound().body("Here a gateway brings the token, and no page sees it.\n");
     }
     let Some(person) = Person::find(&form.person) else {
@@ -158,12 +162,6 @@ async fn apply(front_end: web::Data<FrontEnd>, change: Change) -> anyhow::Result
             Ok(())
         }
     }
-}
-
-/// The response to a failure of the playground itself.
-pub fn internal_error(status: StatusCode, error: &anyhow::Error) -> HttpResponse {
-    tracing::warn!(%error, "the stand-in platform failed");
-    HttpResponse::build(status).body(format!("The stand-in platform failed: {error}.\n"))
 }
 
 /// Longer than the service's minimum refresh interval. After it, the service can

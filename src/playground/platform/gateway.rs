@@ -5,8 +5,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::front_end::{FrontEnd, internal_error};
-use super::tokens::TokenRequest;
+use super::kind::TokenRequest;
+use super::state::{FrontEnd, internal_error};
 use crate::clock::Timestamp;
 use crate::playground::origin_guard::cross_site_response;
 use crate::playground::people::PEOPLE;

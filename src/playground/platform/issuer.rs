@@ -3,13 +3,12 @@
 use serde_json::json;
 
 use super::keys::Keys;
-use super::kind::Kind;
-use super::tokens::{TokenRequest, claims};
+use super::kind::{Kind, TokenRequest};
 use crate::playground::stand_ins::Signer;
 
 /// The issuer of the platform's tokens.
 pub struct Issuer {
-    kind: Kind,
+    kind: &'static Kind,
     keys: SigningKeys,
 }
 
@@ -23,9 +22,9 @@ enum SigningKeys {
 
 impl Issuer {
     /// Starts the issuer of a platform; `secret` is used if it publishes no keys.
-    pub fn start(kind: Kind, secret: &str) -> anyhow::Result<Self> {
-        let keys = match Keys::start(kind)? {
-            Some(keys) => SigningKeys::Published(keys),
+    pub fn start(kind: &'static Kind, secret: &str) -> anyhow::Result<Self> {
+        let keys = match &kind.published_keys {
+            Some(published) => SigningKeys::Published(Keys::start(published)?),
             None => SigningKeys::Secret(Signer::shared(secret.as_bytes())),
         };
         Ok(Self { kind, keys })
@@ -46,7 +45,7 @@ impl Issuer {
 
     /// Signs a token.
     pub fn token(&self, request: &TokenRequest<'_>) -> anyhow::Result<String> {
-        let claims = claims(self.kind, &self.origin(), request).to_string();
+        let claims = (self.kind.claims)(&self.origin(), request).to_string();
         match &self.keys {
             SigningKeys::Secret(signer) => {
                 signer.sign(&json!({"alg": signer.algorithm(), "typ": "JWT"}).to_string(), &claims)
@@ -54,8 +53,7 @@ impl Issuer {
             SigningKeys::Published(keys) => {
                 let key = keys.signing();
                 let mut header = json!({"alg": key.signer.algorithm(), "typ": "JWT"});
-                // AppDirect's tokens have no `kid`
-                if let Some(members) = header.as_object_mut().filter(|_| self.kind != Kind::AppDirect) {
+                if let Some(members) = header.as_object_mut().filter(|_| keys.has_kid()) {
                     members.insert("kid".to_owned(), json!(key.id));
                 }
                 key.signer.sign(&header.to_string(), &claims)

@@ -8,12 +8,12 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::json;
 
-use super::kind::Kind;
+use super::kind::PublishedKeys;
 use crate::playground::stand_ins::{Behaviour, KeyServer, Signer, key_set};
 
 /// The keys of one platform.
 pub struct Keys {
-    algorithm: &'static str,
+    platform: &'static PublishedKeys,
     server: KeyServer,
     state: Mutex<KeyState>,
 }
@@ -43,7 +43,7 @@ pub struct KeyStatus {
     /// Whether the key server is down.
     pub is_down: bool,
     /// The number of requests to the key server.
-    pub asked: usize,
+    pub requests: usize,
 }
 
 /// The maximum number of published keys. The service tries at most four for a token
@@ -54,25 +54,28 @@ const MAX_PUBLISHED: usize = 4;
 const JWKS_PATHS: [&str; 2] = ["/keys", "/.well-known/jwks.json"];
 
 impl Keys {
-    /// Creates a platform's first keys and their server; `None` if it publishes no
-    /// keys.
-    pub fn start(kind: Kind) -> anyhow::Result<Option<Self>> {
-        let Some(algorithm) = kind.published_algorithm() else { return Ok(None) };
+    /// Creates a platform's first keys and their server.
+    pub fn start(platform: &'static PublishedKeys) -> anyhow::Result<Self> {
         let server = KeyServer::start(Behaviour::Down).context("the key server cannot start")?;
-        let published: Vec<_> = (1..=kind.initial_keys())
-            .map(|number| new_key(algorithm, number))
+        let published: Vec<_> = (1..=platform.initial)
+            .map(|number| new_key(platform.algorithm, number))
             .collect::<anyhow::Result<_>>()?;
         let signing = published.last().map(Arc::clone).context("there are no initial keys")?;
         let created = published.len();
         let state = KeyState { published, signing, created, is_down: false };
-        let keys = Self { algorithm, server, state: Mutex::new(state) };
+        let keys = Self { platform, server, state: Mutex::new(state) };
         keys.serve(&keys.state())?;
-        Ok(Some(keys))
+        Ok(keys)
     }
 
     /// The origin of the key server, which is also the issuer.
     pub fn origin(&self) -> String {
         self.server.origin()
+    }
+
+    /// Whether tokens name their key.
+    pub const fn has_kid(&self) -> bool {
+        self.platform.has_kid
     }
 
     /// The key that signs.
@@ -88,7 +91,7 @@ impl Keys {
             state.created += 1;
             state.created
         };
-        let key = new_key(self.algorithm, number)?;
+        let key = new_key(self.platform.algorithm, number)?;
         let mut state = self.state();
         state.published.push(key);
         let too_many = state.published.len().saturating_sub(MAX_PUBLISHED);
@@ -118,14 +121,14 @@ impl Keys {
             signing: state.signing.id.clone(),
             published: state.published.iter().map(|key| key.id.clone()).collect(),
             is_down: state.is_down,
-            asked: self.server.asked().len(),
+            requests: self.server.requested_paths().len(),
         }
     }
 
     /// Applies the state to the key server.
     fn serve(&self, state: &KeyState) -> anyhow::Result<()> {
         if state.is_down {
-            self.server.behave(Behaviour::Down);
+            self.server.set_behaviour(Behaviour::Down);
             return Ok(());
         }
         let keys: Vec<_> =
@@ -135,7 +138,7 @@ impl Keys {
         let discovery = json!({"issuer": origin, "jwks_uri": format!("{origin}/keys")}).to_string();
         let mut pages: Vec<_> = JWKS_PATHS.iter().map(|path| ((*path).to_owned(), set.clone())).collect();
         pages.push(("/.well-known/openid-configuration".to_owned(), discovery));
-        self.server.behave(Behaviour::Serve(pages));
+        self.server.set_behaviour(Behaviour::Serve(pages));
         Ok(())
     }
 
@@ -154,7 +157,8 @@ mod tests {
 
     #[test]
     fn keys_are_published_before_and_after_they_sign() {
-        let keys = Keys::start(Kind::Bearer).unwrap().unwrap();
+        static PLATFORM: PublishedKeys = PublishedKeys { algorithm: "ES256", initial: 3, has_kid: true };
+        let keys = Keys::start(&PLATFORM).unwrap();
         assert_eq!(keys.status().published, ["key-1", "key-2", "key-3"]);
         keys.publish_next().unwrap();
         assert_eq!((keys.status().published.len(), keys.status().signing.as_str()), (4, "key-3"));
@@ -162,10 +166,5 @@ mod tests {
         assert_eq!(keys.status().signing, "key-4");
         keys.publish_next().unwrap();
         assert_eq!(keys.status().published, ["key-2", "key-3", "key-4", "key-5"]);
-    }
-
-    #[test]
-    fn a_shared_secret_is_not_published() {
-        assert!(Keys::start(Kind::Caf).unwrap().is_none());
     }
 }

@@ -6,29 +6,30 @@ mod gateway;
 mod issuer;
 mod keys;
 mod kind;
-mod sections;
-mod tokens;
-mod view;
+pub mod kinds;
+mod state;
 
 use std::net::SocketAddr;
 
 use actix_web::web;
 use anyhow::Context;
 
-pub use self::front_end::{FrontEnd, routes};
+pub use self::front_end::routes;
 use self::issuer::Issuer;
 pub use self::kind::Kind;
-use self::sections::{SectionValues, sections};
+use self::kind::SectionValues;
+pub use self::state::FrontEnd;
 use super::pages::Pages;
+use super::reverse_proxy;
 use super::service_config::ServiceSettings;
-use super::{Setup, bind_service, free_address, origin, random_secret, reverse_proxy};
+use super::setup::{Setup, bind_service, free_address, origin, random_secret};
 use crate::server::Server;
 use crate::sign_on::Entrance;
 
 /// Starts the service with an entrance for a platform, and returns the state of the
 /// platform's front end.
 pub async fn start(
-    kind: Kind,
+    kind: &'static Kind,
     setup: &Setup,
     base: SocketAddr,
 ) -> anyhow::Result<(Server, web::Data<FrontEnd>)> {
@@ -44,7 +45,7 @@ pub async fn start(
         let keys_origin = issuer.origin();
         let values =
             SectionValues { page_origin: &setup.app_origin, keys_origin: &keys_origin, client_secret };
-        settings.to_toml(sections(kind, &values))
+        settings.to_toml((kind.sections)(&values))
     };
     // commercetools signs for a URL, so the port must be known before the service binds it
     let mut attempt = 1;

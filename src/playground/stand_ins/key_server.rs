@@ -19,7 +19,7 @@ pub enum Behaviour {
     /// Responds with the text for the path, or 404.
     Serve(Vec<(String, String)>),
     /// Responds to every request with this status and body.
-    Answer(u16, String),
+    Respond(u16, String),
     /// Redirects to this URL.
     Redirect(String),
     /// Waits this long, then closes the connection without a response.
@@ -32,7 +32,7 @@ pub enum Behaviour {
 
 struct State {
     behaviour: Behaviour,
-    asked: Vec<String>,
+    requested_paths: Vec<String>,
 }
 
 /// The maximum size of a request, in bytes.
@@ -42,7 +42,7 @@ impl KeyServer {
     /// Binds a port and starts to serve.
     pub fn start(behaviour: Behaviour) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let state = Arc::new(Mutex::new(State { behaviour, asked: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { behaviour, requested_paths: Vec::new() }));
         let server = Self { address: listener.local_addr()?, state };
         let serving = server.clone();
         std::thread::spawn(move || {
@@ -61,13 +61,13 @@ impl KeyServer {
     }
 
     /// Changes the behaviour of later requests.
-    pub fn behave(&self, behaviour: Behaviour) {
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
         self.state().behaviour = behaviour;
     }
 
     /// The paths of all requests so far.
-    pub fn asked(&self) -> Vec<String> {
-        self.state().asked.clone()
+    pub fn requested_paths(&self) -> Vec<String> {
+        self.state().requested_paths.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -84,7 +84,7 @@ impl KeyServer {
         let path = request.path;
         let behaviour = {
             let mut state = self.state();
-            state.asked.push(path.clone());
+            state.requested_paths.push(path.clone());
             state.behaviour.clone()
         };
         let _ = match behaviour {
@@ -92,7 +92,7 @@ impl KeyServer {
                 Some((_, body)) => write(&mut stream, 200, "", body),
                 None => write(&mut stream, 404, "", ""),
             },
-            Behaviour::Answer(status, text) => write(&mut stream, status, "", &text),
+            Behaviour::Respond(status, text) => write(&mut stream, status, "", &text),
             Behaviour::Redirect(to) => write(&mut stream, 302, &format!("Location: {to}\r\n"), ""),
             Behaviour::Hang(time) => {
                 std::thread::sleep(time);

@@ -67,9 +67,9 @@ impl Connections {
         }
     }
 
-    /// Adds a connection. Above the limit, closes the one without progress for
-    /// the longest time, first among those that had time for a request and never
-    /// sent a response. One with a request in progress is never closed.
+    /// Adds a connection. Above the limit, closes the one without progress for the
+    /// longest time; connections that should have received a request by now, and have
+    /// had no response yet, come first. One with a request in progress is never closed.
     fn add(&self) -> Arc<Connection> {
         let connection = Arc::new(Connection {
             id: self.last_id.fetch_add(1, Ordering::Relaxed),

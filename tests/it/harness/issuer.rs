@@ -1,6 +1,7 @@
 //! A stand-in token issuer: makes keys, writes them to files, and signs any
 //! header and claims byte for byte.
 
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -11,13 +12,16 @@ pub use marketplace_sso::playground::stand_ins::key_set as jwks;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{App, Response, STANDARD};
+use super::{App, Response, Settings};
 
 /// The `iss` of the default claims.
 pub const ISSUER: &str = "https://login.example.com/";
 
 /// The `aud` of the default claims.
 pub const AUDIENCE: &str = "the-marketplace";
+
+/// Changes of claims, as in [`claims_of`].
+pub type Changes<'a> = [(&'a str, &'a str)];
 
 /// A signing key and its algorithm.
 pub struct Key {
@@ -67,7 +71,7 @@ impl Key {
     }
 
     /// The same with some claims changed, see [`claims_with`].
-    pub fn token_with(&self, changed: &[(&str, &str)]) -> String {
+    pub fn token_with(&self, changed: &Changes<'_>) -> String {
         self.sign(&json!({"alg": self.algorithm}).to_string(), &claims_with(changed))
     }
 
@@ -94,7 +98,7 @@ impl Key {
 }
 
 /// The default claims as JSON, with changes as in [`claims_of`].
-pub fn claims_with(changed: &[(&str, &str)]) -> String {
+pub fn claims_with(changed: &Changes<'_>) -> String {
     let (issuer, audience) = (format!("{ISSUER:?}"), format!("{AUDIENCE:?}"));
     let defaults = [
         ("iss", issuer.as_str()),
@@ -109,7 +113,7 @@ pub fn claims_with(changed: &[(&str, &str)]) -> String {
 
 /// Claims as JSON, with changes as pairs of name and raw JSON value. An empty
 /// value leaves the claim out; `@-5` is the time five seconds ago.
-pub fn claims_of(defaults: &[(&str, &str)], changed: &[(&str, &str)]) -> String {
+pub fn claims_of(defaults: &[(&str, &str)], changed: &Changes<'_>) -> String {
     let unchanged = defaults.iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
     let members = unchanged.chain(changed).filter(|(_, value)| !value.is_empty());
     let member = |(name, value): &(&str, &str)| match value.strip_prefix('@') {
@@ -136,39 +140,20 @@ impl KeyFile {
     pub fn replace(&self, text: &str) {
         let newer = self.folder.path().join("newer");
         std::fs::write(&newer, text).unwrap();
-        std::fs::rename(&newer, self.folder.path().join("keys")).unwrap();
+        std::fs::rename(&newer, self.path()).unwrap();
     }
 
-    /// A setting of that name with the path.
-    pub fn setting(&self, name: &str) -> String {
-        format!("{name} = {:?}\n", self.folder.path().join("keys").to_str().unwrap())
+    /// Its path.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("keys")
     }
-}
-
-/// An `[identity]` of kind `bearer` for [`ISSUER`] and this algorithm.
-pub fn bearer_identity(algorithm: &str, more: &str) -> String {
-    format!(
-        "kind = \"bearer\"\nissuer = {ISSUER:?}\naudience = {AUDIENCE:?}\nalgorithms = [{algorithm:?}]\n{more}"
-    )
-}
-
-/// The standard configuration with another `[identity]`.
-pub fn standard_with(identity: &str) -> String {
-    let (before, rest) = STANDARD.split_once("[identity]").unwrap();
-    let (_, after) = rest.split_once("[embed]").unwrap();
-    format!("{before}[identity]\n{identity}\n[embed]{after}")
 }
 
 impl App {
-    /// Starts a service with another `[identity]` and further settings.
-    pub fn start_with_identity(identity: &str, toml: &str) -> Self {
-        Self::start_with_base(TempDir::new().unwrap(), &standard_with(identity), toml)
-    }
-
     /// Starts a service that verifies tokens with this key, as `k-1` in a JWKS file.
     pub fn start_with_key(key: &Key) -> (Self, KeyFile) {
         let file = KeyFile::new(&jwks(&[key.jwk(Some("k-1"))]));
-        (Self::start_with_identity(&bearer_identity(key.algorithm, &file.setting("jwks_file")), ""), file)
+        (Self::start(Settings::bearer().algorithm(key.algorithm).jwks_file(&file)), file)
     }
 
     /// Asserts that the main entrance rejects a token.
@@ -189,9 +174,16 @@ impl App {
     }
 }
 
-/// Another entrance, at the path of its name.
-pub fn entrance(name: &str, identity: &str) -> String {
-    format!("[entrances.{name}]\npath = \"/{name}\"\n[entrances.{name}.identity]\n{identity}\n")
+/// Asserts that a claim or header member is rejected with each of its invalid values,
+/// for a reason. Values are as in [`claims_of`], with `|` between them.
+pub fn assert_invalid(cases: &[(&str, &str, &str)], send: impl Fn(&str, &str) -> Response) {
+    for (name, values, reason) in cases {
+        for value in values.split('|') {
+            let response = send(name, value);
+            assert_eq!((response.status, response.reason().as_str()), (401, *reason), "{name}: {value}");
+            response.assert_no_token();
+        }
+    }
 }
 
 /// An ES256 key and a JWKS file that has it as `k-1`.
@@ -206,7 +198,8 @@ pub fn without_signature(token: &str) -> String {
     format!("{}.", token.rsplit_once('.').unwrap().0)
 }
 
-fn pem(what: &str, der: &[u8]) -> String {
+/// Bytes in PEM.
+pub fn pem(what: &str, der: &[u8]) -> String {
     let text = WITH_PADDING.encode(der);
     let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
     format!("-----BEGIN {what}-----\n{}\n-----END {what}-----\n", lines.join("\n"))

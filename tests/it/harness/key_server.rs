@@ -3,13 +3,13 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
 
 pub use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
 use serde_json::Value;
 
-use super::issuer::{bearer_identity, jwks};
-use super::{App, TIMEOUT};
+use super::issuer::jwks;
+pub use super::wait_until;
+use super::{App, Settings};
 
 /// A server that publishes these keys at `/keys`.
 pub fn serve_keys(keys: &[Value]) -> KeyServer {
@@ -26,25 +26,15 @@ pub fn serving(pages: &[(&str, &str)]) -> Behaviour {
     Behaviour::Serve(pages.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
 }
 
-/// An `[identity]` of kind `bearer` for ES256, with the keys at `/keys` of an origin.
-pub fn jwks_identity(origin: &str, more: &str) -> String {
-    bearer_identity("ES256", &format!("jwks_url = \"{origin}/keys\"\n{more}"))
-}
-
-/// Waits until a condition holds.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !condition() {
-        assert!(Instant::now() < deadline, "timed out: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+/// Settings for ES256 tokens, with the keys at `/keys` of an origin.
+pub fn fetching(origin: &str) -> Settings {
+    Settings::bearer().jwks_url(&format!("{origin}/keys"))
 }
 
 impl App {
-    /// Starts a service with the keys at `/keys` of a server, and waits until it is
-    /// ready.
-    pub fn start_fetching(server: &KeyServer, more: &str) -> Self {
-        let app = Self::start_with_identity(&jwks_identity(&server.origin(), more), "");
+    /// Starts a service and waits until it has tried to fetch its keys.
+    pub fn start_ready(settings: Settings) -> Self {
+        let app = Self::start(settings);
         app.wait_until_ready();
         app
     }
@@ -92,7 +82,7 @@ pub struct GatedServer {
 
 struct State {
     pages: Vec<(String, String)>,
-    asked: Vec<String>,
+    requested_paths: Vec<String>,
     is_open: bool,
 }
 
@@ -102,7 +92,7 @@ impl GatedServer {
     pub fn start(pages: &[(&str, &str)], is_open: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
-        let state = State { pages: Vec::new(), asked: Vec::new(), is_open };
+        let state = State { pages: Vec::new(), requested_paths: Vec::new(), is_open };
         let gate = Self { origin, state: Arc::new((Mutex::new(state), Condvar::new())) };
         gate.serve(pages);
         let state = Arc::clone(&gate.state);
@@ -127,13 +117,13 @@ impl GatedServer {
     }
 
     /// The paths requested so far, with or without a response.
-    pub fn asked(&self) -> Vec<String> {
-        self.state.0.lock().unwrap().asked.clone()
+    pub fn requested_paths(&self) -> Vec<String> {
+        self.state.0.lock().unwrap().requested_paths.clone()
     }
 
     /// Waits until this many requests were received.
-    pub fn wait_until_asked(&self, times: usize) {
-        wait_until(&format!("{times} requests"), || self.asked().len() >= times);
+    pub fn wait_until_requested(&self, times: usize) {
+        wait_until(&format!("{times} requests"), || self.requested_paths().len() >= times);
     }
 
     /// Holds responses from now on.
@@ -159,7 +149,7 @@ fn respond(state: &(Mutex<State>, Condvar), mut stream: TcpStream) {
     let path = String::from_utf8_lossy(&request).split(' ').nth(1).unwrap_or_default().to_owned();
     let (state, opened) = state;
     let mut state = state.lock().unwrap();
-    state.asked.push(path.clone());
+    state.requested_paths.push(path.clone());
     let state = opened.wait_while(state, |state| !state.is_open).unwrap();
     let page = state.pages.iter().find(|(own, _)| *own == path).map(|(_, text)| text.clone());
     drop(state);

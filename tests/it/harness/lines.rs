@@ -1,6 +1,7 @@
 //! The lines that a process writes, and waiting for one without polling.
 
 use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,19 @@ pub struct OutputLines {
 }
 
 impl OutputLines {
+    /// Starts a program without input, and reads what it writes.
+    pub fn spawn(program: &mut Command) -> (Child, Arc<Self>) {
+        let program = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child =
+            program.spawn().unwrap_or_else(|error| panic!("{error}; see make tools: {program:?}"));
+        let lines = Arc::new(Self::default());
+        lines.read_pipe(child.stderr.take().unwrap());
+        lines.read_pipe(child.stdout.take().unwrap());
+        (child, lines)
+    }
+
     /// Reads a pipe to its end in a new thread.
-    pub fn read_pipe(self: &Arc<Self>, pipe: impl Read + Send + 'static) {
+    fn read_pipe(self: &Arc<Self>, pipe: impl Read + Send + 'static) {
         let lines = Arc::clone(self);
         lines.state.lock().unwrap().open_pipes += 1;
         std::thread::spawn(move || {

@@ -7,14 +7,15 @@ pub mod key_server;
 pub mod lines;
 pub mod nginx;
 pub mod recipe;
+pub mod settings;
 pub mod token;
 pub mod tree;
 pub mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use lines::OutputLines;
+pub use settings::{STANDARD, Settings};
 pub use token::Token;
 pub use wire::{Connection, Field, Response};
 
@@ -40,35 +42,6 @@ pub const ALICE: &[Field<'static>] = &[(EMAIL, "alice@example.com")];
 /// The limit for any wait, generous for a busy machine.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The standard configuration. Tests merge their own settings over it.
-pub const STANDARD: &str = r#"
-environment = "sandbox"
-
-[server]
-listen = "127.0.0.1:0"
-admin_listen = "127.0.0.1:0"
-workers = 2
-public_url = "https://app.example.com"
-drain_delay_s = 0
-shutdown_timeout_s = 5
-
-[pandium]
-account = "acme"
-shared_secret = "0123456789abcdef0123456789abcdef"
-
-[identity]
-kind = "proxy_headers"
-preset = "auth_request"
-trusted_proxies = ["127.0.0.1/32"]
-
-[embed]
-parents = ["https://app.example.com"]
-login_url = "https://app.example.com/login"
-
-[log]
-format = "json"
-"#;
-
 /// A running service, killed when it goes out of scope.
 pub struct App {
     child: Child,
@@ -80,60 +53,41 @@ pub struct App {
 }
 
 impl App {
-    /// Starts a service with settings merged over the standard ones.
-    pub fn start(toml: &str) -> Self {
-        Self::start_in(TempDir::new().unwrap(), toml)
+    /// Starts a service with the standard settings.
+    pub fn standard() -> Self {
+        Self::start(Settings::standard())
     }
 
-    /// The same, in an existing folder.
-    pub fn start_in(folder: TempDir, toml: &str) -> Self {
-        Self::start_with_base(folder, STANDARD, toml)
+    /// Starts a service.
+    pub fn start(settings: Settings) -> Self {
+        Self::start_in(TempDir::new().unwrap(), settings)
     }
 
-    /// Starts the standard service with its secret in a file.
-    pub fn start_with_secret_file(folder: TempDir, file: &Path) -> Self {
-        let secret = format!("shared_secret = {SECRET:?}");
-        let in_file = format!("shared_secret_file = {:?}", file.to_str().unwrap());
-        Self::start_with_base(folder, &STANDARD.replace(&secret, &in_file), "")
+    /// The same, with its configuration in an existing folder.
+    pub fn start_in(folder: TempDir, settings: Settings) -> Self {
+        Self::start_program(Command::new(PROGRAM).env_clear(), folder, settings)
     }
 
-    /// Starts a service with another base configuration and environment variables.
-    pub fn start_with_variables(base: &str, toml: &str, variables: &[(&str, &str)]) -> Self {
-        Self::start_as(TempDir::new().unwrap(), base, toml, variables)
-    }
-
-    fn start_with_base(folder: TempDir, base: &str, toml: &str) -> Self {
-        Self::start_as(folder, base, toml, &[])
+    /// Starts a service whose outbound requests use a proxy.
+    pub fn start_behind_proxy(proxy: &str, settings: Settings) -> Self {
+        let mut program = Command::new(PROGRAM);
+        program.env_clear().env("HTTPS_PROXY", proxy);
+        Self::start_program(&mut program, TempDir::new().unwrap(), settings)
     }
 
     /// Starts a service with a limit of open files.
-    pub fn start_with_open_files(limit: u32, toml: &str) -> Self {
+    pub fn start_with_open_files(limit: u32, settings: Settings) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), PROGRAM]);
-        Self::start_program(shell, TempDir::new().unwrap(), STANDARD, toml)
+        Self::start_program(&mut shell, TempDir::new().unwrap(), settings)
     }
 
-    fn start_as(folder: TempDir, base: &str, toml: &str, variables: &[(&str, &str)]) -> Self {
-        let mut program = Command::new(PROGRAM);
-        program.env_clear().envs(variables.iter().copied());
-        Self::start_program(program, folder, base, toml)
-    }
-
-    fn start_program(mut program: Command, folder: TempDir, base: &str, toml: &str) -> Self {
+    fn start_program(program: &mut Command, folder: TempDir, settings: Settings) -> Self {
         let (standard, own) = (folder.path().join("standard.toml"), folder.path().join("sso.toml"));
-        command::write_private(&standard, base);
-        command::write_private(&own, toml);
-        let mut child = program
-            .arg("serve")
-            .args(["--config".as_ref(), standard.as_os_str(), "--config".as_ref(), own.as_os_str()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = Arc::new(OutputLines::default());
-        lines.read_pipe(child.stderr.take().unwrap());
-        lines.read_pipe(child.stdout.take().unwrap());
+        command::write_private(&standard, &settings.text());
+        command::write_private(&own, "");
+        program.arg("serve").arg("--config").arg(standard).arg("--config").arg(own);
+        let (child, lines) = OutputLines::spawn(program);
         let mut app = Self { child, lines, listen: String::new(), admin_listen: String::new(), folder };
         let line = app.lines.wait_for_text(TIMEOUT, |line| line.contains("listening"));
         app.listen = field_of(&line, "listen");
@@ -163,9 +117,24 @@ impl App {
         self.child.id()
     }
 
-    /// The file merged over the standard configuration.
+    /// The second file of the configuration, merged over the settings of the start.
+    /// It is empty at first.
     pub fn config_file(&self) -> PathBuf {
         self.folder.path().join("sso.toml")
+    }
+
+    /// Writes the second file and reloads.
+    pub fn reconfigure(&self, toml: &str) {
+        std::fs::write(self.config_file(), toml).unwrap();
+        self.reload("applied");
+    }
+
+    /// Reloads by SIGHUP, and waits for this result.
+    pub fn reload(&self, result: &str) {
+        let reloads = || self.metric("marketplace_sso_config_reloads_total", &[("result", result)]);
+        let before = reloads();
+        self.signal("HUP");
+        wait_until(result, || reloads() > before + 0.5);
     }
 
     /// Sends a GET request.
@@ -242,11 +211,7 @@ impl App {
 
     /// Waits until a metric has this value.
     pub fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let deadline = Instant::now() + TIMEOUT;
-        while (self.metric(name, labels) - value).abs() > 0.5 {
-            assert!(Instant::now() < deadline, "{name} is {}", self.metric(name, labels));
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until(&format!("{name} is {value}"), || (self.metric(name, labels) - value).abs() < 0.5);
     }
 
     /// Sends a signal to the process, by its id.
@@ -290,6 +255,15 @@ pub fn signal(pid: u32, name: &str) {
     }
     let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(sent.success());
+}
+
+/// Waits until a condition holds.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// The signals that a process handles, one bit each.

@@ -1,7 +1,7 @@
 //! A real nginx with a given `http` block.
 
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,15 +32,9 @@ impl Nginx {
         );
         let file = folder.path().join("nginx.conf");
         std::fs::write(&file, conf).unwrap();
-        let mut child = Command::new("nginx")
-            .args(["-p", &dir, "-e", "stderr", "-g", "daemon off;", "-c"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("nginx is needed: make tools");
-        let lines = Arc::new(OutputLines::default());
-        lines.read_pipe(child.stderr.take().unwrap());
+        let mut nginx = Command::new("nginx");
+        nginx.args(["-p", &dir, "-e", "stderr", "-g", "daemon off;", "-c"]).arg(&file);
+        let (child, lines) = OutputLines::spawn(&mut nginx);
         Self { child, lines, folder }.wait_until_it_listens()
     }
 

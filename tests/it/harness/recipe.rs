@@ -7,13 +7,13 @@ use tempfile::TempDir;
 
 use super::nginx::Nginx;
 use super::tree::{read, root};
-use super::{App, Field, Response};
+use super::{App, Field, Response, Settings};
 
 /// A documented configuration, a stand-in for its login backend, and the service's
 /// settings for it.
 #[derive(Clone, Copy)]
 pub struct Recipe {
-    source: Source,
+    pub source: Source,
     login_address: &'static str,
     login: &'static str,
     service: &'static str,
@@ -24,8 +24,8 @@ pub struct Recipe {
 }
 
 /// Where a configuration is documented.
-#[derive(Clone, Copy)]
-enum Source {
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
     /// The first nginx block of a section of a document.
     Section(&'static str, &'static str),
     /// The annotations of an Ingress, as the ingress-nginx controller uses them.
@@ -162,9 +162,11 @@ impl NginxSetup {
         Self::start_with(recipe, false, Outage::None)
     }
 
-    /// The same, with the service on a Unix socket.
-    pub fn start_by_socket(recipe: Recipe) -> Self {
-        Self::start_with(recipe, true, Outage::None)
+    /// Starts one for each recipe, and one with the service on a Unix socket.
+    pub fn start_each() -> impl Iterator<Item = (Recipe, Self)> {
+        let by_socket = [(OAUTH2_PROXY, true)].into_iter();
+        let all = ALL.iter().map(|recipe| (*recipe, false)).chain(by_socket);
+        all.map(|(recipe, by_socket)| (recipe, Self::start_with(recipe, by_socket, Outage::None)))
     }
 
     /// The same, without one of the backends.
@@ -175,16 +177,9 @@ impl NginxSetup {
     fn start_with(recipe: Recipe, by_socket: bool, outage: Outage) -> Self {
         let folder = TempDir::new().unwrap();
         let dir = folder.path().to_str().unwrap().to_owned();
-        let more = format!(
-            "{}\n[server]\npublic_url = \"https://app.example.com\"\n[claims.meta]\ngroups = \"groups\"",
-            recipe.service
-        );
-        let app = if by_socket {
-            let socket = format!("[server]\nlisten = \"unix:{dir}/sso.sock\"");
-            App::start(&format!("{}\n[identity]\ntrusted_proxies = []", more.replace("[server]", &socket)))
-        } else {
-            App::start(&more)
-        };
+        let socket = folder.path().join("sso.sock");
+        let settings = if by_socket { Settings::on_socket(&socket) } else { Settings::standard() };
+        let app = App::start(settings.toml(recipe.service).set("claims.meta.groups", "groups"));
         let service = match outage {
             Outage::Service => format!("unix:{dir}/nothing.sock"),
             _ if by_socket => format!("unix:{dir}/sso.sock"),

@@ -14,6 +14,9 @@ pub type Field<'a> = (&'a str, &'a str);
 /// A response as received.
 #[derive(Clone, Debug)]
 pub struct Response {
+    /// The request line and headers, for the messages of failed assertions.
+    #[expect(dead_code, reason = "for Debug alone")]
+    pub request: String,
     pub status: u16,
     /// Names in lower case, in order of arrival.
     pub headers: Vec<(String, String)>,
@@ -61,7 +64,7 @@ impl<S: Read + Write> Connection<S> {
             let (name, value) = line.split_once(':').ok_or_else(|| io::Error::other("no header"))?;
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut response = Response { status, headers, body: Vec::new() };
+        let mut response = Response { request: String::new(), status, headers, body: Vec::new() };
         if method != "HEAD" && !matches!(status, 100..=199 | 204 | 304) {
             self.body(&mut response)?;
         }
@@ -76,7 +79,8 @@ impl<S: Read + Write> Connection<S> {
     /// Sends a request and reads its response.
     pub fn request(&mut self, method: &str, target: &str, headers: &[Field<'_>]) -> io::Result<Response> {
         self.write(&request_bytes(method, target, headers))?;
-        self.read(method)
+        let request = format!("{method} {target} {headers:?}");
+        Ok(Response { request, ..self.read(method)? })
     }
 
     fn body(&mut self, response: &mut Response) -> io::Result<()> {
@@ -145,6 +149,7 @@ impl Response {
     }
 
     /// Asserts a problem document with this status and reason, and no token.
+    #[track_caller]
     pub fn assert_refused(&self, status: u16, reason: &str) {
         assert_eq!((self.status, self.reason().as_str()), (status, reason), "{self:?}");
         self.assert_no_token();
@@ -158,9 +163,10 @@ impl Response {
     }
 
     /// Asserts that the response has no token and no redirect.
+    #[track_caller]
     pub fn assert_no_token(&self) {
-        assert!(!self.has("location"), "{self:?}");
-        assert!(!format!("{:?} {}", self.headers, String::from_utf8_lossy(&self.body)).contains("eyJ"));
+        let received = format!("{:?} {}", self.headers, String::from_utf8_lossy(&self.body));
+        assert!(!self.has("location") && !received.contains("eyJ"), "{self:?}");
     }
 }
 

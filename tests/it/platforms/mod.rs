@@ -3,4 +3,4 @@
 mod appdirect;
 mod aws_alb;
 mod caf;
-mod commercetools;
+pub mod commercetools;

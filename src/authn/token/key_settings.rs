@@ -9,7 +9,7 @@ use crate::jwt::jwks::fetch::{CaBundle, Fetcher, KeyUrl};
 use crate::jwt::jwks::{InitialFetch, JwksCache, JwksLocation, KeySource, RefreshPolicy};
 use crate::jwt::key_set::{KeySet, is_symmetric, min_secret_bytes};
 use crate::secret::SharedSecret;
-use crate::settings::{Section, secrets};
+use crate::settings::{Reported, Section, secrets};
 
 /// The settings that give public keys, and those that give a secret.
 const PUBLIC: [&str; 3] = ["jwks_url", "jwks_file", "public_key_file"];
@@ -24,32 +24,29 @@ const HELP: &str = "give one of jwks_url, jwks_file (a JSON Web Key Set), public
 
 /// The keys of an issuer: from exactly one of the settings, else `default_url`,
 /// else the issuer's discovery document.
-pub(super) fn read(
+pub(crate) fn read(
     section: &Section<'_>,
-    issuer: Option<&str>,
+    issuer: Result<Option<&str>, Reported>,
     default_url: Option<&str>,
-    algorithms: Option<&[Algorithm]>,
-) -> Option<KeySource> {
-    let given: Vec<&str> = PUBLIC.into_iter().chain(SECRET).filter(|name| section.has(name)).collect();
-    for name in PUBLIC.into_iter().chain(SECRET) {
-        // read, so that it counts as known where another key is misspelt
-        section.value(name);
-    }
+    algorithms: Result<&[Algorithm], Reported>,
+) -> Result<KeySource, Reported> {
+    let mut given: Vec<&str> = PUBLIC.into_iter().chain(SECRET).collect();
+    // read, so that each counts as known where another key is misspelt
+    given.retain(|name| section.value(name).is_some());
     // read on demand: without fetching, these settings are unknown keys
     let fetching = || Fetching::read(section);
-    let wants_secret = algorithms.is_some_and(|all| all.iter().copied().any(is_symmetric));
+    let wants_secret = algorithms.is_ok_and(|all| all.iter().copied().any(is_symmetric));
     match given.as_slice() {
         [] if wants_secret => {
-            section.report("shared_secret", "there is no secret to verify tokens with", HELP);
-            None
+            Err(section.report("shared_secret", "there is no secret to verify tokens with", HELP))
         }
         [] => match default_url {
             Some(url) => fetching()?.keys_at("jwks_url", url, InitialFetch::AtStart),
             None => fetching()?.discovered(issuer?),
         },
         ["jwks_url"] if wants_secret => {
-            section.report("jwks_url", "algorithms requires a secret, and a secret is never published", HELP);
-            None
+            let what = "algorithms requires a secret, and a secret is never published";
+            Err(section.report("jwks_url", what, HELP))
         }
         ["jwks_url"] => fetching()?.keys_at("jwks_url", &section.text("jwks_url")?, InitialFetch::AtStart),
         ["jwks_file"] => from_file(section, "jwks_file", algorithms?, KeySet::from_jwks_file),
@@ -59,29 +56,29 @@ pub(super) fn read(
             check_algorithms(section, &name, algorithms?, keys)
         }
         [first, ..] => {
-            section.report(first, format!("keys are given more than once: {}", given.join(", ")), HELP);
-            None
+            let what = format!("keys are given more than once: {}", given.join(", "));
+            Err(section.report(first, what, HELP))
         }
     }
 }
 
 /// Whether any key setting is present.
-pub(super) fn are_given(section: &Section<'_>) -> bool {
+pub(crate) fn are_given(section: &Section<'_>) -> bool {
     PUBLIC.iter().chain(&SECRET).any(|name| section.has(name))
 }
 
 /// A shared secret, long enough for each of the algorithms, and the key that gave
 /// it.
-pub(super) fn shared_secret(
+pub(crate) fn shared_secret(
     section: &Section<'_>,
     name: &str,
     algorithms: &[Algorithm],
-) -> Option<(String, KeySet)> {
+) -> Result<(String, KeySet), Reported> {
     let needs = algorithms.iter().map(|algorithm| min_secret_bytes(*algorithm));
     let min_bytes = needs.fold(SharedSecret::MIN_BYTES, usize::max);
     let help = format!("give the secret that the other side signs with, {min_bytes} bytes or more");
     let (name, secret) = secrets::read(section, name, min_bytes, &help)?;
-    Some((name, KeySet::from_shared_secret(&secret)))
+    Ok((name, KeySet::from_shared_secret(&secret)))
 }
 
 fn from_file<E: std::fmt::Display>(
@@ -89,13 +86,11 @@ fn from_file<E: std::fmt::Display>(
     name: &str,
     algorithms: &[Algorithm],
     read: impl FnOnce(&[u8]) -> Result<KeySet, E>,
-) -> Option<KeySource> {
-    let text = section.file(name)?;
-    let keys = read(text.as_bytes());
-    let keys = keys.map_err(|why| {
+) -> Result<KeySource, Reported> {
+    let keys = read(section.file(name)?.as_bytes()).map_err(|why| {
         section.report(name, format!("its keys cannot be used: {why}"), "give the issuer's public keys")
     });
-    check_algorithms(section, name, algorithms, keys.ok()?)
+    check_algorithms(section, name, algorithms, keys?)
 }
 
 fn check_algorithms(
@@ -103,95 +98,113 @@ fn check_algorithms(
     name: &str,
     algorithms: &[Algorithm],
     keys: KeySet,
-) -> Option<KeySource> {
+) -> Result<KeySource, Reported> {
     let misfits = || algorithms.iter().filter(|algorithm| !keys.supports(**algorithm));
     // of default algorithms, one with a fitting key suffices
     let are_defaults = !section.has("algorithms") && misfits().count() < algorithms.len();
     if let Some(misfit) = misfits().next().filter(|_| !are_defaults) {
         let what = format!("no key in it fits the algorithm {misfit:?} of identity.algorithms");
-        section.report(name, what, "name the algorithms that the issuer signs with, and its keys");
-        return None;
+        return Err(section.report(
+            name,
+            what,
+            "name the algorithms that the issuer signs with, and its keys",
+        ));
     }
-    Some(KeySource::Static(keys))
+    Ok(KeySource::Static(keys))
 }
 
 /// The settings for fetching keys.
-pub(super) struct Fetching<'s, 'p> {
+pub(crate) struct Fetching<'s, 'p> {
     section: &'s Section<'p>,
-    pub fetcher: Fetcher,
-    pub cooldown_s: u64,
+    fetcher: Fetcher,
+    cooldown_s: u64,
     allow_http: bool,
 }
 
 impl<'s, 'p> Fetching<'s, 'p> {
     /// Reads them, with defaults.
-    pub fn read(section: &'s Section<'p>) -> Option<Self> {
+    pub fn read(section: &'s Section<'p>) -> Result<Self, Reported> {
         let cooldown_s = seconds(section, "jwks_min_refresh_interval_s", 30, 3_600);
         let timeout_s = seconds(section, "jwks_timeout_s", 5, 60);
-        let ca_bundle = section.or_default("jwks_ca_file", None, |section| ca_bundle(section).map(Some))?;
+        let ca_bundle = section.or_default("jwks_ca_file", None, |section| ca_bundle(section).map(Some));
         let allow_http = section.or_default("dangerous_allow_http_jwks", false, |section| {
             section.flag("dangerous_allow_http_jwks")
-        })?;
-        let fetcher = Fetcher { timeout: Duration::from_secs(timeout_s?), ca_bundle };
-        Some(Self { section, fetcher, cooldown_s: cooldown_s?, allow_http })
-    }
-
-    /// Parses the URL that the setting `name` gives.
-    pub fn address(&self, name: &str, text: &str) -> Option<KeyUrl> {
-        let parse = match self.allow_http {
-            true => KeyUrl::dangerous_parse_unencrypted,
-            false => KeyUrl::parse,
-        };
-        let wrong = |why| {
-            let what = format!("keys cannot be fetched there: {why}");
-            let help = "write an https URL, such as \"https://login.example.com/keys\"";
-            self.section.report(name, what, help);
-        };
-        parse(text).map_err(wrong).ok()
+        });
+        let fetcher = Fetcher { timeout: Duration::from_secs(timeout_s?), ca_bundle: ca_bundle? };
+        Ok(Self { section, fetcher, cooldown_s: cooldown_s?, allow_http: allow_http? })
     }
 
     /// The keys at the URL that the setting `name` gives.
-    pub fn keys_at(&self, name: &str, text: &str, initial_fetch: InitialFetch) -> Option<KeySource> {
-        self.published(JwksLocation::Set(self.address(name, text)?), initial_fetch)
+    pub fn keys_at(
+        &self,
+        name: &str,
+        text: &str,
+        initial_fetch: InitialFetch,
+    ) -> Result<KeySource, Reported> {
+        self.refreshed(JwksLocation::Set(self.url(name, text)?), initial_fetch)
     }
 
-    fn published(&self, location: JwksLocation, initial_fetch: InitialFetch) -> Option<KeySource> {
+    /// The keys below the URL that the setting `name` gives, each at its `kid`.
+    pub fn keys_by_id(&self, name: &str, text: &str) -> Result<KeySource, Reported> {
+        let policy = RefreshPolicy {
+            // the key at a URL never changes
+            refresh_s: u64::MAX,
+            max_stale_s: u64::MAX,
+            cooldown_s: self.cooldown_s,
+            initial_fetch: InitialFetch::OnDemand,
+        };
+        Ok(self.published(JwksLocation::ById(self.url(name, text)?), policy))
+    }
+
+    fn discovered(&self, issuer: Option<&str>) -> Result<KeySource, Reported> {
+        let Some(issuer) = issuer.filter(|issuer| issuer.starts_with("http")) else {
+            return Err(self.section.report("jwks_url", "there are no keys to verify tokens with", HELP));
+        };
+        let document = self.url("issuer", &format!("{}{DISCOVERY}", issuer.trim_end_matches('/')))?;
+        self.refreshed(
+            JwksLocation::Discovered { issuer: issuer.to_owned(), document },
+            InitialFetch::AtStart,
+        )
+    }
+
+    fn refreshed(&self, location: JwksLocation, initial_fetch: InitialFetch) -> Result<KeySource, Reported> {
         let refresh_s = seconds(self.section, "jwks_refresh_interval_s", 300, 86_400);
         let max_stale_s = seconds(self.section, "jwks_max_stale_s", 3_600, 604_800);
         let (refresh_s, max_stale_s) = (refresh_s?, max_stale_s?);
         if max_stale_s <= refresh_s {
             let what = "keys would expire before they are fetched again";
             let help = "write more than jwks_refresh_interval_s, which is 300 unless set";
-            self.section.report("jwks_max_stale_s", what, help);
-            return None;
+            return Err(self.section.report("jwks_max_stale_s", what, help));
         }
         let policy = RefreshPolicy { refresh_s, max_stale_s, cooldown_s: self.cooldown_s, initial_fetch };
-        Some(KeySource::Published(JwksCache::new(location, policy, self.fetcher.clone())))
+        Ok(self.published(location, policy))
     }
 
-    fn discovered(&self, issuer: &str) -> Option<KeySource> {
-        if !issuer.starts_with("http") {
-            self.section.report("jwks_url", "there are no keys to verify tokens with", HELP);
-            return None;
-        }
-        let document = format!("{}{DISCOVERY}", issuer.trim_end_matches('/'));
-        let document = self.address("issuer", &document)?;
-        self.published(
-            JwksLocation::Discovered { issuer: issuer.to_owned(), document },
-            InitialFetch::AtStart,
-        )
+    fn published(&self, location: JwksLocation, policy: RefreshPolicy) -> KeySource {
+        KeySource::Published(JwksCache::new(location, policy, self.fetcher.clone()))
+    }
+
+    fn url(&self, name: &str, text: &str) -> Result<KeyUrl, Reported> {
+        let parse = match self.allow_http {
+            true => KeyUrl::dangerous_parse_unencrypted,
+            false => KeyUrl::parse,
+        };
+        parse(text).map_err(|why| {
+            let what = format!("keys cannot be fetched there: {why}");
+            let help = "write an https URL, such as \"https://login.example.com/keys\"";
+            self.section.report(name, what, help)
+        })
     }
 }
 
-fn seconds(section: &Section<'_>, name: &str, default: u64, max: u64) -> Option<u64> {
+fn seconds(section: &Section<'_>, name: &str, default: u64, max: u64) -> Result<u64, Reported> {
     section.or_default(name, default, |section| section.number(name, 1, max))
 }
 
-fn ca_bundle(section: &Section<'_>) -> Option<CaBundle> {
+fn ca_bundle(section: &Section<'_>) -> Result<CaBundle, Reported> {
     let pem = section.file("jwks_ca_file")?;
-    let wrong = |why| {
+    CaBundle::parse(pem.as_bytes()).map_err(|why| {
         let what = format!("it cannot be used: {why}");
-        section.report("jwks_ca_file", what, "give the authority's certificate in PEM");
-    };
-    CaBundle::parse(pem.as_bytes()).map_err(wrong).ok()
+        section.report("jwks_ca_file", what, "give the authority's certificate in PEM")
+    })
 }

@@ -2,26 +2,29 @@
 
 use config::ValueKind;
 
-use super::keys;
-use super::token::{self, STANDARD_CLAIMS};
-use crate::authn::Bearer;
-use crate::authn::bearer::presets::{IssuerPreset, Setting};
+use super::presets::{IssuerPreset, Setting};
+use crate::authn::token::settings::{self as token, STANDARD_CLAIMS};
+use crate::authn::token::{IssuerKeys, TokenAuthenticator, Vendor, key_settings};
+use crate::jwt::key_set::MissingKid;
 use crate::jwt::token_type::{DEFAULT_TYPES, TokenType};
-use crate::settings::{Section, to_json};
+use crate::jwt::verify::{Audience, IssuedAt, Validation};
+use crate::settings::{Reported, Section, to_json};
 
-pub(super) fn read(section: &Section<'_>, preset: Option<&IssuerPreset>) -> Option<Box<Bearer>> {
+pub(crate) fn read(
+    section: &Section<'_>,
+    preset: Option<&IssuerPreset>,
+) -> Result<TokenAuthenticator, Reported> {
     let defaults = Defaults::of(section, preset);
     let location = token::location(section, defaults.header, defaults.scheme);
     let issuer = match (section.has("issuer"), defaults.issuer) {
-        (false, Some(issuer)) => Some(issuer),
-        _ => token::nonempty_text(
-            section,
+        (false, Some(issuer)) => Ok(issuer),
+        _ => section.nonempty_text(
             "issuer",
             "write the tokens' iss, exactly, such as \"https://login.example.com/\"",
         ),
     };
     let audiences = match (section.has("audience"), defaults.audience) {
-        (false, Some(audience)) => Some(vec![audience]),
+        (false, Some(audience)) => Ok(vec![audience]),
         _ => audiences(section),
     };
     let algorithms = token::algorithms(section, defaults.algorithms);
@@ -33,25 +36,32 @@ pub(super) fn read(section: &Section<'_>, preset: Option<&IssuerPreset>) -> Opti
             required_claims.push(((*name).to_owned(), (*value).into()));
         }
     }
-    let person_claim = section
-        .or_default("person_claim", defaults.person_claim.unwrap_or_default().to_owned(), |section| {
-            section.text("person_claim")
-        })
-        .map(|name| Some(name).filter(|name| !name.is_empty()));
+    let default_person_claim = defaults.person_claim.unwrap_or_default().to_owned();
+    let person_claim =
+        section.or_default("person_claim", default_person_claim, |section| section.text("person_claim"));
     let mapping = token::mapping(section, &STANDARD_CLAIMS);
-    let keys = keys::read(section, issuer.as_deref(), defaults.jwks_url.as_deref(), algorithms.as_deref());
-    Some(Box::new(Bearer {
+    let known_issuer = issuer.as_ref().map(|issuer| Some(issuer.as_str())).map_err(|reported| *reported);
+    let known_algorithms = algorithms.as_deref().map_err(|reported| *reported);
+    let keys = key_settings::read(section, known_issuer, defaults.jwks_url.as_deref(), known_algorithms);
+    Ok(TokenAuthenticator {
+        kind: "bearer",
         location: location?,
-        algorithms: algorithms?,
-        types: types?,
-        issuer: issuer?,
-        audiences: audiences?,
-        leeway_s: leeway_s?,
-        required_claims,
-        person_claim: person_claim?,
-        keys: keys?,
-        mapping,
-    }))
+        keys: IssuerKeys::only(keys?),
+        validation: Validation {
+            algorithms: algorithms?,
+            types: types?,
+            missing_kid: MissingKid::OnlyKey,
+            issuer: Some(issuer?),
+            audience: Audience::OneOf(audiences?),
+            issued_at: IssuedAt::Optional,
+            leeway_s: leeway_s?,
+            required_claims,
+            person_claim: Some(person_claim?).filter(|name| !name.is_empty()),
+            subject: Some("sub"),
+        },
+        mapping: mapping?,
+        vendor: Vendor::Standard,
+    })
 }
 
 /// The defaults of absent settings.
@@ -84,7 +94,8 @@ impl Defaults {
                 person_claim: None,
             };
         };
-        let setting = preset.setting.as_ref().and_then(|own| Some((own.name, own_setting(section, own)?)));
+        let setting =
+            preset.setting.as_ref().and_then(|own| Some((own.name, own_setting(section, own).ok()?)));
         let filled = |text: Option<&str>| match (&setting, text) {
             (Some((name, value)), Some(text)) => Some(text.replace(&format!("{{{name}}}"), value)),
             // the missing setting is reported; avoid further problems
@@ -107,11 +118,9 @@ impl Defaults {
 }
 
 /// The preset's own setting.
-fn own_setting(section: &Section<'_>, setting: &Setting) -> Option<String> {
+fn own_setting(section: &Section<'_>, setting: &Setting) -> Result<String, Reported> {
     let Setting { name, help, is_host } = setting;
-    if !section.require(name, help) {
-        return None;
-    }
+    section.require(name, help)?;
     section.parsed(name, help, |text| {
         let is_part =
             |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || (*is_host && b".:".contains(&byte));
@@ -123,21 +132,18 @@ fn own_setting(section: &Section<'_>, setting: &Setting) -> Option<String> {
     })
 }
 
-fn audiences(section: &Section<'_>) -> Option<Vec<String>> {
+fn audiences(section: &Section<'_>) -> Result<Vec<String>, Reported> {
     let help = "write the aud of tokens for this service";
-    if !section.require("audience", help) {
-        return None;
-    }
+    section.require("audience", help)?;
     // a single string is one audience, not split at commas
-    let audiences = match section.value("audience")?.kind {
-        ValueKind::String(one) => vec![one],
+    let audiences = match section.value("audience").map(|audience| audience.kind) {
+        Some(ValueKind::String(one)) => vec![one],
         _ => section.texts("audience")?,
     };
     if audiences.is_empty() || audiences.iter().any(String::is_empty) {
-        section.report("audience", "it is empty", help);
-        return None;
+        return Err(section.report("audience", "it is empty", help));
     }
-    Some(audiences)
+    Ok(audiences)
 }
 
 fn required_claims(section: &Section<'_>) -> Vec<(String, serde_json::Value)> {

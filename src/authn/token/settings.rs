@@ -3,15 +3,16 @@
 
 use jsonwebtoken::Algorithm;
 
-use crate::authn::proxy_headers::FieldName;
-use crate::authn::token::{ClaimExpression, TokenLocation, UserMapping};
+use super::location::TokenLocation;
+use super::mapping::{ClaimExpression, UserMapping};
 use crate::expression::MissingValue;
 use crate::jwt::key_set::{is_symmetric, parse_algorithm};
 use crate::jwt::token_type::TokenType;
-use crate::settings::Section;
+use crate::request::FieldName;
+use crate::settings::{Reported, Section};
 
 /// The standard claims of OpenID Connect (Core 1.0, 5.1), and `groups`.
-pub(super) const STANDARD_CLAIMS: [(&str, &str); 5] = [
+pub(crate) const STANDARD_CLAIMS: [(&str, &str); 5] = [
     ("id", "sub"),
     ("email", "email"),
     ("name", "name"),
@@ -20,7 +21,11 @@ pub(super) const STANDARD_CLAIMS: [(&str, &str); 5] = [
 ];
 
 /// A header and its scheme, or a cookie; `header` and `scheme` are the default.
-pub(super) fn location(section: &Section<'_>, header: &str, scheme: Option<&str>) -> Option<TokenLocation> {
+pub(crate) fn location(
+    section: &Section<'_>,
+    header: &str,
+    scheme: Option<&str>,
+) -> Result<TokenLocation, Reported> {
     if section.has("cookie") {
         for name in ["header", "scheme"] {
             if section.has(name) {
@@ -50,16 +55,16 @@ pub(super) fn location(section: &Section<'_>, header: &str, scheme: Option<&str>
             if is_word { Ok(scheme.to_owned()) } else { Err("it is not one word") }
         })
     })?;
-    Some(TokenLocation::header(&name, Some(scheme.as_str()).filter(|scheme| !scheme.is_empty())))
+    Ok(TokenLocation::header(&name, Some(scheme.as_str()).filter(|scheme| !scheme.is_empty())))
 }
 
 /// The tolerated clock difference, in seconds.
-pub(super) fn leeway_s(section: &Section<'_>, standard: u64) -> Option<u64> {
+pub(crate) fn leeway_s(section: &Section<'_>, standard: u64) -> Result<u64, Reported> {
     section.or_default("leeway_s", standard, |section| section.number("leeway_s", 0, 300))
 }
 
 /// The accepted algorithms; `standard` is the default.
-pub(super) fn algorithms(section: &Section<'_>, standard: &[&str]) -> Option<Vec<Algorithm>> {
+pub(crate) fn algorithms(section: &Section<'_>, standard: &[&str]) -> Result<Vec<Algorithm>, Reported> {
     let help =
         "write the algorithm that the issuer signs with, such as [\"RS256\"]; for HS256 give a shared_secret";
     let standard = standard.iter().filter_map(|name| parse_algorithm(name)).collect();
@@ -70,80 +75,78 @@ pub(super) fn algorithms(section: &Section<'_>, standard: &[&str]) -> Option<Vec
     })?;
     let symmetric = algorithms.iter().filter(|algorithm| is_symmetric(**algorithm)).count();
     if algorithms.is_empty() || (symmetric > 0 && symmetric < algorithms.len()) {
-        section.report("algorithms", "it is empty, or mixes HMAC with public-key algorithms", help);
-        return None;
+        let what = "it is empty, or mixes HMAC with public-key algorithms";
+        return Err(section.report("algorithms", what, help));
     }
-    Some(algorithms)
+    Ok(algorithms)
 }
 
 /// The accepted values of `typ`; `standard` is the default.
-pub(super) fn types(section: &Section<'_>, standard: &[TokenType]) -> Option<Vec<TokenType>> {
+pub(crate) fn types(section: &Section<'_>, standard: &[TokenType]) -> Result<Vec<TokenType>, Reported> {
     let help = "write the tokens' typ, such as [\"JWT\", \"at+jwt\"], and \"\" for tokens without one";
     let types = section.or_default("accepted_types", standard.to_vec(), |section| {
         section
             .all_parsed("accepted_types", help, |text| TokenType::parse(text).ok_or("it is not a media type"))
     })?;
     if types.is_empty() {
-        section.report("accepted_types", "it is empty, so every token would be refused", help);
-        return None;
+        return Err(section.report("accepted_types", "it is empty, so every token would be refused", help));
     }
-    Some(types)
-}
-
-/// A required string that is not empty.
-pub(super) fn nonempty_text(section: &Section<'_>, name: &str, help: &str) -> Option<String> {
-    section.required_text(name, help).filter(|text| {
-        if text.is_empty() {
-            section.report(name, "it is empty", help);
-        }
-        !text.is_empty()
-    })
+    Ok(types)
 }
 
 /// The mapping of `[identity.user]`, with `standard` as the default.
-pub(super) fn mapping(section: &Section<'_>, standard: &[(&str, &str)]) -> UserMapping {
+pub(crate) fn mapping(section: &Section<'_>, standard: &[(&str, &str)]) -> Result<UserMapping, Reported> {
     let user = section.section("user");
     let organization = user.section("organization");
     let attributes = user.section("attributes");
     let default = |name: &str| standard.iter().find(|(own, _)| *own == name).map(|(_, claim)| *claim);
-    let attribute = |name: String| Some((name.clone(), expression(&attributes, &name, MissingValue::Empty)?));
-    let default_attributes = standard.iter().filter_map(|(own, claim)| {
-        let name = own.strip_prefix("attributes.").filter(|name| !attributes.has(name))?;
-        Some((name.to_owned(), ClaimExpression::compile(claim, MissingValue::Empty).ok()?))
-    });
-    let mapping = UserMapping {
-        id: expression_or_default(&user, "id", default("id")),
-        email: expression_or_default(&user, "email", default("email")),
-        name: expression_or_default(&user, "name", default("name")),
-        username: expression_or_default(&user, "username", default("username")),
-        groups: expression_or_default(&user, "groups", default("groups")),
-        organization_id: expression_or_default(&organization, "id", default("organization.id")),
-        organization_name: expression_or_default(&organization, "name", default("organization.name")),
-        attributes: attributes.names().into_iter().filter_map(attribute).chain(default_attributes).collect(),
+    let field = |section: &Section<'_>, name: &str, path: &str| {
+        expression(section, name, default(path), MissingValue::Undefined)
     };
-    organization.finish();
-    attributes.finish();
-    user.finish();
-    mapping
+    let (id, email, name) =
+        (field(&user, "id", "id"), field(&user, "email", "email"), field(&user, "name", "name"));
+    let (username, groups) = (field(&user, "username", "username"), field(&user, "groups", "groups"));
+    let organization_id = field(&organization, "id", "organization.id");
+    let organization_name = field(&organization, "name", "organization.name");
+    let defaults =
+        standard.iter().filter_map(|(name, _)| name.strip_prefix("attributes.").map(str::to_owned));
+    let mut names = attributes.names();
+    names.extend(defaults.filter(|name| !attributes.has(name)));
+    let attribute = |name: String| {
+        let default = default(&format!("attributes.{name}"));
+        expression(&attributes, &name, default, MissingValue::Empty).map(|own| own.map(|own| (name, own)))
+    };
+    // not collected at once, so that each problem is reported
+    let all_attributes: Vec<_> = names.into_iter().map(attribute).collect();
+    for section in [&organization, &attributes, &user] {
+        section.finish();
+    }
+    Ok(UserMapping {
+        id: id?,
+        email: email?,
+        name: name?,
+        username: username?,
+        groups: groups?,
+        organization_id: organization_id?,
+        organization_name: organization_name?,
+        attributes: all_attributes.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?,
+    })
 }
 
-/// The configured expression, else the standard claim.
-fn expression_or_default(
+/// The configured expression, else the standard claim; `None` where it is empty,
+/// which disables the field.
+fn expression(
     section: &Section<'_>,
     name: &str,
     standard: Option<&str>,
-) -> Option<ClaimExpression> {
+    missing: MissingValue,
+) -> Result<Option<ClaimExpression>, Reported> {
+    let compile = |written: &str| ClaimExpression::compile(written, missing);
     if section.has(name) {
-        return expression(section, name, MissingValue::Undefined);
+        let help = "write an expression over the token's claims, such as \"sub\"";
+        return section.optional(name, help, compile);
     }
     // read, so that it counts as known where another key is misspelt
     section.value(name);
-    standard.and_then(|claim| ClaimExpression::compile(claim, MissingValue::Undefined).ok())
-}
-
-/// An expression; `None` where it is empty, which disables the field.
-fn expression(section: &Section<'_>, name: &str, missing: MissingValue) -> Option<ClaimExpression> {
-    section.optional(name, "write an expression over the token's claims, such as \"sub\"", |written| {
-        ClaimExpression::compile(written, missing)
-    })
+    Ok(standard.and_then(|claim| compile(claim).ok()))
 }

@@ -1,0 +1,59 @@
+//! What an authenticator gets, and its result.
+
+use crate::clock::Timestamp;
+use crate::jwt::jwks::NeedsKeys;
+use crate::refusal::{Reason, Refusal};
+use crate::request::{Headers, Peer};
+use crate::user::User;
+
+/// All that an authenticator sees of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthRequest<'a> {
+    /// The peer of the connection.
+    pub peer: Peer,
+    /// The raw request path; `None` where a proxy asks on behalf of an API whose
+    /// path is not known here.
+    pub path: Option<&'a str>,
+    /// The header fields.
+    pub headers: &'a Headers<'a>,
+    /// When the request was received.
+    pub received: Timestamp,
+}
+
+/// The result of authentication. Bad credentials are rejected; they never count
+/// as absent.
+#[derive(Clone, Debug)]
+pub enum Authentication {
+    /// The request carries no credentials.
+    NoCredentials,
+    /// Valid credentials of this user.
+    User(Box<User>),
+    /// Credentials that are not valid.
+    Rejected(Refusal),
+    /// Undecided until this is fetched.
+    Needs(Needs),
+}
+
+/// What must be fetched before a request can be authenticated.
+#[derive(Clone, Debug)]
+pub enum Needs {
+    /// Keys of a token's issuer.
+    Keys(NeedsKeys),
+}
+
+impl Needs {
+    /// Fetches it. `false` where nothing was fetched, so that deciding again makes no
+    /// difference.
+    pub async fn fetch(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Keys(keys) => keys.fetch(now).await,
+        }
+    }
+
+    /// The refusal where it cannot be fetched.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Keys(keys) => Reason::KeysUnavailable.because(format!("the token is rejected: {keys}")),
+        }
+    }
+}
