@@ -60,8 +60,8 @@ async fn sign_on(
         query: request.uri().query().unwrap_or_default(),
         install: rest.as_deref(),
     };
-    // a large future, which actix would move several times; more than it in the
-    // box would be more than malloc caches (1,032 bytes)
+    // a large future, which actix would move several times; alone in its box, it
+    // fits malloc's cache of blocks up to 1,032 bytes
     let signed_on = Box::pin(runtime.entrance.sign_on(&sign_on, Uuid::new_v4(), Timestamp::now));
     let SignOn { outcome, fetch_dest, embed_violation, subject } = signed_on.await;
     // the audit event says that the user was handed off once there is a response that does it

@@ -20,6 +20,8 @@ use super::refused::RefusedRequest;
 use super::{Shared, SocketKind, health};
 use crate::refusal::{Reason, Refusal};
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The middleware, for one resource: it keeps the request for the response to a
 /// panic, which actix allows only after routing.
 pub(super) fn middleware<S>(
@@ -109,7 +111,7 @@ fn add_common_headers(context: &RequestContext, request: &HttpRequest, response:
     let mut buffer = Uuid::encode_buffer();
     let id = context.request_id.hyphenated().encode_lower(&mut buffer);
     if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
+        headers.insert(X_REQUEST_ID, id);
     }
     // protocols are not switched: after such a request the connection is closed
     if context.shared.is_draining() || request.head().upgrade() {
