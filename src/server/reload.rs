@@ -164,7 +164,7 @@ async fn reload(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<W
             for warning in newer.warnings() {
                 tracing::warn!("{warning}");
             }
-            if newer.store != config.store || newer.audit != config.audit {
+            if newer.store != config.store || newer.audit.needs_restart_after(&config.audit) {
                 tracing::warn!("settings in [store] or [audit] have changed; they apply after a restart");
             }
             let rotated = with_another_secret(&shared.snapshot(), &newer.entrances);
