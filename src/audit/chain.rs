@@ -29,9 +29,6 @@ pub(super) const VERSION: i64 = 1;
 /// Bytes of a key's id.
 const ID_BYTES: usize = 8;
 
-/// Bytes of a salt.
-const SALT_BYTES: usize = 16;
-
 impl ChainKey {
     /// A key of its own (`audit.chain_key`).
     pub fn new(secret: &SharedSecret) -> Self {
@@ -133,13 +130,10 @@ pub(super) fn commitment(salt: &[u8], personal: &Personal) -> Vec<u8> {
     hmac::sign(&key, &encoding.0).as_ref().to_vec()
 }
 
+/// 122 random bits. A UUID of version 4 comes from a cryptographic generator that is kept in
+/// the process; one of aws-lc would cost more than the hashes.
 fn new_salt() -> Vec<u8> {
-    let mut salt = vec![0; SALT_BYTES];
-    if aws_lc_rs::rand::fill(&mut salt).is_err() {
-        // the system has no randomness; these bits come from another generator
-        salt = Uuid::new_v4().into_bytes().to_vec();
-    }
-    salt
+    Uuid::new_v4().into_bytes().to_vec()
 }
 
 /// Bytes that stand for exactly one content: a label for each use, numbers in eight bytes,

@@ -125,10 +125,12 @@ impl Journal {
     pub async fn record(&self, event: Event) -> Result<(), AuditUnavailable> {
         match (self.durability, self.on_failure) {
             (Durability::Log, _) => Ok(()),
-            (Durability::Queued, _) => self.enqueue(event, None),
+            (Durability::Queued, _) => self.enqueue(event, None).await,
             // each request would wait for nothing
             (Durability::Commit, OnFailure::Refuse) if self.status.is_failing() => Err(AuditUnavailable),
-            (Durability::Commit, OnFailure::Allow) if self.status.is_failing() => self.enqueue(event, None),
+            (Durability::Commit, OnFailure::Allow) if self.status.is_failing() => {
+                self.enqueue(event, None).await
+            }
             (Durability::Commit, OnFailure::Refuse | OnFailure::Allow) => self.commit(event).await,
         }
     }
@@ -136,17 +138,31 @@ impl Journal {
     /// Queues an event, and waits for its commit.
     pub async fn commit(&self, event: Event) -> Result<(), AuditUnavailable> {
         let (waiter, stored) = oneshot::channel();
-        self.enqueue(event, Some(waiter))?;
+        self.enqueue(event, Some(waiter)).await?;
         match (tokio::time::timeout(self.patience, stored).await, self.on_failure) {
             (Ok(Ok(())), _) | (_, OnFailure::Allow) => Ok(()),
             (Ok(Err(_)) | Err(_), OnFailure::Refuse) => Err(AuditUnavailable),
         }
     }
 
-    fn enqueue(&self, event: Event, waiter: Option<oneshot::Sender<()>>) -> Result<(), AuditUnavailable> {
+    /// Queues an event. Where the queue is full although events are stored, waits for room: more
+    /// requests come than the store takes.
+    async fn enqueue(
+        &self,
+        event: Event,
+        waiter: Option<oneshot::Sender<()>>,
+    ) -> Result<(), AuditUnavailable> {
         // before the task can count it down
         self.status.metrics.queue_length.inc();
-        if self.queue.try_send(Pending { event, waiter }).is_ok() {
+        let is_queued = match self.queue.try_send(Pending { event, waiter }) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(pending)) if !self.status.is_failing() => {
+                let send = self.queue.send(pending);
+                matches!(tokio::time::timeout(self.patience, send).await, Ok(Ok(())))
+            }
+            Err(_) => false,
+        };
+        if is_queued {
             return Ok(());
         }
         self.status.metrics.queue_length.dec();

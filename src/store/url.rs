@@ -41,7 +41,7 @@ pub enum BadStoreUrl {
     /// No database is named.
     #[error("it names no database")]
     NoDatabase,
-    /// A parameter that is not in [`PARAMETERS`].
+    /// A parameter that is not supported.
     #[error("it has a parameter other than {}", PARAMETERS.join(", "))]
     Parameter,
 }

@@ -54,6 +54,7 @@ fn an_event_is_stored_with_all_it_has(#[case] engine: Engine) {
 }
 
 /// The chain has six events.
+// T36
 #[rstest]
 #[case::changed(
     "UPDATE audit_events SET reason = 'x' WHERE seq = 3",
@@ -127,6 +128,7 @@ fn a_manipulation_is_found(
     });
 }
 
+// T36
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]
@@ -174,6 +176,7 @@ fn a_head_is_held_by_one_later_chain(#[case] engine: Engine) {
     });
 }
 
+// T36
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]
@@ -211,6 +214,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
+// T36
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]
@@ -260,6 +264,7 @@ fn a_chain_needs_its_own_key(#[case] engine: Engine) {
     });
 }
 
+// T31
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]

@@ -131,6 +131,7 @@ fn export_writes_every_event_once(#[case] engine: Engine) {
     assert!(evaluated.contains(",\"'=cmd|x\","), "{evaluated}");
 }
 
+// T36
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]

@@ -237,6 +237,7 @@ fn a_missing_secret_file_is_named_with_its_setting() {
 #[case("check")]
 #[case("mint")]
 #[case("inspect")]
+#[case("audit")]
 #[case("healthcheck")]
 fn every_command_shows_an_example(#[case] command: &str) {
     let CommandResult { status, output, .. } = run(&[command, "--help"]);

@@ -357,6 +357,8 @@ fn assert_loads(what: &str, layers: &[&str]) {
     let (secret, others, keys, logo) = (named("secret"), named("others"), named("keys"), named("logo"));
     std::fs::write(&logo, "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
     std::fs::write(&secret, SECRET).unwrap();
+    let store = named("store");
+    std::fs::write(&store, "sqlite:unused.db").unwrap();
     std::fs::write(&others, SECRET.to_uppercase()).unwrap();
     let modulus = URL_SAFE_NO_PAD.encode([255; 256]);
     std::fs::write(&keys, format!(r#"{{"keys":[{{"kty":"RSA","n":"{modulus}","e":"AQAB"}}]}}"#)).unwrap();
@@ -367,6 +369,7 @@ fn assert_loads(what: &str, layers: &[&str]) {
                     key if key.ends_with("jwks") => &keys,
                     "client_secret" => &others,
                     "logo" => &logo,
+                    "url" => &store,
                     _ => &secret,
                 };
                 format!("{key}_file = {:?}", file.to_str().unwrap())

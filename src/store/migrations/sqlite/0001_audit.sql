@@ -50,7 +50,6 @@ CREATE TABLE audit_events (
 CREATE INDEX audit_events_by_time ON audit_events (at_us, writer, seq);
 CREATE INDEX audit_events_by_subject ON audit_events (subject, at_us) WHERE subject IS NOT NULL;
 CREATE INDEX audit_events_by_reason ON audit_events (reason, at_us) WHERE reason IS NOT NULL;
-CREATE INDEX audit_events_by_jti ON audit_events (jti) WHERE jti IS NOT NULL;
 CREATE INDEX audit_events_by_request ON audit_events (request_id) WHERE request_id IS NOT NULL;
 
 -- The hash at which a chain continues whose earlier events were purged.
