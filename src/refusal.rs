@@ -27,12 +27,16 @@ pub enum Reason {
     /// Another request initiated by another site: a script, an image, a prefetch, a
     /// preflight.
     CrossSiteRequest,
+    /// The API token lacks the scope.
+    MissingScope,
     /// Nothing is at this path.
     NotFound,
     /// The method is not allowed.
     MethodNotAllowed,
     /// The `Host` is not a name of this service.
     MisdirectedRequest,
+    /// Too many requests of this peer.
+    TooManyRequests,
     /// The signed URL would exceed the limit.
     TokenTooLarge,
     /// An internal error; details are in the log.
@@ -41,6 +45,8 @@ pub enum Reason {
     KeysUnavailable,
     /// The audit event cannot be stored, and a request without one is refused.
     AuditUnavailable,
+    /// The store cannot be read or written.
+    StoreUnavailable,
     /// The service is shutting down.
     Draining,
 }
@@ -56,7 +62,7 @@ pub struct Refusal {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::ExpiredToken,
@@ -67,13 +73,16 @@ impl Reason {
         Self::NotAllowed,
         Self::EmbeddingNotAllowed,
         Self::CrossSiteRequest,
+        Self::MissingScope,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::MisdirectedRequest,
+        Self::TooManyRequests,
         Self::TokenTooLarge,
         Self::Internal,
         Self::KeysUnavailable,
         Self::AuditUnavailable,
+        Self::StoreUnavailable,
         Self::Draining,
     ];
 
@@ -90,13 +99,16 @@ impl Reason {
             Self::NotAllowed => "not_allowed",
             Self::EmbeddingNotAllowed => "embedding_not_allowed",
             Self::CrossSiteRequest => "cross_site_request",
+            Self::MissingScope => "missing_scope",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::MisdirectedRequest => "misdirected_request",
+            Self::TooManyRequests => "too_many_requests",
             Self::TokenTooLarge => "token_too_large",
             Self::Internal => "internal",
             Self::KeysUnavailable => "keys_unavailable",
             Self::AuditUnavailable => "audit_unavailable",
+            Self::StoreUnavailable => "store_unavailable",
             Self::Draining => "draining",
         }
     }
@@ -114,13 +126,16 @@ impl Reason {
             Self::NotAllowed => "This account may not use the marketplace",
             Self::EmbeddingNotAllowed => "The marketplace cannot be shown here",
             Self::CrossSiteRequest => "The request came from another site",
+            Self::MissingScope => "The token does not permit this",
             Self::NotFound => "There is nothing here",
             Self::MethodNotAllowed => "This method is not allowed",
             Self::MisdirectedRequest => "This address is not served here",
+            Self::TooManyRequests => "There were too many requests",
             Self::TokenTooLarge => "There is too much to say about this account",
             Self::Internal => "Something went wrong",
             Self::KeysUnavailable => "The keys cannot be had at the moment",
             Self::AuditUnavailable => "The request cannot be recorded at the moment",
+            Self::StoreUnavailable => "The stored data cannot be had at the moment",
             Self::Draining => "The service is about to stop",
         }
     }

@@ -4,6 +4,7 @@
 //! `middleware` surrounds every handler; `routes` says which handler a path has.
 
 mod accept;
+mod api_auth;
 mod assets;
 mod context;
 mod cors;

@@ -9,11 +9,13 @@ use arc_swap::{ArcSwap, Guard};
 use crate::audit::Audit;
 use crate::authn::key_caches;
 use crate::host::HostNames;
+use crate::limits::Limits;
 use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
 use crate::sign_on::Entrance;
 use crate::store::Store;
+use crate::store::api_tokens::ApiTokenCache;
 
 /// State that all requests share.
 pub struct Shared {
@@ -26,6 +28,10 @@ pub struct Shared {
     pub audit: Audit,
     /// What outlasts the process, if it is configured.
     pub store: Option<Store>,
+    /// The API tokens in the store.
+    pub api_tokens: Option<ApiTokenCache>,
+    /// How often a peer may try.
+    pub limits: Limits,
     /// The writer of all log lines.
     pub log_writer: LogWriter,
 }
@@ -81,7 +87,9 @@ impl Shared {
             has_started: AtomicBool::new(false),
             metrics,
             audit,
+            api_tokens: store.clone().map(ApiTokenCache::new),
             store,
+            limits: Limits::default(),
             log_writer,
         }
     }

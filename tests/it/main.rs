@@ -48,4 +48,5 @@ mod threats_hosts;
 mod threats_keys;
 mod threats_leaks;
 mod threats_tokens;
+mod token_commands;
 mod verify;

@@ -13,7 +13,7 @@ const IN_AUTHORIZATION: &str = "canary-of-an-authorization";
 const IN_COOKIE: &str = "canary-of-a-cookie";
 const IN_HEADER: &str = "canary-of-a-value";
 
-const COMMANDS: [&str; 6] = ["serve", "playground", "check", "mint", "inspect", "healthcheck"];
+const COMMANDS: [&str; 7] = ["token", "serve", "playground", "check", "mint", "inspect", "healthcheck"];
 
 // T22
 #[rstest]
