@@ -18,6 +18,8 @@ pub enum Reason {
     BadIdentity,
     /// Link parameters are invalid, or reserved for this service.
     BadLink,
+    /// A parameter of an API request is invalid.
+    BadRequest,
     /// Identity headers from a peer that is not a trusted proxy.
     UntrustedPeer,
     /// The user is not authorized.
@@ -62,13 +64,14 @@ pub struct Refusal {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::ExpiredToken,
         Self::AmbiguousIdentity,
         Self::BadIdentity,
         Self::BadLink,
+        Self::BadRequest,
         Self::UntrustedPeer,
         Self::NotAllowed,
         Self::EmbeddingNotAllowed,
@@ -95,6 +98,7 @@ impl Reason {
             Self::AmbiguousIdentity => "ambiguous_identity",
             Self::BadIdentity => "bad_identity",
             Self::BadLink => "bad_link",
+            Self::BadRequest => "bad_request",
             Self::UntrustedPeer => "untrusted_peer",
             Self::NotAllowed => "not_allowed",
             Self::EmbeddingNotAllowed => "embedding_not_allowed",
@@ -121,6 +125,7 @@ impl Reason {
             Self::ExpiredToken => "The token has expired",
             Self::AmbiguousIdentity => "It is not clear who is signed in",
             Self::BadIdentity => "The signed-in user cannot be read",
+            Self::BadRequest => "A parameter is not right",
             Self::BadLink => "The link is not right",
             Self::UntrustedPeer => "The request came by an untrusted way",
             Self::NotAllowed => "This account may not use the marketplace",

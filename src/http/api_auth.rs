@@ -31,7 +31,6 @@ enum AuthError {
     Unavailable,
 }
 
-#[allow(dead_code, reason = "no endpoint asks yet")]
 /// Authenticates a program, and checks that its token has a scope. Wrong tokens are counted as
 /// guesses; a valid one is accepted all the same, since other programs may share the address.
 pub(super) async fn authorize(

@@ -20,7 +20,7 @@ use crate::refusal::Reason;
 
 /// A problem details object (RFC 9457).
 #[derive(Serialize)]
-struct Problem {
+struct Problem<'a> {
     r#type: String,
     title: &'static str,
     status: u16,
@@ -29,6 +29,12 @@ struct Problem {
     /// The scope that an API token lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'static str>,
+    /// The parameter of an API request that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'a str>,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
 }
 
 impl RefusedRequest {
@@ -70,6 +76,8 @@ impl RefusedRequest {
             reason: reason.code(),
             request_id: context.request_id,
             scope: told.and_then(|told| told.scope).map(Scope::name),
+            parameter: told.and_then(|told| told.parameter.as_deref()),
+            detail: told.and_then(|told| told.detail),
         };
         response
             .content_type("application/problem+json")

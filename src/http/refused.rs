@@ -34,6 +34,10 @@ pub(super) struct ForProgram {
     pub challenge: Option<String>,
     /// The scope that its token lacks.
     pub scope: Option<Scope>,
+    /// The parameter that is wrong.
+    pub parameter: Option<String>,
+    /// What is wrong with it.
+    pub detail: Option<&'static str>,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
 }
@@ -116,7 +120,9 @@ impl ResponseError for RefusedRequest {
 /// The status of a reason.
 const fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink => StatusCode::BAD_REQUEST,
+        Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink | Reason::BadRequest => {
+            StatusCode::BAD_REQUEST
+        }
         Reason::Unauthenticated | Reason::InvalidToken | Reason::ExpiredToken => StatusCode::UNAUTHORIZED,
         Reason::UntrustedPeer
         | Reason::NotAllowed

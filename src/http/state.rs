@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
-use crate::audit::Audit;
+use crate::audit::{Audit, PseudonymKey};
 use crate::authn::key_caches;
 use crate::host::HostNames;
 use crate::limits::Limits;
@@ -45,6 +45,8 @@ pub struct Served {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// The keys of hashed subjects, to find their events.
+    pub pseudonym_keys: Vec<PseudonymKey>,
 }
 
 /// The part that a reload replaces atomically.
@@ -56,6 +58,8 @@ pub struct Snapshot {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// The keys of hashed subjects, to find their events.
+    pub pseudonym_keys: Vec<PseudonymKey>,
 }
 
 /// An entrance, with what is prepared once for its responses.
@@ -132,10 +136,10 @@ impl Shared {
 }
 
 impl Snapshot {
-    fn new(Served { entrances, pages, hosts }: Served, metrics: &Metrics) -> Self {
+    fn new(Served { entrances, pages, hosts, pseudonym_keys }: Served, metrics: &Metrics) -> Self {
         let entrances =
             entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
-        Self { entrances: entrances.collect(), pages, hosts }
+        Self { entrances: entrances.collect(), pages, hosts, pseudonym_keys }
     }
 }
 
