@@ -4,13 +4,17 @@
 //! `middleware` surrounds every handler; `routes` says which handler a path has.
 
 mod accept;
+mod api_auth;
 mod assets;
+mod audit_api;
+mod audit_query;
 mod context;
 mod cors;
 mod embed_page;
 mod hand_off;
 mod health;
 mod middleware;
+mod openapi;
 mod record;
 mod refusal_response;
 mod refused;
@@ -123,7 +127,7 @@ mod tests {
         let mut config = config("newer-configuration", "production", "");
         let hosts = config.server.hosts.clone();
         let (entrances, pages) = config.take_served();
-        shared.swap(Served { entrances, pages, hosts });
+        shared.swap(Served { entrances, pages, hosts, pseudonym_keys: Vec::new() });
     }
 
     /// A step of a request. Extracting it reloads, if the step is the one under test.
@@ -227,6 +231,8 @@ mod tests {
 
     #[rstest]
     #[case("/livez", true)]
+    #[case("/v1/audit", true)]
+    #[case("/v1/openapi.json", true)]
     #[case("/embed.json", true)]
     #[case("/pandium-sso", true)]
     #[case("/partners/install/1", true)]

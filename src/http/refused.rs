@@ -3,11 +3,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
 use super::EntranceRuntime;
+use crate::api_token::Scope;
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::EventDetails;
 
@@ -21,6 +23,23 @@ pub(super) struct RefusedRequest {
     pub audience: Audience,
     /// The methods of the resource, for a 405.
     pub allow: &'static str,
+    /// What only programs are told.
+    pub for_program: Option<Box<ForProgram>>,
+}
+
+/// What a program is told about its refused request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ForProgram {
+    /// `WWW-Authenticate`.
+    pub challenge: Option<String>,
+    /// The scope that its token lacks.
+    pub scope: Option<Scope>,
+    /// The parameter that is wrong.
+    pub parameter: Option<String>,
+    /// What is wrong with it.
+    pub detail: Option<&'static str>,
+    /// `Retry-After`.
+    pub retry_after: Option<Duration>,
 }
 
 /// Who reads a refusal.
@@ -30,14 +49,22 @@ pub(super) enum Audience {
     Browser,
     /// Scripts that any entrance allows, such as for a mistyped entrance.
     AnyScript,
-    /// A proxy that verifies a request to an API: no HTML, no header fields for browsers.
+    /// A program, or a proxy that verifies a request to an API: no HTML, no header fields for
+    /// browsers.
     Api,
 }
 
 impl From<Refusal> for RefusedRequest {
     /// A refusal outside of entrances.
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, runtime: None, details: Box::default(), audience: Audience::Browser, allow: "" }
+        Self {
+            refusal,
+            runtime: None,
+            details: Box::default(),
+            audience: Audience::Browser,
+            allow: "",
+            for_program: None,
+        }
     }
 }
 
@@ -45,6 +72,11 @@ impl RefusedRequest {
     /// A refusal at an entrance.
     pub fn at(runtime: &Arc<EntranceRuntime>, refusal: Refusal) -> Self {
         Self { runtime: Some(Arc::clone(runtime)), ..Self::from(refusal) }
+    }
+
+    /// A refusal for a program.
+    pub fn for_program(refusal: Refusal, told: ForProgram) -> Self {
+        Self { audience: Audience::Api, for_program: Some(Box::new(told)), ..Self::from(refusal) }
     }
 
     /// A 404.
@@ -88,17 +120,21 @@ impl ResponseError for RefusedRequest {
 /// The status of a reason.
 const fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink => StatusCode::BAD_REQUEST,
+        Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink | Reason::BadRequest => {
+            StatusCode::BAD_REQUEST
+        }
         Reason::Unauthenticated | Reason::InvalidToken | Reason::ExpiredToken => StatusCode::UNAUTHORIZED,
         Reason::UntrustedPeer
         | Reason::NotAllowed
         | Reason::EmbeddingNotAllowed
-        | Reason::CrossSiteRequest => StatusCode::FORBIDDEN,
+        | Reason::CrossSiteRequest
+        | Reason::MissingScope => StatusCode::FORBIDDEN,
         Reason::NotFound => StatusCode::NOT_FOUND,
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Reason::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
+        Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Reason::TokenTooLarge | Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Reason::KeysUnavailable | Reason::AuditUnavailable | Reason::Draining => {
+        Reason::KeysUnavailable | Reason::AuditUnavailable | Reason::StoreUnavailable | Reason::Draining => {
             StatusCode::SERVICE_UNAVAILABLE
         }
     }

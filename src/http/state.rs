@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
-use crate::audit::Audit;
+use crate::audit::{Audit, PseudonymKey};
 use crate::authn::key_caches;
 use crate::host::HostNames;
+use crate::limits::Limits;
 use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
 use crate::sign_on::Entrance;
 use crate::store::Store;
+use crate::store::api_tokens::ApiTokenCache;
 
 /// State that all requests share.
 pub struct Shared {
@@ -26,6 +28,10 @@ pub struct Shared {
     pub audit: Audit,
     /// What outlasts the process, if it is configured.
     pub store: Option<Store>,
+    /// The API tokens in the store.
+    pub api_tokens: Option<ApiTokenCache>,
+    /// How often a peer may try.
+    pub limits: Limits,
     /// The writer of all log lines.
     pub log_writer: LogWriter,
 }
@@ -39,6 +45,8 @@ pub struct Served {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// The keys of hashed subjects, to find their events.
+    pub pseudonym_keys: Vec<PseudonymKey>,
 }
 
 /// The part that a reload replaces atomically.
@@ -50,6 +58,8 @@ pub struct Snapshot {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// The keys of hashed subjects, to find their events.
+    pub pseudonym_keys: Vec<PseudonymKey>,
 }
 
 /// An entrance, with what is prepared once for its responses.
@@ -81,7 +91,9 @@ impl Shared {
             has_started: AtomicBool::new(false),
             metrics,
             audit,
+            api_tokens: store.clone().map(ApiTokenCache::new),
             store,
+            limits: Limits::default(),
             log_writer,
         }
     }
@@ -124,10 +136,10 @@ impl Shared {
 }
 
 impl Snapshot {
-    fn new(Served { entrances, pages, hosts }: Served, metrics: &Metrics) -> Self {
+    fn new(Served { entrances, pages, hosts, pseudonym_keys }: Served, metrics: &Metrics) -> Self {
         let entrances =
             entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
-        Self { entrances: entrances.collect(), pages, hosts }
+        Self { entrances: entrances.collect(), pages, hosts, pseudonym_keys }
     }
 }
 

@@ -194,8 +194,9 @@ async fn share_with_log_writer(
 /// Moves what requests need out of the configuration.
 fn served(config: &mut Config) -> Served {
     let hosts = config.server.hosts.clone();
+    let pseudonym_keys = config.audit.pseudonym_keys.clone();
     let (entrances, pages) = config.take_served();
-    Served { entrances, pages, hosts }
+    Served { entrances, pages, hosts, pseudonym_keys }
 }
 
 /// Signs and verifies a token for each entrance.

@@ -32,7 +32,8 @@ macro_rules! migration {
 }
 
 /// All migrations, in order.
-const ALL: [Source; 1] = [migration!(1, "audit", "0001_audit.sql")];
+const ALL: [Source; 2] =
+    [migration!(1, "audit", "0001_audit.sql"), migration!(2, "api_tokens", "0002_api_tokens.sql")];
 
 /// The migrations of SQLite.
 pub(super) fn sqlite() -> Migrator {

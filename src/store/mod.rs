@@ -2,7 +2,7 @@
 //! PostgreSQL for several replicas.
 //!
 //! Tables are grouped by what they hold, a module each: [`events`] and `writers`
-//! for the audit. To add one: a migration (see `migrations`), and a module with its
+//! for the audit, [`api_tokens`] for the API. To add one: a migration (see `migrations`), and a module with its
 //! rows, and methods of [`Store`] written with `reading!` and `writing!`. Their body is
 //! compiled for each engine; SQL is the same for both, with parameters `$1`, `$2`, … and
 //! these types:
@@ -14,6 +14,7 @@
 //! | `String` | `TEXT` | `TEXT` |
 //! | `Vec<u8>` | `BLOB` | `BYTEA` |
 
+pub mod api_tokens;
 mod engine;
 mod error;
 pub mod events;
