@@ -32,7 +32,8 @@ macro_rules! migration {
 }
 
 /// All migrations, in order.
-const ALL: [Source; 1] = [migration!(1, "audit", "0001_audit.sql")];
+const ALL: [Source; 2] =
+    [migration!(1, "audit", "0001_audit.sql"), migration!(4, "counts", "0004_counts.sql")];
 
 /// The migrations of SQLite.
 pub(super) fn sqlite() -> Migrator {
