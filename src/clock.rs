@@ -22,6 +22,11 @@ impl Timestamp {
         Self { since_epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
     }
 
+    /// The time of a file.
+    pub fn from_system_time(time: SystemTime) -> Self {
+        Self { since_epoch: time.duration_since(UNIX_EPOCH).unwrap_or_default() }
+    }
+
     /// From seconds since the Unix epoch.
     pub const fn from_unix_seconds(seconds: u64) -> Self {
         Self { since_epoch: Duration::from_secs(seconds) }
