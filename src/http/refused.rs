@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpResponse, ResponseError};
 
 use super::EntranceRuntime;
@@ -21,6 +22,16 @@ pub(super) struct RefusedRequest {
     pub audience: Audience,
     /// The methods of the resource, for a 405.
     pub allow: &'static str,
+    /// The page in place of the usual one.
+    pub own_page: Option<Box<OwnPage>>,
+}
+
+/// A page for one refusal.
+#[derive(Clone, Debug)]
+pub(super) struct OwnPage {
+    pub body: String,
+    /// Its Content-Security-Policy.
+    pub policy: HeaderValue,
 }
 
 /// Who reads a refusal.
@@ -37,7 +48,14 @@ pub(super) enum Audience {
 impl From<Refusal> for RefusedRequest {
     /// A refusal outside of entrances.
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, runtime: None, details: Box::default(), audience: Audience::Browser, allow: "" }
+        Self {
+            refusal,
+            runtime: None,
+            details: Box::default(),
+            audience: Audience::Browser,
+            allow: "",
+            own_page: None,
+        }
     }
 }
 
@@ -86,7 +104,7 @@ impl ResponseError for RefusedRequest {
 }
 
 /// The status of a reason.
-const fn status(reason: Reason) -> StatusCode {
+pub(super) const fn status(reason: Reason) -> StatusCode {
     match reason {
         Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink => StatusCode::BAD_REQUEST,
         Reason::Unauthenticated | Reason::InvalidToken | Reason::ExpiredToken => StatusCode::UNAUTHORIZED,

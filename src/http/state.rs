@@ -1,17 +1,21 @@
 //! State that all requests share, and the part of it that a reload replaces.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
-use crate::audit::Audit;
+use super::dashboard::Sessions;
+use crate::audit::{Audit, AuditSettings};
 use crate::authn::key_caches;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::host::HostNames;
 use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
+use crate::settings::EffectiveSetting;
 use crate::sign_on::Entrance;
 use crate::store::Store;
 
@@ -28,6 +32,12 @@ pub struct Shared {
     pub store: Option<Store>,
     /// The writer of all log lines.
     pub log_writer: LogWriter,
+    /// When this process began to serve.
+    pub started: Timestamp,
+    /// Measures how long it has been serving.
+    pub uptime: Stopwatch,
+    /// The sessions of the dashboard.
+    pub(super) sessions: Sessions,
 }
 
 /// The part of a configuration that requests need.
@@ -39,6 +49,23 @@ pub struct Served {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// What the dashboard shows of the configuration.
+    pub in_effect: InEffect,
+}
+
+/// What the dashboard shows of a configuration, secrets hidden.
+#[derive(Clone, Debug)]
+pub struct InEffect {
+    /// Every setting that applies.
+    pub settings: Vec<EffectiveSetting>,
+    /// The files that it was read from, each with the time of its last change.
+    pub files: Vec<(PathBuf, Option<Timestamp>)>,
+    /// Settings that are probably a mistake.
+    pub warnings: Vec<String>,
+    /// When it was read.
+    pub read_at: Timestamp,
+    /// How events are stored; also which forms a subject has in the store.
+    pub audit: AuditSettings,
 }
 
 /// The part that a reload replaces atomically.
@@ -50,6 +77,8 @@ pub struct Snapshot {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// What the dashboard shows of the configuration.
+    pub in_effect: InEffect,
 }
 
 /// An entrance, with what is prepared once for its responses.
@@ -83,6 +112,9 @@ impl Shared {
             audit,
             store,
             log_writer,
+            started: Timestamp::now(),
+            uptime: Stopwatch::start(),
+            sessions: Sessions::default(),
         }
     }
 
@@ -124,10 +156,10 @@ impl Shared {
 }
 
 impl Snapshot {
-    fn new(Served { entrances, pages, hosts }: Served, metrics: &Metrics) -> Self {
+    fn new(Served { entrances, pages, hosts, in_effect }: Served, metrics: &Metrics) -> Self {
         let entrances =
             entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
-        Self { entrances: entrances.collect(), pages, hosts }
+        Self { entrances: entrances.collect(), pages, hosts, in_effect }
     }
 }
 
