@@ -92,6 +92,7 @@ impl FieldName {
 
     /// Whether a name equals this one to software that ignores case and treats `-`,
     /// `_` and `.` alike (CGI variables, many frameworks).
+    #[inline]
     pub fn is_equal_when_folded(&self, other: &str) -> bool {
         self.0.len() == other.len() && self.0.bytes().map(folded).eq(other.bytes().map(folded))
     }
@@ -106,6 +107,7 @@ impl FieldName {
     }
 
     /// The name in lower case.
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }

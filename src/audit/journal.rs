@@ -59,8 +59,8 @@ struct Task {
     status: Arc<Status>,
     /// Whether events are kept that cannot be stored now.
     keeps: bool,
-    /// How long to collect events for a batch.
-    linger: Option<Duration>,
+    /// Whether no response waits for a commit.
+    lingers: bool,
 }
 
 /// Events that are not stored yet.
@@ -115,7 +115,7 @@ impl Journal {
             queue: receiver,
             status: Arc::clone(&status),
             keeps: durability == Durability::Queued || on_failure == OnFailure::Allow,
-            linger: (durability == Durability::Queued).then_some(LINGER),
+            lingers: durability == Durability::Queued,
         };
         let task = store.spawn(task.run());
         Ok(Self { queue, status, durability, on_failure, patience: store.timeout(), task })
@@ -182,9 +182,32 @@ impl Journal {
         }
     }
 
-    /// Ends the task. Events that are still queued are not stored.
-    pub fn abort(&self) {
-        self.task.abort();
+    /// Stores a last event after all others, and ends the task. Gives up where the store makes no
+    /// progress for its time limit, and returns how many events are not stored.
+    pub async fn stop(&self, last: Event) -> u64 {
+        let (waiter, mut stored) = oneshot::channel();
+        let length = &self.status.metrics.queue_length;
+        length.inc();
+        let mut before = length.get();
+        let mut send = Box::pin(self.queue.send(Pending { event: last, waiter: Some(waiter) }));
+        let mut is_sent = false;
+        loop {
+            let progress = async {
+                if !is_sent {
+                    // an error: the task has ended
+                    let _ = (&mut send).await;
+                    is_sent = true;
+                }
+                (&mut stored).await
+            };
+            let result = tokio::time::timeout(self.patience, progress).await;
+            let now = length.get();
+            if result.is_ok() || now >= before {
+                self.task.abort();
+                return u64::try_from(now).unwrap_or_default();
+            }
+            before = now;
+        }
     }
 }
 
@@ -241,11 +264,11 @@ impl Task {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
+            self.count_down(count);
             for waiter in waiters {
                 // an error: the client has gone
                 let _ = waiter.send(());
             }
-            self.count_down(count);
         }
     }
 
@@ -254,8 +277,8 @@ impl Task {
         if self.queue.recv_many(received, MAX_BATCH).await == 0 {
             return false;
         }
-        if let Some(linger) = self.linger {
-            tokio::time::sleep(linger).await;
+        if self.lingers && received.len() < MAX_BATCH {
+            tokio::time::sleep(LINGER).await;
             while received.len() < MAX_BATCH
                 && let Ok(pending) = self.queue.try_recv()
             {

@@ -111,17 +111,20 @@ impl Audit {
         }
     }
 
-    /// Records the stop after all events before it, and ends the background tasks. Waits for
-    /// at most `store.timeout_s`.
+    /// Records the stop after all events before it, and ends the background tasks. Gives up
+    /// where the store makes no progress for `store.timeout_s`.
     pub async fn stop(&self) {
-        if let Some(durable) = &self.durable {
-            if self.record_operation(Operation::Stopped, Value::Null).await.is_err() {
-                tracing::error!("the store is not available; audit events that waited for it are lost");
-            }
-            durable.journal.abort();
-            if let Some(purging) = &durable.purging {
-                purging.abort();
-            }
+        let Some(durable) = &self.durable else { return };
+        let event = Operation::Stopped.event(Timestamp::now(), &Value::Null);
+        match durable.journal.stop(event).await {
+            0 => {}
+            events => tracing::error!(
+                events,
+                "the store is not available; audit events that waited for it are lost"
+            ),
+        }
+        if let Some(purging) = &durable.purging {
+            purging.abort();
         }
     }
 }

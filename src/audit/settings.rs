@@ -69,13 +69,14 @@ impl AuditSettings {
     }
 }
 
-impl PartialEq for AuditSettings {
-    /// Whether a restart is not needed for these settings in place of the others.
-    fn eq(&self, other: &Self) -> bool {
+impl AuditSettings {
+    /// Whether they differ from earlier settings in what only a restart applies. Another chain
+    /// key applies from the next start on, too, but nothing is amiss until then.
+    pub fn needs_restart_after(&self, earlier: &Self) -> bool {
         let of = |settings: &Self| {
             let Self { durability, on_failure, queue_length, retention, .. } = *settings;
             (durability, on_failure, queue_length, retention)
         };
-        of(self) == of(other) && self.chain_key.id() == other.chain_key.id()
+        of(self) != of(earlier)
     }
 }

@@ -2,14 +2,13 @@
 //! panics, the form of refusals, header fields of every response, the audit event
 //! and metrics.
 
+use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicI64;
 
-use actix_web::body::BoxBody;
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt;
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,6 +20,8 @@ use super::refused::RefusedRequest;
 use super::{Shared, SocketKind, health};
 use crate::refusal::{Reason, Refusal};
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The middleware, for one resource: it keeps the request for the response to a
 /// panic, which actix allows only after routing.
 pub(super) fn middleware<S>(
@@ -31,13 +32,14 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse, Error = Error> + 'static,
 {
     let shared = shared.clone();
-    from_fn(move |service_request: ServiceRequest, next: Next<BoxBody>| {
+    Around(move |service_request: ServiceRequest, service: &S| {
         let request = service_request.request().clone();
         let context = RequestContext::begin(&shared, socket, &request);
+        let called = check_host(&context, &request).map(|()| service.call(service_request));
         async move {
             let _in_flight = InFlight::begin(&context.shared.metrics.in_flight);
             // what a panic unwinds through is only read
-            let responded = AssertUnwindSafe(respond(&context, &request, service_request, next));
+            let responded = AssertUnwindSafe(respond(&context, &request, called));
             let mut response = match responded.catch_unwind().await {
                 Ok(response) => response,
                 Err(_) => {
@@ -52,15 +54,14 @@ where
     })
 }
 
-/// Calls the handler, and records what the request came to.
+/// Waits for the handler, and records what the request came to.
 async fn respond(
     context: &RequestContext,
     request: &HttpRequest,
-    service_request: ServiceRequest,
-    next: Next<BoxBody>,
+    called: Result<impl Future<Output = Result<ServiceResponse, Error>>, Refusal>,
 ) -> HttpResponse {
-    let handled = match check_host(context, request) {
-        Ok(()) => call(next, service_request).await,
+    let handled = match called {
+        Ok(called) => handled(called.await),
         Err(refusal) => Err(refusal.into()),
     };
     match handled {
@@ -72,9 +73,8 @@ async fn respond(
     }
 }
 
-/// Calls the handler. Any error of actix becomes a refusal.
-async fn call(next: Next<BoxBody>, request: ServiceRequest) -> Result<HttpResponse, RefusedRequest> {
-    let called = next.call(request).await;
+/// What a handler responded. Any error of actix becomes a refusal.
+fn handled(called: Result<ServiceResponse, Error>) -> Result<HttpResponse, RefusedRequest> {
     let response = called.map_or_else(HttpResponse::from_error, |response| response.into_parts().1);
     let Some(error) = response.error() else { return Ok(response) };
     let refused = error.as_error::<RefusedRequest>().cloned();
@@ -95,7 +95,7 @@ fn check_host(context: &RequestContext, request: &HttpRequest) -> Result<(), Ref
     let is_accepted = |authority: &[u8]| {
         std::str::from_utf8(authority).is_ok_and(|authority| context.snapshot.hosts.accepts(authority))
     };
-    if health::PATHS.contains(&request.path()) || hosts.peek().is_some() && hosts.all(is_accepted) {
+    if hosts.peek().is_some() && hosts.all(is_accepted) || health::PATHS.contains(&request.path()) {
         return Ok(());
     }
     Err(Reason::MisdirectedRequest.because(
@@ -112,11 +112,55 @@ fn add_common_headers(context: &RequestContext, request: &HttpRequest, response:
     let mut buffer = Uuid::encode_buffer();
     let id = context.request_id.hyphenated().encode_lower(&mut buffer);
     if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
+        headers.insert(X_REQUEST_ID, id);
     }
     // protocols are not switched: after such a request the connection is closed
     if context.shared.is_draining() || request.head().upgrade() {
         response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+}
+
+/// A middleware of a function. `actix_web::middleware::from_fn` does the same, but
+/// boxes the service and its future.
+struct Around<F>(F);
+
+impl<S, F, Response> Transform<S, ServiceRequest> for Around<F>
+where
+    S: Service<ServiceRequest, Error = Error>,
+    F: Fn(ServiceRequest, &S) -> Response + Clone,
+    Response: Future<Output = Result<ServiceResponse, Error>>,
+{
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Transform = AroundService<S, F>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(AroundService { service, around: self.0.clone() }))
+    }
+}
+
+/// A service with [`Around`].
+struct AroundService<S, F> {
+    service: S,
+    around: F,
+}
+
+impl<S, F, Response> Service<ServiceRequest> for AroundService<S, F>
+where
+    S: Service<ServiceRequest, Error = Error>,
+    F: Fn(ServiceRequest, &S) -> Response,
+    Response: Future<Output = Result<ServiceResponse, Error>>,
+{
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Future = Response;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        (self.around)(request, &self.service)
     }
 }
 

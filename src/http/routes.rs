@@ -15,8 +15,12 @@ use super::{Shared, Snapshot, SocketKind, assets, dashboard, embed_page, hand_of
 /// The other fixed paths of the public listener.
 const FIXED: [&str; 4] = ["/embed", "/embed.js", "/embed.d.ts", "/embed.json"];
 
+/// The prefix of paths that name an entrance to verify for.
+const VERIFY: &str = "/v1/verify";
+
 /// Configures the routes of the public listener. Entrances change at a reload, so
-/// they are one resource, which has every path without a route of its own.
+/// they are one resource, which has every path without a route of its own. All
+/// others are in one scope: a hand-off passes one guard instead of each of theirs.
 pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: SocketKind) {
     let component = [
         fixed("/embed", embed_page::page),
@@ -24,9 +28,16 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
         fixed("/embed.d.ts", assets::types),
         fixed("/embed.json", embed_page::settings),
     ];
-    configure_fixed(config, shared, socket, component);
-    let verify = web::scope("/v1/verify").default_service(web::to(verify::verify));
-    config.service(verify.wrap(middleware(shared, socket)));
+    let verify = web::scope(VERIFY).default_service(web::to(verify::verify));
+    let has_route = fn_guard(|context| {
+        let path = context.head().uri.path();
+        is_fixed(path) || path.starts_with(VERIFY)
+    });
+    let others = web::scope("").guard(has_route).configure(|config| {
+        configure_fixed(config, shared, socket, component);
+        config.service(verify.wrap(middleware(shared, socket)));
+    });
+    config.service(others);
     // a pattern would be a regular expression, which takes longer than the signature
     config.default_service(apply(middleware(shared, socket), web::to(hand_off::entrance)));
 }
@@ -43,7 +54,12 @@ pub fn admin(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: Soc
 
 /// Whether the public listener has something at a path.
 pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
-    health::PATHS.contains(&path) || FIXED.contains(&path) || EntranceTarget::find(snapshot, path).is_ok()
+    is_fixed(path) || EntranceTarget::find(snapshot, path).is_ok()
+}
+
+/// Whether a path of the public listener is a resource's, in every configuration.
+fn is_fixed(path: &str) -> bool {
+    health::PATHS.contains(&path) || FIXED.contains(&path)
 }
 
 /// Configures health checks and other resources at fixed paths.

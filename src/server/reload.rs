@@ -152,15 +152,19 @@ async fn reload(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<W
     };
     match tested {
         Ok(mut newer) => {
-            if newer.server.needs_restart_after(&config.server) || newer.log != config.log {
+            let needs_restart = newer.server.needs_restart_after(&config.server)
+                || newer.log != config.log
+                || newer.store != config.store
+                || newer.audit.needs_restart_after(&config.audit);
+            if needs_restart {
                 tracing::warn!(
-                    "settings in [server], log.format or log.level have changed; they apply after a restart"
+                    "settings in [server], [store], [audit], log.format or log.level have changed; they apply after a restart"
                 );
             }
             for warning in newer.warnings() {
                 tracing::warn!("{warning}");
             }
-            if newer.store != config.store || newer.audit != config.audit {
+            if newer.store != config.store || newer.audit.needs_restart_after(&config.audit) {
                 tracing::warn!("settings in [store] or [audit] have changed; they apply after a restart");
             }
             let rotated = with_another_secret(&shared.snapshot(), &newer.entrances);

@@ -17,14 +17,16 @@ use actix_service::{
     IntoServiceFactory, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
 };
 use actix_web::dev::{AppConfig, Service};
+use actix_web::middleware::Condition;
 use actix_web::rt::net::{ActixStream, TcpStream, UnixStream};
 use actix_web::{App, web};
+use tracing::Level;
 use tracing_actix_web::TracingLogger;
 
 use super::connections::{Connection, Connections, LimitedStream};
 use super::listen::{BoundAddr, BoundListener, Socket};
 use crate::config::ServerSettings;
-use crate::http::{self, RootSpan, Shared, SocketKind};
+use crate::http::{self, RootSpan, SPAN_TARGET, Shared, SocketKind};
 
 /// The number of worker threads and the maximum of open connections of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +131,8 @@ fn http1<Io: ActixStream + 'static>(
     Error = DispatchError,
     InitError = (),
 > {
+    // fixed for the life of the process, as the log level is
+    let has_spans = tracing::span_enabled!(target: SPAN_TARGET, Level::INFO);
     let application = App::new()
         .wrap_fn(|request, service| {
             let in_progress = request.request().conn_data::<Arc<Connection>>().map(Connection::begin_request);
@@ -139,7 +143,7 @@ fn http1<Io: ActixStream + 'static>(
                 response
             }
         })
-        .wrap(TracingLogger::<RootSpan>::new())
+        .wrap(Condition::new(has_spans, TracingLogger::<RootSpan>::new()))
         .configure(|config| match http.is_admin {
             true => http::admin(config, &http.shared, http.socket),
             false => http::public(config, &http.shared, http.socket),

@@ -38,6 +38,17 @@ const MAX_READERS: u32 = 4;
 /// the others.
 const STATEMENTS: usize = 200;
 
+/// The page cache of SQLite's writer: 16 MiB, as a negative number of KiB. Events of an hour are
+/// spread over the indexes.
+const WRITER_CACHE: &str = "-16384";
+
+/// The size of SQLite's log, in pages of 4 KiB, at which it is moved into the database. A page that
+/// changes several times until then is moved once.
+const CHECKPOINT_PAGES: &str = "8192";
+
+/// Rows that SQLite's thread reads ahead: each wait for the reader costs a change of threads.
+const ROW_BUFFER: usize = 1024;
+
 /// SQLite waits this part of the time limit for the lock of another process.
 const BUSY_PART: f32 = 0.8;
 
@@ -58,8 +69,11 @@ impl Engine {
                     .pragma("secure_delete", "ON")
                     .statement_cache_capacity(STATEMENTS)
                     .disable_statement_logging();
-                let reading = options.clone().read_only(true);
-                let writing = options.journal_mode(SqliteJournalMode::Wal);
+                let reading = options.clone().read_only(true).row_buffer_size(ROW_BUFFER);
+                let writing = options
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .pragma("cache_size", WRITER_CACHE)
+                    .pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
                 Self::Sqlite(Connections::new(writing, reading, limit, false))
             }
             StoreUrl::Postgres(url) => {

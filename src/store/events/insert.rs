@@ -22,7 +22,9 @@ const MAX_ROWS: usize = 64;
 impl InsertEvents for SqliteConnection {
     async fn insert_events(&mut self, events: &[StoredEvent]) -> Result<(), sqlx::Error> {
         for events in events.chunks(MAX_ROWS) {
-            let mut sql = format!("INSERT INTO audit_events ({}) VALUES ", COLUMNS.join(", "));
+            // ROLLBACK: the transaction is rolled back after any error, so that a statement
+            // needs no journal of its own
+            let mut sql = format!("INSERT OR ROLLBACK INTO audit_events ({}) VALUES ", COLUMNS.join(", "));
             for row in 0..events.len() {
                 let separator = if row == 0 { "(" } else { ", (" };
                 // writing to a String cannot fail
