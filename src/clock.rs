@@ -2,13 +2,20 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
 
 /// A wall-clock time. Times before the Unix epoch are clamped to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
     since_epoch: Duration,
 }
+
+/// A text that is not a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write 2026-10-01, 2026-10-01T12:00:00Z, or how long ago: 90m, 24h, 7d")]
+pub struct NotATime;
 
 /// Measures elapsed time, unaffected by changes of the wall clock.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +32,20 @@ impl Timestamp {
     /// The time of a file.
     pub fn from_system_time(time: SystemTime) -> Self {
         Self { since_epoch: time.duration_since(UNIX_EPOCH).unwrap_or_default() }
+    }
+
+    /// Parses a date, a time as RFC 3339 has it, or how long ago it was: `90m`, `24h`, `7d`.
+    pub fn parse(text: &str) -> Result<Self, NotATime> {
+        let date = format_description!("[year]-[month]-[day]");
+        let at = OffsetDateTime::parse(text, &Rfc3339)
+            .or_else(|_| Date::parse(text, date).map(|date| date.midnight().assume_utc()));
+        match at {
+            Ok(at) => {
+                let microseconds = i64::try_from(at.unix_timestamp_nanos() / 1_000);
+                microseconds.map(Self::from_unix_microseconds).map_err(|_| NotATime)
+            }
+            Err(_) => Ok(Self::now().earlier_by(parse_duration(text).ok_or(NotATime)?)),
+        }
     }
 
     /// From seconds since the Unix epoch.
@@ -85,6 +106,20 @@ impl Timestamp {
     }
 }
 
+/// Parses a number with its unit: `45s`, `90m`, `24h`, `7d`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return None,
+    };
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse::<u64>().ok().filter(|_| is_number)?.checked_mul(seconds).map(Duration::from_secs)
+}
+
 impl Stopwatch {
     /// Starts a stopwatch.
     pub fn start() -> Self {
@@ -99,7 +134,35 @@ impl Stopwatch {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
+
+    #[rstest]
+    #[case("2026-10-01", 1_790_812_800)]
+    #[case("2026-10-01T12:00:00Z", 1_790_856_000)]
+    #[case("2026-10-01T14:00:00+02:00", 1_790_856_000)]
+    fn a_time_is_a_date_or_rfc_3339(#[case] text: &str, #[case] seconds: u64) {
+        assert_eq!(Timestamp::parse(text), Ok(Timestamp::from_unix_seconds(seconds)));
+    }
+
+    #[test]
+    fn a_time_may_be_relative() {
+        let ago = Timestamp::now().seconds_since(Timestamp::parse("7d").unwrap());
+        assert!((604_799..604_810).contains(&ago), "{ago}");
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("d")]
+    #[case("yesterday")]
+    #[case("-1d")]
+    #[case("+1d")]
+    #[case("99999999999999999999d")]
+    #[case("9ä")]
+    fn anything_else_is_no_time(#[case] text: &str) {
+        assert!(Timestamp::parse(text).is_err());
+    }
 
     // T31
     #[test]

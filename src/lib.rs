@@ -20,9 +20,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`user`], [`clock`], [`secret`], [`host`], [`refusal`], [`log_writer`], [`expression`] | values that are parsed once; the only reader of the clock; secrets that cannot be printed; the service's host names; why a request is refused; buffered log lines; a compiled expression |
+//! | [`user`], [`clock`], [`secret`], [`api_token`], [`host`], [`refusal`], [`log_writer`], [`expression`] | values that are parsed once; the only reader of the clock; secrets that cannot be printed; the form of API tokens; the service's host names; why a request is refused; buffered log lines; a compiled expression |
 //! | [`jwt`] | signing, verifying with every option named, and the keys that issuers publish |
-//! | [`request`] | header fields and peer of a request, without actix |
+//! | [`request`], [`limits`] | header fields and peer of a request, without actix; how often a peer may try |
 //! | [`settings`] | the generic part of configuration: layers, sections, secrets, problems |
 //! | [`authn`] | authenticators: proxy headers or a token; a folder for each vendor, with its settings |
 //! | [`pandium`] | the destination: environment, claims, links, hand-off; pure |
@@ -58,6 +58,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used))]
 
 pub mod access;
+pub mod api_token;
 pub mod audit;
 pub mod authn;
 pub mod cli;
@@ -69,6 +70,7 @@ pub mod expression;
 pub mod host;
 pub mod http;
 pub mod jwt;
+pub mod limits;
 pub mod log_writer;
 pub mod metrics;
 pub mod page;

@@ -22,6 +22,8 @@ pub enum Reason {
     BadIdentity,
     /// Link parameters are invalid, or reserved for this service.
     BadLink,
+    /// A parameter of an API request is invalid.
+    BadRequest,
     /// Identity headers from a peer that is not a trusted proxy.
     UntrustedPeer,
     /// The user is not authorized.
@@ -31,12 +33,16 @@ pub enum Reason {
     /// Another request initiated by another site: a script, an image, a prefetch, a
     /// preflight.
     CrossSiteRequest,
+    /// The API token lacks the scope.
+    MissingScope,
     /// Nothing is at this path.
     NotFound,
     /// The method is not allowed.
     MethodNotAllowed,
     /// The `Host` is not a name of this service.
     MisdirectedRequest,
+    /// Too many requests of this peer.
+    TooManyRequests,
     /// The signed URL would exceed the limit.
     TokenTooLarge,
     /// An internal error; details are in the log.
@@ -45,6 +51,8 @@ pub enum Reason {
     KeysUnavailable,
     /// The audit event cannot be stored, and a request without one is refused.
     AuditUnavailable,
+    /// The store cannot be read or written.
+    StoreUnavailable,
     /// The service is shutting down.
     Draining,
 }
@@ -60,24 +68,28 @@ pub struct Refusal {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::ExpiredToken,
         Self::AmbiguousIdentity,
         Self::BadIdentity,
         Self::BadLink,
+        Self::BadRequest,
         Self::UntrustedPeer,
         Self::NotAllowed,
         Self::EmbeddingNotAllowed,
         Self::CrossSiteRequest,
+        Self::MissingScope,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::MisdirectedRequest,
+        Self::TooManyRequests,
         Self::TokenTooLarge,
         Self::Internal,
         Self::KeysUnavailable,
         Self::AuditUnavailable,
+        Self::StoreUnavailable,
         Self::Draining,
     ];
 
@@ -90,17 +102,21 @@ impl Reason {
             Self::AmbiguousIdentity => "ambiguous_identity",
             Self::BadIdentity => "bad_identity",
             Self::BadLink => "bad_link",
+            Self::BadRequest => "bad_request",
             Self::UntrustedPeer => "untrusted_peer",
             Self::NotAllowed => "not_allowed",
             Self::EmbeddingNotAllowed => "embedding_not_allowed",
             Self::CrossSiteRequest => "cross_site_request",
+            Self::MissingScope => "missing_scope",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::MisdirectedRequest => "misdirected_request",
+            Self::TooManyRequests => "too_many_requests",
             Self::TokenTooLarge => "token_too_large",
             Self::Internal => "internal",
             Self::KeysUnavailable => "keys_unavailable",
             Self::AuditUnavailable => "audit_unavailable",
+            Self::StoreUnavailable => "store_unavailable",
             Self::Draining => "draining",
         }
     }
@@ -113,18 +129,22 @@ impl Reason {
             Self::ExpiredToken => "The token has expired",
             Self::AmbiguousIdentity => "It is not clear who is signed in",
             Self::BadIdentity => "The signed-in user cannot be read",
+            Self::BadRequest => "A parameter is not right",
             Self::BadLink => "The link is not right",
             Self::UntrustedPeer => "The request came by an untrusted way",
             Self::NotAllowed => "This account may not use the marketplace",
             Self::EmbeddingNotAllowed => "The marketplace cannot be shown here",
             Self::CrossSiteRequest => "The request came from another site",
+            Self::MissingScope => "The token does not permit this",
             Self::NotFound => "There is nothing here",
             Self::MethodNotAllowed => "This method is not allowed",
             Self::MisdirectedRequest => "This address is not served here",
+            Self::TooManyRequests => "There were too many requests",
             Self::TokenTooLarge => "There is too much to say about this account",
             Self::Internal => "Something went wrong",
             Self::KeysUnavailable => "The keys cannot be had at the moment",
             Self::AuditUnavailable => "The request cannot be recorded at the moment",
+            Self::StoreUnavailable => "The stored data cannot be had at the moment",
             Self::Draining => "The service is about to stop",
         }
     }

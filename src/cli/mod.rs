@@ -10,16 +10,19 @@ mod mint;
 #[cfg(feature = "playground")]
 mod playground;
 mod serve;
+mod token;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, Problems, Sources};
+use crate::config::{Config, Problem, Problems, Sources};
+use crate::store::{IfMissing, Store, StoreSettings};
 
 /// Signs logged-in users on to an embedded Pandium marketplace.
 #[derive(Debug, Parser)]
@@ -44,6 +47,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Read the stored audit events, verify that none was changed, erase a person
     Audit(audit::Arguments),
+    /// Create, list and revoke the API tokens of programs
+    Token(token::Arguments),
     /// Check a running deployment from outside, and report what is broken
     Doctor(doctor::Arguments),
     /// Check whether a running service is ready; for images without a shell
@@ -93,6 +98,9 @@ type CommandResult = Result<(), Failure>;
 /// `EX_CONFIG` of sysexits.h.
 const EX_CONFIG: u8 = 78;
 
+/// The time limit of an operation of the store, where no response waits for it.
+const STORE_TIME_LIMIT: Duration = Duration::from_secs(600);
+
 impl CommandLine {
     /// Runs the command.
     pub fn run(self) -> ExitCode {
@@ -104,6 +112,7 @@ impl CommandLine {
             Command::Mint(arguments) => mint::run(&arguments),
             Command::Inspect(arguments) => inspect::run(&arguments),
             Command::Audit(arguments) => audit::run(&arguments),
+            Command::Token(arguments) => token::run(&arguments),
             Command::Doctor(arguments) => doctor::run(&arguments),
             Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         };
@@ -153,6 +162,25 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Running(error.into())
     }
+}
+
+/// Opens the configured store. `what` and `help`: what it means that there is none, and the
+/// remedy.
+async fn open_store(
+    config: &Config,
+    if_missing: IfMissing,
+    what: &str,
+    help: &str,
+) -> Result<Store, Failure> {
+    let Some(settings) = &config.store else {
+        let (key, what, help) = ("store.url".to_owned(), what.to_owned(), help.to_owned());
+        let problem = Problem { key, origin: None, what, help };
+        return Err(Failure::Configuration(Problems { problems: vec![problem], files: Vec::new() }));
+    };
+    let settings = StoreSettings { timeout: STORE_TIME_LIMIT, ..settings.clone() };
+    Store::open(&settings, if_missing)
+        .await
+        .map_err(|error| Failure::Running(anyhow::anyhow!("the store {}: {error}", settings.url)))
 }
 
 /// Writes to standard error.

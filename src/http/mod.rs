@@ -4,7 +4,10 @@
 //! `middleware` surrounds every handler; `routes` says which handler a path has.
 
 mod accept;
+mod api_auth;
 mod assets;
+mod audit_api;
+mod audit_query;
 mod context;
 mod cors;
 mod dashboard;
@@ -12,6 +15,7 @@ mod embed_page;
 mod hand_off;
 mod health;
 mod middleware;
+mod openapi;
 mod record;
 mod refusal_response;
 mod refused;
@@ -125,7 +129,7 @@ mod tests {
         let hosts = config.server.hosts.clone();
         let in_effect = shared.snapshot().in_effect.clone();
         let (entrances, pages) = config.take_served();
-        shared.swap(Served { entrances, pages, hosts, in_effect });
+        shared.swap(Served { entrances, pages, hosts, pseudonym_keys: Vec::new(), in_effect });
     }
 
     /// A step of a request. Extracting it reloads, if the step is the one under test.
@@ -229,6 +233,8 @@ mod tests {
 
     #[rstest]
     #[case("/livez", true)]
+    #[case("/v1/audit", true)]
+    #[case("/v1/openapi.json", true)]
     #[case("/embed.json", true)]
     #[case("/pandium-sso", true)]
     #[case("/partners/install/1", true)]

@@ -1,5 +1,7 @@
 //! The response of a refused request: a page, or a problem details object.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -12,17 +14,27 @@ use super::accept::{self, Wanted};
 use super::context::RequestContext;
 use super::refused::{Audience, OwnPage, RefusedRequest};
 use super::{EntranceRuntime, cors};
+use crate::api_token::Scope;
 use crate::page::RefusalPage;
 use crate::refusal::Reason;
 
 /// A problem details object (RFC 9457).
 #[derive(Serialize)]
-struct Problem {
+struct Problem<'a> {
     r#type: String,
     title: &'static str,
     status: u16,
     reason: &'static str,
     request_id: Uuid,
+    /// The scope that an API token lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
+    /// The parameter of an API request that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'a str>,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
 }
 
 impl RefusedRequest {
@@ -39,6 +51,13 @@ impl RefusedRequest {
             (Audience::Browser, None) | (Audience::Api, _) => {}
         }
         self.add_status_headers(&mut response);
+        let told = self.for_program.as_deref();
+        if let Some(challenge) = told.and_then(|told| told.challenge.as_deref()) {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        if let Some(retry_after) = told.and_then(|told| told.retry_after) {
+            response.insert_header((header::RETRY_AFTER, whole_seconds(retry_after)));
+        }
         let is_for_api = self.audience == Audience::Api;
         if !is_for_api
             && accept::wanted(request) == Wanted::Html
@@ -56,6 +75,9 @@ impl RefusedRequest {
             status: self.status().as_u16(),
             reason: reason.code(),
             request_id: context.request_id,
+            scope: told.and_then(|told| told.scope).map(Scope::name),
+            parameter: told.and_then(|told| told.parameter.as_deref()),
+            detail: told.and_then(|told| told.detail),
         };
         response
             .content_type("application/problem+json")
@@ -133,6 +155,11 @@ fn challenge_with(scheme: &str, reason: Reason) -> String {
         Reason::InvalidToken | Reason::ExpiredToken => format!("{scheme} error=\"invalid_token\""),
         _ => scheme.to_owned(),
     }
+}
+
+/// Rounded up.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// The policy of a page: only styles and scripts with its nonce, inline images,

@@ -3,12 +3,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpResponse, ResponseError};
 
 use super::EntranceRuntime;
+use crate::api_token::Scope;
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::EventDetails;
 
@@ -24,6 +26,8 @@ pub(super) struct RefusedRequest {
     pub allow: &'static str,
     /// The page in place of the usual one.
     pub own_page: Option<Box<OwnPage>>,
+    /// What only programs are told.
+    pub for_program: Option<Box<ForProgram>>,
 }
 
 /// A page for one refusal.
@@ -34,6 +38,21 @@ pub(super) struct OwnPage {
     pub policy: HeaderValue,
 }
 
+/// What a program is told about its refused request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ForProgram {
+    /// `WWW-Authenticate`.
+    pub challenge: Option<String>,
+    /// The scope that its token lacks.
+    pub scope: Option<Scope>,
+    /// The parameter that is wrong.
+    pub parameter: Option<String>,
+    /// What is wrong with it.
+    pub detail: Option<&'static str>,
+    /// `Retry-After`.
+    pub retry_after: Option<Duration>,
+}
+
 /// Who reads a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Audience {
@@ -41,7 +60,8 @@ pub(super) enum Audience {
     Browser,
     /// Scripts that any entrance allows, such as for a mistyped entrance.
     AnyScript,
-    /// A proxy that verifies a request to an API: no HTML, no header fields for browsers.
+    /// A program, or a proxy that verifies a request to an API: no HTML, no header fields for
+    /// browsers.
     Api,
 }
 
@@ -55,6 +75,7 @@ impl From<Refusal> for RefusedRequest {
             audience: Audience::Browser,
             allow: "",
             own_page: None,
+            for_program: None,
         }
     }
 }
@@ -63,6 +84,11 @@ impl RefusedRequest {
     /// A refusal at an entrance.
     pub fn at(runtime: &Arc<EntranceRuntime>, refusal: Refusal) -> Self {
         Self { runtime: Some(Arc::clone(runtime)), ..Self::from(refusal) }
+    }
+
+    /// A refusal for a program.
+    pub fn for_program(refusal: Refusal, told: ForProgram) -> Self {
+        Self { audience: Audience::Api, for_program: Some(Box::new(told)), ..Self::from(refusal) }
     }
 
     /// A 404.
@@ -106,17 +132,21 @@ impl ResponseError for RefusedRequest {
 /// The status of a reason.
 pub(super) const fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink => StatusCode::BAD_REQUEST,
+        Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink | Reason::BadRequest => {
+            StatusCode::BAD_REQUEST
+        }
         Reason::Unauthenticated | Reason::InvalidToken | Reason::ExpiredToken => StatusCode::UNAUTHORIZED,
         Reason::UntrustedPeer
         | Reason::NotAllowed
         | Reason::EmbeddingNotAllowed
-        | Reason::CrossSiteRequest => StatusCode::FORBIDDEN,
+        | Reason::CrossSiteRequest
+        | Reason::MissingScope => StatusCode::FORBIDDEN,
         Reason::NotFound => StatusCode::NOT_FOUND,
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Reason::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
+        Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Reason::TokenTooLarge | Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Reason::KeysUnavailable | Reason::AuditUnavailable | Reason::Draining => {
+        Reason::KeysUnavailable | Reason::AuditUnavailable | Reason::StoreUnavailable | Reason::Draining => {
             StatusCode::SERVICE_UNAVAILABLE
         }
     }

@@ -8,12 +8,15 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource};
 
 use super::middleware::middleware;
-use super::refused::RefusedRequest;
+use super::refused::{Audience, RefusedRequest};
 use super::target::EntranceTarget;
-use super::{Shared, Snapshot, SocketKind, assets, dashboard, embed_page, hand_off, health, verify};
+use super::{
+    Shared, Snapshot, SocketKind, assets, audit_api, dashboard, embed_page, hand_off, health, openapi, verify,
+};
 
 /// The other fixed paths of the public listener.
-const FIXED: [&str; 4] = ["/embed", "/embed.js", "/embed.d.ts", "/embed.json"];
+const FIXED: [&str; 6] =
+    ["/embed", "/embed.js", "/embed.d.ts", "/embed.json", "/v1/audit", "/v1/openapi.json"];
 
 /// The prefix of paths that name an entrance to verify for.
 const VERIFY: &str = "/v1/verify";
@@ -22,22 +25,24 @@ const VERIFY: &str = "/v1/verify";
 /// they are one resource, which has every path without a route of its own. All
 /// others are in one scope: a hand-off passes one guard instead of each of theirs.
 pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: SocketKind) {
-    let component = [
+    let others = [
         fixed("/embed", embed_page::page),
         fixed("/embed.js", assets::script),
         fixed("/embed.d.ts", assets::types),
         fixed("/embed.json", embed_page::settings),
+        fixed("/v1/audit", audit_api::audit),
+        fixed("/v1/openapi.json", openapi::openapi),
     ];
     let verify = web::scope(VERIFY).default_service(web::to(verify::verify));
     let has_route = fn_guard(|context| {
         let path = context.head().uri.path();
         is_fixed(path) || path.starts_with(VERIFY)
     });
-    let others = web::scope("").guard(has_route).configure(|config| {
-        configure_fixed(config, shared, socket, component);
+    let scope = web::scope("").guard(has_route).configure(|config| {
+        configure_fixed(config, shared, socket, others);
         config.service(verify.wrap(middleware(shared, socket)));
     });
-    config.service(others);
+    config.service(scope);
     // a pattern would be a regular expression, which takes longer than the signature
     config.default_service(apply(middleware(shared, socket), web::to(hand_off::entrance)));
 }
@@ -83,11 +88,10 @@ where
     Args: FromRequest + 'static,
 {
     let get_or_head = guard::Any(guard::Get()).or(guard::Head());
-    let refuse = || async {
-        Err::<HttpResponse, _>(RefusedRequest::method_not_allowed(
-            "GET, HEAD",
-            "this path is requested with GET",
-        ))
+    let audience = if path.starts_with("/v1/") { Audience::Api } else { Audience::Browser };
+    let refuse = move || async move {
+        let refused = RefusedRequest::method_not_allowed("GET, HEAD", "this path is requested with GET");
+        Err::<HttpResponse, _>(RefusedRequest { audience, ..refused })
     };
     web::resource(path)
         .guard(fn_guard(move |context| context.head().uri.path() == path))

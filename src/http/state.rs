@@ -8,16 +8,18 @@ use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
 use super::dashboard::Sessions;
-use crate::audit::{Audit, AuditSettings};
+use crate::audit::{Audit, Durability, PseudonymKey};
 use crate::authn::key_caches;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::host::HostNames;
+use crate::limits::Limits;
 use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
 use crate::settings::EffectiveSetting;
 use crate::sign_on::Entrance;
 use crate::store::Store;
+use crate::store::api_tokens::ApiTokenCache;
 
 /// State that all requests share.
 pub struct Shared {
@@ -30,6 +32,10 @@ pub struct Shared {
     pub audit: Audit,
     /// What outlasts the process, if it is configured.
     pub store: Option<Store>,
+    /// The API tokens in the store.
+    pub api_tokens: Option<ApiTokenCache>,
+    /// How often a peer may try.
+    pub limits: Limits,
     /// The writer of all log lines.
     pub log_writer: LogWriter,
     /// When this process began to serve.
@@ -49,6 +55,8 @@ pub struct Served {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// The keys of hashed subjects, to find their events.
+    pub pseudonym_keys: Vec<PseudonymKey>,
     /// What the dashboard shows of the configuration.
     pub in_effect: InEffect,
 }
@@ -64,8 +72,8 @@ pub struct InEffect {
     pub warnings: Vec<String>,
     /// When it was read.
     pub read_at: Timestamp,
-    /// How events are stored; also which forms a subject has in the store.
-    pub audit: AuditSettings,
+    /// When a response may be sent.
+    pub durability: Durability,
 }
 
 /// The part that a reload replaces atomically.
@@ -77,6 +85,8 @@ pub struct Snapshot {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// The keys of hashed subjects, to find their events.
+    pub pseudonym_keys: Vec<PseudonymKey>,
     /// What the dashboard shows of the configuration.
     pub in_effect: InEffect,
 }
@@ -110,7 +120,9 @@ impl Shared {
             has_started: AtomicBool::new(false),
             metrics,
             audit,
+            api_tokens: store.clone().map(ApiTokenCache::new),
             store,
+            limits: Limits::default(),
             log_writer,
             started: Timestamp::now(),
             uptime: Stopwatch::start(),
@@ -156,10 +168,10 @@ impl Shared {
 }
 
 impl Snapshot {
-    fn new(Served { entrances, pages, hosts, in_effect }: Served, metrics: &Metrics) -> Self {
+    fn new(Served { entrances, pages, hosts, pseudonym_keys, in_effect }: Served, metrics: &Metrics) -> Self {
         let entrances =
             entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
-        Self { entrances: entrances.collect(), pages, hosts, in_effect }
+        Self { entrances: entrances.collect(), pages, hosts, pseudonym_keys, in_effect }
     }
 }
 

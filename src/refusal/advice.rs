@@ -22,8 +22,8 @@ impl Reason {
                 "log in again; read `detail` in the log, which names another preset's header if one was present; compare the proxy with the [preset table](recipes.md#what-every-recipe-does); `mint` with that user's data",
             ),
             Self::InvalidToken => (
-                "a token with the wrong issuer, audience or key; an `iat` or `nbf` in the future, by clocks that differ",
-                "`inspect` the token; `detail` in the log names the claim; check both clocks",
+                "a token with the wrong issuer, audience or key; an `iat` or `nbf` in the future, by clocks that differ; below `/v1` an [API token](api.md) that is wrong, expired or revoked",
+                "`inspect` the token; `detail` in the log names the claim; check both clocks; `token list`",
             ),
             Self::ExpiredToken => (
                 "a token that was used too late; clocks that differ",
@@ -54,6 +54,18 @@ impl Reason {
                 "a page of another site made the browser send it: a script whose origin is not allowed, an image, a prefetch, a preflight; or its Fetch Metadata is incomplete",
                 "see [embedding](embedding.md#policy)",
             ),
+            Self::MissingScope => (
+                "an API token without the scope that the response names",
+                "create a token with it: [scopes](api.md#scopes)",
+            ),
+            Self::BadRequest => (
+                "a program sent an API request with an unknown or invalid parameter, which the response names",
+                "correct the program: [API](api.md)",
+            ),
+            Self::TooManyRequests => (
+                "ten wrong API tokens in a minute from one address (IPv6: one /64)",
+                "correct the program's token; `detail` in the log names one that expired or was revoked",
+            ),
             Self::NotFound => {
                 ("an extra slash, a proxy that rewrites the path", "pass the path on unchanged")
             }
@@ -76,6 +88,9 @@ impl Reason {
                 "the store does not accept audit events, and `audit.on_failure = \"refuse\"`",
                 "see the log line \"audit events cannot be stored\"; the service retries on its own",
             ),
+            Self::StoreUnavailable => {
+                ("the store cannot be read", "see the log; the service tries again with the next request")
+            }
             Self::Draining => {
                 ("the service is stopping", "none; the load balancer should poll `/readyz` more often")
             }

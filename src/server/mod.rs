@@ -196,8 +196,9 @@ async fn share_with_log_writer(
 fn served(config: &mut Config) -> Served {
     let in_effect = in_effect(config);
     let hosts = config.server.hosts.clone();
+    let pseudonym_keys = config.audit.pseudonym_keys.clone();
     let (entrances, pages) = config.take_served();
-    Served { entrances, pages, hosts, in_effect }
+    Served { entrances, pages, hosts, pseudonym_keys, in_effect }
 }
 
 /// What the dashboard shows of it; secrets are hidden.
@@ -211,7 +212,7 @@ fn in_effect(config: &Config) -> InEffect {
         files,
         warnings: config.warnings(),
         read_at: Timestamp::now(),
-        audit: config.audit.clone(),
+        durability: config.audit.durability,
     }
 }
 

@@ -11,7 +11,10 @@
 
 mod harness;
 
+mod api_documents;
+mod api_tokens;
 mod architecture;
+mod audit_api;
 mod audit_chain;
 mod audit_commands;
 mod audit_journal;
@@ -31,6 +34,7 @@ mod keys;
 mod keys_by_https;
 mod nginx;
 mod observability;
+mod openapi;
 mod pages;
 mod platforms;
 mod playground;
@@ -51,4 +55,5 @@ mod threats_hosts;
 mod threats_keys;
 mod threats_leaks;
 mod threats_tokens;
+mod token_commands;
 mod verify;

@@ -8,13 +8,11 @@ mod list;
 mod output;
 mod verify;
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 
 use super::{CommandResult, Failure};
-use crate::config::{Config, Problem, Problems};
-use crate::store::{IfMissing, Store, StoreSettings};
+use crate::config::Config;
+use crate::store::{IfMissing, Store};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -41,9 +39,6 @@ enum Command {
     Forget(forget::Arguments),
 }
 
-/// The time limit of an operation here, where no response waits for it.
-const TIME_LIMIT: Duration = Duration::from_secs(600);
-
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     actix_web::rt::System::new().block_on(async {
         match &arguments.command {
@@ -57,17 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 
 /// Opens the configured store.
 async fn open_store(config: &Config) -> Result<Store, Failure> {
-    let Some(settings) = &config.store else {
-        let problem = Problem {
-            key: "store.url".to_owned(),
-            origin: None,
-            what: "it is not set, so no audit events are stored".to_owned(),
-            help: "set it, and audit.durability = \"queued\" or \"commit\"".to_owned(),
-        };
-        return Err(Failure::Configuration(Problems { problems: vec![problem], files: Vec::new() }));
-    };
-    let settings = StoreSettings { timeout: TIME_LIMIT, ..settings.clone() };
-    Store::open(&settings, IfMissing::Fail)
-        .await
-        .map_err(|error| Failure::Running(anyhow::anyhow!("the store {}: {error}", settings.url)))
+    let what = "it is not set, so no audit events are stored";
+    let help = "set it, and audit.durability = \"queued\" or \"commit\"";
+    super::open_store(config, IfMissing::Fail, what, help).await
 }

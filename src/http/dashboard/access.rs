@@ -41,7 +41,7 @@ pub(super) async fn viewer(
     let Some(token) = sessions.token(request, context.received) else { return Ok(None) };
     match api_token::verify(context, token.expose_secret()).await {
         Ok(name) => Ok(Some(Viewer::Token { name })),
-        Err(refusal) if refusal.reason == Reason::Internal => Err(refusal.into()),
+        Err(refused) if refused.status().is_server_error() => Err(refused),
         Err(_) => {
             sessions.close(request);
             Ok(None)

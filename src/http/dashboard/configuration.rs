@@ -115,7 +115,7 @@ fn facts(context: &RequestContext) -> Vec<(&'static str, String)> {
     let audit = match shared.audit.health() {
         AuditHealth::LogOnly => "events are logged, not stored".to_owned(),
         AuditHealth::Stored => {
-            format!("events are stored (durability {})", context.snapshot.in_effect.audit.durability.name())
+            format!("events are stored (durability {})", context.snapshot.in_effect.durability.name())
         }
         AuditHealth::Failing { error, .. } => format!("events cannot be stored: {error}"),
     };

@@ -11,6 +11,7 @@ use super::super::context::RequestContext;
 use super::super::refused::RefusedRequest;
 use super::pages::{Current, Visit};
 use super::view::{EventRow, outcome_label, query};
+use crate::audit::subject_forms;
 use crate::refusal::Reason;
 use crate::store::events::{EventFilter, EventOrder, EventPosition, EventQuery, StoredEvent};
 use crate::store::{Store, StoreError};
@@ -135,7 +136,7 @@ async fn find(
             filters.push(EventFilter { request_id: Some(id), ..base.clone() });
             filters.push(EventFilter { jti: Some(id), ..base.clone() });
         }
-        let subjects = context.snapshot.in_effect.audit.subject_forms(&search.q);
+        let subjects = subject_forms(&search.q, &context.snapshot.pseudonym_keys);
         filters.push(EventFilter { subjects: Some(subjects), ..base });
     } else {
         filters.push(base);

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::SecretString;
 use serde::Serialize;
@@ -41,9 +42,9 @@ pub(super) async fn log_in(
 ) -> Result<HttpResponse, RefusedRequest> {
     let opened = match read(payload).await {
         Ok(token) => open(context, token).await,
-        Err(refusal) => Err(refusal),
+        Err(refusal) => Err(refusal.into()),
     };
-    let cookie = opened.map_err(|refusal| refused(context, refusal))?;
+    let cookie = opened.map_err(|refused| with_form(context, refused))?;
     // the session that the browser had before
     context.shared.sessions.close(request);
     let mut response = see("/dashboard");
@@ -58,10 +59,10 @@ pub(super) fn log_out(context: &RequestContext, request: &HttpRequest) -> HttpRe
     response
 }
 
-async fn open(context: &RequestContext, token: String) -> Result<header::HeaderValue, Refusal> {
+async fn open(context: &RequestContext, token: String) -> Result<HeaderValue, RefusedRequest> {
     let name = api_token::verify(context, &token).await?;
     let cookie = context.shared.sessions.open(SecretString::from(token), context.received);
-    let cookie = cookie.ok_or_else(|| Reason::Internal.because("the system has no random numbers"))?;
+    let cookie = cookie.ok_or_else(|| RefusedRequest::internal("the system has no random numbers"))?;
     tracing::info!(token = name, peer = %context.peer, "a session of the dashboard was opened");
     Ok(cookie)
 }
@@ -77,9 +78,9 @@ async fn read(payload: web::Payload) -> Result<String, Refusal> {
 }
 
 /// The refusal, with the form as its page.
-fn refused(context: &RequestContext, refusal: Refusal) -> RefusedRequest {
-    let page =
-        pages::render(context, None, Current::Login, "login.html", Form { error: Some(&refusal.cause) });
+fn with_form(context: &RequestContext, refused: RefusedRequest) -> RefusedRequest {
+    let form = Form { error: Some(&refused.refusal.cause) };
+    let page = pages::render(context, None, Current::Login, "login.html", form);
     let own_page = page.ok().map(|page| Box::new(OwnPage { body: page.body, policy: page.policy }));
-    RefusedRequest { own_page, ..RefusedRequest::from(refusal) }
+    RefusedRequest { own_page, ..refused }
 }

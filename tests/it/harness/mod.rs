@@ -1,6 +1,7 @@
 //! Starts the real binary on free ports and collects every line it writes.
 //! Assertions are in the tests.
 
+pub mod api;
 pub mod command;
 pub mod issuer;
 pub mod journal;
