@@ -29,6 +29,11 @@ impl Timestamp {
         Self { since_epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
     }
 
+    /// The time of a file.
+    pub fn from_system_time(time: SystemTime) -> Self {
+        Self { since_epoch: time.duration_since(UNIX_EPOCH).unwrap_or_default() }
+    }
+
     /// Parses a date, a time as RFC 3339 has it, or how long ago it was: `90m`, `24h`, `7d`.
     pub fn parse(text: &str) -> Result<Self, NotATime> {
         let date = format_description!("[year]-[month]-[day]");

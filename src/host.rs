@@ -4,7 +4,7 @@
 //! then read responses as same-origin. So the service accepts configured names, and
 //! names that cannot be in public DNS.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A host name: ASCII, in lower case, without a port and without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,17 @@ impl HostNames {
 
     fn contains(&self, host: &str) -> bool {
         self.names.iter().any(|HostName(name)| name.eq_ignore_ascii_case(host))
+    }
+}
+
+/// Whether an authority, with or without a port, names this machine: `localhost`, a name below it, or a
+/// loopback address.
+pub fn is_loopback(authority: &str) -> bool {
+    let Ok(host) = host_of(authority) else { return false };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host.rsplit('.').next().is_some_and(|label| label.eq_ignore_ascii_case("localhost")),
     }
 }
 
@@ -141,6 +152,26 @@ mod tests {
     #[case::not_ascii("äpp.example.com")]
     fn a_host_is_rejected(#[case] authority: &str) {
         assert!(!is_accepted(authority));
+    }
+
+    #[rstest]
+    #[case("localhost", true)]
+    #[case("LOCALHOST.:9090", true)]
+    #[case("sso.localhost:9090", true)]
+    #[case("127.0.0.1:9090", true)]
+    #[case("127.8.7.6", true)]
+    #[case("[::1]:9090", true)]
+    #[case("[::ffff:127.0.0.1]", true)]
+    #[case("app.example.com", false)]
+    #[case("marketplace-sso:9090", false)]
+    #[case("10.0.0.1", false)]
+    #[case("[2001:db8::1]", false)]
+    #[case("localhost.evil.example", false)]
+    #[case("127.0.0.1.evil.example", false)]
+    #[case("127.1", false)]
+    #[case("", false)]
+    fn a_loopback_name_is_recognized(#[case] authority: &str, #[case] expected: bool) {
+        assert_eq!(is_loopback(authority), expected);
     }
 
     #[test]

@@ -211,6 +211,12 @@ impl Metrics {
         self.refusal_counter(entrance, reason).inc();
     }
 
+    /// Refusals counted so far; does not export a counter that was not.
+    pub fn refusals(&self, entrance: &str, reason: Reason) -> u64 {
+        let labels = RefusalLabels { entrance: entrance.to_owned(), reason: reason.code() };
+        self.refusals.get(&labels).map_or(0, |counter| counter.get())
+    }
+
     /// Counts a configuration reload.
     pub fn count_reload(&self, result: Reload) {
         self.reloads.get_or_create(&ReloadLabels { result: result.name() }).inc();

@@ -1,7 +1,11 @@
 //! Refusals: a stable reason code, the same in response, log, metric and audit event,
 //! and a cause for the operator's log.
 
+mod advice;
+
 use std::borrow::Cow;
+
+pub use advice::Advice;
 
 /// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -11,6 +11,7 @@ mod purge;
 mod record;
 mod recorder;
 mod settings;
+pub mod unusual;
 mod verify;
 mod witnessed;
 mod writer;

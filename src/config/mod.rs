@@ -17,7 +17,7 @@ use crate::audit::{AuditSettings, Durability, SubjectLog};
 use crate::jwt::jwks;
 use crate::page::Pages;
 use crate::pandium::Environment;
-use crate::settings::{self, BuiltIn, Collector, Reported, Section};
+use crate::settings::{self, BuiltIn, Collector, EffectiveSetting, Reported, Section};
 pub use crate::settings::{Problem, Problems, Sources, WatchedFile};
 use crate::sign_on::Entrance;
 use crate::store::StoreSettings;
@@ -100,6 +100,11 @@ impl Config {
     /// hidden.
     pub fn effective(&self) -> String {
         settings::write_effective(&self.effective)
+    }
+
+    /// The effective settings, one by one; secrets are hidden.
+    pub fn effective_settings(&self) -> Vec<EffectiveSetting> {
+        settings::effective(&self.effective)
     }
 
     /// Settings that are valid but probably a mistake.

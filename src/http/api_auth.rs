@@ -38,7 +38,18 @@ pub(super) async fn authorize(
     request: &HttpRequest,
     scope: Scope,
 ) -> Result<ApiCaller, RefusedRequest> {
-    let known = authenticate(context, request).await.map_err(|error| error.refused(context))?;
+    let text = bearer(request).map_err(|error| error.refused(context))?;
+    authorize_text(context, text, scope).await
+}
+
+/// The same for the text of a token that came in another place than `Authorization`, such as the
+/// login form of the dashboard.
+pub(super) async fn authorize_text(
+    context: &RequestContext,
+    text: &str,
+    scope: Scope,
+) -> Result<ApiCaller, RefusedRequest> {
+    let known = authenticate(context, text).await.map_err(|error| error.refused(context))?;
     let name = known.token.name.as_str();
     if !known.token.scopes.contains(&scope) {
         let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", scope.name());
@@ -49,13 +60,9 @@ pub(super) async fn authorize(
     Ok(ApiCaller { token_name: name.to_owned() })
 }
 
-/// Finds the token of a request, and checks that it is valid.
-async fn authenticate(
-    context: &RequestContext,
-    request: &HttpRequest,
-) -> Result<Arc<KnownApiToken>, AuthError> {
+/// Finds a token, and checks that it is valid.
+async fn authenticate(context: &RequestContext, text: &str) -> Result<Arc<KnownApiToken>, AuthError> {
     let invalid = |cause: &'static str| AuthError::Invalid(cause.into());
-    let text = bearer(request)?;
     let token = ApiToken::parse(text).map_err(|_| invalid("what was sent is not an API token"))?;
     let Some(tokens) = &context.shared.api_tokens else {
         return Err(invalid("store.url is not set, so there are no API tokens"));

@@ -10,6 +10,7 @@ mod audit_api;
 mod audit_query;
 mod context;
 mod cors;
+mod dashboard;
 mod embed_page;
 mod hand_off;
 mod health;
@@ -34,7 +35,7 @@ use crate::request::Peer;
 pub use record::record_unparsed;
 pub use routes::{admin, public};
 pub use span::{RootSpan, TARGET as SPAN_TARGET};
-pub use state::{EntranceRuntime, Served, Shared, Snapshot};
+pub use state::{EntranceRuntime, InEffect, Served, Shared, Snapshot};
 
 /// The kind of socket that a listener is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,8 +127,9 @@ mod tests {
     fn reload(shared: &Shared) {
         let mut config = config("newer-configuration", "production", "");
         let hosts = config.server.hosts.clone();
+        let in_effect = shared.snapshot().in_effect.clone();
         let (entrances, pages) = config.take_served();
-        shared.swap(Served { entrances, pages, hosts, pseudonym_keys: Vec::new() });
+        shared.swap(Served { entrances, pages, hosts, pseudonym_keys: Vec::new(), in_effect });
     }
 
     /// A step of a request. Extracting it reloads, if the step is the one under test.

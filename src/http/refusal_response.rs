@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::accept::{self, Wanted};
 use super::context::RequestContext;
-use super::refused::{Audience, RefusedRequest};
+use super::refused::{Audience, OwnPage, RefusedRequest};
 use super::{EntranceRuntime, cors};
 use crate::api_token::Scope;
 use crate::page::RefusalPage;
@@ -107,6 +107,9 @@ impl RefusedRequest {
 
     /// The HTML page and its policy, or `None` if rendering fails.
     fn page(&self, context: &RequestContext, request: &HttpRequest) -> Option<(String, HeaderValue)> {
+        if let Some(OwnPage { body, policy }) = self.own_page.as_deref() {
+            return Some((body.clone(), policy.clone()));
+        }
         let nonce = nonce();
         let is_about_sign_in = self.status() == StatusCode::UNAUTHORIZED;
         let embed = self.runtime.as_ref().map(|runtime| &runtime.entrance.embed);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpResponse, ResponseError};
 
 use super::EntranceRuntime;
@@ -23,8 +24,18 @@ pub(super) struct RefusedRequest {
     pub audience: Audience,
     /// The methods of the resource, for a 405.
     pub allow: &'static str,
+    /// The page in place of the usual one.
+    pub own_page: Option<Box<OwnPage>>,
     /// What only programs are told.
     pub for_program: Option<Box<ForProgram>>,
+}
+
+/// A page for one refusal.
+#[derive(Clone, Debug)]
+pub(super) struct OwnPage {
+    pub body: String,
+    /// Its Content-Security-Policy.
+    pub policy: HeaderValue,
 }
 
 /// What a program is told about its refused request.
@@ -63,6 +74,7 @@ impl From<Refusal> for RefusedRequest {
             details: Box::default(),
             audience: Audience::Browser,
             allow: "",
+            own_page: None,
             for_program: None,
         }
     }
@@ -118,7 +130,7 @@ impl ResponseError for RefusedRequest {
 }
 
 /// The status of a reason.
-const fn status(reason: Reason) -> StatusCode {
+pub(super) const fn status(reason: Reason) -> StatusCode {
     match reason {
         Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink | Reason::BadRequest => {
             StatusCode::BAD_REQUEST

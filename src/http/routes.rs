@@ -10,7 +10,9 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource};
 use super::middleware::middleware;
 use super::refused::{Audience, RefusedRequest};
 use super::target::EntranceTarget;
-use super::{Shared, Snapshot, SocketKind, assets, audit_api, embed_page, hand_off, health, openapi, verify};
+use super::{
+    Shared, Snapshot, SocketKind, assets, audit_api, dashboard, embed_page, hand_off, health, openapi, verify,
+};
 
 /// The other fixed paths of the public listener.
 const FIXED: [&str; 6] =
@@ -47,7 +49,10 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
 
 /// Configures the routes of the admin listener.
 pub fn admin(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: SocketKind) {
-    configure_fixed(config, shared, socket, [fixed("/metrics", health::metrics)]);
+    let others = [fixed("/metrics", health::metrics), fixed("/", dashboard::redirect)];
+    configure_fixed(config, shared, socket, others);
+    let dashboard = web::scope("/dashboard").default_service(web::to(dashboard::serve));
+    config.service(dashboard.wrap(middleware(shared, socket)));
     let not_found = || async { Err::<HttpResponse, _>(RefusedRequest::not_found()) };
     config.default_service(apply(middleware(shared, socket), web::to(not_found)));
 }

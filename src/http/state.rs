@@ -1,18 +1,22 @@
 //! State that all requests share, and the part of it that a reload replaces.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
-use crate::audit::{Audit, PseudonymKey};
+use super::dashboard::Sessions;
+use crate::audit::{Audit, Durability, PseudonymKey};
 use crate::authn::key_caches;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::host::HostNames;
 use crate::limits::Limits;
 use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
+use crate::settings::EffectiveSetting;
 use crate::sign_on::Entrance;
 use crate::store::Store;
 use crate::store::api_tokens::ApiTokenCache;
@@ -34,6 +38,12 @@ pub struct Shared {
     pub limits: Limits,
     /// The writer of all log lines.
     pub log_writer: LogWriter,
+    /// When this process began to serve.
+    pub started: Timestamp,
+    /// Measures how long it has been serving.
+    pub uptime: Stopwatch,
+    /// The sessions of the dashboard.
+    pub(super) sessions: Sessions,
 }
 
 /// The part of a configuration that requests need.
@@ -47,6 +57,23 @@ pub struct Served {
     pub hosts: HostNames,
     /// The keys of hashed subjects, to find their events.
     pub pseudonym_keys: Vec<PseudonymKey>,
+    /// What the dashboard shows of the configuration.
+    pub in_effect: InEffect,
+}
+
+/// What the dashboard shows of a configuration, secrets hidden.
+#[derive(Clone, Debug)]
+pub struct InEffect {
+    /// Every setting that applies.
+    pub settings: Vec<EffectiveSetting>,
+    /// The files that it was read from, each with the time of its last change.
+    pub files: Vec<(PathBuf, Option<Timestamp>)>,
+    /// Settings that are probably a mistake.
+    pub warnings: Vec<String>,
+    /// When it was read.
+    pub read_at: Timestamp,
+    /// When a response may be sent.
+    pub durability: Durability,
 }
 
 /// The part that a reload replaces atomically.
@@ -60,6 +87,8 @@ pub struct Snapshot {
     pub hosts: HostNames,
     /// The keys of hashed subjects, to find their events.
     pub pseudonym_keys: Vec<PseudonymKey>,
+    /// What the dashboard shows of the configuration.
+    pub in_effect: InEffect,
 }
 
 /// An entrance, with what is prepared once for its responses.
@@ -95,6 +124,9 @@ impl Shared {
             store,
             limits: Limits::default(),
             log_writer,
+            started: Timestamp::now(),
+            uptime: Stopwatch::start(),
+            sessions: Sessions::default(),
         }
     }
 
@@ -136,10 +168,10 @@ impl Shared {
 }
 
 impl Snapshot {
-    fn new(Served { entrances, pages, hosts, pseudonym_keys }: Served, metrics: &Metrics) -> Self {
+    fn new(Served { entrances, pages, hosts, pseudonym_keys, in_effect }: Served, metrics: &Metrics) -> Self {
         let entrances =
             entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
-        Self { entrances: entrances.collect(), pages, hosts, pseudonym_keys }
+        Self { entrances: entrances.collect(), pages, hosts, pseudonym_keys, in_effect }
     }
 }
 

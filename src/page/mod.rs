@@ -136,6 +136,11 @@ impl Pages {
         Self { brand, ..self }
     }
 
+    /// The operator's name, empty if not configured.
+    pub fn brand_name(&self) -> &str {
+        &self.brand.name
+    }
+
     /// Replaces a template.
     pub fn replace_template(&mut self, name: &str, text: String) -> Result<(), PageError> {
         let known = NAMES.into_iter().find(|known| *known == name).ok_or(PageError::UnknownName)?;

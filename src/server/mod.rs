@@ -17,8 +17,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use crate::audit::{Audit, AuditLog};
+use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::http::{Served, Shared};
+use crate::http::{InEffect, Served, Shared};
 use crate::log_writer::LogWriter;
 use crate::metrics::Metrics;
 use crate::pandium::SelfTestError;
@@ -193,10 +194,26 @@ async fn share_with_log_writer(
 
 /// Moves what requests need out of the configuration.
 fn served(config: &mut Config) -> Served {
+    let in_effect = in_effect(config);
     let hosts = config.server.hosts.clone();
     let pseudonym_keys = config.audit.pseudonym_keys.clone();
     let (entrances, pages) = config.take_served();
-    Served { entrances, pages, hosts, pseudonym_keys }
+    Served { entrances, pages, hosts, pseudonym_keys, in_effect }
+}
+
+/// What the dashboard shows of it; secrets are hidden.
+fn in_effect(config: &Config) -> InEffect {
+    let mut files: Vec<_> = config.files.iter().map(|file| (file.path.clone(), file.modified)).collect();
+    // a file that several entrances name is read for each
+    files.sort();
+    files.dedup_by(|later, earlier| later.0 == earlier.0);
+    InEffect {
+        settings: config.effective_settings(),
+        files,
+        warnings: config.warnings(),
+        read_at: Timestamp::now(),
+        durability: config.audit.durability,
+    }
 }
 
 /// Signs and verifies a token for each entrance.

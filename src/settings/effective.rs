@@ -1,4 +1,4 @@
-//! Writes the effective settings as TOML, each with its origin, secrets hidden.
+//! The effective settings, each with its origin, secrets hidden; also as TOML.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,36 +7,62 @@ use config::{Value, ValueKind};
 
 use super::layers::BUILT_IN_DEFAULT;
 
+/// A setting that applies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectiveSetting {
+    /// The key of its table; empty at the top level.
+    pub section: String,
+    /// Its name in the table.
+    pub name: String,
+    /// Its value as TOML; a secret is hidden.
+    pub value: String,
+    /// Where it was given; `None` for a built-in default.
+    pub origin: Option<String>,
+}
+
+/// All settings, in the order of a TOML file.
+pub(crate) fn effective(root: &Value) -> Vec<EffectiveSetting> {
+    let mut settings = Vec::new();
+    add_table(&mut settings, "", root);
+    settings
+}
+
 /// Writes all settings.
 pub(crate) fn write(root: &Value) -> String {
     let mut text = String::new();
-    write_table(&mut text, "", root);
+    let mut section = String::new();
+    for setting in effective(root) {
+        if setting.section != section {
+            let _ = writeln!(text, "\n[{}]", setting.section);
+            section = setting.section;
+        }
+        let line = format!("{} = {}", setting.name, setting.value);
+        let _ = match setting.origin {
+            Some(origin) => writeln!(text, "{line:<50} # {origin}"),
+            None => writeln!(text, "{line}"),
+        };
+    }
     text
 }
 
-fn write_table(text: &mut String, key: &str, value: &Value) {
+fn add_table(settings: &mut Vec<EffectiveSetting>, key: &str, value: &Value) {
     let ValueKind::Table(table) = &value.kind else { return };
     let entries: BTreeMap<&String, &Value> = table.iter().collect();
     let is_table = |value: &Value| matches!(value.kind, ValueKind::Table(_));
-    let singles: Vec<_> = entries.iter().filter(|(_, value)| !is_table(value)).collect();
-    if !singles.is_empty() {
-        if !key.is_empty() {
-            let _ = writeln!(text, "\n[{key}]");
-        }
-        for (name, value) in singles {
-            let shown =
-                if is_secret(key, name, value) { "\"[hidden]\"".to_owned() } else { write_value(value) };
-            let line = format!("{} = {shown}", bare_or_quoted(name));
-            let _ = match value.origin().filter(|origin| !origin.starts_with(BUILT_IN_DEFAULT)) {
-                Some(origin) => writeln!(text, "{line:<50} # {origin}"),
-                None => writeln!(text, "{line}"),
-            };
-        }
+    for (name, value) in entries.iter().filter(|(_, value)| !is_table(value)) {
+        let shown = if is_secret(key, name, value) { "\"[hidden]\"".to_owned() } else { write_value(value) };
+        let origin = value.origin().filter(|origin| !origin.starts_with(BUILT_IN_DEFAULT));
+        settings.push(EffectiveSetting {
+            section: key.to_owned(),
+            name: bare_or_quoted(name),
+            value: shown,
+            origin: origin.map(str::to_owned),
+        });
     }
     for (name, value) in entries.iter().filter(|(_, value)| is_table(value)) {
         let name = bare_or_quoted(name);
         let key = if key.is_empty() { name } else { format!("{key}.{name}") };
-        write_table(text, &key, value);
+        add_table(settings, &key, value);
     }
 }
 

@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 
+use crate::clock::Timestamp;
+
 /// A file, and the digest of its content when it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct WatchedFile {
     /// Its path.
     pub path: PathBuf,
+    /// When it was changed last, as of then.
+    pub modified: Option<Timestamp>,
     /// The SHA-256 of its content; `None` where it could not be read.
     digest: Option<Vec<u8>>,
 }
@@ -20,7 +24,8 @@ impl WatchedFile {
     pub fn read(path: &Path) -> (Self, io::Result<Vec<u8>>) {
         let read = std::fs::read(path);
         let digest = read.as_ref().ok().map(|bytes| digest::digest(&digest::SHA256, bytes).as_ref().to_vec());
-        (Self { path: path.to_owned(), digest }, read)
+        let modified = std::fs::metadata(path).and_then(|found| found.modified()).ok();
+        (Self { path: path.to_owned(), modified: modified.map(Timestamp::from_system_time), digest }, read)
     }
 
     /// The file in its current state. A pipe is not read again: that would block
@@ -32,6 +37,15 @@ impl WatchedFile {
         }
     }
 }
+
+/// The content alone counts.
+impl PartialEq for WatchedFile {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, &self.digest) == (&other.path, &other.digest)
+    }
+}
+
+impl Eq for WatchedFile {}
 
 /// The mode of a secret's file where it allows more than 640; `None` where it does
 /// not.

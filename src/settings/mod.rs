@@ -12,7 +12,8 @@ pub(crate) mod secrets;
 mod section;
 mod suggestion;
 
-pub(crate) use effective::write as write_effective;
+pub use effective::EffectiveSetting;
+pub(crate) use effective::{effective, write as write_effective};
 pub use files::WatchedFile;
 pub(crate) use json::to_json;
 pub use layers::Sources;

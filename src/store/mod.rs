@@ -2,7 +2,8 @@
 //! PostgreSQL for several replicas.
 //!
 //! Tables are grouped by what they hold, a module each: [`events`] and `writers`
-//! for the audit, [`api_tokens`] for the API. To add one: a migration (see `migrations`), and a module with its
+//! for the audit, whose events [`statistics`] counts; [`api_tokens`] for the API. To add one: a migration
+//! (see `migrations`), and a module with its
 //! rows, and methods of [`Store`] written with `reading!` and `writing!`. Their body is
 //! compiled for each engine; SQL is the same for both, with parameters `$1`, `$2`, … and
 //! these types:
@@ -21,6 +22,7 @@ pub mod events;
 mod macros;
 mod migrations;
 mod runtime;
+pub mod statistics;
 mod url;
 mod writers;
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use marketplace_sso::config::{Config, Sources};
-use marketplace_sso::refusal::Reason;
+use marketplace_sso::refusal::{Advice, Reason};
 use tempfile::TempDir;
 
 use crate::harness::command::{File, run};
@@ -153,6 +153,18 @@ fn every_reason_is_documented_and_raised() {
     let sources: String = sources.map(without_table).collect();
     for reason in Reason::ALL {
         assert!(sources.contains(&format!("Reason::{reason:?}")), "nothing raises {}", reason.code());
+    }
+}
+
+/// The dashboard shows the same advice.
+#[test]
+fn the_table_of_reasons_has_the_advice() {
+    let table = read(&root().join("docs/operating.md"));
+    for reason in Reason::ALL {
+        let Advice { cause, remedy } = reason.advice();
+        let row = format!("| `{}` | ", reason.code());
+        let row = table.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{row}"));
+        assert!(row.ends_with(&format!(" | {cause} | {remedy} |")), "{row}\nis not\n{cause} | {remedy}");
     }
 }
 

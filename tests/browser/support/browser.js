@@ -128,6 +128,6 @@ export async function accessibility(tab, where = tab, options = { iframes: false
 }
 
 /** Stores a screenshot of the page. */
-export async function picture(tab, name) {
-  await tab.screenshot({ path: new URL(`${name}.png`, ARTEFACTS).pathname, animations: "disabled" });
+export async function picture(tab, name, options = {}) {
+  await tab.screenshot({ path: new URL(`${name}.png`, ARTEFACTS).pathname, animations: "disabled", ...options });
 }

@@ -1,0 +1,217 @@
+//! What is unusual among recent audit events, for the dashboard. Pure: the events are counted by the
+//! store. A mark is a reason to look, not a verdict.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::refusal::Reason;
+use crate::store::statistics::{Buckets, EventKind, EventSeries, RefusalCount, SubjectPeers};
+
+/// What the store counted.
+#[derive(Clone, Debug, Default)]
+pub struct Observations {
+    /// Subjects of the last hour with at least [`MIN_PEERS`] peers.
+    pub subjects: Vec<SubjectPeers>,
+    /// The events in [`burst_buckets`].
+    pub series: Vec<EventSeries>,
+    /// The first stored hand-off of each entrance, in microseconds since the Unix epoch.
+    pub first_hand_offs: Vec<(String, i64)>,
+    /// Refusals of tokens in the last hour, by detail.
+    pub token_refusals: Vec<RefusalCount>,
+}
+
+/// Something unusual.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusual {
+    /// A subject's requests came from many peers within an hour.
+    ManyPeers(SubjectPeers),
+    /// Many more refusals in the last ten minutes than on average.
+    RefusalBurst {
+        /// In the last ten minutes.
+        refusals: i64,
+        /// In ten minutes, on average of the day before; rounded.
+        usual: i64,
+        /// The most frequent reason.
+        reason: String,
+    },
+    /// The first hand-off of an entrance was within the last day.
+    FirstUse {
+        /// The entrance.
+        entrance: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Tokens were refused for their times, as clocks that differ cause it.
+    ClockSkew {
+        /// The entrance.
+        entrance: Option<String>,
+        /// In the last hour.
+        refusals: i64,
+    },
+}
+
+/// The time in which a subject's peers and refused tokens are counted.
+pub const RECENT: Duration = Duration::from_secs(60 * 60);
+
+/// Peers of a subject from which on they are many.
+pub const MIN_PEERS: i64 = 5;
+
+/// Refusals in the last part from which on they can be a burst.
+const MIN_BURST: i64 = 20;
+
+/// How many times the average they are then, at least.
+const BURST_FACTOR: i64 = 5;
+
+/// A day, in parts of ten minutes.
+const PARTS: i64 = 144;
+
+const PART_US: i64 = 10 * 60 * 1_000_000;
+
+/// How long a first use is told.
+const NEW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Refused tokens from which on clocks may differ.
+const MIN_SKEWED: i64 = 3;
+
+/// The range in which bursts are found: a day, and the last ten minutes.
+pub fn burst_buckets(now: Timestamp) -> Buckets {
+    let count = PARTS + 1;
+    Buckets { start_us: now.unix_microseconds().saturating_sub(count * PART_US), width_us: PART_US, count }
+}
+
+/// Finds what is unusual.
+pub fn find(observations: Observations, now: Timestamp) -> Vec<Unusual> {
+    let Observations { subjects, series, first_hand_offs, token_refusals } = observations;
+    let many = subjects.into_iter().filter(|subject| subject.peers >= MIN_PEERS).map(Unusual::ManyPeers);
+    let earliest = now.earlier_by(NEW);
+    let first = first_hand_offs.into_iter().filter_map(|(entrance, at_us)| {
+        let at = Timestamp::from_unix_microseconds(at_us);
+        (at >= earliest).then_some(Unusual::FirstUse { entrance, at })
+    });
+    burst(&series).into_iter().chain(many).chain(clock_skew(&token_refusals)).chain(first).collect()
+}
+
+fn burst(series: &[EventSeries]) -> Option<Unusual> {
+    let (mut recent, mut earlier) = (0, 0);
+    let mut most: Option<(i64, &str)> = None;
+    for EventSeries { kind, counts, .. } in series {
+        let EventKind::Refused(reason) = kind else { continue };
+        let Some((last, before)) = counts.split_last() else { continue };
+        recent += last;
+        earlier += before.iter().sum::<i64>();
+        if most.is_none_or(|(count, _)| *last > count) {
+            most = Some((*last, reason));
+        }
+    }
+    // recent >= factor × earlier / parts, without a division
+    let is_burst = recent >= MIN_BURST && recent * PARTS >= BURST_FACTOR * earlier;
+    let (_, reason) = most.filter(|_| is_burst)?;
+    let usual = (earlier + PARTS / 2) / PARTS;
+    Some(Unusual::RefusalBurst { refusals: recent, usual, reason: reason.to_owned() })
+}
+
+fn clock_skew(refusals: &[RefusalCount]) -> Vec<Unusual> {
+    let mut entrances: Vec<(Option<&str>, i64)> = Vec::new();
+    for refusal in refusals.iter().filter(|refusal| is_about_time(refusal)) {
+        let entrance = refusal.entrance.as_deref();
+        match entrances.iter_mut().find(|(known, _)| *known == entrance) {
+            Some((_, count)) => *count += refusal.count,
+            None => entrances.push((entrance, refusal.count)),
+        }
+    }
+    let skewed = entrances.into_iter().filter(|(_, refusals)| *refusals >= MIN_SKEWED);
+    skewed
+        .map(|(entrance, refusals)| Unusual::ClockSkew { entrance: entrance.map(str::to_owned), refusals })
+        .collect()
+}
+
+/// Whether the token has expired, or its `iat` or `nbf` is the claim that is wrong.
+fn is_about_time(refusal: &RefusalCount) -> bool {
+    let names = |claim: &str| refusal.detail.as_deref().is_some_and(|detail| detail.contains(claim));
+    refusal.reason == Reason::ExpiredToken.code() || names("claim iat ") || names("claim nbf ")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::jwt::verify::VerifyError;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    fn refused(reason: &str, earlier: i64, recent: i64) -> EventSeries {
+        let mut counts = vec![0; 145];
+        counts[0] = earlier;
+        counts[144] = recent;
+        EventSeries { entrance: None, kind: EventKind::Refused(reason.to_owned()), counts }
+    }
+
+    fn found_in(series: Vec<EventSeries>) -> Vec<Unusual> {
+        find(Observations { series, ..Observations::default() }, NOW)
+    }
+
+    #[rstest]
+    #[case::too_few(0, 19, false)]
+    #[case::enough(0, 20, true)]
+    #[case::five_times_the_average(576, 20, true)]
+    #[case::less(577, 20, false)]
+    #[case::many_but_usual(144 * 1000, 1000, false)]
+    fn a_burst_is_many_and_more_than_usual(
+        #[case] earlier: i64,
+        #[case] recent: i64,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(!found_in(vec![refused("bad_link", earlier, recent)]).is_empty(), expected);
+    }
+
+    #[test]
+    fn a_burst_names_its_main_reason() {
+        let found = found_in(vec![refused("bad_link", 288, 5), refused("not_found", 0, 25)]);
+        let expected = Unusual::RefusalBurst { refusals: 30, usual: 2, reason: "not_found".into() };
+        assert_eq!(found, [expected]);
+    }
+
+    #[test]
+    fn hand_offs_are_no_burst() {
+        let mut series = refused("", 0, 1000);
+        series.kind = EventKind::Served("handed_off".into());
+        assert_eq!(found_in(vec![series]), []);
+    }
+
+    #[test]
+    fn a_subject_of_five_peers_is_told() {
+        let subject = |peers| SubjectPeers { subject: "a".into(), peers, events: 9 };
+        let observations = Observations { subjects: vec![subject(4), subject(5)], ..Observations::default() };
+        assert_eq!(find(observations, NOW), [Unusual::ManyPeers(subject(5))]);
+    }
+
+    #[test]
+    fn a_first_use_is_told_for_a_day() {
+        let at = |earlier_s| NOW.earlier_by(Duration::from_secs(earlier_s));
+        let first = |name: &str, at: Timestamp| (name.to_owned(), at.unix_microseconds());
+        let first_hand_offs = vec![first("new", at(86_400)), first("old", at(86_401))];
+        let found = find(Observations { first_hand_offs, ..Observations::default() }, NOW);
+        assert_eq!(found, [Unusual::FirstUse { entrance: "new".into(), at: at(86_400) }]);
+    }
+
+    #[test]
+    fn clock_skew_is_counted_by_entrance() {
+        let refusal = |entrance: &str, reason: Reason, detail: String, count| RefusalCount {
+            entrance: Some(entrance.to_owned()),
+            reason: reason.code().to_owned(),
+            detail: Some(detail),
+            count,
+        };
+        let claim = |name: &str| VerifyError::WrongClaim(name.to_owned()).to_string();
+        let token_refusals = vec![
+            refusal("a", Reason::ExpiredToken, VerifyError::Expired.to_string(), 1),
+            refusal("a", Reason::InvalidToken, claim("iat"), 1),
+            refusal("a", Reason::InvalidToken, claim("nbf"), 1),
+            refusal("b", Reason::ExpiredToken, VerifyError::Expired.to_string(), 2),
+            refusal("b", Reason::InvalidToken, claim("aud"), 5),
+        ];
+        let found = find(Observations { token_refusals, ..Observations::default() }, NOW);
+        assert_eq!(found, [Unusual::ClockSkew { entrance: Some("a".into()), refusals: 3 }]);
+    }
+}
