@@ -32,8 +32,11 @@ macro_rules! migration {
 }
 
 /// All migrations, in order.
-const ALL: [Source; 2] =
-    [migration!(1, "audit", "0001_audit.sql"), migration!(2, "api_tokens", "0002_api_tokens.sql")];
+const ALL: [Source; 3] = [
+    migration!(1, "audit", "0001_audit.sql"),
+    migration!(2, "api_tokens", "0002_api_tokens.sql"),
+    migration!(3, "tickets", "0003_tickets.sql"),
+];
 
 /// The migrations of SQLite.
 pub(super) fn sqlite() -> Migrator {
