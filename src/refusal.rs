@@ -29,13 +29,17 @@ pub enum Reason {
     CrossSiteRequest,
     /// The API token lacks the scope.
     MissingScope,
+    /// A request to the API cannot be read.
+    BadRequest,
     /// Nothing is at this path.
     NotFound,
+    /// A single-use address was used before, has expired, or is unknown.
+    LinkExpired,
     /// The method is not allowed.
     MethodNotAllowed,
     /// The `Host` is not a name of this service.
     MisdirectedRequest,
-    /// Too many requests of this peer.
+    /// A limit of `[limits]` is reached.
     TooManyRequests,
     /// The signed URL would exceed the limit.
     TokenTooLarge,
@@ -62,7 +66,7 @@ pub struct Refusal {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::ExpiredToken,
@@ -74,7 +78,9 @@ impl Reason {
         Self::EmbeddingNotAllowed,
         Self::CrossSiteRequest,
         Self::MissingScope,
+        Self::BadRequest,
         Self::NotFound,
+        Self::LinkExpired,
         Self::MethodNotAllowed,
         Self::MisdirectedRequest,
         Self::TooManyRequests,
@@ -100,7 +106,9 @@ impl Reason {
             Self::EmbeddingNotAllowed => "embedding_not_allowed",
             Self::CrossSiteRequest => "cross_site_request",
             Self::MissingScope => "missing_scope",
+            Self::BadRequest => "bad_request",
             Self::NotFound => "not_found",
+            Self::LinkExpired => "link_expired",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::MisdirectedRequest => "misdirected_request",
             Self::TooManyRequests => "too_many_requests",
@@ -127,7 +135,9 @@ impl Reason {
             Self::EmbeddingNotAllowed => "The marketplace cannot be shown here",
             Self::CrossSiteRequest => "The request came from another site",
             Self::MissingScope => "The token does not permit this",
+            Self::BadRequest => "The request cannot be read",
             Self::NotFound => "There is nothing here",
+            Self::LinkExpired => "This link is no longer valid",
             Self::MethodNotAllowed => "This method is not allowed",
             Self::MisdirectedRequest => "This address is not served here",
             Self::TooManyRequests => "There were too many requests",

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::context::RequestContext;
 use super::record::{record_refused, record_served};
 use super::refused::RefusedRequest;
-use super::{Shared, SocketKind, health};
+use super::{Shared, SocketKind, health, limiting};
 use crate::refusal::{Reason, Refusal};
 
 /// The middleware, for one resource: it keeps the request for the response to a
@@ -82,6 +82,7 @@ async fn call(next: Next<BoxBody>, request: ServiceRequest) -> Result<HttpRespon
 }
 
 async fn refuse(context: &RequestContext, request: &HttpRequest, refused: RefusedRequest) -> HttpResponse {
+    let refused = limiting::limit_refusals(context, refused);
     record_refused(context, request, refused).await.response(context, request)
 }
 

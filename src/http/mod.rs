@@ -11,8 +11,13 @@ mod cors;
 mod embed_page;
 mod hand_off;
 mod health;
+mod limiting;
+mod link_request;
+mod links;
 mod middleware;
+mod previewers;
 mod record;
+mod redeem;
 mod refusal_response;
 mod refused;
 mod routes;
@@ -122,9 +127,10 @@ mod tests {
     /// other settings differ.
     fn reload(shared: &Shared) {
         let mut config = config("newer-configuration", "production", "");
-        let hosts = config.server.hosts.clone();
+        let (hosts, public_url) = (config.server.hosts.clone(), config.server.public_url.clone());
+        let limits = config.limits;
         let (entrances, pages) = config.take_served();
-        shared.swap(Served { entrances, pages, hosts });
+        shared.swap(Served { entrances, pages, hosts, public_url, limits });
     }
 
     /// A step of a request. Extracting it reloads, if the step is the one under test.

@@ -20,7 +20,7 @@ use crate::refusal::Reason;
 
 /// A problem details object (RFC 9457).
 #[derive(Serialize)]
-struct Problem {
+struct Problem<'a> {
     r#type: String,
     title: &'static str,
     status: u16,
@@ -29,6 +29,9 @@ struct Problem {
     /// The scope that an API token lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'static str>,
+    /// The cause, for a server of the operator's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
 }
 
 impl RefusedRequest {
@@ -49,7 +52,7 @@ impl RefusedRequest {
         if let Some(challenge) = told.and_then(|told| told.challenge.as_deref()) {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
-        if let Some(retry_after) = told.and_then(|told| told.retry_after) {
+        if let Some(retry_after) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, whole_seconds(retry_after)));
         }
         let is_for_api = self.audience == Audience::Api;
@@ -70,6 +73,7 @@ impl RefusedRequest {
             reason: reason.code(),
             request_id: context.request_id,
             scope: told.and_then(|told| told.scope).map(Scope::name),
+            detail: told.filter(|told| told.is_told_cause).map(|_| &*self.refusal.cause),
         };
         response
             .content_type("application/problem+json")
@@ -101,6 +105,7 @@ impl RefusedRequest {
     fn page(&self, context: &RequestContext, request: &HttpRequest) -> Option<(String, HeaderValue)> {
         let nonce = nonce();
         let is_about_sign_in = self.status() == StatusCode::UNAUTHORIZED;
+        let leads_to_app = is_about_sign_in || self.refusal.reason == Reason::LinkExpired;
         let embed = self.runtime.as_ref().map(|runtime| &runtime.entrance.embed);
         let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let is_same_origin = field("sec-fetch-site") == Some("same-origin");
@@ -109,7 +114,7 @@ impl RefusedRequest {
             request_id: context.request_id,
             is_about_sign_in,
             is_worth_another_try: self.status().is_server_error(),
-            login_url: embed.filter(|_| is_about_sign_in).and_then(|embed| embed.login_url.as_deref()),
+            login_url: embed.filter(|_| leads_to_app).and_then(|embed| embed.login_url.as_deref()),
             message_targets: embed.map_or_else(Vec::new, |embed| {
                 embed.parents.message_targets(field("referer").unwrap_or_default(), is_same_origin)
             }),

@@ -23,6 +23,8 @@ pub(super) struct RefusedRequest {
     pub audience: Audience,
     /// The methods of the resource, for a 405.
     pub allow: &'static str,
+    /// `Retry-After`, for a 429.
+    pub retry_after: Option<Duration>,
     /// What only programs are told.
     pub for_program: Option<Box<ForProgram>>,
 }
@@ -34,8 +36,8 @@ pub(super) struct ForProgram {
     pub challenge: Option<String>,
     /// The scope that its token lacks.
     pub scope: Option<Scope>,
-    /// `Retry-After`.
-    pub retry_after: Option<Duration>,
+    /// Whether it is told the cause: it is a server of the operator's.
+    pub is_told_cause: bool,
 }
 
 /// Who reads a refusal.
@@ -59,6 +61,7 @@ impl From<Refusal> for RefusedRequest {
             details: Box::default(),
             audience: Audience::Browser,
             allow: "",
+            retry_after: None,
             for_program: None,
         }
     }
@@ -116,7 +119,9 @@ impl ResponseError for RefusedRequest {
 /// The status of a reason.
 const fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink => StatusCode::BAD_REQUEST,
+        Reason::AmbiguousIdentity | Reason::BadIdentity | Reason::BadLink | Reason::BadRequest => {
+            StatusCode::BAD_REQUEST
+        }
         Reason::Unauthenticated | Reason::InvalidToken | Reason::ExpiredToken => StatusCode::UNAUTHORIZED,
         Reason::UntrustedPeer
         | Reason::NotAllowed
@@ -124,6 +129,7 @@ const fn status(reason: Reason) -> StatusCode {
         | Reason::CrossSiteRequest
         | Reason::MissingScope => StatusCode::FORBIDDEN,
         Reason::NotFound => StatusCode::NOT_FOUND,
+        Reason::LinkExpired => StatusCode::GONE,
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Reason::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
         Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,

@@ -3,17 +3,18 @@
 //! decoded path, so each route checks the path as received.
 
 use actix_service::apply;
-use actix_web::guard::{self, fn_guard};
+use actix_web::guard::{self, Guard, fn_guard};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource};
 
 use super::middleware::middleware;
 use super::refused::RefusedRequest;
 use super::target::EntranceTarget;
-use super::{Shared, Snapshot, SocketKind, assets, embed_page, hand_off, health, verify};
+use super::{Shared, Snapshot, SocketKind, assets, embed_page, hand_off, health, links, redeem, verify};
+use crate::ticket::Ticket;
 
 /// The other fixed paths of the public listener.
-const FIXED: [&str; 4] = ["/embed", "/embed.js", "/embed.d.ts", "/embed.json"];
+const FIXED: [&str; 5] = ["/embed", "/embed.js", "/embed.d.ts", "/embed.json", links::PATH];
 
 /// Configures the routes of the public listener. Entrances change at a reload, so
 /// they are one resource, which has every path without a route of its own.
@@ -27,6 +28,10 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
     configure_fixed(config, shared, socket, component);
     let verify = web::scope("/v1/verify").default_service(web::to(verify::verify));
     config.service(verify.wrap(middleware(shared, socket)));
+    let links = web::resource(links::PATH).guard(is_path(links::PATH)).to(links::create);
+    config.service(links.wrap(middleware(shared, socket)));
+    let tickets = web::scope("/l").default_service(web::to(redeem::redeem));
+    config.service(tickets.wrap(middleware(shared, socket)));
     // a pattern would be a regular expression, which takes longer than the signature
     config.default_service(apply(middleware(shared, socket), web::to(hand_off::entrance)));
 }
@@ -40,7 +45,12 @@ pub fn admin(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: Soc
 
 /// Whether the public listener has something at a path.
 pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
-    health::PATHS.contains(&path) || FIXED.contains(&path) || EntranceTarget::find(snapshot, path).is_ok()
+    let is_ticket =
+        || path.strip_prefix(redeem::TICKET_PATH).is_some_and(|text| Ticket::parse(text).is_some());
+    health::PATHS.contains(&path)
+        || FIXED.contains(&path)
+        || is_ticket()
+        || EntranceTarget::find(snapshot, path).is_ok()
 }
 
 /// Configures health checks and other resources at fixed paths.
@@ -57,6 +67,11 @@ fn configure_fixed<const N: usize>(
     }
 }
 
+/// Whether the path is exactly this one.
+fn is_path(path: &'static str) -> impl Guard {
+    fn_guard(move |context| context.head().uri.path() == path)
+}
+
 /// A resource for GET and HEAD: some load balancers check health with HEAD.
 fn fixed<H, Args>(path: &'static str, handler: H) -> Resource
 where
@@ -71,7 +86,7 @@ where
         ))
     };
     web::resource(path)
-        .guard(fn_guard(move |context| context.head().uri.path() == path))
+        .guard(is_path(path))
         .route(web::route().guard(get_or_head).to(handler))
         .default_service(web::to(refuse))
 }

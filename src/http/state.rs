@@ -9,13 +9,15 @@ use arc_swap::{ArcSwap, Guard};
 use crate::audit::Audit;
 use crate::authn::key_caches;
 use crate::host::HostNames;
-use crate::limits::Limits;
+use crate::limits::{LimitSettings, Limits};
 use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
+use crate::request::Peer;
 use crate::sign_on::Entrance;
 use crate::store::Store;
 use crate::store::api_tokens::ApiTokenCache;
+use crate::ticket::TicketKey;
 
 /// State that all requests share.
 pub struct Shared {
@@ -30,8 +32,6 @@ pub struct Shared {
     pub store: Option<Store>,
     /// The API tokens in the store.
     pub api_tokens: Option<ApiTokenCache>,
-    /// How often a peer may try.
-    pub limits: Limits,
     /// The writer of all log lines.
     pub log_writer: LogWriter,
 }
@@ -45,6 +45,10 @@ pub struct Served {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// The origin by which browsers reach the service.
+    pub public_url: Option<String>,
+    /// How often something may happen.
+    pub limits: LimitSettings,
 }
 
 /// The part that a reload replaces atomically.
@@ -56,6 +60,12 @@ pub struct Snapshot {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// The origin by which browsers reach the service.
+    pub public_url: Option<String>,
+    /// How often something may happen. The counts outlast a reload that does not change them.
+    pub limits: Arc<Limits>,
+    /// The key of single-use addresses.
+    pub ticket_key: Option<TicketKey>,
 }
 
 /// An entrance, with what is prepared once for its responses.
@@ -80,7 +90,8 @@ impl Shared {
         store: Option<Store>,
         log_writer: LogWriter,
     ) -> Self {
-        let snapshot = Snapshot::new(served, &metrics);
+        let limits = Arc::new(Limits::new(served.limits));
+        let snapshot = Snapshot::new(served, limits, &metrics);
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             is_draining: AtomicBool::new(false),
@@ -89,7 +100,6 @@ impl Shared {
             audit,
             api_tokens: store.clone().map(ApiTokenCache::new),
             store,
-            limits: Limits::default(),
             log_writer,
         }
     }
@@ -107,7 +117,12 @@ impl Shared {
         for entrance in &mut served.entrances {
             entrance.authenticator.reuse_cached_keys(&caches);
         }
-        self.snapshot.store(Arc::new(Snapshot::new(served, &self.metrics)));
+        let limits = if served.limits == snapshot.limits.settings() {
+            Arc::clone(&snapshot.limits)
+        } else {
+            Arc::new(Limits::new(served.limits))
+        };
+        self.snapshot.store(Arc::new(Snapshot::new(served, limits, &self.metrics)));
     }
 
     /// Whether the first fetch from every issuer has ended, successfully or not.
@@ -132,10 +147,18 @@ impl Shared {
 }
 
 impl Snapshot {
-    fn new(Served { entrances, pages, hosts }: Served, metrics: &Metrics) -> Self {
+    fn new(served: Served, limits: Arc<Limits>, metrics: &Metrics) -> Self {
+        let Served { entrances, pages, hosts, public_url, limits: _ } = served;
+        let ticket_key = entrances.first().map(|main| main.marketplace.ticket_key());
         let entrances =
             entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
-        Self { entrances: entrances.collect(), pages, hosts }
+        Self { entrances: entrances.collect(), pages, hosts, public_url, limits, ticket_key }
+    }
+
+    /// Whether a peer is a reverse proxy of an entrance, so that its requests are those of many
+    /// clients.
+    pub fn is_proxy(&self, peer: Peer) -> bool {
+        self.entrances.iter().any(|runtime| runtime.entrance.authenticator.trusts(peer))
     }
 }
 
