@@ -32,6 +32,7 @@ FROM dependencies AS build
 COPY src ./src
 COPY config ./config
 COPY templates ./templates
+COPY docs/openapi.json ./docs/
 COPY packages/embed/embed.js packages/embed/embed.d.ts ./packages/embed/
 RUN cargo build --release --locked --no-default-features --bin marketplace-sso
 

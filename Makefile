@@ -1,6 +1,6 @@
 # Development commands; see CONTRIBUTING.md. `make test` runs every check.
 
-.PHONY: test browser tools format bench load fuzz mutants
+.PHONY: test browser tools format bench load kill-test fuzz mutants
 
 # Formatting, lints, documentation, tests, browser. Installs missing tools.
 test: tools
@@ -44,9 +44,17 @@ format:
 bench:
 	cargo bench --bench hand_off --bench verify --bench log
 
-# Requests per second as a ratio to a bare responder, memory, start and size.
+# Requests per second as a ratio to a bare responder, memory, start and size; then with
+# each durability of audit events.
 load:
 	benches/load/run
+	benches/load/audit
+
+# Kills the service under load, ten times on each database, and looks for every token.
+KILL_ROUNDS ?= 10
+kill-test: tools
+	@for round in $$(seq $(KILL_ROUNDS)); do \
+	  cargo test --locked --quiet --test it -- a_killed_process_loses_no_event || exit 1; done
 
 # Fuzzes each target of fuzz/targets.rs for FUZZ_SECONDS. Failing inputs are in
 # fuzz/artifacts: fix them, and add them to the corpus.

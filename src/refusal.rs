@@ -18,6 +18,8 @@ pub enum Reason {
     BadIdentity,
     /// Link parameters are invalid, or reserved for this service.
     BadLink,
+    /// A request to the API cannot be read, or a parameter is invalid.
+    BadRequest,
     /// Identity headers from a peer that is not a trusted proxy.
     UntrustedPeer,
     /// The user is not authorized.
@@ -29,8 +31,6 @@ pub enum Reason {
     CrossSiteRequest,
     /// The API token lacks the scope.
     MissingScope,
-    /// A request to the API cannot be read.
-    BadRequest,
     /// Nothing is at this path.
     NotFound,
     /// A single-use address was used before, has expired, or is unknown.
@@ -73,12 +73,12 @@ impl Reason {
         Self::AmbiguousIdentity,
         Self::BadIdentity,
         Self::BadLink,
+        Self::BadRequest,
         Self::UntrustedPeer,
         Self::NotAllowed,
         Self::EmbeddingNotAllowed,
         Self::CrossSiteRequest,
         Self::MissingScope,
-        Self::BadRequest,
         Self::NotFound,
         Self::LinkExpired,
         Self::MethodNotAllowed,
@@ -101,12 +101,12 @@ impl Reason {
             Self::AmbiguousIdentity => "ambiguous_identity",
             Self::BadIdentity => "bad_identity",
             Self::BadLink => "bad_link",
+            Self::BadRequest => "bad_request",
             Self::UntrustedPeer => "untrusted_peer",
             Self::NotAllowed => "not_allowed",
             Self::EmbeddingNotAllowed => "embedding_not_allowed",
             Self::CrossSiteRequest => "cross_site_request",
             Self::MissingScope => "missing_scope",
-            Self::BadRequest => "bad_request",
             Self::NotFound => "not_found",
             Self::LinkExpired => "link_expired",
             Self::MethodNotAllowed => "method_not_allowed",

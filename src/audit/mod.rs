@@ -38,7 +38,7 @@ pub use pseudonym::{PseudonymKey, SubjectForms, SubjectLog, SubjectNames};
 pub use purge::purge;
 pub use record::{Operation, RecordDetails};
 pub use recorder::{Audit, AuditHealth};
-pub use settings::{AuditSettings, Durability, OnFailure};
+pub use settings::{AuditSettings, Durability, OnFailure, subject_forms};
 pub use verify::{Break, Finding, Summary, verify};
 pub use witnessed::to_hex;
 pub use writer::ChainWriter;

@@ -56,17 +56,22 @@ impl Durability {
 }
 
 impl AuditSettings {
-    /// The forms that stored events may have of a subject: as it is, and hashed with the
-    /// key of each entrance.
+    /// The forms that stored events may have of a subject.
     pub fn subject_forms(&self, subject: &str) -> Vec<String> {
-        let mut forms = vec![subject.to_owned()];
-        for form in self.pseudonym_keys.iter().map(|key| key.pseudonym(subject)) {
-            if !forms.contains(&form) {
-                forms.push(form);
-            }
-        }
-        forms
+        subject_forms(subject, &self.pseudonym_keys)
     }
+}
+
+/// The forms that stored events may have of a subject: as it is, and hashed with the key of
+/// each entrance.
+pub fn subject_forms(subject: &str, keys: &[PseudonymKey]) -> Vec<String> {
+    let mut forms = vec![subject.to_owned()];
+    for form in keys.iter().map(|key| key.pseudonym(subject)) {
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
+    forms
 }
 
 impl PartialEq for AuditSettings {

@@ -55,8 +55,10 @@ pub(super) async fn create(
     let api_token = caller.token_name;
     let responded = respond(&context, &request, payload, &api_token).await;
     responded.map_err(|refused| {
-        let told = Some(Box::new(ForProgram { is_told_cause: true, ..ForProgram::default() }));
-        let mut refused = RefusedRequest { audience: Audience::Api, for_program: told, ..refused };
+        // a server of the operator's is told the cause, which others find in the log alone
+        let told = ForProgram { detail: Some(refused.refusal.cause.clone()), ..ForProgram::default() };
+        let for_program = Some(Box::new(told));
+        let mut refused = RefusedRequest { audience: Audience::Api, for_program, ..refused };
         refused.details.api_token = Some(api_token);
         refused
     })

@@ -6,6 +6,8 @@
 mod accept;
 mod api_auth;
 mod assets;
+mod audit_api;
+mod audit_query;
 mod context;
 mod cors;
 mod embed_page;
@@ -15,6 +17,7 @@ mod limiting;
 mod link_request;
 mod links;
 mod middleware;
+mod openapi;
 mod previewers;
 mod record;
 mod redeem;
@@ -130,7 +133,7 @@ mod tests {
         let (hosts, public_url) = (config.server.hosts.clone(), config.server.public_url.clone());
         let limits = config.limits;
         let (entrances, pages) = config.take_served();
-        shared.swap(Served { entrances, pages, hosts, public_url, limits });
+        shared.swap(Served { entrances, pages, hosts, public_url, limits, pseudonym_keys: Vec::new() });
     }
 
     /// A step of a request. Extracting it reloads, if the step is the one under test.
@@ -234,6 +237,8 @@ mod tests {
 
     #[rstest]
     #[case("/livez", true)]
+    #[case("/v1/audit", true)]
+    #[case("/v1/openapi.json", true)]
     #[case("/embed.json", true)]
     #[case("/pandium-sso", true)]
     #[case("/partners/install/1", true)]

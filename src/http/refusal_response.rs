@@ -29,7 +29,10 @@ struct Problem<'a> {
     /// The scope that an API token lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'static str>,
-    /// The cause, for a server of the operator's.
+    /// The parameter of an API request that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'a str>,
+    /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
 }
@@ -73,7 +76,8 @@ impl RefusedRequest {
             reason: reason.code(),
             request_id: context.request_id,
             scope: told.and_then(|told| told.scope).map(Scope::name),
-            detail: told.filter(|told| told.is_told_cause).map(|_| &*self.refusal.cause),
+            parameter: told.and_then(|told| told.parameter.as_deref()),
+            detail: told.and_then(|told| told.detail.as_deref()),
         };
         response
             .content_type("application/problem+json")

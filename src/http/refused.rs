@@ -1,6 +1,7 @@
 //! Refused requests: the error of extractors and handlers, and the one place that
 //! maps a reason to its status. `refusal_response` makes the response.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +37,10 @@ pub(super) struct ForProgram {
     pub challenge: Option<String>,
     /// The scope that its token lacks.
     pub scope: Option<Scope>,
-    /// Whether it is told the cause: it is a server of the operator's.
-    pub is_told_cause: bool,
+    /// The parameter that is wrong.
+    pub parameter: Option<String>,
+    /// What is wrong.
+    pub detail: Option<Cow<'static, str>>,
 }
 
 /// Who reads a refusal.

@@ -8,24 +8,30 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource};
 
 use super::middleware::middleware;
-use super::refused::RefusedRequest;
+use super::refused::{Audience, RefusedRequest};
 use super::target::EntranceTarget;
-use super::{Shared, Snapshot, SocketKind, assets, embed_page, hand_off, health, links, redeem, verify};
+use super::{
+    Shared, Snapshot, SocketKind, assets, audit_api, embed_page, hand_off, health, links, openapi, redeem,
+    verify,
+};
 use crate::ticket::Ticket;
 
 /// The other fixed paths of the public listener.
-const FIXED: [&str; 5] = ["/embed", "/embed.js", "/embed.d.ts", "/embed.json", links::PATH];
+const FIXED: [&str; 7] =
+    ["/embed", "/embed.js", "/embed.d.ts", "/embed.json", "/v1/audit", "/v1/openapi.json", links::PATH];
 
 /// Configures the routes of the public listener. Entrances change at a reload, so
 /// they are one resource, which has every path without a route of its own.
 pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: SocketKind) {
-    let component = [
+    let others = [
         fixed("/embed", embed_page::page),
         fixed("/embed.js", assets::script),
         fixed("/embed.d.ts", assets::types),
         fixed("/embed.json", embed_page::settings),
+        fixed("/v1/audit", audit_api::audit),
+        fixed("/v1/openapi.json", openapi::openapi),
     ];
-    configure_fixed(config, shared, socket, component);
+    configure_fixed(config, shared, socket, others);
     let verify = web::scope("/v1/verify").default_service(web::to(verify::verify));
     config.service(verify.wrap(middleware(shared, socket)));
     let links = web::resource(links::PATH).guard(is_path(links::PATH)).to(links::create);
@@ -79,11 +85,10 @@ where
     Args: FromRequest + 'static,
 {
     let get_or_head = guard::Any(guard::Get()).or(guard::Head());
-    let refuse = || async {
-        Err::<HttpResponse, _>(RefusedRequest::method_not_allowed(
-            "GET, HEAD",
-            "this path is requested with GET",
-        ))
+    let audience = if path.starts_with("/v1/") { Audience::Api } else { Audience::Browser };
+    let refuse = move || async move {
+        let refused = RefusedRequest::method_not_allowed("GET, HEAD", "this path is requested with GET");
+        Err::<HttpResponse, _>(RefusedRequest { audience, ..refused })
     };
     web::resource(path)
         .guard(is_path(path))

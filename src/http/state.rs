@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
-use crate::audit::Audit;
+use crate::audit::{Audit, PseudonymKey};
 use crate::authn::key_caches;
 use crate::host::HostNames;
 use crate::limits::{LimitSettings, Limits};
@@ -49,6 +49,8 @@ pub struct Served {
     pub public_url: Option<String>,
     /// How often something may happen.
     pub limits: LimitSettings,
+    /// The keys of hashed subjects, to find their events.
+    pub pseudonym_keys: Vec<PseudonymKey>,
 }
 
 /// The part that a reload replaces atomically.
@@ -66,6 +68,8 @@ pub struct Snapshot {
     pub limits: Arc<Limits>,
     /// The key of single-use addresses.
     pub ticket_key: Option<TicketKey>,
+    /// The keys of hashed subjects, to find their events.
+    pub pseudonym_keys: Vec<PseudonymKey>,
 }
 
 /// An entrance, with what is prepared once for its responses.
@@ -148,11 +152,12 @@ impl Shared {
 
 impl Snapshot {
     fn new(served: Served, limits: Arc<Limits>, metrics: &Metrics) -> Self {
-        let Served { entrances, pages, hosts, public_url, limits: _ } = served;
+        let Served { entrances, pages, hosts, public_url, limits: _, pseudonym_keys } = served;
         let ticket_key = entrances.first().map(|main| main.marketplace.ticket_key());
         let entrances =
             entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
-        Self { entrances: entrances.collect(), pages, hosts, public_url, limits, ticket_key }
+        let entrances = entrances.collect();
+        Self { entrances, pages, hosts, public_url, limits, ticket_key, pseudonym_keys }
     }
 
     /// Whether a peer is a reverse proxy of an entrance, so that its requests are those of many

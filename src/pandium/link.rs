@@ -109,7 +109,12 @@ impl Link {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         self.write_path(&mut text);
-        self.write_query(&mut text);
+        let mut query = String::new();
+        self.write_query(&mut query);
+        if let Some(query) = query.strip_prefix('&') {
+            text.push('?');
+            text.push_str(query);
+        }
         text
     }
 

@@ -26,6 +26,7 @@ use actix_web::dev::Server as ActixServer;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context;
+use tempfile::TempDir;
 
 use self::marketplace::Marketplace;
 use self::origin_guard::{OwnOrigin, require_own_host};
@@ -51,6 +52,8 @@ pub struct Playground {
     service: Server,
     app_server: ActixServer,
     marketplace_server: ActixServer,
+    /// Deleted after the servers have ended.
+    _folder: TempDir,
 }
 
 impl Playground {
@@ -75,6 +78,8 @@ impl Playground {
             app_origin: origin(app),
             marketplace_origin: origin(marketplace),
             secret: random_secret(),
+            folder: TempDir::with_prefix("marketplace-sso-playground-")
+                .context("there is no folder for the store")?,
         };
         let marketplace_server = marketplace_server(marketplace_listener, &setup)?;
         let (service, app_server) = match platform {
@@ -87,7 +92,8 @@ impl Playground {
                 (service, serve(app_listener, &setup.app_origin, state, platform::routes)?)
             }
         };
-        Ok(Self { app, marketplace, platform, service, app_server, marketplace_server })
+        let _folder = setup.folder;
+        Ok(Self { app, marketplace, platform, service, app_server, marketplace_server, _folder })
     }
 
     /// Runs until Ctrl-C, or until one of the servers ends.
@@ -139,6 +145,7 @@ async fn login_proxy(setup: &Setup) -> anyhow::Result<(Server, web::Data<SampleA
         public_url: &setup.app_origin,
         marketplace_origin: &setup.marketplace_origin,
         secret: &setup.secret,
+        folder: setup.folder.path(),
     };
     let service = bind_service(&settings.to_toml(login_proxy_sections(&setup.app_origin))).await?;
     let upstream = service.addr().ip().context("the service does not listen on a port")?;

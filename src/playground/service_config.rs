@@ -2,6 +2,7 @@
 //! it: the common settings, and the sections of the login proxy.
 
 use std::fmt::Display;
+use std::path::Path;
 
 /// The settings that differ between runs.
 pub struct ServiceSettings<'a> {
@@ -13,6 +14,8 @@ pub struct ServiceSettings<'a> {
     pub marketplace_origin: &'a str,
     /// The secret with which the service signs.
     pub secret: &'a str,
+    /// The folder of its store.
+    pub folder: &'a Path,
 }
 
 /// The account at the stand-in marketplace.
@@ -21,7 +24,8 @@ pub const ACCOUNT: &str = "playground";
 impl ServiceSettings<'_> {
     /// The whole configuration, including `sections` on identity, claims and embedding.
     pub fn to_toml(&self, sections: impl Display) -> String {
-        let Self { listen, public_url, marketplace_origin, secret } = self;
+        let Self { listen, public_url, marketplace_origin, secret, folder } = self;
+        let store = format!("sqlite:{}", folder.join("marketplace-sso.db").display());
         format!(
             r#"environment = "sandbox"
 
@@ -37,6 +41,12 @@ shutdown_timeout_s = 1
 account = "{ACCOUNT}"
 shared_secret = "{secret}"
 base_url = "{marketplace_origin}"
+
+[store]
+url = {store:?}
+
+[audit]
+durability = "commit"
 
 {sections}
 [log]

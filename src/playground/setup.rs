@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use anyhow::anyhow;
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -15,6 +16,8 @@ pub struct Setup {
     pub marketplace_origin: String,
     /// The secret with which the service signs.
     pub secret: String,
+    /// The folder of the service's store, deleted with it.
+    pub folder: TempDir,
 }
 
 /// Without `--listen`, the front end uses the first of these ports that is free.

@@ -199,8 +199,9 @@ async fn share_with_log_writer(
 fn served(config: &mut Config) -> Served {
     let (hosts, public_url) = (config.server.hosts.clone(), config.server.public_url.clone());
     let limits = config.limits;
+    let pseudonym_keys = config.audit.pseudonym_keys.clone();
     let (entrances, pages) = config.take_served();
-    Served { entrances, pages, hosts, public_url, limits }
+    Served { entrances, pages, hosts, public_url, limits, pseudonym_keys }
 }
 
 /// Signs and verifies a token for each entrance.

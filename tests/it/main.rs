@@ -11,10 +11,14 @@
 
 mod harness;
 
+mod api_documents;
+mod api_tokens;
 mod architecture;
+mod audit_api;
 mod audit_chain;
 mod audit_commands;
 mod audit_journal;
+mod audit_service;
 mod bearer;
 mod check;
 mod commands;
@@ -31,6 +35,7 @@ mod limits;
 mod links;
 mod nginx;
 mod observability;
+mod openapi;
 mod pages;
 mod platforms;
 mod playground;

@@ -4,7 +4,9 @@ use rstest::rstest;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::harness::api;
 use crate::harness::command::{CommandResult, File, run_with};
+use crate::harness::store::{Engine, TestStore};
 use crate::harness::{ALICE, App, EMAIL, Field, Response, SECRET, STANDARD, Settings, Token, wire};
 
 /// Values that a client sends and no output may contain.
@@ -22,19 +24,31 @@ const COMMANDS: [&str; 7] = ["token", "serve", "playground", "check", "mint", "i
 #[case::json_trace("json", "trace")]
 #[case::text_trace("text", "trace")]
 fn logs_metrics_and_bodies_hold_no_secret(#[case] format: &str, #[case] level: &str) {
-    let settings = Settings::standard()
+    let store = TestStore::new(Engine::Sqlite);
+    // stored events have the link parameters, which /v1/audit returns
+    let settings = api::settings(&store)
+        .set("audit.durability", "log")
         .set("log.format", format)
         .set("log.level", level)
         .set("pandium.max_location_bytes", 600)
         .set("claims.meta.rank", "username|int");
+    let api_token = api::create_token(&settings.file(), "siem", &["audit:read"]);
     let app = App::start(settings);
-    let (responses, sent) = send_every_kind_of_request(&app);
+    let (mut responses, sent) = send_every_kind_of_request(&app);
+    let with_query = format!("/v1/audit?access_token={api_token}");
+    for target in ["/v1/audit", "/v1/links", &with_query, "/pandium-sso"] {
+        responses.push(app.api(target, &api_token));
+        responses.push(app.api(target, &format!("{}0", &api_token[..47])));
+    }
+    assert!(responses.iter().any(|response| response.text().contains("\"events\"")));
     // an invalid configuration at a reload
     std::fs::write(app.config_file(), format!("[pandium]\nshared_secret = \"{IN_HEADER} \"")).unwrap();
     app.reload("refused");
 
     let tokens: Vec<String> = responses.iter().filter_map(token_in).collect();
-    let secrets = secrets(&tokens);
+    let mut secrets = secrets(&tokens);
+    // its first part is its id
+    secrets.push(api_token[12..47].to_owned());
     let metrics = app.admin("/metrics").text();
     app.log_lines();
     let mut written = vec![app.output(), metrics];
@@ -47,7 +61,7 @@ fn logs_metrics_and_bodies_hold_no_secret(#[case] format: &str, #[case] level: &
 
     // positive control: each secret is found where it belongs
     let bodies: String = responses.iter().map(|response| String::from_utf8_lossy(&response.body)).collect();
-    let where_they_belong = format!("{responses:?} {bodies} {sent} {SECRET}");
+    let where_they_belong = format!("{responses:?} {bodies} {sent} {SECRET} {api_token}");
     assert!(tokens.len() >= 3 && written.iter().map(String::len).sum::<usize>() > 5_000);
     for secret in &secrets {
         assert!(where_they_belong.contains(secret.as_str()), "the search does not find {secret}");

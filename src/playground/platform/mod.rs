@@ -41,6 +41,7 @@ pub async fn start(
             public_url: &origin(listen),
             marketplace_origin: &setup.marketplace_origin,
             secret,
+            folder: setup.folder.path(),
         };
         let keys_origin = issuer.origin();
         let values =

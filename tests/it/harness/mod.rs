@@ -225,6 +225,12 @@ impl App {
         signal(self.pid(), name);
     }
 
+    /// Ends the process as a crash would.
+    pub fn kill(&self) {
+        let sent = Command::new("kill").args(["-KILL", &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Waits for the process to end by itself.
     pub fn wait(&mut self) -> ExitStatus {
         wait(&mut self.child)
