@@ -1,6 +1,6 @@
 # Development commands; see CONTRIBUTING.md. `make test` runs every check.
 
-.PHONY: test browser tools format bench load kill-test fuzz mutants
+.PHONY: test api-test browser tools format bench load kill-test fuzz mutants
 
 # Formatting, lints, documentation, tests, browser. Installs missing tools.
 test: tools
@@ -9,7 +9,17 @@ test: tools
 	cargo clippy --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 	cargo test --locked -- --test-threads=4
+	$(MAKE) api-test
 	$(MAKE) browser
+
+# Generated requests (schemathesis) to every path that docs/openapi.json describes.
+API_TEST = target/api-test
+api-test: tools $(API_TEST)/installed
+	cargo build --locked
+	$(API_TEST)/bin/python tests/api/run.py target/debug/marketplace-sso
+
+$(API_TEST)/installed: tests/api/requirements.txt | tools
+	python3 -m venv $(API_TEST) && $(API_TEST)/bin/pip install -q -r $< && touch $@
 
 # The component in Chromium, then the program behind nginx with an app and a
 # stand-in marketplace. Screenshots of every page are in tests/browser/artefacts.
@@ -29,6 +39,7 @@ tools:
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \

@@ -47,8 +47,8 @@ const DEFAULT_LIMIT: i64 = 100;
 /// Events on a page at most.
 const MAX_LIMIT: i64 = 1_000;
 
-/// The maximum length of a text, in bytes.
-const MAX_TEXT: usize = 1_024;
+/// The maximum length of a text, in characters.
+const MAX_TEXT: usize = 512;
 
 const TIME: &str =
     "write 2026-10-01, 2026-10-01T12:00:00Z, or how long ago: 90m, 24h, 7d; a + is written %2B";
@@ -159,7 +159,7 @@ fn id(text: &str) -> Option<Uuid> {
 }
 
 fn text(text: &str) -> Option<String> {
-    let is_text = (1..=MAX_TEXT).contains(&text.len()) && !text.contains(char::is_control);
+    let is_text = (1..=MAX_TEXT).contains(&text.chars().count()) && !text.contains(char::is_control);
     is_text.then(|| text.to_owned())
 }
 
