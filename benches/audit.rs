@@ -87,6 +87,7 @@ async fn record(audit: &Audit, user: usize) {
         peer: Peer::from_ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         fetch_dest: FetchDestination::Frame,
         embed_violation: None,
+        api_token: None,
         took_us: 42,
     };
     let subject = format!("user-{user}@example.com");

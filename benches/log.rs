@@ -25,6 +25,7 @@ fn audit(criterion: &mut Criterion) {
         subject: Some("0123456789abcdef0123456789abcdef"),
         peer: Peer::from_ip([127, 0, 0, 1].into()),
         fetch_dest: FetchDestination::Frame,
+        api_token: None,
         embed_violation: None,
         took_us: 17,
     };

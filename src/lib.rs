@@ -20,9 +20,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`user`], [`clock`], [`secret`], [`api_token`], [`host`], [`refusal`], [`log_writer`], [`expression`] | values that are parsed once; the only reader of the clock; secrets that cannot be printed; the form of API tokens; the service's host names; why a request is refused; buffered log lines; a compiled expression |
+//! | [`user`], [`clock`], [`secret`], [`api_token`], [`ticket`], [`host`], [`refusal`], [`log_writer`], [`expression`] | values that are parsed once; the only reader of the clock; secrets that cannot be printed; the forms of API tokens and of single-use addresses; the service's host names; why a request is refused; buffered log lines; a compiled expression |
 //! | [`jwt`] | signing, verifying with every option named, and the keys that issuers publish |
-//! | [`request`], [`limits`] | header fields and peer of a request, without actix; how often a peer may try |
+//! | [`request`], [`limits`] | header fields and peer of a request, without actix; how often something may happen |
 //! | [`settings`] | the generic part of configuration: layers, sections, secrets, problems |
 //! | [`authn`] | authenticators: proxy headers or a token; a folder for each vendor, with its settings |
 //! | [`pandium`] | the destination: environment, claims, links, hand-off; pure |
@@ -85,4 +85,5 @@ pub mod settings;
 pub mod sign_on;
 pub mod store;
 pub mod telemetry;
+pub mod ticket;
 pub mod user;

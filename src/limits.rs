@@ -1,8 +1,10 @@
-//! Limits of requests by peer, in this process. Memory is bounded.
+//! Limits of how often something may happen in a minute: hand-offs of a user, and refusals and
+//! guesses of a peer. Each process counts for itself. Memory is bounded.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock};
@@ -12,68 +14,138 @@ use governor::{Quota, RateLimiter};
 
 use crate::request::Peer;
 
-/// The limits of this process.
-pub struct Limits {
-    clock: MonotonicClock,
-    guesses: Keyed,
-    /// Checks since the process started, so that old peers are removed now and then.
-    checks: AtomicU32,
+/// The limits, each for a minute; 0: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Hand-offs of one user at one entrance.
+    pub handoffs_per_subject: u32,
+    /// Refused requests of one peer.
+    pub refusals_per_peer: u32,
+    /// Wrong tickets and wrong API tokens of one peer.
+    pub token_guesses_per_peer: u32,
 }
 
-type Keyed = RateLimiter<PeerGroup, HashMapStateStore<PeerGroup>, MonotonicClock, NoOpMiddleware<Instant>>;
+/// Counts against the limits.
+pub struct Limits {
+    settings: LimitSettings,
+    hand_offs: PerMinute,
+    refusals: PerMinute,
+    guesses: PerMinute,
+    /// Keyed at random, so that no client can choose a subject or a peer that shares another's count.
+    hasher: RandomState,
+}
+
+/// One limit; `None`: off.
+struct PerMinute(Option<Limiter>);
+
+type Limiter = RateLimiter<u32, HashMapStateStore<u32>, MonotonicClock, NoOpMiddleware<Instant>>;
 type Instant = <MonotonicClock as Clock>::Instant;
 
-/// The peers that are limited together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum PeerGroup {
-    /// One IPv4 address, or the /64 of an IPv6 address: whoever has one such address has all.
-    Ip(IpAddr),
-    /// All peers at the Unix socket, or without a known address.
-    Local,
-    /// All peers that are not counted yet, while too many are.
-    Others,
-}
-
-/// Wrong credentials of one peer in a minute: 10.
-const GUESSES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-
-/// Peers that are counted at the same time.
-const MAX_PEERS: usize = 10_000;
-
-/// Peers without a recent check are removed after so many checks.
-const CHECKS_BETWEEN_REMOVALS: u32 = 1_000;
+/// Subjects and peers are counted by a hash with this many values, which bounds the memory of a
+/// limit to some 4 MB. Two of them share a count with a probability of 1 to 131,072.
+const BUCKETS: u64 = 1 << 17;
 
 impl Limits {
-    /// Counts wrong credentials of a peer. An error: there were too many; after this time the
-    /// peer may try again.
-    pub fn check_guess(&self, peer: Peer) -> Result<(), Duration> {
-        if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKS_BETWEEN_REMOVALS) {
-            self.guesses.retain_recent();
+    /// Starts to count.
+    pub fn new(settings: LimitSettings) -> Self {
+        Self {
+            settings,
+            hand_offs: PerMinute::new(settings.handoffs_per_subject),
+            refusals: PerMinute::new(settings.refusals_per_peer),
+            guesses: PerMinute::new(settings.token_guesses_per_peer),
+            hasher: RandomState::new(),
         }
-        let is_full = self.guesses.len() >= MAX_PEERS;
-        let group = if is_full { PeerGroup::Others } else { PeerGroup::of(peer) };
-        self.guesses.check_key(&group).map_err(|until| until.wait_time_from(self.clock.now()))
     }
-}
 
-impl Default for Limits {
-    fn default() -> Self {
-        let clock = MonotonicClock;
-        let quota = Quota::per_minute(GUESSES_PER_MINUTE);
-        let guesses = RateLimiter::hashmap_with_clock(quota, clock.clone());
-        Self { clock, guesses, checks: AtomicU32::new(0) }
+    /// The limits in use.
+    pub const fn settings(&self) -> LimitSettings {
+        self.settings
     }
-}
 
-impl PeerGroup {
-    fn of(peer: Peer) -> Self {
+    /// Counts a hand-off of a user at an entrance. After an error it must not happen before this
+    /// time is over.
+    pub fn check_handoff(&self, entrance: &str, subject: &str) -> Result<(), Duration> {
+        self.hand_offs.count(|| self.bucket((entrance, subject)))
+    }
+
+    /// Counts a refused request. An error: the peer has more than the limit allows; after this time
+    /// it may try again.
+    pub fn check_refusal(&self, peer: Peer) -> Result<(), Duration> {
+        self.count_peer(&self.refusals, peer)
+    }
+
+    /// Counts a wrong ticket or a wrong API token. An error: as for [`Self::check_refusal`].
+    pub fn check_guess(&self, peer: Peer) -> Result<(), Duration> {
+        self.count_peer(&self.guesses, peer)
+    }
+
+    /// Forgets what is within the limits again. To be called regularly.
+    pub fn forget_old(&self) {
+        for limit in [&self.hand_offs, &self.refusals, &self.guesses] {
+            limit.forget_old();
+        }
+    }
+
+    /// The number of subjects and peers that are counted now.
+    pub fn len(&self) -> usize {
+        [&self.hand_offs, &self.refusals, &self.guesses].into_iter().map(PerMinute::len).sum()
+    }
+
+    /// Whether nothing is counted now.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn count_peer(&self, limit: &PerMinute, peer: Peer) -> Result<(), Duration> {
         match peer {
-            Peer::Ip(IpAddr::V6(address)) => {
-                let network = address.to_bits() & !u128::from(u64::MAX);
-                Self::Ip(IpAddr::V6(network.into()))
-            }
-            Peer::Ip(address @ IpAddr::V4(_)) => Self::Ip(address),
-            Peer::UnixSocket | Peer::Unknown => Self::Local,
+            Peer::Ip(address) => limit.count(|| self.bucket(network(address))),
+            // one peer for all clients
+            Peer::UnixSocket | Peer::Unknown => Ok(()),
+        }
+    }
+
+    fn bucket(&self, key: impl Hash) -> u32 {
+        // less than BUCKETS
+        u32::try_from(self.hasher.hash_one(key) % BUCKETS).unwrap_or_default()
+    }
+}
+
+impl PerMinute {
+    fn new(limit: u32) -> Self {
+        let quota = NonZeroU32::new(limit).map(Quota::per_minute);
+        Self(quota.map(|quota| RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock)))
+    }
+
+    fn count(&self, key: impl FnOnce() -> u32) -> Result<(), Duration> {
+        let Some(limiter) = &self.0 else { return Ok(()) };
+        limiter.check_key(&key()).map_err(|until| until.wait_time_from(limiter.clock().now()))
+    }
+
+    fn forget_old(&self) {
+        if let Some(limiter) = &self.0 {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, RateLimiter::len)
+    }
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Limits").field(&self.settings).finish()
+    }
+}
+
+/// The address, or the network of an IPv6 address: a host has all of a /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
     }
 }
@@ -82,31 +154,69 @@ impl PeerGroup {
 mod tests {
     use super::*;
 
+    fn limits(per_minute: u32) -> Limits {
+        Limits::new(LimitSettings {
+            handoffs_per_subject: per_minute,
+            refusals_per_peer: per_minute,
+            token_guesses_per_peer: per_minute,
+        })
+    }
+
     fn peer(address: &str) -> Peer {
         Peer::from_ip(address.parse().unwrap())
+    }
+
+    #[test]
+    fn each_user_has_a_limit_at_each_entrance() {
+        let limits = limits(2);
+        let hand_off = |entrance, subject| limits.check_handoff(entrance, subject).is_ok();
+        assert_eq!([(); 4].map(|()| hand_off("a", "alice")), [true, true, false, false]);
+        assert!(hand_off("b", "alice") && hand_off("a", "bob") && !hand_off("a", "alice"));
+        let wait = limits.check_handoff("a", "alice").unwrap_err().as_secs();
+        assert!((28..=30).contains(&wait), "{wait}: two a minute is one each 30 s");
     }
 
     // T35
     #[test]
     fn guesses_are_limited_by_network() {
-        let limits = Limits::default();
-        for guess in 0..10 {
-            assert_eq!(limits.check_guess(peer(&format!("2001:db8::{guess}"))), Ok(()), "{guess}");
+        let limits = limits(1);
+        assert!(limits.check_guess(peer("2001:db8::1")).is_ok());
+        assert!(limits.check_guess(peer("2001:db8::ffff:0:0:2")).is_err());
+        assert!(limits.check_guess(peer("2001:db8:0:1::1")).is_ok());
+        assert!(limits.check_guess(peer("192.0.2.1")).is_ok());
+        assert!(limits.check_guess(peer("::ffff:192.0.2.1")).is_err());
+        assert!(limits.check_guess(peer("192.0.2.2")).is_ok());
+        assert!(limits.check_refusal(peer("192.0.2.2")).is_ok(), "refusals are counted separately");
+    }
+
+    #[test]
+    fn peers_of_a_unix_socket_are_not_limited() {
+        let limits = limits(1);
+        for peer in [Peer::UnixSocket, Peer::Unknown] {
+            assert!((0..5).all(|_| limits.check_refusal(peer).is_ok()));
         }
-        let wait = limits.check_guess(peer("2001:db8::ffff")).unwrap_err();
-        assert!(wait > Duration::ZERO && wait <= Duration::from_secs(6), "{wait:?}");
-        for other in ["2001:db8:0:1::1", "192.0.2.1", "192.0.2.2"] {
-            assert_eq!(limits.check_guess(peer(other)), Ok(()));
-        }
-        assert_eq!(limits.check_guess(Peer::UnixSocket), Ok(()));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let limits = limits(0);
+        assert!((0..1000).all(|_| limits.check_handoff("a", "alice").is_ok()));
+        assert!(limits.is_empty());
     }
 
     // T35
     #[test]
     fn the_number_of_counted_peers_is_bounded() {
-        let limits = Limits::default();
-        let networks = (0..30_000_u32).map(|network| peer(&format!("2001:db8:{:x}::", network)));
-        let _ = networks.map(|peer| limits.check_guess(peer)).collect::<Vec<_>>();
-        assert!(limits.guesses.len() <= MAX_PEERS + 1);
+        let limits = limits(1_000_000);
+        for number in 0..u32::try_from(3 * BUCKETS).unwrap() {
+            let _ = limits.check_refusal(Peer::from_ip(Ipv6Addr::from(u128::from(number) << 64).into()));
+        }
+        assert!(limits.len() as u64 <= BUCKETS && !limits.is_empty(), "{}", limits.len());
+        // a limit this high is free again after a fraction of a second
+        let deadline = crate::clock::Stopwatch::start();
+        while !limits.is_empty() {
+            assert!(deadline.elapsed().as_secs() < 20, "{}", limits.len());
+            limits.forget_old();
+        }
     }
 }

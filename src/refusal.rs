@@ -22,7 +22,7 @@ pub enum Reason {
     BadIdentity,
     /// Link parameters are invalid, or reserved for this service.
     BadLink,
-    /// A parameter of an API request is invalid.
+    /// A request to the API cannot be read, or a parameter is invalid.
     BadRequest,
     /// Identity headers from a peer that is not a trusted proxy.
     UntrustedPeer,
@@ -37,11 +37,13 @@ pub enum Reason {
     MissingScope,
     /// Nothing is at this path.
     NotFound,
+    /// A single-use address was used before, has expired, or is unknown.
+    LinkExpired,
     /// The method is not allowed.
     MethodNotAllowed,
     /// The `Host` is not a name of this service.
     MisdirectedRequest,
-    /// Too many requests of this peer.
+    /// A limit of `[limits]` is reached.
     TooManyRequests,
     /// The signed URL would exceed the limit.
     TokenTooLarge,
@@ -68,7 +70,7 @@ pub struct Refusal {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::ExpiredToken,
@@ -82,6 +84,7 @@ impl Reason {
         Self::CrossSiteRequest,
         Self::MissingScope,
         Self::NotFound,
+        Self::LinkExpired,
         Self::MethodNotAllowed,
         Self::MisdirectedRequest,
         Self::TooManyRequests,
@@ -109,6 +112,7 @@ impl Reason {
             Self::CrossSiteRequest => "cross_site_request",
             Self::MissingScope => "missing_scope",
             Self::NotFound => "not_found",
+            Self::LinkExpired => "link_expired",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::MisdirectedRequest => "misdirected_request",
             Self::TooManyRequests => "too_many_requests",
@@ -129,14 +133,15 @@ impl Reason {
             Self::ExpiredToken => "The token has expired",
             Self::AmbiguousIdentity => "It is not clear who is signed in",
             Self::BadIdentity => "The signed-in user cannot be read",
-            Self::BadRequest => "A parameter is not right",
             Self::BadLink => "The link is not right",
             Self::UntrustedPeer => "The request came by an untrusted way",
             Self::NotAllowed => "This account may not use the marketplace",
             Self::EmbeddingNotAllowed => "The marketplace cannot be shown here",
             Self::CrossSiteRequest => "The request came from another site",
             Self::MissingScope => "The token does not permit this",
+            Self::BadRequest => "The request cannot be read",
             Self::NotFound => "There is nothing here",
+            Self::LinkExpired => "This link is no longer valid",
             Self::MethodNotAllowed => "This method is not allowed",
             Self::MisdirectedRequest => "This address is not served here",
             Self::TooManyRequests => "There were too many requests",

@@ -91,6 +91,8 @@ pub struct EventDetails {
     pub subject: SubjectNames,
     /// What authenticated the user.
     pub credentials: Credentials,
+    /// The name of the API token of the server that names the user, in place of credentials.
+    pub api_token: Option<String>,
     /// Where in the marketplace the user goes.
     pub link: Link,
 }
@@ -135,6 +137,24 @@ impl Entrance {
         with_needs(clock, |now| self.decide_identity(request, now)).await
     }
 
+    /// Authorizes a user whom a trusted server names, and signs, without authenticating anything.
+    /// `details` has what the audit event says in addition.
+    pub fn hand_off_for(
+        &self,
+        user: &User,
+        (query, install): (&str, Option<&str>),
+        jti: Uuid,
+        now: Timestamp,
+        mut details: Box<EventDetails>,
+    ) -> SignOn {
+        let link = self.marketplace.links().parse(query, install);
+        let outcome = link.and_then(|link| {
+            details.link = link;
+            self.authorize_and_sign(user, jti, now, &mut details)
+        });
+        SignOn { outcome, details }
+    }
+
     /// Decides a sign-on. Link and frame come first: they need no credentials.
     pub fn decide(&self, request: &SignOnRequest<'_>, jti: Uuid, now: Timestamp) -> Decision<SignOn> {
         let fetch_dest = FetchDestination::of(request.auth.headers);
@@ -160,11 +180,21 @@ impl Entrance {
         }
         let mut user = self.authenticate(request.auth, now, needs)?;
         details.credentials = std::mem::take(&mut user.credentials);
-        let outcome = self.access.allow(&user).and_then(|()| self.hand_off(&user, &details.link, jti, now));
+        self.authorize_and_sign(&user, jti, now, details)
+    }
+
+    fn authorize_and_sign(
+        &self,
+        user: &User,
+        jti: Uuid,
+        now: Timestamp,
+        details: &mut EventDetails,
+    ) -> Result<HandOff, Refusal> {
+        let outcome = self.access.allow(user).and_then(|()| self.hand_off(user, &details.link, jti, now));
         // a user has the same name in audit events, handed off or refused
         details.subject = match &outcome {
             Ok(hand_off) => self.subject_forms.write(&hand_off.subject),
-            Err(_) => self.subject(&user),
+            Err(_) => self.subject(user),
         };
         outcome
     }

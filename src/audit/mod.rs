@@ -79,6 +79,8 @@ pub struct AuditEvent<'a> {
     pub peer: Peer,
     /// What the response is for.
     pub fetch_dest: FetchDestination,
+    /// The name of the API token by which a server asked for the hand-off.
+    pub api_token: Option<&'a str>,
     /// Why the request violates the embed policy, if it was served nevertheless.
     pub embed_violation: Option<&'a str>,
     /// Time to decide, in microseconds.
@@ -93,6 +95,8 @@ pub enum Outcome<'a> {
         /// The token's id.
         jti: Uuid,
     },
+    /// A single-use address was created for the user.
+    LinkCreated,
     /// The user was reported to an API.
     Verified,
     /// The request was refused.
@@ -140,6 +144,8 @@ struct JsonLine<'a> {
     peer: Peer,
     fetch_dest: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    api_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     embed_violation: Option<&'a str>,
     took_us: u64,
 }
@@ -160,6 +166,7 @@ fn write_json(event: &AuditEvent<'_>, line: &mut Vec<u8>) {
         subject: event.subject,
         peer: event.peer,
         fetch_dest: event.fetch_dest.name(),
+        api_token: event.api_token,
         embed_violation: event.embed_violation,
         took_us: event.took_us,
     };
@@ -186,6 +193,8 @@ fn write_text(event: &AuditEvent<'_>, line: &mut Vec<u8>) {
     field("subject", subject.as_ref().map(|subject| subject as _));
     field("peer", Some(&event.peer));
     field("fetch_dest", Some(&event.fetch_dest.name()));
+    let api_token = event.api_token.map(|name| format!("{name:?}"));
+    field("api_token", api_token.as_ref().map(|name| name as _));
     let violation = event.embed_violation.map(|violation| format!("{violation:?}"));
     field("embed_violation", violation.as_ref().map(|violation| violation as _));
     field("request_id", Some(&event.request_id));
@@ -214,6 +223,14 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: Some(jti),
+            },
+            Outcome::LinkCreated => Self {
+                level: "INFO",
+                message: "created a single-use address for a user",
+                outcome: "link_created",
+                reason: None,
+                detail: None,
+                jti: None,
             },
             Outcome::Verified => Self {
                 level: "INFO",
@@ -283,6 +300,7 @@ mod tests {
             subject: Some("a\"b"),
             peer: Peer::from_ip([127, 0, 0, 1].into()),
             fetch_dest: FetchDestination::Frame,
+            api_token: None,
             embed_violation: None,
             took_us: 7,
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{AuditEvent, Labels};
 use crate::clock::Timestamp;
@@ -102,7 +102,7 @@ pub(super) fn of_request(event: &AuditEvent<'_>, details: &RecordDetails<'_>) ->
         embed_violation: event.embed_violation.map(text),
         link: details.link.filter(|link| !link.is_empty()).map(text),
         took_us: i64::try_from(event.took_us).ok(),
-        data: None,
+        data: event.api_token.map(|name| text(&json!({"api_token": name}).to_string())),
         personal: Personal {
             subject: details.subject.map(text),
             peer: peer(event.peer),

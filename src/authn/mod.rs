@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 use crate::jwt::jwks::{FetchCounts, JwksCache, SkippedKey};
+use crate::request::Peer;
 use crate::secret::SharedSecret;
 use crate::user::User;
 
@@ -63,6 +64,14 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(headers) => headers.explain_absence(request),
             Self::Token(_) => None,
+        }
+    }
+
+    /// Whether a peer is a proxy whose header fields authenticate users.
+    pub fn trusts(&self, peer: Peer) -> bool {
+        match self {
+            Self::ProxyHeaders(headers) => headers.trusts(peer),
+            Self::Token(_) => false,
         }
     }
 

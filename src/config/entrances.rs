@@ -14,8 +14,8 @@ use crate::settings::{Reported, Section};
 use crate::sign_on::Entrance;
 
 /// Reserved paths.
-const RESERVED: [&str; 8] =
-    ["/livez", "/readyz", "/healthz", "/metrics", "/embed", "/embed.js", "/embed.d.ts", "/embed.json"];
+const RESERVED: [&str; 9] =
+    ["/livez", "/readyz", "/healthz", "/metrics", "/embed", "/embed.js", "/embed.d.ts", "/embed.json", "/l"];
 
 /// Reads all entrances, and the secret of each. Without a known environment, the rules for
 /// production are not reported.
@@ -192,7 +192,7 @@ fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) ->
     let (what, help) = if !path.starts_with('/') || !is_plain {
         let what = format!("{path:?} is not a plain path");
         (what, "begin with '/', and use letters, digits, '-', '_', '.' and '~'")
-    } else if RESERVED.contains(&path.as_str()) || path.starts_with("/v1/") {
+    } else if RESERVED.contains(&path.as_str()) || path.starts_with("/v1/") || path.starts_with("/l/") {
         (format!("{path} is reserved by the service"), "choose another path")
     } else if let Some((name, other)) = taken.iter().find(|(_, other)| conflicts(other)) {
         let what = format!("{path} conflicts with the entrance {name} at {other}");

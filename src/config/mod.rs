@@ -5,6 +5,7 @@ mod audit;
 mod branding;
 mod embed;
 mod entrances;
+mod limits;
 mod marketplace;
 mod server;
 mod store;
@@ -15,6 +16,7 @@ pub use server::{Listen, LogSettings, ServerSettings};
 
 use crate::audit::{AuditSettings, Durability, SubjectLog};
 use crate::jwt::jwks;
+use crate::limits::LimitSettings;
 use crate::page::Pages;
 use crate::pandium::Environment;
 use crate::settings::{self, BuiltIn, Collector, EffectiveSetting, Reported, Section};
@@ -35,6 +37,8 @@ pub struct Config {
     pub store: Option<StoreSettings>,
     /// The section `[audit]`.
     pub audit: AuditSettings,
+    /// The section `[limits]`.
+    pub limits: LimitSettings,
     /// All entrances; the first is `/pandium-sso`.
     pub entrances: Vec<Entrance>,
     /// The pages for users.
@@ -117,6 +121,12 @@ impl Config {
                     .to_owned(),
             );
         }
+        if self.store.is_some() && self.server.public_url.is_none() {
+            warnings.push(
+                "server.public_url is empty, so POST /v1/links creates no single-use addresses; set it"
+                    .to_owned(),
+            );
+        }
         for Entrance { name, authenticator, embed, marketplace, .. } in &self.entrances {
             let reads = marketplace.subject_names();
             if !authenticator.can_yield_all(reads)
@@ -161,6 +171,7 @@ impl Config {
         let assumed = environment.unwrap_or(Environment::Production);
         let server = server::read(&root.section("server"), environment.ok());
         let log = server::read_log(&root.section("log"));
+        let limits = limits::read(&root.section("limits"));
         let pages = branding::read(&root.section("branding"));
         let entrances = entrances::read(&root, assumed, environment.is_ok());
         let store = store::read(&root.section("store"));
@@ -168,9 +179,9 @@ impl Config {
         let audit =
             audit::read(&root.section("audit"), store.as_ref().map_err(|reported| *reported), secrets);
         root.finish();
-        let read = (|| Ok((environment?, server?, log?, store?, audit?, entrances?, pages?)))();
+        let read = (|| Ok((environment?, server?, log?, store?, audit?, limits?, entrances?, pages?)))();
         let (read, files, warnings) = problems.finish(read)?;
-        let (environment, server, log, store, audit, (mut entrances, _), pages) = read;
+        let (environment, server, log, store, audit, limits, (mut entrances, _), pages) = read;
         if audit.durability == Durability::Log {
             entrances.iter_mut().for_each(|entrance| entrance.subject_forms.record = SubjectLog::None);
         }
@@ -181,6 +192,7 @@ impl Config {
             log,
             store,
             audit,
+            limits,
             entrances,
             pages,
             files,

@@ -12,7 +12,7 @@ use crate::host::{HostName, HostNames};
 use crate::pandium::Environment;
 use crate::settings::{Reported, Section, web_origin};
 
-/// The section `[server]`. A change of anything but `hosts` requires a restart.
+/// The section `[server]`. A change of anything but `public_url` and `hosts` requires a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
     /// The address for browsers and proxies.
@@ -42,8 +42,8 @@ pub struct ServerSettings {
 impl ServerSettings {
     /// Whether they differ in more than a reload can apply.
     pub fn needs_restart_after(&self, earlier: &Self) -> bool {
-        let hosts = self.hosts.clone();
-        *self != Self { hosts, ..earlier.clone() }
+        let (public_url, hosts) = (self.public_url.clone(), self.hosts.clone());
+        *self != Self { public_url, hosts, ..earlier.clone() }
     }
 }
 

@@ -8,6 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 
 use super::context::RequestContext;
+use super::limiting;
 use super::refused::{ForProgram, RefusedRequest};
 use crate::api_token::{ApiToken, Scope};
 use crate::clock::Timestamp;
@@ -109,18 +110,12 @@ impl AuthError {
                 let told = ForProgram { challenge, ..told };
                 RefusedRequest::for_program(Reason::Unauthenticated.because(cause), told)
             }
-            Self::Invalid(cause) => match context.shared.limits.check_guess(context.peer) {
-                Ok(()) => {
-                    let challenge = Some("Bearer error=\"invalid_token\"".to_owned());
-                    let told = ForProgram { challenge, ..told };
-                    RefusedRequest::for_program(Reason::InvalidToken.because(cause), told)
-                }
-                Err(retry_after) => {
-                    let cause = format!("too many wrong API tokens from this address; {cause}");
-                    let told = ForProgram { retry_after: Some(retry_after), ..told };
-                    RefusedRequest::for_program(Reason::TooManyRequests.because(cause), told)
-                }
-            },
+            Self::Invalid(cause) => {
+                let challenge = Some("Bearer error=\"invalid_token\"".to_owned());
+                let told = ForProgram { challenge, ..told };
+                let refused = RefusedRequest::for_program(Reason::InvalidToken.because(cause), told);
+                limiting::limit_guesses(context, refused)
+            }
             Self::Unavailable => {
                 let cause = "the API tokens cannot be read; see store.url and the log";
                 RefusedRequest::for_program(Reason::StoreUnavailable.because(cause), told)

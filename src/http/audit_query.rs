@@ -179,7 +179,8 @@ fn is_lower_case(text: &str) -> bool {
 
 fn refuse(name: &str, what: &'static str) -> RefusedRequest {
     let refusal = Reason::BadRequest.because(format!("the parameter {name}: {what}"));
-    let told = ForProgram { parameter: Some(name.to_owned()), detail: Some(what), ..ForProgram::default() };
+    let told =
+        ForProgram { parameter: Some(name.to_owned()), detail: Some(what.into()), ..ForProgram::default() };
     RefusedRequest::for_program(refusal, told)
 }
 
@@ -187,7 +188,7 @@ fn refuse(name: &str, what: &'static str) -> RefusedRequest {
 fn unknown(name: &str) -> RefusedRequest {
     let refusal = Reason::BadRequest.because("an unknown parameter");
     let parameter = Some(name.to_owned()).filter(|name| name.len() <= 32 && is_lower_case(name));
-    let detail = Some("there is no such parameter; see /v1/openapi.json");
+    let detail = Some("there is no such parameter; see /v1/openapi.json".into());
     RefusedRequest::for_program(refusal, ForProgram { parameter, detail, ..ForProgram::default() })
 }
 

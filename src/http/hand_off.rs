@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use super::refusal_response::entrance_headers;
 use super::refused::RefusedRequest;
 use super::served::ServedRequest;
 use super::target::EntranceTarget;
-use super::{EntranceRuntime, accept, cors, verify};
+use super::{EntranceRuntime, accept, cors, limiting, verify};
 use crate::audit::Outcome;
 use crate::clock::Timestamp;
 use crate::embed::SCRIPT_NOT_ALLOWED;
@@ -23,11 +23,18 @@ use crate::sign_on::{SignOn, SignOnRequest};
 
 /// A hand-off for a script. Times are Unix seconds.
 #[derive(Serialize)]
-struct HandOffJson<'a> {
+pub(super) struct HandOffJson<'a> {
     url: &'a str,
     jti: Uuid,
     issued_at: u64,
     expires_at: Option<u64>,
+}
+
+impl<'a> HandOffJson<'a> {
+    /// The JSON of a hand-off.
+    pub fn of(HandOff { url, jti, issued_at, expires_at, subject: _ }: &'a HandOff) -> Self {
+        Self { url: url.expose(), jti: *jti, issued_at: *issued_at, expires_at: *expires_at }
+    }
 }
 
 /// Handles a request to an entrance.
@@ -62,20 +69,31 @@ async fn sign_on(
     };
     // a large future, which actix would move several times; alone in its box, it
     // fits malloc's cache of blocks up to 1,032 bytes
-    let signed_on = Box::pin(runtime.entrance.sign_on(&sign_on, Uuid::new_v4(), Timestamp::now));
-    let SignOn { outcome, details } = signed_on.await;
+    let sign_on = Box::pin(runtime.entrance.sign_on(&sign_on, Uuid::new_v4(), Timestamp::now)).await;
+    respond(context, &runtime, sign_on, |hand_off| response(request, &runtime, hand_off))
+}
+
+/// Responds with a hand-off, if it is within the user's limit.
+pub(super) fn respond(
+    context: &RequestContext,
+    runtime: &Arc<EntranceRuntime>,
+    SignOn { outcome, details }: SignOn,
+    response: impl FnOnce(HandOff) -> Result<HttpResponse, Refusal>,
+) -> Result<HttpResponse, RefusedRequest> {
+    let refused = |refusal| RefusedRequest::at(runtime, refusal);
     // the audit event says that the user was handed off once there is a response that does it
-    let handed_off = outcome.and_then(|hand_off| {
+    let handed_off = outcome.map_err(refused).and_then(|hand_off| {
+        limiting::check_handoff(context, runtime, &hand_off.subject)?;
         let (jti, url_bytes) = (hand_off.jti, hand_off.url.len());
-        Ok((response(request, &runtime, hand_off)?, jti, url_bytes))
+        Ok((response(hand_off).map_err(refused)?, jti, url_bytes))
     });
     match handed_off {
         Ok((response, jti, url_bytes)) => {
             let outcome = Some(Outcome::HandedOff { jti });
-            let served = ServedRequest { runtime, outcome, details, url_bytes };
+            let served = ServedRequest { runtime: Arc::clone(runtime), outcome, details, url_bytes };
             Ok(context.served(served, response))
         }
-        Err(refusal) => Err(RefusedRequest { details, ..RefusedRequest::at(&runtime, refusal) }),
+        Err(refused) => Err(RefusedRequest { details, ..refused }),
     }
 }
 
@@ -85,20 +103,23 @@ fn response(
     runtime: &EntranceRuntime,
     hand_off: HandOff,
 ) -> Result<HttpResponse, Refusal> {
-    let prefers_json = accept::prefers_json(request);
-    let status = if prefers_json { StatusCode::OK } else { StatusCode::TEMPORARY_REDIRECT };
-    let mut response = HttpResponse::build(status);
-    entrance_headers(&mut response, request, runtime);
-    if prefers_json {
-        verify::protect_json(&mut response);
-        let HandOff { url, jti, issued_at, expires_at, .. } = &hand_off;
-        return Ok(response.json(HandOffJson {
-            url: url.expose(),
-            jti: *jti,
-            issued_at: *issued_at,
-            expires_at: *expires_at,
-        }));
+    if !accept::prefers_json(request) {
+        return redirect(request, runtime, hand_off);
     }
+    let mut response = HttpResponse::Ok();
+    entrance_headers(&mut response, request, runtime);
+    verify::protect_json(&mut response);
+    Ok(response.json(HandOffJson::of(&hand_off)))
+}
+
+/// The redirect for a browser.
+pub(super) fn redirect(
+    request: &HttpRequest,
+    runtime: &EntranceRuntime,
+    hand_off: HandOff,
+) -> Result<HttpResponse, Refusal> {
+    let mut response = HttpResponse::TemporaryRedirect();
+    entrance_headers(&mut response, request, runtime);
     let location = HeaderValue::try_from(hand_off.url.into_exposed())
         .map_err(|_| Reason::Internal.because("the URL is no valid header field value"))?;
     Ok(response.insert_header((header::LOCATION, location)).finish())

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::context::RequestContext;
 use super::record::{record_refused, record_served};
 use super::refused::RefusedRequest;
-use super::{Shared, SocketKind, health};
+use super::{Shared, SocketKind, health, limiting};
 use crate::refusal::{Reason, Refusal};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -82,6 +82,7 @@ fn handled(called: Result<ServiceResponse, Error>) -> Result<HttpResponse, Refus
 }
 
 async fn refuse(context: &RequestContext, request: &HttpRequest, refused: RefusedRequest) -> HttpResponse {
+    let refused = limiting::limit_refusals(context, refused);
     record_refused(context, request, refused).await.response(context, request)
 }
 

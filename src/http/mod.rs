@@ -14,9 +14,14 @@ mod dashboard;
 mod embed_page;
 mod hand_off;
 mod health;
+mod limiting;
+mod link_request;
+mod links;
 mod middleware;
 mod openapi;
+mod previewers;
 mod record;
+mod redeem;
 mod refusal_response;
 mod refused;
 mod routes;
@@ -126,10 +131,11 @@ mod tests {
     /// other settings differ.
     fn reload(shared: &Shared) {
         let mut config = config("newer-configuration", "production", "");
-        let hosts = config.server.hosts.clone();
         let in_effect = shared.snapshot().in_effect.clone();
+        let (hosts, public_url) = (config.server.hosts.clone(), config.server.public_url.clone());
+        let (limits, pseudonym_keys) = (config.limits, Vec::new());
         let (entrances, pages) = config.take_served();
-        shared.swap(Served { entrances, pages, hosts, pseudonym_keys: Vec::new(), in_effect });
+        shared.swap(Served { entrances, pages, hosts, public_url, limits, pseudonym_keys, in_effect });
     }
 
     /// A step of a request. Extracting it reloads, if the step is the one under test.

@@ -120,7 +120,10 @@ async fn record(
     let stored = RecordDetails {
         subject: details.subject.recorded.as_deref(),
         account: entrance.map(|entrance| entrance.marketplace.account().as_str()),
-        identity_kind: entrance.map(|entrance| entrance.authenticator.kind()),
+        identity_kind: match &details.api_token {
+            Some(_) => Some("api"),
+            None => entrance.map(|entrance| entrance.authenticator.kind()),
+        },
         issuer: details.credentials.issuer.as_deref(),
         key_id: details.credentials.key_id.as_deref(),
         user_agent: request.headers().get(header::USER_AGENT).map(HeaderValue::as_bytes),
@@ -144,6 +147,7 @@ fn event<'a>(
         subject: details.subject.logged.as_deref(),
         peer: context.peer,
         fetch_dest: details.fetch_dest,
+        api_token: details.api_token.as_deref(),
         embed_violation: details.embed_violation.as_ref().map(|violation| &*violation.cause),
         took_us: u64::try_from(context.stopwatch.elapsed().as_micros()).unwrap_or(u64::MAX),
     }
@@ -156,6 +160,7 @@ fn fill_span(event: &AuditEvent<'_>) {
     }
     let (outcome, reason) = match event.outcome {
         Outcome::HandedOff { .. } => ("handed_off", ""),
+        Outcome::LinkCreated => ("link_created", ""),
         Outcome::Verified => ("verified", ""),
         Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
     };

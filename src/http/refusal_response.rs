@@ -32,9 +32,9 @@ struct Problem<'a> {
     /// The parameter of an API request that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<&'a str>,
-    /// What is wrong with it.
+    /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'static str>,
+    detail: Option<&'a str>,
 }
 
 impl RefusedRequest {
@@ -55,7 +55,7 @@ impl RefusedRequest {
         if let Some(challenge) = told.and_then(|told| told.challenge.as_deref()) {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
-        if let Some(retry_after) = told.and_then(|told| told.retry_after) {
+        if let Some(retry_after) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, whole_seconds(retry_after)));
         }
         let is_for_api = self.audience == Audience::Api;
@@ -77,7 +77,7 @@ impl RefusedRequest {
             request_id: context.request_id,
             scope: told.and_then(|told| told.scope).map(Scope::name),
             parameter: told.and_then(|told| told.parameter.as_deref()),
-            detail: told.and_then(|told| told.detail),
+            detail: told.and_then(|told| told.detail.as_deref()),
         };
         response
             .content_type("application/problem+json")
@@ -112,6 +112,7 @@ impl RefusedRequest {
         }
         let nonce = nonce();
         let is_about_sign_in = self.status() == StatusCode::UNAUTHORIZED;
+        let leads_to_app = is_about_sign_in || self.refusal.reason == Reason::LinkExpired;
         let embed = self.runtime.as_ref().map(|runtime| &runtime.entrance.embed);
         let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let is_same_origin = field("sec-fetch-site") == Some("same-origin");
@@ -120,7 +121,7 @@ impl RefusedRequest {
             request_id: context.request_id,
             is_about_sign_in,
             is_worth_another_try: self.status().is_server_error(),
-            login_url: embed.filter(|_| is_about_sign_in).and_then(|embed| embed.login_url.as_deref()),
+            login_url: embed.filter(|_| leads_to_app).and_then(|embed| embed.login_url.as_deref()),
             message_targets: embed.map_or_else(Vec::new, |embed| {
                 embed.parents.message_targets(field("referer").unwrap_or_default(), is_same_origin)
             }),

@@ -1,6 +1,7 @@
 //! Refused requests: the error of extractors and handlers, and the one place that
 //! maps a reason to its status. `refusal_response` makes the response.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub(super) struct RefusedRequest {
     pub allow: &'static str,
     /// The page in place of the usual one.
     pub own_page: Option<Box<OwnPage>>,
+    /// `Retry-After`, for a 429.
+    pub retry_after: Option<Duration>,
     /// What only programs are told.
     pub for_program: Option<Box<ForProgram>>,
 }
@@ -47,10 +50,8 @@ pub(super) struct ForProgram {
     pub scope: Option<Scope>,
     /// The parameter that is wrong.
     pub parameter: Option<String>,
-    /// What is wrong with it.
-    pub detail: Option<&'static str>,
-    /// `Retry-After`.
-    pub retry_after: Option<Duration>,
+    /// What is wrong.
+    pub detail: Option<Cow<'static, str>>,
 }
 
 /// Who reads a refusal.
@@ -75,6 +76,7 @@ impl From<Refusal> for RefusedRequest {
             audience: Audience::Browser,
             allow: "",
             own_page: None,
+            retry_after: None,
             for_program: None,
         }
     }
@@ -142,6 +144,7 @@ pub(super) const fn status(reason: Reason) -> StatusCode {
         | Reason::CrossSiteRequest
         | Reason::MissingScope => StatusCode::FORBIDDEN,
         Reason::NotFound => StatusCode::NOT_FOUND,
+        Reason::LinkExpired => StatusCode::GONE,
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Reason::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
         Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,

@@ -3,7 +3,7 @@
 //! decoded path, so each route checks the path as received.
 
 use actix_service::apply;
-use actix_web::guard::{self, fn_guard};
+use actix_web::guard::{self, Guard, fn_guard};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource};
 
@@ -11,15 +11,20 @@ use super::middleware::middleware;
 use super::refused::{Audience, RefusedRequest};
 use super::target::EntranceTarget;
 use super::{
-    Shared, Snapshot, SocketKind, assets, audit_api, dashboard, embed_page, hand_off, health, openapi, verify,
+    Shared, Snapshot, SocketKind, assets, audit_api, dashboard, embed_page, hand_off, health, links, openapi,
+    redeem, verify,
 };
+use crate::ticket::Ticket;
 
 /// The other fixed paths of the public listener.
-const FIXED: [&str; 6] =
-    ["/embed", "/embed.js", "/embed.d.ts", "/embed.json", "/v1/audit", "/v1/openapi.json"];
+const FIXED: [&str; 7] =
+    ["/embed", "/embed.js", "/embed.d.ts", "/embed.json", "/v1/audit", "/v1/openapi.json", links::PATH];
 
 /// The prefix of paths that name an entrance to verify for.
 const VERIFY: &str = "/v1/verify";
+
+/// The prefix of single-use addresses.
+const TICKETS: &str = "/l";
 
 /// Configures the routes of the public listener. Entrances change at a reload, so
 /// they are one resource, which has every path without a route of its own. All
@@ -34,13 +39,17 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
         fixed("/v1/openapi.json", openapi::openapi),
     ];
     let verify = web::scope(VERIFY).default_service(web::to(verify::verify));
+    let links = web::resource(links::PATH).guard(is_path(links::PATH)).to(links::create);
+    let tickets = web::scope(TICKETS).default_service(web::to(redeem::redeem));
     let has_route = fn_guard(|context| {
         let path = context.head().uri.path();
-        is_fixed(path) || path.starts_with(VERIFY)
+        is_fixed(path) || path.starts_with(VERIFY) || path.starts_with(redeem::TICKET_PATH)
     });
     let scope = web::scope("").guard(has_route).configure(|config| {
         configure_fixed(config, shared, socket, others);
         config.service(verify.wrap(middleware(shared, socket)));
+        config.service(links.wrap(middleware(shared, socket)));
+        config.service(tickets.wrap(middleware(shared, socket)));
     });
     config.service(scope);
     // a pattern would be a regular expression, which takes longer than the signature
@@ -59,7 +68,9 @@ pub fn admin(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: Soc
 
 /// Whether the public listener has something at a path.
 pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
-    is_fixed(path) || EntranceTarget::find(snapshot, path).is_ok()
+    let is_ticket =
+        || path.strip_prefix(redeem::TICKET_PATH).is_some_and(|text| Ticket::parse(text).is_some());
+    is_fixed(path) || is_ticket() || EntranceTarget::find(snapshot, path).is_ok()
 }
 
 /// Whether a path of the public listener is a resource's, in every configuration.
@@ -81,6 +92,11 @@ fn configure_fixed<const N: usize>(
     }
 }
 
+/// Whether the path is exactly this one.
+fn is_path(path: &'static str) -> impl Guard {
+    fn_guard(move |context| context.head().uri.path() == path)
+}
+
 /// A resource for GET and HEAD: some load balancers check health with HEAD.
 fn fixed<H, Args>(path: &'static str, handler: H) -> Resource
 where
@@ -94,7 +110,7 @@ where
         Err::<HttpResponse, _>(RefusedRequest { audience, ..refused })
     };
     web::resource(path)
-        .guard(fn_guard(move |context| context.head().uri.path() == path))
+        .guard(is_path(path))
         .route(web::route().guard(get_or_head).to(handler))
         .default_service(web::to(refuse))
 }

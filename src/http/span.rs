@@ -8,6 +8,8 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
+use super::redeem::TICKET_PATH;
+
 /// The target of root spans. They are created only at `log.level` debug and
 /// trace, since the audit event has the same fields.
 pub const TARGET: &str = "marketplace_sso::request";
@@ -15,13 +17,18 @@ pub const TARGET: &str = "marketplace_sso::request";
 /// Creates root spans.
 pub struct RootSpan;
 
+/// The path without a ticket, which is a credential.
+fn loggable(path: &str) -> &str {
+    if path.starts_with(TICKET_PATH) { TICKET_PATH } else { path }
+}
+
 impl RootSpanBuilder for RootSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let span = tracing::info_span!(
             target: TARGET,
             "request",
             method = %request.method(),
-            path = request.path(),
+            path = loggable(request.path()),
             request_id = Empty,
             entrance = Empty,
             outcome = Empty,

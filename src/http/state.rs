@@ -12,14 +12,16 @@ use crate::audit::{Audit, Durability, PseudonymKey};
 use crate::authn::key_caches;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::host::HostNames;
-use crate::limits::Limits;
+use crate::limits::{LimitSettings, Limits};
 use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
+use crate::request::Peer;
 use crate::settings::EffectiveSetting;
 use crate::sign_on::Entrance;
 use crate::store::Store;
 use crate::store::api_tokens::ApiTokenCache;
+use crate::ticket::TicketKey;
 
 /// State that all requests share.
 pub struct Shared {
@@ -34,8 +36,6 @@ pub struct Shared {
     pub store: Option<Store>,
     /// The API tokens in the store.
     pub api_tokens: Option<ApiTokenCache>,
-    /// How often a peer may try.
-    pub limits: Limits,
     /// The writer of all log lines.
     pub log_writer: LogWriter,
     /// When this process began to serve.
@@ -55,6 +55,10 @@ pub struct Served {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// The origin by which browsers reach the service.
+    pub public_url: Option<String>,
+    /// How often something may happen.
+    pub limits: LimitSettings,
     /// The keys of hashed subjects, to find their events.
     pub pseudonym_keys: Vec<PseudonymKey>,
     /// What the dashboard shows of the configuration.
@@ -85,6 +89,12 @@ pub struct Snapshot {
     pub pages: Pages,
     /// The names that requests may be for.
     pub hosts: HostNames,
+    /// The origin by which browsers reach the service.
+    pub public_url: Option<String>,
+    /// How often something may happen. The counts outlast a reload that does not change them.
+    pub limits: Arc<Limits>,
+    /// The key of single-use addresses.
+    pub ticket_key: Option<TicketKey>,
     /// The keys of hashed subjects, to find their events.
     pub pseudonym_keys: Vec<PseudonymKey>,
     /// What the dashboard shows of the configuration.
@@ -113,7 +123,8 @@ impl Shared {
         store: Option<Store>,
         log_writer: LogWriter,
     ) -> Self {
-        let snapshot = Snapshot::new(served, &metrics);
+        let limits = Arc::new(Limits::new(served.limits));
+        let snapshot = Snapshot::new(served, limits, &metrics);
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             is_draining: AtomicBool::new(false),
@@ -122,7 +133,6 @@ impl Shared {
             audit,
             api_tokens: store.clone().map(ApiTokenCache::new),
             store,
-            limits: Limits::default(),
             log_writer,
             started: Timestamp::now(),
             uptime: Stopwatch::start(),
@@ -143,7 +153,12 @@ impl Shared {
         for entrance in &mut served.entrances {
             entrance.authenticator.reuse_cached_keys(&caches);
         }
-        self.snapshot.store(Arc::new(Snapshot::new(served, &self.metrics)));
+        let limits = if served.limits == snapshot.limits.settings() {
+            Arc::clone(&snapshot.limits)
+        } else {
+            Arc::new(Limits::new(served.limits))
+        };
+        self.snapshot.store(Arc::new(Snapshot::new(served, limits, &self.metrics)));
     }
 
     /// Whether the first fetch from every issuer has ended, successfully or not.
@@ -168,10 +183,19 @@ impl Shared {
 }
 
 impl Snapshot {
-    fn new(Served { entrances, pages, hosts, pseudonym_keys, in_effect }: Served, metrics: &Metrics) -> Self {
+    fn new(served: Served, limits: Arc<Limits>, metrics: &Metrics) -> Self {
+        let Served { entrances, pages, hosts, public_url, limits: _, pseudonym_keys, in_effect } = served;
+        let ticket_key = entrances.first().map(|main| main.marketplace.ticket_key());
         let entrances =
             entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
-        Self { entrances: entrances.collect(), pages, hosts, pseudonym_keys, in_effect }
+        let entrances = entrances.collect();
+        Self { entrances, pages, hosts, public_url, limits, ticket_key, pseudonym_keys, in_effect }
+    }
+
+    /// Whether a peer is a reverse proxy of an entrance, so that its requests are those of many
+    /// clients.
+    pub fn is_proxy(&self, peer: Peer) -> bool {
+        self.entrances.iter().any(|runtime| runtime.entrance.authenticator.trusts(peer))
     }
 }
 

@@ -32,6 +32,7 @@ pub struct Texts {
 #[serde(deny_unknown_fields)]
 pub struct PageLabels {
     sign_in: String,
+    go_to_app: String,
     try_again: String,
     reason: String,
     request_id: String,

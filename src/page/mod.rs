@@ -35,7 +35,7 @@ pub struct RefusalPage<'a> {
     pub is_about_sign_in: bool,
     /// Whether retrying may help.
     pub is_worth_another_try: bool,
-    /// The login page, if signing in may help.
+    /// The login page, if signing in may help, or opening the app again.
     pub login_url: Option<&'a str>,
     /// The origins that are notified of an expired login by `postMessage`.
     pub message_targets: Vec<String>,
@@ -66,14 +66,16 @@ pub enum PageError {
 
 const REFUSAL: &str = "refusal.html";
 const EMBED: &str = "embed.html";
+const PREVIEW: &str = "preview.html";
 
 /// The names of all templates.
-pub const NAMES: [&str; 3] = ["base.html", REFUSAL, EMBED];
+pub const NAMES: [&str; 4] = ["base.html", REFUSAL, EMBED, PREVIEW];
 
-const BUILT_IN: [&str; 3] = [
+const BUILT_IN: [&str; 4] = [
     include_str!("../../templates/base.html"),
     include_str!("../../templates/refusal.html"),
     include_str!("../../templates/embed.html"),
+    include_str!("../../templates/preview.html"),
 ];
 
 /// The variables of every template.
@@ -151,8 +153,8 @@ impl Pages {
     pub fn render_all(&self) -> Result<(), PageError> {
         for language in Language::ALL {
             for reason in Reason::ALL {
-                for (is_about_sign_in, login_url) in
-                    [(false, None), (true, None), (true, Some("https://app.example.com/login"))]
+                let url = Some("https://app.example.com/login");
+                for (is_about_sign_in, login_url) in [(false, None), (false, url), (true, None), (true, url)]
                 {
                     let page = RefusalPage {
                         reason,
@@ -168,6 +170,7 @@ impl Pages {
             for attributes in [Vec::new(), vec![("integration-id", "1121".to_owned())]] {
                 self.embed(&EmbedPage { entrance: "/pandium-sso", attributes }, language, "nonce")?;
             }
+            self.preview(language, "nonce")?;
         }
         Ok(())
     }
@@ -201,6 +204,11 @@ impl Pages {
     pub fn embed(&self, page: &EmbedPage<'_>, language: Language, nonce: &str) -> Result<String, PageError> {
         let attributes = page.attributes.iter().map(|(name, value)| Attribute { name, value }).collect();
         self.render(EMBED, language, nonce, Embed { entrance: page.entrance, attributes })
+    }
+
+    /// Renders the page for programs that preview a link, which says nothing about it.
+    pub fn preview(&self, language: Language, nonce: &str) -> Result<String, PageError> {
+        self.render(PREVIEW, language, nonce, ())
     }
 
     fn render(

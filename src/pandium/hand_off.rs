@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::jwt::sign::{SigningError, SigningKey};
 use crate::jwt::verify::{Verified, VerifyError, verify_hs256};
 use crate::secret::{SharedSecret, SignedUrl};
+use crate::ticket::TicketKey;
 use crate::user::User;
 
 /// A marketplace that users are sent to, prepared from its settings.
@@ -123,6 +124,11 @@ impl Marketplace {
     /// The account.
     pub const fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// The key of single-use addresses.
+    pub fn ticket_key(&self) -> TicketKey {
+        TicketKey::derive(&self.secret)
     }
 
     /// Whether the same secret signs the other marketplace's tokens.

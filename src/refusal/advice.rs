@@ -59,12 +59,16 @@ impl Reason {
                 "create a token with it: [scopes](api.md#scopes)",
             ),
             Self::BadRequest => (
-                "a program sent an API request with an unknown or invalid parameter, which the response names",
-                "correct the program: [API](api.md)",
+                "a program sent an API request with an unknown or invalid parameter, or a [body](links.md#errors) that cannot be read; or `server.public_url` is not set",
+                "read `detail` in the response; correct the program: [API](api.md)",
+            ),
+            Self::LinkExpired => (
+                "a [single-use address](links.md#single-use-addresses) was opened twice, after its 60 seconds, or was cut; `detail` in the log says which",
+                "none; many of one user: the page reloads the frame and does not ask for another address",
             ),
             Self::TooManyRequests => (
-                "ten wrong API tokens in a minute from one address (IPv6: one /64)",
-                "correct the program's token; `detail` in the log names one that expired or was revoked",
+                "a limit of [`[limits]`](#limits), which `detail` in the log names: a frame that is reloaded again and again, or wrong API tokens",
+                "correct the page, or the program's token; `detail` names one that expired or was revoked",
             ),
             Self::NotFound => {
                 ("an extra slash, a proxy that rewrites the path", "pass the path on unchanged")

@@ -8,6 +8,7 @@ mod listen;
 mod reload;
 mod serving;
 mod stop;
+mod upkeep;
 
 use std::io;
 
@@ -137,6 +138,7 @@ impl Server {
         let abort_handles = running.iter().map(|server| server.abort_handle()).collect();
         let reloading = actix_web::rt::spawn(reload::run(sighup, config, shared.clone()));
         let refreshing_keys = actix_web::rt::spawn(key_refresh::run(shared.clone()));
+        let upkeep = actix_web::rt::spawn(upkeep::run(shared.clone()));
         let stopping = actix_web::rt::spawn(stop::on_signal(
             stop_signals,
             handles,
@@ -153,6 +155,7 @@ impl Server {
         }
         reloading.abort();
         refreshing_keys.abort();
+        upkeep.abort();
         stopping.abort();
         shared.audit.stop().await;
         if let Some(store) = &shared.store {
@@ -166,11 +169,12 @@ impl Server {
 
 /// The state that [`crate::http::scope`] needs to mount the service in another
 /// application. Log lines go to standard error. Opens the store, and starts the
-/// background refresh of keys.
+/// background tasks: the refresh of keys, and the deletion of what has expired.
 pub async fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
     let log_writer = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
     let shared = share_with_log_writer(&mut config, log_writer).await?;
     tokio::spawn(key_refresh::run(shared.clone()));
+    tokio::spawn(upkeep::run(shared.clone()));
     Ok(shared)
 }
 
@@ -195,10 +199,11 @@ async fn share_with_log_writer(
 /// Moves what requests need out of the configuration.
 fn served(config: &mut Config) -> Served {
     let in_effect = in_effect(config);
-    let hosts = config.server.hosts.clone();
+    let (hosts, public_url) = (config.server.hosts.clone(), config.server.public_url.clone());
+    let limits = config.limits;
     let pseudonym_keys = config.audit.pseudonym_keys.clone();
     let (entrances, pages) = config.take_served();
-    Served { entrances, pages, hosts, pseudonym_keys, in_effect }
+    Served { entrances, pages, hosts, public_url, limits, pseudonym_keys, in_effect }
 }
 
 /// What the dashboard shows of it; secrets are hidden.

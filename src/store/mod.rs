@@ -2,11 +2,10 @@
 //! PostgreSQL for several replicas.
 //!
 //! Tables are grouped by what they hold, a module each: [`events`] and `writers`
-//! for the audit, whose events [`statistics`] counts; [`api_tokens`] for the API. To add one: a migration
-//! (see `migrations`), and a module with its
-//! rows, and methods of [`Store`] written with `reading!` and `writing!`. Their body is
-//! compiled for each engine; SQL is the same for both, with parameters `$1`, `$2`, … and
-//! these types:
+//! for the audit, whose events [`statistics`] counts, [`api_tokens`] for the API, `tickets` for single-use addresses. To add
+//! one: a migration (see `migrations`), and a module with its rows, and methods of
+//! [`Store`] written with `reading!` and `writing!`. Their body is compiled for each
+//! engine; SQL is the same for both, with parameters `$1`, `$2`, … and these types:
 //!
 //! | Rust | SQLite | PostgreSQL |
 //! |---|---|---|
@@ -23,6 +22,7 @@ mod macros;
 mod migrations;
 mod runtime;
 pub mod statistics;
+mod tickets;
 mod url;
 mod writers;
 
@@ -33,6 +33,7 @@ use std::time::Duration;
 
 pub use self::error::StoreError;
 pub use self::events::{Anchor, Batch};
+pub use self::tickets::{FoundTicket, NewTicket};
 pub use self::url::{BadStoreUrl, PostgresUrl, StoreUrl};
 pub use self::writers::{Head, Witnessed, Writer};
 use tokio::sync::OnceCell;

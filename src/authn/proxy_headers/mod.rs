@@ -21,7 +21,7 @@ pub use trust::TrustedProxies;
 
 use super::authentication::{AuthRequest, Authentication};
 use crate::refusal::{Reason, Refusal};
-use crate::request::FieldName;
+use crate::request::{FieldName, Peer};
 use gather::Gathered;
 
 /// Authenticates by the headers of a login proxy.
@@ -35,6 +35,11 @@ impl ProxyHeaders {
     /// Accepts the headers of `layout` from the peers in `trusted`.
     pub const fn new(trusted: TrustedProxies, layout: Layout) -> Self {
         Self { trusted, layout }
+    }
+
+    /// Whether the headers of this peer are accepted.
+    pub fn trusts(&self, peer: Peer) -> bool {
+        self.trusted.contains(peer)
     }
 
     /// Whether users can have this field.

@@ -11,10 +11,9 @@ pub(super) async fn verify(context: &RequestContext, token: &str) -> Result<Stri
     match api_auth::authorize_text(context, token, Scope::AuditRead).await {
         Ok(caller) => Ok(caller.token_name),
         Err(refused) => {
-            let retry_after = refused.for_program.as_ref().and_then(|told| told.retry_after);
             // a form is no credentials by `Authorization`, so there is no challenge
-            let told = ForProgram { retry_after, ..ForProgram::default() };
-            Err(RefusedRequest { audience: Audience::Browser, for_program: Some(Box::new(told)), ..refused })
+            let told = Some(Box::new(ForProgram::default()));
+            Err(RefusedRequest { audience: Audience::Browser, for_program: told, ..refused })
         }
     }
 }

@@ -63,6 +63,7 @@ impl TestAudit {
             subject: None,
             peer: Peer::from_ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             fetch_dest: FetchDestination::Frame,
+            api_token: None,
             embed_violation: None,
             took_us: 42,
         };

@@ -7,6 +7,7 @@ pub mod issuer;
 pub mod journal;
 pub mod key_server;
 pub mod lines;
+pub mod links;
 pub mod nginx;
 pub mod own_mounts;
 pub mod postgres;

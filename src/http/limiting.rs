@@ -1,0 +1,62 @@
+//! The limits of `[limits]`, applied to requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::EntranceRuntime;
+use super::context::RequestContext;
+use super::refused::{Audience, RefusedRequest};
+use crate::refusal::{Reason, Refusal};
+
+/// Refuses a hand-off above the user's limit.
+pub(super) fn check_handoff(
+    context: &RequestContext,
+    runtime: &Arc<EntranceRuntime>,
+    subject: &str,
+) -> Result<(), RefusedRequest> {
+    let counted = context.snapshot.limits.check_handoff(&runtime.entrance.name, subject);
+    counted.map_err(|retry_after| {
+        let cause = "the user has had more hand-offs than limits.handoffs_per_subject_per_minute allows";
+        let refused = RefusedRequest::at(runtime, Reason::TooManyRequests.because(cause));
+        RefusedRequest { retry_after: Some(retry_after), ..refused }
+    })
+}
+
+/// Counts a wrong ticket or API token. Above the peer's limit, the refusal is a 429. What is right
+/// is served all the same: other clients may share the address.
+pub(super) fn limit_guesses(context: &RequestContext, refused: RefusedRequest) -> RefusedRequest {
+    match context.snapshot.limits.check_guess(context.peer) {
+        Ok(()) => refused,
+        Err(retry_after) => too_many(refused, retry_after, "limits.token_guesses_per_peer_per_minute"),
+    }
+}
+
+/// Counts a refused request of a browser. Above the peer's limit, the refusal is a 429.
+pub(super) fn limit_refusals(context: &RequestContext, refused: RefusedRequest) -> RefusedRequest {
+    let is_counted = match refused.audience {
+        Audience::Browser | Audience::AnyScript => {
+            refused.status().is_client_error() && refused.refusal.reason != Reason::TooManyRequests
+        }
+        // a proxy that authorizes requests to an API takes a 429 for a failure
+        Audience::Api => false,
+    };
+    if !is_counted || context.snapshot.is_proxy(context.peer) {
+        return refused;
+    }
+    match context.snapshot.limits.check_refusal(context.peer) {
+        Ok(()) => refused,
+        Err(retry_after) => too_many(refused, retry_after, "limits.refusals_per_peer_per_minute"),
+    }
+}
+
+fn too_many(refused: RefusedRequest, retry_after: Duration, setting: &'static str) -> RefusedRequest {
+    let Refusal { reason, cause } = &refused.refusal;
+    let cause = format!("the peer is above {setting}; else it would be {}: {cause}", reason.code());
+    RefusedRequest {
+        refusal: Reason::TooManyRequests.because(cause),
+        retry_after: Some(retry_after),
+        // the challenge is of a 401
+        for_program: None,
+        ..refused
+    }
+}

@@ -1,0 +1,28 @@
+//! Deletes what has expired, regularly: tickets in the store, and counts of limits.
+
+use std::time::Duration;
+
+use actix_web::web;
+
+use crate::clock::Timestamp;
+use crate::http::Shared;
+
+/// The time between two runs: a limit is for a minute, and a ticket is valid for one.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long it is still known that a ticket was used or has expired.
+const TICKETS_KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// Runs until aborted.
+pub(super) async fn run(shared: web::Data<Shared>) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        shared.snapshot().limits.forget_old();
+        let Some(store) = &shared.store else { continue };
+        let now = Timestamp::now();
+        let forget = now.earlier_by(TICKETS_KNOWN_FOR);
+        if let Err(error) = store.purge_tickets(now.unix_microseconds(), forget.unix_microseconds()).await {
+            tracing::warn!(%error, "expired tickets cannot be deleted; the next attempt is in a minute");
+        }
+    }
+}

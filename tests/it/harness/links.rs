@@ -1,0 +1,59 @@
+//! Services whose API is asked for the address of a user, as an app's server asks.
+
+use serde_json::{Value, json};
+
+use super::api::{create_token, settings};
+use super::store::{Engine, TestStore};
+use super::{App, Connection, Field, Response, Settings};
+
+/// Services that share a store, and a token with the scope `links:create`.
+pub struct LinkService {
+    pub app: App,
+    pub others: Vec<App>,
+    pub token: String,
+    pub store: TestStore,
+}
+
+impl LinkService {
+    /// Starts one service, on SQLite.
+    pub fn start() -> Self {
+        Self::start_with(Engine::Sqlite, 1, |settings| settings)
+    }
+
+    /// Starts several, with other settings.
+    pub fn start_with(engine: Engine, count: usize, change: impl Fn(Settings) -> Settings) -> Self {
+        let store = TestStore::new(engine);
+        let settings = change(settings(&store));
+        let token = create_token(&settings.file(), "shop", &["links:create"]);
+        let mut apps = (0..count).map(|_| App::start(settings.clone()));
+        Self { app: apps.next().unwrap(), others: apps.collect(), token, store }
+    }
+
+    /// Asks for an address.
+    pub fn post(&self, body: &Value) -> Response {
+        let authorization = format!("Bearer {}", self.token);
+        post(&self.app, &body.to_string(), &[("Authorization", &authorization), JSON])
+    }
+
+    /// The path of a single-use address for Alice.
+    pub fn path(&self) -> String {
+        let response = self.post(&json!({"user": {"email": "alice@example.com"}}));
+        assert_eq!(response.status, 201, "{response:?}");
+        let url = response.json()["url"].as_str().unwrap().to_owned();
+        url.strip_prefix("https://app.example.com").unwrap().to_owned()
+    }
+}
+
+/// What a body is.
+pub const JSON: Field<'static> = ("Content-Type", "application/json");
+
+/// Posts a body to `/v1/links`.
+pub fn post(app: &App, body: &str, headers: &[Field<'_>]) -> Response {
+    let length = body.len().to_string();
+    let headers = [headers, &[("Content-Length", length.as_str())]].concat();
+    let mut bytes = super::wire::request_bytes("POST", "/v1/links", &headers);
+    bytes.extend(body.as_bytes());
+    let mut connection = Connection::open(app.address()).unwrap();
+    connection.write(&bytes).unwrap();
+    connection.read("POST").unwrap()
+}
