@@ -62,7 +62,7 @@ struct UserBody {
     name: Option<Value>,
     username: Option<Value>,
     #[serde(default)]
-    groups: Vec<Value>,
+    groups: Vec<String>,
     #[serde(default)]
     organization: OrganizationBody,
     #[serde(default)]
@@ -107,11 +107,7 @@ impl Terms {
             email: text(body.email, "user.email", Email::parse)?,
             name: text(body.name, "user.name", Label::parse)?,
             username: text(body.username, "user.username", Identifier::parse)?,
-            groups: body
-                .groups
-                .into_iter()
-                .filter_map(|group| text(Some(group), "an item of user.groups", Label::parse).transpose())
-                .collect::<Result<_, _>>()?,
+            groups: body.groups.iter().map(String::as_str).map(group_label).collect::<Result<_, _>>()?,
             organization: Organization {
                 id: text(body.organization.id, "user.organization.id", Identifier::parse)?,
                 name: text(body.organization.name, "user.organization.name", Label::parse)?,
@@ -124,6 +120,11 @@ impl Terms {
 
 fn not_empty((_, value): &(String, Value)) -> bool {
     !is_empty(value)
+}
+
+fn group_label(group: &str) -> Result<Label, Refusal> {
+    let bad = |why| Reason::BadIdentity.because(format!("an item of user.groups cannot be used: {why}"));
+    Label::parse(group).map_err(bad)
 }
 
 /// A text, or a whole number, as an id may be; `None` where it is null.

@@ -64,7 +64,7 @@ fn a_single_use_address_opens_once(#[case] engine: Engine) {
         assert_eq!(event["subject"], creation["subject"], "{event}");
     }
     let stored = "UPDATE audit_events SET took_us = 0 WHERE identity_kind = 'api'
-        AND data = '{\"api_token\":\"shop\"}' AND link = '&display=settings&integration_id=1121'";
+        AND data = '{\"api_token\":\"shop\"}' AND link = '?display=settings&integration_id=1121'";
     assert_eq!(block_on(service.store.execute(stored)), 2);
 }
 
