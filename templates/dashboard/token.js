@@ -3,6 +3,7 @@
   const field = document.getElementById("token");
   const explained = document.getElementById("explained");
   const meanings = new Map([...document.querySelectorAll("#meanings dt")].map((term) => [term.textContent, term.nextElementSibling.textContent]));
+  document.getElementById("without-script").hidden = true;
   const DATES = ["iat", "exp", "nbf", "auth_time"];
 
   const element = (name, properties, ...children) => {

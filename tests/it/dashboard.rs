@@ -4,7 +4,8 @@ use marketplace_sso::refusal::Reason;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::harness::{ALICE, App, EMAIL, Field, Response, SECRET, Settings, wire};
+use crate::harness::store::{Engine, TestStore};
+use crate::harness::{ALICE, App, EMAIL, Field, Response, SECRET, Settings, api, wait_until, wire};
 
 const LOCAL: Field<'static> = ("Host", "127.0.0.1:9090");
 const HTML: Field<'static> = ("Accept", "text/html");
@@ -126,6 +127,71 @@ fn a_wrong_token_opens_no_session() {
     }
     let by_query = get(&app, &format!("/dashboard?token={token}"), &[HTML]);
     assert_eq!(by_query.header("location"), "/dashboard/login");
+}
+
+/// A service with an API token of this scope, and the response to a login with it.
+fn logged_in(scope: &str) -> (App, TestStore, Response) {
+    let test = TestStore::new(Engine::Sqlite);
+    let app = App::start(api::settings(&test));
+    let token = api::create_token(&api::config(&test), "operator", &[scope]);
+    let response = post(&app, "/dashboard/login", &OWN_FORM, &format!("token={token}"));
+    assert!(!app.output().contains(&token));
+    (app, test, response)
+}
+
+/// The `Cookie` field of a session.
+fn cookie_of(response: &Response) -> String {
+    assert_eq!((response.status, response.header("location")), (303, "/dashboard"), "{response:?}");
+    let (cookie, attributes) = response.header("set-cookie").split_once("; ").unwrap();
+    assert_eq!(attributes, "Path=/dashboard; Max-Age=3600; HttpOnly; SameSite=Strict");
+    cookie.to_owned()
+}
+
+#[test]
+fn an_api_token_opens_a_session_until_the_logout() {
+    let (app, _test, response) = logged_in("audit:read");
+    let cookie = cookie_of(&response);
+    let session = [HTML, ("Cookie", cookie.as_str())];
+    for target in PAGES {
+        let response = get(&app, target, &session);
+        assert!(
+            response.status != 303 && response.page().contains("API token <b>operator</b>"),
+            "{response:?}"
+        );
+    }
+    let response = post(&app, "/dashboard/logout", &[OWN_FORM[0], OWN_FORM[1], session[1]], "");
+    assert_eq!((response.status, response.header("location")), (303, "/dashboard/login"));
+    assert!(response.header("set-cookie").starts_with("sso_dashboard=; Path=/dashboard; Max-Age=0"));
+    assert_eq!(get(&app, "/dashboard", &session).status, 303);
+}
+
+// T42
+#[test]
+fn a_session_ends_when_its_token_is_revoked() {
+    let (app, test, response) = logged_in("audit:read");
+    let cookie = cookie_of(&response);
+    let session = [HTML, ("Cookie", cookie.as_str())];
+    assert_eq!(get(&app, "/dashboard", &session).status, 200);
+    assert_eq!(api::token(&api::config(&test), &["revoke", "operator"]).status, 0);
+    wait_until("the session ends", || get(&app, "/dashboard", &session).status == 303);
+}
+
+// T42
+#[test]
+fn a_token_without_the_scope_opens_no_session() {
+    let (app, _test, response) = logged_in("links:create");
+    assert_eq!(response.status, 403, "{response:?}");
+    assert!(response.text().contains("lacks the scope audit:read") && !response.has("set-cookie"));
+    assert_eq!(app.audit_event_of(&response)["reason"], "missing_scope");
+}
+
+// T42
+#[test]
+fn guessing_tokens_at_the_login_is_limited() {
+    let app = with_store(Settings::standard());
+    let attempt = || post(&app, "/dashboard/login", &OWN_FORM, "token=mkt_x").status;
+    let statuses: Vec<u16> = (0..12).map(|_| attempt()).collect();
+    assert!(statuses.starts_with(&[401; 5]) && statuses.ends_with(&[429]), "{statuses:?}");
 }
 
 #[test]

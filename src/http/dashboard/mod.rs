@@ -6,12 +6,15 @@ mod api_token;
 mod configuration;
 mod events;
 mod login;
+mod mark;
 mod overview;
 mod pages;
 mod plot;
+mod range;
 mod request;
 mod session;
 mod token;
+mod totals;
 mod view;
 
 use actix_web::http::{Method, header};

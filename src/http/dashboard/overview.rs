@@ -1,35 +1,26 @@
 //! The overview: hand-offs and refusals over time, what is unusual, and the latest events. Without
 //! a store, the counters of this process.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use time::macros::format_description;
-use url::form_urlencoded;
+use std::collections::BTreeMap;
 
 use super::super::context::RequestContext;
 use super::super::refused::RefusedRequest;
+use super::mark::Mark;
 use super::pages::{Current, Visit};
 use super::plot::{Plot, Series};
-use super::view::{EventRow, Moment, duration, number, query, title_of};
+use super::range::{Range, RangeLink};
+use super::totals::{Total, counted, totals_of};
+use super::view::{EventRow, Moment, duration, number};
 use crate::audit::AuditHealth;
-use crate::audit::unusual::{self, MIN_PEERS, Observations, RECENT, Unusual};
+use crate::audit::unusual::{self, MIN_PEERS, Observations, RECENT};
 use crate::clock::Timestamp;
 use crate::refusal::Reason;
 use crate::store::events::{EventFilter, EventOrder, EventQuery, StoredEvent};
 use crate::store::statistics::{Buckets, EventKind, EventSeries};
 use crate::store::{Store, StoreError};
-
-/// A range of time that can be chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Range {
-    Day,
-    Week,
-    Month,
-}
 
 #[derive(Serialize)]
 struct Overview {
@@ -46,13 +37,6 @@ struct Overview {
 }
 
 #[derive(Serialize)]
-struct RangeLink {
-    label: &'static str,
-    href: String,
-    is_current: bool,
-}
-
-#[derive(Serialize)]
 struct Tile {
     label: &'static str,
     value: String,
@@ -66,32 +50,6 @@ struct Notice {
     title: &'static str,
     text: String,
     code: &'static str,
-}
-
-#[derive(Serialize)]
-struct Mark {
-    title: String,
-    text: String,
-    /// The events, if a filter finds them.
-    href: Option<String>,
-}
-
-/// The numbers of an entrance.
-#[derive(Default, Serialize)]
-struct Total {
-    entrance: Option<String>,
-    handed_off: i64,
-    verified: i64,
-    refused: i64,
-    /// The most frequent first.
-    reasons: Vec<ReasonTotal>,
-}
-
-#[derive(Serialize)]
-struct ReasonTotal {
-    code: String,
-    title: Option<&'static str>,
-    count: i64,
 }
 
 /// What the store has.
@@ -254,203 +212,8 @@ fn plots(series: &[EventSeries], range: Range, buckets: Buckets) -> Vec<Plot> {
     plots
 }
 
-fn totals_of(series: &[EventSeries]) -> Vec<Total> {
-    let mut totals: BTreeMap<Option<&str>, Total> = BTreeMap::new();
-    for EventSeries { entrance, kind, counts } in series {
-        let total = totals.entry(entrance.as_deref()).or_default();
-        total.entrance.clone_from(entrance);
-        let count = counts.iter().sum();
-        match kind {
-            EventKind::Served(outcome) => match outcome.as_str() {
-                "handed_off" => total.handed_off += count,
-                "verified" => total.verified += count,
-                // of a newer version
-                _ => {}
-            },
-            EventKind::Refused(reason) => total.add_refusals(reason, count),
-        }
-    }
-    sorted(totals.into_values().collect())
-}
-
-/// What this process counted since its start.
-fn counted(context: &RequestContext) -> Vec<Total> {
-    let metrics = &context.shared.metrics;
-    let entrances = context.snapshot.entrances.iter().map(|runtime| {
-        let handed_off = i64::try_from(runtime.metrics.hand_offs.get()).unwrap_or(i64::MAX);
-        (Some(runtime.entrance.name.clone()), handed_off)
-    });
-    let all = entrances.chain([(None, 0)]).map(|(entrance, handed_off)| {
-        let mut total = Total { handed_off, ..Total::default() };
-        for reason in Reason::ALL {
-            let refusals = metrics.refusals(entrance.as_deref().unwrap_or("none"), reason);
-            total.add_refusals(reason.code(), i64::try_from(refusals).unwrap_or(i64::MAX));
-        }
-        Total { entrance, ..total }
-    });
-    sorted(all.filter(|total| total.entrance.is_some() || total.refused > 0).collect())
-}
-
-fn sorted(mut totals: Vec<Total>) -> Vec<Total> {
-    totals.sort_by_key(|total| (total.entrance.is_none(), -total.handed_off - total.verified));
-    for total in &mut totals {
-        total.reasons.sort_by_key(|reason| -reason.count);
-    }
-    totals
-}
-
-impl Total {
-    fn add_refusals(&mut self, reason: &str, count: i64) {
-        if count > 0 {
-            self.refused += count;
-            self.reasons.push(ReasonTotal { code: reason.to_owned(), title: title_of(reason), count });
-        }
-    }
-}
-
 impl Notice {
     const fn failure(title: &'static str, text: String) -> Self {
         Self { is_failure: true, title, text, code: "" }
-    }
-}
-
-impl Mark {
-    fn of(unusual: Unusual) -> Self {
-        let events = |fields: &[(&str, &str)]| Some(format!("/dashboard/events?{}", query(fields)));
-        match unusual {
-            Unusual::ManyPeers(found) => Self {
-                title: format!("One subject from {} peers within an hour", found.peers),
-                text: format!(
-                    "{} requests of {}. A shared login or a stolen session can be the cause, and so can a proxy with \
-                     several addresses: a peer is the address of the connection.",
-                    found.events, found.subject
-                ),
-                href: events(&[("subject", &found.subject)]),
-            },
-            Unusual::RefusalBurst { refusals, usual, reason } => Self {
-                title: format!("{refusals} refusals in the last ten minutes"),
-                text: format!(
-                    "The average of ten minutes was {usual} on the day before. Most often: {reason}. A change of the \
-                     login, the proxy or the configuration is the usual cause; else a client that tries out values."
-                ),
-                href: events(&[("outcome", "refused"), ("reason", &reason)]),
-            },
-            Unusual::FirstUse { entrance, at } => Self {
-                title: format!("First hand-off at the entrance {entrance}"),
-                text: format!(
-                    "At {} UTC; no earlier one is stored. Expected after the entrance was set up, or after the store was.",
-                    Moment::of(at).text
-                ),
-                href: events(&[("entrance", &entrance)]),
-            },
-            Unusual::ClockSkew { entrance, refusals } => Self {
-                title: format!("{refusals} tokens refused for their times within an hour"),
-                text: format!(
-                    "At {}: exp has passed, or iat or nbf is in the future. Compare the clock of this machine with that \
-                     of the issuer; tokens that are used late are the other cause.",
-                    entrance
-                        .as_deref()
-                        .map_or_else(|| "no entrance".to_owned(), |name| format!("the entrance {name}"))
-                ),
-                href: entrance
-                    .and_then(|entrance| events(&[("outcome", "refused"), ("entrance", &entrance)])),
-            },
-        }
-    }
-}
-
-impl Range {
-    const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
-
-    /// The one that a query names; a day otherwise.
-    fn of(query: &str) -> Self {
-        let named = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "range");
-        let code = named.map(|(_, code)| code);
-        Self::ALL.into_iter().find(|range| code.as_deref() == Some(range.code())).unwrap_or(Self::Day)
-    }
-
-    const fn code(self) -> &'static str {
-        match self {
-            Self::Day => "24h",
-            Self::Week => "7d",
-            Self::Month => "30d",
-        }
-    }
-
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Day => "in 24 hours",
-            Self::Week => "in 7 days",
-            Self::Month => "in 30 days",
-        }
-    }
-
-    fn links(self) -> Vec<RangeLink> {
-        let label = |range| match range {
-            Self::Day => "24 hours",
-            Self::Week => "7 days",
-            Self::Month => "30 days",
-        };
-        let link = |range: Self| RangeLink {
-            label: label(range),
-            href: format!("/dashboard?range={}", range.code()),
-            is_current: range == self,
-        };
-        Self::ALL.into_iter().map(link).collect()
-    }
-
-    /// Parts that begin at whole half hours, four hours or days in UTC; the last one is not over yet.
-    fn buckets(self, now: Timestamp) -> Buckets {
-        let (width_s, count) = match self {
-            Self::Day => (30 * 60, 48),
-            Self::Week => (4 * 60 * 60, 42),
-            Self::Month => (24 * 60 * 60, 30),
-        };
-        let width_us = width_s * 1_000_000;
-        let end = (now.unix_microseconds() / width_us + 1) * width_us;
-        Buckets { start_us: end - count * width_us, width_us, count }
-    }
-
-    /// The name of a part.
-    fn interval(self, buckets: Buckets, index: i64) -> String {
-        let start = Timestamp::from_unix_microseconds(buckets.start_us + index * buckets.width_us);
-        let end = start.later_by(Duration::from_micros(buckets.width_us.unsigned_abs()));
-        let date = format_description!("[day padding:none] [month repr:short]");
-        let time = format_description!("[hour]:[minute]");
-        let (start, end) = (start.to_utc(), end.to_utc());
-        let (date, from, to) = (start.format(date), start.format(time), end.format(time));
-        let (date, from, to) = (date.unwrap_or_default(), from.unwrap_or_default(), to.unwrap_or_default());
-        match self {
-            Self::Day | Self::Week => format!("{date}, {from}–{to}"),
-            Self::Month => date,
-        }
-    }
-
-    /// The time below a plot.
-    fn time(self, at_us: i64) -> String {
-        let at = Timestamp::from_unix_microseconds(at_us).to_utc();
-        let text = match self {
-            Self::Day => at.format(format_description!("[hour]:[minute]")),
-            Self::Week | Self::Month => {
-                at.format(format_description!("[day padding:none] [month repr:short]"))
-            }
-        };
-        text.unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_part_of_a_range_has_begun() {
-        let now = Timestamp::from_unix_seconds(1_800_000_000);
-        for range in Range::ALL {
-            let Buckets { start_us, width_us, count } = range.buckets(now);
-            let end = start_us + count * width_us;
-            let now = now.unix_microseconds();
-            assert!(end - width_us <= now && now < end && end % width_us == 0, "{range:?}");
-        }
     }
 }
