@@ -23,6 +23,9 @@ pub struct ChainWriter {
     in_doubt: Option<Head>,
 }
 
+/// How often to append a batch whose connection is lost.
+const ATTEMPTS: usize = 3;
+
 impl ChainWriter {
     /// Begins a chain. Its first event names the command that this process runs, and holds the
     /// heads of other chains, so that their last events cannot be removed unnoticed.
@@ -63,16 +66,19 @@ impl ChainWriter {
         Arc::new(seal(&self.key, self.writer, (self.seq, &self.hash), events))
     }
 
-    /// Appends a batch. Where a commit is in doubt, finds out, and tries once more: the
-    /// connection may have been cut while it was idle.
+    /// Appends a batch. Where the connection is lost, finds out whether the commit took effect,
+    /// and tries again at once: it may have been cut while it was idle.
     pub(super) async fn append(&mut self, batch: &Arc<Batch>) -> Result<(), StoreError> {
-        let Err(error) = self.try_append(batch).await else { return Ok(()) };
-        if !error.is_in_doubt() {
-            return Err(error);
-        }
-        self.resync().await?;
-        if self.hash == batch.head.hash {
-            return Ok(());
+        for _ in 1..ATTEMPTS {
+            match self.try_append(batch).await {
+                Err(StoreError::ConnectionLost(_) | StoreError::Conflict(_)) => {}
+                result => return result,
+            }
+            match self.resync().await {
+                Ok(()) if self.hash == batch.head.hash => return Ok(()),
+                Ok(()) | Err(StoreError::ConnectionLost(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         self.try_append(batch).await
     }

@@ -51,21 +51,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the operation may have been committed nevertheless.
-    pub const fn is_in_doubt(&self) -> bool {
-        match self {
-            Self::ConnectionLost(_) | Self::TimedOut(_) | Self::Stopped | Self::Conflict(_) => true,
-            Self::Missing(_)
-            | Self::Create { .. }
-            | Self::Unreachable(_)
-            | Self::Busy
-            | Self::Full
-            | Self::ReadOnly
-            | Self::Migration(_)
-            | Self::Database(_) => false,
-        }
-    }
-
     /// The error of an attempt to connect.
     pub(super) fn connecting(error: sqlx::Error) -> Self {
         match Self::from(error) {

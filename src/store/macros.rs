@@ -3,7 +3,7 @@
 
 /// Runs statements that only read. `connection` is a `&mut` of either engine's type:
 ///
-/// ```ignore
+/// ```text
 /// let count: i64 = reading!(self, |connection| {
 ///     sqlx::query_scalar("SELECT count(*) FROM audit_events").fetch_one(&mut *connection).await?
 /// })?;

