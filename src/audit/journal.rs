@@ -25,7 +25,7 @@ pub(super) struct Journal {
     durability: Durability,
     on_failure: OnFailure,
     /// How long a request waits for the commit of its event.
-    patience: Duration,
+    commit_timeout: Duration,
     task: AbortHandle,
 }
 
@@ -118,7 +118,7 @@ impl Journal {
             lingers: durability == Durability::Queued,
         };
         let task = store.spawn(task.run());
-        Ok(Self { queue, status, durability, on_failure, patience: store.timeout(), task })
+        Ok(Self { queue, status, durability, on_failure, commit_timeout: store.timeout(), task })
     }
 
     /// Stores an event as `audit.durability` says.
@@ -139,7 +139,7 @@ impl Journal {
     pub async fn commit(&self, event: Event) -> Result<(), AuditUnavailable> {
         let (waiter, stored) = oneshot::channel();
         self.enqueue(event, Some(waiter)).await?;
-        match (tokio::time::timeout(self.patience, stored).await, self.on_failure) {
+        match (tokio::time::timeout(self.commit_timeout, stored).await, self.on_failure) {
             (Ok(Ok(())), _) | (_, OnFailure::Allow) => Ok(()),
             (Ok(Err(_)) | Err(_), OnFailure::Refuse) => Err(AuditUnavailable),
         }
@@ -158,7 +158,7 @@ impl Journal {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(pending)) if !self.status.is_failing() => {
                 let send = self.queue.send(pending);
-                matches!(tokio::time::timeout(self.patience, send).await, Ok(Ok(())))
+                matches!(tokio::time::timeout(self.commit_timeout, send).await, Ok(Ok(())))
             }
             Err(_) => false,
         };
@@ -216,7 +216,7 @@ impl Journal {
                 }
                 (&mut stored).await
             };
-            let result = tokio::time::timeout(self.patience, progress).await;
+            let result = tokio::time::timeout(self.commit_timeout, progress).await;
             let now = length.get();
             if result.is_ok() || now >= before {
                 self.task.abort();
@@ -271,7 +271,7 @@ impl Task {
             let mut pause = FIRST_PAUSE;
             while let Err(error) = self.try_store(&mut unstored, count).await {
                 self.status.failed(&error);
-                // whoever waits is told at once
+                // requests that wait are answered at once
                 waiters.clear();
                 if !self.keeps {
                     self.wait_until_writable().await;
@@ -343,7 +343,7 @@ impl Task {
     }
 
     /// Waits until the store accepts writes. Meanwhile [`Journal::record`] refuses; what was queued before
-    /// that is dropped, which tells whoever waits.
+    /// that is dropped, which answers the requests that wait.
     async fn wait_until_writable(&mut self) {
         let mut pause = FIRST_PAUSE;
         loop {
