@@ -62,10 +62,11 @@ const MIN_BURST: i64 = 20;
 /// How many times the average they are then, at least.
 const BURST_FACTOR: i64 = 5;
 
-/// A day, in parts of ten minutes.
-const PARTS: i64 = 144;
-
+/// Ten minutes, in microseconds.
 const PART_US: i64 = 10 * 60 * 1_000_000;
+
+/// The parts of a day.
+const PARTS: i64 = 144;
 
 /// How long a first use is told.
 const NEW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -73,10 +74,11 @@ const NEW: Duration = Duration::from_secs(24 * 60 * 60);
 /// Refused tokens from which on clocks may differ.
 const MIN_SKEWED: i64 = 3;
 
-/// The range in which bursts are found: a day, and the last ten minutes.
+/// The ranges in which bursts are found: a day, and after it the last ten minutes. The second is as
+/// long as the first, so it reaches into the future.
 pub fn burst_buckets(now: Timestamp) -> Buckets {
-    let count = PARTS + 1;
-    Buckets { start_us: now.unix_microseconds().saturating_sub(count * PART_US), width_us: PART_US, count }
+    let width_us = PARTS * PART_US;
+    Buckets { start_us: now.unix_microseconds().saturating_sub(width_us + PART_US), width_us, count: 2 }
 }
 
 /// Finds what is unusual.
@@ -96,9 +98,9 @@ fn burst(series: &[EventSeries]) -> Option<Unusual> {
     let mut most: Option<(i64, &str)> = None;
     for EventSeries { kind, counts, .. } in series {
         let EventKind::Refused(reason) = kind else { continue };
-        let Some((last, before)) = counts.split_last() else { continue };
+        let [before, last] = counts.as_slice() else { continue };
         recent += last;
-        earlier += before.iter().sum::<i64>();
+        earlier += before;
         if most.is_none_or(|(count, _)| *last > count) {
             most = Some((*last, reason));
         }
@@ -141,9 +143,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
     fn refused(reason: &str, earlier: i64, recent: i64) -> EventSeries {
-        let mut counts = vec![0; 145];
-        counts[0] = earlier;
-        counts[144] = recent;
+        let counts = vec![earlier, recent];
         EventSeries { entrance: None, kind: EventKind::Refused(reason.to_owned()), counts }
     }
 
@@ -170,6 +170,14 @@ mod tests {
         let found = found_in(vec![refused("bad_link", 288, 5), refused("not_found", 0, 25)]);
         let expected = Unusual::RefusalBurst { refusals: 30, usual: 2, reason: "not_found".into() };
         assert_eq!(found, [expected]);
+    }
+
+    #[test]
+    fn the_last_ten_minutes_follow_the_day() {
+        let Buckets { start_us, width_us, count } = burst_buckets(NOW);
+        let recent = start_us + width_us;
+        assert_eq!((width_us, count), (24 * 3600 * 1_000_000, 2));
+        assert_eq!(Timestamp::from_unix_microseconds(recent), NOW.earlier_by(Duration::from_secs(600)));
     }
 
     #[test]
