@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startBareBrowser } from "./support/bare.js";
 import { open, page, startBrowser } from "./support/browser.js";
-import { APP, MARKET, SSO, startHosts, until } from "./support/hosts.js";
+import { APP, MARKET, SSO, inTime, startHosts, until } from "./support/hosts.js";
 
 const hosts = await startHosts({ services: { "sso.example.test": "", "app.example.test": "" } });
 const browser = await startBrowser(hosts);
@@ -115,6 +115,23 @@ test("a plain frame in a prerendered page gets its token once shown", async () =
   // the refused frame is requested again
   await until(() => hosts.market.arrivals.length === arrived + 1);
   assert.equal(await handOffs(), before + 1);
+});
+
+test("a plain frame whose refusal comes after its page is shown gets its token", async () => {
+  const known = hosts.services["app.example.test"].records().length;
+  const next = hosts.app.put(`${APP}/prerendered-slow`, `<!doctype html><title>Next</title><iframe src="/pandium-sso"></iframe>
+    <script>document.addEventListener("prerenderingchange", () => fetch("/shown"))</script>`);
+  const { prerender, evaluate } = await startBare();
+  const arrived = hosts.market.arrivals.length;
+  const session = hosts.app.holdSession();
+  assert.equal((await prerender(next)).status, "Ready");
+  await inTime(session.requested, "the frame is not requested");
+  await evaluate(`document.querySelector("a").click()`);
+  await until(() => hosts.app.seen.some(({ path }) => path === "/shown"));
+  session.release();
+  await until(() => hosts.market.arrivals.length === arrived + 1);
+  const [refused] = hosts.services["app.example.test"].records().slice(known);
+  assert.equal(refused.reason, "cross_site_request");
 });
 
 /** Everything that a page of the app could store. */

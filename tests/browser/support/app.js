@@ -15,6 +15,7 @@ export async function startApp(socket) {
   const pages = new Map();
   const seen = [];
   let count = 0;
+  let held;
 
   const signIn = (who) => {
     count += 1;
@@ -26,7 +27,7 @@ export async function startApp(socket) {
     return PEOPLE[sessions.get(cookie)];
   };
 
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
     const { host } = request.headers;
     const { pathname: path, searchParams: query } = new URL(request.url, "http://x");
     const send = (status, body, headers = {}) => {
@@ -34,6 +35,7 @@ export async function startApp(socket) {
       response.end(body);
     };
     if (path === "/internal/session") {
+      await held?.();
       const who = user(request);
       if (!who) return send(401, "");
       return send(200, "", {
@@ -67,6 +69,24 @@ export async function startApp(socket) {
     seen, sessions, signIn,
     /** Ends every session. */
     signOutAll: () => sessions.clear(),
+    /** Holds the responses of the session check, until they are released. */
+    holdSession() {
+      let release;
+      const released = new Promise((resolve) => (release = resolve));
+      const requested = new Promise((resolve) => {
+        held = () => {
+          resolve();
+          return released;
+        };
+      });
+      return {
+        requested,
+        release() {
+          held = undefined;
+          release();
+        },
+      };
+    },
     /** Serves a page at a URL. */
     put(address, body, headers = {}) {
       const { host, pathname } = new URL(address);
