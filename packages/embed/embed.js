@@ -161,6 +161,10 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   openSignIn() {
     const login = this.#login();
     if (!login) return this.reload();
+    const query = login.searchParams;
+    // the service's own sign-in returns to the page that was asked for
+    const isOwn = query.get("mode") === "popup";
+    if (isOwn) query.set("return", this.#target.path);
     if (this.getAttribute("sign-in") !== "top") {
       if (this.#popup && !this.#popup.closed) {
         // it may have navigated meanwhile
@@ -170,7 +174,8 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
       // opened empty, so that opener can be removed and closing still be observed
       const popup = (this.#popup = window.open("", "", "popup,width=520,height=680"));
       if (popup) {
-        popup.opener = null;
+        // a ticket is posted to the opener
+        if (!query.has("ticket")) popup.opener = null;
         popup.location.replace(login);
         const opened = Date.now();
         const watching = setInterval(() => {
@@ -183,8 +188,9 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
       }
       log("warn", "The pop-up is blocked; the page navigates to the sign-in.");
     }
-    const name = this.getAttribute("return-parameter");
-    if (name) login.searchParams.set(name, location.href);
+    const name = isOwn ? "return" : this.getAttribute("return-parameter");
+    if (name) query.set(name, location.href);
+    if (isOwn) query.delete("mode"), query.delete("ticket");
     window.open(login, "_top");
   }
 
@@ -239,11 +245,13 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     const page = `${base}/embed?${new URLSearchParams({ entrance })}&${query}`;
     const install = query.get("install");
     query.delete("install");
+    const path = `${entrance}${install ? `/install/${encodeURIComponent(install)}` : ""}?${query}`;
     return {
       // an entrance without a slash could change the host
       origin: /^\/[^?#]*$/.test(entrance) && /^http/.test(base) && originOf(base),
       settings: `${base}/embed.json?${new URLSearchParams({ entrance })}`,
-      frame: `${base}${entrance}${install ? `/install/${encodeURIComponent(install)}` : ""}?${query}`,
+      path,
+      frame: base + path,
       page,
     };
   }
@@ -259,7 +267,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     return this.matches(":focus-within") || (this.#hadFocus && document.activeElement === document.body);
   }
 
-  async #open(isQuiet) {
+  async #open(isQuiet, ticket) {
     this.#drop();
     const { signal } = (this.#attempt = new AbortController());
     // the sign-in panel stays until something else can be shown
@@ -284,7 +292,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
         // the service checks the parent by its Referer
         referrerPolicy: "strict-origin",
       }));
-      if (!url) frame.src = target.frame;
+      if (!url) frame.src = ticket ?? target.frame;
       this.#box.append(frame);
       const loaded = () => {
         if (signal.aborted || this.#refused === frame || this.#state === "ready" || frame.contentDocument?.URL === "about:blank") return;
@@ -344,8 +352,9 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
 
   async #receive({ source, origin, data }) {
     const frame = this.#frame;
+    const [, type] = (origin === this.#target?.origin && /^marketplace-sso:(.+)/.exec(data?.type)) || [];
+    if (source && source === this.#popup && type === "signed-in" && originOf(data.ticket) === origin) this.#open(true, data.ticket);
     if (!frame || source !== frame.contentWindow) return;
-    const [, type] = (origin === this.#target.origin && /^marketplace-sso:(.+)/.exec(data?.type)) || [];
     // it has loaded the sign-in page, not the marketplace
     if (type === "unauthenticated") this.#refused = frame;
     const settings = await this.#settingsRequest.catch(() => {});

@@ -105,6 +105,12 @@ export async function startProxy(port) {
   return { url: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
 }
 
+/** Clicks a button of the login page. */
+export async function atProvider(tab, name) {
+  await tab.waitForURL(`${ISSUER}/interaction/**`);
+  await tab.getByRole("button", { name }).click();
+}
+
 /** All scopes are granted to these clients, without a question. */
 async function loadExistingGrant({ oidc: { client, session, params, provider } }) {
   const grant = new provider.Grant({ accountId: session.accountId, clientId: client.clientId });
