@@ -47,6 +47,8 @@ pub struct Credentials {
     pub issuer: Option<String>,
     /// `kid` of the token.
     pub key_id: Option<String>,
+    /// Whether a session authenticated the user, and its cookie is to be set again.
+    pub renews_session: bool,
 }
 
 /// The customer that a user belongs to.

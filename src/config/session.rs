@@ -7,7 +7,8 @@ use crate::seal::Purpose;
 use crate::session::{SameSite, SessionSettings};
 use crate::settings::{Reported, Section, secrets};
 
-const HELP: &str = "name a file with a random key in each line in session.key_file, the newest first: openssl rand -hex 32";
+const HELP: &str =
+    "name a file with a random key in each line in session.key_file, the newest first: openssl rand -hex 32";
 
 /// Reads the section; `None`: there is no key, so no user can sign in here.
 pub(super) fn read(section: &Section<'_>) -> Result<Option<Arc<SessionSettings>>, Reported> {
@@ -24,10 +25,8 @@ pub(super) fn read(section: &Section<'_>) -> Result<Option<Arc<SessionSettings>>
     let idle = section.seconds("idle_s", 60, 86_400);
     let absolute = section.seconds("absolute_s", 60, 7 * 86_400);
     let refresh_after = section.seconds("refresh_after_s", 0, 86_400);
-    let same_site = section.choice(
-        "same_site",
-        &[("lax", SameSite::Lax), ("none_partitioned", SameSite::NonePartitioned)],
-    );
+    let same_site = section
+        .choice("same_site", &[("lax", SameSite::Lax), ("none_partitioned", SameSite::NonePartitioned)]);
     section.finish();
     let (idle, absolute) = (idle?, absolute?);
     if idle > absolute {

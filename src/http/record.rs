@@ -157,6 +157,9 @@ fn fill_span(event: &AuditEvent<'_>) {
         Outcome::HandedOff { .. } => ("handed_off", ""),
         Outcome::LinkCreated => ("link_created", ""),
         Outcome::Verified => ("verified", ""),
+        Outcome::SignedIn => ("signed_in", ""),
+        Outcome::SignedOut => ("signed_out", ""),
+        Outcome::SessionsEnded => ("sessions_ended", ""),
         Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
     };
     span.record("entrance", event.entrance.unwrap_or_default());

@@ -19,7 +19,8 @@ struct Content<'a> {
     /// Created, in microseconds: sessions are ended by it.
     c: i64,
     /// Authenticated, used and refreshed, in seconds.
-    a: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    a: Option<u64>,
     u: u64,
     r: u64,
     #[serde(borrow)]
@@ -28,7 +29,9 @@ struct Content<'a> {
     sub: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     sid: Option<Cow<'a, str>>,
-    /// The refresh token.
+    /// What a refresh needs: the nonce, and the refresh token.
+    #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
+    n: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     rt: Option<Cow<'a, str>>,
     user: Cow<'a, User>,
@@ -44,12 +47,13 @@ impl Session {
             v: VERSION,
             id: self.id.0,
             c: self.created.unix_microseconds(),
-            a: self.authenticated.unix_seconds(),
+            a: self.authenticated.map(Timestamp::unix_seconds),
             u: self.used.unix_seconds(),
             r: self.refreshed.unix_seconds(),
             iss: Cow::Borrowed(&self.issuer),
             sub: Cow::Borrowed(&self.subject),
             sid: self.sid.as_deref().map(Cow::Borrowed),
+            n: Cow::Borrowed(if self.refresh_token.is_some() { &self.nonce } else { "" }),
             rt: self.refresh_token.as_ref().map(|token| Cow::Borrowed(token.expose_secret())),
             user: Cow::Borrowed(&self.user),
         };
@@ -68,12 +72,13 @@ impl Session {
         Some(Self {
             id: SessionId(content.id),
             created: Timestamp::from_unix_microseconds(content.c),
-            authenticated: Timestamp::from_unix_seconds(content.a),
+            authenticated: content.a.map(Timestamp::from_unix_seconds),
             used: Timestamp::from_unix_seconds(content.u),
             refreshed: Timestamp::from_unix_seconds(content.r),
             issuer,
             subject: content.sub.into_owned(),
             sid: content.sid.map(Cow::into_owned),
+            nonce: content.n.into_owned(),
             refresh_token: content.rt.map(|token| SecretString::from(token.into_owned())),
             user,
         })
@@ -129,12 +134,13 @@ pub(super) mod tests {
         Session {
             id: SessionId([7; ID_BYTES]),
             created: START,
-            authenticated: START,
+            authenticated: Some(START),
             used: START,
             refreshed: START,
             issuer: "https://id.example.com".into(),
             subject: "u-1".into(),
             sid: Some("s-1".into()),
+            nonce: "nonce".into(),
             refresh_token: Some("refresh".into()),
             user,
         }

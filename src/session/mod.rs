@@ -32,8 +32,8 @@ pub struct Session {
     pub id: SessionId,
     /// When the user signed in.
     pub created: Timestamp,
-    /// When the user proved to the provider who it is.
-    pub authenticated: Timestamp,
+    /// When the user logged in at the provider, if it says so.
+    pub authenticated: Option<Timestamp>,
     /// When the cookie was last set.
     pub used: Timestamp,
     /// When the provider last said what is known of the user.
@@ -42,8 +42,10 @@ pub struct Session {
     pub issuer: String,
     /// The user's id at the provider.
     pub subject: String,
-    /// The provider's own session, if it has a name.
+    /// The session at the provider, if it has an id.
     pub sid: Option<String>,
+    /// The nonce of the sign-in: a later ID token has the same one, or none.
+    pub nonce: String,
     /// For newer data of the user.
     pub refresh_token: Option<SecretString>,
     /// The user.
