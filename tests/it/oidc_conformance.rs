@@ -57,7 +57,7 @@ fn basic() -> Vec<(&'static str, &'static str, Lies, Expected)> {
         (
             "oidcc-client-test-userinfo-invalid-sub",
             "user_info = true",
-            user_info("sub", json!("usr-202")),
+            user_info("sub", json!("usr-318")),
             rejected("sub of the user info"),
         ),
         ("oidcc-client-test-userinfo-bearer-header", "user_info = true", Lies::default(), Accept),
@@ -148,7 +148,7 @@ async fn a_refresh_yields_the_same_user() {
     let mut latest = second;
     for (name, value, detail) in [
         ("iss", json!("https://evil.example"), "claim iss"),
-        ("sub", json!("usr-202"), "sub is not that of the session"),
+        ("sub", json!("usr-318"), "sub is not that of the session"),
         ("nonce", json!("another"), "nonce is not that of the session"),
         ("auth_time", json!(1), "auth_time is not that of the session"),
     ] {

@@ -204,7 +204,7 @@ async fn an_injected_code_is_refused() {
     let code_of =
         |url: &str| url.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap().to_owned();
     let callback = login.provider.sign_in(&own.url, ADA).unwrap();
-    let stolen = code_of(&login.provider.sign_in(&foreign.url, "usr-202").unwrap());
+    let stolen = code_of(&login.provider.sign_in(&foreign.url, "usr-318").unwrap());
     let injected = callback.replace(&code_of(&callback), &stolen);
     // PKCE: the code challenge is that of the other login
     assert_refused(login.finish(&injected, &own).await, "injected", ("invalid_token", "authorization code"));
