@@ -64,6 +64,11 @@ impl<'a> Section<'a> {
         self.origin(name).filter(|origin| !origin.starts_with(BUILT_IN_DEFAULT))
     }
 
+    /// Whether the entry is the built-in default, such as one of another kind of the section.
+    pub fn is_built_in_default(&self, name: &str) -> bool {
+        self.origin(name).is_some_and(|origin| origin.starts_with(BUILT_IN_DEFAULT))
+    }
+
     /// Reports a problem of an entry.
     pub fn report(&self, name: &str, what: impl Display, help: impl Display) -> Reported {
         self.problems.add(self.key(name), self.own_origin(name), what.to_string(), help.to_string())
