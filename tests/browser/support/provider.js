@@ -60,6 +60,8 @@ export async function startProvider(socket, hosts, reach) {
     seen: [],
     /** A promise that the login waits for, after its button was clicked. */
     patience: null,
+    /** Called with each URL of a response; if it returns true, the browser is not sent there. */
+    onResponse: () => false,
     /** Logout tokens that the service did not take. */
     refusedLogouts: [],
     close: () => close(server),
@@ -70,7 +72,18 @@ export async function startProvider(socket, hosts, reach) {
     if (state.isDown) return request.socket.destroy();
     const { pathname: path } = new URL(request.url, ISSUER);
     state.seen.push(`${request.method} ${path}`);
-    if (!path.startsWith("/interaction/")) return answer(request, response);
+    if (!path.startsWith("/interaction/")) {
+      const { end } = response;
+      response.end = (...body) => {
+        const url = response.getHeader("location");
+        if (url?.includes("/callback?") && state.onResponse(url)) {
+          response.removeHeader("location");
+          response.statusCode = 200;
+        }
+        return end.apply(response, body);
+      };
+      return answer(request, response);
+    }
     const send = (status, body) => {
       response.writeHead(status, { "content-type": "text/html; charset=utf-8", "x-frame-options": "DENY" });
       response.end(body);
