@@ -46,7 +46,7 @@ pub enum MetadataSource {
     /// The settings.
     Configured(Arc<Metadata>),
     /// The discovery document.
-    Discovered(Discovery),
+    Discovered(Box<Discovery>),
 }
 
 /// The cached discovery document.

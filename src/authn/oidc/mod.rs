@@ -5,6 +5,7 @@
 //! 1.0; RFC 6749, 7636, 9207 and 9700. The crate `oauth2` makes the OAuth requests; ID tokens
 //! are verified by [`crate::jwt`].
 
+mod client_settings;
 mod error;
 mod http_client;
 mod id_token;

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use oauth2::{ClientSecret, RedirectUrl};
+use jsonwebtoken::Algorithm;
+use oauth2::RedirectUrl;
 
 use super::http_client::HttpClient;
 use super::id_token::TokenRules;
 use super::metadata::{ConfiguredEndpoints, Discovery, Metadata, MetadataSource};
 use super::token_request::{ClientAuthentication, Registration};
 use super::user_info::AccessTokenHeader;
-use super::{Identification, OidcClient};
+use super::{Identification, OidcClient, client_settings};
 use crate::authn::token::key_settings::{Fetching, discovery_document};
 use crate::authn::token::settings::{self as token, STANDARD_CLAIMS};
 use crate::jwt::jwks::InitialFetch;
 use crate::jwt::jwks::fetch::KeyUrl;
 use crate::jwt::key_set::is_symmetric;
-use crate::jwt::private_key::PrivateKey;
-use crate::settings::{BuiltIn, Collector, Problems, Reported, Section, read_text, secrets};
+use crate::settings::{BuiltIn, Collector, Problems, Reported, Section, read_text};
 
 /// A provider of plain OAuth 2.0, whose users are looked up.
 struct OAuthPreset {
@@ -66,7 +66,7 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
     let redirect_uri = read_redirect_uri(section, redirect_uri);
     let client_id =
         section.nonempty_text("client_id", "write the id under which the provider knows this service");
-    let authentication = authentication(section, preset.is_some());
+    let authentication = client_settings::authentication(section, preset.is_some());
     let scopes = scopes(section, preset);
     let prompt = section.or_default("prompt", None, |section| {
         let choices = ["login", "consent", "select_account"].map(|prompt| (prompt, prompt));
@@ -77,25 +77,29 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
     let claims = preset.map_or(STANDARD_CLAIMS.as_slice(), |preset| preset.claims);
     let mapping = token::mapping(section, claims);
     let fetching = Fetching::read(section);
-    let provider = match preset {
-        Some(preset) => look_up(preset, &issuer, endpoints),
-        None => open_id(section, (&issuer, &client_id, &authentication), endpoints, &fetching),
+    let open_id = preset.is_none().then(|| OpenIdSettings::read(section)).transpose();
+    let ((url, issuer), client_id, authentication) = (issuer?, client_id?, authentication?);
+    let (endpoints, fetching) = (endpoints?, fetching?);
+    let (identification, metadata) = match (preset, open_id?) {
+        (Some(preset), _) => look_up(preset, &url, endpoints),
+        (None, Some(own)) => {
+            let method = match &authentication {
+                ClientAuthentication::None => None,
+                method => Some(method.name()),
+            };
+            let metadata = own.metadata(section, &issuer, method, endpoints);
+            (own.identification(section, &issuer, client_id.clone(), &fetching)?, metadata?)
+        }
+        (None, None) => return Err(section.report("preset", "it is not known", "leave it out")),
     };
-    let (url, issuer) = issuer?;
-    let (identification, metadata) = provider?;
     Ok(OidcClient {
-        registration: Registration {
-            issuer,
-            client_id: client_id?,
-            authentication: authentication?,
-            redirect_uri: redirect_uri?,
-        },
+        registration: Registration { issuer, client_id, authentication, redirect_uri: redirect_uri? },
         metadata,
         scopes: scopes?,
         parameters: prompt?.map(|prompt| ("prompt", prompt.to_owned())).into_iter().collect(),
         identification,
         mapping: mapping?,
-        http: HttpClient::new(fetching?.fetcher().clone(), url.is_loopback()),
+        http: HttpClient::new(fetching.fetcher().clone(), url.is_loopback()),
     })
 }
 
@@ -116,86 +120,112 @@ impl OidcClient {
     }
 }
 
-/// An OpenID provider: by discovery, or by URLs.
-fn open_id(
-    section: &Section<'_>,
-    (issuer, client_id, authentication): (
-        &Result<(KeyUrl, String), Reported>,
-        &Result<String, Reported>,
-        &Result<ClientAuthentication, Reported>,
-    ),
-    endpoints: Result<ConfiguredEndpoints, Reported>,
-    fetching: &Result<Fetching<'_, '_>, Reported>,
-) -> Result<(Identification, MetadataSource), Reported> {
-    let user_info = section.or_default("user_info", false, |section| section.flag("user_info"));
-    let algorithms = token::algorithms(section, &ALGORITHMS);
-    if algorithms.as_ref().is_ok_and(|all| all.iter().copied().any(is_symmetric)) {
-        let what =
-            "HMAC algorithms are not accepted: the client's secret would verify tokens as well as sign them";
-        section.report("algorithms", what, "let the provider sign with RS256, ES256 or EdDSA");
-    }
-    let leeway_s = token::leeway_s(section, LEEWAY_S);
-    let max_age_s =
-        section.or_default("max_age_s", None, |section| section.number("max_age_s", 1, 31_536_000).map(Some));
-    let jwks_url = section.optional("jwks_url", URL_HELP, |text| Ok::<_, String>(text.to_owned()));
-    let ((_, issuer), fetching, endpoints) = (
-        issuer.as_ref().map_err(|reported| *reported)?,
-        fetching.as_ref().map_err(|reported| *reported)?,
-        endpoints?,
-    );
-    let (user_info, jwks_url) = (user_info?, jwks_url?);
-    let document = KeyUrl::parse(&discovery_document(issuer));
-    let document =
-        document.map_err(|why| section.report("issuer", format!("it cannot be used: {why}"), URL_HELP))?;
-    let keys = match &jwks_url {
-        Some(url) => fetching.keys_at("jwks_url", url, InitialFetch::OnDemand),
-        None => fetching.discovered_keys(issuer, document.clone(), InitialFetch::OnDemand),
-    };
-    let metadata = match (&endpoints.authorization, &endpoints.token) {
-        (Some(authorization), Some(token)) => {
-            let needed = [
-                ("jwks_url", jwks_url.is_none()),
-                ("user_info_url", user_info && endpoints.user_info.is_none()),
-            ];
-            for (name, _) in needed.into_iter().filter(|(_, is_missing)| *is_missing) {
-                let what = "it is not set, and with authorization_url and token_url there is no discovery";
-                section.report(name, what, "set it, or leave out authorization_url and token_url");
+/// Settings of an OpenID provider that one of plain OAuth 2.0 does not have.
+struct OpenIdSettings {
+    user_info: bool,
+    algorithms: Vec<Algorithm>,
+    leeway_s: u64,
+    max_age_s: Option<u64>,
+    jwks_url: Option<String>,
+}
+
+impl OpenIdSettings {
+    fn read(section: &Section<'_>) -> Result<Self, Reported> {
+        for name in ["jwks_refresh_interval_s", "jwks_max_stale_s"] {
+            // read later; each counts as known if another setting is wrong
+            section.value(name);
+        }
+        let user_info = section.or_default("user_info", false, |section| section.flag("user_info"));
+        let algorithms = token::algorithms(section, &ALGORITHMS).and_then(|algorithms| {
+            if !algorithms.iter().copied().any(is_symmetric) {
+                return Ok(algorithms);
             }
-            MetadataSource::Configured(Arc::new(Metadata {
+            let what = "HMAC is not accepted: whatever knows the client's secret could sign ID tokens";
+            Err(section.report("algorithms", what, "let the provider sign with RS256, ES256 or EdDSA"))
+        });
+        let leeway_s = token::leeway_s(section, LEEWAY_S);
+        let max_age_s = section
+            .or_default("max_age_s", None, |section| section.number("max_age_s", 1, 31_536_000).map(Some));
+        let jwks_url = section.optional("jwks_url", URL_HELP, |text| Ok::<_, String>(text.to_owned()));
+        Ok(Self {
+            user_info: user_info?,
+            algorithms: algorithms?,
+            leeway_s: leeway_s?,
+            max_age_s: max_age_s?,
+            jwks_url: jwks_url?,
+        })
+    }
+
+    /// The endpoints: by discovery, unless both that a login needs are configured.
+    fn metadata(
+        &self,
+        section: &Section<'_>,
+        issuer: &str,
+        method: Option<&'static str>,
+        endpoints: ConfiguredEndpoints,
+    ) -> Result<MetadataSource, Reported> {
+        let (Some(authorization), Some(token)) = (&endpoints.authorization, &endpoints.token) else {
+            let document = document(section, issuer)?;
+            let discovery = Discovery::new(issuer, document, endpoints, method);
+            return Ok(MetadataSource::Discovered(Box::new(discovery)));
+        };
+        let needed = [
+            ("jwks_url", self.jwks_url.is_none()),
+            ("user_info_url", self.user_info && endpoints.user_info.is_none()),
+        ];
+        let mut reported = None;
+        for (name, _) in needed.into_iter().filter(|(_, is_missing)| *is_missing) {
+            let what = "it is not set, and with authorization_url and token_url there is no discovery";
+            let help = "set it, or leave out authorization_url and token_url";
+            reported = Some(section.report(name, what, help));
+        }
+        match reported {
+            Some(reported) => Err(reported),
+            None => Ok(MetadataSource::Configured(Arc::new(Metadata {
                 authorization: authorization.clone(),
                 token: token.clone(),
                 user_info: endpoints.user_info.clone(),
-                end_session: endpoints.end_session.clone(),
+                end_session: endpoints.end_session,
                 sends_issuer: false,
-            }))
+            }))),
         }
-        _ => {
-            let method = match authentication.as_ref().map_err(|reported| *reported)? {
-                ClientAuthentication::None => None,
-                method => Some(method.name()),
-            };
-            MetadataSource::Discovered(Discovery::new(issuer, document, endpoints, method))
-        }
-    };
-    let rules = TokenRules {
-        issuer: issuer.clone(),
-        client_id: client_id.clone()?,
-        algorithms: algorithms?,
-        leeway_s: leeway_s?,
-        max_age_s: max_age_s?,
-        keys: keys?,
-    };
-    Ok((Identification::IdToken { rules: Box::new(rules), user_info }, metadata))
+    }
+
+    fn identification(
+        self,
+        section: &Section<'_>,
+        issuer: &str,
+        client_id: String,
+        fetching: &Fetching<'_, '_>,
+    ) -> Result<Identification, Reported> {
+        let keys = match &self.jwks_url {
+            Some(url) => fetching.keys_at("jwks_url", url, InitialFetch::OnDemand),
+            None => fetching.discovered_keys(issuer, document(section, issuer)?, InitialFetch::OnDemand),
+        };
+        let rules = TokenRules {
+            issuer: issuer.to_owned(),
+            client_id,
+            algorithms: self.algorithms,
+            leeway_s: self.leeway_s,
+            max_age_s: self.max_age_s,
+            keys: keys?,
+        };
+        Ok(Identification::IdToken { rules: Box::new(rules), user_info: self.user_info })
+    }
+}
+
+/// The discovery document of an issuer; never by plain http from another machine.
+fn document(section: &Section<'_>, issuer: &str) -> Result<KeyUrl, Reported> {
+    let document = KeyUrl::parse(&discovery_document(issuer));
+    document.map_err(|why| section.report("issuer", format!("it cannot be used: {why}"), URL_HELP))
 }
 
 /// A provider of plain OAuth 2.0.
 fn look_up(
     preset: &OAuthPreset,
-    issuer: &Result<(KeyUrl, String), Reported>,
-    endpoints: Result<ConfiguredEndpoints, Reported>,
-) -> Result<(Identification, MetadataSource), Reported> {
-    let (base, _) = issuer.as_ref().map_err(|reported| *reported)?;
-    let endpoints = endpoints?;
+    base: &KeyUrl,
+    endpoints: ConfiguredEndpoints,
+) -> (Identification, MetadataSource) {
     let at = |path: &str| path.split('/').skip(1).fold(base.clone(), |url, segment| url.join(segment));
     let metadata = Metadata {
         authorization: endpoints.authorization.unwrap_or_else(|| at(preset.authorization)),
@@ -205,7 +235,7 @@ fn look_up(
         sends_issuer: false,
     };
     let identification = Identification::LookUp { header: preset.header, subject: preset.subject };
-    Ok((identification, MetadataSource::Configured(Arc::new(metadata))))
+    (identification, MetadataSource::Configured(Arc::new(metadata)))
 }
 
 fn read_redirect_uri(section: &Section<'_>, text: Option<&str>) -> Result<RedirectUrl, Reported> {
@@ -275,73 +305,4 @@ fn scopes(section: &Section<'_>, preset: Option<&OAuthPreset>) -> Result<Vec<Str
         return Err(section.report("scopes", what, help));
     }
     Ok(scopes)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Method {
-    None,
-    SecretBasic,
-    SecretPost,
-    PrivateKey,
-}
-
-const METHODS: [(&str, Method); 4] = [
-    ("none", Method::None),
-    ("client_secret_basic", Method::SecretBasic),
-    ("client_secret_post", Method::SecretPost),
-    ("private_key_jwt", Method::PrivateKey),
-];
-
-fn authentication(section: &Section<'_>, is_plain_oauth: bool) -> Result<ClientAuthentication, Reported> {
-    let has_secret = section.has("client_secret") || section.has("client_secret_file");
-    let has_key = section.has("client_key_file");
-    let standard = match (has_secret, has_key) {
-        (true, _) => Method::SecretBasic,
-        (false, true) => Method::PrivateKey,
-        (false, false) => Method::None,
-    };
-    let methods = if is_plain_oauth { METHODS.get(..2).unwrap_or_default() } else { METHODS.as_slice() };
-    let method = section.or_default("client_authentication", standard, |section| {
-        section.choice("client_authentication", methods)
-    });
-    let names =
-        ["client_secret", "client_secret_file", "client_secret_encoding", "client_key_file", "client_key_id"];
-    for name in names {
-        // read, so that each counts as known
-        section.value(name);
-    }
-    let method = method?;
-    let unused = match method {
-        Method::None => [has_secret.then_some("client_secret"), has_key.then_some("client_key_file")],
-        Method::SecretBasic | Method::SecretPost => [None, has_key.then_some("client_key_file")],
-        Method::PrivateKey => [has_secret.then_some("client_secret"), None],
-    };
-    if let Some(name) = unused.into_iter().flatten().next() {
-        let name = if section.has(name) { name } else { "client_secret_file" };
-        let help = "remove it, or set client_authentication to the method that uses it";
-        return Err(section.report(name, "identity.client_authentication does not use it", help));
-    }
-    match method {
-        Method::None => Ok(ClientAuthentication::None),
-        Method::SecretBasic => client_secret(section).map(ClientAuthentication::SecretBasic),
-        Method::SecretPost => client_secret(section).map(ClientAuthentication::SecretPost),
-        Method::PrivateKey => {
-            let id = section
-                .optional("client_key_id", "write the kid of the key", |id| Ok::<_, String>(id.to_owned()));
-            section.require("client_key_file", "write the path of the private key in PEM")?;
-            let pem = section.bytes("client_key_file")?;
-            let key = PrivateKey::from_pem(&pem, id?).map_err(|why| {
-                let help = "give the private key whose public key the provider knows, in PEM";
-                section.report("client_key_file", why.to_string(), help)
-            })?;
-            Ok(ClientAuthentication::PrivateKey(Box::new(key)))
-        }
-    }
-}
-
-fn client_secret(section: &Section<'_>) -> Result<ClientSecret, Reported> {
-    const HELP: &str = "give the client's secret at the provider";
-    let (name, secret) = secrets::read(section, "client_secret", 1, HELP)?;
-    let text = String::from_utf8(secret.expose_bytes().to_vec());
-    text.map(ClientSecret::new).map_err(|_| section.report(&name, "it is not text", HELP))
 }
