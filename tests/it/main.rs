@@ -46,6 +46,8 @@ mod playground;
 mod playground_as;
 mod promises;
 mod reload;
+mod sessions;
+mod sign_in;
 mod signed_presets;
 mod sockets;
 mod statistics;

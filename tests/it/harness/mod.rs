@@ -14,6 +14,7 @@ pub mod postgres;
 pub mod provider;
 pub mod recipe;
 pub mod settings;
+pub mod sign_in;
 pub mod store;
 pub mod token;
 pub mod tree;
