@@ -22,7 +22,7 @@ const SESSION: &str = "__Host-sso-pandium-sso";
 /// Asserts that there is no session, and a page that leads to the sign-in.
 #[track_caller]
 fn assert_refused(response: &Response, browser: &Browser, reason: &str) {
-    let text = response.text();
+    let text = response.page();
     assert!(text.contains(&format!(">{reason}<")), "{response:?} {text}");
     assert!(text.contains("href=\"/auth/pandium-sso/login?return="), "{text}");
     assert_eq!(browser.cookie(SESSION), None);
@@ -35,7 +35,7 @@ fn a_user_signs_in_and_is_handed_off() {
     let refused = browser.get(&service.app, "/pandium-sso?integration_id=1121", WINDOW);
     assert_eq!(refused.status, 401);
     let login = login_to("/pandium-sso?integration_id=1121");
-    assert!(refused.text().contains(&format!("href=\"{login}\"")), "{}", refused.text());
+    assert!(refused.page().contains(&format!("href=\"{login}\"")), "{}", refused.page());
 
     let response = browser.sign_in(&service.app, &service.provider, &login);
     assert_eq!((response.status, response.header("location")), (303, "/pandium-sso?integration_id=1121"));
@@ -156,7 +156,7 @@ fn a_provider_that_is_down_is_told() {
     let service = SignInService::start_with(|own| own.issuer("http://127.0.0.1:9"));
     let response = Browser::default().get(&service.app, LOGIN, WINDOW);
     assert_eq!(response.status, 503, "{response:?}");
-    assert!(response.text().contains("upstream_unavailable"), "{}", response.text());
+    assert!(response.page().contains("upstream_unavailable"), "{}", response.page());
     // other paths are served
     assert_eq!(service.app.get("/readyz", &[]).status, 200);
 }
@@ -221,7 +221,7 @@ fn the_callback_leads_on_when_it_is_shown_again() {
     let session = browser.session();
     let again = browser.get(&service.app, &callback, WINDOW);
     assert_eq!(again.status, 200, "{again:?}");
-    assert!(again.text().contains("You are signed in") && again.text().contains("href=\"/pandium-sso\""));
+    assert!(again.page().contains("You are signed in") && again.page().contains("href=\"/pandium-sso\""));
     assert_eq!(browser.session(), session, "the session is as before");
 }
 
@@ -235,7 +235,7 @@ fn a_session_from_before_the_login_is_worthless_after_it() {
     assert_ne!(before.session(), browser.session());
     let response = before.get(&service.app, "/pandium-sso", WINDOW);
     assert_eq!(response.status, 401, "{response:?}");
-    assert!(response.text().contains("expired_token"));
+    assert!(response.page().contains("expired_token"));
     assert_eq!(browser.get(&service.app, "/pandium-sso", WINDOW).status, 307);
 }
 
@@ -297,17 +297,17 @@ fn frame(site: &'static str) -> Vec<(&'static str, &'static str)> {
 #[test]
 fn a_pop_up_tells_the_page_that_opened_it() {
     let service = SignInService::start();
-    let page = service.app.get("/pandium-sso/install/1", &frame("same-site")).text();
+    let page = service.app.get("/pandium-sso/install/1", &frame("same-site")).page();
     let popup = "/auth/pandium-sso/login?return=%2Fpandium-sso%2Finstall%2F1&amp;mode=popup";
     assert!(page.contains(&format!("data-popup=\"{popup}\"")), "{page}");
     // without a store there is no ticket for a frame in a page of another site
-    let cross_site = service.app.get("/pandium-sso", &frame("cross-site")).text();
+    let cross_site = service.app.get("/pandium-sso", &frame("cross-site")).page();
     assert!(!cross_site.contains("data-popup") && cross_site.contains("target=\"_top\""), "{cross_site}");
 
     let browser = Browser::default();
     let done = browser.sign_in(&service.app, &service.provider, &popup.replace("&amp;", "&"));
     assert_eq!(done.status, 200, "{done:?}");
-    let text = done.text();
+    let text = done.page();
     assert!(text.contains("\"marketplace-sso:signed-in\"") && !text.contains("ticket"), "{text}");
     assert!(text.contains("[\"https://app.example.com\"]") && text.contains("window.close()"), "{text}");
     assert!(done.header("content-security-policy").contains("frame-ancestors 'none'"));
@@ -318,11 +318,11 @@ fn a_pop_up_tells_the_page_that_opened_it() {
 fn a_frame_that_no_cookie_reaches_gets_a_ticket() {
     let store = TestStore::new(Engine::Sqlite);
     let service = SignInService::start_with(|own| own.set("store.url", &store.url));
-    let page = service.app.get("/pandium-sso/install/1", &frame("cross-site")).text();
+    let page = service.app.get("/pandium-sso/install/1", &frame("cross-site")).page();
     let popup = "/auth/pandium-sso/login?return=%2Fpandium-sso%2Finstall%2F1&amp;mode=popup&amp;ticket=1";
     assert!(page.contains(&format!("data-popup=\"{popup}\"")), "{page}");
     let done = Browser::default().sign_in(&service.app, &service.provider, &popup.replace("&amp;", "&"));
-    let text = done.text();
+    let text = done.page();
     let (_, ticket) =
         text.split_once("ticket: \"https://app.example.com").unwrap_or_else(|| panic!("{text}"));
     let ticket = ticket.split('"').next().unwrap();
@@ -344,7 +344,7 @@ fn a_partitioned_cookie_is_set_in_the_frame() {
     let login = format!("{LOGIN}?mode=popup&ticket=1");
     let done = Browser::default().sign_in(&service.app, &service.provider, &login);
     assert!(done.all("set-cookie")[0].ends_with("; Secure; SameSite=None; Partitioned"));
-    let text = done.text();
+    let text = done.page();
     let (_, ticket) = text.split_once("ticket: \"https://app.example.com").unwrap();
     let frame = Browser::default();
     let response = frame.get(&service.app, ticket.split('"').next().unwrap(), &[]);
