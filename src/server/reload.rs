@@ -118,13 +118,17 @@ fn has_new_content(files: &[WatchedFile], before: &Stamps, now: &Stamps) -> bool
     files.iter().any(|file| before.get(&file.path) != now.get(&file.path) && file.now() != *file)
 }
 
-/// Whether a file was read with another content than it had when it had settled.
+/// Whether a file was read with another content than it had when it had settled. That of a pipe was not
+/// known then.
 fn has_other_content(loaded: &Loaded, settled: &[WatchedFile]) -> bool {
     let read = match loaded {
         Ok(newer) => &newer.files,
         Err((_, files)) => files,
     };
-    read.iter().any(|file| settled.iter().any(|before| before.path == file.path && before != file))
+    let has_changed = |file: &WatchedFile| {
+        settled.iter().any(|before| before.path == file.path && before != file) && !file.is_pipe()
+    };
+    read.iter().any(has_changed)
 }
 
 /// Waits until two checks, with a pause between them, find the same. They compare stamps and
