@@ -31,7 +31,7 @@ pub(crate) struct Identity {
 #[derive(Clone, Copy)]
 enum Kind {
     ProxyHeaders,
-    Bearer(Option<&'static IssuerPreset>),
+    Bearer(&'static IssuerPreset),
     AwsAlb,
     AppDirect,
     Commercetools,
@@ -42,7 +42,7 @@ enum Kind {
 /// Every kind but the presets of issuers.
 const KINDS: [(&str, Kind); 7] = [
     ("proxy_headers", Kind::ProxyHeaders),
-    ("bearer", Kind::Bearer(None)),
+    ("bearer", Kind::Bearer(&issuer_presets::BEARER)),
     ("aws_alb", Kind::AwsAlb),
     ("appdirect", Kind::AppDirect),
     ("commercetools", Kind::Commercetools),
@@ -58,7 +58,7 @@ pub(crate) fn read(
 ) -> Result<Identity, Reported> {
     let Deployment { public_url, is_production: https, .. } = *deployment;
     section.require("kind", "write kind = \"proxy_headers\", or a kind of token")?;
-    let presets = issuer_presets::ALL.iter().map(|preset| (preset.name, Kind::Bearer(Some(preset))));
+    let presets = issuer_presets::ALL.iter().map(|preset| (preset.name, Kind::Bearer(preset)));
     let kinds: Vec<(&str, Kind)> = KINDS.into_iter().chain(presets).collect();
     let mut cors_origin = None;
     let token = match section.choice("kind", &kinds)? {
