@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use marketplace_sso::authn::oidc::{OidcClient, OidcError, PendingLogin};
 use marketplace_sso::clock::Timestamp;
-use marketplace_sso::playground::stand_ins::Signer;
 use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::issuer::pem;
 use crate::harness::provider::{
-    ADA, CLIENT_SECRET, FixedResponse, Lies, Login, RegisteredAuthentication, SignatureLie, assert_refused,
-    change, client, provider,
+    ADA, CLIENT_SECRET, Changes, FixedResponse, Lies, Login, RegisteredAuthentication, SignatureLie,
+    assert_refused, change, client, provider,
 };
 
-/// What a provider says in an ID token, and the detail of the refusal.
+// T37
 #[tokio::test]
 async fn an_id_token_that_lies_is_refused() {
     let token = |name, value| Lies { id_token: change(name, value), ..Lies::default() };
@@ -60,10 +59,8 @@ async fn an_id_token_that_lies_is_refused() {
 
 #[tokio::test]
 async fn several_audiences_are_accepted_with_azp() {
-    let id_token = crate::harness::provider::Changes::of(&[
-        ("aud", json!(["another", "marketplace-sso"])),
-        ("azp", json!("marketplace-sso")),
-    ]);
+    let id_token =
+        Changes::of(&[("aud", json!(["another", "marketplace-sso"])), ("azp", json!("marketplace-sso"))]);
     let login = Login::with_lies("", Lies { id_token, ..Lies::default() });
     assert_eq!(login.sign_in().await.unwrap().subject, ADA);
 }
@@ -173,7 +170,7 @@ async fn a_slow_or_absent_provider_is_unavailable() {
     assert_refused(absent.begin(Timestamp::now).await, "absent", ("upstream_unavailable", "no response"));
 }
 
-/// T37
+// T37
 #[tokio::test]
 async fn a_response_of_another_login_is_refused() {
     let login = Login::new("");
@@ -196,7 +193,8 @@ async fn a_response_of_another_login_is_refused() {
     assert_refused(login.finish(&callback, &late).await, "late", ("expired_token", "seconds ago"));
 }
 
-/// T37: a code of one login with the state of another, as an attacker would send it to a user's browser.
+/// A code of one login with the state of another, as an attacker would send it to a user's browser.
+// T37
 #[tokio::test]
 async fn an_injected_code_is_refused() {
     let login = Login::new("");
@@ -210,7 +208,8 @@ async fn an_injected_code_is_refused() {
     assert_refused(login.finish(&injected, &own).await, "injected", ("invalid_token", "authorization code"));
 }
 
-/// T37: RFC 9207.
+/// RFC 9207.
+// T37
 #[rstest]
 #[case::another(json!("https://evil.example"), "another issuer")]
 #[case::slash(json!("https://id.example/"), "another issuer")]
@@ -222,7 +221,8 @@ async fn a_response_of_another_issuer_is_refused(#[case] iss: serde_json::Value,
     assert!(!login.requested_paths().contains(&"/token".to_owned()));
 }
 
-/// T37: a login that was begun at another provider ends at none.
+/// A login that was begun at one provider ends at no other.
+// T37
 #[tokio::test]
 async fn a_login_ends_where_it_was_begun() {
     let (one, other) = (Login::new(""), Login::new(""));
@@ -287,7 +287,6 @@ async fn each_authentication_method_signs_in() {
     let wrong = provider(RegisteredAuthentication::SecretBasic(secret()));
     let login = Login { client: client(&wrong, "client_secret = \"another\""), provider: wrong };
     assert_refused(login.sign_in().await, "wrong secret", ("internal", "invalid_client"));
-    assert!(Signer::new("EdDSA").is_ok());
 }
 
 /// The preset for a provider of plain OAuth 2.0.

@@ -95,8 +95,7 @@ pub(super) async fn end(
         // a session that begins while its user is logged out has ended, too
         let forget = now.later_by(sign_in.sessions.settings().absolute);
         let (now_us, forget_us) = (now.unix_microseconds(), forget.unix_microseconds());
-        let is_first = store.end_sessions(rows, once, now_us, forget_us).await;
-        if !is_first.map_err(|error| Reason::StoreUnavailable.because(error.to_string()))? {
+        if !store.end_sessions(rows, once, now_us, forget_us).await? {
             return Err(replayed());
         }
     }
