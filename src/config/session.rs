@@ -22,8 +22,8 @@ pub(super) fn read(section: &Section<'_>) -> Result<Option<Arc<SessionSettings>>
         }
         Ok(None)
     };
-    let idle = section.seconds("idle_s", 1, 86_400);
-    let absolute = section.seconds("absolute_s", 1, 7 * 86_400);
+    let idle = section.seconds("idle_s", 60, 86_400);
+    let absolute = section.seconds("absolute_s", 60, 7 * 86_400);
     let refresh_after = section.seconds("refresh_after_s", 0, 86_400);
     let same_site = section
         .choice("same_site", &[("lax", SameSite::Lax), ("none_partitioned", SameSite::NonePartitioned)]);

@@ -48,15 +48,16 @@ export async function startHosts({ services = { "sso.example.test": "" }, more =
   const certificate = await makeCertificate(folder);
   let port;
   let provider;
-  let proxy;
+  let signing;
   if (signsIn) {
     const reach = async () => ({ host: "127.0.0.1", port, ca: await readFile(join(folder, "certificate.pem")) });
     provider = await startProvider(join(folder, "provider.sock"), Object.keys(services), reach);
-    proxy = await startProxy(() => port);
+    const proxy = await startProxy(() => port);
     closing.push(provider.close, proxy.close);
+    signing = { HTTPS_PROXY: proxy.url, ...(await makeClock(folder)) };
   }
   const running = await Promise.all(
-    Object.entries(services).map(([host, toml]) => startService(folder, host, toml, closing, proxy)),
+    Object.entries(services).map(([host, toml]) => startService(folder, host, toml, closing, signing)),
   );
   const blocks = await recipe();
   const isService = (host) => host in services;
@@ -69,7 +70,9 @@ export async function startHosts({ services = { "sso.example.test": "" }, more =
     ...(signsIn ? [plain(new URL(ISSUER).host, `${folder}/provider.sock`)] : []),
   ];
   port = await startNginx(folder, servers.join("\n"), closing);
-  return { app, market, provider, services: Object.fromEntries(running.map((one) => [one.host, one])), port, certificate, folder };
+  /** Sets the services' clock so many seconds ahead. */
+  const setClock = (ahead_s) => writeFile(join(folder, "offset"), new BigInt64Array([BigInt(ahead_s)]));
+  return { app, market, provider, setClock, services: Object.fromEntries(running.map((one) => [one.host, one])), port, certificate, folder };
 }
 
 /** The first block of code of a section of a document. */
@@ -120,6 +123,16 @@ async function makeCertificate(folder) {
   return createHash("sha256").update(publicKey).digest("base64");
 }
 
+/** The clock of tests/it/harness/clock.rs, as environment variables of a program that has it. */
+async function makeClock(folder) {
+  const text = await readFile(new URL("tests/it/harness/clock.rs", ROOT), "utf8");
+  const [source, library, offset] = ["clock.c", "clock.so", "offset"].map((name) => join(folder, name));
+  await writeFile(source, text.split('r#"')[1].split('"#;')[0]);
+  await writeFile(offset, new BigInt64Array(1));
+  await promisify(execFile)("cc", ["-shared", "-fPIC", "-O1", "-o", library, source]);
+  return { LD_PRELOAD: library, TEST_CLOCK: offset };
+}
+
 const HEADERS = `
 identity.kind = "proxy_headers"
 identity.preset = "custom"
@@ -139,7 +152,7 @@ identity.jwks_ca_file = "${folder}/certificate.pem"
 session.key_file = "${folder}/secret"`;
 
 /** Starts the program with a configuration, and stores its log lines. */
-async function startService(folder, host, more, closing, proxy) {
+async function startService(folder, host, more, closing, signing) {
   const config = join(folder, `${host}.toml`);
   await writeFile(config, `
 environment = "sandbox"
@@ -151,7 +164,7 @@ server.workers = 1
 pandium.account = "acme"
 pandium.shared_secret_file = "${folder}/secret"
 pandium.base_url = "${MARKET}"
-${proxy ? ownSignIn(folder, host) : HEADERS}
+${signing ? ownSignIn(folder, host) : HEADERS}
 claims.sub = "id"
 `);
   const own = join(folder, `${host}.own.toml`);
@@ -159,7 +172,7 @@ claims.sub = "id"
   const common = join(folder, `${host}.common.toml`);
   await writeFile(common, `[embed]\nparents = ["${APP}"]\nlogin_url = "${APP}/login"\n`);
   const child = spawn(PROGRAM, ["serve", ...[config, common, own].flatMap((file) => ["--config", file])], {
-    stdio: ["ignore", "ignore", "pipe"], cwd: folder, env: { ...process.env, ...(proxy && { HTTPS_PROXY: proxy.url }) },
+    stdio: ["ignore", "ignore", "pipe"], cwd: folder, env: { ...process.env, ...signing },
   });
   closing.push(() => stop(child));
   const lines = [];
