@@ -123,7 +123,7 @@ impl RefusedRequest {
         let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let is_same_origin = field("sec-fetch-site") == Some("same-origin");
         let own_login = match &self.login_again {
-            Some(again) => Some(again.clone()),
+            Some(again) => Some(again.to_string()),
             None => self
                 .runtime
                 .as_ref()

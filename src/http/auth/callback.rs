@@ -34,7 +34,7 @@ pub(super) async fn callback(
     let refused = |refusal: Refusal, return_to: &ReturnAddress, mode: Mode| {
         let details =
             Box::new(EventDetails { fetch_dest: FetchDestination::of(&headers), ..EventDetails::default() });
-        let login_again = Some(address(runtime, return_to, mode));
+        let login_again = Some(address(runtime, return_to, mode).into_boxed_str());
         RefusedRequest { details, login_again, ..RefusedRequest::at(runtime, refusal) }
     };
     let own = ReturnAddress::of(entrance);
