@@ -89,11 +89,6 @@ impl SignIn {
         self.sessions.open(headers, now, &self.ended).ok()
     }
 
-    /// Ends a session in this process.
-    pub fn end(&self, session: &Session, now: Timestamp) {
-        self.ended.end(EndedKey::of_session(session), now);
-    }
-
     /// The `Set-Cookie` by which the session of a request goes on, with the user's data as it was
     /// last refreshed. `None` where it cannot be set: the earlier cookie stays valid.
     pub fn renewed_cookie(&self, headers: &Headers<'_>, now: Timestamp) -> Option<String> {

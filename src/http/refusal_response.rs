@@ -35,6 +35,9 @@ struct Problem<'a> {
     /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    /// Where the user signs in, if this service signs users in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_url: Option<String>,
 }
 
 impl RefusedRequest {
@@ -69,6 +72,8 @@ impl RefusedRequest {
             return response.content_type("text/html; charset=utf-8").body(page);
         }
         let reason = self.refusal.reason;
+        let signs_in =
+            self.runtime.as_ref().filter(|_| !is_for_api && self.status() == StatusCode::UNAUTHORIZED);
         let problem = Problem {
             r#type: format!("urn:marketplace-sso:{}", reason.code()),
             title: reason.title(),
@@ -78,6 +83,7 @@ impl RefusedRequest {
             scope: told.and_then(|told| told.scope).map(Scope::name),
             parameter: told.and_then(|told| told.parameter.as_deref()),
             detail: told.and_then(|told| told.detail.as_deref()),
+            login_url: signs_in.and_then(|runtime| auth::public_login_url(&context.snapshot, runtime)),
         };
         response
             .content_type("application/problem+json")
@@ -117,10 +123,12 @@ impl RefusedRequest {
         let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let is_same_origin = field("sec-fetch-site") == Some("same-origin");
         let own_login = match &self.login_again {
-            Some(again) => Some(again.clone()),
-            None => {
-                self.runtime.as_ref().filter(|_| is_about_sign_in).and_then(|at| auth::login_url(at, request))
-            }
+            Some(again) => Some(again.to_string()),
+            None => self
+                .runtime
+                .as_ref()
+                .filter(|_| is_about_sign_in || leads_to_app)
+                .and_then(|at| auth::login_url(at, request)),
         };
         let is_framed = matches!(field("sec-fetch-dest"), Some("iframe" | "frame"));
         let popup_url = match (&self.runtime, &own_login) {

@@ -28,7 +28,7 @@ pub(super) struct RefusedRequest {
     /// The page in place of the usual one.
     pub own_page: Option<Box<OwnPage>>,
     /// Where a sign-in that failed begins again.
-    pub login_again: Option<String>,
+    pub login_again: Option<Box<str>>,
     /// `Retry-After`, for a 429.
     pub retry_after: Option<Duration>,
     /// Members of the response that only programs get.

@@ -103,7 +103,7 @@ impl Session {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use serde_json::json;
 
     use super::*;
@@ -172,3 +172,6 @@ pub(super) mod tests {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) use tests::{START, session};

@@ -108,7 +108,7 @@ impl EndedSessions {
 mod tests {
     use std::time::Duration;
 
-    use super::super::content::tests::{START, session};
+    use super::super::content::{START, session};
     use super::*;
 
     #[test]

@@ -1,5 +1,5 @@
 //! Sessions of users whom this service has signed in itself. A session is a sealed cookie, so any
-//! replica with the same key reads it; only which sessions have ended is kept elsewhere ([`ended`]).
+//! replica with the same key reads it; only which sessions have ended is kept elsewhere ([`EndedSessions`]).
 //!
 //! Nothing here knows OpenID Connect or actix-web.
 

@@ -34,6 +34,8 @@ fn a_user_signs_in_and_is_handed_off() {
     let browser = Browser::default();
     let refused = browser.get(&service.app, "/pandium-sso?integration_id=1121", WINDOW);
     assert_eq!(refused.status, 401);
+    let told = browser.get(&service.app, "/pandium-sso", &[("Accept", "application/json")]).json();
+    assert_eq!(told["login_url"], "https://app.example.com/auth/pandium-sso/login");
     let login = login_to("/pandium-sso?integration_id=1121");
     assert!(refused.page().contains(&format!("href=\"{login}\"")), "{}", refused.page());
 
@@ -56,7 +58,7 @@ fn a_user_signs_in_and_is_handed_off() {
     assert_eq!(Token::of(&handed_off).claims["sub"], ADA);
     assert!(handed_off.all("set-cookie").is_empty(), "it is extended after a tenth of idle_s");
     let events: Vec<_> = service.app.audit_events().iter().map(|event| event["outcome"].clone()).collect();
-    assert_eq!(events, [json!("refused"), json!("signed_in"), json!("handed_off")]);
+    assert_eq!(events, [json!("refused"), json!("refused"), json!("signed_in"), json!("handed_off")]);
 }
 
 // T37

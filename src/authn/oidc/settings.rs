@@ -61,8 +61,8 @@ const URL_HELP: &str = "write an https URL, such as \"https://id.example.com/oau
 
 /// Reads the section. `redirect_uri` is `None` where `server.public_url` is not set.
 pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<OidcClient, Reported> {
-    // that of login proxies is set by default
-    let preset = if section.is_built_in_default("preset") {
+    // the built-in default is a preset of proxy_headers
+    let preset = if section.is_built_in("preset") {
         None
     } else {
         section.or_default("preset", None, |section| section.choice("preset", &PRESETS).map(Some))?

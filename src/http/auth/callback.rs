@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::login::BegunLogin;
-use super::{Mode, ReturnAddress, address, check_navigation, internal, pages, redirect};
+use super::{Mode, ReturnAddress, address, backchannel, check_navigation, internal, pages, redirect};
 use crate::audit::Outcome;
 use crate::authn::SignIn;
 use crate::authn::oidc::{AuthorizationResponse, OidcError};
@@ -18,7 +18,7 @@ use crate::http::refused::RefusedRequest;
 use crate::http::served::ServedRequest;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
-use crate::session::Session;
+use crate::session::EndedKey;
 use crate::sign_on::EventDetails;
 
 /// Handles `GET …/callback`.
@@ -34,7 +34,7 @@ pub(super) async fn callback(
     let refused = |refusal: Refusal, return_to: &ReturnAddress, mode: Mode| {
         let details =
             Box::new(EventDetails { fetch_dest: FetchDestination::of(&headers), ..EventDetails::default() });
-        let login_again = Some(address(runtime, return_to, mode));
+        let login_again = Some(address(runtime, return_to, mode).into_boxed_str());
         RefusedRequest { details, login_again, ..RefusedRequest::at(runtime, refusal) }
     };
     let own = ReturnAddress::of(entrance);
@@ -56,9 +56,15 @@ pub(super) async fn callback(
         refused(Reason::InvalidToken.because("the login cookie is of another version"), &own, Mode::Top)
     })?;
     let at = |refusal| refused(refusal, &return_to, login.mode);
-    let session = finish(sign_in, &response, &login, &headers).await.map_err(at)?;
+    // a large future, which actix would move several times
+    let signed_in = Box::pin(sign_in.client.finish(&response, &login.pending, Timestamp::now)).await;
+    let session = signed_in
+        .map_err(Refusal::from)
+        .and_then(|signed_in| new_session(signed_in, Timestamp::now()).map_err(internal));
+    let session = session.map_err(at)?;
     let cookies =
         [sign_in.sessions.set(&session).map_err(internal).map_err(at)?, sign_in.logins.delete(state)];
+    end_earlier(context, sign_in, &headers).await;
     let response = match login.mode {
         Mode::Top => redirect(return_to.as_str(), &cookies),
         Mode::Popup { ticket } => {
@@ -91,18 +97,14 @@ pub(super) async fn callback(
     Ok(context.served(served, response))
 }
 
-/// Exchanges the code, and ends the session that the browser had.
-async fn finish(
-    sign_in: &SignIn,
-    response: &AuthorizationResponse,
-    login: &BegunLogin,
-    headers: &Headers<'_>,
-) -> Result<Session, Refusal> {
-    // a large future, which actix would move several times
-    let signed_in = Box::pin(sign_in.client.finish(response, &login.pending, Timestamp::now)).await?;
+/// Ends the session that the browser had before.
+async fn end_earlier(context: &RequestContext, sign_in: &SignIn, headers: &Headers<'_>) {
     let now = Timestamp::now();
-    if let Some(earlier) = sign_in.session(headers, now) {
-        sign_in.end(&earlier, now);
+    let Some(earlier) = sign_in.session(headers, now) else { return };
+    let key = EndedKey::of_session(&earlier);
+    if let Err(refusal) = backchannel::end(context, sign_in, &[key], None, now).await {
+        // the browser gets the new one all the same
+        tracing::warn!(cause = %refusal.cause, "the earlier session of a user ends in this process only");
+        context.shared.ended_sessions.end(key, now);
     }
-    new_session(signed_in, now).map_err(internal)
 }
