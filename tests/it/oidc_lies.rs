@@ -157,6 +157,22 @@ async fn errors_of_the_token_endpoint_have_reasons() {
 }
 
 #[tokio::test]
+async fn a_login_begins_while_discovery_fails() {
+    let path = "/.well-known/openid-configuration";
+    let response = FixedResponse { path, status: 500, content_type: "text/html", body: String::new() };
+    let fails = || Lies { response: Some(response.clone()), ..Lies::default() };
+    let login = Login::new("");
+    login.begin().await.unwrap();
+    login.provider.lie(fails());
+    assert!(login.begin().await.is_ok());
+    // without an earlier document there is a pause between two attempts
+    let login = Login::with_lies("", fails());
+    assert_refused(login.begin().await, "first", ("upstream_unavailable", "500"));
+    login.provider.lie(Lies::default());
+    assert_refused(login.begin().await, "second", ("upstream_unavailable", "just now"));
+}
+
+#[tokio::test]
 async fn a_slow_or_absent_provider_is_unavailable() {
     let slow = |path| Lies { delay: Some((path, Duration::from_secs(30))), ..Lies::default() };
     for path in ["/.well-known/openid-configuration", "/token", "/userinfo"] {

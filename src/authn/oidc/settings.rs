@@ -32,10 +32,12 @@ struct OAuthPreset {
     claims: &'static [(&'static str, &'static str)],
 }
 
-/// <https://developer.mittwald.de/docs/v2/contribution/how-to/authentication/>
+/// <https://developer.mittwald.de/docs/v2/contribution/reference/api>,
+/// <https://developer.mittwald.de/docs/v2/contribution/reference/oauth2>
 ///
 /// Authorization code flow with PKCE S256 only; a confidential client authenticates by HTTP Basic, never
-/// in the body. The scope of the look-up is not documented.
+/// in the body. The scope of the look-up is not documented. A refresh token is issued, but the grant of a
+/// refresh is not documented either.
 static MITTWALD: OAuthPreset = OAuthPreset {
     issuer: "https://api.mittwald.de",
     authorization: "/v2/oauth2/authorize",
