@@ -16,11 +16,7 @@ pub(super) fn read(section: &Section<'_>) -> Result<Option<StoreSettings>, Repor
 }
 
 fn url(section: &Section<'_>) -> Result<Option<StoreUrl>, Reported> {
-    if !section.has("url") && !section.has("url_file") {
-        // keys that may be absent are known all the same
-        for name in ["url", "url_file"] {
-            section.value(name);
-        }
+    if !section.has_secret("url") {
         return Ok(None);
     }
     let (key, text) = section.secret("url", HELP)?;
