@@ -123,7 +123,7 @@ async fn store(
     details: &EventDetails,
 ) -> Result<(), AuditUnavailable> {
     let entrance = runtime.map(|runtime| &runtime.entrance);
-    let link = match outcome {
+    let link = match event.outcome {
         Outcome::Refused(_) => details.link.clone().without_texts().to_text(),
         Outcome::HandedOff { .. } | Outcome::LinkCreated | Outcome::Verified => details.link.to_text(),
     };
