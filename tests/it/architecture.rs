@@ -42,7 +42,7 @@ const MODULES: [&str; 29] = [
 /// Crates that only some modules may use.
 const RESTRICTED_CRATES: [(&str, &[&str]); 4] = [
     ("actix_web", &["http", "server", "playground", "cli"]),
-    ("reqwest", &["jwt", "playground", "doctor"]),
+    ("reqwest", &["jwt", "authn", "playground", "doctor"]),
     ("clap", &["cli"]),
     ("sqlx", &["store"]),
 ];

@@ -12,6 +12,7 @@ pub mod links;
 pub mod nginx;
 pub mod own_mounts;
 pub mod postgres;
+pub mod provider;
 pub mod recipe;
 pub mod settings;
 pub mod store;
