@@ -215,7 +215,7 @@ impl Entrance {
     ) -> Result<Box<User>, Refusal> {
         match self.authenticator.authenticate(request, now) {
             Authentication::User(user) => Ok(user),
-            Authentication::NoCredentials => Err(match self.authenticator.explain_absence(request) {
+            Authentication::NoCredentials => Err(match self.authenticator.explain_absence(request, now) {
                 Some(cause) => Reason::Unauthenticated.because(cause),
                 None => Reason::Unauthenticated.because("the request has no credentials"),
             }),
@@ -228,7 +228,8 @@ impl Entrance {
         }
     }
 
-    fn subject(&self, user: &User) -> SubjectNames {
+    /// How audit events name a user.
+    pub fn subject(&self, user: &User) -> SubjectNames {
         let subject = self.marketplace.subject(user);
         subject.map_or_else(SubjectNames::default, |subject| self.subject_forms.write(&subject))
     }
@@ -252,7 +253,7 @@ async fn with_needs<T>(clock: fn() -> Timestamp, decide: impl Fn(Timestamp) -> D
     let (mut decision, mut needs) = decide(clock());
     for _ in 0..MAX_FETCHES {
         let Some(lacking) = needs else { break };
-        if !lacking.fetch(clock()).await {
+        if !lacking.fetch(clock).await {
             break;
         }
         (decision, needs) = decide(clock());

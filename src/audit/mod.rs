@@ -99,6 +99,12 @@ pub enum Outcome<'a> {
     LinkCreated,
     /// The user was reported to an API.
     Verified,
+    /// The user signed in at the provider of the entrance.
+    SignedIn,
+    /// The user signed out.
+    SignedOut,
+    /// The provider ended sessions of the user.
+    SessionsEnded,
     /// The request was refused.
     Refused(&'a Refusal),
 }
@@ -236,6 +242,30 @@ impl<'a> Labels<'a> {
                 level: "INFO",
                 message: "verified a user for an API",
                 outcome: "verified",
+                reason: None,
+                detail: None,
+                jti: None,
+            },
+            Outcome::SignedIn => Self {
+                level: "INFO",
+                message: "signed a user in",
+                outcome: "signed_in",
+                reason: None,
+                detail: None,
+                jti: None,
+            },
+            Outcome::SignedOut => Self {
+                level: "INFO",
+                message: "signed a user out",
+                outcome: "signed_out",
+                reason: None,
+                detail: None,
+                jti: None,
+            },
+            Outcome::SessionsEnded => Self {
+                level: "INFO",
+                message: "ended sessions of a user, as the provider asked",
+                outcome: "sessions_ended",
                 reason: None,
                 detail: None,
                 jti: None,

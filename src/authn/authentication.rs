@@ -1,5 +1,6 @@
 //! What an authenticator gets, and its result.
 
+use super::refresher::NeedsRefresh;
 use crate::clock::Timestamp;
 use crate::jwt::jwks::NeedsKeys;
 use crate::refusal::{Reason, Refusal};
@@ -39,14 +40,17 @@ pub enum Authentication {
 pub enum Needs {
     /// Keys of a token's issuer.
     Keys(NeedsKeys),
+    /// Newer data of a signed-in user.
+    Session(NeedsRefresh),
 }
 
 impl Needs {
     /// Fetches it. `false` where nothing was fetched, so that deciding again makes no
     /// difference.
-    pub async fn fetch(&self, now: Timestamp) -> bool {
+    pub async fn fetch(&self, clock: fn() -> Timestamp) -> bool {
         match self {
-            Self::Keys(keys) => keys.fetch(now).await,
+            Self::Keys(keys) => keys.fetch(clock()).await,
+            Self::Session(session) => session.fetch(clock).await,
         }
     }
 
@@ -54,6 +58,7 @@ impl Needs {
     pub fn refusal(&self) -> Refusal {
         match self {
             Self::Keys(keys) => Reason::KeysUnavailable.because(format!("the token is rejected: {keys}")),
+            Self::Session(_) => Reason::Internal.because("the refresh of a session was cancelled"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Authentication: the two kinds of authenticator, and a module for each vendor of
+//! Authentication: the three kinds of authenticator, and a module for each vendor of
 //! tokens. Vendors know neither each other nor HTTP; each has its settings beside
 //! it.
 
@@ -10,8 +10,10 @@ pub mod caf;
 pub mod commercetools;
 pub mod oidc;
 pub mod proxy_headers;
+mod refresher;
 mod sample;
 pub(crate) mod settings;
+pub mod sign_in;
 pub mod token;
 
 use std::sync::Arc;
@@ -22,10 +24,12 @@ use crate::clock::Timestamp;
 use crate::jwt::jwks::{FetchCounts, JwksCache, SkippedKey};
 use crate::request::Peer;
 use crate::secret::SharedSecret;
+use crate::session::EndedSessions;
 use crate::user::User;
 
 pub use authentication::{AuthRequest, Authentication, Needs};
 pub use proxy_headers::ProxyHeaders;
+pub use sign_in::SignIn;
 pub use token::{IssuerKeys, TokenAuthenticator, TokenLocation, Vendor};
 
 /// How an entrance authenticates requests.
@@ -35,6 +39,8 @@ pub enum Authenticator {
     ProxyHeaders(ProxyHeaders),
     /// By a signed token.
     Token(Box<TokenAuthenticator>),
+    /// By a session, after a sign-in at an OpenID provider.
+    Oidc(Box<SignIn>),
 }
 
 /// The state of the keys at one URL.
@@ -57,14 +63,16 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(headers) => headers.authenticate(request),
             Self::Token(token) => token.authenticate(request, now),
+            Self::Oidc(sign_in) => sign_in.authenticate(request, now),
         }
     }
 
     /// A hint for the log why a request has no credentials, if there is one.
-    pub fn explain_absence(&self, request: AuthRequest<'_>) -> Option<String> {
+    pub fn explain_absence(&self, request: AuthRequest<'_>, now: Timestamp) -> Option<String> {
         match self {
             Self::ProxyHeaders(headers) => headers.explain_absence(request),
             Self::Token(_) => None,
+            Self::Oidc(sign_in) => sign_in.explain_absence(request.headers, now),
         }
     }
 
@@ -72,7 +80,7 @@ impl Authenticator {
     pub fn trusts(&self, peer: Peer) -> bool {
         match self {
             Self::ProxyHeaders(headers) => headers.trusts(peer),
-            Self::Token(_) => false,
+            Self::Token(_) | Self::Oidc(_) => false,
         }
     }
 
@@ -81,6 +89,7 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(_) => "proxy_headers",
             Self::Token(token) => token.kind,
+            Self::Oidc(_) => "oidc",
         }
     }
 
@@ -99,12 +108,13 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(headers) => headers.can_yield(name),
             Self::Token(token) => token.can_yield(name),
+            Self::Oidc(sign_in) => sign_in.client.mapping.can_yield(name),
         }
     }
 
     /// Whether every user has the same fields, which the configuration determines.
     pub const fn has_fixed_fields(&self) -> bool {
-        matches!(self, Self::Token(_))
+        matches!(self, Self::Token(_) | Self::Oidc(_))
     }
 
     /// An expression for `sub` that is never empty, for an error message.
@@ -112,6 +122,23 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(_) => "id",
             Self::Token(token) => token.vendor.subject_example(),
+            Self::Oidc(_) => "id",
+        }
+    }
+
+    /// Signs users in, if this service does.
+    pub fn sign_in(&self) -> Option<&SignIn> {
+        match self {
+            Self::ProxyHeaders(_) | Self::Token(_) => None,
+            Self::Oidc(sign_in) => Some(sign_in),
+        }
+    }
+
+    /// Uses these ended sessions, which outlast a reload.
+    pub fn share_ended_sessions(&mut self, ended: &Arc<EndedSessions>) {
+        match self {
+            Self::ProxyHeaders(_) | Self::Token(_) => {}
+            Self::Oidc(sign_in) => sign_in.share_ended(ended),
         }
     }
 
@@ -175,6 +202,12 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(_) => {}
             Self::Token(token) => token.keys.iter_mut().for_each(|keys| keys.source.reuse_cached(caches)),
+            // before it serves, the client has no other owner
+            Self::Oidc(sign_in) => {
+                if let Some(client) = Arc::get_mut(&mut sign_in.client) {
+                    client.reuse_cached_keys(caches);
+                }
+            }
         }
     }
 
@@ -190,7 +223,7 @@ impl Authenticator {
 
     fn token(&self) -> Option<&TokenAuthenticator> {
         match self {
-            Self::ProxyHeaders(_) => None,
+            Self::ProxyHeaders(_) | Self::Oidc(_) => None,
             Self::Token(token) => Some(token),
         }
     }
@@ -200,7 +233,8 @@ impl Authenticator {
     }
 
     fn key_caches(&self) -> impl Iterator<Item = &Arc<JwksCache>> {
-        self.keys().iter().filter_map(|keys| keys.source.published())
+        let of_provider = self.sign_in().and_then(|sign_in| sign_in.client.key_cache());
+        self.keys().iter().filter_map(|keys| keys.source.published()).chain(of_provider)
     }
 }
 

@@ -2,7 +2,7 @@
 //! own authenticator, and the top-level sections as defaults.
 
 use super::server::Listen;
-use super::{embed, marketplace};
+use super::{embed, marketplace, session};
 use crate::access::Access;
 use crate::audit::{PseudonymKey, SubjectForms, SubjectLog};
 use crate::authn::key_caches;
@@ -14,8 +14,18 @@ use crate::settings::{Reported, Section};
 use crate::sign_on::Entrance;
 
 /// Reserved paths.
-const RESERVED: [&str; 9] =
-    ["/livez", "/readyz", "/healthz", "/metrics", "/embed", "/embed.js", "/embed.d.ts", "/embed.json", "/l"];
+const RESERVED: [&str; 10] = [
+    "/livez",
+    "/readyz",
+    "/healthz",
+    "/metrics",
+    "/embed",
+    "/embed.js",
+    "/embed.d.ts",
+    "/embed.json",
+    "/l",
+    "/auth",
+];
 
 /// Reads all entrances, and the secret of each. Without a known environment, the rules for
 /// production are not reported.
@@ -30,7 +40,13 @@ pub(super) fn read(
     let public_url = public_url.filter(|url| !url.is_empty());
     let listen = server.value("listen").and_then(|listen| listen.into_string().ok());
     let listens_on_tcp = listen.is_some_and(|listen| matches!(Listen::parse(&listen), Ok(Listen::Tcp(_))));
-    let deployment = Deployment { public_url: public_url.as_deref(), is_production: https, listens_on_tcp };
+    let session = session::read(&root.section("session"));
+    let deployment = Deployment {
+        public_url: public_url.as_deref(),
+        is_production: https,
+        listens_on_tcp,
+        session: session.as_ref().map(Option::as_ref).map_err(|reported| *reported),
+    };
     let context = Context { root, environment, https, deployment };
     let main = context.entrance(root, Entrance::MAIN_NAME, Ok(Entrance::MAIN_PATH.to_owned()));
     let mut all = vec![main];
@@ -59,6 +75,7 @@ pub(super) fn read(
     for (entrance, _) in &mut all {
         entrance.authenticator.reuse_cached_keys(&caches);
     }
+    session?;
     Ok(all.into_iter().unzip())
 }
 
@@ -78,7 +95,7 @@ impl Context<'_, '_> {
         path: Result<String, Reported>,
     ) -> Result<(Entrance, SharedSecret), Reported> {
         let over = |part: &str| section_over(section, self.root, part);
-        let identity = identity::read(&section.section("identity"), &self.deployment);
+        let identity = identity::read(&section.section("identity"), name, &self.deployment);
         let claims = over("claims");
         let marketplace = marketplace::read(&over("pandium"), &claims, self.environment, self.https);
         let access = read_access(&over("access"));
@@ -192,7 +209,9 @@ fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) ->
     let (what, help) = if !path.starts_with('/') || !is_plain {
         let what = format!("{path:?} is not a plain path");
         (what, "begin with '/', and use letters, digits, '-', '_', '.' and '~'")
-    } else if RESERVED.contains(&path.as_str()) || path.starts_with("/v1/") || path.starts_with("/l/") {
+    } else if RESERVED.contains(&path.as_str())
+        || ["/v1/", "/l/", "/auth/"].iter().any(|prefix| path.starts_with(prefix))
+    {
         (format!("{path} is reserved by the service"), "choose another path")
     } else if let Some((name, other)) = taken.iter().find(|(_, other)| conflicts(other)) {
         let what = format!("{path} conflicts with the entrance {name} at {other}");

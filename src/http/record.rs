@@ -125,7 +125,12 @@ async fn store(
     let entrance = runtime.map(|runtime| &runtime.entrance);
     let link = match event.outcome {
         Outcome::Refused(_) => details.link.clone().without_texts().to_text(),
-        Outcome::HandedOff { .. } | Outcome::LinkCreated | Outcome::Verified => details.link.to_text(),
+        Outcome::HandedOff { .. }
+        | Outcome::LinkCreated
+        | Outcome::Verified
+        | Outcome::SignedIn
+        | Outcome::SignedOut
+        | Outcome::SessionsEnded => details.link.to_text(),
     };
     let stored = RecordDetails {
         subject: details.subject.recorded.as_deref(),
@@ -172,6 +177,9 @@ fn fill_span(event: &AuditEvent<'_>) {
         Outcome::HandedOff { .. } => ("handed_off", ""),
         Outcome::LinkCreated => ("link_created", ""),
         Outcome::Verified => ("verified", ""),
+        Outcome::SignedIn => ("signed_in", ""),
+        Outcome::SignedOut => ("signed_out", ""),
+        Outcome::SessionsEnded => ("sessions_ended", ""),
         Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
     };
     span.record("entrance", event.entrance.unwrap_or_default());

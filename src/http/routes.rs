@@ -11,8 +11,8 @@ use super::middleware::middleware;
 use super::refused::{Audience, RefusedRequest};
 use super::target::EntranceTarget;
 use super::{
-    Shared, Snapshot, SocketKind, assets, audit_api, dashboard, embed_page, hand_off, health, links, openapi,
-    redeem, verify,
+    Shared, Snapshot, SocketKind, assets, audit_api, auth, dashboard, embed_page, hand_off, health, links,
+    openapi, redeem, verify,
 };
 use crate::ticket::Ticket;
 
@@ -25,6 +25,9 @@ const VERIFY: &str = "/v1/verify";
 
 /// The prefix of single-use addresses.
 const TICKETS: &str = "/l";
+
+/// The prefix of sign-ins.
+const AUTH: &str = "/auth";
 
 /// Configures the routes of the public listener. Entrances change at a reload, so
 /// they are one resource, which has every path without a route of its own. All
@@ -41,15 +44,20 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
     let verify = web::scope(VERIFY).default_service(web::to(verify::verify));
     let links = web::resource(links::PATH).guard(is_path(links::PATH)).to(links::create);
     let tickets = web::scope(TICKETS).default_service(web::to(redeem::redeem));
+    let auth = web::scope(AUTH).default_service(web::to(auth::serve));
     let has_route = fn_guard(|context| {
         let path = context.head().uri.path();
-        is_fixed(path) || path.starts_with(VERIFY) || path.starts_with(redeem::TICKET_PATH)
+        is_fixed(path)
+            || path.starts_with(VERIFY)
+            || path.starts_with(redeem::TICKET_PATH)
+            || path.starts_with(auth::AUTH_PATH)
     });
     let scope = web::scope("").guard(has_route).configure(|config| {
         configure_fixed(config, shared, socket, others);
         config.service(verify.wrap(middleware(shared, socket)));
         config.service(links.wrap(middleware(shared, socket)));
         config.service(tickets.wrap(middleware(shared, socket)));
+        config.service(auth.wrap(middleware(shared, socket)));
     });
     config.service(scope);
     // a pattern would be a regular expression, which takes longer than the signature
@@ -70,7 +78,10 @@ pub fn admin(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: Soc
 pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
     let is_ticket =
         || path.strip_prefix(redeem::TICKET_PATH).is_some_and(|text| Ticket::parse(text).is_some());
-    is_fixed(path) || is_ticket() || EntranceTarget::find(snapshot, path).is_ok()
+    is_fixed(path)
+        || is_ticket()
+        || auth::is_served(snapshot, path)
+        || EntranceTarget::find(snapshot, path).is_ok()
 }
 
 /// Whether a path of the public listener is a resource's, in every configuration.

@@ -59,6 +59,11 @@ impl<'a> Section<'a> {
         self.entries.get(name).and_then(origin)
     }
 
+    /// Whether an entry is a built-in default, which may be that of another kind of the section.
+    pub fn is_built_in(&self, name: &str) -> bool {
+        self.origin(name).is_some_and(|origin| origin.starts_with(BUILT_IN_DEFAULT))
+    }
+
     /// The origin, unless it is the built-in default, which cannot be edited.
     fn own_origin(&self, name: &str) -> Option<String> {
         self.origin(name).filter(|origin| !origin.starts_with(BUILT_IN_DEFAULT))
@@ -337,6 +342,22 @@ impl<'a> Section<'a> {
         Ok((key, secret))
     }
 
+    /// One or several secrets: a list, or one in each line, directly or in a file. At least one;
+    /// beside them, the key that gave them.
+    pub fn secrets(&self, name: &str, help: &str) -> Result<(String, Vec<String>), Reported> {
+        let is_list = self.entries.get(name).is_some_and(|value| matches!(value.kind, ValueKind::Array(_)));
+        if !is_list || self.has(&format!("{name}{FILE}")) {
+            let (key, text) = self.secret(name, help)?;
+            let lines = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+            return Ok((key, lines));
+        }
+        self.value(&format!("{name}{FILE}"));
+        self.value(name);
+        let holder = self.origin(name).and_then(|origin| self.problems.file_of(&origin));
+        self.warn_if_too_open(name, holder.as_deref());
+        Ok((name.to_owned(), self.texts(name)?))
+    }
+
     fn warn_if_too_open(&self, name: &str, file: Option<&Path>) {
         let Some((path, mode)) = file.and_then(|path| Some((path, too_open_mode(path)?))) else { return };
         let what = format!(
@@ -384,9 +405,7 @@ impl<'a> Section<'a> {
     /// kind of the section are not reported.
     pub fn finish(&self) {
         let known = self.known.borrow();
-        let is_default =
-            |name: &str| self.origin(name).is_some_and(|origin| origin.starts_with(BUILT_IN_DEFAULT));
-        for name in self.entries.keys().filter(|name| !known.contains(name) && !is_default(name)) {
+        for name in self.entries.keys().filter(|name| !known.contains(name) && !self.is_built_in(name)) {
             let help = if self.is_from_variable(name) {
                 suggestion::variable(&self.key(""), name, &known)
             } else {

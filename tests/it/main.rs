@@ -48,6 +48,8 @@ mod playground_as;
 mod promises;
 mod reload;
 mod replicas;
+mod sessions;
+mod sign_in;
 mod signed_presets;
 mod sockets;
 mod statistics;

@@ -291,7 +291,8 @@ impl OidcClient {
             }
         };
         let user = self.mapping.user(claims).map_err(OidcError::User)?;
-        let credentials = Credentials { issuer: Some(self.issuer().to_owned()), key_id };
+        let credentials =
+            Credentials { issuer: Some(self.issuer().to_owned()), key_id, ..Credentials::default() };
         Ok(SignedIn {
             user: User { credentials, ..user },
             issuer: self.issuer().to_owned(),

@@ -63,8 +63,12 @@ const URL_HELP: &str = "write an https URL, such as \"https://id.example.com/oau
 
 /// Reads the section. `redirect_uri` is `None` where `server.public_url` is not set.
 pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<OidcClient, Reported> {
-    let preset =
-        section.or_default("preset", None, |section| section.choice("preset", &PRESETS).map(Some))?;
+    // the built-in default is a preset of proxy_headers
+    let preset = if section.is_built_in("preset") {
+        None
+    } else {
+        section.or_default("preset", None, |section| section.choice("preset", &PRESETS).map(Some))?
+    };
     let redirect_uri = read_redirect_uri(section, redirect_uri);
     let client_id =
         section.nonempty_text("client_id", "write the id under which the provider knows this service");

@@ -1,6 +1,8 @@
 //! Requests to the token endpoint (RFC 6749, 4.1.3 and 6): the client's authentication, and
 //! what a response or an error means.
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::fmt;
 
 use oauth2::basic::{
@@ -9,9 +11,10 @@ use oauth2::basic::{
 };
 use oauth2::http::{HeaderValue, StatusCode, header};
 use oauth2::{
-    AccessToken, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EndpointNotSet, EndpointSet,
-    ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken,
-    RequestTokenError, StandardRevocableToken, StandardTokenResponse, TokenResponse as _, TokenUrl,
+    AccessToken, AsyncHttpClient, AuthType, AuthorizationCode, Client, ClientId, ClientSecret,
+    EndpointNotSet, EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl,
+    RefreshToken, RequestTokenError, StandardRevocableToken, StandardTokenResponse, TokenResponse as _,
+    TokenUrl,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -100,7 +103,7 @@ impl Registration {
     ) -> Result<Tokens, OidcError> {
         let client = self.client(endpoint)?;
         let assertion = self.assertion(now)?;
-        let send = |request: HttpRequest| send(http, request);
+        let send = Sender(http);
         let what = grant.name();
         let response = match grant {
             Grant::Code { code, verifier } => {
@@ -173,6 +176,19 @@ impl Grant<'_> {
             Self::Code { .. } => "authorization code",
             Self::Refresh(_) => "refresh token",
         }
+    }
+}
+
+/// The HTTP client of the crate `oauth2`. A type, and a boxed future: the compiler cannot tell that those
+/// of a closure are Send.
+struct Sender<'h>(&'h HttpClient);
+
+impl<'c> AsyncHttpClient<'c> for Sender<'_> {
+    type Error = OidcError;
+    type Future = BoxFuture<'c, Result<HttpResponse, OidcError>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        send(self.0, request).boxed()
     }
 }
 

@@ -60,9 +60,12 @@ const PAGE: usize = 50;
 /// The longest text of a query that is used, in bytes.
 const MAX_TEXT: usize = 1024;
 
-const OUTCOMES: [&str; 11] = [
+const OUTCOMES: [&str; 14] = [
     "handed_off",
     "verified",
+    "signed_in",
+    "signed_out",
+    "sessions_ended",
     "refused",
     "started",
     "stopped",

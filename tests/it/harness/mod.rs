@@ -15,6 +15,7 @@ pub mod postgres;
 pub mod provider;
 pub mod recipe;
 pub mod settings;
+pub mod sign_in;
 pub mod store;
 pub mod stored;
 pub mod token;
