@@ -45,8 +45,8 @@ fn main() {
 async fn measure(url: &str, durability: &str, count: usize) -> f64 {
     let config = Config::from_toml(&format!(
         "environment = \"sandbox\"\n[identity]\ntrusted_proxies = [\"127.0.0.1\"]\n[pandium]\naccount = \"acme\"\n\
-         shared_secret = \"0123456789abcdef0123456789abcdef\"\n[store]\nurl = {url:?}\n[audit]\n\
-         durability = {durability:?}\nqueue_length = 1000000"
+         shared_secret = \"0123456789abcdef0123456789abcdef\"\n[store]\nurl = {url:?}\ntimeout_s = 60\n\
+         [audit]\ndurability = {durability:?}"
     ))
     .unwrap();
     let store = Store::open(&config.store.unwrap(), IfMissing::Create).await.unwrap();

@@ -100,8 +100,9 @@ impl Timestamp {
 
     /// The time as a date in UTC, clamped to the year 9999.
     pub fn to_utc(self) -> OffsetDateTime {
-        let nanoseconds = i128::try_from(self.since_epoch.as_nanos()).unwrap_or(i128::MAX);
-        OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
+        let seconds = i64::try_from(self.since_epoch.as_secs()).unwrap_or(i64::MAX);
+        OffsetDateTime::from_unix_timestamp(seconds)
+            .and_then(|time| time.replace_nanosecond(self.since_epoch.subsec_nanos()))
             .unwrap_or(time::PrimitiveDateTime::MAX.assume_utc())
     }
 }

@@ -52,7 +52,8 @@ impl HostNames {
     /// Whether requests for this authority are served. It is from a `Host` field or a
     /// request target (RFC 9110, 7.2; RFC 3986, 3.2).
     pub fn accepts(&self, authority: &str) -> bool {
-        host_of(authority).is_ok_and(|host| self.contains(host) || is_local(host))
+        // a configured name without a port needs no parsing
+        self.contains(authority) || host_of(authority).is_ok_and(|host| self.contains(host) || is_local(host))
     }
 
     fn contains(&self, host: &str) -> bool {

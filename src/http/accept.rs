@@ -20,7 +20,7 @@ pub(super) enum Wanted {
 /// Whether JSON is preferred. A navigation's `Accept` has no `j`, which decides
 /// most requests without parsing it.
 pub(super) fn prefers_json(request: &HttpRequest) -> bool {
-    let may_name_json = |value: &[u8]| value.iter().any(|byte| byte.eq_ignore_ascii_case(&b'j'));
+    let may_name_json = |value: &[u8]| value.contains(&b'j') || value.contains(&b'J');
     request.headers().get_all(ACCEPT).any(|value| may_name_json(value.as_bytes()))
         && wanted(request) == Wanted::Json
 }

@@ -64,11 +64,12 @@ async fn respond(
         Ok(called) => handled(called.await),
         Err(refusal) => Err(refusal.into()),
     };
-    match handled {
-        Ok(response) => match record_served(context, request, response.status()).await {
-            Ok(()) => response,
-            Err(refused) => refuse(context, request, refused).await,
-        },
+    let served = match handled {
+        Ok(response) => record_served(context, request, response.status()).await.map(|()| response),
+        Err(refused) => Err(refused),
+    };
+    match served {
+        Ok(response) => response,
         Err(refused) => refuse(context, request, refused).await,
     }
 }
@@ -83,7 +84,8 @@ fn handled(called: Result<ServiceResponse, Error>) -> Result<HttpResponse, Refus
 
 async fn refuse(context: &RequestContext, request: &HttpRequest, refused: RefusedRequest) -> HttpResponse {
     let refused = limiting::limit_refusals(context, refused);
-    record_refused(context, request, refused).await.response(context, request)
+    // in its own box: hand-offs do not carry, and actix does not move, what only refusals need
+    Box::pin(record_refused(context, request, refused)).await.response(context, request)
 }
 
 /// Refuses a request for a host that is not the service's: a foreign name may

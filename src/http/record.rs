@@ -110,8 +110,20 @@ async fn record(
         context.shared.audit.log(&event);
         return Ok(());
     }
+    // in its own box: where nothing is stored, requests do not carry what storing needs
+    Box::pin(store(context, request, runtime, event, details)).await
+}
+
+/// Logs and stores the audit event.
+async fn store(
+    context: &RequestContext,
+    request: &HttpRequest,
+    runtime: Option<&Arc<EntranceRuntime>>,
+    event: AuditEvent<'_>,
+    details: &EventDetails,
+) -> Result<(), AuditUnavailable> {
     let entrance = runtime.map(|runtime| &runtime.entrance);
-    let link = match outcome {
+    let link = match event.outcome {
         Outcome::Refused(_) => details.link.clone().without_texts().to_text(),
         Outcome::HandedOff { .. }
         | Outcome::LinkCreated

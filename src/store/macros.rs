@@ -47,23 +47,38 @@ macro_rules! reading {
 /// an error rolls back.
 macro_rules! writing {
     ($store:expr, |$transaction:ident| $body:block) => {{
+        use sqlx::Connection as _;
+        writing!(@each $store, |connection, begin| {
+            let mut begun = connection.begin_with(begin).await?;
+            let $transaction = &mut *begun;
+            let value = $body;
+            begun.commit().await?;
+            value
+        })
+    }};
+    // without a transaction: the body does all in one call of the database
+    ($store:expr, once |$connection:ident| $body:block) => {{
+        writing!(@each $store, |$connection, _begin| $body)
+    }};
+    (@each $store:expr, |$connection:ident, $begin:ident| $body:block) => {{
         let inner = std::sync::Arc::clone(&$store.inner);
         let work = async move {
             inner.prepare().await?;
             let limit = inner.limit;
             match &inner.engine {
                 Engine::Sqlite(connections) => {
-                    writing!(@on connections, limit, "BEGIN IMMEDIATE", |$transaction| $body)
+                    let $begin = "BEGIN IMMEDIATE";
+                    writing!(@on connections, limit, |$connection| $body)
                 }
                 Engine::Postgres(connections) => {
-                    writing!(@on connections, limit, "BEGIN", |$transaction| $body)
+                    let $begin = "BEGIN";
+                    writing!(@on connections, limit, |$connection| $body)
                 }
             }
         };
         $store.inner.runtime.run(work).await
     }};
-    (@on $connections:ident, $limit:ident, $begin:literal, |$transaction:ident| $body:block) => {{
-    use sqlx::Connection as _;
+    (@on $connections:ident, $limit:ident, |$connection:ident| $body:block) => {{
         let acquire = async {
             let mut writer = $connections.writer.lock().await;
             if writer.is_none() {
@@ -75,12 +90,9 @@ macro_rules! writing {
             Ok(acquired) => acquired?,
             Err(_) => return Err(StoreError::TimedOut($limit)),
         };
-        let Some(connection) = writer.as_mut() else { return Err(StoreError::Stopped) };
+        let Some($connection) = writer.as_mut() else { return Err(StoreError::Stopped) };
         let work = async {
-            let mut begun = connection.begin_with($begin).await?;
-            let $transaction = &mut *begun;
             let value = $body;
-            begun.commit().await?;
             Ok::<_, StoreError>(value)
         };
         match tokio::time::timeout($limit, work).await {

@@ -48,6 +48,9 @@ pub struct Witnessed {
 /// this are the exception; the next writer holds the others.
 const MAX_WITNESSED: i64 = 500;
 
+/// The conflict where the head of a chain is not where it is expected.
+pub(super) const HEAD_MOVED: &str = "the head of its audit chain was moved";
+
 /// Moves the head of a chain, if it is where it is expected.
 macro_rules! move_head {
     ($transaction:ident, $writer:expr, $after:expr, $head:expr) => {{
@@ -62,7 +65,7 @@ macro_rules! move_head {
             .execute(&mut *$transaction)
             .await?;
         if moved.rows_affected() != 1 {
-            return Err(StoreError::Conflict("the head of its audit chain was moved"));
+            return Err(StoreError::Conflict(HEAD_MOVED));
         }
     }};
 }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::macros::{reading, writing};
-use super::writers::{Head, move_head};
+use super::writers::{HEAD_MOVED, Head, move_head};
 use super::{Engine, Store, StoreError};
-pub(super) use insert::InsertEvents;
+pub(super) use insert::{InsertEvents, MAX_ROWS};
 pub use query::{EventFilter, EventOrder, EventPosition, EventQuery};
 use row::{COLUMNS, SELECT};
 pub use row::{Erasure, Event, Personal, StoredEvent, Text};
@@ -45,6 +45,10 @@ impl Store {
     /// Appends events, and moves the head, in one transaction. Fails with
     /// [`StoreError::Conflict`] if the head is not at `batch.after`.
     pub async fn append_events(&self, writer: Uuid, batch: Arc<Batch>) -> Result<(), StoreError> {
+        if (1..=MAX_ROWS).contains(&batch.events.len()) {
+            let moved = writing!(self, once | connection | { connection.append(writer, &batch).await? });
+            return moved?.then_some(()).ok_or(StoreError::Conflict(HEAD_MOVED));
+        }
         writing!(self, |transaction| {
             move_head!(transaction, writer, batch.after, batch.head);
             transaction.insert_events(&batch.events).await?;
