@@ -110,6 +110,13 @@ pub(super) fn popup_url(
     }
 }
 
+/// The address of the sign-in for programs that show a log-in button.
+pub(super) fn public_login_url(snapshot: &Snapshot, runtime: &EntranceRuntime) -> Option<String> {
+    runtime.entrance.authenticator.sign_in()?;
+    let origin = snapshot.public_url.as_deref().unwrap_or_default();
+    Some(format!("{origin}{AUTH_PATH}{}/login", runtime.entrance.name))
+}
+
 /// The address of the sign-in for the component: with `mode=popup`, where a pop-up helps its frame.
 pub(super) fn component_login_url(
     context: &RequestContext,
