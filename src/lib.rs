@@ -20,7 +20,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`user`], [`clock`], [`secret`], [`api_token`], [`ticket`], [`host`], [`refusal`], [`log_writer`], [`expression`] | values that are parsed once; the only reader of the clock; secrets that cannot be printed; the forms of API tokens and of single-use addresses; the service's host names; why a request is refused; buffered log lines; a compiled expression |
+//! | [`user`], [`clock`], [`secret`], [`api_token`], [`seal`], [`ticket`], [`host`], [`refusal`], [`log_writer`], [`expression`] | values that are parsed once; the only reader of the clock; secrets that cannot be printed; the forms of API tokens and of single-use addresses; sealed data; the service's host names; why a request is refused; buffered log lines; a compiled expression |
 //! | [`jwt`] | signing, verifying with every option named, and the keys that issuers publish |
 //! | [`request`], [`limits`] | header fields and peer of a request, without actix; how often something may happen |
 //! | [`settings`] | the generic part of configuration: layers, sections, secrets, problems |
@@ -79,6 +79,7 @@ pub mod pandium;
 pub mod playground;
 pub mod refusal;
 pub mod request;
+pub mod seal;
 pub mod secret;
 pub mod server;
 pub mod settings;

@@ -10,6 +10,7 @@ use aws_lc_rs::{constant_time, digest, hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::seal::CryptoFailure;
 use crate::secret::SharedSecret;
 
 /// A ticket. `Debug` hides it.
@@ -22,11 +23,6 @@ pub struct Ticket {
 /// Issues tickets, and recognizes them.
 #[derive(Clone)]
 pub struct TicketKey(hmac::Key);
-
-/// The library for cryptography reports a failure, such as of the system's source of randomness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the library for cryptography reports a failure")]
-pub struct CryptoFailure;
 
 /// How long a ticket is valid.
 pub const LIFETIME: Duration = Duration::from_secs(60);

@@ -22,9 +22,10 @@ use crate::api_token::Scope;
 use crate::audit::Outcome;
 use crate::clock::Timestamp;
 use crate::refusal::{Reason, Refusal};
+use crate::seal::CryptoFailure;
 use crate::sign_on::{EventDetails, SignOn};
 use crate::store::NewTicket;
-use crate::ticket::{self, CryptoFailure, Ticket};
+use crate::ticket::{self, Ticket};
 
 /// A single-use address. The time is in Unix seconds.
 #[derive(Serialize)]

@@ -73,6 +73,7 @@ fn is_secret(section: &str, name: &str, value: &Value) -> bool {
         ("audit", "chain_key") => true,
         // the URL of a server may hold a password
         ("store", "url") => matches!(&value.kind, ValueKind::String(text) if text.contains("//")),
+        ("session", "key") | ("store", "encryption_key") => true,
         (_, name) => name.ends_with("_secret"),
     }
 }

@@ -1,8 +1,9 @@
-//! Shared secrets: `X` or `X_file`, and `X_encoding`.
+//! Shared secrets: `X` or `X_file`, and `X_encoding`; also several of one setting, for key rings.
 
 use super::merge::ENCODING;
 use super::problem::Reported;
 use super::section::Section;
+use crate::seal::{KeyRing, Purpose};
 use crate::secret::{BadSecret, SecretEncoding, SharedSecret};
 
 /// A secret of at least `min_bytes`, and the key that gave it.
@@ -15,16 +16,46 @@ pub(crate) fn read(
     // first, so that the key counts as known without a secret too
     let encoding = encoding(section, name);
     let (given_by, text) = section.secret(name, help)?;
-    let secret = SharedSecret::dangerous_decode_short(&text, encoding?);
-    match secret.and_then(|secret| secret.at_least(min_bytes)) {
-        Ok(secret) => Ok((given_by, secret)),
-        Err(why) => {
-            let help = match why {
-                BadSecret::NotEncoded(_) => format!("give its encoding, such as {name}{ENCODING} = \"text\""),
-                BadSecret::Empty | BadSecret::TooShort { .. } | BadSecret::Invisible => help.to_owned(),
-            };
-            Err(section.report(&given_by, format!("the secret cannot be used: {why}"), help))
-        }
+    let secret = decode(&text, encoding?, min_bytes).map_err(|why| {
+        section.report(&given_by, format!("the secret cannot be used: {why}"), remedy(why, name, help))
+    })?;
+    Ok((given_by, secret))
+}
+
+/// A key ring for each purpose, of the secrets of one setting: a list, or one in each line. The
+/// first seals, each opens.
+pub(crate) fn key_rings<const N: usize>(
+    section: &Section<'_>,
+    name: &str,
+    purposes: [Purpose; N],
+    help: &str,
+) -> Result<[KeyRing; N], Reported> {
+    let encoding = encoding(section, name);
+    let (given_by, texts) = section.secrets(name, help)?;
+    let encoding = encoding?;
+    let mut secrets = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        secrets.push(decode(text, encoding, SharedSecret::MIN_BYTES).map_err(|why| {
+            let what = format!("key {} cannot be used: {why}", index + 1);
+            section.report(&given_by, what, remedy(why, name, help))
+        })?);
+    }
+    let mut rings = Vec::with_capacity(N);
+    for purpose in purposes {
+        let ring = KeyRing::derive(&secrets, purpose);
+        rings.push(ring.map_err(|why| section.report(&given_by, why, help))?);
+    }
+    rings.try_into().map_err(|_| section.report(&given_by, "it cannot be used", help))
+}
+
+fn decode(text: &str, encoding: SecretEncoding, min_bytes: usize) -> Result<SharedSecret, BadSecret> {
+    SharedSecret::dangerous_decode_short(text, encoding)?.at_least(min_bytes)
+}
+
+fn remedy(why: BadSecret, name: &str, help: &str) -> String {
+    match why {
+        BadSecret::NotEncoded(_) => format!("give its encoding, such as {name}{ENCODING} = \"text\""),
+        BadSecret::Empty | BadSecret::TooShort { .. } | BadSecret::Invisible => help.to_owned(),
     }
 }
 

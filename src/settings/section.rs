@@ -331,6 +331,22 @@ impl<'a> Section<'a> {
         Ok((key, secret))
     }
 
+    /// One or several secrets: a list, or one in each line, directly or in a file. At least one;
+    /// beside them, the key that gave them.
+    pub fn secrets(&self, name: &str, help: &str) -> Result<(String, Vec<String>), Reported> {
+        let is_list = self.entries.get(name).is_some_and(|value| matches!(value.kind, ValueKind::Array(_)));
+        if !is_list || self.has(&format!("{name}{FILE}")) {
+            let (key, text) = self.secret(name, help)?;
+            let lines = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+            return Ok((key, lines));
+        }
+        self.value(&format!("{name}{FILE}"));
+        self.value(name);
+        let holder = self.origin(name).and_then(|origin| self.problems.file_of(&origin));
+        self.warn_if_too_open(name, holder.as_deref());
+        Ok((name.to_owned(), self.texts(name)?))
+    }
+
     fn warn_if_too_open(&self, name: &str, file: Option<&Path>) {
         let Some((path, mode)) = file.and_then(|path| Some((path, too_open_mode(path)?))) else { return };
         let what = format!(
