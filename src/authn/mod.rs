@@ -8,6 +8,7 @@ pub mod aws_alb;
 pub mod bearer;
 pub mod caf;
 pub mod commercetools;
+pub mod mittwald;
 pub mod proxy_headers;
 mod sample;
 pub(crate) mod settings;

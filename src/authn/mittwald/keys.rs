@@ -59,7 +59,8 @@ impl PublicKey {
         let bytes = raw.try_into().ok()?;
         let x = URL_SAFE_NO_PAD.encode(raw);
         let set = serde_json::json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}).to_string();
-        KeySet::from_jwks(set.as_bytes()).ok().map(|set| Self { bytes, set })
+        let set = KeySet::from_jwks(set.as_bytes()).ok()?;
+        set.skipped().is_empty().then_some(Self { bytes, set })
     }
 
     /// The raw key.
