@@ -17,13 +17,16 @@ use crate::sign_on::Entrance;
 const RESERVED: [&str; 9] =
     ["/livez", "/readyz", "/healthz", "/metrics", "/embed", "/embed.js", "/embed.d.ts", "/embed.json", "/l"];
 
+/// All entrances, and the secret of each.
+pub(super) type Entrances = (Vec<Entrance>, Vec<SharedSecret>);
+
 /// Reads all entrances, and the secret of each. Without a known environment, the rules for
 /// production are not reported.
 pub(super) fn read(
     root: &Section<'_>,
     environment: Environment,
     is_environment_known: bool,
-) -> Result<(Vec<Entrance>, Vec<SharedSecret>), Reported> {
+) -> Result<Entrances, Reported> {
     let https = is_environment_known && environment.requires_https();
     let server = root.section("server");
     let public_url = server.value("public_url").and_then(|url| url.into_string().ok());
@@ -188,19 +191,28 @@ fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) ->
             !matches!(segment, "" | "." | "..")
                 && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
         });
-    let conflicts = |other: &str| path == other || is_below(&path, other) || is_below(other, &path);
     let (what, help) = if !path.starts_with('/') || !is_plain {
         let what = format!("{path:?} is not a plain path");
         (what, "begin with '/', and use letters, digits, '-', '_', '.' and '~'")
-    } else if RESERVED.contains(&path.as_str()) || path.starts_with("/v1/") || path.starts_with("/l/") {
+    } else if is_reserved(&path) {
         (format!("{path} is reserved by the service"), "choose another path")
-    } else if let Some((name, other)) = taken.iter().find(|(_, other)| conflicts(other)) {
+    } else if let Some((name, other)) = taken.iter().find(|(_, other)| conflicts(&path, other)) {
         let what = format!("{path} conflicts with the entrance {name} at {other}");
         (what, "choose another path")
     } else {
         return Ok(path);
     };
     Err(section.report("path", what, help))
+}
+
+/// Whether a path is one of the service's own.
+pub(super) fn is_reserved(path: &str) -> bool {
+    RESERVED.contains(&path) || path.starts_with("/v1/") || path.starts_with("/l/")
+}
+
+/// Whether two paths, each of an entrance, would have requests in common.
+pub(super) fn conflicts(path: &str, other: &str) -> bool {
+    path == other || is_below(path, other) || is_below(other, path)
 }
 
 /// Whether a path is an install page of an entrance.

@@ -84,23 +84,6 @@ impl Row {
         Ok(Self { instance, state_order_us, secret_order_us, removed_order_us })
     }
 
-    /// Before the first change.
-    pub fn empty(change: &InstanceChange) -> Self {
-        let instance = StoredInstance {
-            id: change.id,
-            extension_id: change.extension_id,
-            contributor_id: change.contributor_id,
-            context_id: change.context_id,
-            context_kind: change.context_kind.clone(),
-            state: StoredState::default(),
-            secret: None,
-            revision: 0,
-            created_at_us: change.received_at_us,
-            updated_at_us: change.received_at_us,
-        };
-        Self { instance, state_order_us: 0, secret_order_us: 0, removed_order_us: 0 }
-    }
-
     /// Whether the instance is installed.
     pub const fn is_installed(&self) -> bool {
         self.state_order_us > self.removed_order_us || self.secret_order_us > self.removed_order_us
@@ -149,6 +132,23 @@ mod tests {
 
     const ID: Uuid = Uuid::from_u128(1);
 
+    /// Before the first change.
+    fn empty(change: &InstanceChange) -> Row {
+        let instance = StoredInstance {
+            id: change.id,
+            extension_id: change.extension_id,
+            contributor_id: change.contributor_id,
+            context_id: change.context_id,
+            context_kind: change.context_kind.clone(),
+            state: StoredState::default(),
+            secret: None,
+            revision: 0,
+            created_at_us: change.received_at_us,
+            updated_at_us: change.received_at_us,
+        };
+        Row { instance, state_order_us: 0, secret_order_us: 0, removed_order_us: 0 }
+    }
+
     fn change(at: i64) -> InstanceChange {
         InstanceChange {
             request_id: Uuid::nil(),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn merged(changes: &[InstanceChange]) -> Row {
-        let mut row = Row::empty(&changes[0]);
+        let mut row = empty(&changes[0]);
         changes.iter().for_each(|change| drop(row.merge(change)));
         row.instance.revision = 0;
         row
