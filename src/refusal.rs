@@ -51,6 +51,8 @@ pub enum Reason {
     Internal,
     /// The verification keys are not available.
     KeysUnavailable,
+    /// An identity provider or a platform does not answer, or cannot be understood.
+    UpstreamUnavailable,
     /// The audit event cannot be stored, and a request without one is refused.
     AuditUnavailable,
     /// The store cannot be read or written.
@@ -70,7 +72,7 @@ pub struct Refusal {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::ExpiredToken,
@@ -91,6 +93,7 @@ impl Reason {
         Self::TokenTooLarge,
         Self::Internal,
         Self::KeysUnavailable,
+        Self::UpstreamUnavailable,
         Self::AuditUnavailable,
         Self::StoreUnavailable,
         Self::Draining,
@@ -119,6 +122,7 @@ impl Reason {
             Self::TokenTooLarge => "token_too_large",
             Self::Internal => "internal",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::UpstreamUnavailable => "upstream_unavailable",
             Self::AuditUnavailable => "audit_unavailable",
             Self::StoreUnavailable => "store_unavailable",
             Self::Draining => "draining",
@@ -148,6 +152,7 @@ impl Reason {
             Self::TokenTooLarge => "There is too much to say about this account",
             Self::Internal => "Something went wrong",
             Self::KeysUnavailable => "The keys cannot be had at the moment",
+            Self::UpstreamUnavailable => "The sign-in service does not answer at the moment",
             Self::AuditUnavailable => "The request cannot be recorded at the moment",
             Self::StoreUnavailable => "The stored data cannot be had at the moment",
             Self::Draining => "The service is about to stop",

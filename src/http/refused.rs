@@ -149,8 +149,10 @@ pub(super) const fn status(reason: Reason) -> StatusCode {
         Reason::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
         Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Reason::TokenTooLarge | Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Reason::KeysUnavailable | Reason::AuditUnavailable | Reason::StoreUnavailable | Reason::Draining => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Reason::KeysUnavailable
+        | Reason::UpstreamUnavailable
+        | Reason::AuditUnavailable
+        | Reason::StoreUnavailable
+        | Reason::Draining => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

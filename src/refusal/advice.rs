@@ -88,6 +88,10 @@ impl Reason {
                 "fetching the issuer's keys fails; or tokens name unknown keys more often than [they are fetched](tokens.md#fetched-keys)",
                 "check the issuer; the service retries on its own",
             ),
+            Self::UpstreamUnavailable => (
+                "an identity provider or a platform does not answer in time, or its response cannot be understood",
+                "`detail` in the log says which request failed, and how; check the provider's status, and that this service may connect to it",
+            ),
             Self::AuditUnavailable => (
                 "the store does not accept audit events, and `audit.on_failure = \"refuse\"`",
                 "see the log line \"audit events cannot be stored\"; the service retries on its own",
