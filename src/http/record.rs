@@ -15,7 +15,7 @@ use super::served::ServedRequest;
 use super::{EntranceRuntime, Shared};
 use crate::audit::{AuditEvent, AuditUnavailable, Outcome, RecordDetails};
 use crate::clock::Timestamp;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, Refusal};
 use crate::request::Peer;
 use crate::sign_on::EventDetails;
 
@@ -82,6 +82,18 @@ pub(super) async fn record_refused(
     context.shared.audit.log(&event(context, refused.runtime.as_ref(), outcome, &refused.details));
     count_refused(context, &refused);
     refused
+}
+
+/// Records what a handler outside of entrances did. After an error the response must not be sent.
+pub(super) async fn record_outcome(
+    context: &RequestContext,
+    request: &HttpRequest,
+    outcome: Outcome<'_>,
+    details: &EventDetails,
+) -> Result<(), Refusal> {
+    let recorded = record(context, request, None, outcome, details).await;
+    let cause = "the audit event cannot be stored; see store.url and the log";
+    recorded.map_err(|_| Reason::AuditUnavailable.because(cause))
 }
 
 fn count_refused(context: &RequestContext, refused: &RefusedRequest) {
@@ -162,6 +174,7 @@ fn fill_span(event: &AuditEvent<'_>) {
         Outcome::HandedOff { .. } => ("handed_off", ""),
         Outcome::LinkCreated => ("link_created", ""),
         Outcome::Verified => ("verified", ""),
+        Outcome::Instance { event, instance_id: _ } => (event.code(), ""),
         Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
     };
     span.record("entrance", event.entrance.unwrap_or_default());

@@ -11,7 +11,7 @@ use super::middleware::middleware;
 use super::refused::{Audience, RefusedRequest};
 use super::target::EntranceTarget;
 use super::{
-    Shared, Snapshot, SocketKind, assets, audit_api, dashboard, embed_page, hand_off, health, links, openapi,
+    Shared, Snapshot, SocketKind, assets, audit_api, dashboard, embed_page, hand_off, health, links, mittwald, openapi,
     redeem, verify,
 };
 use crate::ticket::Ticket;
@@ -40,18 +40,36 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
     ];
     let verify = web::scope(VERIFY).default_service(web::to(verify::verify));
     let links = web::resource(links::PATH).guard(is_path(links::PATH)).to(links::create);
+    let instances = web::scope(mittwald::INSTANCES).default_service(web::to(mittwald::api));
     let tickets = web::scope(TICKETS).default_service(web::to(redeem::redeem));
     let has_route = fn_guard(|context| {
         let path = context.head().uri.path();
-        is_fixed(path) || path.starts_with(VERIFY) || path.starts_with(redeem::TICKET_PATH)
+        is_fixed(path)
+            || path.starts_with(VERIFY)
+            || path.starts_with(redeem::TICKET_PATH)
+            || path.starts_with(mittwald::INSTANCES)
     });
     let scope = web::scope("").guard(has_route).configure(|config| {
         configure_fixed(config, shared, socket, others);
         config.service(verify.wrap(middleware(shared, socket)));
         config.service(links.wrap(middleware(shared, socket)));
+        config.service(instances.wrap(middleware(shared, socket)));
         config.service(tickets.wrap(middleware(shared, socket)));
     });
     config.service(scope);
+    // its path changes at a reload, as those of entrances do
+    let guard_shared = shared.clone();
+    let is_webhook = fn_guard(move |context| {
+        let snapshot = guard_shared.snapshot();
+        let is_webhook = mittwald::is_webhook(&snapshot, context.head().uri.path());
+        if is_webhook {
+            // the request is handled with the snapshot that it was matched with
+            context.req_data_mut().insert(snapshot);
+        }
+        is_webhook
+    });
+    let webhook = web::scope("").guard(is_webhook).default_service(web::to(mittwald::receive));
+    config.service(webhook.wrap(middleware(shared, socket)));
     // a pattern would be a regular expression, which takes longer than the signature
     config.default_service(apply(middleware(shared, socket), web::to(hand_off::entrance)));
 }
@@ -70,7 +88,11 @@ pub fn admin(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: Soc
 pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
     let is_ticket =
         || path.strip_prefix(redeem::TICKET_PATH).is_some_and(|text| Ticket::parse(text).is_some());
-    is_fixed(path) || is_ticket() || EntranceTarget::find(snapshot, path).is_ok()
+    is_fixed(path)
+        || is_ticket()
+        || mittwald::is_webhook(snapshot, path)
+        || mittwald::is_served(path)
+        || EntranceTarget::find(snapshot, path).is_ok()
 }
 
 /// Whether a path of the public listener is a resource's, in every configuration.

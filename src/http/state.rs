@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
+use super::Mittwald;
 use super::dashboard::Sessions;
 use crate::audit::{Audit, Durability, PseudonymKey};
 use crate::authn::key_caches;
+use crate::authn::mittwald::MittwaldSettings;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::host::HostNames;
 use crate::limits::{LimitSettings, Limits};
@@ -21,6 +23,7 @@ use crate::settings::EffectiveSetting;
 use crate::sign_on::Entrance;
 use crate::store::Store;
 use crate::store::api_tokens::ApiTokenCache;
+use crate::store::instances::ChangeQueue;
 use crate::ticket::TicketKey;
 
 /// State that all requests share.
@@ -36,6 +39,8 @@ pub struct Shared {
     pub store: Option<Store>,
     /// The API tokens in the store.
     pub api_tokens: Option<ApiTokenCache>,
+    /// Stores what webhooks change.
+    pub instance_changes: Option<ChangeQueue>,
     /// The writer of all log lines.
     pub log_writer: LogWriter,
     /// When this process began to serve.
@@ -61,6 +66,8 @@ pub struct Served {
     pub limits: LimitSettings,
     /// The keys of hashed subjects, to find their events.
     pub pseudonym_keys: Vec<PseudonymKey>,
+    /// The extensions of mittwald, if there are any.
+    pub mittwald: Option<MittwaldSettings>,
     /// What the dashboard shows of the configuration.
     pub in_effect: InEffect,
 }
@@ -97,6 +104,8 @@ pub struct Snapshot {
     pub ticket_key: Option<TicketKey>,
     /// The keys of hashed subjects, to find their events.
     pub pseudonym_keys: Vec<PseudonymKey>,
+    /// The extensions of mittwald, with their keys and tokens, if there are any.
+    pub mittwald: Option<Mittwald>,
     /// What the dashboard shows of the configuration.
     pub in_effect: InEffect,
 }
@@ -124,7 +133,7 @@ impl Shared {
         log_writer: LogWriter,
     ) -> Self {
         let limits = Arc::new(Limits::new(served.limits));
-        let snapshot = Snapshot::new(served, limits, &metrics);
+        let snapshot = Snapshot::new(served, limits, None, &metrics);
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             is_draining: AtomicBool::new(false),
@@ -132,6 +141,7 @@ impl Shared {
             metrics,
             audit,
             api_tokens: store.clone().map(ApiTokenCache::new),
+            instance_changes: store.as_ref().map(ChangeQueue::start),
             store,
             log_writer,
             started: Timestamp::now(),
@@ -158,7 +168,7 @@ impl Shared {
         } else {
             Arc::new(Limits::new(served.limits))
         };
-        self.snapshot.store(Arc::new(Snapshot::new(served, limits, &self.metrics)));
+        self.snapshot.store(Arc::new(Snapshot::new(served, limits, snapshot.mittwald.as_ref(), &self.metrics)));
     }
 
     /// Whether the first fetch from every issuer has ended, successfully or not.
@@ -183,13 +193,15 @@ impl Shared {
 }
 
 impl Snapshot {
-    fn new(served: Served, limits: Arc<Limits>, metrics: &Metrics) -> Self {
-        let Served { entrances, pages, hosts, public_url, limits: _, pseudonym_keys, in_effect } = served;
+    fn new(served: Served, limits: Arc<Limits>, earlier: Option<&Mittwald>, metrics: &Metrics) -> Self {
+        let Served { entrances, pages, hosts, public_url, limits: _, pseudonym_keys, mittwald, in_effect } =
+            served;
+        let mittwald = mittwald.map(|settings| Mittwald::new(settings, earlier));
         let ticket_key = entrances.first().map(|main| main.marketplace.ticket_key());
         let entrances =
             entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
         let entrances = entrances.collect();
-        Self { entrances, pages, hosts, public_url, limits, ticket_key, pseudonym_keys, in_effect }
+        Self { entrances, pages, hosts, public_url, limits, ticket_key, pseudonym_keys, mittwald, in_effect }
     }
 
     /// Whether a peer is a reverse proxy of an entrance, so that its requests are those of many

@@ -62,6 +62,10 @@ impl Reason {
                 "a program sent an API request with an unknown or invalid parameter, or a [body](links.md#errors) that cannot be read; or `server.public_url` is not set",
                 "read `detail` in the response; correct the program: [API](api.md)",
             ),
+            Self::BodyTooLarge => (
+                "a program sent a body above the limit of its path, such as a [webhook](platforms.md#webhooks) of more than 256 KiB",
+                "correct the program",
+            ),
             Self::LinkExpired => (
                 "a [single-use address](links.md#single-use-addresses) was opened twice, after its 60 seconds, or was cut; `detail` in the log says which",
                 "none; many of one user: the page reloads the frame and does not ask for another address",

@@ -39,6 +39,11 @@ impl InstanceSecret {
         checked(text).map(Self)
     }
 
+    /// What an encrypted secret belongs to: it cannot be decrypted as that of another instance.
+    pub fn context(instance_id: Uuid, extension_id: Uuid) -> Vec<u8> {
+        [*instance_id.as_bytes(), *extension_id.as_bytes()].concat()
+    }
+
     /// The text, to be sealed or sent to mittwald.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

@@ -60,7 +60,7 @@ const PAGE: usize = 50;
 /// The longest text of a query that is used, in bytes.
 const MAX_TEXT: usize = 1024;
 
-const OUTCOMES: [&str; 11] = [
+const OUTCOMES: [&str; 18] = [
     "handed_off",
     "verified",
     "refused",
@@ -72,6 +72,13 @@ const OUTCOMES: [&str; 11] = [
     "token_revoked",
     "purged",
     "forgotten",
+    "instance_added",
+    "instance_updated",
+    "secret_rotated",
+    "instance_removed",
+    "webhook_ignored",
+    "webhook_dry_run",
+    "access_token_issued",
 ];
 
 /// Code, label and seconds.
