@@ -192,7 +192,8 @@ impl Config {
         let audit =
             audit::read(&root.section("audit"), store.as_ref().map_err(|reported| *reported), secrets);
         root.finish();
-        let read = (|| Ok((environment?, server?, log?, store?, audit?, limits?, mittwald?, entrances?, pages?)))();
+        let read =
+            (|| Ok((environment?, server?, log?, store?, audit?, limits?, mittwald?, entrances?, pages?)))();
         let (read, files, warnings) = problems.finish(read)?;
         let (environment, server, log, store, audit, limits, mittwald, (mut entrances, _), pages) = read;
         if audit.durability == Durability::Log {

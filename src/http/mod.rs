@@ -137,7 +137,16 @@ mod tests {
         let (hosts, public_url) = (config.server.hosts.clone(), config.server.public_url.clone());
         let (limits, pseudonym_keys, mittwald) = (config.limits, Vec::new(), None);
         let (entrances, pages) = config.take_served();
-        shared.swap(Served { entrances, pages, hosts, public_url, limits, pseudonym_keys, mittwald, in_effect });
+        shared.swap(Served {
+            entrances,
+            pages,
+            hosts,
+            public_url,
+            limits,
+            pseudonym_keys,
+            mittwald,
+            in_effect,
+        });
     }
 
     /// A step of a request. Extracting it reloads, if the step is the one under test.

@@ -11,8 +11,8 @@ use super::middleware::middleware;
 use super::refused::{Audience, RefusedRequest};
 use super::target::EntranceTarget;
 use super::{
-    Shared, Snapshot, SocketKind, assets, audit_api, dashboard, embed_page, hand_off, health, links, mittwald, openapi,
-    redeem, verify,
+    Shared, Snapshot, SocketKind, assets, audit_api, dashboard, embed_page, hand_off, health, links,
+    mittwald, openapi, redeem, verify,
 };
 use crate::ticket::Ticket;
 

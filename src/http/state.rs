@@ -168,7 +168,12 @@ impl Shared {
         } else {
             Arc::new(Limits::new(served.limits))
         };
-        self.snapshot.store(Arc::new(Snapshot::new(served, limits, snapshot.mittwald.as_ref(), &self.metrics)));
+        self.snapshot.store(Arc::new(Snapshot::new(
+            served,
+            limits,
+            snapshot.mittwald.as_ref(),
+            &self.metrics,
+        )));
     }
 
     /// Whether the first fetch from every issuer has ended, successfully or not.

@@ -34,6 +34,8 @@ mod keys;
 mod keys_by_https;
 mod limits;
 mod links;
+mod mittwald_tokens;
+mod mittwald_webhooks;
 mod nginx;
 mod observability;
 mod openapi;

@@ -199,7 +199,8 @@ impl Api {
             other => other?,
         };
         let text = received.expose_secret().as_bytes();
-        serde_json::from_slice(text).map_err(|_| ApiError::Unreadable("it is not JSON of the documented form"))
+        serde_json::from_slice(text)
+            .map_err(|_| ApiError::Unreadable("it is not JSON of the documented form"))
     }
 
     async fn attempt(

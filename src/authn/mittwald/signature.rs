@@ -173,8 +173,7 @@ mod tests {
     fn a_signature_is_64_bytes_in_standard_base64() {
         for bytes in [0, 1, 63, 65, 128] {
             let text = STANDARD.encode(vec![0xfb; bytes]);
-            let expected =
-                if bytes == 0 { BadSignature::Missing(SIGNATURE) } else { BadSignature::Encoding };
+            let expected = if bytes == 0 { BadSignature::Missing(SIGNATURE) } else { BadSignature::Encoding };
             assert_eq!(read(&text, ID, "Ed25519").unwrap_err(), expected, "{bytes}");
         }
         let text = STANDARD.encode([0xfb; 64]);

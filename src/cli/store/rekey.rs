@@ -119,8 +119,7 @@ async fn record(config: &Config, store: &Store, counts: Counts, secrets: &KeyRin
         "encrypted": counts.encrypted,
         "unreadable": counts.unreadable,
     });
-    let mut chain =
-        ChainWriter::start(store.clone(), config.audit.chain_key.clone(), "store rekey").await?;
+    let mut chain = ChainWriter::start(store.clone(), config.audit.chain_key.clone(), "store rekey").await?;
     chain.write_operation(Operation::KeyRotated, &data).await?;
     chain.write_operation(Operation::Stopped, &Value::Null).await?;
     Ok(())

@@ -179,7 +179,8 @@ fn parse(query: &str) -> Result<(Option<Uuid>, i64), RefusedRequest> {
             }
             "limit" => {
                 let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-                let number = value.parse().ok().filter(|number| is_number && (1..=MAX_LIMIT).contains(number));
+                let number =
+                    value.parse().ok().filter(|number| is_number && (1..=MAX_LIMIT).contains(number));
                 let what = "write a whole number from 1 to 1000";
                 limit.replace(number.ok_or_else(|| wrong("limit", what))?).is_some()
             }
@@ -199,10 +200,7 @@ fn parse(query: &str) -> Result<(Option<Uuid>, i64), RefusedRequest> {
 
 fn wrong(name: &'static str, what: &'static str) -> RefusedRequest {
     let refusal = Reason::BadRequest.because(format!("the parameter {name}: {what}"));
-    let told = ForProgram {
-        parameter: Some(name.to_owned()),
-        detail: Some(what.into()),
-        ..ForProgram::default()
-    };
+    let told =
+        ForProgram { parameter: Some(name.to_owned()), detail: Some(what.into()), ..ForProgram::default() };
     RefusedRequest::for_program(refusal, told)
 }

@@ -39,7 +39,9 @@ impl Store {
         writing!(self, |transaction| {
             let mut results = vec![Applied::Replayed; changes.len()];
             for index in order {
-                let (Some(change), Some(result)) = (changes.get(index), results.get_mut(index)) else { continue };
+                let (Some(change), Some(result)) = (changes.get(index), results.get_mut(index)) else {
+                    continue;
+                };
                 let sql = "INSERT INTO mittwald_requests (id, received_at_us) VALUES ($1, $2)
                     ON CONFLICT DO NOTHING";
                 let insert = sqlx::query(sql).bind(change.request_id).bind(change.received_at_us);
@@ -48,7 +50,9 @@ impl Store {
                 }
             }
             for index in by_instance {
-                let (Some(change), Some(result)) = (changes.get(index), results.get_mut(index)) else { continue };
+                let (Some(change), Some(result)) = (changes.get(index), results.get_mut(index)) else {
+                    continue;
+                };
                 if *result == Applied::Replayed {
                     continue;
                 }
@@ -72,7 +76,8 @@ impl Store {
                 if *result != Applied::Applied {
                     continue;
                 }
-                let sql = "UPDATE mittwald_instances SET scopes = $1, enabled = $2, variant = $3, secret = $4,
+                let sql =
+                    "UPDATE mittwald_instances SET scopes = $1, enabled = $2, variant = $3, secret = $4,
                     secret_key_id = $5, state_order_us = $6, secret_order_us = $7, removed_order_us = $8,
                     revision = $9, updated_at_us = $10 WHERE id = $11";
                 let StoredState { scopes, enabled, variant } = row.instance.state;

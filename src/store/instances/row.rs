@@ -191,7 +191,9 @@ mod tests {
 
     fn merged(changes: &[InstanceChange]) -> Row {
         let mut row = empty(&changes[0]);
-        changes.iter().for_each(|change| drop(row.merge(change)));
+        for change in changes {
+            row.merge(change);
+        }
         row.instance.revision = 0;
         row
     }
