@@ -10,7 +10,7 @@ use crate::access::Access;
 use crate::audit::{SubjectForms, SubjectNames};
 use crate::authn::{AuthRequest, Authentication, Authenticator, Needs};
 use crate::clock::Timestamp;
-use crate::embed::{Embed, EmbedDecision, FetchDestination};
+use crate::embed::{Embed, FetchDestination};
 use crate::pandium::{Environment, HandOff, HandOffError, Link, Marketplace};
 use crate::refusal::{Reason, Refusal};
 use crate::user::{Credentials, User};
@@ -173,11 +173,7 @@ impl Entrance {
         needs: &mut Option<Needs>,
     ) -> Result<HandOff, Refusal> {
         details.link = self.marketplace.links().parse(request.query, request.install)?;
-        match self.embed.check_embedding(request.auth.headers) {
-            EmbedDecision::Allowed => {}
-            EmbedDecision::Reported(violation) => details.embed_violation = Some(violation),
-            EmbedDecision::Refused(refusal) => return Err(refusal),
-        }
+        details.embed_violation = self.embed.check_embedding(request.auth.headers)?;
         let mut user = self.authenticate(request.auth, now, needs)?;
         details.credentials = std::mem::take(&mut user.credentials);
         self.authorize_and_sign(&user, jti, now, details)

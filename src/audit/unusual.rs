@@ -68,7 +68,7 @@ const PART_US: i64 = 10 * 60 * 1_000_000;
 /// The parts of a day.
 const PARTS: i64 = 144;
 
-/// How long a first use is told.
+/// How long a first use counts as unusual.
 const NEW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Refused tokens from which on clocks may differ.

@@ -25,7 +25,7 @@ pub(crate) struct Identity {
 #[derive(Clone, Copy)]
 enum Kind {
     ProxyHeaders,
-    Bearer(Option<&'static IssuerPreset>),
+    Bearer(&'static IssuerPreset),
     AwsAlb,
     AppDirect,
     Commercetools,
@@ -35,7 +35,7 @@ enum Kind {
 /// Every kind but the presets of issuers.
 const KINDS: [(&str, Kind); 6] = [
     ("proxy_headers", Kind::ProxyHeaders),
-    ("bearer", Kind::Bearer(None)),
+    ("bearer", Kind::Bearer(&issuer_presets::BEARER)),
     ("aws_alb", Kind::AwsAlb),
     ("appdirect", Kind::AppDirect),
     ("commercetools", Kind::Commercetools),
@@ -46,7 +46,7 @@ const KINDS: [(&str, Kind); 6] = [
 pub(crate) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Result<Identity, Reported> {
     let Deployment { public_url, is_production: https, .. } = *deployment;
     section.require("kind", "write kind = \"proxy_headers\", or a kind of token")?;
-    let presets = issuer_presets::ALL.iter().map(|preset| (preset.name, Kind::Bearer(Some(preset))));
+    let presets = issuer_presets::ALL.iter().map(|preset| (preset.name, Kind::Bearer(preset)));
     let kinds: Vec<(&str, Kind)> = KINDS.into_iter().chain(presets).collect();
     let mut cors_origin = None;
     let token = match section.choice("kind", &kinds)? {

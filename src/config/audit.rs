@@ -50,15 +50,10 @@ fn chain_key(
     section: &Section<'_>,
     shared_secrets: Result<&[SharedSecret], Reported>,
 ) -> Result<ChainKey, Reported> {
-    if section.has("chain_key") || section.has("chain_key_file") {
-        let help = "generate one: openssl rand -hex 32";
-        let (_, key) = secrets::read(section, "chain_key", SharedSecret::MIN_BYTES, help)?;
+    let help = "generate one: openssl rand -hex 32";
+    if let Some((_, key)) = secrets::optional(section, "chain_key", SharedSecret::MIN_BYTES, help)? {
         return Ok(ChainKey::new(&key));
     }
-    // keys that may be absent are known all the same
-    for name in ["chain_key", "chain_key_file", "chain_key_encoding"] {
-        section.value(name);
-    }
     let main = shared_secrets?.first().map(ChainKey::derive);
-    main.ok_or_else(|| section.report("chain_key", "it is not set", "generate one: openssl rand -hex 32"))
+    main.ok_or_else(|| section.report("chain_key", "it is not set", help))
 }

@@ -29,11 +29,9 @@ pub(super) fn read(section: &Section<'_>) -> (StoreResult, KeysResult) {
 }
 
 fn keys(section: &Section<'_>) -> KeysResult {
-    if !section.has("encryption_key") && !section.has("encryption_key_file") {
-        // keys that may be absent are known all the same
-        for name in ["encryption_key", "encryption_key_file", "encryption_key_encoding"] {
-            section.value(name);
-        }
+    if !section.has_secret("encryption_key") {
+        // known all the same
+        section.value("encryption_key_encoding");
         return Ok(None);
     }
     let [ring] = secrets::key_rings(section, "encryption_key", [Purpose::InstanceSecret], KEY_HELP)?;
@@ -41,11 +39,7 @@ fn keys(section: &Section<'_>) -> KeysResult {
 }
 
 fn url(section: &Section<'_>) -> Result<Option<StoreUrl>, Reported> {
-    if !section.has("url") && !section.has("url_file") {
-        // keys that may be absent are known all the same
-        for name in ["url", "url_file"] {
-            section.value(name);
-        }
+    if !section.has_secret("url") {
         return Ok(None);
     }
     let (key, text) = section.secret("url", HELP)?;

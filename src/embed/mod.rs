@@ -76,17 +76,6 @@ pub enum FetchDestination {
     Unknown,
 }
 
-/// The result of checking a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EmbedDecision {
-    /// The request is allowed.
-    Allowed,
-    /// The request violates the rules, but the policy is only to report it.
-    Reported(Refusal),
-    /// The request is refused.
-    Refused(Refusal),
-}
-
 impl FetchDestination {
     /// Reads the destination from the headers.
     pub fn of(headers: &Headers<'_>) -> Self {
@@ -121,23 +110,22 @@ impl Embed {
         self.parents.allow_origin(origin) || self.scripts.allow_origin(origin)
     }
 
-    /// Checks a request against the rules.
-    pub fn check_embedding(&self, headers: &Headers<'_>) -> EmbedDecision {
+    /// Checks a request against the rules. `Some`: it violates them, but the policy is only to
+    /// report that.
+    pub fn check_embedding(&self, headers: &Headers<'_>) -> Result<Option<Refusal>, Refusal> {
         match self.find_violation(headers) {
-            Ok(()) => EmbedDecision::Allowed,
-            Err(Violation::Unconditional(cause)) => {
-                EmbedDecision::Refused(Reason::CrossSiteRequest.because(cause))
-            }
+            Ok(()) => Ok(None),
+            Err(Violation::Unconditional(cause)) => Err(Reason::CrossSiteRequest.because(cause)),
             Err(Violation::Frame(cause)) => self.by_policy(Reason::EmbeddingNotAllowed.because(cause)),
             Err(Violation::Request(cause)) => self.by_policy(Reason::CrossSiteRequest.because(cause)),
         }
     }
 
-    fn by_policy(&self, refusal: Refusal) -> EmbedDecision {
+    fn by_policy(&self, refusal: Refusal) -> Result<Option<Refusal>, Refusal> {
         match self.policy {
-            EmbedPolicy::Enforce => EmbedDecision::Refused(refusal),
-            EmbedPolicy::Report => EmbedDecision::Reported(refusal),
-            EmbedPolicy::Off => EmbedDecision::Allowed,
+            EmbedPolicy::Enforce => Err(refusal),
+            EmbedPolicy::Report => Ok(Some(refusal)),
+            EmbedPolicy::Off => Ok(None),
         }
     }
 
@@ -262,7 +250,7 @@ mod tests {
     )]
     #[case::own_script("sec-fetch-dest: empty, sec-fetch-mode: cors, sec-fetch-site: same-origin")]
     fn a_request_is_allowed(#[case] text: &'static str) {
-        assert_eq!(embed(EmbedPolicy::Enforce).check_embedding(&headers(text)), EmbedDecision::Allowed);
+        assert_eq!(embed(EmbedPolicy::Enforce).check_embedding(&headers(text)), Ok(None));
     }
 
     #[rstest]
@@ -277,15 +265,9 @@ mod tests {
     #[case("sec-fetch-site: same-site")]
     fn a_frame_violation_is_handled_by_the_policy(#[case] text: &'static str) {
         let text: &'static str = format!("{FRAME}{text}").leak();
-        assert!(matches!(
-            embed(EmbedPolicy::Enforce).check_embedding(&headers(text)),
-            EmbedDecision::Refused(_)
-        ));
-        assert!(matches!(
-            embed(EmbedPolicy::Report).check_embedding(&headers(text)),
-            EmbedDecision::Reported(_)
-        ));
-        assert_eq!(embed(EmbedPolicy::Off).check_embedding(&headers(text)), EmbedDecision::Allowed);
+        assert!(embed(EmbedPolicy::Enforce).check_embedding(&headers(text)).is_err());
+        assert!(matches!(embed(EmbedPolicy::Report).check_embedding(&headers(text)), Ok(Some(_))));
+        assert_eq!(embed(EmbedPolicy::Off).check_embedding(&headers(text)), Ok(None));
     }
 
     #[rstest]
@@ -299,10 +281,7 @@ mod tests {
     #[case("sec-fetch-dest: document, sec-fetch-dest: iframe")]
     fn a_request_is_refused_under_any_policy(#[case] text: &'static str) {
         for policy in [EmbedPolicy::Enforce, EmbedPolicy::Report, EmbedPolicy::Off] {
-            assert!(
-                matches!(embed(policy).check_embedding(&headers(text)), EmbedDecision::Refused(_)),
-                "{policy:?}"
-            );
+            assert!(embed(policy).check_embedding(&headers(text)).is_err(), "{policy:?}");
         }
     }
 
@@ -318,7 +297,7 @@ mod tests {
     ) {
         let embed = Embed { missing_referer, ..embed(EmbedPolicy::Enforce) };
         let text: &'static str = format!("{FRAME}sec-fetch-site: {site}").leak();
-        assert_eq!(embed.check_embedding(&headers(text)) == EmbedDecision::Allowed, is_allowed);
+        assert_eq!(embed.check_embedding(&headers(text)) == Ok(None), is_allowed);
     }
 
     #[test]
@@ -340,7 +319,7 @@ mod tests {
     #[case("sec-fetch-dest: iframe, sec-fetch-mode: no-cors, sec-fetch-site: same-origin")]
     fn a_page_is_requested_by_a_navigation(#[case] text: &'static str) {
         let decision = embed(EmbedPolicy::Off).check_embedding(&headers(text));
-        assert!(matches!(decision, EmbedDecision::Refused(_)), "{decision:?}");
+        assert!(decision.is_err(), "{decision:?}");
     }
 
     #[rstest]
@@ -352,6 +331,6 @@ mod tests {
             format!("sec-fetch-dest: empty, sec-fetch-mode: cors, sec-fetch-site: cross-site, {origin}");
         let fields: &'static str = fields.leak();
         let decision = embed(EmbedPolicy::Enforce).check_embedding(&headers(fields));
-        assert!(matches!(decision, EmbedDecision::Refused(_)), "{decision:?}");
+        assert!(decision.is_err(), "{decision:?}");
     }
 }

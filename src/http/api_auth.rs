@@ -54,9 +54,9 @@ pub(super) async fn authorize_text(
     let name = known.token.name.as_str();
     if !known.token.scopes.contains(&scope) {
         let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", scope.name());
-        let told = ForProgram { challenge: Some(challenge), scope: Some(scope), ..ForProgram::default() };
+        let members = ForProgram { challenge: Some(challenge), scope: Some(scope), ..ForProgram::default() };
         let cause = format!("the API token {name} lacks the scope {}", scope.name());
-        return Err(RefusedRequest::for_program(Reason::MissingScope.because(cause), told));
+        return Err(RefusedRequest::for_program(Reason::MissingScope.because(cause), members));
     }
     Ok(ApiCaller { token_name: name.to_owned() })
 }
@@ -102,23 +102,23 @@ fn bearer(request: &HttpRequest) -> Result<&str, AuthError> {
 impl AuthError {
     /// The refusal. Counts a wrong token as a guess.
     fn refused(self, context: &RequestContext) -> RefusedRequest {
-        let told = ForProgram::default();
+        let members = ForProgram::default();
         match self {
             Self::NoCredentials => {
                 let cause = "the request has no Authorization: Bearer with an API token";
                 let challenge = Some("Bearer".to_owned());
-                let told = ForProgram { challenge, ..told };
-                RefusedRequest::for_program(Reason::Unauthenticated.because(cause), told)
+                let members = ForProgram { challenge, ..members };
+                RefusedRequest::for_program(Reason::Unauthenticated.because(cause), members)
             }
             Self::Invalid(cause) => {
                 let challenge = Some("Bearer error=\"invalid_token\"".to_owned());
-                let told = ForProgram { challenge, ..told };
-                let refused = RefusedRequest::for_program(Reason::InvalidToken.because(cause), told);
+                let members = ForProgram { challenge, ..members };
+                let refused = RefusedRequest::for_program(Reason::InvalidToken.because(cause), members);
                 limiting::limit_guesses(context, refused)
             }
             Self::Unavailable => {
                 let cause = "the API tokens cannot be read; see store.url and the log";
-                RefusedRequest::for_program(Reason::StoreUnavailable.because(cause), told)
+                RefusedRequest::for_program(Reason::StoreUnavailable.because(cause), members)
             }
         }
     }

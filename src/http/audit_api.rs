@@ -10,7 +10,6 @@ use super::context::Context;
 use super::refused::{ForProgram, RefusedRequest};
 use crate::api_token::Scope;
 use crate::audit::JsonEvent;
-use crate::refusal::Reason;
 use crate::store::events::{EventQuery, StoredEvent};
 
 /// A page of events. The field names are a public interface.
@@ -51,8 +50,8 @@ async fn read(context: &Context, query: EventQuery) -> Result<Vec<StoredEvent>, 
     let Some(store) = &context.shared.store else {
         return Err(RefusedRequest::internal("there is no store"));
     };
-    store.events(query).await.map_err(|error| {
-        let refusal = Reason::StoreUnavailable.because(format!("audit events cannot be read: {error}"));
-        RefusedRequest::for_program(refusal, ForProgram::default())
-    })
+    store
+        .events(query)
+        .await
+        .map_err(|error| RefusedRequest::for_program(error.into(), ForProgram::default()))
 }

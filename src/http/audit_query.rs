@@ -179,9 +179,9 @@ fn is_lower_case(text: &str) -> bool {
 
 fn refuse(name: &str, what: &'static str) -> RefusedRequest {
     let refusal = Reason::BadRequest.because(format!("the parameter {name}: {what}"));
-    let told =
+    let members =
         ForProgram { parameter: Some(name.to_owned()), detail: Some(what.into()), ..ForProgram::default() };
-    RefusedRequest::for_program(refusal, told)
+    RefusedRequest::for_program(refusal, members)
 }
 
 /// Names the parameter to the program where that is harmless, and never in the log.

@@ -56,7 +56,7 @@ pub(super) async fn create(
     let api_token = caller.token_name;
     let responded = respond(&context, &request, payload, &api_token).await;
     responded.map_err(|refused| {
-        // a server of the operator's is told the cause, which others find in the log alone
+        // the operator's own server gets the cause, which others find in the log alone
         let told = ForProgram { detail: Some(refused.refusal.cause.clone()), ..ForProgram::default() };
         let for_program = Some(Box::new(told));
         let mut refused = RefusedRequest { audience: Audience::Api, for_program, ..refused };
@@ -131,7 +131,7 @@ async fn create_ticket(
         created_at_us: now.unix_microseconds(),
         expires_at_us: expires.unix_microseconds(),
     };
-    store.add_ticket(new).await.map_err(|error| Reason::StoreUnavailable.because(error.to_string()))?;
+    store.add_ticket(new).await?;
     response(public_url, &ticket, expires)
 }
 

@@ -64,23 +64,24 @@ pub(super) async fn record_served(
 pub(super) async fn record_refused(
     context: &RequestContext,
     request: &HttpRequest,
-    refused: RefusedRequest,
+    mut refused: RefusedRequest,
 ) -> RefusedRequest {
-    let outcome = Outcome::Refused(&refused.refusal);
-    let runtime = refused.runtime.as_ref();
-    let is_unavailable = refused.refusal.reason == Reason::AuditUnavailable;
-    if is_unavailable || record(context, request, runtime, outcome, &refused.details).await.is_ok() {
-        if is_unavailable {
-            context.shared.audit.log(&event(context, runtime, outcome, &refused.details));
+    let code = refused.refusal.reason.code();
+    if refused.refusal.reason != Reason::AuditUnavailable {
+        let outcome = Outcome::Refused(&refused.refusal);
+        let recorded = record(context, request, refused.runtime.as_ref(), outcome, &refused.details).await;
+        if recorded.is_err() {
+            let cause = format!("the audit event of a refusal ({code}) cannot be stored");
+            refused.replace(Reason::AuditUnavailable.because(cause));
         }
-        count_refused(context, &refused);
-        return refused;
     }
-    let cause = format!("the audit event of a refusal ({}) cannot be stored", refused.refusal.reason.code());
-    let refused = RefusedRequest { refusal: Reason::AuditUnavailable.because(cause), ..refused };
-    let outcome = Outcome::Refused(&refused.refusal);
-    context.shared.audit.log(&event(context, refused.runtime.as_ref(), outcome, &refused.details));
-    count_refused(context, &refused);
+    if refused.refusal.reason == Reason::AuditUnavailable {
+        let outcome = Outcome::Refused(&refused.refusal);
+        context.shared.audit.log(&event(context, refused.runtime.as_ref(), outcome, &refused.details));
+    }
+    let entrance = refused.runtime.as_ref().map_or(NO_ENTRANCE, |runtime| &runtime.entrance.name);
+    context.shared.metrics.count_refusal(entrance, refused.refusal.reason);
+    context.shared.metrics.count_request(entrance, refused.status().as_u16());
     refused
 }
 
@@ -94,12 +95,6 @@ pub(super) async fn record_outcome(
     let recorded = record(context, request, None, outcome, details).await;
     let cause = "the audit event cannot be stored; see store.url and the log";
     recorded.map_err(|_| Reason::AuditUnavailable.because(cause))
-}
-
-fn count_refused(context: &RequestContext, refused: &RefusedRequest) {
-    let entrance = refused.runtime.as_ref().map_or(NO_ENTRANCE, |runtime| &runtime.entrance.name);
-    context.shared.metrics.count_refusal(entrance, refused.refusal.reason);
-    context.shared.metrics.count_request(entrance, refused.status().as_u16());
 }
 
 /// Records a request that actix-http refused before any handler: it responds with a

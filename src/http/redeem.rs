@@ -15,11 +15,11 @@ use super::refusal_response::{nonce, page_policy};
 use super::refused::RefusedRequest;
 use super::{accept, hand_off, limiting, previewers};
 use crate::clock::Timestamp;
-use crate::embed::{EmbedDecision, FetchDestination, FetchMetadata};
+use crate::embed::{FetchDestination, FetchMetadata};
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
 use crate::sign_on::EventDetails;
-use crate::store::{FoundTicket, Store, StoreError};
+use crate::store::{FoundTicket, Store};
 use crate::ticket::Ticket;
 
 /// The path of single-use addresses, before the ticket.
@@ -39,7 +39,6 @@ pub(super) async fn redeem(context: Context, request: HttpRequest) -> Result<Htt
         return Err(RefusedRequest { runtime: Some(Arc::clone(main)), ..refused });
     }
     let headers = headers(&request);
-    let fetch_dest = FetchDestination::of(&headers);
     let is_reported = check_navigation(&headers).map_err(|refusal| RefusedRequest::at(main, refusal))?;
     if !is_reported && previewers::is_preview(&headers) {
         return preview(&context, &request);
@@ -49,7 +48,8 @@ pub(super) async fn redeem(context: Context, request: HttpRequest) -> Result<Htt
         return Err(limiting::limit_guesses(&context, refused));
     };
     // a large future, which actix would move several times
-    let opened = Box::pin(open(&context, &request, &headers, store, &ticket)).await;
+    let fetch_dest = FetchDestination::of(&headers);
+    let opened = Box::pin(open(&context, &request, &headers, fetch_dest, store, &ticket)).await;
     opened.map_err(|mut refused| {
         refused.details.fetch_dest = fetch_dest;
         RefusedRequest { runtime: refused.runtime.or_else(|| Some(Arc::clone(main))), ..refused }
@@ -61,10 +61,11 @@ async fn open(
     context: &RequestContext,
     request: &HttpRequest,
     headers: &Headers<'_>,
+    fetch_dest: FetchDestination,
     store: &Store,
     ticket: &Ticket,
 ) -> Result<HttpResponse, RefusedRequest> {
-    let found = store.find_ticket(ticket.hash()).await.map_err(unavailable)?;
+    let found = store.find_ticket(ticket.hash()).await.map_err(Refusal::from)?;
     let found = found.ok_or_else(|| expired("there is no such ticket: it expired more than an hour ago"))?;
     let mut entrances = context.snapshot.entrances.iter();
     let runtime = entrances.find(|runtime| runtime.entrance.name == found.entrance);
@@ -72,18 +73,14 @@ async fn open(
     let at = |refusal| RefusedRequest::at(runtime, refusal);
 
     // before the ticket is used: a frame in a foreign page must not use it up
-    let embed_violation = match runtime.entrance.embed.check_embedding(headers) {
-        EmbedDecision::Allowed => None,
-        EmbedDecision::Reported(violation) => Some(violation),
-        EmbedDecision::Refused(refusal) => return Err(at(refusal)),
-    };
+    let embed_violation = runtime.entrance.embed.check_embedding(headers).map_err(at)?;
     check_unused(&found, Timestamp::now()).map_err(at)?;
     let terms = use_ticket(store, ticket).await.map_err(at)?;
 
     let user = terms.user().map_err(at)?;
     let link = (terms.query.as_str(), terms.install.as_deref());
     let details = Box::new(EventDetails {
-        fetch_dest: FetchDestination::of(headers),
+        fetch_dest,
         embed_violation,
         api_token: Some(terms.api_token),
         ..EventDetails::default()
@@ -119,7 +116,7 @@ fn check_unused(found: &FoundTicket, now: Timestamp) -> Result<(), Refusal> {
 /// Uses the ticket: of all requests and replicas that try, one succeeds.
 async fn use_ticket(store: &Store, ticket: &Ticket) -> Result<Terms, Refusal> {
     let used = store.use_ticket(ticket.hash(), Timestamp::now().unix_microseconds()).await;
-    let sealed = used.map_err(unavailable)?;
+    let sealed = used?;
     let sealed = sealed.ok_or_else(|| expired("another request used the ticket at the same time"))?;
     let terms = ticket.open(sealed).map_err(|failure| Reason::Internal.because(failure.to_string()))?;
     serde_json::from_slice(&terms)
@@ -143,8 +140,4 @@ fn preview(context: &RequestContext, request: &HttpRequest) -> Result<HttpRespon
 
 fn expired(cause: &'static str) -> Refusal {
     Reason::LinkExpired.because(cause)
-}
-
-fn unavailable(error: StoreError) -> Refusal {
-    Reason::StoreUnavailable.because(error.to_string())
 }

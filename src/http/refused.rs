@@ -29,7 +29,7 @@ pub(super) struct RefusedRequest {
     pub own_page: Option<Box<OwnPage>>,
     /// `Retry-After`, for a 429.
     pub retry_after: Option<Duration>,
-    /// What only programs are told.
+    /// Members of the response that only programs get.
     pub for_program: Option<Box<ForProgram>>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct OwnPage {
     pub policy: HeaderValue,
 }
 
-/// What a program is told about its refused request.
+/// Members of the response to a program.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ForProgram {
     /// `WWW-Authenticate`.
@@ -89,8 +89,17 @@ impl RefusedRequest {
     }
 
     /// A refusal for a program.
-    pub fn for_program(refusal: Refusal, told: ForProgram) -> Self {
-        Self { audience: Audience::Api, for_program: Some(Box::new(told)), ..Self::from(refusal) }
+    pub fn for_program(refusal: Refusal, members: ForProgram) -> Self {
+        Self { audience: Audience::Api, for_program: Some(Box::new(members)), ..Self::from(refusal) }
+    }
+
+    /// Puts another refusal in place of this one, without what belongs to this one alone.
+    pub fn replace(&mut self, refusal: Refusal) {
+        self.refusal = refusal;
+        self.allow = "";
+        self.own_page = None;
+        self.retry_after = None;
+        self.for_program = None;
     }
 
     /// A 404.

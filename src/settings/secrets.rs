@@ -6,6 +6,19 @@ use super::section::Section;
 use crate::seal::{KeyRing, Purpose};
 use crate::secret::{BadSecret, SecretEncoding, SharedSecret};
 
+/// Like [`read`]; `None` where it is not given.
+pub(crate) fn optional(
+    section: &Section<'_>,
+    name: &str,
+    min_bytes: usize,
+    help: &str,
+) -> Result<Option<(String, SharedSecret)>, Reported> {
+    if section.has_secret(name) {
+        return read(section, name, min_bytes, help).map(Some);
+    }
+    encoding(section, name).map(|_| None)
+}
+
 /// A secret of at least `min_bytes`, and the key that gave it.
 pub(crate) fn read(
     section: &Section<'_>,

@@ -302,6 +302,12 @@ impl<'a> Section<'a> {
         parsed.into_iter().collect()
     }
 
+    /// Whether a secret is given, directly or in a file. Its keys count as known in either case.
+    pub fn has_secret(&self, name: &str) -> bool {
+        let (direct, in_file) = (self.value(name), self.value(&format!("{name}{FILE}")));
+        direct.is_some() || in_file.is_some()
+    }
+
     /// A secret, given directly or in a file, and the key that gave it.
     pub fn secret(&self, name: &str, help: &str) -> Result<(String, String), Reported> {
         let file_name = format!("{name}{FILE}");

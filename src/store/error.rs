@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 
+use crate::refusal::{Reason, Refusal};
+
 /// Why an operation on the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -48,6 +50,12 @@ pub enum StoreError {
     /// The store's thread is not available.
     #[error("the store has stopped")]
     Stopped,
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Reason::StoreUnavailable.because(error.to_string())
+    }
 }
 
 impl StoreError {

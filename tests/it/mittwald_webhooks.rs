@@ -10,8 +10,6 @@ use crate::harness::mittwald::{MittwaldService, PATH, URL, post};
 use crate::harness::store::{Engine, block_on};
 use crate::harness::{App, Response, wait_until};
 
-type Change = fn(&MittwaldService, Webhook) -> Webhook;
-
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]

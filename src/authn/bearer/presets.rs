@@ -43,7 +43,23 @@ pub struct Setting {
     pub is_host: bool,
 }
 
-/// All presets.
+/// Any issuer: what differs between issuers has no default.
+pub const BEARER: IssuerPreset = IssuerPreset {
+    name: "bearer",
+    setting: None,
+    header: "authorization",
+    scheme: Some("Bearer"),
+    algorithms: &["RS256"],
+    types: &DEFAULT_TYPES,
+    issuer: None,
+    audience: None,
+    jwks_url: None,
+    leeway_s: 0,
+    required_claims: &[],
+    person_claim: None,
+};
+
+/// All presets of known issuers.
 pub const ALL: [IssuerPreset; 5] = [CLOUDFLARE_ACCESS, GOOGLE_IAP, POMERIUM, AUTHENTIK, OATHKEEPER];
 
 /// <https://developers.cloudflare.com/cloudflare-one/access-controls/applications/http-apps/authorization-cookie/validating-json/>

@@ -6,16 +6,12 @@ use super::presets::{IssuerPreset, Setting};
 use crate::authn::token::settings::{self as token, STANDARD_CLAIMS};
 use crate::authn::token::{IssuerKeys, TokenAuthenticator, Vendor, key_settings};
 use crate::jwt::key_set::MissingKid;
-use crate::jwt::token_type::{DEFAULT_TYPES, TokenType};
 use crate::jwt::verify::{Audience, IssuedAt, Validation};
 use crate::settings::{Reported, Section, to_json};
 
-pub(crate) fn read(
-    section: &Section<'_>,
-    preset: Option<&IssuerPreset>,
-) -> Result<TokenAuthenticator, Reported> {
+pub(crate) fn read(section: &Section<'_>, preset: &IssuerPreset) -> Result<TokenAuthenticator, Reported> {
     let defaults = Defaults::of(section, preset);
-    let location = token::location(section, defaults.header, defaults.scheme);
+    let location = token::location(section, preset.header, preset.scheme);
     let issuer = match (section.has("issuer"), defaults.issuer) {
         (false, Some(issuer)) => Ok(issuer),
         _ => section.nonempty_text(
@@ -27,16 +23,16 @@ pub(crate) fn read(
         (false, Some(audience)) => Ok(vec![audience]),
         _ => audiences(section),
     };
-    let algorithms = token::algorithms(section, defaults.algorithms);
-    let types = token::types(section, defaults.types);
-    let leeway_s = token::leeway_s(section, defaults.leeway_s);
+    let algorithms = token::algorithms(section, preset.algorithms);
+    let types = token::types(section, preset.types);
+    let leeway_s = token::leeway_s(section, preset.leeway_s);
     let mut required_claims = required_claims(section);
-    for (name, value) in defaults.required_claims {
+    for (name, value) in preset.required_claims {
         if !required_claims.iter().any(|(own, _)| own == name) {
             required_claims.push(((*name).to_owned(), (*value).into()));
         }
     }
-    let default_person_claim = defaults.person_claim.unwrap_or_default().to_owned();
+    let default_person_claim = preset.person_claim.unwrap_or_default().to_owned();
     let person_claim =
         section.or_default("person_claim", default_person_claim, |section| section.text("person_claim"));
     let mapping = token::mapping(section, &STANDARD_CLAIMS);
@@ -64,36 +60,15 @@ pub(crate) fn read(
     })
 }
 
-/// The defaults of absent settings.
+/// The preset's defaults in which its own setting is inserted.
 struct Defaults {
-    header: &'static str,
-    scheme: Option<&'static str>,
-    algorithms: &'static [&'static str],
-    types: &'static [TokenType],
     issuer: Option<String>,
     audience: Option<String>,
     jwks_url: Option<String>,
-    leeway_s: u64,
-    required_claims: &'static [(&'static str, &'static str)],
-    person_claim: Option<&'static str>,
 }
 
 impl Defaults {
-    fn of(section: &Section<'_>, preset: Option<&IssuerPreset>) -> Self {
-        let Some(preset) = preset else {
-            return Self {
-                header: "authorization",
-                scheme: Some("Bearer"),
-                algorithms: &["RS256"],
-                types: &DEFAULT_TYPES,
-                issuer: None,
-                audience: None,
-                jwks_url: None,
-                leeway_s: 0,
-                required_claims: &[],
-                person_claim: None,
-            };
-        };
+    fn of(section: &Section<'_>, preset: &IssuerPreset) -> Self {
         let setting =
             preset.setting.as_ref().and_then(|own| Some((own.name, own_setting(section, own).ok()?)));
         let filled = |text: Option<&str>| match (&setting, text) {
@@ -103,16 +78,9 @@ impl Defaults {
             (_, None) => None,
         };
         Self {
-            header: preset.header,
-            scheme: preset.scheme,
-            algorithms: preset.algorithms,
-            types: preset.types,
             issuer: filled(preset.issuer),
             audience: filled(preset.audience),
             jwks_url: filled(preset.jwks_url).filter(|_| preset.setting.is_none() || setting.is_some()),
-            leeway_s: preset.leeway_s,
-            required_claims: preset.required_claims,
-            person_claim: preset.person_claim,
         }
     }
 }

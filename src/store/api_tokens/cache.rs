@@ -53,7 +53,7 @@ const PACE: Duration = Duration::from_millis(50);
 /// For how long a failure is the answer to further requests.
 const FAILURE_TIME: Duration = Duration::from_secs(1);
 
-/// For how long a revoked token is told from an unknown one, for the operator's log.
+/// For how long the operator's log says that a token was revoked, in place of unknown.
 const REVOKED_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl ApiTokenCache {

@@ -19,7 +19,7 @@ pub static CAF: Kind = Kind {
         token: "identity attestation",
         path: &["identity check", "your page", "marketplace-sso", "marketplace"],
         description: "CAF has checked the person and signs an attestation with the secret that it shares with you. \
-                      The page brings it in Authorization. Somebody who is not authorized is refused, however good \
+                      The page brings it in Authorization. A user who is not authorized is refused, however good \
                       the signature is.",
     },
     claims,
