@@ -1,5 +1,6 @@
 //! What an authenticator gets, and its result.
 
+use super::mittwald::{MittwaldFetched, MittwaldNeeds};
 use crate::clock::Timestamp;
 use crate::jwt::jwks::NeedsKeys;
 use crate::refusal::{Reason, Refusal};
@@ -16,8 +17,12 @@ pub struct AuthRequest<'a> {
     pub path: Option<&'a str>,
     /// The header fields.
     pub headers: &'a Headers<'a>,
+    /// The query as received, without the `?`.
+    pub query: &'a str,
     /// When the request was received.
     pub received: Timestamp,
+    /// What was fetched for it, since an authenticator needed it.
+    pub fetched: Option<&'a Fetched>,
 }
 
 /// The result of authentication. Bad credentials are rejected; they never count
@@ -39,14 +44,26 @@ pub enum Authentication {
 pub enum Needs {
     /// Keys of a token's issuer.
     Keys(NeedsKeys),
+    /// What mittwald or the store says about a user.
+    Mittwald(MittwaldNeeds),
+}
+
+/// What was fetched before a request is decided again.
+#[derive(Debug)]
+pub enum Fetched {
+    /// Keys, which are cached.
+    Keys,
+    /// What mittwald or the store says about a user of this request.
+    Mittwald(MittwaldFetched),
 }
 
 impl Needs {
-    /// Fetches it. `false` where nothing was fetched, so that deciding again makes no
+    /// Fetches it. `None` where nothing was fetched, so that deciding again makes no
     /// difference.
-    pub async fn fetch(&self, now: Timestamp) -> bool {
+    pub async fn fetch(&self, now: Timestamp) -> Option<Fetched> {
         match self {
-            Self::Keys(keys) => keys.fetch(now).await,
+            Self::Keys(keys) => keys.fetch(now).await.then_some(Fetched::Keys),
+            Self::Mittwald(needs) => Some(Fetched::Mittwald(needs.fetch(now).await)),
         }
     }
 
@@ -54,6 +71,7 @@ impl Needs {
     pub fn refusal(&self) -> Refusal {
         match self {
             Self::Keys(keys) => Reason::KeysUnavailable.because(format!("the token is rejected: {keys}")),
+            Self::Mittwald(needs) => needs.refusal(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Authentication: the two kinds of authenticator, and a module for each vendor of
+//! Authentication: the kinds of authenticator, and a module for each vendor of
 //! tokens. Vendors know neither each other nor HTTP; each has its settings beside
 //! it.
 
@@ -14,6 +14,7 @@ mod sample;
 pub(crate) mod settings;
 pub mod token;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -22,9 +23,11 @@ use crate::clock::Timestamp;
 use crate::jwt::jwks::{FetchCounts, JwksCache, SkippedKey};
 use crate::request::Peer;
 use crate::secret::SharedSecret;
+use crate::store::Store;
 use crate::user::User;
 
-pub use authentication::{AuthRequest, Authentication, Needs};
+pub use authentication::{AuthRequest, Authentication, Fetched, Needs};
+pub use mittwald::MittwaldIdentity;
 pub use proxy_headers::ProxyHeaders;
 pub use token::{IssuerKeys, TokenAuthenticator, TokenLocation, Vendor};
 
@@ -35,6 +38,8 @@ pub enum Authenticator {
     ProxyHeaders(ProxyHeaders),
     /// By a signed token.
     Token(Box<TokenAuthenticator>),
+    /// By mittwald: a retrieval key that is exchanged, or a session token.
+    Mittwald(MittwaldIdentity),
 }
 
 /// The state of the keys at one URL.
@@ -57,6 +62,7 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(headers) => headers.authenticate(request),
             Self::Token(token) => token.authenticate(request, now),
+            Self::Mittwald(mittwald) => mittwald.authenticate(request, now),
         }
     }
 
@@ -64,7 +70,23 @@ impl Authenticator {
     pub fn explain_absence(&self, request: AuthRequest<'_>) -> Option<String> {
         match self {
             Self::ProxyHeaders(headers) => headers.explain_absence(request),
-            Self::Token(_) => None,
+            Self::Token(_) | Self::Mittwald(_) => None,
+        }
+    }
+
+    /// The part of a query that is about the link, and not credentials.
+    pub fn link_query<'a>(&self, query: &'a str) -> Cow<'a, str> {
+        match self {
+            Self::ProxyHeaders(_) | Self::Token(_) => Cow::Borrowed(query),
+            Self::Mittwald(_) => Cow::Owned(mittwald::link_query(query)),
+        }
+    }
+
+    /// Uses the store, where the authenticator needs one.
+    pub fn use_store(&self, store: &Store) {
+        match self {
+            Self::ProxyHeaders(_) | Self::Token(_) => {}
+            Self::Mittwald(mittwald) => mittwald.use_store(store),
         }
     }
 
@@ -72,7 +94,7 @@ impl Authenticator {
     pub fn trusts(&self, peer: Peer) -> bool {
         match self {
             Self::ProxyHeaders(headers) => headers.trusts(peer),
-            Self::Token(_) => false,
+            Self::Token(_) | Self::Mittwald(_) => false,
         }
     }
 
@@ -81,6 +103,7 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(_) => "proxy_headers",
             Self::Token(token) => token.kind,
+            Self::Mittwald(_) => "mittwald",
         }
     }
 
@@ -99,6 +122,7 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(headers) => headers.can_yield(name),
             Self::Token(token) => token.can_yield(name),
+            Self::Mittwald(mittwald) => mittwald.can_yield(name),
         }
     }
 
@@ -110,7 +134,7 @@ impl Authenticator {
     /// An expression for `sub` that is never empty, for an error message.
     pub const fn subject_example(&self) -> &'static str {
         match self {
-            Self::ProxyHeaders(_) => "id",
+            Self::ProxyHeaders(_) | Self::Mittwald(_) => "id",
             Self::Token(token) => token.vendor.subject_example(),
         }
     }
@@ -137,6 +161,7 @@ impl Authenticator {
     /// The header fields that carry credentials, which CORS has to allow.
     pub fn script_headers(&self) -> Vec<&str> {
         match self.token_location() {
+            None if matches!(self, Self::Mittwald(_)) => vec![mittwald::SESSION_TOKEN],
             Some(TokenLocation::Header { name, .. }) => vec![name],
             Some(TokenLocation::Cookie(_)) | None => Vec::new(),
         }
@@ -173,7 +198,7 @@ impl Authenticator {
     /// does not fetch them again.
     pub fn reuse_cached_keys(&mut self, caches: &[Arc<JwksCache>]) {
         match self {
-            Self::ProxyHeaders(_) => {}
+            Self::ProxyHeaders(_) | Self::Mittwald(_) => {}
             Self::Token(token) => token.keys.iter_mut().for_each(|keys| keys.source.reuse_cached(caches)),
         }
     }
@@ -190,7 +215,7 @@ impl Authenticator {
 
     fn token(&self) -> Option<&TokenAuthenticator> {
         match self {
-            Self::ProxyHeaders(_) => None,
+            Self::ProxyHeaders(_) | Self::Mittwald(_) => None,
             Self::Token(token) => Some(token),
         }
     }

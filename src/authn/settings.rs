@@ -1,6 +1,7 @@
 //! The section `[identity]`: the table of kinds.
 
 use super::bearer::presets::{self as issuer_presets, IssuerPreset};
+use super::mittwald::{MittwaldIdentity, MittwaldSettings};
 use super::{Authenticator, appdirect, aws_alb, bearer, caf, commercetools, proxy_headers};
 use crate::settings::{Reported, Section};
 
@@ -12,6 +13,8 @@ pub(crate) struct Deployment<'a> {
     pub is_production: bool,
     /// Whether peers connect from network addresses.
     pub listens_on_tcp: bool,
+    /// The section `[mittwald]`; `None` without an extension.
+    pub mittwald: Result<Option<&'a MittwaldSettings>, Reported>,
 }
 
 /// What the section configures.
@@ -30,16 +33,18 @@ enum Kind {
     AppDirect,
     Commercetools,
     Caf,
+    Mittwald,
 }
 
 /// Every kind but the presets of issuers.
-const KINDS: [(&str, Kind); 6] = [
+const KINDS: [(&str, Kind); 7] = [
     ("proxy_headers", Kind::ProxyHeaders),
     ("bearer", Kind::Bearer(&issuer_presets::BEARER)),
     ("aws_alb", Kind::AwsAlb),
     ("appdirect", Kind::AppDirect),
     ("commercetools", Kind::Commercetools),
     ("caf", Kind::Caf),
+    ("mittwald", Kind::Mittwald),
 ];
 
 /// Reads the section.
@@ -63,6 +68,18 @@ pub(crate) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Result
         }),
         Kind::Commercetools => commercetools::settings::read(section, public_url, https),
         Kind::Caf => caf::settings::read(section),
+        Kind::Mittwald => {
+            section.finish();
+            let Some(mittwald) = deployment.mittwald? else {
+                return Err(section.report(
+                    "kind",
+                    "there is no extension of mittwald",
+                    "set mittwald.extension_ids, and what it needs",
+                ));
+            };
+            let authenticator = Authenticator::Mittwald(MittwaldIdentity::new(mittwald));
+            return Ok(Identity { authenticator, cors_origin });
+        }
     };
     section.finish();
     Ok(Identity { authenticator: Authenticator::Token(Box::new(token?)), cors_origin })

@@ -6,6 +6,7 @@ use super::{embed, marketplace};
 use crate::access::Access;
 use crate::audit::{PseudonymKey, SubjectForms, SubjectLog};
 use crate::authn::key_caches;
+use crate::authn::mittwald::MittwaldSettings;
 use crate::authn::settings::{self as identity, Deployment, Identity};
 use crate::embed::Parent;
 use crate::pandium::Environment;
@@ -26,6 +27,7 @@ pub(super) fn read(
     root: &Section<'_>,
     environment: Environment,
     is_environment_known: bool,
+    mittwald: Result<Option<&MittwaldSettings>, Reported>,
 ) -> Result<Entrances, Reported> {
     let https = is_environment_known && environment.requires_https();
     let server = root.section("server");
@@ -33,7 +35,8 @@ pub(super) fn read(
     let public_url = public_url.filter(|url| !url.is_empty());
     let listen = server.value("listen").and_then(|listen| listen.into_string().ok());
     let listens_on_tcp = listen.is_some_and(|listen| matches!(Listen::parse(&listen), Ok(Listen::Tcp(_))));
-    let deployment = Deployment { public_url: public_url.as_deref(), is_production: https, listens_on_tcp };
+    let deployment =
+        Deployment { public_url: public_url.as_deref(), is_production: https, listens_on_tcp, mittwald };
     let context = Context { root, environment, https, deployment };
     let main = context.entrance(root, Entrance::MAIN_NAME, Ok(Entrance::MAIN_PATH.to_owned()));
     let mut all = vec![main];

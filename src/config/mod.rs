@@ -177,7 +177,6 @@ impl Config {
         let log = server::read_log(&root.section("log"));
         let limits = limits::read(&root.section("limits"));
         let pages = branding::read(&root.section("branding"));
-        let entrances = entrances::read(&root, assumed, environment.is_ok());
         let (store, secrets_ring) = store::read(&root.section("store"));
         let mittwald = mittwald::read(
             &root.section("mittwald"),
@@ -187,6 +186,8 @@ impl Config {
                 secrets: secrets_ring,
             },
         );
+        let extensions = mittwald.as_ref().map(Option::as_ref).map_err(|reported| *reported);
+        let entrances = entrances::read(&root, assumed, environment.is_ok(), extensions);
         check_webhook_path(&root, &mittwald, &entrances);
         let secrets = entrances.as_ref().map(|(_, secrets)| secrets.as_slice()).map_err(|reported| *reported);
         let audit =

@@ -133,6 +133,7 @@ impl Shared {
         log_writer: LogWriter,
     ) -> Self {
         let limits = Arc::new(Limits::new(served.limits));
+        use_store(&served.entrances, store.as_ref());
         let snapshot = Snapshot::new(served, limits, None, &metrics);
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -163,6 +164,7 @@ impl Shared {
         for entrance in &mut served.entrances {
             entrance.authenticator.reuse_cached_keys(&caches);
         }
+        use_store(&served.entrances, self.store.as_ref());
         let limits = if served.limits == snapshot.limits.settings() {
             Arc::clone(&snapshot.limits)
         } else {
@@ -195,6 +197,12 @@ impl Shared {
     pub fn start_draining(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
     }
+}
+
+/// Gives the store to the authenticators that need one.
+fn use_store(entrances: &[Entrance], store: Option<&Store>) {
+    let authenticators = entrances.iter().map(|entrance| &entrance.authenticator);
+    store.into_iter().for_each(|store| authenticators.clone().for_each(|each| each.use_store(store)));
 }
 
 impl Snapshot {

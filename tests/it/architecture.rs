@@ -22,12 +22,12 @@ const MODULES: [&str; 30] = [
     "request",
     "limits",
     "settings",
+    "store",
     "authn",
     "pandium",
     "access",
     "embed",
     "metrics",
-    "store",
     "audit",
     "sign_on",
     "page",
@@ -43,7 +43,7 @@ const MODULES: [&str; 30] = [
 /// Crates that only some modules may use.
 const RESTRICTED_CRATES: [(&str, &[&str]); 4] = [
     ("actix_web", &["http", "server", "playground", "cli"]),
-    ("reqwest", &["jwt", "playground", "doctor"]),
+    ("reqwest", &["jwt", "authn", "playground", "doctor"]),
     ("clap", &["cli"]),
     ("sqlx", &["store"]),
 ];

@@ -34,6 +34,7 @@ mod keys;
 mod keys_by_https;
 mod limits;
 mod links;
+mod mittwald_identity;
 mod mittwald_tokens;
 mod mittwald_webhooks;
 mod nginx;

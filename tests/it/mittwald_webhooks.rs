@@ -1,7 +1,7 @@
 //! Lifecycle webhooks of mittwald: which are accepted, what they change, in any order and number, on
 //! both engines; and which are refused, with nothing stored.
 
-use marketplace_sso::playground::mstudio::{Behaviour, Kind, SignatureFields, Webhook};
+use marketplace_sso::playground::mstudio::{Behaviour, Kind, SignatureFields};
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;

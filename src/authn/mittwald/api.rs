@@ -20,7 +20,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::values::{AccessToken, InstanceSecret, Serial};
+use super::values::{AccessToken, InstanceSecret, RetrievalKey, Serial};
 use crate::clock::Timestamp;
 use crate::jwt::jwks::fetch::{BadKeyUrl, KeyUrl, error_chain};
 
@@ -54,6 +54,17 @@ pub struct IssuedToken {
     pub expires_at: Timestamp,
 }
 
+/// A user.
+#[derive(Clone, Debug)]
+pub struct MstudioUser {
+    /// The id.
+    pub id: Uuid,
+    /// The e-mail address, not parsed.
+    pub email: Option<String>,
+    /// First and last name, not parsed.
+    pub name: String,
+}
+
 /// Why a call failed. Never quotes what was sent or received.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
@@ -78,6 +89,13 @@ pub enum ApiError {
     /// A response of another form.
     #[error("the response of mittwald cannot be used: {0}")]
     Unreadable(&'static str),
+}
+
+/// What a call sends.
+enum Sent<'a> {
+    Nothing,
+    Body(SecretString),
+    Token(&'a AccessToken),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -140,7 +158,8 @@ impl Api {
         }
         let mut url = self.base.join(&["v2", "public-keys", &serial.to_string()])?;
         url.query_pairs_mut().append_pair("purpose", purpose.name()).append_pair("format", "raw");
-        let key: Key = match self.call(Method::GET, url, None, StatusCode::OK, Repeatable::Yes).await {
+        let key: Key = match self.call(Method::GET, url, Sent::Nothing, StatusCode::OK, Repeatable::Yes).await
+        {
             Err(ApiError::Refused(400 | 404 | 410)) => return Ok(None),
             other => other?,
         };
@@ -172,9 +191,74 @@ impl Api {
         }
         let url = self.base.join(&["v2", "extension-instances", &instance.to_string(), "tokens"])?;
         let body = serde_json::json!({"extensionInstanceSecret": secret.expose()}).to_string();
-        let body = Some(SecretString::from(body));
+        let body = Sent::Body(body.into());
         let token: Token = self.call(Method::POST, url, body, StatusCode::CREATED, Repeatable::Yes).await?;
         issued(token.public_token, &token.expiry)
+    }
+
+    /// Exchanges a retrieval key for an access token of its user. A key is exchanged once, so the call
+    /// is never repeated.
+    ///
+    /// # Errors
+    ///
+    /// No usable response; the key is refused.
+    pub async fn user_token(&self, key: &RetrievalKey, user: Uuid) -> Result<AccessToken, ApiError> {
+        #[derive(Deserialize)]
+        struct Token {
+            token: String,
+        }
+        let url = self.base.join(&["v2", "authenticate-token-retrieval-key"])?;
+        let body = serde_json::json!({"accessTokenRetrievalKey": key.expose(), "userId": user}).to_string();
+        let body = Sent::Body(body.into());
+        let token: Token = self.call(Method::POST, url, body, StatusCode::OK, Repeatable::No).await?;
+        AccessToken::parse(token.token).map_err(|_| ApiError::Unreadable("its token is no token"))
+    }
+
+    /// Whose access token it is.
+    ///
+    /// # Errors
+    ///
+    /// No usable response.
+    pub async fn user(&self, token: &AccessToken) -> Result<MstudioUser, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct User {
+            user_id: Uuid,
+            email: Option<String>,
+            person: Option<Person>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Person {
+            first_name: String,
+            last_name: String,
+        }
+        let url = self.base.join(&["v2", "users", "self"])?;
+        let sent = Sent::Token(token);
+        let user: User = self.call(Method::GET, url, sent, StatusCode::OK, Repeatable::Yes).await?;
+        let name = user
+            .person
+            .map_or_else(String::new, |Person { first_name, last_name }| format!("{first_name} {last_name}"));
+        Ok(MstudioUser { id: user.user_id, email: user.email, name })
+    }
+
+    /// Whether the user of an access token may see an instance.
+    ///
+    /// # Errors
+    ///
+    /// No usable response.
+    pub async fn sees_instance(&self, token: &AccessToken, instance: Uuid) -> Result<bool, ApiError> {
+        #[derive(Deserialize)]
+        struct Instance {
+            id: Uuid,
+        }
+        let url = self.base.join(&["v2", "extension-instances", &instance.to_string()])?;
+        let sent = Sent::Token(token);
+        match self.call::<Instance>(Method::GET, url, sent, StatusCode::OK, Repeatable::Yes).await {
+            Ok(seen) => Ok(seen.id == instance),
+            Err(ApiError::Refused(403 | 404)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes a call, and repeats it once where it may be repeated and the failure may pass.
@@ -182,12 +266,12 @@ impl Api {
         &self,
         method: Method,
         url: Url,
-        body: Option<SecretString>,
+        sent: Sent<'_>,
         expected: StatusCode,
         repeatable: Repeatable,
     ) -> Result<T, ApiError> {
         let once = || async {
-            let attempt = self.attempt(&method, &url, body.as_ref(), expected);
+            let attempt = self.attempt(&method, &url, &sent, expected);
             let result = tokio::time::timeout(self.timeout, attempt).await;
             result.unwrap_or(Err(ApiError::TimedOut(self.timeout)))
         };
@@ -207,15 +291,24 @@ impl Api {
         &self,
         method: &Method,
         url: &Url,
-        body: Option<&SecretString>,
+        sent: &Sent<'_>,
         expected: StatusCode,
     ) -> Result<SecretString, ApiError> {
         let client = self.client.get_or_try_init(|| build_client(url)).await?;
         let mut request = client.request(method.clone(), url.clone());
         request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            request = request.body(body.expose_secret().to_owned());
+        match sent {
+            Sent::Nothing => {}
+            Sent::Body(body) => {
+                request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                request = request.body(body.expose_secret().to_owned());
+            }
+            Sent::Token(token) => {
+                let invalid = |_| ApiError::Unreadable("its token is no header field value");
+                let mut value = HeaderValue::from_str(token.expose()).map_err(invalid)?;
+                value.set_sensitive(true);
+                request = request.header("x-access-token", value);
+            }
         }
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();

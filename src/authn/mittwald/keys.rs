@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::STANDARD;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::api::{Api, ApiError, KeyPurpose};
@@ -53,14 +53,16 @@ const MAX_KEYS: usize = 64;
 
 const KEY_BYTES: usize = 32;
 
+/// What precedes the key in a `SubjectPublicKeyInfo` in DER (RFC 8410, 4).
+const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
 impl PublicKey {
     /// Parses a raw key; `None` where it is not a point with which signatures can be verified safely.
     pub fn parse(raw: &[u8]) -> Option<Self> {
         let bytes = raw.try_into().ok()?;
-        let x = URL_SAFE_NO_PAD.encode(raw);
-        let set = serde_json::json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}).to_string();
-        let set = KeySet::from_jwks(set.as_bytes()).ok()?;
-        set.skipped().is_empty().then_some(Self { bytes, set })
+        let der = STANDARD.encode([&SPKI, raw].concat());
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n");
+        KeySet::from_pem(pem.as_bytes()).ok().map(|set| Self { bytes, set })
     }
 
     /// The raw key.
@@ -68,7 +70,7 @@ impl PublicKey {
         &self.bytes
     }
 
-    /// The same as a set of one key without an id, to verify tokens.
+    /// The same as a set of one key, whatever `kid` a token names: its serial is a claim.
     pub const fn as_set(&self) -> &KeySet {
         &self.set
     }

@@ -11,13 +11,22 @@
 
 pub mod api;
 mod delivery;
+mod identity;
 mod keys;
+mod opening;
+mod session_token;
 pub(crate) mod settings;
 mod signature;
 mod values;
 
 pub use delivery::{BadDelivery, Change, Context, Delivery, Expected, Handling, InstanceState, NotForUs};
+pub use identity::{MittwaldFetched, MittwaldIdentity, MittwaldNeeds, SESSION_TOKEN};
 pub use keys::{KeyUnavailable, PublicKey, PublicKeys};
 pub use settings::MittwaldSettings;
 pub use signature::{BadSignature, VerifiedBody, WebhookSignature};
-pub use values::{AccessToken, BadSecretText, InstanceSecret, Serial};
+pub use values::{AccessToken, BadSecretText, InstanceSecret, RetrievalKey, Serial};
+
+/// The part of a query that is about the link.
+pub(super) fn link_query(query: &str) -> String {
+    opening::Opening::without(query)
+}

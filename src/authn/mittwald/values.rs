@@ -13,6 +13,10 @@ pub struct InstanceSecret(SecretString);
 #[derive(Clone)]
 pub struct AccessToken(SecretString);
 
+/// A key that mittwald gives a user once, to be exchanged for an access token of the user.
+#[derive(Clone)]
+pub struct RetrievalKey(SecretString);
+
 /// The name of one of mittwald's public keys. Untrusted until its key verifies something, but
 /// always a UUID, so that it names nothing else in a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +49,22 @@ impl InstanceSecret {
     }
 
     /// The text, to be sealed or sent to mittwald.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl RetrievalKey {
+    /// Parses a key.
+    ///
+    /// # Errors
+    ///
+    /// It is empty, too long, or has other characters than visible ASCII.
+    pub fn parse(text: String) -> Result<Self, BadSecretText> {
+        checked(text).map(Self)
+    }
+
+    /// The text, for mittwald.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -88,6 +108,12 @@ fn checked(text: String) -> Result<SecretString, BadSecretText> {
 impl fmt::Debug for InstanceSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("InstanceSecret(hidden)")
+    }
+}
+
+impl fmt::Debug for RetrievalKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RetrievalKey(hidden)")
     }
 }
 

@@ -158,9 +158,9 @@ impl Mstudio {
         Ok(signature_fields(STANDARD.encode(key.sign(body)), self.state().serial.to_string()))
     }
 
-    /// A user who opens an instance: the access token retrieval key and the user's id.
-    pub fn open(&self, email: &str) -> (String, Uuid) {
-        self.state().open(email)
+    /// A user who opens an instance, and may see no other: the retrieval key and the user's id.
+    pub fn open(&self, instance: Uuid, email: &str) -> (String, Uuid) {
+        self.state().open(instance, email)
     }
 
     /// A session token for an instance, with members changed; `null` removes one.

@@ -86,6 +86,7 @@ fn respond(request: &Request, state: &mut State) -> (u16, Value) {
         ("POST", ["v2", "extension-instances", id, "tokens"]) => instance_token(state, id, &request.body),
         ("POST", ["v2", "authenticate-token-retrieval-key"]) => user_token(state, &request.body),
         ("GET", ["v2", "users", id]) => user(state, id, request.field("x-access-token")),
+        ("GET", ["v2", "extension-instances", id]) => instance(state, id, request.field("x-access-token")),
         _ => error(404, "there is nothing at this path"),
     }
 }
@@ -139,7 +140,17 @@ fn user(state: &State, id: &str, token: Option<&str>) -> (u16, Value) {
         return error(403, "another user");
     }
     let person = json!({"firstName": "Alice", "lastName": "Example"});
-    (200, json!({"userId": user, "email": state.users.get(user), "person": person}))
+    (200, json!({"userId": user, "email": state.users.get(user).map(|(email, _)| email), "person": person}))
+}
+
+fn instance(state: &State, id: &str, token: Option<&str>) -> (u16, Value) {
+    let user = token.and_then(|token| state.user_tokens.get(token));
+    let seen = user.and_then(|user| state.users.get(user)).map(|(_, instance)| instance);
+    match seen {
+        Some(seen) if seen.to_string() == id => (200, json!({"id": seen, "extensionId": state.extension_id})),
+        Some(_) => error(403, "the user may not see the instance"),
+        None => error(401, "the token is not valid"),
+    }
 }
 
 fn member(body: &[u8], name: &str) -> String {

@@ -28,8 +28,8 @@ pub(super) struct State {
     pub retrieval_keys: HashMap<String, Uuid>,
     /// Access tokens of users.
     pub user_tokens: HashMap<String, Uuid>,
-    /// The e-mail address of each user.
-    pub users: HashMap<Uuid, String>,
+    /// The e-mail address of each user, and the instance that the user may see.
+    pub users: HashMap<Uuid, (String, Uuid)>,
     /// The last time of a webhook: each is later than the one before.
     last_webhook: Timestamp,
 }
@@ -91,9 +91,9 @@ impl State {
         self.instances.get_mut(&id).map(change)
     }
 
-    pub fn open(&mut self, email: &str) -> (String, Uuid) {
+    pub fn open(&mut self, instance: Uuid, email: &str) -> (String, Uuid) {
         let (user, key) = (Uuid::new_v4(), format!("u{}", Uuid::new_v4().hyphenated()));
-        self.users.insert(user, email.to_owned());
+        self.users.insert(user, (email.to_owned(), instance));
         self.retrieval_keys.insert(key.clone(), user);
         (key, user)
     }
