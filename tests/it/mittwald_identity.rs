@@ -46,6 +46,7 @@ fn claims(response: &Response) -> Value {
     Value::Object(Token::of(response).claims)
 }
 
+// T45
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]
@@ -76,6 +77,7 @@ fn a_retrieval_key_signs_its_user_on_once(#[case] engine: Engine) {
     assert!(!service.app.output().contains(&key) && !service.app.output().contains("mstudio-user-token"));
 }
 
+// T45
 #[test]
 fn the_ids_of_the_query_prove_nothing() {
     let service = start(Engine::Sqlite);
@@ -92,6 +94,7 @@ fn the_ids_of_the_query_prove_nothing() {
     refused(target(&key, user, own), 401, "expired_token");
 }
 
+// T45
 #[test]
 fn a_template_that_was_not_replaced_is_named() {
     let service = start(Engine::Sqlite);
@@ -104,6 +107,7 @@ fn a_template_that_was_not_replaced_is_named() {
     service.app.get(PATH, &[]).assert_refused(401, "unauthenticated");
 }
 
+// T45
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]
@@ -156,6 +160,7 @@ fn a_session_token_is_answered_as_json_with_cors() {
     assert!(requests.last().unwrap().contains("purpose=session_token"), "{requests:?}");
 }
 
+// T45
 #[rstest]
 #[case::expired(json!({"exp": 1}), 401, "expired_token")]
 #[case::no_expiry(json!({"exp": null}), 401, "invalid_token")]
@@ -177,6 +182,7 @@ fn an_invalid_session_token_is_rejected(#[case] changes: Value, #[case] status: 
     assert_ne!(send(&service.app, &forged).status, 200);
 }
 
+// T45
 #[rstest]
 #[case::slow(Behaviour::Slow(Duration::from_secs(3)))]
 #[case::failing(Behaviour::Status(500))]

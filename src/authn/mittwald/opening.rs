@@ -77,6 +77,7 @@ mod tests {
 
     const ID: &str = "018f2c4e-0000-7000-8000-000000000001";
 
+    // T45
     #[rstest]
     #[case("", None)]
     #[case("display=list", None)]

@@ -85,7 +85,8 @@ pub(crate) fn read(
         is_there.map(|()| secrets)
     });
     let webhook_path = webhook_path?;
-    (url?, store?);
+    url?;
+    store?;
     let public_url = deployment.public_url.unwrap_or_default();
     let Some(secrets) = secrets? else { return Ok(None) };
     Ok(Some(MittwaldSettings {
