@@ -131,8 +131,8 @@ fn a_dry_run_is_answered_and_stores_nothing() {
     assert!(service.instances().is_empty());
 }
 
-// T41
 /// What is changed before it is signed.
+// T41
 #[rstest]
 #[case::other_extension("/meta/extensionId", json!("018f2c4e-0000-7000-8000-000000000001"), 403)]
 #[case::other_host("/request/target/url", json!("https://evil.example/mittwald/webhooks"), 403)]
