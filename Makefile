@@ -61,11 +61,11 @@ load:
 	benches/load/run
 	benches/load/audit
 
-# Kills the service under load, ten times on each database, and looks for every token.
+# Kills the service under load, ten times on each database and behind nginx, and looks for every token.
 KILL_ROUNDS ?= 10
 kill-test: tools
 	@for round in $$(seq $(KILL_ROUNDS)); do \
-	  cargo test --locked --quiet --test it -- a_killed_process_loses_no_event || exit 1; done
+	  cargo test --locked --quiet --test it -- a_killed_process_loses_no_event a_killed_replica || exit 1; done
 
 # Fuzzes each target of fuzz/targets.rs for FUZZ_SECONDS. Failing inputs are in
 # fuzz/artifacts: fix them, and add them to the corpus.

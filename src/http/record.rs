@@ -123,7 +123,10 @@ async fn record(
         return Ok(());
     }
     let entrance = runtime.map(|runtime| &runtime.entrance);
-    let link = details.link.to_text();
+    let link = match outcome {
+        Outcome::Refused(_) => details.link.clone().without_texts().to_text(),
+        Outcome::HandedOff { .. } | Outcome::LinkCreated | Outcome::Verified => details.link.to_text(),
+    };
     let stored = RecordDetails {
         subject: details.subject.recorded.as_deref(),
         account: entrance.map(|entrance| entrance.marketplace.account().as_str()),

@@ -3,6 +3,7 @@
 //! frame in a foreign page.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
@@ -20,10 +21,14 @@ use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
 use crate::sign_on::EventDetails;
 use crate::store::{FoundTicket, Store};
-use crate::ticket::Ticket;
+use crate::ticket::{LIFETIME, Ticket};
 
 /// The path of single-use addresses, before the ticket.
 pub(super) const TICKET_PATH: &str = "/l/";
+
+/// How much longer than [`LIFETIME`] a ticket may still be valid, as far as clocks differ. Without
+/// this limit, a clock that is set back by a day would make it valid for a day.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// Handles `/l/<ticket>`.
 pub(super) async fn redeem(context: Context, request: HttpRequest) -> Result<HttpResponse, RefusedRequest> {
@@ -109,6 +114,11 @@ fn check_unused(found: &FoundTicket, now: Timestamp) -> Result<(), Refusal> {
     }
     if found.expires_at_us <= now.unix_microseconds() {
         return Err(expired("the ticket has expired"));
+    }
+    if found.expires_at_us > now.later_by(LIFETIME).later_by(CLOCK_SKEW).unix_microseconds() {
+        return Err(expired(
+            "the ticket was issued by a clock that is ahead, or this clock was set back since",
+        ));
     }
     Ok(())
 }

@@ -118,6 +118,17 @@ impl Link {
         text
     }
 
+    /// The link without the values that may be any text: of a refused request, they may come from
+    /// anyone.
+    #[must_use]
+    pub fn without_texts(self) -> Self {
+        let has_rules = |(_, value): &(String, Value)| match value {
+            Value::IntegrationId(_) | Value::Display(_) => true,
+            Value::Text(_) => false,
+        };
+        Self { parameters: self.parameters.into_iter().filter(has_rules).collect(), ..self }
+    }
+
     /// Appends the path below the account.
     pub fn write_path(&self, url: &mut String) {
         if let Some(IntegrationId(id)) = self.install {
@@ -232,6 +243,14 @@ mod tests {
     #[case::install_nothing("", Some(""))]
     fn a_bad_link_is_rejected(#[case] query: &str, #[case] install: Option<&str>) {
         assert_eq!(serialized(query, install), Err(Reason::BadLink));
+    }
+
+    #[test]
+    fn values_that_may_be_any_text_can_be_left_out() {
+        let query = "external=anything&display=list&integration_id=7";
+        let link = rules(UnknownParameters::Refuse).parse(query, Some("9")).unwrap();
+        assert_eq!(link.to_text(), "/tenants/create/9?external=anything&display=list&integration_id=7");
+        assert_eq!(link.without_texts().to_text(), "/tenants/create/9?display=list&integration_id=7");
     }
 
     #[test]

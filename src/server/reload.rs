@@ -39,6 +39,17 @@ struct Stamp {
 /// The stamps of files by path; `None` where a file cannot be read.
 type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
 
+/// A configuration that was read and tested; or what is wrong, with the files that were read.
+type Loaded = Result<Config, (String, Vec<WatchedFile>)>;
+
+/// Files that were waited for.
+#[derive(Debug)]
+struct Settled<T> {
+    state: T,
+    /// Whether they stayed unchanged for [`SETTLE_TIME`].
+    is_stable: bool,
+}
+
 /// The time between two polls.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -59,11 +70,12 @@ pub(super) async fn run(mut sighup: Signal, mut config: Config, shared: web::Dat
     let mut poll = tokio::time::interval(POLL_INTERVAL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
+        let loaded = tokio::select! {
             _ = sighup.recv() => {
                 tracing::info!("SIGHUP: reading the configuration again");
                 // they belong to the content before this
                 stamps.clear();
+                load(&config).await
             }
             _ = poll.tick() => {
                 let current = stamps_of(&files);
@@ -71,22 +83,31 @@ pub(super) async fn run(mut sighup: Signal, mut config: Config, shared: web::Dat
                     stamps = current;
                     continue;
                 }
-                let settled = settle(&files).await;
-                let has_new_content = has_new_content(&files, &stamps, &settled);
-                stamps = settled;
+                let check = || (stamps_of(&files), files.iter().map(WatchedFile::now).collect::<Vec<_>>());
+                let settled = settle(check, async || tokio::time::sleep(SETTLE_TIME).await).await;
+                let (settled_stamps, contents) = settled.state;
+                let has_new_content = has_new_content(&files, &stamps, &settled_stamps);
+                stamps = settled_stamps;
                 if !has_new_content {
                     continue;
                 }
                 tracing::info!("a file of the configuration has changed: reading it again");
+                let loaded = load(&config).await;
+                if settled.is_stable && loaded.as_ref().is_some_and(|loaded| has_other_content(loaded, &contents)) {
+                    tracing::info!("a file changed while it was read: it is read again with the next poll");
+                    stamps.clear();
+                    continue;
+                }
+                loaded
             }
-        }
-        files = match reload(&config, &shared).await {
-            Some(Ok(newer)) => {
+        };
+        let Some(loaded) = loaded else { continue };
+        files = match apply(loaded, &config, &shared).await {
+            Ok(newer) => {
                 config = newer;
                 config.files.clone()
             }
-            Some(Err(tried)) => tried,
-            None => continue,
+            Err(tried) => tried,
         };
     }
 }
@@ -97,20 +118,32 @@ fn has_new_content(files: &[WatchedFile], before: &Stamps, now: &Stamps) -> bool
     files.iter().any(|file| before.get(&file.path) != now.get(&file.path) && file.now() != *file)
 }
 
-/// Waits until the files stay unchanged, and returns their stamps. Content alone
-/// is not enough: two checks may both find a file that was just truncated.
-async fn settle(files: &[WatchedFile]) -> Stamps {
-    let check = || (stamps_of(files), files.iter().map(WatchedFile::now).collect::<Vec<_>>());
-    let mut before = check();
+/// Whether a file was read with another content than it had when it had settled. That of a pipe was not
+/// known then.
+fn has_other_content(loaded: &Loaded, settled: &[WatchedFile]) -> bool {
+    let read = match loaded {
+        Ok(newer) => &newer.files,
+        Err((_, files)) => files,
+    };
+    let has_changed = |file: &WatchedFile| {
+        settled.iter().any(|before| before.path == file.path && before != file) && !file.is_pipe()
+    };
+    read.iter().any(has_changed)
+}
+
+/// Waits until two checks, with a pause between them, find the same. They compare stamps and
+/// contents: the contents alone may be equal because the file was just truncated both times.
+async fn settle<T: PartialEq>(mut check: impl FnMut() -> T, pause: impl AsyncFn()) -> Settled<T> {
+    let mut state = check();
     for _ in 0..MAX_SETTLE_CHECKS {
-        tokio::time::sleep(SETTLE_TIME).await;
+        pause().await;
         let now = check();
-        if now == before {
-            break;
+        if now == state {
+            return Settled { state, is_stable: true };
         }
-        before = now;
+        state = now;
     }
-    before.0
+    Settled { state, is_stable: false }
 }
 
 fn stamps_of(files: &[WatchedFile]) -> Stamps {
@@ -130,9 +163,8 @@ impl Stamp {
     }
 }
 
-/// Reads, tests and swaps the configuration. The error has the files that were
-/// tried; `None` where there is nothing to read again.
-async fn reload(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<WatchedFile>>> {
+/// Reads and tests the configuration. `None` where there is nothing to read again.
+async fn load(config: &Config) -> Option<Loaded> {
     let Some(sources) = config.sources().cloned() else {
         tracing::warn!("the configuration was not read from files; there is nothing to reload");
         return None;
@@ -143,14 +175,18 @@ async fn reload(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<W
         tracing::error!("reading the configuration panicked; the old one stays in use");
         return None;
     };
-    let tested = match loaded {
+    Some(match loaded {
         Ok(newer) => match self_test(&newer) {
             Ok(()) => Ok(newer),
             Err(error) => Err((error.to_string(), newer.files)),
         },
         Err(problems) => Err((problems.to_string(), problems.files)),
-    };
-    match tested {
+    })
+}
+
+/// Swaps the configuration. The error has the files that were tried.
+async fn apply(loaded: Loaded, config: &Config, shared: &Shared) -> Result<Config, Vec<WatchedFile>> {
+    match loaded {
         Ok(mut newer) => {
             let needs_restart = newer.server.needs_restart_after(&config.server)
                 || newer.log != config.log
@@ -175,12 +211,12 @@ async fn reload(config: &Config, shared: &Shared) -> Option<Result<Config, Vec<W
             if !rotated.is_empty() {
                 record(shared, Operation::KeyRotated, json!({"entrances": rotated})).await;
             }
-            Some(Ok(newer))
+            Ok(newer)
         }
         Err((problems, files)) => {
             shared.metrics.count_reload(Reload::Refused);
             tracing::error!(%problems, "the new configuration is wrong; the old one stays in use");
-            Some(Err(files))
+            Err(files)
         }
     }
 }
@@ -204,6 +240,48 @@ async fn record(shared: &Shared, operation: Operation, data: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Settles on what the checks find in turn, the last of them from then on.
+    async fn settled(found: &[u8]) -> (Settled<u8>, usize) {
+        let pauses = std::cell::Cell::new(0);
+        let mut left = found.iter();
+        let mut latest = 0;
+        let check = || {
+            latest = left.next().copied().unwrap_or(latest);
+            latest
+        };
+        let settled = settle(check, async || pauses.set(pauses.get() + 1)).await;
+        (settled, pauses.get())
+    }
+
+    #[tokio::test]
+    async fn a_file_settles_when_two_checks_find_the_same() {
+        for (found, state, pauses) in [(&[1][..], 1, 1), (&[1, 2, 3], 3, 3), (&[1, 2, 1, 2, 2, 5], 2, 4)] {
+            let (settled, paused) = settled(found).await;
+            assert_eq!((settled.state, settled.is_stable, paused), (state, true, pauses));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_keeps_changing_is_read_in_the_end() {
+        let (settled, pauses) = settled(&std::array::from_fn::<u8, 100, _>(|n| n as u8)).await;
+        assert_eq!((settled.is_stable, pauses), (false, MAX_SETTLE_CHECKS));
+    }
+
+    #[test]
+    fn a_change_between_settling_and_reading_is_found() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("sso.toml");
+        std::fs::write(&path, "settled").unwrap();
+        let settled = [WatchedFile::read(&path).0];
+        let read = |file: WatchedFile| Err((String::new(), vec![file]));
+        assert!(!has_other_content(&read(WatchedFile::read(&path).0), &settled));
+        std::fs::write(&path, "newer").unwrap();
+        assert!(has_other_content(&read(WatchedFile::read(&path).0), &settled));
+        // one that the earlier configuration did not name
+        let (other, _) = WatchedFile::read(&folder.path().join("other"));
+        assert!(!has_other_content(&read(other), &settled));
+    }
 
     #[test]
     fn only_files_with_a_new_stamp_are_compared() {

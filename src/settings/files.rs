@@ -31,10 +31,12 @@ impl WatchedFile {
     /// The file in its current state. A pipe is not read again: that would block
     /// until something is written to it.
     pub fn now(&self) -> Self {
-        match std::fs::metadata(&self.path) {
-            Ok(found) if !found.is_file() => self.clone(),
-            Ok(_) | Err(_) => Self::read(&self.path).0,
-        }
+        if self.is_pipe() { self.clone() } else { Self::read(&self.path).0 }
+    }
+
+    /// Whether the content can be read only once, as that of a pipe.
+    pub fn is_pipe(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|found| !found.is_file())
     }
 }
 

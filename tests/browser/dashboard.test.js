@@ -126,10 +126,14 @@ const tooWide = (tab) => tab.evaluate(() => {
   ];
 });
 
+/** The lines that the entries of the navigation take. */
+const navigationLines = (tab) => tab.evaluate(() => new Set([...document.querySelectorAll(".top nav a")].map(({ offsetTop }) => offsetTop)).size);
+
 async function look(tab, name) {
   for (const width of WIDTHS) {
     await tab.setViewportSize({ width, height: 900 });
     assert.deepEqual(await tooWide(tab), [], `${width}`);
+    assert.ok(await navigationLines(tab) <= 1, `${width}`);
     assert.deepEqual(await accessibility(tab), [], `${width}`);
     for (const colorScheme of ["light", "dark"]) {
       await tab.emulateMedia({ colorScheme });

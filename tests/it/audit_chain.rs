@@ -1,7 +1,7 @@
 //! The chains of stored audit events: what was changed, removed or inserted is found, on
 //! both engines; erasing and purging keep them verifiable.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use marketplace_sso::audit::{ChainWriter, forget, purge, verify};
 use marketplace_sso::clock::Timestamp;
@@ -244,6 +244,39 @@ fn a_purge_leaves_anchors(#[case] engine: Engine) {
         assert_eq!(findings(&store).await, ["event 6 was removed"]);
         test.execute("DELETE FROM audit_anchors").await;
         assert_eq!(findings(&store).await, ["events 1 to 6 were removed", "events 1 to 2 were removed"]);
+    });
+}
+
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn a_purge_does_not_block_writers(#[case] engine: Engine) {
+    // of which a step deletes 500
+    const OLD: usize = 5_000;
+    block_on(async {
+        let test = TestStore::new(engine);
+        let store = test.open().await;
+        let earlier = TestAudit::start(&store, "durability = \"queued\"").await;
+        earlier.record_some(OLD - 2).await;
+        earlier.audit.stop().await;
+        test.execute("UPDATE audit_events SET at_us = 1").await;
+        let audit = TestAudit::start(&store, "durability = \"commit\"").await;
+        let purging = tokio::spawn({
+            let store = store.clone();
+            async move { purge(&store, &key(), Timestamp::from_unix_seconds(1_700_000_000)).await }
+        });
+        let (mut stored, mut longest) = (0, Duration::ZERO);
+        while !purging.is_finished() {
+            let started = Instant::now();
+            audit.record_some(1).await;
+            longest = longest.max(started.elapsed());
+            stored += 1;
+        }
+        assert_eq!(purging.await.unwrap().unwrap(), OLD as u64);
+        assert!(stored >= OLD / 500, "only {stored} events were stored meanwhile");
+        // the store's time limit is 2 seconds, after which events would be refused
+        assert!(longest < Duration::from_secs(1), "an event took {longest:?}");
+        assert_eq!(findings(&store).await, [""; 0]);
     });
 }
 

@@ -13,6 +13,7 @@ use crate::harness::STANDARD;
 use crate::harness::command::{CommandResult, File, run, run_unread};
 use crate::harness::journal::{Request, TestAudit, settings};
 use crate::harness::store::{Engine, TestStore, block_on};
+use crate::harness::tree::{read, root};
 
 const ALICE: &str = "alice@example.com";
 
@@ -183,6 +184,23 @@ fn forget_erases_a_person(#[case] engine: Engine) {
     assert!(!recorded.is_empty() && recorded.iter().all(|event| event["data"]["events"].as_i64() > Some(0)));
     let again = audit(&config, &["forget", "--subject", ALICE]);
     assert_eq!((again.status, again.output.as_str()), (0, "no stored event has this subject\n"));
+}
+
+#[rstest]
+#[case("list")]
+#[case("export")]
+fn a_command_has_every_filter_of_the_api(#[case] command: &str) {
+    let description: Value = serde_json::from_str(&read(&root().join("docs/openapi.json"))).unwrap();
+    let parameters = description["paths"]["/v1/audit"]["get"]["parameters"].as_array().unwrap();
+    let names = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap());
+    // a command has one order, and writes all pages
+    let filters: Vec<&str> = names.filter(|name| !["order", "cursor"].contains(name)).collect();
+    assert_eq!(filters.len(), 9, "{filters:?}");
+    let help = run(&["audit", command, "--help"]).output;
+    for filter in filters {
+        let argument = format!("--{} <", filter.replace('_', "-"));
+        assert!(help.contains(&argument), "{argument} is missing: {help}");
+    }
 }
 
 #[test]

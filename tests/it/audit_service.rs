@@ -7,36 +7,13 @@ use std::sync::Mutex;
 use std::thread;
 
 use rstest::rstest;
-use serde_json::Value;
 
 use crate::harness::command::{self, File};
 use crate::harness::issuer::{Key, KeyFile, jwks};
 use crate::harness::postgres::Postgres;
 use crate::harness::store::{Engine, TestStore};
-use crate::harness::{ALICE, App, Connection, Field, Settings, Token};
-
-/// The standard settings with a store.
-fn stored(url: &str, durability: &str) -> Settings {
-    Settings::standard()
-        .set("store.url", url)
-        .set("store.timeout_s", 2)
-        .set("audit.durability", durability)
-        .set("audit.subject", "plain")
-}
-
-/// The stored events, the newest last.
-fn events(url: &str) -> Vec<Value> {
-    let config = File::new(&stored(url, "commit").text());
-    let exported = command::run(&["audit", "export", "--config", &config.text(), "--format", "jsonl"]);
-    assert_eq!(exported.status, 0, "{exported:?}");
-    exported.output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn assert_verifiable(url: &str) {
-    let config = File::new(&stored(url, "commit").text());
-    let verified = command::run(&["audit", "verify", "--config", &config.text()]);
-    assert_eq!(verified.status, 0, "{verified:?}");
-}
+use crate::harness::stored::{assert_verifiable, events, stored};
+use crate::harness::{ALICE, App, Connection, Field, Settings, Token, wait_until};
 
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
@@ -56,7 +33,7 @@ fn every_outcome_is_stored_with_its_context(#[case] engine: Engine) {
     let mut app = App::start(stored(&test.url, "commit").entrance("partners", &partners));
     let handed_off = app.get("/pandium-sso?display=settings&integration_id=7", &[ALICE, FRAME].concat());
     let jti = Token::of(&handed_off).claims["jti"].clone();
-    let refused = app.get("/pandium-sso", &[]);
+    let refused = app.get("/pandium-sso?integration_settings=any+text&integration_id=7", &[]);
     let authorization = format!("Bearer {}", key.token_with_kid("k-1"));
     let verified = app.get("/v1/verify/partners", &[("Authorization", &authorization)]);
     assert_eq!((handed_off.status, refused.status, verified.status), (307, 401, 200));
@@ -87,6 +64,8 @@ fn every_outcome_is_stored_with_its_context(#[case] engine: Engine) {
         (&second["reason"], &second["request_id"]),
         (&"unauthenticated".into(), &refused.header("x-request-id").into())
     );
+    // of a refused request, only what has a form of its own
+    assert_eq!(second["link"], "?integration_id=7");
     assert_eq!(
         (&third["issuer"], &third["key_id"], &third["identity_kind"]),
         (&"https://login.example.com/".into(), &"k-1".into(), &"bearer".into())
@@ -148,7 +127,7 @@ fn a_killed_process_loses_no_event_of_a_sent_token(#[case] engine: Engine) {
                 }
             });
         }
-        crate::harness::wait_until("hand-offs", || received.lock().unwrap().len() > 500);
+        wait_until("hand-offs", || received.lock().unwrap().len() > 500);
         app.kill();
     });
     let status = app.wait();
@@ -159,6 +138,46 @@ fn a_killed_process_loses_no_event_of_a_sent_token(#[case] engine: Engine) {
     let lost: Vec<&String> = received.difference(&stored).collect();
     assert!(lost.is_empty(), "{} of {} are not stored", lost.len(), received.len());
     assert_verifiable(&test.url);
+}
+
+/// Every process of the database is suspended: its connections stay open, and nothing answers.
+// T30
+#[rstest]
+#[case::refuse("commit", "refuse")]
+#[case::allow("commit", "allow")]
+#[case::queued("queued", "refuse")]
+fn memory_is_bounded_while_the_store_stalls(#[case] durability: &str, #[case] on_failure: &str) {
+    // each would keep more than 1 KB
+    const REQUESTS: usize = 20_000;
+    const MOST_KB: u64 = 12 * 1024;
+    let server = Postgres::start();
+    let settings = stored(&server.new_database(), durability).set("audit.on_failure", on_failure);
+    let app = App::start(settings.set("audit.queue_length", 1_000));
+    let send = |requests: usize| {
+        let agent = "a".repeat(256);
+        let headers = [ALICE, &[("User-Agent", agent.as_str())]].concat();
+        thread::scope(|scope| {
+            for _ in 0..32 {
+                scope.spawn(|| {
+                    let mut connection = Connection::open(app.address()).unwrap();
+                    for _ in 0..requests / 32 {
+                        let status = connection.request("GET", "/pandium-sso", &headers).unwrap().status;
+                        assert!(matches!(status, 307 | 503), "{status}");
+                    }
+                });
+            }
+        });
+    };
+    send(2_000);
+    let before = app.memory_kb();
+    let suspended = server.suspend();
+    send(REQUESTS);
+    let after = app.memory_kb();
+    assert!((app.metric("marketplace_sso_audit_store_up", &[])).abs() < 0.5, "the store did not stall");
+    drop(suspended);
+    app.wait_for_metric("marketplace_sso_audit_store_up", &[], 1.0);
+    println!("{durability}, {on_failure}: {before} KB before, {after} KB after {REQUESTS} requests");
+    assert!(after < before + MOST_KB, "{before} KB before, {after} KB after {REQUESTS} requests");
 }
 
 #[test]

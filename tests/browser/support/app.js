@@ -62,7 +62,7 @@ export async function startApp(socket) {
     if (path === "/signed-in") return send(200, SIGNED_IN);
     const page = pages.get(host + path);
     if (!page) return send(404, "<!doctype html><title>Nothing here</title><p>Nothing here");
-    return send(200, page.body, page.headers);
+    return send(200, typeof page.body === "function" ? await page.body() : page.body, page.headers);
   });
   await new Promise((resolve) => server.listen(socket, resolve));
   return {
@@ -87,7 +87,7 @@ export async function startApp(socket) {
         },
       };
     },
-    /** Serves a page at a URL. */
+    /** Serves a page at a URL: a text, or a function that makes it for each request. */
     put(address, body, headers = {}) {
       const { host, pathname } = new URL(address);
       pages.set(host + pathname, { body, headers });

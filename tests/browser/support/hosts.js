@@ -57,10 +57,19 @@ export async function startHosts({ services = { "sso.example.test": "" }, more =
   return { app, market, services: Object.fromEntries(running.map((one) => [one.host, one])), port, certificate, folder };
 }
 
-/** The nginx block of docs/recipes.md, "nginx and your own sessions", with other names and addresses. */
+/** The first block of code of a section of a document. */
+export async function documented(file, heading, language) {
+  const text = await readFile(new URL(`docs/${file}`, ROOT), "utf8");
+  return text.split(`\n## ${heading}\n`)[1].split(`\n\`\`\`${language}\n`)[1].split("\n```")[0];
+}
+
+/**
+ * The nginx block of docs/recipes.md, "nginx and your own sessions", and the locations of docs/links.md, with other
+ * names and addresses.
+ */
 async function recipe() {
-  const text = await readFile(new URL("docs/recipes.md", ROOT), "utf8");
-  const block = text.split("\n## nginx and your own sessions\n")[1].split("\n```nginx\n")[1].split("\n```")[0];
+  const block = await documented("recipes.md", "nginx and your own sessions", "nginx");
+  const links = (await documented("links.md", "Behind a proxy", "nginx")).replace("10.0.0.0/8", "127.0.0.1");
   return (host, n, service, app) =>
     block
       .replace("listen 443 ssl;", "listen PORT ssl;")
@@ -76,6 +85,7 @@ async function recipe() {
         proxy_pass http://marketplace_sso_${n};
         proxy_set_header Host $host;
     }
+${links.replaceAll("marketplace_sso", `marketplace_sso_${n}`)}
 }`);
 }
 
@@ -141,7 +151,7 @@ access.denied_groups = ["blocked"]
   const admin = await inTime(listening, `the service for ${host} does not start`);
   const records = () => lines.filter((line) => line.includes('"outcome"')).map((line) => JSON.parse(line));
   return {
-    host, lines, records,
+    host, lines, records, config: [config, common, own],
     origin: `https://${host}`,
     /** The sum of a metric over all its labels. */
     async metric(name) {

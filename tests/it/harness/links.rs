@@ -1,5 +1,7 @@
 //! Services whose API is asked for the address of a user, as an app's server asks.
 
+use std::io::{Read, Write};
+
 use serde_json::{Value, json};
 
 use super::api::{create_token, settings};
@@ -49,11 +51,19 @@ pub const JSON: Field<'static> = ("Content-Type", "application/json");
 
 /// Posts a body to `/v1/links`.
 pub fn post(app: &App, body: &str, headers: &[Field<'_>]) -> Response {
+    post_over(&mut Connection::open(app.address()).unwrap(), body, headers)
+}
+
+/// The same, on a connection.
+pub fn post_over<S: Read + Write>(
+    connection: &mut Connection<S>,
+    body: &str,
+    headers: &[Field<'_>],
+) -> Response {
     let length = body.len().to_string();
     let headers = [headers, &[("Content-Length", length.as_str())]].concat();
     let mut bytes = super::wire::request_bytes("POST", "/v1/links", &headers);
     bytes.extend(body.as_bytes());
-    let mut connection = Connection::open(app.address()).unwrap();
     connection.write(&bytes).unwrap();
     connection.read("POST").unwrap()
 }

@@ -2,6 +2,7 @@
 //! Assertions are in the tests.
 
 pub mod api;
+pub mod clock;
 pub mod command;
 pub mod issuer;
 pub mod journal;
@@ -15,6 +16,7 @@ pub mod postgres;
 pub mod recipe;
 pub mod settings;
 pub mod store;
+pub mod stored;
 pub mod token;
 pub mod tree;
 pub mod wire;
@@ -80,6 +82,13 @@ impl App {
         let mut program = Command::new(PROGRAM);
         program.env_clear().env("HTTPS_PROXY", proxy);
         Self::start_program(&mut program, TempDir::new().unwrap(), settings)
+    }
+
+    /// Starts a service whose wall clock the test sets.
+    pub fn start_with_clock(clock: &clock::TestClock, folder: TempDir, settings: Settings) -> Self {
+        let mut program = Command::new(PROGRAM);
+        program.env_clear().envs(clock.variables());
+        Self::start_program(&mut program, folder, settings)
     }
 
     /// Starts a service with a limit of open files.

@@ -27,7 +27,7 @@ impl Nginx {
             .concat();
         let conf = format!(
             "user root;\npid {dir}/nginx.pid;\nworker_processes 1;\nerror_log stderr warn;\n\
-             events {{ worker_connections 64; }}\n\
+             events {{ worker_connections 256; }}\n\
              http {{\naccess_log off;\n{temporary}{http}\n}}\n"
         );
         let file = folder.path().join("nginx.conf");
@@ -56,9 +56,14 @@ impl Nginx {
 
     /// Sends a request on a new connection.
     pub fn request(&self, method: &str, target: &str, headers: &[Field<'_>]) -> Response {
+        self.connect().request(method, target, headers).unwrap()
+    }
+
+    /// Opens a connection.
+    pub fn connect(&self) -> Connection<UnixStream> {
         let stream = UnixStream::connect(self.folder.path().join("front.sock")).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        Connection::over(stream).request(method, target, headers).unwrap()
+        Connection::over(stream)
     }
 }
 

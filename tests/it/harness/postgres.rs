@@ -87,6 +87,21 @@ impl Postgres {
         self.control(&["-l", self.folder.join("log").to_str().unwrap(), "-w", "start"]);
     }
 
+    /// Suspends the processes of the server until the guard is dropped: connections stay open, and
+    /// nothing answers.
+    pub fn suspend(&self) -> Suspended {
+        let pid_file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let postmaster = pid_file.lines().next().unwrap().to_owned();
+        // first the one that starts others
+        signal_each("STOP", std::slice::from_ref(&postmaster));
+        let file = format!("/proc/{postmaster}/task/{postmaster}/children");
+        let children = std::fs::read_to_string(file).unwrap();
+        let mut processes: Vec<String> = children.split_whitespace().map(str::to_owned).collect();
+        signal_each("STOP", &processes);
+        processes.push(postmaster);
+        Suspended { processes }
+    }
+
     fn control(&self, arguments: &[&str]) {
         let user = as_user(ordinary_user().as_deref());
         let program = self.programs.join("pg_ctl");
@@ -96,6 +111,22 @@ impl Postgres {
         all.extend(arguments);
         run_program("env", &all);
     }
+}
+
+/// A server that is suspended.
+pub struct Suspended {
+    processes: Vec<String>,
+}
+
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        signal_each("CONT", &self.processes);
+    }
+}
+
+/// Sends a signal to processes, by their ids. One may have ended.
+fn signal_each(name: &str, processes: &[String]) {
+    let _ = Command::new("kill").arg(format!("-{name}")).args(processes).stderr(Stdio::null()).status();
 }
 
 impl Drop for Postgres {

@@ -2,6 +2,7 @@
 //! service. The stand-in for each login backend responds by a session cookie.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use tempfile::TempDir;
 
@@ -202,7 +203,29 @@ pub fn start_before_echo_of_host(recipe: Recipe) -> Nginx {
     nginx(recipe, folder, &echo, Outage::None)
 }
 
+/// nginx configured by a recipe, with the documented upstream of two replicas, and the locations of
+/// the API and of single-use addresses.
+pub fn start_before_replicas(recipe: Recipe, replicas: [SocketAddr; 2]) -> Nginx {
+    const ONE: &str = "upstream marketplace_sso { server 127.0.0.1:8080; keepalive 16; }";
+    let mut upstream = block("docs/operating.md", "Several replicas");
+    for (printed, own) in ["10.0.0.11:8080", "10.0.0.12:8080"].into_iter().zip(replicas) {
+        assert!(upstream.contains(printed));
+        upstream = upstream.replace(printed, &own.to_string());
+    }
+    // the tests' own address: clients of a Unix socket
+    let locations = block("docs/links.md", "Behind a proxy").replace("10.0.0.0/8", "unix:");
+    let recipe_text = documented(recipe.source);
+    assert!(recipe_text.contains(ONE));
+    let (text, last) = recipe_text.rsplit_once('}').unwrap();
+    let text = format!("{}{locations}\n}}{last}", text.replace(ONE, &upstream));
+    run(recipe, TempDir::new().unwrap(), &text, Outage::None)
+}
+
 fn nginx(recipe: Recipe, folder: TempDir, service: &str, outage: Outage) -> Nginx {
+    run(recipe, folder, &documented(recipe.source).replace("127.0.0.1:8080", service), outage)
+}
+
+fn run(recipe: Recipe, folder: TempDir, text: &str, outage: Outage) -> Nginx {
     let dir = folder.path().to_str().unwrap().to_owned();
     let login_socket = if outage == Outage::Login { "other" } else { "login" };
     let mut http = format!(
@@ -210,8 +233,7 @@ fn nginx(recipe: Recipe, folder: TempDir, service: &str, outage: Outage) -> Ngin
          server {{ listen unix:{dir}/echo.sock; return 200 $http_host; }}\n",
         recipe.login
     );
-    let documented = documented(recipe.source)
-        .replace("127.0.0.1:8080", service)
+    let documented = text
         // nginx wants a colon between the path of a socket and that of a URL
         .replace(&format!("{}/", recipe.login_address), &format!("unix:{dir}/login.sock:/"))
         .replace(recipe.login_address, &format!("unix:{dir}/login.sock"));
@@ -226,18 +248,21 @@ fn nginx(recipe: Recipe, folder: TempDir, service: &str, outage: Outage) -> Ngin
 /// The contents of an `http` block, as documented.
 fn documented(source: Source) -> String {
     let text = match source {
-        Source::Section(file, heading) => {
-            let document = read(&root().join(file));
-            let (_, section) = document.split_once(&format!("\n## {heading}\n")).unwrap();
-            let (_, block) = section.split_once("\n```nginx\n").unwrap();
-            block.split("\n```").next().unwrap().to_owned()
-        }
+        Source::Section(file, heading) => block(file, heading),
         Source::Ingress(file) => controller_locations(&read(&root().join(file))),
     };
     if text.contains("server {") {
         return text;
     }
     format!("server {{\nlisten 443 ssl;\nserver_name app.example.com;\n{text}\n}}")
+}
+
+/// The first nginx block of a section.
+fn block(file: &str, heading: &str) -> String {
+    let document = read(&root().join(file));
+    let (_, section) = document.split_once(&format!("\n## {heading}\n")).unwrap();
+    let (_, block) = section.split_once("\n```nginx\n").unwrap();
+    block.split("\n```").next().unwrap().to_owned()
 }
 
 /// The locations that the ingress-nginx controller generates from two Ingress
