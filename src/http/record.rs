@@ -125,7 +125,9 @@ async fn record(
     let entrance = runtime.map(|runtime| &runtime.entrance);
     let link = match outcome {
         Outcome::Refused(_) => details.link.clone().without_texts().to_text(),
-        Outcome::HandedOff { .. } | Outcome::LinkCreated | Outcome::Verified => details.link.to_text(),
+        Outcome::HandedOff { .. } | Outcome::LinkCreated | Outcome::Verified | Outcome::Instance { .. } => {
+            details.link.to_text()
+        }
     };
     let stored = RecordDetails {
         subject: details.subject.recorded.as_deref(),

@@ -45,7 +45,10 @@ impl Reason {
                 "the proxy's address is not in `identity.trusted_proxies`, or a client bypasses the proxy",
                 "compare `peer` in the log; trust it only if it is the proxy",
             ),
-            Self::NotAllowed => ("`[access]`: domain or group", "none if intended; otherwise add them"),
+            Self::NotAllowed => (
+                "`[access]`: domain or group; of [mittwald](platforms.md#mittwald): an extension instance that is unknown, disabled or removed, or a webhook that is old, received before, or for another service",
+                "none if intended; otherwise add them; `detail` in the log says which",
+            ),
             Self::EmbeddingNotAllowed => (
                 "the page around the frame is not in `embed.parents`",
                 "see [embedding](embedding.md#policy)",
