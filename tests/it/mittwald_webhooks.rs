@@ -6,9 +6,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::mittwald::{MittwaldService, PATH, URL, post};
+use crate::harness::mittwald::{MittwaldService, PATH, URL, post, request};
 use crate::harness::store::{Engine, block_on};
-use crate::harness::{App, Response, wait_until};
+use crate::harness::{App, Connection, wait_until};
 
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
@@ -327,14 +327,8 @@ fn a_crash_before_the_response_converges(#[case] engine: Engine) {
     let id = service.mstudio.install();
     let webhook = service.mstudio.webhook(Kind::Added, id, URL);
     let body = webhook.bytes();
-    let length = body.len().to_string();
-    let signature = service.mstudio.sign(&body);
-    let mut headers = vec![("Content-Length", length.as_str())];
-    headers.extend(signature.iter().map(|(name, value)| (*name, value.as_str())));
-    let mut bytes = crate::harness::wire::request_bytes("POST", PATH, &headers);
-    bytes.extend(&body);
-    let mut connection = crate::harness::Connection::open(service.app.address()).unwrap();
-    connection.write(&bytes).unwrap();
+    let mut connection = Connection::open(service.app.address()).unwrap();
+    connection.write(&request(PATH, &service.mstudio.sign(&body), &body)).unwrap();
     // the change is stored before the response is read
     wait_until("it is stored", || block_on(stored(&service, id)));
     service.app.kill();
@@ -383,8 +377,10 @@ fn a_thousand_deliveries_are_stored_in_seconds() {
     std::thread::scope(|scope| {
         for batch in &batches {
             scope.spawn(move || {
+                let mut connection = Connection::open(app.address()).unwrap();
                 for (signature, body) in batch {
-                    let response: Response = post(app, PATH, signature, body);
+                    connection.write(&request(PATH, signature, body)).unwrap();
+                    let response = connection.read("POST").unwrap();
                     assert_eq!(response.status, 204, "{response:?}");
                 }
             });

@@ -93,12 +93,17 @@ impl MittwaldService {
 
 /// Posts a body with these header fields.
 pub fn post(app: &App, target: &str, signature: &SignatureFields, body: &[u8]) -> Response {
+    let mut connection = Connection::open(app.address()).unwrap();
+    connection.write(&request(target, signature, body)).unwrap();
+    connection.read("POST").unwrap()
+}
+
+/// The bytes of that request.
+pub fn request(target: &str, signature: &SignatureFields, body: &[u8]) -> Vec<u8> {
     let length = body.len().to_string();
     let mut headers = vec![("Content-Type", "application/json"), ("Content-Length", length.as_str())];
     headers.extend(signature.iter().map(|(name, value)| (*name, value.as_str())));
     let mut bytes = wire::request_bytes("POST", target, &headers);
     bytes.extend(body);
-    let mut connection = Connection::open(app.address()).unwrap();
-    connection.write(&bytes).unwrap();
-    connection.read("POST").unwrap()
+    bytes
 }
