@@ -18,7 +18,9 @@ use marketplace_sso::jwt::sign::SigningKey;
 use marketplace_sso::pandium::{Claims, Link};
 use marketplace_sso::request::{Headers, Peer};
 use marketplace_sso::secret::SharedSecret;
+use marketplace_sso::session::{Session, SessionId};
 use marketplace_sso::sign_on::SignOnRequest;
+use marketplace_sso::user::{Email, Identifier, Label, User};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -114,5 +116,70 @@ fn hand_off(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hand_off);
+/// The same hand-off by a session cookie, to compare with the one by headers.
+fn session(criterion: &mut Criterion) {
+    let by_session =
+        CONFIG.replace("[pandium]", "[server]\npublic_url = \"https://app.example.com\"\n[pandium]").replace(
+            "preset = \"auth_request\"\ntrusted_proxies = [\"127.0.0.1/32\"]",
+            "kind = \"oidc\"\nissuer = \"https://id.example.com\"\nclient_id = \"marketplace-sso\"",
+        );
+    let config = format!("{by_session}\n[session]\nkey = \"0123456789abcdef0123456789abcdef\"\n");
+    let config = Config::from_toml(&config).expect("a valid configuration");
+    let entrance = config.entrances.first().expect("there is an entrance");
+    let sign_in = entrance.authenticator.sign_in().expect("users sign in");
+    let now = Timestamp::from_unix_seconds(1_621_521_641);
+    let claims = json!({"iss": "https://id.example.com", "sub": "user-4211", "aud": "marketplace-sso",
+        "exp": 1_621_525_241, "iat": 1_621_521_641, "nonce": "n-0S6_WzA2Mjn-0S6_WzA2Mjn-0S6_WzA2Mj",
+        "email": "alice@example.com", "name": "Alice", "sid": "0b8a21f4-53d1-44c1-95a4-0c1f9f7f3c3e"});
+    let user = User {
+        id: Identifier::parse("user-4211").ok(),
+        email: Email::parse("alice@example.com").ok(),
+        name: Label::parse("Alice").ok(),
+        token: serde_json::from_value(claims).unwrap(),
+        ..User::default()
+    };
+    let session = Session {
+        id: SessionId::random().unwrap(),
+        created: now,
+        authenticated: None,
+        used: now,
+        refreshed: now,
+        issuer: "https://id.example.com".into(),
+        subject: "user-4211".into(),
+        sid: Some("0b8a21f4-53d1-44c1-95a4-0c1f9f7f3c3e".into()),
+        nonce: String::new(),
+        refresh_token: None,
+        user,
+    };
+    let cookie = sign_in.sessions.set(&session).unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    let fields = HEADERS.iter().filter(|(name, _)| !name.starts_with("x-auth") && *name != "cookie");
+    let fields = fields.map(|(name, value)| (*name, value.as_bytes()));
+    let headers: Headers<'_> = fields.chain([("cookie", cookie.as_bytes())]).collect();
+    let request = AuthRequest {
+        peer: Peer::from_ip([127, 0, 0, 1].into()),
+        path: None,
+        headers: &headers,
+        received: now,
+    };
+    let mut group = criterion.benchmark_group("hand_off");
+    group.bench_function("whole sign-on, from a session", |bencher| {
+        bencher.iter(|| {
+            let sign_on = SignOnRequest {
+                auth: request,
+                query: black_box("integration_id=1121&display=settings"),
+                install: None,
+            };
+            entrance.decide(&sign_on, Uuid::new_v4(), now).0.outcome.unwrap()
+        });
+    });
+    group.finish();
+    let mut group = criterion.benchmark_group("stages");
+    group.bench_function("identity, by a session", |bencher| {
+        bencher.iter(|| entrance.authenticator.authenticate(black_box(request), now))
+    });
+    group.finish();
+}
+
+criterion_group!(benches, hand_off, session);
 criterion_main!(benches);

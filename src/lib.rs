@@ -23,6 +23,7 @@
 //! | [`user`], [`clock`], [`secret`], [`api_token`], [`seal`], [`ticket`], [`host`], [`refusal`], [`log_writer`], [`expression`] | values that are parsed once; the only reader of the clock; secrets that cannot be printed; the forms of API tokens and of single-use addresses; sealed data; the service's host names; why a request is refused; buffered log lines; a compiled expression |
 //! | [`jwt`] | signing, verifying with every option named, and the keys that issuers publish |
 //! | [`request`], [`limits`] | header fields and peer of a request, without actix; how often something may happen |
+//! | [`session`] | the sealed cookies of users whom this service signed in, and which sessions have ended |
 //! | [`settings`] | the generic part of configuration: layers, sections, secrets, problems |
 //! | [`store`] | what outlasts the process, in SQLite or PostgreSQL |
 //! | [`authn`] | authenticators: proxy headers or a token; a folder for each vendor, with its settings |
@@ -83,6 +84,7 @@ pub mod request;
 pub mod seal;
 pub mod secret;
 pub mod server;
+pub mod session;
 pub mod settings;
 pub mod sign_on;
 pub mod store;

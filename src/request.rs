@@ -58,6 +58,17 @@ impl<'a> Headers<'a> {
         self.fields.iter().filter(move |(field, _)| *field == name).map(|(_, value)| *value)
     }
 
+    /// The cookies (RFC 6265, 4.2.1): name and value, as bytes, since those of other applications
+    /// need not be UTF-8.
+    pub fn cookies(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.all("cookie").flat_map(|field| field.split(|byte| *byte == b';')).filter_map(|pair| {
+            let pair = pair.trim_ascii();
+            let at = pair.iter().position(|byte| *byte == b'=')?;
+            let (name, value) = pair.split_at_checked(at)?;
+            Some((name, value.strip_prefix(b"=")?))
+        })
+    }
+
     /// The single value of a field; `name` in lower case.
     pub fn only(&self, name: &str) -> Result<Option<&'a [u8]>, Repeated> {
         let mut values = self.all(name);

@@ -222,7 +222,7 @@ impl Entrance {
     ) -> Result<Box<User>, Refusal> {
         match self.authenticator.authenticate(request, now) {
             Authentication::User(user) => Ok(user),
-            Authentication::NoCredentials => Err(match self.authenticator.explain_absence(request) {
+            Authentication::NoCredentials => Err(match self.authenticator.explain_absence(request, now) {
                 Some(cause) => Reason::Unauthenticated.because(cause),
                 None => Reason::Unauthenticated.because("the request has no credentials"),
             }),
@@ -235,7 +235,8 @@ impl Entrance {
         }
     }
 
-    fn subject(&self, user: &User) -> SubjectNames {
+    /// How audit events name a user.
+    pub fn subject(&self, user: &User) -> SubjectNames {
         let subject = self.marketplace.subject(user);
         subject.map_or_else(SubjectNames::default, |subject| self.subject_forms.write(&subject))
     }
@@ -262,7 +263,7 @@ async fn with_needs<T>(
     let (mut decision, mut needs) = decide(clock(), None);
     for _ in 0..MAX_FETCHES {
         let Some(lacking) = needs else { break };
-        let Some(fetched) = lacking.fetch(clock()).await else { break };
+        let Some(fetched) = lacking.fetch(clock).await else { break };
         (decision, needs) = decide(clock(), Some(&fetched));
     }
     decision

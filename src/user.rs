@@ -4,14 +4,16 @@
 //! and tokens.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Serialize;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// An authenticated user. Fields that the authenticator does not provide are empty,
 /// and undefined in expressions: a null would evaluate to the string `none`, the same
 /// for all users without a value.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct User {
     /// The user's id at the identity provider, if it is not the e-mail.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,10 +47,12 @@ pub struct Credentials {
     pub issuer: Option<String>,
     /// `kid` of the token.
     pub key_id: Option<String>,
+    /// Whether a session authenticated the user, and its cookie is to be set again.
+    pub renews_session: bool,
 }
 
 /// The customer that a user belongs to.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Organization {
     /// Its id.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,6 +156,33 @@ impl Label {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Reads a text through its parser, so that a stored user is parsed as a received one.
+macro_rules! deserialize_by_parse {
+    ($($text:ident),+) => {$(
+        impl<'de> Deserialize<'de> for $text {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Parsed($text::parse))
+            }
+        }
+    )+};
+}
+
+deserialize_by_parse!(Email, Identifier, Label);
+
+struct Parsed<T>(fn(&str) -> Result<T, BadText>);
+
+impl<T> Visitor<'_> for Parsed<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
     }
 }
 

@@ -92,7 +92,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   #state = "idle";
   #provider = null;
   #button; #frame; #note; #rendered; #target; #key; #settingsRequest; #settings; #popup; #connected; #attempt;
-  #hadFocus; #refused; #wasSevered; #lastSeen;
+  #hadFocus; #refused; #wasSevered; #lastSeen; #ticket;
 
   constructor() {
     super();
@@ -161,29 +161,35 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   openSignIn() {
     const login = this.#login();
     if (!login) return this.reload();
+    // the service signs users in itself: its pop-up tells this page
+    const isOurs = this.#settings.signs_in && login.origin === this.#target.origin;
     if (this.getAttribute("sign-in") !== "top") {
+      const { pathname, search } = new URL(this.#target.frame);
+      const own = { return: pathname + search, mode: "popup", ticket: "1" };
+      const address = new URL(login);
+      if (isOurs) for (const name in own) address.searchParams.set(name, own[name]);
       if (this.#popup && !this.#popup.closed) {
         // it may have navigated meanwhile
-        this.#popup.location.replace(login);
+        this.#popup.location.replace(address);
         return this.#popup.focus();
       }
       // opened empty, so that opener can be removed and closing still be observed
       const popup = (this.#popup = window.open("", "", "popup,width=520,height=680"));
       if (popup) {
-        popup.opener = null;
-        popup.location.replace(login);
+        if (!isOurs) popup.opener = null;
+        popup.location.replace(address);
         const opened = Date.now();
         const watching = setInterval(() => {
           if (!popup.closed) return;
           clearInterval(watching);
-          this.#wasSevered = Date.now() - opened < 2000;
+          this.#wasSevered = this.#popup === popup && Date.now() - opened < 2000;
           this.#retry();
         }, 250);
         return this.#connected.signal.addEventListener("abort", () => clearInterval(watching));
       }
       log("warn", "The pop-up is blocked; the page navigates to the sign-in.");
     }
-    const name = this.getAttribute("return-parameter");
+    const name = this.getAttribute("return-parameter") ?? (isOurs && "return");
     if (name) login.searchParams.set(name, location.href);
     window.open(login, "_top");
   }
@@ -259,7 +265,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     return this.matches(":focus-within") || (this.#hadFocus && document.activeElement === document.body);
   }
 
-  async #open(isQuiet) {
+  async #open(isQuiet, ticket) {
     this.#drop();
     const { signal } = (this.#attempt = new AbortController());
     // the sign-in panel stays until something else can be shown
@@ -284,14 +290,14 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
         // the service checks the parent by its Referer
         referrerPolicy: "strict-origin",
       }));
-      if (!url) frame.src = target.frame;
+      if (!url) frame.src = ticket ?? target.frame;
       this.#box.append(frame);
       const loaded = () => {
         if (signal.aborted || this.#refused === frame || this.#state === "ready" || frame.contentDocument?.URL === "about:blank") return;
         clearTimeout(late);
         this.#wasSevered = false;
         this.#popup?.close();
-        this.#popup = null;
+        this.#popup = this.#ticket = null;
         this.#show("ready");
         this.#emit("ready");
       };
@@ -344,6 +350,14 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
 
   async #receive({ source, origin, data }) {
     const frame = this.#frame;
+    const { origin: own } = this.#target ?? {};
+    if (source && source === this.#popup && origin === own && data?.type === "marketplace-sso:signed-in") {
+      this.#popup.close();
+      this.#popup = null;
+      // for a frame that the cookie does not reach
+      this.#ticket = String(data.ticket).startsWith(`${own}/l/`) ? data.ticket : null;
+      return this.#open(true);
+    }
     if (!frame || source !== frame.contentWindow) return;
     const [, type] = (origin === this.#target.origin && /^marketplace-sso:(.+)/.exec(data?.type)) || [];
     // it has loaded the sign-in page, not the marketplace
@@ -368,6 +382,9 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   }
 
   #signOut(reason) {
+    const ticket = this.#ticket;
+    this.#ticket = null;
+    if (ticket) return this.#open(true, ticket);
     const isNew = this.#state !== "signed-out";
     this.#drop();
     this.#show("signed-out");

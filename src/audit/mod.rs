@@ -99,6 +99,12 @@ pub enum Outcome<'a> {
     LinkCreated,
     /// The user was reported to an API.
     Verified,
+    /// The user signed in at the provider of the entrance.
+    SignedIn,
+    /// The user signed out.
+    SignedOut,
+    /// The provider ended sessions of the user.
+    SessionsEnded,
     /// A webhook or a program was about an extension instance.
     Instance {
         /// What happened.
@@ -309,6 +315,33 @@ impl<'a> Labels<'a> {
                 detail: None,
                 jti: None,
                 instance_id: Some(instance_id),
+            },
+            Outcome::SignedIn => Self {
+                level: "INFO",
+                message: "signed a user in",
+                outcome: "signed_in",
+                reason: None,
+                detail: None,
+                jti: None,
+                instance_id: None,
+            },
+            Outcome::SignedOut => Self {
+                level: "INFO",
+                message: "signed a user out",
+                outcome: "signed_out",
+                reason: None,
+                detail: None,
+                jti: None,
+                instance_id: None,
+            },
+            Outcome::SessionsEnded => Self {
+                level: "INFO",
+                message: "ended sessions of a user, as the provider asked",
+                outcome: "sessions_ended",
+                reason: None,
+                detail: None,
+                jti: None,
+                instance_id: None,
             },
             Outcome::Refused(refusal) => Self {
                 level: "WARN",

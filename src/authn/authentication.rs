@@ -1,6 +1,7 @@
 //! What an authenticator gets, and its result.
 
 use super::mittwald::{MittwaldFetched, MittwaldNeeds};
+use super::refresher::NeedsRefresh;
 use crate::clock::Timestamp;
 use crate::jwt::jwks::NeedsKeys;
 use crate::refusal::{Reason, Refusal};
@@ -46,13 +47,15 @@ pub enum Needs {
     Keys(NeedsKeys),
     /// What mittwald or the store says about a user.
     Mittwald(MittwaldNeeds),
+    /// Newer data of a signed-in user.
+    Session(NeedsRefresh),
 }
 
 /// What was fetched before a request is decided again.
 #[derive(Debug)]
 pub enum Fetched {
-    /// Keys, which are cached.
-    Keys,
+    /// Keys or the data of a session, which are cached.
+    Cached,
     /// What mittwald or the store says about a user of this request.
     Mittwald(MittwaldFetched),
 }
@@ -60,10 +63,11 @@ pub enum Fetched {
 impl Needs {
     /// Fetches it. `None` where nothing was fetched, so that deciding again makes no
     /// difference.
-    pub async fn fetch(&self, now: Timestamp) -> Option<Fetched> {
+    pub async fn fetch(&self, clock: fn() -> Timestamp) -> Option<Fetched> {
         match self {
-            Self::Keys(keys) => keys.fetch(now).await.then_some(Fetched::Keys),
-            Self::Mittwald(needs) => Some(Fetched::Mittwald(needs.fetch(now).await)),
+            Self::Keys(keys) => keys.fetch(clock()).await.then_some(Fetched::Cached),
+            Self::Mittwald(needs) => Some(Fetched::Mittwald(needs.fetch(clock()).await)),
+            Self::Session(session) => session.fetch(clock).await.then_some(Fetched::Cached),
         }
     }
 
@@ -72,6 +76,7 @@ impl Needs {
         match self {
             Self::Keys(keys) => Reason::KeysUnavailable.because(format!("the token is rejected: {keys}")),
             Self::Mittwald(needs) => needs.refusal(),
+            Self::Session(_) => Reason::Internal.because("the refresh of a session was cancelled"),
         }
     }
 }

@@ -9,9 +9,12 @@ pub mod bearer;
 pub mod caf;
 pub mod commercetools;
 pub mod mittwald;
+pub mod oidc;
 pub mod proxy_headers;
+mod refresher;
 mod sample;
 pub(crate) mod settings;
+pub mod sign_in;
 pub mod token;
 
 use std::borrow::Cow;
@@ -23,12 +26,14 @@ use crate::clock::Timestamp;
 use crate::jwt::jwks::{FetchCounts, JwksCache, SkippedKey};
 use crate::request::Peer;
 use crate::secret::SharedSecret;
+use crate::session::EndedSessions;
 use crate::store::Store;
 use crate::user::User;
 
 pub use authentication::{AuthRequest, Authentication, Fetched, Needs};
 pub use mittwald::MittwaldIdentity;
 pub use proxy_headers::ProxyHeaders;
+pub use sign_in::SignIn;
 pub use token::{IssuerKeys, TokenAuthenticator, TokenLocation, Vendor};
 
 /// How an entrance authenticates requests.
@@ -40,6 +45,8 @@ pub enum Authenticator {
     Token(Box<TokenAuthenticator>),
     /// By mittwald: a retrieval key that is exchanged, or a session token.
     Mittwald(MittwaldIdentity),
+    /// By a session, after a sign-in at an OpenID provider.
+    Oidc(Box<SignIn>),
 }
 
 /// The state of the keys at one URL.
@@ -63,21 +70,23 @@ impl Authenticator {
             Self::ProxyHeaders(headers) => headers.authenticate(request),
             Self::Token(token) => token.authenticate(request, now),
             Self::Mittwald(mittwald) => mittwald.authenticate(request, now),
+            Self::Oidc(sign_in) => sign_in.authenticate(request, now),
         }
     }
 
     /// A hint for the log why a request has no credentials, if there is one.
-    pub fn explain_absence(&self, request: AuthRequest<'_>) -> Option<String> {
+    pub fn explain_absence(&self, request: AuthRequest<'_>, now: Timestamp) -> Option<String> {
         match self {
             Self::ProxyHeaders(headers) => headers.explain_absence(request),
             Self::Token(_) | Self::Mittwald(_) => None,
+            Self::Oidc(sign_in) => sign_in.explain_absence(request.headers, now),
         }
     }
 
     /// The part of a query that is about the link, and not credentials.
     pub fn link_query<'a>(&self, query: &'a str) -> Cow<'a, str> {
         match self {
-            Self::ProxyHeaders(_) | Self::Token(_) => Cow::Borrowed(query),
+            Self::ProxyHeaders(_) | Self::Token(_) | Self::Oidc(_) => Cow::Borrowed(query),
             Self::Mittwald(_) => Cow::Owned(mittwald::link_query(query)),
         }
     }
@@ -85,7 +94,7 @@ impl Authenticator {
     /// Uses the store, where the authenticator needs one.
     pub fn use_store(&self, store: &Store) {
         match self {
-            Self::ProxyHeaders(_) | Self::Token(_) => {}
+            Self::ProxyHeaders(_) | Self::Token(_) | Self::Oidc(_) => {}
             Self::Mittwald(mittwald) => mittwald.use_store(store),
         }
     }
@@ -94,7 +103,7 @@ impl Authenticator {
     pub fn trusts(&self, peer: Peer) -> bool {
         match self {
             Self::ProxyHeaders(headers) => headers.trusts(peer),
-            Self::Token(_) | Self::Mittwald(_) => false,
+            Self::Token(_) | Self::Mittwald(_) | Self::Oidc(_) => false,
         }
     }
 
@@ -104,6 +113,7 @@ impl Authenticator {
             Self::ProxyHeaders(_) => "proxy_headers",
             Self::Token(token) => token.kind,
             Self::Mittwald(_) => "mittwald",
+            Self::Oidc(_) => "oidc",
         }
     }
 
@@ -123,12 +133,13 @@ impl Authenticator {
             Self::ProxyHeaders(headers) => headers.can_yield(name),
             Self::Token(token) => token.can_yield(name),
             Self::Mittwald(mittwald) => mittwald.can_yield(name),
+            Self::Oidc(sign_in) => sign_in.client.mapping.can_yield(name),
         }
     }
 
     /// Whether every user has the same fields, which the configuration determines.
     pub const fn has_fixed_fields(&self) -> bool {
-        matches!(self, Self::Token(_))
+        matches!(self, Self::Token(_) | Self::Oidc(_))
     }
 
     /// An expression for `sub` that is never empty, for an error message.
@@ -136,6 +147,23 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(_) | Self::Mittwald(_) => "id",
             Self::Token(token) => token.vendor.subject_example(),
+            Self::Oidc(_) => "id",
+        }
+    }
+
+    /// Signs users in, if this service does.
+    pub fn sign_in(&self) -> Option<&SignIn> {
+        match self {
+            Self::ProxyHeaders(_) | Self::Token(_) | Self::Mittwald(_) => None,
+            Self::Oidc(sign_in) => Some(sign_in),
+        }
+    }
+
+    /// Uses these ended sessions, which outlast a reload.
+    pub fn share_ended_sessions(&mut self, ended: &Arc<EndedSessions>) {
+        match self {
+            Self::ProxyHeaders(_) | Self::Token(_) | Self::Mittwald(_) => {}
+            Self::Oidc(sign_in) => sign_in.share_ended(ended),
         }
     }
 
@@ -200,6 +228,12 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(_) | Self::Mittwald(_) => {}
             Self::Token(token) => token.keys.iter_mut().for_each(|keys| keys.source.reuse_cached(caches)),
+            // before it serves, the client has no other owner
+            Self::Oidc(sign_in) => {
+                if let Some(client) = Arc::get_mut(&mut sign_in.client) {
+                    client.reuse_cached_keys(caches);
+                }
+            }
         }
     }
 
@@ -215,7 +249,7 @@ impl Authenticator {
 
     fn token(&self) -> Option<&TokenAuthenticator> {
         match self {
-            Self::ProxyHeaders(_) | Self::Mittwald(_) => None,
+            Self::ProxyHeaders(_) | Self::Mittwald(_) | Self::Oidc(_) => None,
             Self::Token(token) => Some(token),
         }
     }
@@ -225,7 +259,8 @@ impl Authenticator {
     }
 
     fn key_caches(&self) -> impl Iterator<Item = &Arc<JwksCache>> {
-        self.keys().iter().filter_map(|keys| keys.source.published())
+        let of_provider = self.sign_in().and_then(|sign_in| sign_in.client.key_cache());
+        self.keys().iter().filter_map(|keys| keys.source.published()).chain(of_provider)
     }
 }
 

@@ -1,9 +1,13 @@
 //! The section `[identity]`: the table of kinds.
 
+use std::sync::Arc;
+
 use super::bearer::presets::{self as issuer_presets, IssuerPreset};
 use super::mittwald::{MittwaldIdentity, MittwaldSettings};
-use super::{Authenticator, appdirect, aws_alb, bearer, caf, commercetools, proxy_headers};
-use crate::settings::{Reported, Section};
+use super::{Authenticator, SignIn, appdirect, aws_alb, bearer, caf, commercetools, oidc, proxy_headers};
+use crate::host::is_loopback;
+use crate::session::{LoginCookies, SameSite, SessionCookies, SessionSettings};
+use crate::settings::{Reported, Section, web_origin};
 
 /// Settings of other sections on which this one depends.
 pub(crate) struct Deployment<'a> {
@@ -15,6 +19,8 @@ pub(crate) struct Deployment<'a> {
     pub listens_on_tcp: bool,
     /// The section `[mittwald]`; `None` without an extension.
     pub mittwald: Result<Option<&'a MittwaldSettings>, Reported>,
+    /// The section `[session]`; `None` where it has no key.
+    pub session: Result<Option<&'a Arc<SessionSettings>>, Reported>,
 }
 
 /// What the section configures.
@@ -34,10 +40,11 @@ enum Kind {
     Commercetools,
     Caf,
     Mittwald,
+    Oidc,
 }
 
 /// Every kind but the presets of issuers.
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 8] = [
     ("proxy_headers", Kind::ProxyHeaders),
     ("bearer", Kind::Bearer(&issuer_presets::BEARER)),
     ("aws_alb", Kind::AwsAlb),
@@ -45,10 +52,15 @@ const KINDS: [(&str, Kind); 7] = [
     ("commercetools", Kind::Commercetools),
     ("caf", Kind::Caf),
     ("mittwald", Kind::Mittwald),
+    ("oidc", Kind::Oidc),
 ];
 
-/// Reads the section.
-pub(crate) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Result<Identity, Reported> {
+/// Reads the section of the entrance of this name.
+pub(crate) fn read(
+    section: &Section<'_>,
+    entrance: &str,
+    deployment: &Deployment<'_>,
+) -> Result<Identity, Reported> {
     let Deployment { public_url, is_production: https, .. } = *deployment;
     section.require("kind", "write kind = \"proxy_headers\", or a kind of token")?;
     let presets = issuer_presets::ALL.iter().map(|preset| (preset.name, Kind::Bearer(preset)));
@@ -80,7 +92,54 @@ pub(crate) fn read(section: &Section<'_>, deployment: &Deployment<'_>) -> Result
             let authenticator = Authenticator::Mittwald(MittwaldIdentity::new(mittwald));
             return Ok(Identity { authenticator, cors_origin });
         }
+        Kind::Oidc => {
+            let sign_in = read_sign_in(section, entrance, deployment);
+            section.finish();
+            return Ok(Identity { authenticator: Authenticator::Oidc(Box::new(sign_in?)), cors_origin });
+        }
     };
     section.finish();
     Ok(Identity { authenticator: Authenticator::Token(Box::new(token?)), cors_origin })
+}
+
+/// A provider, and the cookies of its users.
+fn read_sign_in(
+    section: &Section<'_>,
+    entrance: &str,
+    deployment: &Deployment<'_>,
+) -> Result<SignIn, Reported> {
+    // an origin that cannot be used is reported with server.public_url
+    let origin = deployment.public_url.and_then(|url| web_origin(url, false).ok()).map(|(origin, _)| origin);
+    let redirect_uri = origin.as_ref().map(|origin| format!("{origin}/auth/{entrance}/callback"));
+    let client = oidc::settings::read(section, redirect_uri.as_deref());
+    let settings = match deployment.session {
+        Ok(Some(settings)) => Ok(settings),
+        Ok(None) => Err(section.report(
+            "kind",
+            "the session of a user who has signed in is sealed with a key, and session.key_file is not set",
+            "set session.key_file to a file with a random key: openssl rand -hex 32",
+        )),
+        Err(reported) => Err(reported),
+    };
+    let origin = origin.unwrap_or_default();
+    if let Some(host) = origin.strip_prefix("http://")
+        && !is_loopback(host)
+    {
+        return Err(section.report(
+            "kind",
+            "server.public_url is not https, so the cookie of a session could be read on its way",
+            "set server.public_url to an https origin; http is for loopback names only",
+        ));
+    }
+    let (client, settings) = (client?, settings?);
+    if settings.same_site == SameSite::NonePartitioned && !origin.starts_with("https://") {
+        return Err(section.report(
+            "kind",
+            "session.same_site is none_partitioned, which browsers accept by https only",
+            "set server.public_url to an https origin, or session.same_site to \"lax\"",
+        ));
+    }
+    let sessions = SessionCookies::new(Arc::clone(settings), entrance, &origin);
+    let logins = LoginCookies::new(Arc::clone(settings), entrance, &origin);
+    Ok(SignIn::new(client, sessions, logins))
 }

@@ -2,7 +2,7 @@
 //! own authenticator, and the top-level sections as defaults.
 
 use super::server::Listen;
-use super::{embed, marketplace};
+use super::{embed, marketplace, session};
 use crate::access::Access;
 use crate::audit::{PseudonymKey, SubjectForms, SubjectLog};
 use crate::authn::key_caches;
@@ -15,8 +15,18 @@ use crate::settings::{Reported, Section};
 use crate::sign_on::Entrance;
 
 /// Reserved paths.
-const RESERVED: [&str; 9] =
-    ["/livez", "/readyz", "/healthz", "/metrics", "/embed", "/embed.js", "/embed.d.ts", "/embed.json", "/l"];
+const RESERVED: [&str; 10] = [
+    "/livez",
+    "/readyz",
+    "/healthz",
+    "/metrics",
+    "/embed",
+    "/embed.js",
+    "/embed.d.ts",
+    "/embed.json",
+    "/l",
+    "/auth",
+];
 
 /// All entrances, and the secret of each.
 pub(super) type Entrances = (Vec<Entrance>, Vec<SharedSecret>);
@@ -35,8 +45,14 @@ pub(super) fn read(
     let public_url = public_url.filter(|url| !url.is_empty());
     let listen = server.value("listen").and_then(|listen| listen.into_string().ok());
     let listens_on_tcp = listen.is_some_and(|listen| matches!(Listen::parse(&listen), Ok(Listen::Tcp(_))));
-    let deployment =
-        Deployment { public_url: public_url.as_deref(), is_production: https, listens_on_tcp, mittwald };
+    let session = session::read(&root.section("session"));
+    let deployment = Deployment {
+        public_url: public_url.as_deref(),
+        is_production: https,
+        listens_on_tcp,
+        mittwald,
+        session: session.as_ref().map(Option::as_ref).map_err(|reported| *reported),
+    };
     let context = Context { root, environment, https, deployment };
     let main = context.entrance(root, Entrance::MAIN_NAME, Ok(Entrance::MAIN_PATH.to_owned()));
     let mut all = vec![main];
@@ -65,6 +81,7 @@ pub(super) fn read(
     for (entrance, _) in &mut all {
         entrance.authenticator.reuse_cached_keys(&caches);
     }
+    session?;
     Ok(all.into_iter().unzip())
 }
 
@@ -84,7 +101,7 @@ impl Context<'_, '_> {
         path: Result<String, Reported>,
     ) -> Result<(Entrance, SharedSecret), Reported> {
         let over = |part: &str| section_over(section, self.root, part);
-        let identity = identity::read(&section.section("identity"), &self.deployment);
+        let identity = identity::read(&section.section("identity"), name, &self.deployment);
         let claims = over("claims");
         let marketplace = marketplace::read(&over("pandium"), &claims, self.environment, self.https);
         let access = read_access(&over("access"));
@@ -210,7 +227,7 @@ fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) ->
 
 /// Whether a path is one of the service's own.
 pub(super) fn is_reserved(path: &str) -> bool {
-    RESERVED.contains(&path) || path.starts_with("/v1/") || path.starts_with("/l/")
+    RESERVED.contains(&path) || ["/v1/", "/l/", "/auth/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// Whether two paths, each of an entrance, would have requests in common.

@@ -8,6 +8,7 @@ mod entrances;
 mod limits;
 mod marketplace;
 mod server;
+mod session;
 mod store;
 
 use config::Value;
@@ -131,6 +132,15 @@ impl Config {
                     .to_owned(),
             );
         }
+        if self.store.is_none()
+            && self.entrances.iter().any(|entrance| entrance.authenticator.sign_in().is_some())
+        {
+            warnings.push(
+                "store.url is empty, so a sign-out ends a session at one replica only, and frames in pages of other \
+                 sites cannot sign in; set it, or run one replica"
+                    .to_owned(),
+            );
+        }
         for Entrance { name, authenticator, embed, marketplace, .. } in &self.entrances {
             let reads = marketplace.subject_names();
             if !authenticator.can_yield_all(reads)
@@ -148,7 +158,7 @@ impl Config {
                     jwks::list(&skipped)
                 ));
             }
-            if embed.login_url.is_none() {
+            if embed.login_url.is_none() && authenticator.sign_in().is_none() {
                 warnings.push(format!(
                     "entrance {name}: embed.login_url is empty, so the page for an expired login has no link back; set it"
                 ));

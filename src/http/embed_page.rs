@@ -12,7 +12,7 @@ use super::context::Context;
 use super::refusal_response::{nonce, page_policy};
 use super::refused::{Audience, RefusedRequest};
 use super::served::ServedRequest;
-use super::{EntranceRuntime, Snapshot, accept, cors};
+use super::{EntranceRuntime, Snapshot, accept, auth, cors};
 use crate::authn::token::TokenLocation;
 use crate::page::EmbedPage;
 use crate::pandium::LinkRules;
@@ -25,7 +25,10 @@ struct Settings<'a> {
     entrance: &'a str,
     /// Where the marketplace's messages come from.
     marketplace_origin: &'a str,
-    login_url: Option<&'a str>,
+    login_url: Option<String>,
+    /// Whether that page is this service's own: it opens in a pop-up that tells its opener.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    signs_in: bool,
     /// The header field for a script's token, where it may send one.
     proof_header: Option<&'a str>,
     proof_scheme: Option<&'a str>,
@@ -57,10 +60,12 @@ pub(super) async fn settings(context: Context, request: HttpRequest) -> Result<H
         Some(TokenLocation::Header { name, scheme }) => (Some(name.as_str()), scheme.as_deref()),
         Some(TokenLocation::Cookie(_)) | None => (None, None),
     };
+    let own_login = auth::public_login_url(&context.snapshot, &runtime);
     let response = response.json(Settings {
         entrance: &entrance.path,
         marketplace_origin: entrance.marketplace.origin(),
-        login_url: entrance.embed.login_url.as_deref(),
+        signs_in: own_login.is_some(),
+        login_url: own_login.or_else(|| entrance.embed.login_url.clone()),
         proof_header,
         proof_scheme,
     });

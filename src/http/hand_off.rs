@@ -71,7 +71,16 @@ async fn sign_on(
     // a large future, which actix would move several times; alone in its box, it
     // fits malloc's cache of blocks up to 1,032 bytes
     let sign_on = Box::pin(runtime.entrance.sign_on(&sign_on, Uuid::new_v4(), Timestamp::now)).await;
-    respond(context, &runtime, sign_on, |hand_off| response(request, &runtime, hand_off))
+    let renews_session = sign_on.outcome.is_ok() && sign_on.details.credentials.renews_session;
+    let mut response = respond(context, &runtime, sign_on, |hand_off| response(request, &runtime, hand_off))?;
+    if renews_session
+        && let Some(sign_in) = runtime.entrance.authenticator.sign_in()
+        && let Some(cookie) = sign_in.renewed_cookie(&headers, Timestamp::now())
+        && let Ok(cookie) = HeaderValue::try_from(cookie)
+    {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// Responds with a hand-off, if it is within the user's limit.

@@ -29,7 +29,20 @@ pub(super) struct Terms {
     /// The integration whose install page is linked to.
     pub install: Option<String>,
     /// The name of the API token by which a server asked for it.
-    pub api_token: String,
+    pub api_token: Option<String>,
+    /// The user who has signed in, in place of one that a server names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_in: Option<SignedInUser>,
+}
+
+/// A user for whom a ticket was created after a sign-in, for a frame that the cookie does not reach.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct SignedInUser {
+    pub user: User,
+    /// The provider.
+    pub issuer: Option<String>,
+    /// The `Set-Cookie` for the frame.
+    pub set_cookie: Option<String>,
 }
 
 /// Which address is asked for.
@@ -85,7 +98,8 @@ impl LinkRequest {
         let body: Body = serde_json::from_slice(body)
             .map_err(|error| Reason::BadRequest.because(describe("the body", &error)))?;
         let (query, install) = link(body.link)?;
-        let terms = Terms { user: body.user, query, install, api_token };
+        let api_token = Some(api_token);
+        let terms = Terms { user: body.user, query, install, api_token, signed_in: None };
         Ok(Self {
             user: terms.user()?,
             entrance: body.entrance.unwrap_or_else(|| Entrance::MAIN_NAME.to_owned()),
@@ -96,8 +110,26 @@ impl LinkRequest {
 }
 
 impl Terms {
+    /// What a hand-off of a user who has signed in needs.
+    pub fn of_signed_in(
+        signed_in: SignedInUser,
+        query: &str,
+        install: Option<&str>,
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            user: serde_json::value::to_raw_value(&())?,
+            query: query.to_owned(),
+            install: install.map(str::to_owned),
+            api_token: None,
+            signed_in: Some(signed_in),
+        })
+    }
+
     /// The user.
     pub fn user(&self) -> Result<User, Refusal> {
+        if let Some(signed_in) = &self.signed_in {
+            return Ok(signed_in.user.clone());
+        }
         let body: UserBody = serde_json::from_str(self.user.get())
             .map_err(|error| Reason::BadIdentity.because(describe("user", &error)))?;
         let attributes =

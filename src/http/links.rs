@@ -25,7 +25,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::seal::CryptoFailure;
 use crate::sign_on::{EventDetails, SignOn};
 use crate::store::NewTicket;
-use crate::ticket::{self, Ticket};
+use crate::ticket;
 
 /// A single-use address. The time is in Unix seconds.
 #[derive(Serialize)]
@@ -111,6 +111,17 @@ async fn create_ticket(
     terms: &Terms,
     now: Timestamp,
 ) -> Result<HttpResponse, Refusal> {
+    let (url, expires) = new_ticket(context, runtime, terms, now).await?;
+    response(&url, expires)
+}
+
+/// Stores a ticket. Its address, and when it expires.
+pub(super) async fn new_ticket(
+    context: &RequestContext,
+    runtime: &EntranceRuntime,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<(String, Timestamp), Refusal> {
     let Some(public_url) = &context.snapshot.public_url else {
         return Err(Reason::BadRequest
             .because("there are no single-use addresses, since server.public_url is not set"));
@@ -132,17 +143,16 @@ async fn create_ticket(
         expires_at_us: expires.unix_microseconds(),
     };
     store.add_ticket(new).await?;
-    response(public_url, &ticket, expires)
+    Ok((format!("{public_url}{TICKET_PATH}{}", ticket.expose()), expires))
 }
 
-fn response(public_url: &str, ticket: &Ticket, expires: Timestamp) -> Result<HttpResponse, Refusal> {
-    let url = format!("{public_url}{TICKET_PATH}{}", ticket.expose());
-    let location = HeaderValue::try_from(&url)
+fn response(url: &str, expires: Timestamp) -> Result<HttpResponse, Refusal> {
+    let location = HeaderValue::try_from(url)
         .map_err(|_| Reason::Internal.because("server.public_url is no valid header field value"))?;
     let mut response = HttpResponse::Created();
     protect_json(&mut response);
     response.insert_header((header::LOCATION, location));
-    Ok(response.json(LinkJson { url: &url, expires_at: expires.unix_seconds() }))
+    Ok(response.json(LinkJson { url, expires_at: expires.unix_seconds() }))
 }
 
 /// The body, if it is JSON of an acceptable length.

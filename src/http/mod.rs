@@ -8,6 +8,7 @@ mod api_auth;
 mod assets;
 mod audit_api;
 mod audit_query;
+mod auth;
 mod context;
 mod cors;
 mod dashboard;

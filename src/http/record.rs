@@ -125,9 +125,13 @@ async fn record(
     let entrance = runtime.map(|runtime| &runtime.entrance);
     let link = match outcome {
         Outcome::Refused(_) => details.link.clone().without_texts().to_text(),
-        Outcome::HandedOff { .. } | Outcome::LinkCreated | Outcome::Verified | Outcome::Instance { .. } => {
-            details.link.to_text()
-        }
+        Outcome::HandedOff { .. }
+        | Outcome::LinkCreated
+        | Outcome::Verified
+        | Outcome::SignedIn
+        | Outcome::SignedOut
+        | Outcome::SessionsEnded
+        | Outcome::Instance { .. } => details.link.to_text(),
     };
     let stored = RecordDetails {
         subject: details.subject.recorded.as_deref(),
@@ -174,6 +178,9 @@ fn fill_span(event: &AuditEvent<'_>) {
         Outcome::HandedOff { .. } => ("handed_off", ""),
         Outcome::LinkCreated => ("link_created", ""),
         Outcome::Verified => ("verified", ""),
+        Outcome::SignedIn => ("signed_in", ""),
+        Outcome::SignedOut => ("signed_out", ""),
+        Outcome::SessionsEnded => ("sessions_ended", ""),
         Outcome::Instance { event, instance_id: _ } => (event.code(), ""),
         Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
     };

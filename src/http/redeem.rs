@@ -22,6 +22,7 @@ use crate::request::Headers;
 use crate::sign_on::EventDetails;
 use crate::store::{FoundTicket, Store};
 use crate::ticket::{LIFETIME, Ticket};
+use crate::user::Credentials;
 
 /// The path of single-use addresses, before the ticket.
 pub(super) const TICKET_PATH: &str = "/l/";
@@ -87,11 +88,24 @@ async fn open(
     let details = Box::new(EventDetails {
         fetch_dest,
         embed_violation,
-        api_token: Some(terms.api_token),
+        api_token: terms.api_token,
+        credentials: Credentials {
+            issuer: terms.signed_in.as_ref().and_then(|signed_in| signed_in.issuer.clone()),
+            ..Credentials::default()
+        },
         ..EventDetails::default()
     });
     let sign_on = runtime.entrance.hand_off_for(&user, link, Uuid::new_v4(), Timestamp::now(), details);
-    hand_off::respond(context, runtime, sign_on, |hand_off| hand_off::redirect(request, runtime, hand_off))
+    let response = hand_off::respond(context, runtime, sign_on, |hand_off| {
+        hand_off::redirect(request, runtime, hand_off)
+    });
+    let mut response = response?;
+    // the frame gets a session of its own
+    let set_cookie = terms.signed_in.and_then(|signed_in| signed_in.set_cookie);
+    if let Some(cookie) = set_cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok()) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// Refuses what is not a navigation. Whether the browser says so: programs and old browsers send no

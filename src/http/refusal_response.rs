@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::accept::{self, Wanted};
 use super::context::RequestContext;
 use super::refused::{Audience, OwnPage, RefusedRequest};
-use super::{EntranceRuntime, cors};
+use super::{EntranceRuntime, auth, cors};
 use crate::api_token::Scope;
 use crate::page::RefusalPage;
 use crate::refusal::Reason;
@@ -35,6 +35,9 @@ struct Problem<'a> {
     /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    /// Where the user signs in, if this service signs users in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_url: Option<String>,
 }
 
 impl RefusedRequest {
@@ -69,6 +72,8 @@ impl RefusedRequest {
             return response.content_type("text/html; charset=utf-8").body(page);
         }
         let reason = self.refusal.reason;
+        let signs_in =
+            self.runtime.as_ref().filter(|_| !is_for_api && self.status() == StatusCode::UNAUTHORIZED);
         let problem = Problem {
             r#type: format!("urn:marketplace-sso:{}", reason.code()),
             title: reason.title(),
@@ -78,6 +83,7 @@ impl RefusedRequest {
             scope: told.and_then(|told| told.scope).map(Scope::name),
             parameter: told.and_then(|told| told.parameter.as_deref()),
             detail: told.and_then(|told| told.detail.as_deref()),
+            login_url: signs_in.and_then(|runtime| auth::public_login_url(&context.snapshot, runtime)),
         };
         response
             .content_type("application/problem+json")
@@ -111,17 +117,32 @@ impl RefusedRequest {
             return Some((body.clone(), policy.clone()));
         }
         let nonce = nonce();
-        let is_about_sign_in = self.status() == StatusCode::UNAUTHORIZED;
+        let is_about_sign_in = self.status() == StatusCode::UNAUTHORIZED || self.login_again.is_some();
         let leads_to_app = is_about_sign_in || self.refusal.reason == Reason::LinkExpired;
         let embed = self.runtime.as_ref().map(|runtime| &runtime.entrance.embed);
         let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let is_same_origin = field("sec-fetch-site") == Some("same-origin");
+        let own_login = match &self.login_again {
+            Some(again) => Some(again.to_string()),
+            None => self
+                .runtime
+                .as_ref()
+                .filter(|_| is_about_sign_in || leads_to_app)
+                .and_then(|at| auth::login_url(at, request)),
+        };
+        let is_framed = matches!(field("sec-fetch-dest"), Some("iframe" | "frame"));
+        let popup_url = match (&self.runtime, &own_login) {
+            (Some(runtime), Some(url)) if is_framed => auth::popup_url(context, runtime, request, url),
+            _ => None,
+        };
+        let embed_login = embed.filter(|_| leads_to_app).and_then(|embed| embed.login_url.as_deref());
         let page = RefusalPage {
             reason: self.refusal.reason,
             request_id: context.request_id,
             is_about_sign_in,
             is_worth_another_try: self.status().is_server_error(),
-            login_url: embed.filter(|_| leads_to_app).and_then(|embed| embed.login_url.as_deref()),
+            login_url: own_login.as_deref().or(embed_login),
+            popup_url: popup_url.as_deref(),
             message_targets: embed.map_or_else(Vec::new, |embed| {
                 embed.parents.message_targets(field("referer").unwrap_or_default(), is_same_origin)
             }),

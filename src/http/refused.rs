@@ -27,6 +27,8 @@ pub(super) struct RefusedRequest {
     pub allow: &'static str,
     /// The page in place of the usual one.
     pub own_page: Option<Box<OwnPage>>,
+    /// Where a sign-in that failed begins again.
+    pub login_again: Option<Box<str>>,
     /// `Retry-After`, for a 429.
     pub retry_after: Option<Duration>,
     /// Members of the response that only programs get.
@@ -76,6 +78,7 @@ impl From<Refusal> for RefusedRequest {
             audience: Audience::Browser,
             allow: "",
             own_page: None,
+            login_again: None,
             retry_after: None,
             for_program: None,
         }

@@ -11,7 +11,7 @@ use super::middleware::middleware;
 use super::refused::{Audience, RefusedRequest};
 use super::target::EntranceTarget;
 use super::{
-    Shared, Snapshot, SocketKind, assets, audit_api, dashboard, embed_page, hand_off, health, links,
+    Shared, Snapshot, SocketKind, assets, audit_api, auth, dashboard, embed_page, hand_off, health, links,
     mittwald, openapi, redeem, verify,
 };
 use crate::ticket::Ticket;
@@ -25,6 +25,9 @@ const VERIFY: &str = "/v1/verify";
 
 /// The prefix of single-use addresses.
 const TICKETS: &str = "/l";
+
+/// The prefix of sign-ins.
+const AUTH: &str = "/auth";
 
 /// Configures the routes of the public listener. Entrances change at a reload, so
 /// they are one resource, which has every path without a route of its own. All
@@ -42,12 +45,14 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
     let links = web::resource(links::PATH).guard(is_path(links::PATH)).to(links::create);
     let instances = web::scope(mittwald::INSTANCES).default_service(web::to(mittwald::api));
     let tickets = web::scope(TICKETS).default_service(web::to(redeem::redeem));
+    let auth = web::scope(AUTH).default_service(web::to(auth::serve));
     let has_route = fn_guard(|context| {
         let path = context.head().uri.path();
         is_fixed(path)
             || path.starts_with(VERIFY)
             || path.starts_with(redeem::TICKET_PATH)
             || path.starts_with(mittwald::INSTANCES)
+            || path.starts_with(auth::AUTH_PATH)
     });
     let scope = web::scope("").guard(has_route).configure(|config| {
         configure_fixed(config, shared, socket, others);
@@ -55,6 +60,7 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
         config.service(links.wrap(middleware(shared, socket)));
         config.service(instances.wrap(middleware(shared, socket)));
         config.service(tickets.wrap(middleware(shared, socket)));
+        config.service(auth.wrap(middleware(shared, socket)));
     });
     config.service(scope);
     // its path changes at a reload, as those of entrances do
@@ -92,6 +98,7 @@ pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
         || is_ticket()
         || mittwald::is_webhook(snapshot, path)
         || mittwald::is_served(path)
+        || auth::is_served(snapshot, path)
         || EntranceTarget::find(snapshot, path).is_ok()
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
@@ -19,6 +20,7 @@ use crate::log_writer::LogWriter;
 use crate::metrics::{EntranceMetrics, Metrics};
 use crate::page::Pages;
 use crate::request::Peer;
+use crate::session::EndedSessions;
 use crate::settings::EffectiveSetting;
 use crate::sign_on::Entrance;
 use crate::store::Store;
@@ -47,6 +49,8 @@ pub struct Shared {
     pub started: Timestamp,
     /// Measures how long it has been serving.
     pub uptime: Stopwatch,
+    /// Sessions of users that have ended before their time.
+    pub ended_sessions: Arc<EndedSessions>,
     /// The sessions of the dashboard.
     pub(super) sessions: Sessions,
 }
@@ -134,7 +138,8 @@ impl Shared {
     ) -> Self {
         let limits = Arc::new(Limits::new(served.limits));
         use_store(&served.entrances, store.as_ref());
-        let snapshot = Snapshot::new(served, limits, None, &metrics);
+        let ended_sessions = Arc::<EndedSessions>::default();
+        let snapshot = Snapshot::new(served, limits, None, &metrics, &ended_sessions);
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             is_draining: AtomicBool::new(false),
@@ -147,6 +152,7 @@ impl Shared {
             log_writer,
             started: Timestamp::now(),
             uptime: Stopwatch::start(),
+            ended_sessions,
             sessions: Sessions::default(),
         }
     }
@@ -175,6 +181,7 @@ impl Shared {
             limits,
             snapshot.mittwald.as_ref(),
             &self.metrics,
+            &self.ended_sessions,
         )));
     }
 
@@ -206,15 +213,29 @@ fn use_store(entrances: &[Entrance], store: Option<&Store>) {
 }
 
 impl Snapshot {
-    fn new(served: Served, limits: Arc<Limits>, earlier: Option<&Mittwald>, metrics: &Metrics) -> Self {
+    fn new(
+        served: Served,
+        limits: Arc<Limits>,
+        earlier: Option<&Mittwald>,
+        metrics: &Metrics,
+        ended_sessions: &Arc<EndedSessions>,
+    ) -> Self {
         let Served { entrances, pages, hosts, public_url, limits: _, pseudonym_keys, mittwald, in_effect } =
             served;
         let mittwald = mittwald.map(|settings| Mittwald::new(settings, earlier));
         let ticket_key = entrances.first().map(|main| main.marketplace.ticket_key());
-        let entrances =
-            entrances.into_iter().map(|entrance| Arc::new(EntranceRuntime::new(entrance, metrics)));
+        let entrances = entrances.into_iter().map(|mut entrance| {
+            entrance.authenticator.share_ended_sessions(ended_sessions);
+            Arc::new(EntranceRuntime::new(entrance, metrics))
+        });
         let entrances = entrances.collect();
         Self { entrances, pages, hosts, public_url, limits, ticket_key, pseudonym_keys, mittwald, in_effect }
+    }
+
+    /// How long a session can last at most, if any entrance has sessions.
+    pub fn longest_session(&self) -> Option<Duration> {
+        let sign_ins = self.entrances.iter().filter_map(|runtime| runtime.entrance.authenticator.sign_in());
+        sign_ins.map(|sign_in| sign_in.sessions.settings().absolute).max()
     }
 
     /// Whether a peer is a reverse proxy of an entrance, so that its requests are those of many

@@ -85,7 +85,7 @@ fn object(what: &'static str, part: &str, base64: &GeneralPurpose) -> Result<Map
 
 /// JSON without duplicate object members. Parsers differ in which duplicate they
 /// use, and more than one parser reads a token.
-pub(super) struct Strict(pub(super) Value);
+pub(crate) struct Strict(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

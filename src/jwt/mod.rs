@@ -5,7 +5,8 @@
 pub mod compact;
 pub mod jwks;
 pub mod key_set;
-mod numeric_date;
+pub mod numeric_date;
+pub mod private_key;
 pub mod public_key;
 pub mod sign;
 pub mod token_type;

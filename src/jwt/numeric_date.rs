@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum NumericDate {
+pub enum NumericDate {
     /// Whole seconds.
     Whole(u64),
     /// After this second and before the next one.

@@ -39,6 +39,11 @@ pub struct PageLabels {
     copy: String,
     copied: String,
     marketplace: String,
+    signed_in: String,
+    signed_in_advice: String,
+    signed_out: String,
+    signed_out_advice: String,
+    go_on: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -37,8 +37,23 @@ pub struct RefusalPage<'a> {
     pub is_worth_another_try: bool,
     /// The login page, if signing in may help, or opening the app again.
     pub login_url: Option<&'a str>,
+    /// The login page for a pop-up, which tells this page when the user is signed in.
+    pub popup_url: Option<&'a str>,
     /// The origins that are notified of an expired login by `postMessage`.
     pub message_targets: Vec<String>,
+}
+
+/// The page after a sign-in or a sign-out.
+#[derive(Clone, Debug, Serialize)]
+pub struct SignedInPage<'a> {
+    /// Whether the user is signed in, or out.
+    pub is_signed_in: bool,
+    /// Where the user may go on.
+    pub continue_url: Option<&'a str>,
+    /// The origins of pages that are told, if one of them opened this one.
+    pub opener_targets: Vec<String>,
+    /// A single-use address for the opener's frame.
+    pub ticket: Option<&'a str>,
 }
 
 /// A page that embeds the marketplace in a frame.
@@ -67,15 +82,17 @@ pub enum PageError {
 const REFUSAL: &str = "refusal.html";
 const EMBED: &str = "embed.html";
 const PREVIEW: &str = "preview.html";
+const SIGNED_IN: &str = "signed_in.html";
 
 /// The names of all templates.
-pub const NAMES: [&str; 4] = ["base.html", REFUSAL, EMBED, PREVIEW];
+pub const NAMES: [&str; 5] = ["base.html", REFUSAL, EMBED, PREVIEW, SIGNED_IN];
 
-const BUILT_IN: [&str; 4] = [
+const BUILT_IN: [&str; 5] = [
     include_str!("../../templates/base.html"),
     include_str!("../../templates/refusal.html"),
     include_str!("../../templates/embed.html"),
     include_str!("../../templates/preview.html"),
+    include_str!("../../templates/signed_in.html"),
 ];
 
 /// The variables of every template.
@@ -104,6 +121,7 @@ struct Refusal<'a> {
     is_about_sign_in: bool,
     is_worth_another_try: bool,
     login_url: Option<&'a str>,
+    popup_url: Option<&'a str>,
     message_targets: &'a [String],
 }
 
@@ -162,6 +180,7 @@ impl Pages {
                         is_about_sign_in,
                         is_worth_another_try: !is_about_sign_in,
                         login_url,
+                        popup_url: login_url,
                         message_targets: login_url.iter().map(|_| "https://app.example.com".into()).collect(),
                     };
                     self.refusal(&page, language, "nonce")?;
@@ -169,6 +188,17 @@ impl Pages {
             }
             for attributes in [Vec::new(), vec![("integration-id", "1121".to_owned())]] {
                 self.embed(&EmbedPage { entrance: "/pandium-sso", attributes }, language, "nonce")?;
+            }
+            for (is_signed_in, ticket) in
+                [(true, None), (true, Some("https://sso.example.com/l/x")), (false, None)]
+            {
+                let page = SignedInPage {
+                    is_signed_in,
+                    continue_url: Some("/pandium-sso"),
+                    opener_targets: ticket.iter().map(|_| "https://app.example.com".into()).collect(),
+                    ticket,
+                };
+                self.signed_in(&page, language, "nonce")?;
             }
             self.preview(language, "nonce")?;
         }
@@ -195,6 +225,7 @@ impl Pages {
                 is_about_sign_in: page.is_about_sign_in,
                 is_worth_another_try: page.is_worth_another_try,
                 login_url: page.login_url,
+                popup_url: page.popup_url,
                 message_targets: &page.message_targets,
             },
         )
@@ -204,6 +235,16 @@ impl Pages {
     pub fn embed(&self, page: &EmbedPage<'_>, language: Language, nonce: &str) -> Result<String, PageError> {
         let attributes = page.attributes.iter().map(|(name, value)| Attribute { name, value }).collect();
         self.render(EMBED, language, nonce, Embed { entrance: page.entrance, attributes })
+    }
+
+    /// Renders the page after a sign-in or a sign-out.
+    pub fn signed_in(
+        &self,
+        page: &SignedInPage<'_>,
+        language: Language,
+        nonce: &str,
+    ) -> Result<String, PageError> {
+        self.render(SIGNED_IN, language, nonce, page)
     }
 
     /// Renders the page for programs that preview a link, which says nothing about it.

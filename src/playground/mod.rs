@@ -10,6 +10,7 @@ mod origin_guard;
 mod pages;
 mod people;
 mod platform;
+pub mod provider;
 mod reverse_proxy;
 mod sample_app;
 mod service_config;

@@ -3,6 +3,7 @@
 
 mod capacity;
 mod connections;
+mod ended_sessions;
 mod key_refresh;
 mod listen;
 mod reload;
@@ -138,6 +139,7 @@ impl Server {
         let abort_handles = running.iter().map(|server| server.abort_handle()).collect();
         let reloading = actix_web::rt::spawn(reload::run(sighup, config, shared.clone()));
         let refreshing_keys = actix_web::rt::spawn(key_refresh::run(shared.clone()));
+        let ended_sessions = actix_web::rt::spawn(ended_sessions::run(shared.clone()));
         let upkeep = actix_web::rt::spawn(upkeep::run(shared.clone()));
         let stopping = actix_web::rt::spawn(stop::on_signal(
             stop_signals,
@@ -155,6 +157,7 @@ impl Server {
         }
         reloading.abort();
         refreshing_keys.abort();
+        ended_sessions.abort();
         upkeep.abort();
         stopping.abort();
         shared.audit.stop().await;
@@ -174,6 +177,7 @@ pub async fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> 
     let log_writer = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
     let shared = share_with_log_writer(&mut config, log_writer).await?;
     tokio::spawn(key_refresh::run(shared.clone()));
+    tokio::spawn(ended_sessions::run(shared.clone()));
     tokio::spawn(upkeep::run(shared.clone()));
     Ok(shared)
 }

@@ -1,5 +1,5 @@
-//! Deletes what has expired, regularly: tickets, received webhooks and removed extension instances
-//! in the store, and counts of limits.
+//! Deletes what has expired, regularly: tickets, ended sessions, received webhooks and removed
+//! extension instances in the store, and counts of limits.
 
 use std::time::Duration;
 
@@ -23,11 +23,17 @@ pub(super) async fn run(shared: web::Data<Shared>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
         shared.snapshot().limits.forget_old();
-        let Some(store) = &shared.store else { continue };
         let now = Timestamp::now();
+        if let Some(longest) = shared.snapshot().longest_session() {
+            shared.ended_sessions.forget_before(now.earlier_by(longest));
+        }
+        let Some(store) = &shared.store else { continue };
         let forget = now.earlier_by(TICKETS_KNOWN_FOR);
         if let Err(error) = store.purge_tickets(now.unix_microseconds(), forget.unix_microseconds()).await {
             tracing::warn!(%error, "expired tickets cannot be deleted; the next attempt is in a minute");
+        }
+        if let Err(error) = store.purge_ended_sessions(now.unix_microseconds()).await {
+            tracing::warn!(%error, "ended sessions cannot be deleted; the next attempt is in a minute");
         }
         let forget = now.earlier_by(WEBHOOKS_KNOWN_FOR);
         if let Err(error) = store.purge_instances(forget.unix_microseconds()).await {

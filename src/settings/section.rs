@@ -59,6 +59,11 @@ impl<'a> Section<'a> {
         self.entries.get(name).and_then(origin)
     }
 
+    /// Whether an entry is a built-in default, which may be that of another kind of the section.
+    pub fn is_built_in(&self, name: &str) -> bool {
+        self.origin(name).is_some_and(|origin| origin.starts_with(BUILT_IN_DEFAULT))
+    }
+
     /// The origin, unless it is the built-in default, which cannot be edited.
     fn own_origin(&self, name: &str) -> Option<String> {
         self.origin(name).filter(|origin| !origin.starts_with(BUILT_IN_DEFAULT))
@@ -400,9 +405,7 @@ impl<'a> Section<'a> {
     /// kind of the section are not reported.
     pub fn finish(&self) {
         let known = self.known.borrow();
-        let is_default =
-            |name: &str| self.origin(name).is_some_and(|origin| origin.starts_with(BUILT_IN_DEFAULT));
-        for name in self.entries.keys().filter(|name| !known.contains(name) && !is_default(name)) {
+        for name in self.entries.keys().filter(|name| !known.contains(name) && !self.is_built_in(name)) {
             let help = if self.is_from_variable(name) {
                 suggestion::variable(&self.key(""), name, &known)
             } else {

@@ -3,7 +3,8 @@
 //!
 //! Tables are grouped by what they hold, a module each: [`events`] and `writers`
 //! for the audit, whose events [`statistics`] counts, [`api_tokens`] for the API, `tickets` for single-use addresses,
-//! [`instances`] for mittwald. To add one: a migration (see `migrations`), and a module with its rows, and methods of
+//! `ended_sessions` for sign-outs, [`instances`] for mittwald. To add
+//! one: a migration (see `migrations`), and a module with its rows, and methods of
 //! [`Store`] written with `reading!` and `writing!`. Their body is compiled for each
 //! engine; SQL is the same for both, with parameters `$1`, `$2`, … and these types:
 //!
@@ -15,6 +16,7 @@
 //! | `Vec<u8>` | `BLOB` | `BYTEA` |
 
 pub mod api_tokens;
+mod ended_sessions;
 mod engine;
 mod error;
 pub mod events;
@@ -32,6 +34,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::ended_sessions::EndedSession;
 pub use self::error::StoreError;
 pub use self::events::{Anchor, Batch};
 pub use self::tickets::{FoundTicket, NewTicket};

@@ -41,8 +41,7 @@ fn every_test_of_threats_carries_an_id() {
 
 #[test]
 fn ids_are_found_above_the_attributes() {
-    let text =
-        "// T1, T21a\n#[rstest]\n#[case(\n    1\n)]\nfn a(#[case] b: u8) {\n}\n    #[test]\n    fn c() {}\n";
+    let text = "// T1, T21a\n#[rstest]\n#[case(\n    1\n)]\n#[tokio::test]\nasync fn a(#[case] b: u8) {\n}\n    #[test]\n    fn c() {}\n";
     let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
     assert_eq!(tests_in(text), [("a".to_owned(), ids(&["T1", "T21a"])), ("c".to_owned(), ids(&[]))]);
 }
@@ -92,10 +91,14 @@ fn tests_in(text: &str) -> Vec<(String, BTreeSet<String>)> {
     let mut tests = Vec::new();
     let (mut above, mut current) = ("", None);
     for line in text.lines().map(str::trim) {
-        if matches!(line, "#[test]" | "#[rstest]") {
+        if matches!(line, "#[test]" | "#[rstest]" | "#[tokio::test]") {
+            // an asynchronous test with cases has two of them, the ids above the first
+            if current.is_some() {
+                continue;
+            }
             let ids = above.strip_prefix("// ").filter(|ids| ids.split(", ").all(is_id)).unwrap_or_default();
             current = Some(ids.split(", ").filter(|id| !id.is_empty()).map(str::to_owned).collect());
-        } else if let Some(name) = line.strip_prefix("fn ")
+        } else if let Some(name) = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")
             && let Some(ids) = current.take()
         {
             tests.push((name.split(['(', '<']).next().unwrap().to_owned(), ids));

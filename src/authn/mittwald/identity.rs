@@ -232,7 +232,7 @@ fn user_of_opening(instance: &StoredInstance, user: &MstudioUser) -> Result<User
 
 fn user_of_claims(instance: &StoredInstance, claims: SessionClaims, serial: Serial) -> Result<User, Refusal> {
     let SessionClaims { user, scopes, all, .. } = claims;
-    let credentials = Credentials { issuer: None, key_id: Some(serial.to_string()) };
+    let credentials = Credentials { key_id: Some(serial.to_string()), ..Credentials::default() };
     let token = Map::into_iter(all).collect();
     Ok(User { token, credentials, ..user_at(instance, user, &scopes) })
 }

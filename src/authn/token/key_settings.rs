@@ -15,10 +15,6 @@ use crate::settings::{Reported, Section, secrets};
 const PUBLIC: [&str; 3] = ["jwks_url", "jwks_file", "public_key_file"];
 const SECRET: [&str; 2] = ["shared_secret", "shared_secret_file"];
 
-/// The path of the discovery document below an issuer (OpenID Connect
-/// Discovery 1.0, 4).
-const DISCOVERY: &str = "/.well-known/openid-configuration";
-
 const HELP: &str = "give one of jwks_url, jwks_file (a JSON Web Key Set), public_key_file (PEM) or, for HS256, \
                     shared_secret; or make issuer an https URL with a discovery document";
 
@@ -60,6 +56,11 @@ pub(crate) fn read(
             Err(section.report(first, what, HELP))
         }
     }
+}
+
+/// The URL of an issuer's discovery document (OpenID Connect Discovery 1.0, 4).
+pub(crate) fn discovery_document(issuer: &str) -> String {
+    format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 
 /// Whether any key setting is present.
@@ -160,11 +161,23 @@ impl<'s, 'p> Fetching<'s, 'p> {
         let Some(issuer) = issuer.filter(|issuer| issuer.starts_with("http")) else {
             return Err(self.section.report("jwks_url", "there are no keys to verify tokens with", HELP));
         };
-        let document = self.url("issuer", &format!("{}{DISCOVERY}", issuer.trim_end_matches('/')))?;
-        self.refreshed(
-            JwksLocation::Discovered { issuer: issuer.to_owned(), document },
-            InitialFetch::AtStart,
-        )
+        let document = self.url("issuer", &discovery_document(issuer))?;
+        self.discovered_keys(issuer, document, InitialFetch::AtStart)
+    }
+
+    /// The keys that an issuer's discovery document refers to.
+    pub fn discovered_keys(
+        &self,
+        issuer: &str,
+        document: KeyUrl,
+        initial_fetch: InitialFetch,
+    ) -> Result<KeySource, Reported> {
+        self.refreshed(JwksLocation::Discovered { issuer: issuer.to_owned(), document }, initial_fetch)
+    }
+
+    /// How keys are fetched; other requests to the same issuer use it too.
+    pub const fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
     }
 
     fn refreshed(&self, location: JwksLocation, initial_fetch: InitialFetch) -> Result<KeySource, Reported> {

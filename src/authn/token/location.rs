@@ -31,8 +31,7 @@ impl TokenLocation {
                 headers.only(name).map_err(|Repeated| repeated("the header that carries the token"))?
             }
             Self::Cookie(name) => {
-                let mut found =
-                    headers.all("cookie").flat_map(cookies).filter(|(other, _)| *other == name.as_bytes());
+                let mut found = headers.cookies().filter(|(other, _)| *other == name.as_bytes());
                 match (found.next(), found.next()) {
                     (None, _) => None,
                     (Some((_, value)), None) => Some(value),
@@ -56,17 +55,6 @@ fn after_scheme<'a>(value: &'a str, scheme: &str) -> Result<&'a str, Refusal> {
         Some((named, token)) if named.eq_ignore_ascii_case(scheme) => Ok(token),
         _ => Err(Reason::InvalidToken.because("the header's value does not begin with the expected scheme")),
     }
-}
-
-/// The cookies of a `Cookie` field (RFC 6265, 4.2.1): name and value, as bytes,
-/// since other applications' cookies need not be UTF-8.
-fn cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    field.split(|byte| *byte == b';').filter_map(|pair| {
-        let pair = pair.trim_ascii();
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = pair.split_at_checked(at)?;
-        Some((name, value.strip_prefix(b"=")?))
-    })
 }
 
 fn repeated(what: &str) -> Refusal {

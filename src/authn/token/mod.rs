@@ -152,7 +152,8 @@ impl TokenAuthenticator {
         let keys = keys.ok_or(VerifyError::UnknownKey)?;
         let Verified { header, claims } = keys.source.verify(token, &validation, request.received, now)?;
         let text = |member: Option<&Value>| member.and_then(Value::as_str).map(str::to_owned);
-        let credentials = Credentials { issuer: text(claims.get("iss")), key_id: text(header.get("kid")) };
+        let (issuer_claim, key_id) = (text(claims.get("iss")), text(header.get("kid")));
+        let credentials = Credentials { issuer: issuer_claim, key_id, ..Credentials::default() };
         let user = match &self.vendor {
             Vendor::Standard | Vendor::AwsAlb(_) => self.mapping.user(claims)?,
             Vendor::Commercetools(gateways) => gateways.user(issuer.unwrap_or_default(), claims)?,

@@ -60,9 +60,12 @@ const PAGE: usize = 50;
 /// The longest text of a query that is used, in bytes.
 const MAX_TEXT: usize = 1024;
 
-const OUTCOMES: [&str; 18] = [
+const OUTCOMES: [&str; 21] = [
     "handed_off",
     "verified",
+    "signed_in",
+    "signed_out",
+    "sessions_ended",
     "refused",
     "started",
     "stopped",

@@ -73,7 +73,7 @@ impl EventRow {
             at: Moment::of_microseconds(event.at_us),
             label: outcome_label(&event.outcome).to_owned(),
             tone: match &*event.outcome {
-                "handed_off" | "verified" => "good",
+                "handed_off" | "verified" | "signed_in" => "good",
                 "refused" => "bad",
                 _ => "plain",
             },
@@ -94,6 +94,9 @@ pub(super) fn outcome_label(outcome: &str) -> &str {
     match outcome {
         "handed_off" => "handed off",
         "key_rotated" => "key rotated",
+        "signed_in" => "signed in",
+        "signed_out" => "signed out",
+        "sessions_ended" => "sessions ended",
         "token_created" => "token created",
         "token_revoked" => "token revoked",
         "instance_added" => "instance added",

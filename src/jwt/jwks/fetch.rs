@@ -10,7 +10,8 @@ use url::Host;
 
 use crate::jwt::key_set::{BadKeys, KeySet};
 
-/// A URL at which keys are published: https, or http to a loopback url.
+/// A URL at which keys or other metadata of an issuer are published, or one of its endpoints: https, or
+/// http to a loopback url.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyUrl(Url);
 
@@ -35,6 +36,15 @@ pub struct Fetcher {
     pub timeout: Duration,
     /// Certificate authorities to trust in addition to the system's.
     pub ca_bundle: Option<CaBundle>,
+}
+
+/// Which redirects an HTTP client follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirects {
+    /// Those within the origin: for documents that are public.
+    WithinOrigin,
+    /// None: for requests with credentials.
+    None,
 }
 
 /// Certificates of certificate authorities, in PEM.
@@ -114,7 +124,7 @@ impl KeyUrl {
 
     /// Whether a discovery document at this URL may refer to `other`, which must not be
     /// less protected.
-    fn may_refer_to(&self, other: &Self) -> bool {
+    pub fn may_refer_to(&self, other: &Self) -> bool {
         let is_https = |url: &Self| url.0.scheme() == "https";
         match (is_https(self), self.is_loopback()) {
             (true, false) => is_https(other) && !other.is_loopback(),
@@ -123,7 +133,13 @@ impl KeyUrl {
         }
     }
 
-    fn is_loopback(&self) -> bool {
+    /// The whole URL.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether its host is this machine.
+    pub fn is_loopback(&self) -> bool {
         let is_local = |ip: IpAddr| ip.to_canonical().is_loopback() || ip.is_unspecified();
         match self.0.host() {
             Some(Host::Domain(name)) => matches!(name, "localhost" | "localhost."),
@@ -197,7 +213,7 @@ impl Fetcher {
     }
 
     async fn get_without_timeout(&self, url: &KeyUrl, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
-        let client = self.client(url.is_loopback()).await?;
+        let client = self.client(url.is_loopback(), Redirects::WithinOrigin).await?;
         let mut response = client.get(url.0.clone()).send().await.map_err(no_response)?;
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status(response.status()));
@@ -214,19 +230,22 @@ impl Fetcher {
 
     /// A client for one fetch. Fetches are minutes apart; loading the system's
     /// certificate authorities is slow, so it runs on a blocking thread.
-    async fn client(&self, is_loopback: bool) -> Result<Client, FetchError> {
+    pub async fn client(&self, is_loopback: bool, redirects: Redirects) -> Result<Client, FetchError> {
         let ca_bundle = self.ca_bundle.clone();
         let build = move || {
             let mut client = Client::builder()
-                .redirect(Policy::custom(|attempt| {
-                    let (next, from) = (attempt.url(), attempt.previous());
-                    let is_same_origin = from.iter().all(|url| url.origin() == next.origin());
-                    if is_same_origin && from.len() <= MAX_REDIRECTS {
-                        attempt.follow()
-                    } else {
-                        attempt.stop()
-                    }
-                }))
+                .redirect(match redirects {
+                    Redirects::WithinOrigin => Policy::custom(|attempt| {
+                        let (next, from) = (attempt.url(), attempt.previous());
+                        let is_same_origin = from.iter().all(|url| url.origin() == next.origin());
+                        if is_same_origin && from.len() <= MAX_REDIRECTS {
+                            attempt.follow()
+                        } else {
+                            attempt.stop()
+                        }
+                    }),
+                    Redirects::None => Policy::none(),
+                })
                 .user_agent(concat!("marketplace-sso/", env!("CARGO_PKG_VERSION")))
                 .referer(false)
                 .pool_max_idle_per_host(0);

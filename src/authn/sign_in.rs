@@ -1,0 +1,126 @@
+//! Authentication by a session of this service: the cookie that a sign-in at an OpenID provider set.
+//! The protocol is in [`oidc`](super::oidc), the cookie in [`session`](crate::session).
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::oidc::{OidcClient, SignedIn};
+use super::refresher::{NeedsRefresh, Refreshed, Refresher};
+use super::{AuthRequest, Authentication, Needs};
+use crate::clock::Timestamp;
+use crate::refusal::Reason;
+use crate::request::Headers;
+use crate::seal::CryptoFailure;
+use crate::session::{EndedKey, EndedSessions, LoginCookies, NoSession, Session, SessionCookies, SessionId};
+
+/// Signs users in at a provider, and authenticates them by their sessions.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The client of the provider.
+    pub client: Arc<OidcClient>,
+    /// The cookies of sessions.
+    pub sessions: SessionCookies,
+    /// The cookies of sign-ins that have begun.
+    pub logins: LoginCookies,
+    ended: Arc<EndedSessions>,
+    refresher: Arc<Refresher>,
+}
+
+impl SignIn {
+    /// Signs users in by this client.
+    pub fn new(client: OidcClient, sessions: SessionCookies, logins: LoginCookies) -> Self {
+        let (ended, refresher) = Default::default();
+        Self { client: Arc::new(client), sessions, logins, ended, refresher }
+    }
+
+    /// Uses these ended sessions, which outlast a reload.
+    pub(super) fn share_ended(&mut self, ended: &Arc<EndedSessions>) {
+        self.ended = Arc::clone(ended);
+    }
+
+    /// Authenticates a request by its session. Pure, given the ended sessions and the refreshed ones.
+    pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
+        let mut session = match self.sessions.open(request.headers, now, &self.ended) {
+            Ok(session) => session,
+            Err(NoSession::Absent | NoSession::Unreadable) => return Authentication::NoCredentials,
+            Err(why @ NoSession::Repeated) => {
+                return Authentication::Rejected(Reason::AmbiguousIdentity.because(why.cause()));
+            }
+            Err(why @ (NoSession::Idle | NoSession::TooOld | NoSession::Ended)) => {
+                return Authentication::Rejected(Reason::ExpiredToken.because(why.cause()));
+            }
+        };
+        let mut renews_session = self.sessions.is_to_extend(&session, now);
+        if self.sessions.is_to_refresh(&session, now) {
+            match self.refresher.result(session.id, now) {
+                None => {
+                    let (client, refresher) = (Arc::clone(&self.client), Arc::clone(&self.refresher));
+                    return Authentication::Needs(Needs::Session(NeedsRefresh {
+                        client,
+                        refresher,
+                        session,
+                    }));
+                }
+                Some(Refreshed::Session(refreshed)) => {
+                    session = refreshed;
+                    renews_session = true;
+                }
+                // the session goes on until it is idle
+                Some(Refreshed::Unavailable) => {}
+                Some(Refreshed::Over) => {
+                    self.ended.end(EndedKey::of_session(&session), now);
+                    let cause = "the session has ended: the provider no longer accepts its refresh token";
+                    return Authentication::Rejected(Reason::ExpiredToken.because(cause));
+                }
+            }
+        }
+        session.user.credentials.renews_session = renews_session;
+        Authentication::User(Box::new(session.user))
+    }
+
+    /// Why a request has no session, for the log.
+    pub fn explain_absence(&self, headers: &Headers<'_>, now: Timestamp) -> Option<String> {
+        self.sessions.open(headers, now, &self.ended).err().map(|why| why.cause().to_owned())
+    }
+
+    /// The session of a request, if it is valid.
+    pub fn session(&self, headers: &Headers<'_>, now: Timestamp) -> Option<Box<Session>> {
+        self.sessions.open(headers, now, &self.ended).ok()
+    }
+
+    /// The `Set-Cookie` by which the session of a request goes on, with the user's data as it was
+    /// last refreshed. `None` where it cannot be set: the earlier cookie stays valid.
+    pub fn renewed_cookie(&self, headers: &Headers<'_>, now: Timestamp) -> Option<String> {
+        let mut session = self.session(headers, now)?;
+        if let Some(Refreshed::Session(refreshed)) = self.refresher.result(session.id, now) {
+            session = refreshed;
+        }
+        session.used = now;
+        let set = self.sessions.set(&session);
+        set.inspect_err(|error| tracing::error!(%error, "a session cannot be extended")).ok()
+    }
+}
+
+/// The session of a user who has just signed in. It has an id of its own: nothing that the browser
+/// had before has a part in it.
+///
+/// # Errors
+///
+/// The system has no random numbers.
+pub fn new_session(signed_in: SignedIn, now: Timestamp) -> Result<Session, CryptoFailure> {
+    let SignedIn { user, issuer, subject, sid, nonce, authenticated_at, refresh_token } = signed_in;
+    Ok(Session {
+        id: SessionId::random()?,
+        created: now,
+        authenticated: authenticated_at.map(Timestamp::from_unix_seconds),
+        used: now,
+        refreshed: now,
+        issuer,
+        subject,
+        sid,
+        nonce,
+        refresh_token: refresh_token.map(|token| SecretString::from(token.secret().clone())),
+        user,
+    })
+}

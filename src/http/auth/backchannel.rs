@@ -1,0 +1,123 @@
+//! Back-channel logout (OpenID Connect Back-Channel Logout 1.0): the provider ends sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use url::form_urlencoded;
+
+use crate::audit::Outcome;
+use crate::authn::SignIn;
+use crate::authn::oidc::LoggedOut;
+use crate::clock::Timestamp;
+use crate::http::EntranceRuntime;
+use crate::http::context::RequestContext;
+use crate::http::refused::{Audience, ForProgram, RefusedRequest};
+use crate::http::served::ServedRequest;
+use crate::refusal::{Reason, Refusal};
+use crate::session::EndedKey;
+use crate::sign_on::EventDetails;
+use crate::user::Credentials;
+
+/// The longest body, in bytes.
+const MAX_BODY: usize = 16 * 1024;
+
+/// For a body to be complete.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Handles `POST …/backchannel-logout`.
+pub(super) async fn logout(
+    context: &RequestContext,
+    runtime: &Arc<EntranceRuntime>,
+    sign_in: &SignIn,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, RefusedRequest> {
+    let details = end_sessions(context, runtime, sign_in, request, payload).await;
+    let details = details.map_err(|refusal| {
+        // 400 is the status of a bad logout token (2.8); a provider tries again after a 503
+        let reason = match refusal.reason {
+            Reason::InvalidToken | Reason::ExpiredToken => Reason::BadRequest,
+            other => other,
+        };
+        let refusal = Refusal { reason, ..refusal };
+        let told = ForProgram { detail: Some(refusal.cause.clone()), ..ForProgram::default() };
+        let for_program = Some(Box::new(told));
+        RefusedRequest { audience: Audience::Api, for_program, ..RefusedRequest::at(runtime, refusal) }
+    })?;
+    let served = ServedRequest {
+        outcome: Some(Outcome::SessionsEnded),
+        details: Box::new(details),
+        ..ServedRequest::at(Arc::clone(runtime))
+    };
+    Ok(context.served(served, HttpResponse::Ok().finish()))
+}
+
+async fn end_sessions(
+    context: &RequestContext,
+    runtime: &EntranceRuntime,
+    sign_in: &SignIn,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<EventDetails, Refusal> {
+    let token = read(request, payload).await?;
+    let token = sign_in.client.verify_logout_token(&token, Timestamp::now).await?;
+    let issuer = token.issuer.as_str();
+    let (keys, subject) = match &token.sessions {
+        LoggedOut::Subject(subject) => (vec![EndedKey::of_subject(issuer, subject)], Some(subject)),
+        LoggedOut::Session { sid, subject } => (vec![EndedKey::of_sid(issuer, sid)], subject.as_ref()),
+    };
+    let once = EndedKey::of_logout_token(issuer, &token.jti);
+    end(context, sign_in, &keys, Some(once), Timestamp::now()).await?;
+    Ok(EventDetails {
+        subject: subject.map(|subject| runtime.entrance.subject_forms.write(subject)).unwrap_or_default(),
+        credentials: Credentials { issuer: Some(token.issuer.clone()), ..Credentials::default() },
+        ..EventDetails::default()
+    })
+}
+
+/// Ends sessions, here and in the store. `once`: what may have been used before, for nothing then.
+pub(super) async fn end(
+    context: &RequestContext,
+    sign_in: &SignIn,
+    keys: &[EndedKey],
+    once: Option<EndedKey>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let replayed = || Reason::BadRequest.because("the logout token was used before");
+    let ended = &context.shared.ended_sessions;
+    if once.is_some_and(|once| ended.contains(&once)) {
+        return Err(replayed());
+    }
+    if let Some(store) = &context.shared.store {
+        let rows = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+        let once = once.map(|once| once.as_bytes().to_vec());
+        // a session that begins while its user is logged out has ended, too
+        let forget = now.later_by(sign_in.sessions.settings().absolute);
+        let (now_us, forget_us) = (now.unix_microseconds(), forget.unix_microseconds());
+        if !store.end_sessions(rows, once, now_us, forget_us).await? {
+            return Err(replayed());
+        }
+    }
+    ended.add(keys.iter().copied().chain(once).map(|key| (key, now)));
+    Ok(())
+}
+
+/// The logout token of a form.
+async fn read(request: &HttpRequest, payload: web::Payload) -> Result<String, Refusal> {
+    let bad = |cause: &'static str| Reason::BadRequest.because(cause);
+    if !request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(bad("the Content-Type is not application/x-www-form-urlencoded"));
+    }
+    let body = match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(MAX_BODY)).await {
+        Ok(Ok(Ok(body))) => body,
+        Ok(Ok(Err(_))) => return Err(bad("the body cannot be received")),
+        Ok(Err(_)) => return Err(bad("the body has more than 16 KiB")),
+        Err(_) => return Err(bad("the body is not complete within 10 s")),
+    };
+    let mut tokens = form_urlencoded::parse(&body).filter(|(name, _)| name == "logout_token");
+    match (tokens.next(), tokens.next()) {
+        (Some((_, token)), None) => Ok(token.into_owned()),
+        (None, _) | (Some(_), Some(_)) => Err(bad("the form does not have one logout_token")),
+    }
+}

@@ -1,0 +1,195 @@
+//! `/auth/<entrance>/…`: signing users in and out at the provider of an entrance of kind `oidc`.
+
+mod backchannel;
+mod callback;
+mod login;
+mod logout;
+mod pages;
+mod return_address;
+
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use url::form_urlencoded;
+
+use super::context::{Context, RequestContext};
+use super::refused::RefusedRequest;
+use super::{EntranceRuntime, Snapshot};
+use crate::embed::FetchMetadata;
+use crate::refusal::{Reason, Refusal};
+use crate::request::Headers;
+use crate::session::SameSite;
+
+use return_address::ReturnAddress;
+
+/// The prefix of the paths.
+pub(super) const AUTH_PATH: &str = "/auth/";
+
+/// What is at a path of an entrance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Login,
+    Callback,
+    Logout,
+    BackchannelLogout,
+}
+
+/// How a sign-in is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+pub(super) enum Mode {
+    /// In the window itself, which is redirected to the return address.
+    #[default]
+    Top,
+    /// In a pop-up, which tells its opener.
+    Popup {
+        /// Whether the opener gets a single-use address, since the cookie does not reach it.
+        ticket: bool,
+    },
+}
+
+/// Handles the paths.
+pub(super) async fn serve(
+    context: Context,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, RefusedRequest> {
+    let found = find(&context.snapshot, request.path());
+    let (runtime, action) = found.ok_or_else(RefusedRequest::not_found)?;
+    let sign_in = runtime.entrance.authenticator.sign_in().ok_or_else(RefusedRequest::not_found)?;
+    let allowed = match action {
+        Action::Login | Action::Callback => Method::GET,
+        Action::Logout | Action::BackchannelLogout => Method::POST,
+    };
+    if *request.method() != allowed {
+        let allow = if allowed == Method::GET { "GET" } else { "POST" };
+        let refused = RefusedRequest::method_not_allowed(allow, "this path of a sign-in has one method");
+        return Err(RefusedRequest { runtime: Some(Arc::clone(&runtime)), ..refused });
+    }
+    match action {
+        Action::Login => login::login(&context, &runtime, sign_in, &request).await,
+        Action::Callback => callback::callback(&context, &runtime, sign_in, &request).await,
+        Action::Logout => logout::logout(&context, &runtime, sign_in, &request).await,
+        Action::BackchannelLogout => {
+            backchannel::logout(&context, &runtime, sign_in, &request, payload).await
+        }
+    }
+}
+
+/// Whether something is at a path.
+pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
+    find(snapshot, path).is_some()
+}
+
+/// The address at which the user of a refused request signs in, and comes back to the request.
+pub(super) fn login_url(runtime: &EntranceRuntime, request: &HttpRequest) -> Option<String> {
+    runtime.entrance.authenticator.sign_in()?;
+    let entrance = &runtime.entrance;
+    let requested = request.uri().path_and_query().map_or_else(|| request.path(), |target| target.as_str());
+    let return_to = ReturnAddress::parse(requested, entrance);
+    Some(address(runtime, &return_to.unwrap_or_else(|| ReturnAddress::of(entrance)), Mode::Top))
+}
+
+/// The address of a sign-in in a pop-up, for a request in a frame; `None` where a pop-up does not help
+/// that frame. `login_url` is that of [`login_url`].
+pub(super) fn popup_url(
+    context: &RequestContext,
+    runtime: &EntranceRuntime,
+    request: &HttpRequest,
+    login_url: &str,
+) -> Option<String> {
+    let sign_in = runtime.entrance.authenticator.sign_in()?;
+    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
+    // a cookie that is set in the pop-up does not reach a frame in a page of another site
+    match (site == Some(b"cross-site"), sign_in.sessions.settings().same_site) {
+        (false, SameSite::Lax | SameSite::NonePartitioned) => Some(format!("{login_url}&mode=popup")),
+        (true, SameSite::Lax | SameSite::NonePartitioned) => {
+            pages::gives_tickets(context).then(|| format!("{login_url}&mode=popup&ticket=1"))
+        }
+    }
+}
+
+/// The address of the sign-in for programs that show a log-in button.
+pub(super) fn public_login_url(snapshot: &Snapshot, runtime: &EntranceRuntime) -> Option<String> {
+    runtime.entrance.authenticator.sign_in()?;
+    let origin = snapshot.public_url.as_deref().unwrap_or_default();
+    Some(format!("{origin}{AUTH_PATH}{}/login", runtime.entrance.name))
+}
+
+fn address(runtime: &EntranceRuntime, return_to: &ReturnAddress, mode: Mode) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("return", return_to.as_str());
+    match mode {
+        Mode::Top => {}
+        Mode::Popup { ticket } => {
+            query.append_pair("mode", "popup");
+            if ticket {
+                query.append_pair("ticket", "1");
+            }
+        }
+    }
+    format!("{AUTH_PATH}{}/login?{}", runtime.entrance.name, query.finish())
+}
+
+fn find(snapshot: &Snapshot, path: &str) -> Option<(Arc<EntranceRuntime>, Action)> {
+    let (name, action) = path.strip_prefix(AUTH_PATH)?.split_once('/')?;
+    let action = match action {
+        "login" => Action::Login,
+        "callback" => Action::Callback,
+        "logout" => Action::Logout,
+        "backchannel-logout" => Action::BackchannelLogout,
+        _ => return None,
+    };
+    let mut entrances = snapshot.entrances.iter();
+    let runtime = entrances.find(|runtime| runtime.entrance.name == name)?;
+    runtime.entrance.authenticator.sign_in().map(|_| (Arc::clone(runtime), action))
+}
+
+/// Refuses what is not the navigation of a window: a sign-in cannot be framed, and no other page may
+/// start one out of sight.
+fn check_navigation(headers: &Headers<'_>) -> Result<(), Refusal> {
+    let metadata =
+        FetchMetadata::read(headers).map_err(|why| Reason::CrossSiteRequest.because(why.cause()))?;
+    match metadata.destination {
+        None | Some(b"document") => Ok(()),
+        Some(b"iframe" | b"frame") => {
+            Err(Reason::Unauthenticated.because("a sign-in is not shown in a frame, only in a window"))
+        }
+        Some(_) => Err(Reason::CrossSiteRequest.because("only a window signs in")),
+    }
+}
+
+/// Header fields of every response.
+fn protect(response: &mut HttpResponseBuilder) {
+    // the query of a callback holds a code
+    response.insert_header((header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")));
+    response.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+    response
+        .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'")));
+}
+
+/// Redirects the browser, with these cookies.
+fn redirect(to: &str, cookies: &[String]) -> Result<HttpResponse, Refusal> {
+    let location = HeaderValue::try_from(to)
+        .map_err(|_| Reason::Internal.because("an address is no valid header field value"))?;
+    let mut response = HttpResponse::SeeOther();
+    protect(&mut response);
+    response.insert_header((header::LOCATION, location));
+    add_cookies(&mut response, cookies)?;
+    Ok(response.finish())
+}
+
+fn add_cookies(response: &mut HttpResponseBuilder, cookies: &[String]) -> Result<(), Refusal> {
+    for cookie in cookies {
+        let cookie = HeaderValue::try_from(cookie)
+            .map_err(|_| Reason::Internal.because("a cookie is no valid header field value"))?;
+        response.append_header((header::SET_COOKIE, cookie));
+    }
+    Ok(())
+}
+
+/// The refusal for a fault of the service.
+fn internal(error: impl std::fmt::Display) -> Refusal {
+    Reason::Internal.because(error.to_string())
+}

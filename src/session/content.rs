@@ -1,0 +1,177 @@
+//! The content of a session cookie: compact JSON, whose user is parsed again through the same types.
+
+use std::borrow::Cow;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::{ID_BYTES, Session, SessionId};
+use crate::clock::Timestamp;
+use crate::user::{Credentials, User};
+
+/// The names are short: a cookie is sent with each request.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content<'a> {
+    /// [`VERSION`].
+    v: u8,
+    id: [u8; ID_BYTES],
+    /// Created, in microseconds: sessions are ended by it.
+    c: i64,
+    /// Authenticated, used and refreshed, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    a: Option<u64>,
+    u: u64,
+    r: u64,
+    #[serde(borrow)]
+    iss: Cow<'a, str>,
+    #[serde(borrow)]
+    sub: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    sid: Option<Cow<'a, str>>,
+    /// What a refresh needs: the nonce, and the refresh token.
+    #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
+    n: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    rt: Option<Cow<'a, str>>,
+    user: Cow<'a, User>,
+}
+
+/// The first number; another form gets another.
+const VERSION: u8 = 1;
+
+impl Session {
+    /// The content of its cookie; `None` where a value is no JSON.
+    pub(super) fn to_content(&self) -> Option<Vec<u8>> {
+        let content = Content {
+            v: VERSION,
+            id: self.id.0,
+            c: self.created.unix_microseconds(),
+            a: self.authenticated.map(Timestamp::unix_seconds),
+            u: self.used.unix_seconds(),
+            r: self.refreshed.unix_seconds(),
+            iss: Cow::Borrowed(&self.issuer),
+            sub: Cow::Borrowed(&self.subject),
+            sid: self.sid.as_deref().map(Cow::Borrowed),
+            n: Cow::Borrowed(if self.refresh_token.is_some() { &self.nonce } else { "" }),
+            rt: self.refresh_token.as_ref().map(|token| Cow::Borrowed(token.expose_secret())),
+            user: Cow::Borrowed(&self.user),
+        };
+        serde_json::to_vec(&content).ok()
+    }
+
+    /// The session of a cookie's content; `None` in another form, such as of another version.
+    pub(super) fn from_content(content: &[u8]) -> Option<Self> {
+        let content: Content<'_> = serde_json::from_slice(content).ok()?;
+        if content.v != VERSION {
+            return None;
+        }
+        let mut user = content.user.into_owned();
+        let issuer = content.iss.into_owned();
+        user.credentials = Credentials { issuer: Some(issuer.clone()), ..Credentials::default() };
+        Some(Self {
+            id: SessionId(content.id),
+            created: Timestamp::from_unix_microseconds(content.c),
+            authenticated: content.a.map(Timestamp::from_unix_seconds),
+            used: Timestamp::from_unix_seconds(content.u),
+            refreshed: Timestamp::from_unix_seconds(content.r),
+            issuer,
+            subject: content.sub.into_owned(),
+            sid: content.sid.map(Cow::into_owned),
+            nonce: content.n.into_owned(),
+            refresh_token: content.rt.map(|token| SecretString::from(token.into_owned())),
+            user,
+        })
+    }
+
+    /// The part of the content that has the most bytes, and how many.
+    pub(super) fn largest_part(&self) -> (&'static str, usize) {
+        let size = |json: Result<String, serde_json::Error>| json.map_or(0, |text| text.len());
+        let user = &self.user;
+        let parts = [
+            ("token (every claim that the provider signed)", size(serde_json::to_string(&user.token))),
+            ("attributes", size(serde_json::to_string(&user.attributes))),
+            ("groups", size(serde_json::to_string(&user.groups))),
+            ("the refresh token", self.refresh_token.as_ref().map_or(0, |token| token.expose_secret().len())),
+            (
+                "the user's names and ids",
+                size(serde_json::to_string(&(&user.id, &user.name, &user.organization))),
+            ),
+        ];
+        parts.into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or(("nothing", 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::user::{Email, Identifier, Label, Organization};
+
+    pub const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    /// A session with a value in each field.
+    pub fn session() -> Session {
+        let text = |text: &str| Label::parse(text).unwrap();
+        let user = User {
+            id: Some(Identifier::parse("u-1").unwrap()),
+            email: Some(Email::parse("alice@example.com").unwrap()),
+            name: Some(text("Alice \"Ä\" \\ /")),
+            username: Some(Identifier::parse("alice").unwrap()),
+            groups: vec![text("staff"), text("ops")],
+            organization: Organization {
+                id: Some(Identifier::parse("o-1").unwrap()),
+                name: Some(text("Acme")),
+            },
+            attributes: [("plan".to_owned(), json!({"tier": ["pro", 1, null]}))].into(),
+            token: [("sub".to_owned(), json!("u-1"))].into(),
+            credentials: Credentials {
+                issuer: Some("https://id.example.com".into()),
+                ..Credentials::default()
+            },
+        };
+        Session {
+            id: SessionId([7; ID_BYTES]),
+            created: START,
+            authenticated: Some(START),
+            used: START,
+            refreshed: START,
+            issuer: "https://id.example.com".into(),
+            subject: "u-1".into(),
+            sid: Some("s-1".into()),
+            nonce: "nonce".into(),
+            refresh_token: Some("refresh".into()),
+            user,
+        }
+    }
+
+    #[test]
+    fn a_session_is_read_as_it_was_written() {
+        let content = session().to_content().unwrap();
+        let read = Session::from_content(&content).unwrap();
+        assert_eq!(read.user, session().user);
+        assert_eq!(read.to_content().unwrap(), content);
+        let empty = Session { sid: None, refresh_token: None, user: User::default(), ..session() };
+        let read = Session::from_content(&empty.to_content().unwrap()).unwrap();
+        assert_eq!((read.sid, read.user.groups.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_user_in_a_session_is_parsed_again() {
+        let content = String::from_utf8(session().to_content().unwrap()).unwrap();
+        for (good, bad) in [
+            ("\"alice@example.com\"", "\"alice@evil.com@example.com\""),
+            ("\"id\":\"u-1\"", "\"id\":\"null\""),
+            ("\"staff\"", "\"st\\u202eaff\""),
+            ("\"v\":1", "\"v\":2"),
+            ("\"v\":1", "\"v\":1,\"w\":1"),
+        ] {
+            assert!(content.contains(good), "{good}");
+            assert!(Session::from_content(content.replacen(good, bad, 1).as_bytes()).is_none(), "{bad}");
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) use tests::{START, session};

@@ -1,0 +1,206 @@
+//! The session cookie: its name, its attributes, and how it is opened.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{EndedSessions, SameSite, Session, SessionSettings};
+use crate::clock::Timestamp;
+use crate::request::Headers;
+use crate::seal::{CryptoFailure, KeyRing};
+
+/// The session cookies of one entrance at one host.
+#[derive(Clone, Debug)]
+pub struct SessionCookies {
+    settings: Arc<SessionSettings>,
+    scope: Scope,
+}
+
+/// What ties a cookie to an entrance and a host.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    pub name: String,
+    /// Authenticated with what is sealed: a cookie of another entrance or host does not open.
+    pub context: Vec<u8>,
+    pub is_secure: bool,
+}
+
+/// Why a request has no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSession {
+    /// It has no session cookie.
+    Absent,
+    /// It has two.
+    Repeated,
+    /// The cookie does not open.
+    Unreadable,
+    /// No request for `session.idle_s`.
+    Idle,
+    /// Older than `session.absolute_s`.
+    TooOld,
+    /// The user signed out, or the provider ended it.
+    Ended,
+}
+
+/// Why a session cannot be put into a cookie.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotACookie {
+    /// Browsers would drop it.
+    #[error(
+        "the session cookie would have {bytes} bytes, and browsers keep {MAX_BYTES}; the largest part is {part} \
+         with {part_bytes} bytes: map fewer claims in identity.user, or have the provider send fewer"
+    )]
+    TooLarge {
+        /// The whole field in bytes.
+        bytes: usize,
+        /// What has the most bytes.
+        part: &'static str,
+        /// How many.
+        part_bytes: usize,
+    },
+    /// It cannot be serialized.
+    #[error("the session is no JSON")]
+    NoJson,
+    /// It cannot be sealed.
+    #[error(transparent)]
+    Crypto(#[from] CryptoFailure),
+}
+
+/// The longest `Set-Cookie` in bytes. Browsers keep a name and a value of 4,096 bytes (RFC 6265bis, 5.6).
+pub(super) const MAX_BYTES: usize = 4000;
+
+impl SessionCookies {
+    /// The cookies of the entrance of this name. `public_url` is an origin.
+    pub fn new(settings: Arc<SessionSettings>, entrance: &str, public_url: &str) -> Self {
+        Self { scope: Scope::new("session", entrance, public_url, ""), settings }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &SessionSettings {
+        &self.settings
+    }
+
+    /// The cookie's name.
+    pub fn name(&self) -> &str {
+        &self.scope.name
+    }
+
+    /// The `Set-Cookie` of a session.
+    ///
+    /// # Errors
+    ///
+    /// The cookie would be too large, which is never cut.
+    pub fn set(&self, session: &Session) -> Result<String, NotACookie> {
+        let content = session.to_content().ok_or(NotACookie::NoJson)?;
+        let sealed = self.settings.session_keys.seal(&self.scope.context, &content)?;
+        let value = URL_SAFE_NO_PAD.encode(sealed);
+        let field = format!("{}={value}{}", self.scope.name, self.attributes());
+        let bytes = field.len();
+        if bytes > MAX_BYTES {
+            let (part, part_bytes) = session.largest_part();
+            return Err(NotACookie::TooLarge { bytes, part, part_bytes });
+        }
+        Ok(field)
+    }
+
+    /// The `Set-Cookie` that deletes the cookie.
+    pub fn delete(&self) -> String {
+        format!("{}={}; Max-Age=0", self.scope.name, self.attributes())
+    }
+
+    /// The session of a request.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it has ended.
+    pub fn open(
+        &self,
+        headers: &Headers<'_>,
+        now: Timestamp,
+        ended: &EndedSessions,
+    ) -> Result<Box<Session>, NoSession> {
+        let value = self.scope.find(headers)?;
+        let content = open(&self.settings.session_keys, &self.scope.context, value);
+        let session = content.and_then(|content| Session::from_content(&content));
+        let session = Box::new(session.ok_or(NoSession::Unreadable)?);
+        let SessionSettings { idle, absolute, .. } = *self.settings;
+        if !session.created.is_within(absolute.as_secs(), now) {
+            return Err(NoSession::TooOld);
+        }
+        if !session.used.is_within(idle.as_secs(), now) {
+            return Err(NoSession::Idle);
+        }
+        if ended.has(&session) {
+            return Err(NoSession::Ended);
+        }
+        Ok(session)
+    }
+
+    /// Whether the cookie is to be set again, so that the session does not end while it is in use.
+    pub fn is_to_extend(&self, session: &Session, now: Timestamp) -> bool {
+        now.seconds_since(session.used) > self.settings.idle.as_secs() / 10
+    }
+
+    /// Whether the user's data is to be refreshed, and can be.
+    pub fn is_to_refresh(&self, session: &Session, now: Timestamp) -> bool {
+        let after = self.settings.refresh_after.filter(|_| session.refresh_token.is_some());
+        after.is_some_and(|after| now.seconds_since(session.refreshed) >= after.as_secs())
+    }
+
+    fn attributes(&self) -> &'static str {
+        match (self.settings.same_site, self.scope.is_secure) {
+            (SameSite::Lax, true) => "; Path=/; HttpOnly; Secure; SameSite=Lax",
+            (SameSite::Lax, false) => "; Path=/; HttpOnly; SameSite=Lax",
+            // browsers keep such a cookie with Secure only, and accept that of localhost by http
+            (SameSite::NonePartitioned, true | false) => {
+                "; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"
+            }
+        }
+    }
+}
+
+impl Scope {
+    /// The scope of a kind of cookie. `suffix` follows the name.
+    pub fn new(kind: &str, entrance: &str, public_url: &str, suffix: &str) -> Self {
+        let is_secure = public_url.starts_with("https://");
+        let prefix = if is_secure { "__Host-" } else { "" };
+        // an entrance's name is a token (RFC 6265, 4.1.1), and holds no NUL
+        let context = [kind, public_url, entrance].join("\0").into_bytes();
+        Self { name: format!("{prefix}sso-{entrance}{suffix}"), context, is_secure }
+    }
+
+    /// The value of the request's only cookie of this name.
+    fn find<'a>(&self, headers: &Headers<'a>) -> Result<&'a [u8], NoSession> {
+        let mut found = headers.cookies().filter(|(name, _)| *name == self.name.as_bytes());
+        match (found.next(), found.next()) {
+            (None, _) => Err(NoSession::Absent),
+            (Some((_, value)), None) => Ok(value),
+            (Some(_), Some(_)) => Err(NoSession::Repeated),
+        }
+    }
+}
+
+/// What is in a cookie's value.
+pub(super) fn open(keys: &KeyRing, context: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    if value.len() > MAX_BYTES {
+        return None;
+    }
+    keys.open(context, &URL_SAFE_NO_PAD.decode(value).ok()?)
+}
+
+impl NoSession {
+    /// The cause for the operator's log.
+    pub const fn cause(self) -> &'static str {
+        match self {
+            Self::Absent => "the request has no session cookie",
+            Self::Repeated => "the request has two session cookies of this entrance",
+            Self::Unreadable => {
+                "the session cookie cannot be opened: its key is no longer in session.key, or it was changed"
+            }
+            Self::Idle => "the session has ended: there was no request for session.idle_s",
+            Self::TooOld => "the session has ended: it is older than session.absolute_s",
+            Self::Ended => "the session has ended: the user signed out, or the provider ended it",
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The cookie of a sign-in that has begun: it ties the provider's response to the browser that the
+//! sign-in began in. Each sign-in has its own, so that several tabs can sign in at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::SessionSettings;
+use super::cookie::{MAX_BYTES, NotACookie, Scope, open};
+use crate::clock::Timestamp;
+use crate::request::Headers;
+
+/// The login cookies of one entrance at one host.
+#[derive(Clone, Debug)]
+pub struct LoginCookies {
+    settings: Arc<SessionSettings>,
+    scope: Scope,
+}
+
+/// Why a response of the provider belongs to no sign-in of this browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoLogin {
+    /// No cookie for its `state`.
+    Absent,
+    /// A cookie that does not open.
+    Unreadable,
+    /// It began longer ago than [`LoginCookies::LIFETIME`].
+    TooOld,
+}
+
+/// How many sign-ins of one entrance a browser can have begun.
+const MAX_AT_ONCE: usize = 4;
+
+/// Characters of the hash of `state` in the name.
+const TAG: usize = 8;
+
+const ATTRIBUTES: &str = "; Path=/; HttpOnly; SameSite=Lax; Max-Age=";
+
+impl LoginCookies {
+    /// How long a sign-in may take.
+    pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+    /// The cookies of the entrance of this name. `public_url` is an origin.
+    pub fn new(settings: Arc<SessionSettings>, entrance: &str, public_url: &str) -> Self {
+        let mut scope = Scope::new("login", entrance, public_url, "");
+        let prefix = if scope.is_secure { "__Host-" } else { "" };
+        scope.name = format!("{prefix}sso-login-");
+        Self { settings, scope }
+    }
+
+    /// The `Set-Cookie` of a sign-in that begins now, with what its end needs.
+    ///
+    /// # Errors
+    ///
+    /// The cookie would be too large.
+    pub fn set(&self, state: &str, now: Timestamp, data: &[u8]) -> Result<String, NotACookie> {
+        let sealed = self.settings.login_keys.seal(&self.context(state, now), data)?;
+        // in clear, so that the oldest is known of cookies whose state is not
+        let value = format!("{}.{}", now.unix_seconds(), URL_SAFE_NO_PAD.encode(sealed));
+        let field = format!("{}={value}{}{}", self.name(state), self.attributes(), Self::LIFETIME.as_secs());
+        match field.len() {
+            bytes if bytes > MAX_BYTES => {
+                Err(NotACookie::TooLarge { bytes, part: "the return address", part_bytes: data.len() })
+            }
+            _ => Ok(field),
+        }
+    }
+
+    /// What the sign-in with this `state` began with.
+    ///
+    /// # Errors
+    ///
+    /// This browser has begun none, or too long ago.
+    pub fn open(&self, headers: &Headers<'_>, state: &str, now: Timestamp) -> Result<Vec<u8>, NoLogin> {
+        let name = self.name(state);
+        let mut found = headers.cookies().filter(|(own, _)| *own == name.as_bytes()).map(|(_, value)| value);
+        let (Some(value), None) = (found.next(), found.next()) else { return Err(NoLogin::Absent) };
+        let (begun, sealed) = parse(value).ok_or(NoLogin::Unreadable)?;
+        let data = open(&self.settings.login_keys, &self.context(state, begun), sealed);
+        let data = data.ok_or(NoLogin::Unreadable)?;
+        if begun.is_within(Self::LIFETIME.as_secs(), now) { Ok(data) } else { Err(NoLogin::TooOld) }
+    }
+
+    /// The `Set-Cookie` that deletes the cookie of this sign-in.
+    pub fn delete(&self, state: &str) -> String {
+        self.delete_named(&self.name(state))
+    }
+
+    /// The `Set-Cookie`s that make place for another sign-in: they delete the oldest cookies.
+    pub fn make_place(&self, headers: &Headers<'_>) -> Vec<String> {
+        let own = headers.cookies().filter_map(|(name, value)| {
+            let name = std::str::from_utf8(name).ok()?;
+            let tag = name.strip_prefix(&self.scope.name)?;
+            let is_tag = tag.len() == TAG && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_tag.then(|| (parse(value).map(|(begun, _)| begun), name))
+        });
+        let mut begun: Vec<_> = own.collect();
+        // what cannot be read comes first
+        begun.sort();
+        let surplus = (begun.len() + 1).saturating_sub(MAX_AT_ONCE);
+        begun.into_iter().take(surplus).map(|(_, name)| self.delete_named(name)).collect()
+    }
+
+    fn delete_named(&self, name: &str) -> String {
+        format!("{name}={}0", self.attributes())
+    }
+
+    fn name(&self, state: &str) -> String {
+        let tag = digest::digest(&digest::SHA256, state.as_bytes());
+        let tag: String = tag.as_ref().iter().take(TAG / 2).map(|byte| format!("{byte:02x}")).collect();
+        format!("{}{tag}", self.scope.name)
+    }
+
+    fn context(&self, state: &str, begun: Timestamp) -> Vec<u8> {
+        let state = digest::digest(&digest::SHA256, state.as_bytes());
+        [&self.scope.context, &begun.unix_seconds().to_be_bytes()[..], state.as_ref()].concat()
+    }
+
+    fn attributes(&self) -> String {
+        if self.scope.is_secure { format!("; Secure{ATTRIBUTES}") } else { ATTRIBUTES.to_owned() }
+    }
+}
+
+/// When the sign-in began, and what is sealed.
+fn parse(value: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let dot = value.iter().position(|byte| *byte == b'.')?;
+    let (begun, sealed) = value.split_at_checked(dot)?;
+    let begun = std::str::from_utf8(begun).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?;
+    Some((Timestamp::from_unix_seconds(begun.parse().ok()?), sealed.get(1..)?))
+}
+
+impl NoLogin {
+    /// The cause for the operator's log.
+    pub const fn cause(self) -> &'static str {
+        match self {
+            Self::Absent => {
+                "this browser has no login cookie for the state: the sign-in was begun in another browser or at \
+                 another entrance, has ended, or began more than 15 minutes ago"
+            }
+            Self::Unreadable => {
+                "the login cookie cannot be opened: its key is no longer in session.key, or it was changed"
+            }
+            Self::TooOld => "the sign-in began more than 15 minutes ago",
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Sessions of users whom this service has signed in itself. A session is a sealed cookie, so any
+//! replica with the same key reads it; only which sessions have ended is kept elsewhere ([`ended`]).
+//!
+//! Nothing here knows OpenID Connect or actix-web.
+
+mod content;
+mod cookie;
+mod ended;
+mod login;
+
+#[cfg(test)]
+mod cookie_tests;
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use secrecy::SecretString;
+
+use crate::clock::Timestamp;
+use crate::seal::{CryptoFailure, KeyRing};
+use crate::user::User;
+
+pub use cookie::{NoSession, NotACookie, SessionCookies};
+pub use ended::{EndedKey, EndedSessions};
+pub use login::{LoginCookies, NoLogin};
+
+/// The session of a user.
+#[derive(Clone)]
+pub struct Session {
+    /// Its id, which no other session has.
+    pub id: SessionId,
+    /// When the user signed in.
+    pub created: Timestamp,
+    /// When the user logged in at the provider, if it says so.
+    pub authenticated: Option<Timestamp>,
+    /// When the cookie was last set.
+    pub used: Timestamp,
+    /// When the provider last said what is known of the user.
+    pub refreshed: Timestamp,
+    /// The provider.
+    pub issuer: String,
+    /// The user's id at the provider.
+    pub subject: String,
+    /// The session at the provider, if it has an id.
+    pub sid: Option<String>,
+    /// The nonce of the sign-in: a later ID token has the same one, or none.
+    pub nonce: String,
+    /// For newer data of the user.
+    pub refresh_token: Option<SecretString>,
+    /// The user.
+    pub user: User,
+}
+
+/// The id of a session: 128 random bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId([u8; ID_BYTES]);
+
+/// The section `[session]`.
+#[derive(Debug)]
+pub struct SessionSettings {
+    /// Seals session cookies.
+    pub session_keys: KeyRing,
+    /// Seals the cookies of sign-ins that have begun.
+    pub login_keys: KeyRing,
+    /// A session ends after this time without a request.
+    pub idle: Duration,
+    /// A session ends after this time in any case.
+    pub absolute: Duration,
+    /// The user's data is refreshed after this time; `None`: never.
+    pub refresh_after: Option<Duration>,
+    /// Which pages may frame a request that carries the cookie.
+    pub same_site: SameSite,
+}
+
+/// `SameSite` of the session cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// `Lax`: it reaches frames in pages of the same site.
+    Lax,
+    /// `None; Partitioned`: also frames in pages of other sites, where browsers keep one for each
+    /// such site.
+    NonePartitioned,
+}
+
+const ID_BYTES: usize = 16;
+
+impl SessionId {
+    /// A new id.
+    ///
+    /// # Errors
+    ///
+    /// The system has no random numbers.
+    pub fn random() -> Result<Self, CryptoFailure> {
+        let mut bytes = [0; ID_BYTES];
+        rand::fill(&mut bytes).map_err(|_| CryptoFailure)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(hidden)")
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session(hidden)")
+    }
+}

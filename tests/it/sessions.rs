@@ -1,0 +1,346 @@
+//! Sessions: how long they are valid, what ends them, and which cookies are none.
+
+use std::time::Duration;
+
+use marketplace_sso::clock::Timestamp;
+use marketplace_sso::session::{Session, SessionCookies, SessionId};
+use marketplace_sso::user::{Identifier, User};
+use rstest::rstest;
+use serde_json::json;
+
+use crate::harness::provider::{
+    ADA, CLIENT_SECRET, FixedResponse, Lies, RegisteredAuthentication, change, provider,
+};
+use crate::harness::sign_in::{
+    Browser, LOGIN, SESSION_KEY, SignInService, WINDOW, session_settings, settings,
+};
+use crate::harness::store::{Engine, TestStore};
+use crate::harness::{App, wait_until};
+
+const SESSION: &str = "__Host-sso-pandium-sso";
+const LOGOUT: &str = "/auth/pandium-sso/logout";
+const BACKCHANNEL: &str = "/auth/pandium-sso/backchannel-logout";
+
+fn ago(seconds: u64) -> Timestamp {
+    Timestamp::now().earlier_by(Duration::from_secs(seconds))
+}
+
+/// A browser with the cookie of a session that began and was last used so many seconds ago.
+fn browser_with(key: &str, created_s: u64, used_s: u64) -> Browser {
+    let session = Session {
+        id: SessionId::random().unwrap(),
+        created: ago(created_s),
+        authenticated: None,
+        used: ago(used_s),
+        refreshed: ago(created_s),
+        issuer: "https://id.example.com".into(),
+        subject: ADA.into(),
+        sid: None,
+        nonce: String::new(),
+        refresh_token: None,
+        user: User { id: Some(Identifier::parse(ADA).unwrap()), ..User::default() },
+    };
+    let cookies = SessionCookies::new(session_settings(key), "pandium-sso", "https://app.example.com");
+    let set = cookies.set(&session).unwrap();
+    let (_, value) = set.split(';').next().unwrap().split_once('=').unwrap();
+    let browser = Browser::default();
+    browser.set(SESSION, value);
+    browser
+}
+
+/// The reason of a refusal, or `handed_off`.
+fn outcome(app: &App, browser: &Browser) -> String {
+    let response = browser.get(app, "/pandium-sso", &[("Accept", "application/json")]);
+    match response.status {
+        200 => "handed_off".to_owned(),
+        _ => response.json()["reason"].as_str().unwrap().to_owned(),
+    }
+}
+
+// T38
+#[test]
+fn a_session_ends_when_idle_or_too_old() {
+    let service = SignInService::start();
+    for (created_s, used_s, expected) in [
+        (0, 0, "handed_off"),
+        (40_000, 3500, "handed_off"),
+        (40_000, 3700, "expired_token"),
+        (43_300, 10, "expired_token"),
+    ] {
+        let browser = browser_with(SESSION_KEY, created_s, used_s);
+        assert_eq!(outcome(&service.app, &browser), expected, "{created_s} {used_s}");
+    }
+}
+
+#[test]
+fn a_session_in_use_is_extended() {
+    let service = SignInService::start();
+    let fresh = browser_with(SESSION_KEY, 300, 300);
+    let before = fresh.session();
+    assert_eq!(outcome(&service.app, &fresh), "handed_off");
+    assert_eq!(fresh.session(), before);
+    let used = browser_with(SESSION_KEY, 3000, 3000);
+    let before = used.session();
+    assert_eq!(outcome(&service.app, &used), "handed_off");
+    assert_ne!(used.session(), before);
+    assert_eq!(outcome(&service.app, &used), "handed_off");
+}
+
+// T38
+#[test]
+fn a_cookie_that_was_changed_is_no_session() {
+    let service = SignInService::start();
+    let good = service.signed_in().session();
+    let half = good.len() / 2;
+    let mut wrong = vec![
+        good[..half].to_owned(),
+        good[1..].to_owned(),
+        format!("{}{}", &good[half..], &good[..half]),
+        format!("{good}A"),
+        format!("{good}="),
+        "A".repeat(60_000),
+        String::new(),
+    ];
+    for place in (0..good.len()).step_by(good.len() / 20) {
+        let mut changed = good.clone().into_bytes();
+        changed[place] ^= 1;
+        wrong.push(String::from_utf8(changed).unwrap());
+    }
+    for value in wrong {
+        let browser = Browser::default();
+        browser.set(SESSION, &value);
+        assert_eq!(outcome(&service.app, &browser), "unauthenticated", "{value}");
+    }
+    let twice =
+        service.app.get("/pandium-sso", &[("Cookie", &format!("{SESSION}={good}; {SESSION}={good}"))]);
+    assert_eq!(twice.status, 400, "{twice:?}");
+    let unsafe_name = service.app.get("/pandium-sso", &[("Cookie", &format!("sso-pandium-sso={good}"))]);
+    assert_eq!(unsafe_name.status, 401);
+}
+
+// T38
+#[test]
+fn a_session_outlasts_a_reload_until_its_key_is_retired() {
+    let service = SignInService::start();
+    let browser = service.signed_in();
+    let other = "another-key-another-key-another-key";
+    service.app.reconfigure(&format!("[session]\nkey = [{other:?}, {SESSION_KEY:?}]\n"));
+    assert_eq!(outcome(&service.app, &browser), "handed_off");
+    let newer = service.signed_in();
+    service.app.reconfigure(&format!("[session]\nkey = {other:?}\n"));
+    assert_eq!(outcome(&service.app, &browser), "unauthenticated");
+    assert_eq!(outcome(&service.app, &newer), "handed_off");
+    let event = service.app.audit_events().into_iter().rfind(|event| event["outcome"] == "refused").unwrap();
+    assert!(event["detail"].as_str().unwrap().contains("session.key"), "{event}");
+}
+
+#[test]
+fn a_sign_out_ends_the_session_and_leads_to_the_provider() {
+    let service = SignInService::start();
+    let browser = service.signed_in();
+    let copy = browser.clone();
+    let own = [
+        ("Origin", "https://app.example.com"),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Sec-Fetch-Dest", "document"),
+    ];
+    let response = browser.post(&service.app, LOGOUT, &own, "");
+    assert_eq!(response.status, 303, "{response:?}");
+    let provider = service.provider.issuer();
+    assert!(response.header("location").starts_with(&format!("{provider}/end_session?client_id=")));
+    assert!(browser.names().is_empty());
+    assert_eq!(outcome(&service.app, &copy), "expired_token", "a copy of the cookie is worthless, too");
+    // the ended sessions outlast a reload
+    service.app.reload("applied");
+    assert_eq!(outcome(&service.app, &copy), "expired_token");
+    let events = service.app.audit_events();
+    assert!(events.iter().any(|event| event["outcome"] == "signed_out" && event["subject"].is_string()));
+}
+
+#[test]
+fn a_page_says_that_the_user_is_signed_out() {
+    let service = SignInService::start();
+    service.provider.lie(Lies { discovery: change("end_session_endpoint", json!(null)), ..Lies::default() });
+    let browser = service.signed_in();
+    let response = browser.post(&service.app, LOGOUT, &[("Origin", "https://app.example.com")], "");
+    assert_eq!(response.status, 200, "{response:?}");
+    assert!(response.page().contains("You are signed out"), "{}", response.page());
+    assert!(browser.names().is_empty());
+}
+
+// T40
+#[rstest]
+#[case::foreign(&[("Origin", "https://evil.example")])]
+#[case::foreign_with_metadata(
+    &[("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Dest", "document")]
+)]
+#[case::sandboxed(&[("Origin", "null")])]
+#[case::no_origin(&[])]
+#[case::same_site(&[("Sec-Fetch-Site", "same-site"), ("Sec-Fetch-Dest", "document")])]
+fn a_foreign_page_signs_no_user_out(#[case] headers: &[(&str, &str)]) {
+    let service = SignInService::start();
+    let browser = service.signed_in();
+    let response = browser.post(&service.app, LOGOUT, headers, "");
+    assert_eq!(response.status, 403, "{response:?}");
+    assert_eq!(outcome(&service.app, &browser), "handed_off");
+    assert_eq!(browser.get(&service.app, LOGOUT, WINDOW).status, 405);
+}
+
+/// Two services that share a store, and their provider.
+fn two_replicas(engine: Engine) -> (TestStore, SignInService, App) {
+    let store = TestStore::new(engine);
+    let service = SignInService::start_with(|own| own.set("store.url", &store.url));
+    let other = App::start(settings(&service.provider).set("store.url", &store.url));
+    (store, service, other)
+}
+
+// T40
+#[rstest]
+fn the_provider_ends_sessions_on_every_replica(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(true, false)] by_sid: bool,
+) {
+    let (_store, service, other) = two_replicas(engine);
+    let browser = service.signed_in();
+    assert_eq!(outcome(&other, &browser), "handed_off", "each replica opens the cookie");
+    let sids = service.provider.end_sessions(ADA);
+    let (user, sid) = if by_sid { (None, Some(sids[0].as_str())) } else { (Some(ADA), None) };
+    let token = service.provider.logout_token(user, sid).unwrap();
+    let body = format!("logout_token={token}");
+    let response = Browser::default().post(&service.app, BACKCHANNEL, &[], &body);
+    assert_eq!((response.status, response.header("cache-control")), (200, "no-store"), "{response:?}");
+    assert_eq!(outcome(&service.app, &browser), "expired_token");
+    wait_until("the other replica learns it", || outcome(&other, &browser) == "expired_token");
+    // the token is used once, on any replica
+    for app in [&service.app, &other] {
+        assert_eq!(Browser::default().post(app, BACKCHANNEL, &[], &body).status, 400);
+    }
+    // the user may sign in again
+    assert_eq!(outcome(&other, &service.signed_in()), "handed_off");
+    let events = service.app.audit_events();
+    assert!(events.iter().any(|event| event["outcome"] == "sessions_ended"), "{events:?}");
+}
+
+#[test]
+fn a_sign_out_ends_the_session_on_every_replica() {
+    let (_store, service, other) = two_replicas(Engine::Postgres);
+    let browser = service.signed_in();
+    let copy = browser.clone();
+    browser.post(&service.app, LOGOUT, &[("Origin", "https://app.example.com")], "");
+    wait_until("the other replica learns it", || outcome(&other, &copy) == "expired_token");
+    // a replica that starts later knows it as well
+    drop(other);
+}
+
+#[test]
+fn a_sign_in_begun_on_one_replica_ends_on_another() {
+    let (_store, service, other) = two_replicas(Engine::Sqlite);
+    let browser = Browser::default();
+    let callback = browser.callback(&service.app, &service.provider, LOGIN);
+    assert_eq!(browser.get(&other, &callback, WINDOW).status, 303);
+    assert_eq!(outcome(&service.app, &browser), "handed_off");
+}
+
+// T40
+#[test]
+fn a_bad_logout_token_ends_no_session() {
+    let service = SignInService::start();
+    let browser = service.signed_in();
+    let post = |body: &str| Browser::default().post(&service.app, BACKCHANNEL, &[], body).status;
+    let good = || service.provider.logout_token(Some(ADA), None).unwrap();
+    for (name, value) in [
+        ("nonce", json!("x")),
+        ("aud", json!("other")),
+        ("iss", json!("https://evil.example")),
+        ("events", json!({})),
+        ("jti", json!(null)),
+        ("exp", json!(1)),
+        ("sub", json!(null)),
+    ] {
+        service.provider.lie(Lies { logout_token: change(name, value), ..Lies::default() });
+        assert_eq!(post(&format!("logout_token={}", good())), 400, "{name}");
+    }
+    service.provider.lie(Lies::default());
+    let token = good();
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    for body in [
+        format!("logout_token={signed}."),
+        format!("logout_token={signed}.AAAA"),
+        format!("logout_token={token}&logout_token={token}"),
+        String::new(),
+        "x=y".to_owned(),
+        format!("logout_token={}", "A".repeat(20_000)),
+    ] {
+        assert_eq!(post(&body), 400, "{body}");
+    }
+    assert_eq!(service.app.get(BACKCHANNEL, &[]).status, 405);
+    assert_eq!(outcome(&service.app, &browser), "handed_off");
+}
+
+/// A service whose sessions are refreshed after a second, and a browser whose session is older.
+fn refreshing() -> (SignInService, Browser) {
+    let provider = provider(RegisteredAuthentication::SecretBasic(CLIENT_SECRET.to_owned()));
+    let settings = settings(&provider)
+        .set("session.refresh_after_s", 1)
+        .identity("scopes", ["openid", "offline_access"]);
+    let service = SignInService { app: App::start(settings), provider };
+    let browser = service.signed_in();
+    let first = Timestamp::now();
+    wait_until("the data is stale", || Timestamp::now().seconds_since(first) >= 2);
+    (service, browser)
+}
+
+fn refreshes(service: &SignInService) -> usize {
+    let requests = service.provider.requests();
+    requests
+        .iter()
+        .filter(|request| request.form.get("grant_type").is_some_and(|grant| grant == "refresh_token"))
+        .count()
+}
+
+#[test]
+fn stale_data_is_refreshed_once() {
+    let (service, browser) = refreshing();
+    let (before, copy) = (browser.session(), browser.clone());
+    assert_eq!(outcome(&service.app, &browser), "handed_off");
+    assert_eq!(refreshes(&service), 1);
+    assert_ne!(browser.session(), before, "the cookie has the newer data");
+    assert_eq!(outcome(&service.app, &copy), "handed_off", "a request that was sent with the earlier cookie");
+    assert_eq!(refreshes(&service), 1);
+}
+
+#[test]
+fn a_session_whose_refresh_is_rejected_has_ended() {
+    let (service, browser) = refreshing();
+    service.provider.revoke_refresh_tokens();
+    assert_eq!(outcome(&service.app, &browser), "expired_token");
+    assert_eq!(outcome(&service.app, &browser), "expired_token");
+}
+
+#[test]
+fn a_session_outlasts_a_provider_that_is_down() {
+    let (service, browser) = refreshing();
+    let response =
+        FixedResponse { path: "/token", status: 503, content_type: "text/plain", body: String::new() };
+    service.provider.lie(Lies { response: Some(response), ..Lies::default() });
+    assert_eq!(outcome(&service.app, &browser), "handed_off");
+    assert_eq!(outcome(&service.app, &browser), "handed_off");
+    assert!(refreshes(&service) <= 1, "it is not asked again at once");
+}
+
+#[test]
+fn no_secret_of_a_session_is_logged() {
+    let service = SignInService::start();
+    let browser = Browser::default();
+    let callback = browser.callback(&service.app, &service.provider, LOGIN);
+    let (_, login) = browser.cookie("__Host-sso-login-").unwrap();
+    browser.get(&service.app, &callback, WINDOW);
+    browser.get(&service.app, "/pandium-sso", WINDOW);
+    browser.get(&service.app, &callback, WINDOW);
+    service.app.log_lines();
+    let output = service.app.output();
+    let (_, query) = callback.split_once('?').unwrap();
+    for secret in [&browser.session(), &login, query, "code=", "state=", CLIENT_SECRET, SESSION_KEY, "ada@"] {
+        assert!(!output.contains(secret), "{secret} in {output}");
+    }
+}
