@@ -5,6 +5,7 @@
 
 mod integrations;
 mod marketplace;
+pub mod mstudio;
 mod origin_guard;
 mod pages;
 mod people;
