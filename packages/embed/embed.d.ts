@@ -28,7 +28,8 @@ export interface MarketplaceFrameAttributes {
   mode?: "popup";
   /** Where users sign in. Default: in a pop-up. */
   "sign-in"?: "popup" | "top";
-  /** The parameter in which the top-level sign-in gets the page's URL. Default: none. */
+  /** The parameter in which the top-level sign-in gets the page's URL. Default: none; `return` for the service's
+   * own sign-in. */
   "return-parameter"?: string;
   /** Seconds of sleep or hiding after which a new token is loaded; 0: never. Default: 1800. */
   "max-age"?: string | number;

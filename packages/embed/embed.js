@@ -92,7 +92,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   #state = "idle";
   #provider = null;
   #button; #frame; #note; #rendered; #target; #key; #settingsRequest; #settings; #popup; #connected; #attempt;
-  #hadFocus; #refused; #wasSevered; #lastSeen; #ticket;
+  #hadFocus; #refused; #wasSevered; #lastSeen;
 
   constructor() {
     super();
@@ -161,36 +161,36 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   openSignIn() {
     const login = this.#login();
     if (!login) return this.reload();
-    // the service signs users in itself: its pop-up tells this page
-    const isOurs = this.#settings.signs_in && login.origin === this.#target.origin;
+    const query = login.searchParams;
+    // the service's own sign-in returns to the page that was asked for
+    const isOwn = query.get("mode") === "popup";
+    if (isOwn) query.set("return", this.#target.path);
     if (this.getAttribute("sign-in") !== "top") {
-      const { pathname, search } = new URL(this.#target.frame);
-      const own = { return: pathname + search, mode: "popup", ticket: "1" };
-      const address = new URL(login);
-      if (isOurs) for (const name in own) address.searchParams.set(name, own[name]);
       if (this.#popup && !this.#popup.closed) {
         // it may have navigated meanwhile
-        this.#popup.location.replace(address);
+        this.#popup.location.replace(login);
         return this.#popup.focus();
       }
       // opened empty, so that opener can be removed and closing still be observed
       const popup = (this.#popup = window.open("", "", "popup,width=520,height=680"));
       if (popup) {
-        if (!isOurs) popup.opener = null;
-        popup.location.replace(address);
+        // a ticket is posted to the opener
+        if (!query.has("ticket")) popup.opener = null;
+        popup.location.replace(login);
         const opened = Date.now();
         const watching = setInterval(() => {
           if (!popup.closed) return;
           clearInterval(watching);
-          this.#wasSevered = this.#popup === popup && Date.now() - opened < 2000;
+          this.#wasSevered = Date.now() - opened < 2000;
           this.#retry();
         }, 250);
         return this.#connected.signal.addEventListener("abort", () => clearInterval(watching));
       }
       log("warn", "The pop-up is blocked; the page navigates to the sign-in.");
     }
-    const name = this.getAttribute("return-parameter") ?? (isOurs && "return");
-    if (name) login.searchParams.set(name, location.href);
+    const name = isOwn ? "return" : this.getAttribute("return-parameter");
+    if (name) query.set(name, location.href);
+    if (isOwn) query.delete("mode"), query.delete("ticket");
     window.open(login, "_top");
   }
 
@@ -245,11 +245,13 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     const page = `${base}/embed?${new URLSearchParams({ entrance })}&${query}`;
     const install = query.get("install");
     query.delete("install");
+    const path = `${entrance}${install ? `/install/${encodeURIComponent(install)}` : ""}?${query}`;
     return {
       // an entrance without a slash could change the host
       origin: /^\/[^?#]*$/.test(entrance) && /^http/.test(base) && originOf(base),
       settings: `${base}/embed.json?${new URLSearchParams({ entrance })}`,
-      frame: `${base}${entrance}${install ? `/install/${encodeURIComponent(install)}` : ""}?${query}`,
+      path,
+      frame: base + path,
       page,
     };
   }
@@ -297,7 +299,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
         clearTimeout(late);
         this.#wasSevered = false;
         this.#popup?.close();
-        this.#popup = this.#ticket = null;
+        this.#popup = null;
         this.#show("ready");
         this.#emit("ready");
       };
@@ -350,16 +352,9 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
 
   async #receive({ source, origin, data }) {
     const frame = this.#frame;
-    const { origin: own } = this.#target ?? {};
-    if (source && source === this.#popup && origin === own && data?.type === "marketplace-sso:signed-in") {
-      this.#popup.close();
-      this.#popup = null;
-      // for a frame that the cookie does not reach
-      this.#ticket = String(data.ticket).startsWith(`${own}/l/`) ? data.ticket : null;
-      return this.#open(true);
-    }
+    const [, type] = (origin === this.#target?.origin && /^marketplace-sso:(.+)/.exec(data?.type)) || [];
+    if (source && source === this.#popup && type === "signed-in" && `${data.ticket}`.startsWith(origin + "/l/")) this.#open(true, data.ticket);
     if (!frame || source !== frame.contentWindow) return;
-    const [, type] = (origin === this.#target.origin && /^marketplace-sso:(.+)/.exec(data?.type)) || [];
     // it has loaded the sign-in page, not the marketplace
     if (type === "unauthenticated") this.#refused = frame;
     const settings = await this.#settingsRequest.catch(() => {});
@@ -382,9 +377,6 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   }
 
   #signOut(reason) {
-    const ticket = this.#ticket;
-    this.#ticket = null;
-    if (ticket) return this.#open(true, ticket);
     const isNew = this.#state !== "signed-out";
     this.#drop();
     this.#show("signed-out");

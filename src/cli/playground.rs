@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{CommandResult, Failure, print, print_error};
-use crate::playground::{Kind, Playground, kinds};
+use crate::playground::{Playground, Simulated};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -21,14 +21,15 @@ pub(super) struct Arguments {
     /// By default 127.0.0.1:8088, or the next port that is free
     #[arg(long, value_name = "ADDR", value_parser = read_address)]
     listen: Option<SocketAddr>,
-    /// Simulate a platform whose page sends a token, in place of a sample app with a login
+    /// Simulate a platform whose page sends a token, or an OpenID provider (oidc), in place of a
+    /// sample app with a login
     #[arg(long = "as", value_name = "KIND", value_parser = kinds())]
-    platform: Option<&'static Kind>,
+    simulated: Option<Simulated>,
 }
 
-fn kinds() -> impl TypedValueParser<Value = &'static Kind> {
-    let names = PossibleValuesParser::new(kinds::ALL.map(|kind| kind.name));
-    names.try_map(|name| kinds::find(&name).ok_or("there is no such platform here"))
+fn kinds() -> impl TypedValueParser<Value = Simulated> {
+    let names = PossibleValuesParser::new(Simulated::names());
+    names.try_map(|name| Simulated::find(&name).ok_or("there is no such platform here"))
 }
 
 /// Parses a socket address, or a port number, which means 127.0.0.1.
@@ -40,7 +41,7 @@ fn read_address(text: &str) -> Result<SocketAddr, String> {
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     actix_web::rt::System::new().block_on(async {
-        let playground = Playground::start(arguments.listen, arguments.platform).await;
+        let playground = Playground::start(arguments.listen, arguments.simulated.unwrap_or(Simulated::LoginProxy)).await;
         let playground = playground.map_err(Failure::Running)?;
         if let Some(warning) = playground.warning() {
             print_error(&format!("warning: {warning}"));

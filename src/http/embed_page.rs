@@ -25,10 +25,8 @@ struct Settings<'a> {
     entrance: &'a str,
     /// Where the marketplace's messages come from.
     marketplace_origin: &'a str,
+    /// Where users sign in. With `mode=popup`, this service signs them in itself.
     login_url: Option<String>,
-    /// Whether that page is this service's own: it opens in a pop-up that tells its opener.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    signs_in: bool,
     /// The header field for a script's token, where it may send one.
     proof_header: Option<&'a str>,
     proof_scheme: Option<&'a str>,
@@ -60,11 +58,10 @@ pub(super) async fn settings(context: Context, request: HttpRequest) -> Result<H
         Some(TokenLocation::Header { name, scheme }) => (Some(name.as_str()), scheme.as_deref()),
         Some(TokenLocation::Cookie(_)) | None => (None, None),
     };
-    let own_login = auth::public_login_url(&context.snapshot, &runtime);
+    let own_login = auth::component_login_url(&context, &runtime, &request);
     let response = response.json(Settings {
         entrance: &entrance.path,
         marketplace_origin: entrance.marketplace.origin(),
-        signs_in: own_login.is_some(),
         login_url: own_login.or_else(|| entrance.embed.login_url.clone()),
         proof_header,
         proof_scheme,

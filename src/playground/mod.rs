@@ -1,11 +1,13 @@
 //! The playground: a front end, this service, and a stand-in marketplace, all on
-//! this machine. The front end is a sample app behind a login proxy, or the page
-//! of a stand-in platform that authenticates its users. For demonstration, not
-//! for production.
+//! this machine. The front end is a sample app behind a login proxy, the page of a
+//! stand-in platform that authenticates its users, or a sample app whose users the
+//! service signs in at a stand-in OpenID provider. For demonstration, not for
+//! production.
 
 mod integrations;
 mod marketplace;
 pub mod mstudio;
+mod openid_app;
 mod origin_guard;
 mod pages;
 mod people;
@@ -33,8 +35,8 @@ use tempfile::TempDir;
 use self::marketplace::Marketplace;
 use self::origin_guard::{OwnOrigin, require_own_host};
 use self::pages::Pages;
-use self::people::{PASSWORD, PEOPLE};
-pub use self::platform::{Kind, kinds};
+use self::people::{PASSWORD, PEOPLE, Person};
+use self::platform::{Kind, kinds};
 use self::reverse_proxy::ReverseProxy;
 use self::sample_app::SampleApp;
 use self::service_config::{ACCOUNT, ServiceSettings, login_proxy_sections};
@@ -50,20 +52,46 @@ pub struct Playground {
     pub app: SocketAddr,
     /// Where the stand-in marketplace listens.
     pub marketplace: SocketAddr,
-    platform: Option<&'static Kind>,
+    simulated: Simulated,
     service: Server,
     app_server: ActixServer,
     marketplace_server: ActixServer,
+    provider_server: Option<ActixServer>,
     /// Deleted after the servers have ended.
     _folder: TempDir,
+}
+
+/// What authenticates the users.
+#[derive(Clone, Copy, Debug)]
+pub enum Simulated {
+    /// A login proxy in front of the service.
+    LoginProxy,
+    /// A platform whose page sends a token.
+    Platform(&'static Kind),
+    /// The service, at an OpenID provider.
+    OpenIdProvider,
+}
+
+impl Simulated {
+    /// The values of `--as`.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        kinds::ALL.into_iter().map(|kind| kind.name).chain([openid_app::NAME])
+    }
+
+    /// Finds what a value of `--as` names.
+    pub fn find(name: &str) -> Option<Self> {
+        if name == openid_app::NAME {
+            return Some(Self::OpenIdProvider);
+        }
+        kinds::find(name).map(Self::Platform)
+    }
 }
 
 impl Playground {
     /// Binds the front end to `listen` or to a free default port, and the
     /// marketplace and the service to the ports after it, or to any free ones.
-    /// Port 0 lets the system choose. Without a platform, the front end is the
-    /// sample app behind its login proxy.
-    pub async fn start(listen: Option<SocketAddr>, platform: Option<&'static Kind>) -> anyhow::Result<Self> {
+    /// Port 0 lets the system choose.
+    pub async fn start(listen: Option<SocketAddr>, simulated: Simulated) -> anyhow::Result<Self> {
         let app_listener = match listen {
             Some(listen) => TcpListener::bind(listen).with_context(|| {
                 format!("{listen} cannot be listened on; choose another address with --listen")
@@ -84,27 +112,50 @@ impl Playground {
                 .context("there is no folder for the store")?,
         };
         let marketplace_server = marketplace_server(marketplace_listener, &setup)?;
-        let (service, app_server) = match platform {
-            None => {
+        let mut provider_server = None;
+        let (service, app_server) = match simulated {
+            Simulated::LoginProxy => {
                 let (service, state) = login_proxy(&setup).await?;
                 (service, serve(app_listener, &setup.app_origin, state, sample_app::routes)?)
             }
-            Some(kind) => {
+            Simulated::Platform(kind) => {
                 let (service, state) = platform::start(kind, &setup, marketplace).await?;
                 (service, serve(app_listener, &setup.app_origin, state, platform::routes)?)
             }
+            Simulated::OpenIdProvider => {
+                let servers = openid_app::start(&setup, marketplace).await?;
+                provider_server = Some(servers.provider);
+                (servers.service, serve(app_listener, &setup.app_origin, servers.app, openid_app::routes)?)
+            }
         };
         let _folder = setup.folder;
-        Ok(Self { app, marketplace, platform, service, app_server, marketplace_server, _folder })
+        Ok(Self {
+            app,
+            marketplace,
+            simulated,
+            service,
+            app_server,
+            marketplace_server,
+            provider_server,
+            _folder,
+        })
     }
 
     /// Runs until Ctrl-C, or until one of the servers ends.
     pub async fn run(self) -> anyhow::Result<()> {
-        let handles = [self.app_server.handle(), self.marketplace_server.handle()];
+        let mut handles = vec![self.app_server.handle(), self.marketplace_server.handle()];
+        handles.extend(self.provider_server.as_ref().map(ActixServer::handle));
+        let provider_server = async {
+            match self.provider_server {
+                Some(server) => server.await,
+                None => std::future::pending().await,
+            }
+        };
         let ended = tokio::select! {
             ended = self.service.run() => ended.context("the service ended"),
             ended = self.app_server => ended.context("the front end ended"),
             ended = self.marketplace_server => ended.context("the marketplace ended"),
+            ended = provider_server => ended.context("the provider ended"),
             ended = tokio::signal::ctrl_c() => ended.context("Ctrl-C cannot be waited for"),
         };
         for handle in handles {
@@ -127,16 +178,17 @@ impl Playground {
     /// The text to print after the start.
     pub fn greeting(&self) -> String {
         let open = format!("The playground is ready. Open\n\n  {}\n\n", origin(self.app));
-        let Some(kind) = self.platform else {
-            let people: String = PEOPLE
-                .iter()
-                .map(|person| format!("  {:<14}{:<12}{}\n", person.name, person.plan.as_str(), person.email))
-                .collect();
-            return format!(
-                "{open}and sign in as one of\n\n{people}\nwith the password {PASSWORD}. Ctrl-C stops it."
-            );
-        };
-        format!("{open}{}\nCtrl-C stops it.", kind.greeting())
+        match self.simulated {
+            Simulated::LoginProxy => {
+                let line = |person: &Person| {
+                    format!("  {:<14}{:<12}{}\n", person.name, person.plan.as_str(), person.email)
+                };
+                let people: String = PEOPLE.iter().map(line).collect();
+                format!("{open}and sign in as one of\n\n{people}\nwith the password {PASSWORD}. Ctrl-C stops it.")
+            }
+            Simulated::Platform(kind) => format!("{open}{}\nCtrl-C stops it.", kind.greeting()),
+            Simulated::OpenIdProvider => format!("{open}{}\nCtrl-C stops it.", openid_app::GREETING),
+        }
     }
 }
 

@@ -5,10 +5,10 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { accessibility, open, picture, startBrowser } from "./support/browser.js";
-import { APP, inTime, PROGRAM, spawn, SSO, startHosts, stop, until } from "./support/hosts.js";
+import { APP, SSO, startHosts, until } from "./support/hosts.js";
+import { startPlayground } from "./support/playground.js";
 
 const art = await mkdtemp(join(tmpdir(), "marketplace-sso-logo-"));
 after(() => rm(art, { recursive: true, force: true }));
@@ -171,21 +171,6 @@ for (const [name, options] of Object.entries({
       await picture(tab, `component-${name}-${colorScheme}`);
     }
   });
-}
-
-/** The playground, and the URLs that it prints. */
-async function startPlayground() {
-  const child = spawn(PROGRAM, ["playground", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "ignore"] });
-  after(() => stop(child));
-  const lines = createInterface({ input: child.stdout });
-  const found = new Promise((resolve, reject) => {
-    lines.on("line", (line) => {
-      const address = /http:\/\/[^\s]+/.exec(line);
-      if (address) resolve(address[0]);
-    });
-    child.on("exit", () => reject(new Error("the playground has ended")));
-  });
-  return inTime(found, "the playground does not start");
 }
 
 const playground = await startPlayground();

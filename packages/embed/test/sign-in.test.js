@@ -99,6 +99,57 @@ test("a login URL that is not http(s) is not opened", async (t) => {
   }
 });
 
+// the service signs users in itself
+const own = (ticket) => ({ isSignedIn: false, loginUrl: ({ sso }) => `${sso}/auth/pandium-sso/login?mode=popup${ticket}` });
+const install = `<marketplace-frame install="7" params="a=b"></marketplace-frame>`;
+
+test("the service's own sign-in gets the path that was asked for", async (t) => {
+  const { tab, context, world, state } = await openPage(t, browser, { world: own(""), markup: install });
+  await state("signed-out");
+  const [popup] = await Promise.all([context.waitForEvent("page"), signIn(tab).click()]);
+  await popup.waitForURL(`${world.sso}/auth/pandium-sso/login?mode=popup&return=${encodeURIComponent("/pandium-sso/install/7?a=b")}`);
+  assert.equal(await popup.evaluate(() => window.opener), null);
+  world.isSignedIn = true;
+  await popup.getByRole("button").click();
+  await state("ready");
+  assert.equal(last(world.entries()).path, "/pandium-sso/install/7");
+});
+
+test("at the top level, the service's own sign-in returns to the app", async (t) => {
+  const { tab, world, state } = await openPage(t, browser, {
+    world: own("&ticket=1"), path: "/#x", markup: `<marketplace-frame sign-in="top"></marketplace-frame>`,
+  });
+  await state("signed-out");
+  await signIn(tab).click();
+  await tab.waitForURL(`${world.sso}/auth/pandium-sso/login?return=${encodeURIComponent(`${world.app}/#x`)}`);
+});
+
+test("the ticket of the pop-up is loaded into the frame", async (t) => {
+  const { tab, context, world, state, marketplace } = await openPage(t, browser, { world: own("&ticket=1") });
+  await state("signed-out");
+  const [popup] = await Promise.all([context.waitForEvent("page"), signIn(tab).click()]);
+  await Promise.all([popup.waitForEvent("close"), popup.getByRole("button").click()]);
+  await state("ready");
+  assert.match(marketplace().url(), /tenant=secret-token/);
+  assert.equal(world.seen.filter(({ path }) => path === "/l/ticket-1").length, 1);
+});
+
+test("a ticket is taken from the pop-up and the service only", async (t) => {
+  const { tab, context, world, state } = await openPage(t, browser, { world: own("&ticket=1") });
+  await state("signed-out");
+  const [popup] = await Promise.all([context.waitForEvent("page"), signIn(tab).click()]);
+  const told = (ticket) => ({ type: "marketplace-sso:signed-in", ticket });
+  await tab.evaluate((told) => window.postMessage(told, "*"), told(`${world.sso}/l/forged`));
+  await popup.getByRole("button").waitFor();
+  await popup.evaluate((told) => opener.postMessage(told, "*"), told("javascript:alert(1)"));
+  await popup.evaluate((told) => opener.postMessage(told, "*"), told(`${world.market}/l/forged`));
+  await Promise.all([popup.waitForURL(`${world.app}/login`), popup.evaluate((url) => (location.href = url), `${world.app}/login`)]);
+  await popup.evaluate((told) => opener.postMessage(told, "*"), told(`${world.sso}/l/forged`));
+  await tab.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+  assert.equal(await tab.locator("marketplace-frame").evaluate((node) => node.state), "signed-out");
+  assert.equal(world.seen.filter(({ path }) => path === "/l/forged").length, 0);
+});
+
 test("a button of the app can open the sign-in", async (t) => {
   const { world, tab, state, context } = await openPage(t, browser, {
     world: signedOut,

@@ -130,6 +130,8 @@ async function answer(world, request, response) {
       }), allowed);
     }
     if (path === "/embed") return send(200, "text/html", "<title>Integrations</title><p>The page of the service</p>");
+    if (path.startsWith("/auth/")) return send(200, "text/html", SIGNED_IN(query.get("ticket") && `${world.sso}/l/ticket-1`));
+    if (path.startsWith("/l/")) return response.writeHead(307, { location: `${world.market}/acme?tenant=secret-token` }).end();
     if (request.headers.accept === "application/json") {
       const given = world.answer(request.headers[world.proofHeader?.toLowerCase()]);
       if (typeof given === "string") return problem(401, given);
@@ -158,6 +160,14 @@ const MARKETPLACE = `<!doctype html><html lang="en"><title>Marketplace</title><m
 
 const UNAUTHENTICATED = `<!doctype html><html lang="en"><title>Sign in</title><main><h1>Sign in</h1></main><script>
   parent.postMessage({ type: "marketplace-sso:unauthenticated", reason: "unauthenticated" }, "*");
+</script></html>`;
+
+// the user clicks, so that a test can look at the page before
+const SIGNED_IN = (ticket) => `<!doctype html><html lang="en"><title>Provider</title><button>Continue</button><script>
+  document.querySelector("button").onclick = () => {
+    opener?.postMessage({ type: "marketplace-sso:signed-in", ticket: ${JSON.stringify(ticket)} }, "*");
+    window.close();
+  };
 </script></html>`;
 
 /** A page of the app with the component. */

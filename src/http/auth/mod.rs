@@ -117,6 +117,18 @@ pub(super) fn public_login_url(snapshot: &Snapshot, runtime: &EntranceRuntime) -
     Some(format!("{origin}{AUTH_PATH}{}/login", runtime.entrance.name))
 }
 
+/// The address of the sign-in for the component: with `mode=popup`, where a pop-up helps its frame.
+pub(super) fn component_login_url(
+    context: &RequestContext,
+    runtime: &EntranceRuntime,
+    request: &HttpRequest,
+) -> Option<String> {
+    runtime.entrance.authenticator.sign_in()?;
+    let origin = context.snapshot.public_url.as_deref().unwrap_or_default();
+    let login_url = format!("{origin}{}", address(runtime, &ReturnAddress::of(&runtime.entrance), Mode::Top));
+    popup_url(context, runtime, request, &login_url).or(Some(login_url))
+}
+
 fn address(runtime: &EntranceRuntime, return_to: &ReturnAddress, mode: Mode) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("return", return_to.as_str());

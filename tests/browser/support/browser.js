@@ -20,7 +20,7 @@ const ARTEFACTS = new URL("../artefacts/", import.meta.url);
 
 /** Chromium's arguments, which resolve host names to nginx. */
 export function flagsFor(hosts) {
-  const sites = ["*.example.test", "*.other.test", "*.elsewhere.test", "evil.test"];
+  const sites = ["*.example.test", "*.other.test", "*.elsewhere.test", "*.provider.test", "evil.test"];
   const rules = sites.map((site) => `MAP ${site} 127.0.0.1:${hosts.port}`);
   return [
     ...FLAGS,

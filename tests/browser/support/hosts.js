@@ -4,6 +4,7 @@
 //   app.example.test, sso.example.test …   one site: the app, the service
 //   market.other.test                      the marketplace
 //   evil.test, sso.elsewhere.test …        further sites
+//   id.provider.test                       the OpenID provider
 
 import { execFile, spawn as spawnProcess } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
@@ -16,6 +17,7 @@ import { after } from "node:test";
 import { promisify } from "node:util";
 import { startApp } from "./app.js";
 import { startMarketplace } from "./marketplace.js";
+import { CLIENT_SECRET, ISSUER, startProvider, startProxy } from "./provider.js";
 
 export const ROOT = new URL("../../../", import.meta.url);
 export const PROGRAM = process.env.MARKETPLACE_SSO ?? new URL("target/debug/marketplace-sso", ROOT).pathname;
@@ -29,9 +31,10 @@ export const PATIENCE_MS = 30000;
 
 /**
  * Starts everything. `services` has the hosts of the program, each with its configuration's differences; `more`
- * are further hosts of the app.
+ * are further hosts of the app. With `signsIn`, the services sign users in at an OpenID provider themselves; else
+ * the app does.
  */
-export async function startHosts({ services = { "sso.example.test": "" }, more = ["evil.test", "other.example.test"] } = {}) {
+export async function startHosts({ services = { "sso.example.test": "" }, more = ["evil.test", "other.example.test"], signsIn } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "marketplace-sso-browser-"));
   const closing = [() => rm(folder, { recursive: true, force: true })];
   after(async () => {
@@ -42,19 +45,34 @@ export async function startHosts({ services = { "sso.example.test": "" }, more =
   const app = await startApp(join(folder, "app.sock"));
   const market = await startMarketplace(join(folder, "market.sock"));
   closing.push(app.close, market.close);
-  const [certificate, ...running] = await Promise.all([
-    makeCertificate(folder),
-    ...Object.entries(services).map(([host, toml]) => startService(folder, host, toml, closing)),
-  ]);
+  const certificate = await makeCertificate(folder);
+  let port;
+  let provider;
+  let signing;
+  if (signsIn) {
+    const reach = async () => ({ host: "127.0.0.1", port, ca: await readFile(join(folder, "certificate.pem")) });
+    provider = await startProvider(join(folder, "provider.sock"), Object.keys(services), reach);
+    const proxy = await startProxy(() => port);
+    closing.push(provider.close, proxy.close);
+    signing = { HTTPS_PROXY: proxy.url, ...(await makeClock(folder)) };
+  }
+  const running = await Promise.all(
+    Object.entries(services).map(([host, toml]) => startService(folder, host, toml, closing, signing)),
+  );
   const blocks = await recipe();
   const isService = (host) => host in services;
   const servers = [
-    ...Object.keys(services).map((host, n) => blocks(host, n, `unix:${folder}/${host}.sock`, `unix:${folder}/app.sock`)),
+    ...Object.keys(services).map((host, n) => (signsIn
+      ? plain(host, `${folder}/${host}.sock`)
+      : blocks(host, n, `unix:${folder}/${host}.sock`, `unix:${folder}/app.sock`))),
     ...["app.example.test", ...more].filter((host) => !isService(host)).map((host) => plain(host, `${folder}/app.sock`)),
     plain("market.other.test", `${folder}/market.sock`),
+    ...(signsIn ? [plain(new URL(ISSUER).host, `${folder}/provider.sock`)] : []),
   ];
-  const port = await startNginx(folder, servers.join("\n"), closing);
-  return { app, market, services: Object.fromEntries(running.map((one) => [one.host, one])), port, certificate, folder };
+  port = await startNginx(folder, servers.join("\n"), closing);
+  /** Sets the services' clock so many seconds ahead. */
+  const setClock = (ahead_s) => writeFile(join(folder, "offset"), new BigInt64Array([BigInt(ahead_s)]));
+  return { app, market, provider, setClock, services: Object.fromEntries(running.map((one) => [one.host, one])), port, certificate, folder };
 }
 
 /** The first block of code of a section of a document. */
@@ -92,21 +110,49 @@ ${links.replaceAll("marketplace_sso", `marketplace_sso_${n}`)}
 const plain = (host, socket) => `server {
   listen PORT ssl;
   server_name ${host};
-  location / { proxy_pass http://unix:${socket}; proxy_set_header Host $host; }
+  location / { proxy_pass http://unix:${socket}; proxy_set_header Host $host; proxy_set_header X-Forwarded-Proto https; }
 }`;
 
 async function makeCertificate(folder) {
   const [key, file] = [join(folder, "key.pem"), join(folder, "certificate.pem")];
   await promisify(execFile)("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-    "-nodes", "-days", "2", "-subj", "/CN=test", "-keyout", key, "-out", file,
-    "-addext", "subjectAltName=DNS:evil.test,DNS:*.example.test,DNS:*.other.test,DNS:*.elsewhere.test"]);
+    "-nodes", "-days", "2", "-subj", "/CN=test", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", file,
+    "-addext", "subjectAltName=DNS:evil.test,DNS:*.example.test,DNS:*.other.test,DNS:*.elsewhere.test,DNS:*.provider.test"]);
   const certificate = new X509Certificate(await readFile(file));
   const publicKey = certificate.publicKey.export({ type: "spki", format: "der" });
   return createHash("sha256").update(publicKey).digest("base64");
 }
 
+/** The clock of tests/it/harness/clock.rs, as environment variables of a program that has it. */
+async function makeClock(folder) {
+  const text = await readFile(new URL("tests/it/harness/clock.rs", ROOT), "utf8");
+  const [source, library, offset] = ["clock.c", "clock.so", "offset"].map((name) => join(folder, name));
+  await writeFile(source, text.split('r#"')[1].split('"#;')[0]);
+  await writeFile(offset, new BigInt64Array(1));
+  await promisify(execFile)("cc", ["-shared", "-fPIC", "-O1", "-o", library, source]);
+  return { LD_PRELOAD: library, TEST_CLOCK: offset };
+}
+
+const HEADERS = `
+identity.kind = "proxy_headers"
+identity.preset = "custom"
+identity.headers.id = "X-User-Id"
+identity.headers.email = "X-User-Email"
+identity.headers.name = "X-User-Name"
+identity.headers.groups = "X-User-Groups"
+identity.headers.attributes.plan = "X-User-Plan"
+access.denied_groups = ["blocked"]`;
+
+const ownSignIn = (folder, host) => `
+identity.kind = "oidc"
+identity.issuer = "${ISSUER}"
+identity.client_id = "${host}"
+identity.client_secret = "${CLIENT_SECRET}"
+identity.jwks_ca_file = "${folder}/certificate.pem"
+session.key_file = "${folder}/secret"`;
+
 /** Starts the program with a configuration, and stores its log lines. */
-async function startService(folder, host, more, closing) {
+async function startService(folder, host, more, closing, signing) {
   const config = join(folder, `${host}.toml`);
   await writeFile(config, `
 environment = "sandbox"
@@ -118,22 +164,15 @@ server.workers = 1
 pandium.account = "acme"
 pandium.shared_secret_file = "${folder}/secret"
 pandium.base_url = "${MARKET}"
-identity.kind = "proxy_headers"
-identity.preset = "custom"
-identity.headers.id = "X-User-Id"
-identity.headers.email = "X-User-Email"
-identity.headers.name = "X-User-Name"
-identity.headers.groups = "X-User-Groups"
-identity.headers.attributes.plan = "X-User-Plan"
+${signing ? ownSignIn(folder, host) : HEADERS}
 claims.sub = "id"
-access.denied_groups = ["blocked"]
 `);
   const own = join(folder, `${host}.own.toml`);
   await writeFile(own, more);
   const common = join(folder, `${host}.common.toml`);
   await writeFile(common, `[embed]\nparents = ["${APP}"]\nlogin_url = "${APP}/login"\n`);
   const child = spawn(PROGRAM, ["serve", ...[config, common, own].flatMap((file) => ["--config", file])], {
-    stdio: ["ignore", "ignore", "pipe"], cwd: folder,
+    stdio: ["ignore", "ignore", "pipe"], cwd: folder, env: { ...process.env, ...signing },
   });
   closing.push(() => stop(child));
   const lines = [];

@@ -1,0 +1,53 @@
+(() => {
+  "use strict";
+  const byId = (id) => document.getElementById(id);
+  const element = document.querySelector("marketplace-frame");
+  const { logoutUrl } = document.body.dataset;
+  let isDown = false;
+
+  const say = (text) => (byId("said").textContent = text);
+  const showState = () => (byId("state").textContent = element.state ?? "idle");
+  for (const name of ["ready", "unauthenticated", "error"]) element.addEventListener(`marketplace-${name}`, showState);
+
+  async function change(what) {
+    const body = JSON.stringify({ do: what });
+    const response = await fetch("/provider", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    if (!response.ok) throw new Error(await response.text());
+    return (await response.json()).logout_tokens;
+  }
+
+  const actions = {
+    async "sign-out"() {
+      // the provider's page after it is of no use here
+      await fetch(logoutUrl, { method: "POST", credentials: "include", redirect: "manual" }).catch(() => {});
+      element.reload();
+      say("Signed out. The next sign-in leads to the provider again.");
+    },
+    reload() {
+      element.reload();
+    },
+    async end() {
+      const statuses = await change("end");
+      element.reload();
+      say(statuses.length
+        ? `The provider sent ${statuses.length} logout token${statuses.length > 1 ? "s" : ""}; the service answered ${statuses.join(", ")}.`
+        : "Nobody is signed in at the provider.");
+    },
+    async down() {
+      await change(isDown ? "up" : "down");
+      isDown = !isDown;
+      byId("down").textContent = isDown ? "Bring the provider back" : "Take the provider down";
+      byId("provider-status").textContent = isDown ? "down" : "up";
+      byId("provider-status").className = isDown ? "badge bad" : "badge ok";
+      say(isDown ? "Sessions go on. Sign out, and sign in again, to see what users are told." : "Users can sign in again.");
+    },
+    async rotate() {
+      await change("rotate");
+      say("A new key signs now. The service fetches it with the next sign-in.");
+    },
+  };
+
+  for (const [id, act] of Object.entries(actions)) {
+    byId(id).addEventListener("click", () => Promise.resolve(act()).catch((error) => say(`No answer: ${error.message}`)));
+  }
+})();
