@@ -41,7 +41,8 @@ fn read_address(text: &str) -> Result<SocketAddr, String> {
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     actix_web::rt::System::new().block_on(async {
-        let playground = Playground::start(arguments.listen, arguments.simulated.unwrap_or(Simulated::LoginProxy)).await;
+        let playground =
+            Playground::start(arguments.listen, arguments.simulated.unwrap_or(Simulated::LoginProxy)).await;
         let playground = playground.map_err(Failure::Running)?;
         if let Some(warning) = playground.warning() {
             print_error(&format!("warning: {warning}"));

@@ -184,7 +184,9 @@ impl Playground {
                     format!("  {:<14}{:<12}{}\n", person.name, person.plan.as_str(), person.email)
                 };
                 let people: String = PEOPLE.iter().map(line).collect();
-                format!("{open}and sign in as one of\n\n{people}\nwith the password {PASSWORD}. Ctrl-C stops it.")
+                format!(
+                    "{open}and sign in as one of\n\n{people}\nwith the password {PASSWORD}. Ctrl-C stops it."
+                )
             }
             Simulated::Platform(kind) => format!("{open}{}\nCtrl-C stops it.", kind.greeting()),
             Simulated::OpenIdProvider => format!("{open}{}\nCtrl-C stops it.", openid_app::GREETING),

@@ -228,7 +228,12 @@ async fn apply(provider: &Provider, change: Change) -> anyhow::Result<Vec<u16>> 
 }
 
 fn unavailable() -> FixedResponse {
-    FixedResponse { path: "/token", status: 503, content_type: "text/plain", body: "down for maintenance".to_owned() }
+    FixedResponse {
+        path: "/token",
+        status: 503,
+        content_type: "text/plain",
+        body: "down for maintenance".to_owned(),
+    }
 }
 
 const CLIENT_ID: &str = "marketplace-sso";
