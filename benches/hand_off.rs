@@ -59,7 +59,9 @@ fn hand_off(criterion: &mut Criterion) {
         peer: Peer::from_ip([127, 0, 0, 1].into()),
         path: None,
         headers: &headers,
+        query: "",
         received: Timestamp::from_unix_seconds(1_621_521_641),
+        fetched: None,
     };
     let secret = SharedSecret::parse("0123456789abcdef0123456789abcdef").unwrap();
     let key = SigningKey::new(&secret);
@@ -83,7 +85,7 @@ fn hand_off(criterion: &mut Criterion) {
                 query: black_box("integration_id=1121&display=settings"),
                 install: None,
             };
-            entrance.decide(&sign_on, Uuid::new_v4(), now).0.outcome.unwrap()
+            entrance.decide(&sign_on, Uuid::new_v4(), now, None).0.outcome.unwrap()
         });
     });
     group.finish();
@@ -158,7 +160,9 @@ fn session(criterion: &mut Criterion) {
         peer: Peer::from_ip([127, 0, 0, 1].into()),
         path: None,
         headers: &headers,
+        query: "",
         received: now,
+        fetched: None,
     };
     let mut group = criterion.benchmark_group("hand_off");
     group.bench_function("whole sign-on, from a session", |bencher| {
@@ -168,7 +172,7 @@ fn session(criterion: &mut Criterion) {
                 query: black_box("integration_id=1121&display=settings"),
                 install: None,
             };
-            entrance.decide(&sign_on, Uuid::new_v4(), now).0.outcome.unwrap()
+            entrance.decide(&sign_on, Uuid::new_v4(), now, None).0.outcome.unwrap()
         });
     });
     group.finish();

@@ -104,7 +104,8 @@ pub fn authentication(entrance: &str, data: &[u8]) -> Authentication {
     let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let peer = Peer::from_ip([127, 0, 0, 1].into());
     let now = Timestamp::from_unix_seconds(NOW);
-    let offer = AuthRequest { peer, path: Some("/x"), headers: &headers, received: now };
+    let offer =
+        AuthRequest { peer, path: Some("/x"), headers: &headers, query: "", received: now, fetched: None };
     issuer.authenticator.authenticate(offer, now)
 }
 

@@ -36,6 +36,8 @@ pub enum Scope {
     AuditRead,
     /// Making links that hand a user off.
     LinksCreate,
+    /// Listing mittwald's extension instances, and getting access tokens of them.
+    MittwaldTokens,
 }
 
 /// A text that is not a token: cut, mistyped, or something else. Never quotes it.
@@ -55,7 +57,7 @@ pub struct NotAName;
 
 /// A text that is not a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is none of the scopes audit:read, links:create")]
+#[error("it is none of the scopes audit:read, links:create, mittwald:tokens")]
 pub struct NotAScope;
 
 /// The prefix by which secret scanners find tokens.
@@ -166,13 +168,14 @@ impl ApiTokenName {
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 2] = [Self::AuditRead, Self::LinksCreate];
+    pub const ALL: [Self; 3] = [Self::AuditRead, Self::LinksCreate, Self::MittwaldTokens];
 
     /// The name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AuditRead => "audit:read",
             Self::LinksCreate => "links:create",
+            Self::MittwaldTokens => "mittwald:tokens",
         }
     }
 

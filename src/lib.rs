@@ -25,10 +25,11 @@
 //! | [`request`], [`limits`] | header fields and peer of a request, without actix; how often something may happen |
 //! | [`session`] | the sealed cookies of users whom this service signed in, and which sessions have ended |
 //! | [`settings`] | the generic part of configuration: layers, sections, secrets, problems |
+//! | [`store`] | what outlasts the process, in SQLite or PostgreSQL |
 //! | [`authn`] | authenticators: proxy headers or a token; a folder for each vendor, with its settings |
 //! | [`pandium`] | the destination: environment, claims, links, hand-off; pure |
 //! | [`access`], [`embed`] | authorization; which pages may embed the response |
-//! | [`metrics`], [`store`], [`audit`] | Prometheus metrics; what outlasts the process, in SQLite or PostgreSQL; one event for each hand-off and each refusal |
+//! | [`metrics`], [`audit`] | Prometheus metrics; one event for each hand-off and each refusal |
 //! | [`sign_on`] | the use case, without HTTP: authenticate, authorize, hand off |
 //! | [`page`] | HTML pages: typed contexts for `templates/`, in four languages |
 //! | [`config`] | from written settings to a usable `Config`; every problem at once |

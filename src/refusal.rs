@@ -24,6 +24,8 @@ pub enum Reason {
     BadLink,
     /// A request to the API cannot be read, or a parameter is invalid.
     BadRequest,
+    /// The body of a request is too large.
+    BodyTooLarge,
     /// Identity headers from a peer that is not a trusted proxy.
     UntrustedPeer,
     /// The user is not authorized.
@@ -72,7 +74,7 @@ pub struct Refusal {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::ExpiredToken,
@@ -80,6 +82,7 @@ impl Reason {
         Self::BadIdentity,
         Self::BadLink,
         Self::BadRequest,
+        Self::BodyTooLarge,
         Self::UntrustedPeer,
         Self::NotAllowed,
         Self::EmbeddingNotAllowed,
@@ -109,6 +112,7 @@ impl Reason {
             Self::BadIdentity => "bad_identity",
             Self::BadLink => "bad_link",
             Self::BadRequest => "bad_request",
+            Self::BodyTooLarge => "body_too_large",
             Self::UntrustedPeer => "untrusted_peer",
             Self::NotAllowed => "not_allowed",
             Self::EmbeddingNotAllowed => "embedding_not_allowed",
@@ -144,6 +148,7 @@ impl Reason {
             Self::CrossSiteRequest => "The request came from another site",
             Self::MissingScope => "The token does not permit this",
             Self::BadRequest => "The request cannot be read",
+            Self::BodyTooLarge => "The request is too large",
             Self::NotFound => "There is nothing here",
             Self::LinkExpired => "This link is no longer valid",
             Self::MethodNotAllowed => "This method is not allowed",

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::access::Access;
 use crate::audit::{SubjectForms, SubjectNames};
-use crate::authn::{AuthRequest, Authentication, Authenticator, Needs};
+use crate::authn::{AuthRequest, Authentication, Authenticator, Fetched, Needs};
 use crate::clock::Timestamp;
 use crate::embed::{Embed, FetchDestination};
 use crate::pandium::{Environment, HandOff, HandOffError, Link, Marketplace};
@@ -128,13 +128,13 @@ impl Entrance {
 
     /// Signs a user on. Waits for keys, where newer ones may change the decision.
     pub async fn sign_on(&self, request: &SignOnRequest<'_>, jti: Uuid, clock: fn() -> Timestamp) -> SignOn {
-        with_needs(clock, |now| self.decide(request, jti, now)).await
+        with_needs(clock, |now, fetched| self.decide(request, jti, now, fetched)).await
     }
 
     /// Authenticates and authorizes a user without signing anything. Waits for
     /// keys, as [`Self::sign_on`] does.
     pub async fn identify(&self, request: AuthRequest<'_>, clock: fn() -> Timestamp) -> Identification {
-        with_needs(clock, |now| self.decide_identity(request, now)).await
+        with_needs(clock, |now, fetched| self.decide_identity(AuthRequest { fetched, ..request }, now)).await
     }
 
     /// Authorizes a user whom a trusted server names, and signs, without authenticating anything.
@@ -156,25 +156,32 @@ impl Entrance {
     }
 
     /// Decides a sign-on. Link and frame come first: they need no credentials.
-    pub fn decide(&self, request: &SignOnRequest<'_>, jti: Uuid, now: Timestamp) -> Decision<SignOn> {
+    pub fn decide(
+        &self,
+        request: &SignOnRequest<'_>,
+        jti: Uuid,
+        now: Timestamp,
+        fetched: Option<&Fetched>,
+    ) -> Decision<SignOn> {
         let fetch_dest = FetchDestination::of(request.auth.headers);
         let mut details = Box::new(EventDetails { fetch_dest, ..EventDetails::default() });
         let mut needs = None;
-        let outcome = self.decide_hand_off(request, jti, now, &mut details, &mut needs);
+        let outcome = self.decide_hand_off(request, (jti, now), fetched, &mut details, &mut needs);
         (SignOn { outcome, details }, needs)
     }
 
     fn decide_hand_off(
         &self,
         request: &SignOnRequest<'_>,
-        jti: Uuid,
-        now: Timestamp,
+        (jti, now): (Uuid, Timestamp),
+        fetched: Option<&Fetched>,
         details: &mut EventDetails,
         needs: &mut Option<Needs>,
     ) -> Result<HandOff, Refusal> {
-        details.link = self.marketplace.links().parse(request.query, request.install)?;
+        let query = self.authenticator.link_query(request.query);
+        details.link = self.marketplace.links().parse(&query, request.install)?;
         details.embed_violation = self.embed.check_embedding(request.auth.headers)?;
-        let mut user = self.authenticate(request.auth, now, needs)?;
+        let mut user = self.authenticate(AuthRequest { fetched, ..request.auth }, now, needs)?;
         details.credentials = std::mem::take(&mut user.credentials);
         self.authorize_and_sign(&user, jti, now, details)
     }
@@ -249,14 +256,15 @@ impl Entrance {
 }
 
 /// Makes a decision, and makes it again after what it lacks was fetched.
-async fn with_needs<T>(clock: fn() -> Timestamp, decide: impl Fn(Timestamp) -> Decision<T>) -> T {
-    let (mut decision, mut needs) = decide(clock());
+async fn with_needs<T>(
+    clock: fn() -> Timestamp,
+    decide: impl Fn(Timestamp, Option<&Fetched>) -> Decision<T>,
+) -> T {
+    let (mut decision, mut needs) = decide(clock(), None);
     for _ in 0..MAX_FETCHES {
         let Some(lacking) = needs else { break };
-        if !lacking.fetch(clock).await {
-            break;
-        }
-        (decision, needs) = decide(clock());
+        let Some(fetched) = lacking.fetch(clock).await else { break };
+        (decision, needs) = decide(clock(), Some(&fetched));
     }
     decision
 }

@@ -105,8 +105,61 @@ pub enum Outcome<'a> {
     SignedOut,
     /// The provider ended sessions of the user.
     SessionsEnded,
+    /// A webhook or a program was about an extension instance.
+    Instance {
+        /// What happened.
+        event: InstanceEvent,
+        /// The instance.
+        instance_id: Uuid,
+    },
     /// The request was refused.
     Refused(&'a Refusal),
+}
+
+/// What happened to an extension instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstanceEvent {
+    /// It was installed.
+    Added,
+    /// Its scopes, its state or its variant were changed.
+    Updated,
+    /// Its secret was replaced.
+    SecretRotated,
+    /// It was removed.
+    Removed,
+    /// A webhook came after a newer one, and changed nothing.
+    Ignored,
+    /// A webhook was a dry run, and changed nothing.
+    DryRun,
+    /// A program got an access token of it.
+    AccessTokenIssued,
+}
+
+impl InstanceEvent {
+    /// The outcome of its event.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Added => "instance_added",
+            Self::Updated => "instance_updated",
+            Self::SecretRotated => "secret_rotated",
+            Self::Removed => "instance_removed",
+            Self::Ignored => "webhook_ignored",
+            Self::DryRun => "webhook_dry_run",
+            Self::AccessTokenIssued => "access_token_issued",
+        }
+    }
+
+    const fn message(self) -> &'static str {
+        match self {
+            Self::Added => "an extension instance was added",
+            Self::Updated => "an extension instance was changed",
+            Self::SecretRotated => "the secret of an extension instance was replaced",
+            Self::Removed => "an extension instance was removed",
+            Self::Ignored => "a webhook came after a newer one",
+            Self::DryRun => "a webhook was a dry run",
+            Self::AccessTokenIssued => "gave an access token of an extension instance to a program",
+        }
+    }
 }
 
 impl AuditLog {
@@ -146,6 +199,8 @@ struct JsonLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    instance_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<&'a str>,
     peer: Peer,
     fetch_dest: &'static str,
@@ -169,6 +224,7 @@ fn write_json(event: &AuditEvent<'_>, line: &mut Vec<u8>) {
         reason: labels.reason,
         detail: labels.detail,
         jti: labels.jti,
+        instance_id: labels.instance_id,
         subject: event.subject,
         peer: event.peer,
         fetch_dest: event.fetch_dest.name(),
@@ -195,6 +251,7 @@ fn write_text(event: &AuditEvent<'_>, line: &mut Vec<u8>) {
     field("entrance", event.entrance.as_ref().map(|entrance| entrance as _));
     field("environment", event.environment.as_ref().map(|environment| environment as _));
     field("jti", labels.jti.as_ref().map(|jti| jti as _));
+    field("instance_id", labels.instance_id.as_ref().map(|id| id as _));
     let subject = event.subject.as_ref().map(|subject| format!("{subject:?}"));
     field("subject", subject.as_ref().map(|subject| subject as _));
     field("peer", Some(&event.peer));
@@ -217,6 +274,7 @@ struct Labels<'a> {
     reason: Option<&'static str>,
     detail: Option<&'a str>,
     jti: Option<Uuid>,
+    instance_id: Option<Uuid>,
 }
 
 impl<'a> Labels<'a> {
@@ -229,6 +287,7 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: Some(jti),
+                instance_id: None,
             },
             Outcome::LinkCreated => Self {
                 level: "INFO",
@@ -237,6 +296,7 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: None,
+                instance_id: None,
             },
             Outcome::Verified => Self {
                 level: "INFO",
@@ -245,6 +305,16 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: None,
+                instance_id: None,
+            },
+            Outcome::Instance { event, instance_id } => Self {
+                level: "INFO",
+                message: event.message(),
+                outcome: event.code(),
+                reason: None,
+                detail: None,
+                jti: None,
+                instance_id: Some(instance_id),
             },
             Outcome::SignedIn => Self {
                 level: "INFO",
@@ -253,6 +323,7 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: None,
+                instance_id: None,
             },
             Outcome::SignedOut => Self {
                 level: "INFO",
@@ -261,6 +332,7 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: None,
+                instance_id: None,
             },
             Outcome::SessionsEnded => Self {
                 level: "INFO",
@@ -269,6 +341,7 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: None,
+                instance_id: None,
             },
             Outcome::Refused(refusal) => Self {
                 level: "WARN",
@@ -280,6 +353,7 @@ impl<'a> Labels<'a> {
                     std::borrow::Cow::Owned(cause) => cause.as_str(),
                 }),
                 jti: None,
+                instance_id: None,
             },
         }
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{AuditEvent, Labels};
 use crate::clock::Timestamp;
@@ -102,13 +103,23 @@ pub(super) fn of_request(event: &AuditEvent<'_>, details: &RecordDetails<'_>) ->
         embed_violation: event.embed_violation.map(text),
         link: details.link.filter(|link| !link.is_empty()).map(text),
         took_us: i64::try_from(event.took_us).ok(),
-        data: event.api_token.map(|name| text(&json!({"api_token": name}).to_string())),
+        data: data(event.api_token, labels.instance_id),
         personal: Personal {
             subject: details.subject.map(text),
             peer: peer(event.peer),
             user_agent: details.user_agent.map(user_agent),
         },
     }
+}
+
+fn data(api_token: Option<&str>, instance_id: Option<Uuid>) -> Option<Text> {
+    let data = match (api_token, instance_id) {
+        (None, None) => return None,
+        (Some(name), None) => json!({"api_token": name}),
+        (None, Some(id)) => json!({"instance_id": id}),
+        (Some(name), Some(id)) => json!({"api_token": name, "instance_id": id}),
+    };
+    Some(text(&data.to_string()))
 }
 
 fn peer(peer: Peer) -> Option<Text> {

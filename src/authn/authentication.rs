@@ -1,5 +1,6 @@
 //! What an authenticator gets, and its result.
 
+use super::mittwald::{MittwaldFetched, MittwaldNeeds};
 use super::refresher::NeedsRefresh;
 use crate::clock::Timestamp;
 use crate::jwt::jwks::NeedsKeys;
@@ -17,8 +18,12 @@ pub struct AuthRequest<'a> {
     pub path: Option<&'a str>,
     /// The header fields.
     pub headers: &'a Headers<'a>,
+    /// The query as received, without the `?`.
+    pub query: &'a str,
     /// When the request was received.
     pub received: Timestamp,
+    /// What was fetched for it, since an authenticator needed it.
+    pub fetched: Option<&'a Fetched>,
 }
 
 /// The result of authentication. Bad credentials are rejected; they never count
@@ -40,17 +45,29 @@ pub enum Authentication {
 pub enum Needs {
     /// Keys of a token's issuer.
     Keys(NeedsKeys),
+    /// What mittwald or the store says about a user.
+    Mittwald(MittwaldNeeds),
     /// Newer data of a signed-in user.
     Session(NeedsRefresh),
 }
 
+/// What was fetched before a request is decided again.
+#[derive(Debug)]
+pub enum Fetched {
+    /// Keys or the data of a session, which are cached.
+    Cached,
+    /// What mittwald or the store says about a user of this request.
+    Mittwald(MittwaldFetched),
+}
+
 impl Needs {
-    /// Fetches it. `false` where nothing was fetched, so that deciding again makes no
+    /// Fetches it. `None` where nothing was fetched, so that deciding again makes no
     /// difference.
-    pub async fn fetch(&self, clock: fn() -> Timestamp) -> bool {
+    pub async fn fetch(&self, clock: fn() -> Timestamp) -> Option<Fetched> {
         match self {
-            Self::Keys(keys) => keys.fetch(clock()).await,
-            Self::Session(session) => session.fetch(clock).await,
+            Self::Keys(keys) => keys.fetch(clock()).await.then_some(Fetched::Cached),
+            Self::Mittwald(needs) => Some(Fetched::Mittwald(needs.fetch(clock()).await)),
+            Self::Session(session) => session.fetch(clock).await.then_some(Fetched::Cached),
         }
     }
 
@@ -58,6 +75,7 @@ impl Needs {
     pub fn refusal(&self) -> Refusal {
         match self {
             Self::Keys(keys) => Reason::KeysUnavailable.because(format!("the token is rejected: {keys}")),
+            Self::Mittwald(needs) => needs.refusal(),
             Self::Session(_) => Reason::Internal.because("the refresh of a session was cancelled"),
         }
     }

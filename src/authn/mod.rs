@@ -1,4 +1,4 @@
-//! Authentication: the three kinds of authenticator, and a module for each vendor of
+//! Authentication: the kinds of authenticator, and a module for each vendor of
 //! tokens. Vendors know neither each other nor HTTP; each has its settings beside
 //! it.
 
@@ -8,6 +8,7 @@ pub mod aws_alb;
 pub mod bearer;
 pub mod caf;
 pub mod commercetools;
+pub mod mittwald;
 pub mod oidc;
 pub mod proxy_headers;
 mod refresher;
@@ -16,6 +17,7 @@ pub(crate) mod settings;
 pub mod sign_in;
 pub mod token;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -25,9 +27,11 @@ use crate::jwt::jwks::{FetchCounts, JwksCache, SkippedKey};
 use crate::request::Peer;
 use crate::secret::SharedSecret;
 use crate::session::EndedSessions;
+use crate::store::Store;
 use crate::user::User;
 
-pub use authentication::{AuthRequest, Authentication, Needs};
+pub use authentication::{AuthRequest, Authentication, Fetched, Needs};
+pub use mittwald::MittwaldIdentity;
 pub use proxy_headers::ProxyHeaders;
 pub use sign_in::SignIn;
 pub use token::{IssuerKeys, TokenAuthenticator, TokenLocation, Vendor};
@@ -39,6 +43,8 @@ pub enum Authenticator {
     ProxyHeaders(ProxyHeaders),
     /// By a signed token.
     Token(Box<TokenAuthenticator>),
+    /// By mittwald: a retrieval key that is exchanged, or a session token.
+    Mittwald(MittwaldIdentity),
     /// By a session, after a sign-in at an OpenID provider.
     Oidc(Box<SignIn>),
 }
@@ -63,6 +69,7 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(headers) => headers.authenticate(request),
             Self::Token(token) => token.authenticate(request, now),
+            Self::Mittwald(mittwald) => mittwald.authenticate(request, now),
             Self::Oidc(sign_in) => sign_in.authenticate(request, now),
         }
     }
@@ -71,8 +78,24 @@ impl Authenticator {
     pub fn explain_absence(&self, request: AuthRequest<'_>, now: Timestamp) -> Option<String> {
         match self {
             Self::ProxyHeaders(headers) => headers.explain_absence(request),
-            Self::Token(_) => None,
+            Self::Token(_) | Self::Mittwald(_) => None,
             Self::Oidc(sign_in) => sign_in.explain_absence(request.headers, now),
+        }
+    }
+
+    /// The part of a query that is about the link, and not credentials.
+    pub fn link_query<'a>(&self, query: &'a str) -> Cow<'a, str> {
+        match self {
+            Self::ProxyHeaders(_) | Self::Token(_) | Self::Oidc(_) => Cow::Borrowed(query),
+            Self::Mittwald(_) => Cow::Owned(mittwald::link_query(query)),
+        }
+    }
+
+    /// Uses the store, where the authenticator needs one.
+    pub fn use_store(&self, store: &Store) {
+        match self {
+            Self::ProxyHeaders(_) | Self::Token(_) | Self::Oidc(_) => {}
+            Self::Mittwald(mittwald) => mittwald.use_store(store),
         }
     }
 
@@ -80,7 +103,7 @@ impl Authenticator {
     pub fn trusts(&self, peer: Peer) -> bool {
         match self {
             Self::ProxyHeaders(headers) => headers.trusts(peer),
-            Self::Token(_) | Self::Oidc(_) => false,
+            Self::Token(_) | Self::Mittwald(_) | Self::Oidc(_) => false,
         }
     }
 
@@ -89,6 +112,7 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(_) => "proxy_headers",
             Self::Token(token) => token.kind,
+            Self::Mittwald(_) => "mittwald",
             Self::Oidc(_) => "oidc",
         }
     }
@@ -108,6 +132,7 @@ impl Authenticator {
         match self {
             Self::ProxyHeaders(headers) => headers.can_yield(name),
             Self::Token(token) => token.can_yield(name),
+            Self::Mittwald(mittwald) => mittwald.can_yield(name),
             Self::Oidc(sign_in) => sign_in.client.mapping.can_yield(name),
         }
     }
@@ -120,7 +145,7 @@ impl Authenticator {
     /// An expression for `sub` that is never empty, for an error message.
     pub const fn subject_example(&self) -> &'static str {
         match self {
-            Self::ProxyHeaders(_) => "id",
+            Self::ProxyHeaders(_) | Self::Mittwald(_) => "id",
             Self::Token(token) => token.vendor.subject_example(),
             Self::Oidc(_) => "id",
         }
@@ -129,7 +154,7 @@ impl Authenticator {
     /// Signs users in, if this service does.
     pub fn sign_in(&self) -> Option<&SignIn> {
         match self {
-            Self::ProxyHeaders(_) | Self::Token(_) => None,
+            Self::ProxyHeaders(_) | Self::Token(_) | Self::Mittwald(_) => None,
             Self::Oidc(sign_in) => Some(sign_in),
         }
     }
@@ -137,7 +162,7 @@ impl Authenticator {
     /// Uses these ended sessions, which outlast a reload.
     pub fn share_ended_sessions(&mut self, ended: &Arc<EndedSessions>) {
         match self {
-            Self::ProxyHeaders(_) | Self::Token(_) => {}
+            Self::ProxyHeaders(_) | Self::Token(_) | Self::Mittwald(_) => {}
             Self::Oidc(sign_in) => sign_in.share_ended(ended),
         }
     }
@@ -164,6 +189,7 @@ impl Authenticator {
     /// The header fields that carry credentials, which CORS has to allow.
     pub fn script_headers(&self) -> Vec<&str> {
         match self.token_location() {
+            None if matches!(self, Self::Mittwald(_)) => vec![mittwald::SESSION_TOKEN],
             Some(TokenLocation::Header { name, .. }) => vec![name],
             Some(TokenLocation::Cookie(_)) | None => Vec::new(),
         }
@@ -200,7 +226,7 @@ impl Authenticator {
     /// does not fetch them again.
     pub fn reuse_cached_keys(&mut self, caches: &[Arc<JwksCache>]) {
         match self {
-            Self::ProxyHeaders(_) => {}
+            Self::ProxyHeaders(_) | Self::Mittwald(_) => {}
             Self::Token(token) => token.keys.iter_mut().for_each(|keys| keys.source.reuse_cached(caches)),
             // before it serves, the client has no other owner
             Self::Oidc(sign_in) => {
@@ -223,7 +249,7 @@ impl Authenticator {
 
     fn token(&self) -> Option<&TokenAuthenticator> {
         match self {
-            Self::ProxyHeaders(_) | Self::Oidc(_) => None,
+            Self::ProxyHeaders(_) | Self::Mittwald(_) | Self::Oidc(_) => None,
             Self::Token(token) => Some(token),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::bearer::presets::{self as issuer_presets, IssuerPreset};
+use super::mittwald::{MittwaldIdentity, MittwaldSettings};
 use super::{Authenticator, SignIn, appdirect, aws_alb, bearer, caf, commercetools, oidc, proxy_headers};
 use crate::host::is_loopback;
 use crate::session::{LoginCookies, SameSite, SessionCookies, SessionSettings};
@@ -16,6 +17,8 @@ pub(crate) struct Deployment<'a> {
     pub is_production: bool,
     /// Whether peers connect from network addresses.
     pub listens_on_tcp: bool,
+    /// The section `[mittwald]`; `None` without an extension.
+    pub mittwald: Result<Option<&'a MittwaldSettings>, Reported>,
     /// The section `[session]`; `None` where it has no key.
     pub session: Result<Option<&'a Arc<SessionSettings>>, Reported>,
 }
@@ -36,17 +39,19 @@ enum Kind {
     AppDirect,
     Commercetools,
     Caf,
+    Mittwald,
     Oidc,
 }
 
 /// Every kind but the presets of issuers.
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 8] = [
     ("proxy_headers", Kind::ProxyHeaders),
     ("bearer", Kind::Bearer(&issuer_presets::BEARER)),
     ("aws_alb", Kind::AwsAlb),
     ("appdirect", Kind::AppDirect),
     ("commercetools", Kind::Commercetools),
     ("caf", Kind::Caf),
+    ("mittwald", Kind::Mittwald),
     ("oidc", Kind::Oidc),
 ];
 
@@ -75,6 +80,18 @@ pub(crate) fn read(
         }),
         Kind::Commercetools => commercetools::settings::read(section, public_url, https),
         Kind::Caf => caf::settings::read(section),
+        Kind::Mittwald => {
+            section.finish();
+            let Some(mittwald) = deployment.mittwald? else {
+                return Err(section.report(
+                    "kind",
+                    "there is no extension of mittwald",
+                    "set mittwald.extension_ids, and what it needs",
+                ));
+            };
+            let authenticator = Authenticator::Mittwald(MittwaldIdentity::new(mittwald));
+            return Ok(Identity { authenticator, cors_origin });
+        }
         Kind::Oidc => {
             let sign_in = read_sign_in(section, entrance, deployment);
             section.finish();

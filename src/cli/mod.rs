@@ -10,6 +10,7 @@ mod mint;
 #[cfg(feature = "playground")]
 mod playground;
 mod serve;
+mod store;
 mod token;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,8 @@ enum Command {
     Audit(audit::Arguments),
     /// Create, list and revoke the API tokens of programs
     Token(token::Arguments),
+    /// Maintain the store: encrypt its secrets with another key
+    Store(store::Arguments),
     /// Check a running deployment from outside, and report what is broken
     Doctor(doctor::Arguments),
     /// Check whether a running service is ready; for images without a shell
@@ -113,6 +116,7 @@ impl CommandLine {
             Command::Inspect(arguments) => inspect::run(&arguments),
             Command::Audit(arguments) => audit::run(&arguments),
             Command::Token(arguments) => token::run(&arguments),
+            Command::Store(arguments) => store::run(&arguments),
             Command::Doctor(arguments) => doctor::run(&arguments),
             Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         };

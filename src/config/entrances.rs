@@ -6,6 +6,7 @@ use super::{embed, marketplace, session};
 use crate::access::Access;
 use crate::audit::{PseudonymKey, SubjectForms, SubjectLog};
 use crate::authn::key_caches;
+use crate::authn::mittwald::MittwaldSettings;
 use crate::authn::settings::{self as identity, Deployment, Identity};
 use crate::embed::Parent;
 use crate::pandium::Environment;
@@ -27,13 +28,17 @@ const RESERVED: [&str; 10] = [
     "/auth",
 ];
 
+/// All entrances, and the secret of each.
+pub(super) type Entrances = (Vec<Entrance>, Vec<SharedSecret>);
+
 /// Reads all entrances, and the secret of each. Without a known environment, the rules for
 /// production are not reported.
 pub(super) fn read(
     root: &Section<'_>,
     environment: Environment,
     is_environment_known: bool,
-) -> Result<(Vec<Entrance>, Vec<SharedSecret>), Reported> {
+    mittwald: Result<Option<&MittwaldSettings>, Reported>,
+) -> Result<Entrances, Reported> {
     let https = is_environment_known && environment.requires_https();
     let server = root.section("server");
     let public_url = server.value("public_url").and_then(|url| url.into_string().ok());
@@ -45,6 +50,7 @@ pub(super) fn read(
         public_url: public_url.as_deref(),
         is_production: https,
         listens_on_tcp,
+        mittwald,
         session: session.as_ref().map(Option::as_ref).map_err(|reported| *reported),
     };
     let context = Context { root, environment, https, deployment };
@@ -205,21 +211,28 @@ fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) ->
             !matches!(segment, "" | "." | "..")
                 && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
         });
-    let conflicts = |other: &str| path == other || is_below(&path, other) || is_below(other, &path);
     let (what, help) = if !path.starts_with('/') || !is_plain {
         let what = format!("{path:?} is not a plain path");
         (what, "begin with '/', and use letters, digits, '-', '_', '.' and '~'")
-    } else if RESERVED.contains(&path.as_str())
-        || ["/v1/", "/l/", "/auth/"].iter().any(|prefix| path.starts_with(prefix))
-    {
+    } else if is_reserved(&path) {
         (format!("{path} is reserved by the service"), "choose another path")
-    } else if let Some((name, other)) = taken.iter().find(|(_, other)| conflicts(other)) {
+    } else if let Some((name, other)) = taken.iter().find(|(_, other)| conflicts(&path, other)) {
         let what = format!("{path} conflicts with the entrance {name} at {other}");
         (what, "choose another path")
     } else {
         return Ok(path);
     };
     Err(section.report("path", what, help))
+}
+
+/// Whether a path is one of the service's own.
+pub(super) fn is_reserved(path: &str) -> bool {
+    RESERVED.contains(&path) || ["/v1/", "/l/", "/auth/"].iter().any(|prefix| path.starts_with(prefix))
+}
+
+/// Whether two paths, each of an entrance, would have requests in common.
+pub(super) fn conflicts(path: &str, other: &str) -> bool {
+    path == other || is_below(path, other) || is_below(other, path)
 }
 
 /// Whether a path is an install page of an entrance.

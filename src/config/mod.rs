@@ -16,6 +16,8 @@ use config::Value;
 pub use server::{Listen, LogSettings, ServerSettings};
 
 use crate::audit::{AuditSettings, Durability, SubjectLog};
+use crate::authn::mittwald::MittwaldSettings;
+use crate::authn::mittwald::settings as mittwald;
 use crate::jwt::jwks;
 use crate::limits::LimitSettings;
 use crate::page::Pages;
@@ -40,6 +42,8 @@ pub struct Config {
     pub audit: AuditSettings,
     /// The section `[limits]`.
     pub limits: LimitSettings,
+    /// The section `[mittwald]`; `None` without an extension.
+    pub mittwald: Option<MittwaldSettings>,
     /// All entrances; the first is `/pandium-sso`.
     pub entrances: Vec<Entrance>,
     /// The pages for users.
@@ -183,15 +187,26 @@ impl Config {
         let log = server::read_log(&root.section("log"));
         let limits = limits::read(&root.section("limits"));
         let pages = branding::read(&root.section("branding"));
-        let entrances = entrances::read(&root, assumed, environment.is_ok());
-        let store = store::read(&root.section("store"));
+        let (store, secrets_ring) = store::read(&root.section("store"));
+        let mittwald = mittwald::read(
+            &root.section("mittwald"),
+            mittwald::Deployment {
+                public_url: server.as_ref().map_or(Some(""), |server| server.public_url.as_deref()),
+                has_store: store.as_ref().map_or(true, Option::is_some),
+                secrets: secrets_ring,
+            },
+        );
+        let extensions = mittwald.as_ref().map(Option::as_ref).map_err(|reported| *reported);
+        let entrances = entrances::read(&root, assumed, environment.is_ok(), extensions);
+        check_webhook_path(&root, &mittwald, &entrances);
         let secrets = entrances.as_ref().map(|(_, secrets)| secrets.as_slice()).map_err(|reported| *reported);
         let audit =
             audit::read(&root.section("audit"), store.as_ref().map_err(|reported| *reported), secrets);
         root.finish();
-        let read = (|| Ok((environment?, server?, log?, store?, audit?, limits?, entrances?, pages?)))();
+        let read =
+            (|| Ok((environment?, server?, log?, store?, audit?, limits?, mittwald?, entrances?, pages?)))();
         let (read, files, warnings) = problems.finish(read)?;
-        let (environment, server, log, store, audit, limits, (mut entrances, _), pages) = read;
+        let (environment, server, log, store, audit, limits, mittwald, (mut entrances, _), pages) = read;
         if audit.durability == Durability::Log {
             entrances.iter_mut().for_each(|entrance| entrance.subject_forms.record = SubjectLog::None);
         }
@@ -203,6 +218,7 @@ impl Config {
             store,
             audit,
             limits,
+            mittwald,
             entrances,
             pages,
             files,
@@ -210,6 +226,27 @@ impl Config {
             effective,
             sources,
         })
+    }
+}
+
+/// Reports a webhook at a path that something else has.
+fn check_webhook_path(
+    root: &Section<'_>,
+    mittwald: &Result<Option<MittwaldSettings>, Reported>,
+    entrances: &Result<entrances::Entrances, Reported>,
+) {
+    let (Ok(Some(mittwald)), Ok((entrances, _))) = (mittwald, entrances) else { return };
+    let path = mittwald.webhook_path.as_str();
+    let section = root.section("mittwald");
+    let help = "choose another path";
+    if entrances::is_reserved(path) {
+        section.report("webhook_path", format!("{path} is reserved by the service"), help);
+    }
+    for Entrance { name, path: other, .. } in entrances {
+        if entrances::conflicts(path, other) {
+            let what = format!("{path} conflicts with the entrance {name} at {other}");
+            section.report("webhook_path", what, help);
+        }
     }
 }
 

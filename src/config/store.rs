@@ -1,18 +1,41 @@
 //! The section `[store]`.
 
-use crate::settings::{Reported, Section};
+use crate::seal::{KeyRing, Purpose};
+use crate::settings::{Reported, Section, secrets};
 use crate::store::{StoreSettings, StoreUrl};
 
 const HELP: &str = "write \"sqlite:data/marketplace-sso.db\", or \
                     \"postgres://user:password@host/database?sslmode=verify-full\"";
 
-/// Reads the section; `None`: there is no store.
-pub(super) fn read(section: &Section<'_>) -> Result<Option<StoreSettings>, Reported> {
+const KEY_HELP: &str = "generate one: openssl rand -hex 32";
+
+/// Where the store is; `None`: there is none.
+type StoreResult = Result<Option<StoreSettings>, Reported>;
+
+/// The keys that encrypt secrets in it; `None`: there are none.
+type KeysResult = Result<Option<KeyRing>, Reported>;
+
+/// Reads the section.
+pub(super) fn read(section: &Section<'_>) -> (StoreResult, KeysResult) {
     let url = url(section);
     let timeout = section.seconds("timeout_s", 1, 60);
+    let keys = keys(section);
     section.finish();
-    let (url, timeout) = (url?, timeout?);
-    Ok(url.map(|url| StoreSettings { url, timeout }))
+    let store = || {
+        let (url, timeout) = (url?, timeout?);
+        Ok(url.map(|url| StoreSettings { url, timeout }))
+    };
+    (store(), keys)
+}
+
+fn keys(section: &Section<'_>) -> KeysResult {
+    if !section.has_secret("encryption_key") {
+        // known all the same
+        section.value("encryption_key_encoding");
+        return Ok(None);
+    }
+    let [ring] = secrets::key_rings(section, "encryption_key", [Purpose::InstanceSecret], KEY_HELP)?;
+    Ok(Some(ring))
 }
 
 fn url(section: &Section<'_>) -> Result<Option<StoreUrl>, Reported> {

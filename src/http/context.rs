@@ -64,8 +64,14 @@ impl RequestContext {
     }
 
     /// What the user of this request is authenticated by.
-    pub fn auth_request<'a>(&self, path: Option<&'a str>, headers: &'a Headers<'a>) -> AuthRequest<'a> {
-        AuthRequest { peer: self.peer, path, headers, received: self.received }
+    pub fn auth_request<'a>(
+        &self,
+        path: Option<&'a str>,
+        query: &'a str,
+        headers: &'a Headers<'a>,
+    ) -> AuthRequest<'a> {
+        let Self { peer, received, .. } = *self;
+        AuthRequest { peer, path, headers, query, received, fetched: None }
     }
 }
 

@@ -62,9 +62,10 @@ async fn sign_on(
     request: &HttpRequest,
 ) -> Result<HttpResponse, RefusedRequest> {
     let headers = headers(request);
+    let query = request.uri().query().unwrap_or_default();
     let sign_on = SignOnRequest {
-        auth: context.auth_request(Some(request.path()), &headers),
-        query: request.uri().query().unwrap_or_default(),
+        auth: context.auth_request(Some(request.path()), query, &headers),
+        query,
         install: rest.as_deref(),
     };
     // a large future, which actix would move several times; alone in its box, it

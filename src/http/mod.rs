@@ -19,6 +19,7 @@ mod limiting;
 mod link_request;
 mod links;
 mod middleware;
+mod mittwald;
 mod openapi;
 mod previewers;
 mod record;
@@ -38,6 +39,7 @@ use actix_web::{Scope, guard, web};
 
 use crate::request::Peer;
 
+pub use mittwald::Mittwald;
 pub use record::record_unparsed;
 pub use routes::{admin, public};
 pub use span::{RootSpan, TARGET as SPAN_TARGET};
@@ -134,9 +136,18 @@ mod tests {
         let mut config = config("newer-configuration", "production", "");
         let in_effect = shared.snapshot().in_effect.clone();
         let (hosts, public_url) = (config.server.hosts.clone(), config.server.public_url.clone());
-        let (limits, pseudonym_keys) = (config.limits, Vec::new());
+        let (limits, pseudonym_keys, mittwald) = (config.limits, Vec::new(), None);
         let (entrances, pages) = config.take_served();
-        shared.swap(Served { entrances, pages, hosts, public_url, limits, pseudonym_keys, in_effect });
+        shared.swap(Served {
+            entrances,
+            pages,
+            hosts,
+            public_url,
+            limits,
+            pseudonym_keys,
+            mittwald,
+            in_effect,
+        });
     }
 
     /// A step of a request. Extracting it reloads, if the step is the one under test.

@@ -15,7 +15,7 @@ use super::served::ServedRequest;
 use super::{EntranceRuntime, Shared};
 use crate::audit::{AuditEvent, AuditUnavailable, Outcome, RecordDetails};
 use crate::clock::Timestamp;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, Refusal};
 use crate::request::Peer;
 use crate::sign_on::EventDetails;
 
@@ -85,6 +85,18 @@ pub(super) async fn record_refused(
     refused
 }
 
+/// Records what a handler outside of entrances did. After an error the response must not be sent.
+pub(super) async fn record_outcome(
+    context: &RequestContext,
+    request: &HttpRequest,
+    outcome: Outcome<'_>,
+    details: &EventDetails,
+) -> Result<(), Refusal> {
+    let recorded = record(context, request, None, outcome, details).await;
+    let cause = "the audit event cannot be stored; see store.url and the log";
+    recorded.map_err(|_| Reason::AuditUnavailable.because(cause))
+}
+
 /// Records a request that actix-http refused before any handler: it responds with a
 /// status line alone, and closes the connection.
 pub fn record_unparsed(shared: &Shared, peer: Peer, error: &ParseError) {
@@ -130,7 +142,8 @@ async fn store(
         | Outcome::Verified
         | Outcome::SignedIn
         | Outcome::SignedOut
-        | Outcome::SessionsEnded => details.link.to_text(),
+        | Outcome::SessionsEnded
+        | Outcome::Instance { .. } => details.link.to_text(),
     };
     let stored = RecordDetails {
         subject: details.subject.recorded.as_deref(),
@@ -180,6 +193,7 @@ fn fill_span(event: &AuditEvent<'_>) {
         Outcome::SignedIn => ("signed_in", ""),
         Outcome::SignedOut => ("signed_out", ""),
         Outcome::SessionsEnded => ("sessions_ended", ""),
+        Outcome::Instance { event, instance_id: _ } => (event.code(), ""),
         Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
     };
     span.record("entrance", event.entrance.unwrap_or_default());

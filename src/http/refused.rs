@@ -155,6 +155,7 @@ pub(super) const fn status(reason: Reason) -> StatusCode {
         | Reason::EmbeddingNotAllowed
         | Reason::CrossSiteRequest
         | Reason::MissingScope => StatusCode::FORBIDDEN,
+        Reason::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Reason::NotFound => StatusCode::NOT_FOUND,
         Reason::LinkExpired => StatusCode::GONE,
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

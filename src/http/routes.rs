@@ -12,7 +12,7 @@ use super::refused::{Audience, RefusedRequest};
 use super::target::EntranceTarget;
 use super::{
     Shared, Snapshot, SocketKind, assets, audit_api, auth, dashboard, embed_page, hand_off, health, links,
-    openapi, redeem, verify,
+    mittwald, openapi, redeem, verify,
 };
 use crate::ticket::Ticket;
 
@@ -43,6 +43,7 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
     ];
     let verify = web::scope(VERIFY).default_service(web::to(verify::verify));
     let links = web::resource(links::PATH).guard(is_path(links::PATH)).to(links::create);
+    let instances = web::scope(mittwald::INSTANCES).default_service(web::to(mittwald::api));
     let tickets = web::scope(TICKETS).default_service(web::to(redeem::redeem));
     let auth = web::scope(AUTH).default_service(web::to(auth::serve));
     let has_route = fn_guard(|context| {
@@ -50,16 +51,31 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
         is_fixed(path)
             || path.starts_with(VERIFY)
             || path.starts_with(redeem::TICKET_PATH)
+            || path.starts_with(mittwald::INSTANCES)
             || path.starts_with(auth::AUTH_PATH)
     });
     let scope = web::scope("").guard(has_route).configure(|config| {
         configure_fixed(config, shared, socket, others);
         config.service(verify.wrap(middleware(shared, socket)));
         config.service(links.wrap(middleware(shared, socket)));
+        config.service(instances.wrap(middleware(shared, socket)));
         config.service(tickets.wrap(middleware(shared, socket)));
         config.service(auth.wrap(middleware(shared, socket)));
     });
     config.service(scope);
+    // its path changes at a reload, as those of entrances do
+    let guard_shared = shared.clone();
+    let is_webhook = fn_guard(move |context| {
+        let snapshot = guard_shared.snapshot();
+        let is_webhook = mittwald::is_webhook(&snapshot, context.head().uri.path());
+        if is_webhook {
+            // the request is handled with the snapshot that it was matched with
+            context.req_data_mut().insert(snapshot);
+        }
+        is_webhook
+    });
+    let webhook = web::scope("").guard(is_webhook).default_service(web::to(mittwald::receive));
+    config.service(webhook.wrap(middleware(shared, socket)));
     // a pattern would be a regular expression, which takes longer than the signature
     config.default_service(apply(middleware(shared, socket), web::to(hand_off::entrance)));
 }
@@ -80,6 +96,8 @@ pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
         || path.strip_prefix(redeem::TICKET_PATH).is_some_and(|text| Ticket::parse(text).is_some());
     is_fixed(path)
         || is_ticket()
+        || mittwald::is_webhook(snapshot, path)
+        || mittwald::is_served(path)
         || auth::is_served(snapshot, path)
         || EntranceTarget::find(snapshot, path).is_ok()
 }

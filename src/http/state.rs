@@ -8,9 +8,11 @@ use std::time::Duration;
 use actix_web::http::header::HeaderValue;
 use arc_swap::{ArcSwap, Guard};
 
+use super::Mittwald;
 use super::dashboard::Sessions;
 use crate::audit::{Audit, Durability, PseudonymKey};
 use crate::authn::key_caches;
+use crate::authn::mittwald::MittwaldSettings;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::host::HostNames;
 use crate::limits::{LimitSettings, Limits};
@@ -23,6 +25,7 @@ use crate::settings::EffectiveSetting;
 use crate::sign_on::Entrance;
 use crate::store::Store;
 use crate::store::api_tokens::ApiTokenCache;
+use crate::store::instances::ChangeQueue;
 use crate::ticket::TicketKey;
 
 /// State that all requests share.
@@ -38,6 +41,8 @@ pub struct Shared {
     pub store: Option<Store>,
     /// The API tokens in the store.
     pub api_tokens: Option<ApiTokenCache>,
+    /// Stores what webhooks change.
+    pub instance_changes: Option<ChangeQueue>,
     /// The writer of all log lines.
     pub log_writer: LogWriter,
     /// When this process began to serve.
@@ -65,6 +70,8 @@ pub struct Served {
     pub limits: LimitSettings,
     /// The keys of hashed subjects, to find their events.
     pub pseudonym_keys: Vec<PseudonymKey>,
+    /// The extensions of mittwald, if there are any.
+    pub mittwald: Option<MittwaldSettings>,
     /// What the dashboard shows of the configuration.
     pub in_effect: InEffect,
 }
@@ -101,6 +108,8 @@ pub struct Snapshot {
     pub ticket_key: Option<TicketKey>,
     /// The keys of hashed subjects, to find their events.
     pub pseudonym_keys: Vec<PseudonymKey>,
+    /// The extensions of mittwald, with their keys and tokens, if there are any.
+    pub mittwald: Option<Mittwald>,
     /// What the dashboard shows of the configuration.
     pub in_effect: InEffect,
 }
@@ -128,8 +137,9 @@ impl Shared {
         log_writer: LogWriter,
     ) -> Self {
         let limits = Arc::new(Limits::new(served.limits));
+        use_store(&served.entrances, store.as_ref());
         let ended_sessions = Arc::<EndedSessions>::default();
-        let snapshot = Snapshot::new(served, limits, &metrics, &ended_sessions);
+        let snapshot = Snapshot::new(served, limits, None, &metrics, &ended_sessions);
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             is_draining: AtomicBool::new(false),
@@ -137,6 +147,7 @@ impl Shared {
             metrics,
             audit,
             api_tokens: store.clone().map(ApiTokenCache::new),
+            instance_changes: store.as_ref().map(ChangeQueue::start),
             store,
             log_writer,
             started: Timestamp::now(),
@@ -159,12 +170,19 @@ impl Shared {
         for entrance in &mut served.entrances {
             entrance.authenticator.reuse_cached_keys(&caches);
         }
+        use_store(&served.entrances, self.store.as_ref());
         let limits = if served.limits == snapshot.limits.settings() {
             Arc::clone(&snapshot.limits)
         } else {
             Arc::new(Limits::new(served.limits))
         };
-        self.snapshot.store(Arc::new(Snapshot::new(served, limits, &self.metrics, &self.ended_sessions)));
+        self.snapshot.store(Arc::new(Snapshot::new(
+            served,
+            limits,
+            snapshot.mittwald.as_ref(),
+            &self.metrics,
+            &self.ended_sessions,
+        )));
     }
 
     /// Whether the first fetch from every issuer has ended, successfully or not.
@@ -188,21 +206,30 @@ impl Shared {
     }
 }
 
+/// Gives the store to the authenticators that need one.
+fn use_store(entrances: &[Entrance], store: Option<&Store>) {
+    let authenticators = entrances.iter().map(|entrance| &entrance.authenticator);
+    store.into_iter().for_each(|store| authenticators.clone().for_each(|each| each.use_store(store)));
+}
+
 impl Snapshot {
     fn new(
         served: Served,
         limits: Arc<Limits>,
+        earlier: Option<&Mittwald>,
         metrics: &Metrics,
         ended_sessions: &Arc<EndedSessions>,
     ) -> Self {
-        let Served { entrances, pages, hosts, public_url, limits: _, pseudonym_keys, in_effect } = served;
+        let Served { entrances, pages, hosts, public_url, limits: _, pseudonym_keys, mittwald, in_effect } =
+            served;
+        let mittwald = mittwald.map(|settings| Mittwald::new(settings, earlier));
         let ticket_key = entrances.first().map(|main| main.marketplace.ticket_key());
         let entrances = entrances.into_iter().map(|mut entrance| {
             entrance.authenticator.share_ended_sessions(ended_sessions);
             Arc::new(EntranceRuntime::new(entrance, metrics))
         });
         let entrances = entrances.collect();
-        Self { entrances, pages, hosts, public_url, limits, ticket_key, pseudonym_keys, in_effect }
+        Self { entrances, pages, hosts, public_url, limits, ticket_key, pseudonym_keys, mittwald, in_effect }
     }
 
     /// How long a session can last at most, if any entrance has sessions.

@@ -43,7 +43,7 @@ pub(super) async fn verify(
     let Identification { outcome, details } =
         match check_cookie_origin(entrance, &context.snapshot.hosts, &headers) {
             Ok(()) => {
-                entrance.identify(context.auth_request(rest.as_deref(), &headers), Timestamp::now).await
+                entrance.identify(context.auth_request(rest.as_deref(), "", &headers), Timestamp::now).await
             }
             Err(refusal) => Identification { outcome: Err(refusal), details: Box::default() },
         };

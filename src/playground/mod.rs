@@ -6,6 +6,7 @@
 
 mod integrations;
 mod marketplace;
+pub mod mstudio;
 mod openid_app;
 mod origin_guard;
 mod pages;

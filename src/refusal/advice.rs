@@ -45,7 +45,10 @@ impl Reason {
                 "the proxy's address is not in `identity.trusted_proxies`, or a client bypasses the proxy",
                 "compare `peer` in the log; trust it only if it is the proxy",
             ),
-            Self::NotAllowed => ("`[access]`: domain or group", "none if intended; otherwise add them"),
+            Self::NotAllowed => (
+                "`[access]`: domain or group; of [mittwald](platforms.md#mittwald): an extension instance that is unknown, disabled or removed, or a webhook that is old, received before, or for another service",
+                "none if intended; otherwise add them; `detail` in the log says which",
+            ),
             Self::EmbeddingNotAllowed => (
                 "the page around the frame is not in `embed.parents`",
                 "see [embedding](embedding.md#policy)",
@@ -61,6 +64,10 @@ impl Reason {
             Self::BadRequest => (
                 "a program sent an API request with an unknown or invalid parameter, or a [body](links.md#errors) that cannot be read; or `server.public_url` is not set",
                 "read `detail` in the response; correct the program: [API](api.md)",
+            ),
+            Self::BodyTooLarge => (
+                "a program sent a body above the limit of its path, such as a [webhook](platforms.md#webhooks) of more than 256 KiB",
+                "correct the program",
             ),
             Self::LinkExpired => (
                 "a [single-use address](links.md#single-use-addresses) was opened twice, after its 60 seconds, or was cut; `detail` in the log says which",

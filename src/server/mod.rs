@@ -206,8 +206,9 @@ fn served(config: &mut Config) -> Served {
     let (hosts, public_url) = (config.server.hosts.clone(), config.server.public_url.clone());
     let limits = config.limits;
     let pseudonym_keys = config.audit.pseudonym_keys.clone();
+    let mittwald = config.mittwald.clone();
     let (entrances, pages) = config.take_served();
-    Served { entrances, pages, hosts, public_url, limits, pseudonym_keys, in_effect }
+    Served { entrances, pages, hosts, public_url, limits, pseudonym_keys, mittwald, in_effect }
 }
 
 /// What the dashboard shows of it; secrets are hidden.

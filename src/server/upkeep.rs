@@ -1,4 +1,5 @@
-//! Deletes what has expired, regularly: tickets and ended sessions in the store, and counts of limits.
+//! Deletes what has expired, regularly: tickets, ended sessions, received webhooks and removed
+//! extension instances in the store, and counts of limits.
 
 use std::time::Duration;
 
@@ -12,6 +13,10 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long it is still known that a ticket was used or has expired.
 const TICKETS_KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// How long it is known that a webhook was received, or an instance removed: longer than
+/// `mittwald.webhook_max_age_s` can be.
+const WEBHOOKS_KNOWN_FOR: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// Runs until aborted.
 pub(super) async fn run(shared: web::Data<Shared>) {
@@ -29,6 +34,10 @@ pub(super) async fn run(shared: web::Data<Shared>) {
         }
         if let Err(error) = store.purge_ended_sessions(now.unix_microseconds()).await {
             tracing::warn!(%error, "ended sessions cannot be deleted; the next attempt is in a minute");
+        }
+        let forget = now.earlier_by(WEBHOOKS_KNOWN_FOR);
+        if let Err(error) = store.purge_instances(forget.unix_microseconds()).await {
+            tracing::warn!(%error, "old webhooks cannot be deleted; the next attempt is in a minute");
         }
     }
 }

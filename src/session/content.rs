@@ -103,6 +103,9 @@ impl Session {
 }
 
 #[cfg(test)]
+pub(super) use tests::{START, session};
+
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 
@@ -172,6 +175,3 @@ mod tests {
         }
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::{START, session};

@@ -2,8 +2,8 @@
 //! PostgreSQL for several replicas.
 //!
 //! Tables are grouped by what they hold, a module each: [`events`] and `writers`
-//! for the audit, whose events [`statistics`] counts, [`api_tokens`] for the API, `tickets` for single-use addresses, `ended_sessions`
-//! for sign-outs. To add
+//! for the audit, whose events [`statistics`] counts, [`api_tokens`] for the API, `tickets` for single-use addresses,
+//! `ended_sessions` for sign-outs, [`instances`] for mittwald. To add
 //! one: a migration (see `migrations`), and a module with its rows, and methods of
 //! [`Store`] written with `reading!` and `writing!`. Their body is compiled for each
 //! engine; SQL is the same for both, with parameters `$1`, `$2`, … and these types:
@@ -20,6 +20,7 @@ mod ended_sessions;
 mod engine;
 mod error;
 pub mod events;
+pub mod instances;
 mod macros;
 mod migrations;
 mod runtime;

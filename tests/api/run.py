@@ -43,6 +43,10 @@ parents = ["https://app.example.com"]
 login_url = "https://app.example.com/login"
 [store]
 url = "sqlite:FOLDER/sso.db"
+encryption_key = "a-key-of-the-store-that-is-32-bytes-long"
+[mittwald]
+extension_ids = ["018f2c4e-0000-7000-8000-000000000001"]
+api_url = "http://127.0.0.1:1"
 [audit]
 durability = "commit"
 """
@@ -94,6 +98,8 @@ def main(program):
     token = subprocess.check_output([*create, "reader", *scope], text=True, stderr=subprocess.PIPE).strip()
     scope = ["--scope", "links:create"]
     other = subprocess.check_output([*create, "other", *scope], text=True, stderr=subprocess.PIPE).strip()
+    scope = ["--scope", "mittwald:tokens"]
+    shop = subprocess.check_output([*create, "shop", *scope], text=True, stderr=subprocess.PIPE).strip()
     log = folder / "log"
     with log.open("w") as to:
         service = subprocess.Popen([program, "serve", "--config", config], stderr=to)
@@ -108,9 +114,11 @@ def main(program):
                 "X-Auth-Request-Email": "alice@example.com", "Accept": "application/json"})
             urllib.request.urlopen(request).close()
         bearer = lambda text: ["--header", f"Authorization:Bearer {text}"]
+        mittwald = ["--include-path-regex", "^/v1/mittwald/"]
         verify = ["--include-path", "/v1/verify/{name}"]
         results = [
             schemathesis(folder, url, "with a token", bearer(token)),
+            schemathesis(folder, url, "with a token for instances", [*mittwald, *bearer(shop)]),
             schemathesis(folder, url, "with a user's token", [*verify, *bearer(user_token())], "tokens"),
             schemathesis(folder, url, "without a scope", ["--exclude-path", "/v1/verify/{name}", *bearer(other)]),
             schemathesis(folder, url, "without a token", []),

@@ -165,7 +165,9 @@ mod tests {
             peer,
             path: None,
             headers: &headers,
+            query: "",
             received: Timestamp::from_unix_seconds(0),
+            fetched: None,
         }) {
             Authentication::NoCredentials => Ok(None),
             Authentication::Rejected(refusal) => Err(refusal.reason),
@@ -237,7 +239,9 @@ mod tests {
             peer,
             path: None,
             headers: &headers,
+            query: "",
             received: crate::clock::Timestamp::now(),
+            fetched: None,
         };
         let authenticator = ProxyHeaders::new(TrustedProxies::default(), preset.layout());
         assert_eq!(authenticator.explain_absence(request(Peer::UnixSocket)).as_deref(), cause);

@@ -42,8 +42,14 @@ async fn sign_on(entrance: &Entrance, token: &str, claims: &Map<String, Value>) 
     let fields = entrance.authenticator.headers_for_token(token, claims);
     let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let now = Timestamp::now();
-    let request =
-        AuthRequest { peer: Peer::Unknown, path: Some(&entrance.path), headers: &headers, received: now };
+    let request = AuthRequest {
+        peer: Peer::Unknown,
+        path: Some(&entrance.path),
+        headers: &headers,
+        query: "",
+        received: now,
+        fetched: None,
+    };
     let user = entrance.identify(request, Timestamp::now).await.outcome?;
     // the hand-off can still fail, such as for a user without a subject
     let listing = entrance.marketplace.links().parse("", None)?;

@@ -60,7 +60,7 @@ const PAGE: usize = 50;
 /// The longest text of a query that is used, in bytes.
 const MAX_TEXT: usize = 1024;
 
-const OUTCOMES: [&str; 14] = [
+const OUTCOMES: [&str; 21] = [
     "handed_off",
     "verified",
     "signed_in",
@@ -75,6 +75,13 @@ const OUTCOMES: [&str; 14] = [
     "token_revoked",
     "purged",
     "forgotten",
+    "instance_added",
+    "instance_updated",
+    "secret_rotated",
+    "instance_removed",
+    "webhook_ignored",
+    "webhook_dry_run",
+    "access_token_issued",
 ];
 
 /// Code, label and seconds.

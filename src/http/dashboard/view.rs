@@ -99,6 +99,13 @@ pub(super) fn outcome_label(outcome: &str) -> &str {
         "sessions_ended" => "sessions ended",
         "token_created" => "token created",
         "token_revoked" => "token revoked",
+        "instance_added" => "instance added",
+        "instance_updated" => "instance updated",
+        "secret_rotated" => "secret rotated",
+        "instance_removed" => "instance removed",
+        "webhook_ignored" => "webhook ignored",
+        "webhook_dry_run" => "webhook dry run",
+        "access_token_issued" => "access token issued",
         other => other,
     }
 }

@@ -9,6 +9,7 @@ pub mod journal;
 pub mod key_server;
 pub mod lines;
 pub mod links;
+pub mod mittwald;
 pub mod nginx;
 pub mod own_mounts;
 pub mod postgres;

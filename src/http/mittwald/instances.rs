@@ -1,0 +1,206 @@
+//! The paths for programs: `GET /v1/mittwald/instances`, page by page, and an access token of one.
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use super::tokens::NoToken;
+use crate::api_token::Scope;
+use crate::audit::{InstanceEvent, Outcome, timestamp};
+use crate::clock::Timestamp;
+use crate::http::api_auth::authorize;
+use crate::http::context::RequestContext;
+use crate::http::record::record_outcome;
+use crate::http::refused::{ForProgram, RefusedRequest};
+use crate::refusal::{Reason, Refusal};
+use crate::sign_on::EventDetails;
+use crate::store::instances::StoredInstance;
+
+/// A page of instances. The field names are a public interface.
+#[derive(Serialize)]
+struct Page {
+    instances: Vec<InstanceJson>,
+    /// Whether there are more instances now.
+    has_more: bool,
+    /// Continues after the last one; only where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// An instance, without its secret.
+#[derive(Serialize)]
+struct InstanceJson {
+    id: Uuid,
+    extension_id: Uuid,
+    contributor_id: Uuid,
+    context: ContextJson,
+    scopes: Vec<String>,
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variant: Option<String>,
+    has_secret: bool,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+struct ContextJson {
+    id: Uuid,
+    kind: String,
+}
+
+/// An access token. The time is in Unix seconds.
+#[derive(Serialize)]
+struct TokenJson<'a> {
+    access_token: &'a str,
+    expires_at: u64,
+}
+
+/// Instances on a page, where the request does not say, and at most.
+const DEFAULT_LIMIT: i64 = 100;
+const MAX_LIMIT: i64 = 1_000;
+
+/// Responds with a page of instances.
+pub(super) async fn list(
+    context: &RequestContext,
+    request: &HttpRequest,
+) -> Result<HttpResponse, RefusedRequest> {
+    let caller = authorize(context, request, Scope::MittwaldTokens).await?;
+    let (after, limit) = parse(request.uri().query().unwrap_or_default())?;
+    let (Some(store), Some(_)) = (&context.shared.store, &context.snapshot.mittwald) else {
+        return Err(no_extension());
+    };
+    // one more shows whether there are more
+    let read = store.instances(after, limit + 1).await;
+    let mut instances = read.map_err(|error| {
+        let refusal = Reason::StoreUnavailable.because(format!("instances cannot be read: {error}"));
+        RefusedRequest::for_program(refusal, ForProgram::default())
+    })?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = instances.len() > limit;
+    instances.truncate(limit);
+    tracing::info!(api_token = caller.token_name, instances = instances.len(), "instances were read");
+    let last = instances.last().filter(|_| has_more).map(|last| URL_SAFE_NO_PAD.encode(last.id));
+    let page = Page { instances: instances.into_iter().map(json_of).collect(), has_more, next_cursor: last };
+    let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(HttpResponse::Ok().insert_header(nosniff).json(page))
+}
+
+/// Responds with an access token of an instance.
+pub(super) async fn access_token(
+    context: &RequestContext,
+    request: &HttpRequest,
+    id: Uuid,
+) -> Result<HttpResponse, RefusedRequest> {
+    let caller = authorize(context, request, Scope::MittwaldTokens).await?;
+    let details = EventDetails { api_token: Some(caller.token_name), ..EventDetails::default() };
+    let responded = exchange(context, request, id, &details).await;
+    responded.map_err(|mut refused| {
+        refused.details = Box::new(details);
+        refused
+    })
+}
+
+async fn exchange(
+    context: &RequestContext,
+    request: &HttpRequest,
+    id: Uuid,
+    details: &EventDetails,
+) -> Result<HttpResponse, RefusedRequest> {
+    if request.uri().query().is_some_and(|query| !query.is_empty()) {
+        let refusal = Reason::BadRequest.because("this path has no parameters");
+        return Err(RefusedRequest::for_program(refusal, ForProgram::default()));
+    }
+    let (Some(store), Some(mittwald)) = (&context.shared.store, &context.snapshot.mittwald) else {
+        return Err(no_extension());
+    };
+    let tokens = &mittwald.fetched.tokens;
+    let issued = tokens.get(store, &mittwald.settings.secrets, id, Timestamp::now).await;
+    let issued = issued.map_err(|why| refused(&why))?;
+    let outcome = Outcome::Instance { event: InstanceEvent::AccessTokenIssued, instance_id: id };
+    let recorded = record_outcome(context, request, outcome, details).await;
+    recorded.map_err(|refusal| RefusedRequest::for_program(refusal, ForProgram::default()))?;
+    let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(HttpResponse::Ok().insert_header(nosniff).json(TokenJson {
+        access_token: issued.token.expose(),
+        expires_at: issued.expires_at.unix_seconds(),
+    }))
+}
+
+fn refused(why: &NoToken) -> RefusedRequest {
+    let (reason, retry_after) = match why {
+        NoToken::Unknown => (Reason::NotFound, None),
+        NoToken::Disabled | NoToken::NoSecret => (Reason::NotAllowed, None),
+        NoToken::Sealed => (Reason::Internal, None),
+        NoToken::Store(_) | NoToken::Changing => (Reason::StoreUnavailable, None),
+        NoToken::Upstream(error) => (Reason::UpstreamUnavailable, Some(error.retry_after())),
+    };
+    let cause = why.to_string();
+    // a program of the operator's is told the cause, but for faults of the service
+    let detail = (reason != Reason::Internal).then(|| cause.clone().into());
+    let refusal: Refusal = reason.because(cause);
+    let told = ForProgram { detail, ..ForProgram::default() };
+    RefusedRequest { retry_after, ..RefusedRequest::for_program(refusal, told) }
+}
+
+fn no_extension() -> RefusedRequest {
+    let refusal = Reason::NotFound.because("mittwald.extension_ids is empty");
+    RefusedRequest::for_program(refusal, ForProgram::default())
+}
+
+fn json_of(instance: StoredInstance) -> InstanceJson {
+    InstanceJson {
+        id: instance.id,
+        extension_id: instance.extension_id,
+        contributor_id: instance.contributor_id,
+        context: ContextJson { id: instance.context_id, kind: instance.context_kind },
+        scopes: instance.state.scopes,
+        enabled: instance.state.enabled,
+        variant: instance.state.variant,
+        has_secret: instance.secret.is_some(),
+        created_at: timestamp(instance.created_at_us),
+        updated_at: timestamp(instance.updated_at_us),
+    }
+}
+
+/// The cursor and the limit of a query. An unknown, repeated or invalid parameter is refused.
+fn parse(query: &str) -> Result<(Option<Uuid>, i64), RefusedRequest> {
+    let (mut after, mut limit) = (None, None);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let is_repeated = match &*name {
+            "cursor" => {
+                let what = "pass next_cursor on as it is";
+                let id = URL_SAFE_NO_PAD.decode(&*value).ok().and_then(|bytes| Uuid::from_slice(&bytes).ok());
+                after.replace(id.ok_or_else(|| wrong("cursor", what))?).is_some()
+            }
+            "limit" => {
+                let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+                let number =
+                    value.parse().ok().filter(|number| is_number && (1..=MAX_LIMIT).contains(number));
+                let what = "write a whole number from 1 to 1000";
+                limit.replace(number.ok_or_else(|| wrong("limit", what))?).is_some()
+            }
+            _ => {
+                let detail = Some("there is no such parameter; see /v1/openapi.json".into());
+                let refusal = Reason::BadRequest.because("an unknown parameter");
+                let told = ForProgram { detail, ..ForProgram::default() };
+                return Err(RefusedRequest::for_program(refusal, told));
+            }
+        };
+        if is_repeated {
+            return Err(wrong(if name == "cursor" { "cursor" } else { "limit" }, "it came twice"));
+        }
+    }
+    Ok((after, limit.unwrap_or(DEFAULT_LIMIT)))
+}
+
+fn wrong(name: &'static str, what: &'static str) -> RefusedRequest {
+    let refusal = Reason::BadRequest.because(format!("the parameter {name}: {what}"));
+    let told =
+        ForProgram { parameter: Some(name.to_owned()), detail: Some(what.into()), ..ForProgram::default() };
+    RefusedRequest::for_program(refusal, told)
+}

@@ -1,0 +1,175 @@
+//! Access tokens of extension instances: the secret is exchanged at mittwald once, and the token is
+//! kept until shortly before it expires. Each request reads the instance's row, so that a change
+//! that any replica received ends the token at once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex as AsyncMutex;
+use uuid::Uuid;
+
+use crate::authn::mittwald::InstanceSecret;
+use crate::authn::mittwald::api::{Api, ApiError, IssuedToken};
+use crate::clock::Timestamp;
+use crate::seal::KeyRing;
+use crate::store::instances::{SealedSecret, StoredInstance};
+use crate::store::{Store, StoreError};
+
+/// The tokens of this process.
+pub(super) struct TokenCache {
+    api: Arc<Api>,
+    slots: Mutex<HashMap<Uuid, Arc<AsyncMutex<Slot>>>>,
+}
+
+/// The token of one instance. Locked during an exchange, so that there is one at a time.
+#[derive(Default)]
+struct Slot {
+    /// With the revision of the instance.
+    token: Option<(i64, IssuedToken)>,
+    failure: Option<(i64, Timestamp, ApiError)>,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoToken {
+    #[error("there is no such instance, or it was removed")]
+    Unknown,
+    #[error("the instance is disabled")]
+    Disabled,
+    #[error("no webhook has brought the secret of the instance yet")]
+    NoSecret,
+    #[error("the secret of the instance cannot be decrypted: store.encryption_key lacks its key")]
+    Sealed,
+    #[error("the instance cannot be read: {0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Upstream(ApiError),
+    #[error("the instance is changed again and again")]
+    Changing,
+}
+
+/// A token is not given away in the last part of its life.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// For this time a failed exchange is not tried again.
+const FAILURE_KEPT_S: u64 = 2;
+
+/// The time limit of it all.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Instances whose tokens are kept, at most.
+const MAX_SLOTS: usize = 10_000;
+
+/// Exchanges of one request, where the instance changes meanwhile.
+const MAX_EXCHANGES: usize = 3;
+
+impl TokenCache {
+    /// No tokens yet.
+    pub fn new(api: Arc<Api>) -> Self {
+        Self { api, slots: Mutex::default() }
+    }
+
+    /// A token of an instance that is installed and enabled.
+    pub async fn get(
+        &self,
+        store: &Store,
+        secrets: &KeyRing,
+        id: Uuid,
+        clock: fn() -> Timestamp,
+    ) -> Result<IssuedToken, NoToken> {
+        let get = self.get_without_limit(store, secrets, id, clock);
+        let limited = tokio::time::timeout(LIMIT, get).await;
+        limited.unwrap_or(Err(NoToken::Upstream(ApiError::TimedOut(LIMIT))))
+    }
+
+    /// Drops the token of an instance that was changed.
+    pub fn forget(&self, id: Uuid) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    async fn get_without_limit(
+        &self,
+        store: &Store,
+        secrets: &KeyRing,
+        id: Uuid,
+        clock: fn() -> Timestamp,
+    ) -> Result<IssuedToken, NoToken> {
+        for _ in 0..MAX_EXCHANGES {
+            let instance = self.usable(store, id).await?;
+            let revision = instance.revision;
+            let slot = self.slot(id);
+            let mut slot = slot.lock().await;
+            if let Some(token) = slot.valid(revision, clock()) {
+                return Ok(token);
+            }
+            if let Some(failure) = slot.recent_failure(revision, clock()) {
+                return Err(NoToken::Upstream(failure));
+            }
+            let secret = open(secrets, &instance)?;
+            let issued = match self.api.instance_token(id, &secret).await {
+                Ok(issued) if issued.expires_at > clock() => issued,
+                Ok(_) => {
+                    return Err(NoToken::Upstream(ApiError::Unreadable("its token has expired already")));
+                }
+                Err(error) => {
+                    slot.failure = Some((revision, clock(), error.clone()));
+                    return Err(NoToken::Upstream(error));
+                }
+            };
+            // a token by a secret that was replaced meanwhile is dropped
+            if self.usable(store, id).await?.revision == revision {
+                *slot = Slot { token: Some((revision, issued.clone())), failure: None };
+                return Ok(issued);
+            }
+        }
+        Err(NoToken::Changing)
+    }
+
+    async fn usable(&self, store: &Store, id: Uuid) -> Result<StoredInstance, NoToken> {
+        let instance = store.instance(id).await?;
+        let usable = match instance {
+            None => Err(NoToken::Unknown),
+            Some(instance) if !instance.state.enabled => Err(NoToken::Disabled),
+            Some(instance) if instance.secret.is_none() => Err(NoToken::NoSecret),
+            Some(instance) => return Ok(instance),
+        };
+        self.forget(id);
+        usable
+    }
+
+    fn slot(&self, id: Uuid) -> Arc<AsyncMutex<Slot>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= MAX_SLOTS {
+            // those in use have another owner
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        Arc::clone(slots.entry(id).or_default())
+    }
+}
+
+impl Slot {
+    fn valid(&self, revision: i64, now: Timestamp) -> Option<IssuedToken> {
+        let (of, token) = self.token.as_ref()?;
+        (*of == revision && token.expires_at > now.later_by(MARGIN)).then(|| token.clone())
+    }
+
+    fn recent_failure(&self, revision: i64, now: Timestamp) -> Option<ApiError> {
+        let (of, at, error) = self.failure.as_ref()?;
+        (*of == revision && at.is_within(FAILURE_KEPT_S, now)).then(|| error.clone())
+    }
+}
+
+fn open(secrets: &KeyRing, instance: &StoredInstance) -> Result<InstanceSecret, NoToken> {
+    let SealedSecret { ciphertext, .. } = instance.secret.as_ref().ok_or(NoToken::NoSecret)?;
+    let context = InstanceSecret::context(instance.id, instance.extension_id);
+    let opened = secrets.open(&context, ciphertext).and_then(|bytes| String::from_utf8(bytes).ok());
+    opened.and_then(|text| InstanceSecret::parse(text).ok()).ok_or(NoToken::Sealed)
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenCache")
+    }
+}

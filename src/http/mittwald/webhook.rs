@@ -1,0 +1,174 @@
+//! The webhook: a change is verified, parsed, checked and stored before the response. Only then does
+//! mittwald consider it delivered; until then it delivers it again.
+
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::Mittwald;
+use crate::audit::{InstanceEvent, Outcome};
+use crate::authn::mittwald::{
+    BadDelivery, BadSignature, Change, Delivery, Expected, Handling, InstanceSecret, InstanceState,
+    KeyUnavailable, NotForUs, WebhookSignature,
+};
+use crate::clock::Timestamp;
+use crate::http::context::{Context, RequestContext, headers};
+use crate::http::record::record_outcome;
+use crate::http::refused::{Audience, ForProgram, RefusedRequest};
+use crate::refusal::{Reason, Refusal};
+use crate::seal::KeyRing;
+use crate::sign_on::EventDetails;
+use crate::store::instances::{Applied, InstanceChange, SealedSecret, StoredState};
+
+/// The maximum length of a body, in bytes.
+const MAX_BODY: usize = 256 * 1024;
+
+/// For the response: mittwald waits 6 s.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Handles a delivery.
+pub(in crate::http) async fn receive(
+    context: Context,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, RefusedRequest> {
+    if request.method() != Method::POST {
+        let refused = RefusedRequest::method_not_allowed("POST", "webhooks are delivered with POST");
+        return Err(RefusedRequest { audience: Audience::Api, ..refused });
+    }
+    let handled = tokio::time::timeout(LIMIT, Box::pin(handle(&context, &request, payload))).await;
+    let handled = handled.unwrap_or_else(|_| {
+        Err(Reason::StoreUnavailable.because("the webhook could not be received and stored within 5 s"))
+    });
+    match handled {
+        Ok(()) => Ok(HttpResponse::NoContent().finish()),
+        Err(refusal) => Err(RefusedRequest::for_program(refusal, ForProgram::default())),
+    }
+}
+
+async fn handle(
+    context: &RequestContext,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(), Refusal> {
+    let Some(mittwald) = &context.snapshot.mittwald else {
+        return Err(Reason::NotFound.because("there is nothing at this path"));
+    };
+    let signature = WebhookSignature::read(&headers(request)).map_err(unsigned)?;
+    let key = mittwald.fetched.keys.get(signature.serial(), context.received).await.map_err(no_key)?;
+    let body = body(payload).await?;
+    let verified = signature.verify(&body, &key).map_err(unsigned)?;
+    let delivery = Delivery::parse(verified).map_err(unreadable)?;
+    let settings = &mittwald.settings;
+    let expected = Expected {
+        url: &settings.webhook_url,
+        query: request.uri().query().unwrap_or_default(),
+        extension_ids: &settings.extension_ids,
+        max_age: settings.webhook_max_age,
+        max_ahead: settings.webhook_max_ahead,
+    };
+    let event = match delivery.check(&expected, Timestamp::now()).map_err(not_for_us)? {
+        Handling::DryRun => InstanceEvent::DryRun,
+        Handling::Store => store(context, mittwald, &delivery).await?,
+    };
+    let outcome = Outcome::Instance { event, instance_id: delivery.instance_id };
+    record_outcome(context, request, outcome, &EventDetails::default()).await
+}
+
+/// Stores the change, and waits until it is on disk.
+async fn store(
+    context: &RequestContext,
+    mittwald: &Mittwald,
+    delivery: &Delivery,
+) -> Result<InstanceEvent, Refusal> {
+    let Some(changes) = &context.shared.instance_changes else {
+        return Err(Reason::StoreUnavailable.because("store.url applies after a restart"));
+    };
+    let change = change_of(delivery, &mittwald.settings.secrets)?;
+    let applied = changes.apply(change).await;
+    mittwald.fetched.tokens.forget(delivery.instance_id);
+    match applied {
+        Ok(Applied::Applied) => Ok(match &delivery.change {
+            Change::Added { .. } => InstanceEvent::Added,
+            Change::Updated { .. } => InstanceEvent::Updated,
+            Change::SecretRotated { .. } => InstanceEvent::SecretRotated,
+            Change::Removed => InstanceEvent::Removed,
+        }),
+        Ok(Applied::Outdated) => Ok(InstanceEvent::Ignored),
+        Ok(Applied::Replayed) => {
+            Err(Reason::NotAllowed.because("a webhook with this request.id was received before"))
+        }
+        Ok(Applied::OtherExtension) => {
+            Err(Reason::NotAllowed.because("the instance is known as one of another extension"))
+        }
+        Err(error) => Err(Reason::StoreUnavailable.because(format!("the change is not stored: {error}"))),
+    }
+}
+
+fn change_of(delivery: &Delivery, secrets: &KeyRing) -> Result<InstanceChange, Refusal> {
+    let (state, secret) = match &delivery.change {
+        Change::Added { state, secret } => (Some(state), Some(secret)),
+        Change::Updated { state } => (Some(state), None),
+        Change::SecretRotated { secret } => (None, Some(secret)),
+        Change::Removed => (None, None),
+    };
+    let seal = |secret: &InstanceSecret| -> Result<SealedSecret, Refusal> {
+        let context = InstanceSecret::context(delivery.instance_id, delivery.extension_id);
+        let ciphertext = secrets.seal(&context, secret.expose().as_bytes());
+        let ciphertext = ciphertext.map_err(|failure| Reason::Internal.because(failure.to_string()))?;
+        Ok(SealedSecret { ciphertext, key_id: secrets.sealing_key().as_bytes().to_vec() })
+    };
+    let stored = |InstanceState { scopes, enabled, variant }: &InstanceState| StoredState {
+        scopes: scopes.clone(),
+        enabled: *enabled,
+        variant: variant.clone(),
+    };
+    Ok(InstanceChange {
+        request_id: delivery.request_id,
+        created_at_us: delivery.created_at.unix_microseconds(),
+        received_at_us: Timestamp::now().unix_microseconds(),
+        id: delivery.instance_id,
+        extension_id: delivery.extension_id,
+        contributor_id: delivery.contributor_id,
+        context_id: delivery.context.id,
+        context_kind: delivery.context.kind.clone(),
+        state: state.map(stored),
+        secret: secret.map(seal).transpose()?,
+        is_removed: matches!(delivery.change, Change::Removed),
+    })
+}
+
+async fn body(payload: web::Payload) -> Result<Bytes, Refusal> {
+    match payload.to_bytes_limited(MAX_BODY).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(Reason::BadRequest.because("the body cannot be received")),
+        Err(_) => Err(Reason::BodyTooLarge.because("the body has more than 256 KiB")),
+    }
+}
+
+fn unsigned(why: BadSignature) -> Refusal {
+    let reason = match why {
+        BadSignature::Missing(_) => Reason::Unauthenticated,
+        BadSignature::Repeated(_) | BadSignature::Serial | BadSignature::Encoding => Reason::BadRequest,
+        BadSignature::Algorithm | BadSignature::Wrong => Reason::InvalidToken,
+    };
+    reason.because(format!("the webhook is refused: {why}"))
+}
+
+fn no_key(why: KeyUnavailable) -> Refusal {
+    let reason = match why {
+        KeyUnavailable::Unknown => Reason::InvalidToken,
+        KeyUnavailable::Cooldown | KeyUnavailable::Failed(_) => Reason::KeysUnavailable,
+    };
+    reason.because(format!("the webhook is not verified: {why}"))
+}
+
+fn unreadable(why: BadDelivery) -> Refusal {
+    Reason::BadRequest.because(format!("the webhook is refused: {why}"))
+}
+
+fn not_for_us(why: NotForUs) -> Refusal {
+    Reason::NotAllowed.because(format!("the webhook is refused: {why}"))
+}
