@@ -353,7 +353,8 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   async #receive({ source, origin, data }) {
     const frame = this.#frame;
     const [, type] = (origin === this.#target?.origin && /^marketplace-sso:(.+)/.exec(data?.type)) || [];
-    if (source && source === this.#popup && type === "signed-in" && `${data.ticket}`.startsWith(origin + "/l/")) this.#open(true, data.ticket);
+    const { ticket } = data ?? {};
+    if (source && source === this.#popup && type === "signed-in" && originOf(ticket) === origin) this.#open(true, ticket);
     if (!frame || source !== frame.contentWindow) return;
     // it has loaded the sign-in page, not the marketplace
     if (type === "unauthenticated") this.#refused = frame;

@@ -48,6 +48,7 @@ mod pages;
 mod platforms;
 mod playground;
 mod playground_as;
+mod playground_oidc;
 mod promises;
 mod reload;
 mod replicas;

@@ -299,7 +299,7 @@ fn help_lists_the_platforms_and_others_are_rejected() {
     assert!(help.contains("playground --as commercetools"), "{help}");
     let wrong = command::run(&["playground", "--as", "elsewhere"]);
     assert_eq!(wrong.status, 2);
-    for kind in ["appdirect", "commercetools", "caf", "bearer"] {
+    for kind in ["appdirect", "commercetools", "caf", "bearer", "oidc"] {
         assert!(help.contains(kind) && wrong.errors.contains(kind), "{}", wrong.errors);
     }
 }

@@ -357,11 +357,13 @@ fn a_partitioned_cookie_is_set_in_the_frame() {
 #[test]
 fn the_component_learns_where_to_sign_in() {
     let service = SignInService::start();
-    let settings = service.app.get("/embed.json", &[]).json();
-    assert_eq!(settings["login_url"], "https://app.example.com/auth/pandium-sso/login");
-    assert_eq!(settings["signs_in"], true);
-    let other = App::standard().get("/embed.json", &[]).json();
-    assert_eq!((&other["login_url"], other.get("signs_in")), (&json!("https://app.example.com/login"), None));
+    let login_url =
+        |app: &App, site| app.get("/embed.json", &[("Sec-Fetch-Site", site)]).json()["login_url"].clone();
+    let own = "https://app.example.com/auth/pandium-sso/login?return=%2Fpandium-sso";
+    assert_eq!(login_url(&service.app, "same-site"), format!("{own}&mode=popup"));
+    // without a store there is no single-use address, so a pop-up would not help the frame
+    assert_eq!(login_url(&service.app, "cross-site"), own);
+    assert_eq!(login_url(&App::standard(), "same-site"), "https://app.example.com/login");
 }
 
 #[test]
