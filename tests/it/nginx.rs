@@ -4,7 +4,10 @@
 
 use rstest::rstest;
 
-use crate::harness::recipe::{ALL, NginxSetup, OAUTH2_PROXY, Outage, start_before_echo_of_host};
+use crate::harness::recipe::{
+    ALL, NginxSetup, OAUTH2_PROXY, Outage, start_before_echo_of_host, start_before_sign_in,
+};
+use crate::harness::sign_in::SignInService;
 use crate::harness::{Field, Token};
 
 const ALICES_COOKIE: Field<'static> = ("Cookie", "session=alice");
@@ -91,6 +94,24 @@ fn nginx_forwards_the_host_of_the_browser() {
                 assert_eq!(nginx.get(path, headers).text(), "app.example.com", "{path}");
             }
         }
+    }
+}
+
+#[test]
+fn nginx_passes_the_sign_in_on() {
+    let service = SignInService::start();
+    let nginx = start_before_sign_in(service.app.address());
+    let host = ("Host", "app.example.com");
+    nginx.get("/pandium-sso", &[host]).assert_refused(401, "unauthenticated");
+    let begun = nginx.get("/auth/pandium-sso/login?return=/pandium-sso", &[host, HTML]);
+    assert_eq!(begun.status, 303, "{begun:?}");
+    assert!(begun.header("location").contains("code_challenge_method=S256"), "{begun:?}");
+    let cookie = format!("__Host-sso-pandium-sso={}", service.signed_in().session());
+    let handed_off = nginx.get("/pandium-sso/install/1121", &[host, ("Cookie", &cookie)]);
+    assert_eq!(handed_off.status, 307, "{handed_off:?}");
+    for (path, status) in [("/embed.js", 200), ("/l/unknown", 404), ("/metrics", 404), ("/pandium-ssox", 404)]
+    {
+        assert_eq!(nginx.get(path, &[host]).status, status, "{path}");
     }
 }
 

@@ -221,6 +221,12 @@ pub fn start_before_replicas(recipe: Recipe, replicas: [SocketAddr; 2]) -> Nginx
     run(recipe, TempDir::new().unwrap(), &text, Outage::None)
 }
 
+/// nginx as documented where the service signs users in itself.
+pub fn start_before_sign_in(service: SocketAddr) -> Nginx {
+    let text = block("docs/sign-in.md", "Behind a proxy").replace("127.0.0.1:8080", &service.to_string());
+    run(OAUTH2_PROXY, TempDir::new().unwrap(), &text, Outage::None)
+}
+
 fn nginx(recipe: Recipe, folder: TempDir, service: &str, outage: Outage) -> Nginx {
     run(recipe, folder, &documented(recipe.source).replace("127.0.0.1:8080", service), outage)
 }
