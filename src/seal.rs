@@ -28,8 +28,6 @@ pub enum Purpose {
     SessionCookie,
     /// The cookie of a sign-in that has begun.
     LoginCookie,
-    /// The refresh token in a session.
-    RefreshToken,
     /// The secret of an extension instance, in the store.
     InstanceSecret,
 }
@@ -179,7 +177,6 @@ impl Purpose {
         match self {
             Self::SessionCookie => b"marketplace-sso: session cookies",
             Self::LoginCookie => b"marketplace-sso: login cookies",
-            Self::RefreshToken => b"marketplace-sso: refresh tokens",
             Self::InstanceSecret => b"marketplace-sso: secrets of extension instances",
         }
     }
@@ -255,7 +252,7 @@ mod tests {
         let sealed = ring.seal(b"context", b"alice").unwrap();
         assert_eq!(ring.open(b"contexT", &sealed), None);
         assert_eq!(ring.open(b"", &sealed), None);
-        for purpose in [Purpose::LoginCookie, Purpose::RefreshToken, Purpose::InstanceSecret] {
+        for purpose in [Purpose::LoginCookie, Purpose::InstanceSecret] {
             let other = KeyRing::derive(&[secret('a')], purpose).unwrap();
             assert_eq!(other.open(b"context", &sealed), None, "{purpose:?}");
             assert_ne!(other.sealing_key(), ring.sealing_key());

@@ -33,6 +33,7 @@ use crate::user::User;
 pub use authentication::{AuthRequest, Authentication, Fetched, Needs};
 pub use mittwald::MittwaldIdentity;
 pub use proxy_headers::ProxyHeaders;
+pub use refresher::Refresher;
 pub use sign_in::SignIn;
 pub use token::{IssuerKeys, TokenAuthenticator, TokenLocation, Vendor};
 
@@ -159,11 +160,11 @@ impl Authenticator {
         }
     }
 
-    /// Uses these ended sessions, which outlast a reload.
-    pub fn share_ended_sessions(&mut self, ended: &Arc<EndedSessions>) {
+    /// Uses these ended sessions and refreshes, which outlast a reload.
+    pub fn share_sessions(&mut self, ended: &Arc<EndedSessions>, refresher: &Arc<Refresher>) {
         match self {
             Self::ProxyHeaders(_) | Self::Token(_) | Self::Mittwald(_) => {}
-            Self::Oidc(sign_in) => sign_in.share_ended(ended),
+            Self::Oidc(sign_in) => sign_in.share(ended, refresher),
         }
     }
 

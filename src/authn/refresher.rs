@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
-use super::oidc::{OidcClient, OidcError, Previous, SignedIn};
+use super::oidc::{NotRefreshed, OidcClient, OidcError, Previous, SignedIn};
 use crate::clock::Timestamp;
 use crate::refusal::Refusal;
-use crate::session::{Session, SessionId};
+use crate::session::{NotACookie, Session, SessionCookies, SessionId};
 
 /// The refreshes of the last minute.
 #[derive(Default)]
@@ -22,17 +22,18 @@ pub struct Refresher(Mutex<HashMap<SessionId, Attempt>>);
 pub struct NeedsRefresh {
     pub(super) client: Arc<OidcClient>,
     pub(super) refresher: Arc<Refresher>,
+    pub(super) cookies: SessionCookies,
     pub(super) session: Box<Session>,
 }
 
 /// The result of a refresh.
 #[derive(Clone, Debug)]
 pub(super) enum Refreshed {
-    /// The session with newer data.
+    /// The session with newer data, or with a newer refresh token only.
     Session(Box<Session>),
     /// The provider does not answer, or its answer is of no use. The earlier data stays.
     Unavailable,
-    /// The provider has ended the session.
+    /// The provider has ended the session, or no longer vouches for its user.
     Over,
 }
 
@@ -45,7 +46,7 @@ struct Attempt {
 /// providers accept a refresh token once.
 const KEPT_S: u64 = 60;
 
-/// Above it, the refreshes that have ended are forgotten early.
+/// Above it, the oldest refreshes that have ended are forgotten early.
 const MAX_ATTEMPTS: usize = 10_000;
 
 impl Refresher {
@@ -59,11 +60,11 @@ impl Refresher {
     /// The running refresh of a session, or one that starts now.
     fn join_or_start(
         &self,
-        client: &Arc<OidcClient>,
-        session: &Session,
+        needs: &NeedsRefresh,
         clock: fn() -> Timestamp,
     ) -> watch::Receiver<Option<Refreshed>> {
         let now = clock();
+        let session = &needs.session;
         let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let has_failed =
             |attempt: &Attempt| attempt.result.has_changed().is_err() && attempt.result.borrow().is_none();
@@ -75,14 +76,14 @@ impl Refresher {
         }
         attempts.retain(|_, attempt| attempt.begun.is_within(KEPT_S, now));
         if attempts.len() >= MAX_ATTEMPTS {
-            attempts.retain(|_, attempt| attempt.result.borrow().is_none());
+            forget_oldest(&mut attempts);
         }
         let (sender, result) = watch::channel(None);
         attempts.insert(session.id, Attempt { begun: now, result: result.clone() });
-        let (client, session) = (Arc::clone(client), session.clone());
+        let needs = needs.clone();
         // a task of its own: where a disconnecting client cancelled it, the new refresh token would be lost
         tokio::spawn(async move {
-            let _ = sender.send(Some(refresh(&client, session, clock).await));
+            let _ = sender.send(Some(refresh(needs, clock).await));
         });
         result
     }
@@ -91,12 +92,13 @@ impl Refresher {
 impl NeedsRefresh {
     /// Refreshes the data. `true`: deciding again makes a difference.
     pub(super) async fn fetch(&self, clock: fn() -> Timestamp) -> bool {
-        let mut result = self.refresher.join_or_start(&self.client, &self.session, clock);
+        let mut result = self.refresher.join_or_start(self, clock);
         result.wait_for(Option::is_some).await.is_ok()
     }
 }
 
-async fn refresh(client: &OidcClient, session: Session, clock: fn() -> Timestamp) -> Refreshed {
+async fn refresh(needs: NeedsRefresh, clock: fn() -> Timestamp) -> Refreshed {
+    let NeedsRefresh { client, refresher: _, cookies, session } = needs;
     let Some(token) = &session.refresh_token else { return Refreshed::Over };
     let token = oauth2::RefreshToken::new(token.expose_secret().to_owned());
     let previous = Previous {
@@ -107,26 +109,70 @@ async fn refresh(client: &OidcClient, session: Session, clock: fn() -> Timestamp
     };
     match client.refresh(&token, previous, clock).await {
         Ok(SignedIn { user, sid, nonce, authenticated_at, refresh_token, issuer: _, subject: _ }) => {
-            Refreshed::Session(Box::new(Session {
+            let refreshed = Box::new(Session {
                 refreshed: clock(),
                 authenticated: authenticated_at.map(Timestamp::from_unix_seconds),
                 sid,
                 nonce,
-                refresh_token: refresh_token.map(|token| SecretString::from(token.secret().clone())),
+                refresh_token: refresh_token.as_ref().map(secret),
                 user,
-                ..session
-            }))
+                ..(*session).clone()
+            });
+            match cookies.set(&refreshed) {
+                // otherwise the browser would keep a refresh token that was used
+                Err(error @ NotACookie::TooLarge { .. }) => {
+                    tracing::error!(%error, "the newer data of a signed-in user has no place; the earlier data stays in use");
+                    Refreshed::Session(Box::new(Session {
+                        refreshed: refreshed.refreshed,
+                        refresh_token: refreshed.refresh_token,
+                        ..*session
+                    }))
+                }
+                Ok(_) | Err(NotACookie::NoJson | NotACookie::Crypto(_)) => Refreshed::Session(refreshed),
+            }
         }
-        Err(OidcError::GrantRejected(_)) => Refreshed::Over,
-        Err(error) => {
-            let refusal = Refusal::from(error);
-            tracing::warn!(
-                reason = refusal.reason.code(),
-                cause = %refusal.cause,
-                "the data of a signed-in user cannot be refreshed; the earlier data stays in use"
-            );
-            Refreshed::Unavailable
-        }
+        Err(NotRefreshed { error, refresh_token }) => not_refreshed(error, refresh_token, session, clock()),
+    }
+}
+
+fn not_refreshed(
+    error: OidcError,
+    refresh_token: Option<oauth2::RefreshToken>,
+    session: Box<Session>,
+    now: Timestamp,
+) -> Refreshed {
+    let (is_over, is_supported) = (error.ends_session(), !matches!(error, OidcError::NotSupported(_)));
+    let Refusal { reason, cause, .. } = Refusal::from(error);
+    let reason = reason.code();
+    if is_over {
+        tracing::info!(reason, %cause, "a session has ended: its refresh was refused");
+        return Refreshed::Over;
+    }
+    if is_supported {
+        tracing::warn!(reason, %cause, "the data of a signed-in user cannot be refreshed; the earlier data stays in use");
+    } else {
+        tracing::debug!(reason, %cause, "the data of a signed-in user stays as it was");
+    }
+    let Some(newest) = refresh_token else { return Refreshed::Unavailable };
+    Refreshed::Session(Box::new(Session {
+        // what failed is tried again after a minute, what is not supported as if it had been refreshed
+        refreshed: if is_supported { session.refreshed } else { now },
+        refresh_token: Some(secret(&newest)),
+        ..*session
+    }))
+}
+
+fn secret(token: &oauth2::RefreshToken) -> SecretString {
+    SecretString::from(token.secret().clone())
+}
+
+/// Forgets the oldest tenth. Those that run stay, since each has a refresh token that is used once.
+fn forget_oldest(attempts: &mut HashMap<SessionId, Attempt>) {
+    let ended = attempts.iter().filter(|(_, attempt)| attempt.result.borrow().is_some());
+    let mut oldest: Vec<_> = ended.map(|(id, attempt)| (attempt.begun, *id)).collect();
+    oldest.sort_by_key(|(begun, _)| *begun);
+    for (_, id) in oldest.into_iter().take(MAX_ATTEMPTS / 10) {
+        attempts.remove(&id);
     }
 }
 

@@ -6,7 +6,7 @@ use super::bearer::presets::{self as issuer_presets, IssuerPreset};
 use super::mittwald::{MittwaldIdentity, MittwaldSettings};
 use super::{Authenticator, SignIn, appdirect, aws_alb, bearer, caf, commercetools, oidc, proxy_headers};
 use crate::host::is_loopback;
-use crate::session::{LoginCookies, SameSite, SessionCookies, SessionSettings};
+use crate::session::{LoginCookies, Provider, SameSite, SessionCookies, SessionSettings};
 use crate::settings::{Reported, Section, web_origin};
 
 /// Settings of other sections on which this one depends.
@@ -139,7 +139,8 @@ fn read_sign_in(
             "set server.public_url to an https origin, or session.same_site to \"lax\"",
         ));
     }
-    let sessions = SessionCookies::new(Arc::clone(settings), entrance, &origin);
-    let logins = LoginCookies::new(Arc::clone(settings), entrance, &origin);
+    let provider = Provider { issuer: client.issuer(), client_id: &client.registration.client_id };
+    let sessions = SessionCookies::new(Arc::clone(settings), entrance, &origin, provider);
+    let logins = LoginCookies::new(Arc::clone(settings), entrance, &origin, provider);
     Ok(SignIn::new(client, sessions, logins))
 }

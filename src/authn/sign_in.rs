@@ -34,9 +34,10 @@ impl SignIn {
         Self { client: Arc::new(client), sessions, logins, ended, refresher }
     }
 
-    /// Uses these ended sessions, which outlast a reload.
-    pub(super) fn share_ended(&mut self, ended: &Arc<EndedSessions>) {
+    /// Uses these ended sessions and refreshes, which outlast a reload.
+    pub(super) fn share(&mut self, ended: &Arc<EndedSessions>, refresher: &Arc<Refresher>) {
         self.ended = Arc::clone(ended);
+        self.refresher = Arc::clone(refresher);
     }
 
     /// Authenticates a request by its session. Pure, given the ended sessions and the refreshed ones.
@@ -55,10 +56,10 @@ impl SignIn {
         if self.sessions.is_to_refresh(&session, now) {
             match self.refresher.result(session.id, now) {
                 None => {
-                    let (client, refresher) = (Arc::clone(&self.client), Arc::clone(&self.refresher));
                     return Authentication::Needs(Needs::Session(NeedsRefresh {
-                        client,
-                        refresher,
+                        client: Arc::clone(&self.client),
+                        refresher: Arc::clone(&self.refresher),
+                        cookies: self.sessions.clone(),
                         session,
                     }));
                 }
@@ -70,7 +71,7 @@ impl SignIn {
                 Some(Refreshed::Unavailable) => {}
                 Some(Refreshed::Over) => {
                     self.ended.end(EndedKey::of_session(&session), now);
-                    let cause = "the session has ended: the provider no longer accepts its refresh token";
+                    let cause = "the session has ended: the provider refused to refresh it";
                     return Authentication::Rejected(Reason::ExpiredToken.because(cause));
                 }
             }
@@ -123,4 +124,14 @@ pub fn new_session(signed_in: SignedIn, now: Timestamp) -> Result<Session, Crypt
         refresh_token: refresh_token.map(|token| SecretString::from(token.secret().clone())),
         user,
     })
+}
+
+/// The session of a frame that cannot have the browser's cookie. It has an id of its own, and no refresh
+/// token, which two sessions cannot share: most providers accept it once. The provider ends both.
+///
+/// # Errors
+///
+/// The system has no random numbers.
+pub fn of_frame(session: &Session) -> Result<Session, CryptoFailure> {
+    Ok(Session { id: SessionId::random()?, refresh_token: None, ..session.clone() })
 }

@@ -11,8 +11,8 @@ use arc_swap::{ArcSwap, Guard};
 use super::Mittwald;
 use super::dashboard::Sessions;
 use crate::audit::{Audit, Durability, PseudonymKey};
-use crate::authn::key_caches;
 use crate::authn::mittwald::MittwaldSettings;
+use crate::authn::{Refresher, key_caches};
 use crate::clock::{Stopwatch, Timestamp};
 use crate::host::HostNames;
 use crate::limits::{LimitSettings, Limits};
@@ -51,6 +51,8 @@ pub struct Shared {
     pub uptime: Stopwatch,
     /// Sessions of users that have ended before their time.
     pub ended_sessions: Arc<EndedSessions>,
+    /// The refreshes of sessions, which outlast a reload.
+    pub refresher: Arc<Refresher>,
     /// The sessions of the dashboard.
     pub(super) sessions: Sessions,
 }
@@ -138,8 +140,8 @@ impl Shared {
     ) -> Self {
         let limits = Arc::new(Limits::new(served.limits));
         use_store(&served.entrances, store.as_ref());
-        let ended_sessions = Arc::<EndedSessions>::default();
-        let snapshot = Snapshot::new(served, limits, None, &metrics, &ended_sessions);
+        let (ended_sessions, refresher) = (Arc::<EndedSessions>::default(), Arc::default());
+        let snapshot = Snapshot::new(served, limits, None, &metrics, (&ended_sessions, &refresher));
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             is_draining: AtomicBool::new(false),
@@ -153,6 +155,7 @@ impl Shared {
             started: Timestamp::now(),
             uptime: Stopwatch::start(),
             ended_sessions,
+            refresher,
             sessions: Sessions::default(),
         }
     }
@@ -181,7 +184,7 @@ impl Shared {
             limits,
             snapshot.mittwald.as_ref(),
             &self.metrics,
-            &self.ended_sessions,
+            (&self.ended_sessions, &self.refresher),
         )));
     }
 
@@ -218,14 +221,14 @@ impl Snapshot {
         limits: Arc<Limits>,
         earlier: Option<&Mittwald>,
         metrics: &Metrics,
-        ended_sessions: &Arc<EndedSessions>,
+        (ended_sessions, refresher): (&Arc<EndedSessions>, &Arc<Refresher>),
     ) -> Self {
         let Served { entrances, pages, hosts, public_url, limits: _, pseudonym_keys, mittwald, in_effect } =
             served;
         let mittwald = mittwald.map(|settings| Mittwald::new(settings, earlier));
         let ticket_key = entrances.first().map(|main| main.marketplace.ticket_key());
         let entrances = entrances.into_iter().map(|mut entrance| {
-            entrance.authenticator.share_ended_sessions(ended_sessions);
+            entrance.authenticator.share_sessions(ended_sessions, refresher);
             Arc::new(EntranceRuntime::new(entrance, metrics))
         });
         let entrances = entrances.collect();

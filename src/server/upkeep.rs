@@ -18,6 +18,9 @@ const TICKETS_KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 /// `mittwald.webhook_max_age_s` can be.
 const WEBHOOKS_KNOWN_FOR: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
+/// How much longer it is known that a session has ended, in case a clock was wrong and is set back.
+const CLOCK_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Runs until aborted.
 pub(super) async fn run(shared: web::Data<Shared>) {
     loop {
@@ -25,14 +28,15 @@ pub(super) async fn run(shared: web::Data<Shared>) {
         shared.snapshot().limits.forget_old();
         let now = Timestamp::now();
         if let Some(longest) = shared.snapshot().longest_session() {
-            shared.ended_sessions.forget_before(now.earlier_by(longest));
+            shared.ended_sessions.forget_before(now.earlier_by(longest + CLOCK_MARGIN));
         }
         let Some(store) = &shared.store else { continue };
         let forget = now.earlier_by(TICKETS_KNOWN_FOR);
         if let Err(error) = store.purge_tickets(now.unix_microseconds(), forget.unix_microseconds()).await {
             tracing::warn!(%error, "expired tickets cannot be deleted; the next attempt is in a minute");
         }
-        if let Err(error) = store.purge_ended_sessions(now.unix_microseconds()).await {
+        let forget = now.earlier_by(CLOCK_MARGIN);
+        if let Err(error) = store.purge_ended_sessions(forget.unix_microseconds()).await {
             tracing::warn!(%error, "ended sessions cannot be deleted; the next attempt is in a minute");
         }
         let forget = now.earlier_by(WEBHOOKS_KNOWN_FOR);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{EndedSessions, SameSite, Session, SessionSettings};
+use super::{EndedSessions, Provider, SameSite, Session, SessionSettings};
 use crate::clock::Timestamp;
 use crate::request::Headers;
 use crate::seal::{CryptoFailure, KeyRing};
@@ -17,11 +17,11 @@ pub struct SessionCookies {
     scope: Scope,
 }
 
-/// What ties a cookie to an entrance and a host.
+/// What ties a cookie to an entrance, a host and a provider.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     pub name: String,
-    /// Authenticated with what is sealed: a cookie of another entrance or host does not open.
+    /// Authenticated with what is sealed: a cookie of another entrance, host or provider does not open.
     pub context: Vec<u8>,
     pub is_secure: bool,
 }
@@ -72,8 +72,18 @@ pub(super) const MAX_BYTES: usize = 4000;
 
 impl SessionCookies {
     /// The cookies of the entrance of this name. `public_url` is an origin.
-    pub fn new(settings: Arc<SessionSettings>, entrance: &str, public_url: &str) -> Self {
-        Self { scope: Scope::new("session", entrance, public_url, ""), settings }
+    pub fn new(
+        settings: Arc<SessionSettings>,
+        entrance: &str,
+        public_url: &str,
+        provider: Provider<'_>,
+    ) -> Self {
+        // a browser can have both, and would send both
+        let suffix = match settings.same_site {
+            SameSite::Lax => "",
+            SameSite::NonePartitioned => "-partitioned",
+        };
+        Self { scope: Scope::new("session", entrance, public_url, provider, suffix), settings }
     }
 
     /// The settings.
@@ -162,11 +172,12 @@ impl SessionCookies {
 
 impl Scope {
     /// The scope of a kind of cookie. `suffix` follows the name.
-    pub fn new(kind: &str, entrance: &str, public_url: &str, suffix: &str) -> Self {
+    pub fn new(kind: &str, entrance: &str, public_url: &str, provider: Provider<'_>, suffix: &str) -> Self {
         let is_secure = public_url.starts_with("https://");
         let prefix = if is_secure { "__Host-" } else { "" };
-        // an entrance's name is a token (RFC 6265, 4.1.1), and holds no NUL
-        let context = [kind, public_url, entrance].join("\0").into_bytes();
+        let Provider { issuer, client_id } = provider;
+        // an entrance's name is a token (RFC 6265, 4.1.1); no value but the last can hold a NUL
+        let context = [kind, public_url, entrance, issuer, client_id].join("\0").into_bytes();
         Self { name: format!("{prefix}sso-{entrance}{suffix}"), context, is_secure }
     }
 
@@ -196,7 +207,7 @@ impl NoSession {
             Self::Absent => "the request has no session cookie",
             Self::Repeated => "the request has two session cookies of this entrance",
             Self::Unreadable => {
-                "the session cookie cannot be opened: its key is no longer in session.key, or it was changed"
+                "the session cookie cannot be opened: its key is no longer in session.key, it is of another provider or client_id, or it was changed"
             }
             Self::Idle => "the session has ended: there was no request for session.idle_s",
             Self::TooOld => "the session has ended: it is older than session.absolute_s",

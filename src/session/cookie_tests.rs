@@ -14,6 +14,7 @@ mod tests {
     use crate::secret::SharedSecret;
 
     const HOST: &str = "https://sso.example.com";
+    const PROVIDER: Provider<'_> = Provider { issuer: "https://id.example.com", client_id: "c" };
 
     fn settings(keys: &str, same_site: SameSite) -> Arc<SessionSettings> {
         let secrets: Vec<SharedSecret> =
@@ -29,11 +30,11 @@ mod tests {
     }
 
     fn cookies(keys: &str) -> SessionCookies {
-        SessionCookies::new(settings(keys, SameSite::Lax), "main", HOST)
+        SessionCookies::new(settings(keys, SameSite::Lax), "main", HOST, PROVIDER)
     }
 
     fn logins(keys: &str) -> LoginCookies {
-        LoginCookies::new(settings(keys, SameSite::Lax), "main", HOST)
+        LoginCookies::new(settings(keys, SameSite::Lax), "main", HOST, PROVIDER)
     }
 
     fn after(seconds: u64) -> Timestamp {
@@ -59,7 +60,7 @@ mod tests {
     #[case::partitioned(
         HOST,
         SameSite::NonePartitioned,
-        "__Host-sso-main=",
+        "__Host-sso-main-partitioned=",
         "; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"
     )]
     fn the_cookie_has_its_prefix_and_attributes(
@@ -68,7 +69,7 @@ mod tests {
         #[case] begins: &str,
         #[case] ends: &str,
     ) {
-        let cookies = SessionCookies::new(settings("a", same_site), "main", public_url);
+        let cookies = SessionCookies::new(settings("a", same_site), "main", public_url, PROVIDER);
         let set = cookies.set(&session()).unwrap();
         assert!(set.starts_with(begins) && set.ends_with(ends), "{set}");
         assert!(!set.contains("alice") && !format!("{cookies:?} {:?}", session()).contains("alice"));
@@ -115,11 +116,14 @@ mod tests {
         let (_, value) = pair(&set).split_once('=').unwrap();
         assert!(open(&own, pair(&set), START).is_ok());
         let settings = settings("a", SameSite::Lax);
+        let with = |provider| SessionCookies::new(Arc::clone(&settings), "main", HOST, provider);
         let others = [
-            SessionCookies::new(Arc::clone(&settings), "partners", HOST),
-            SessionCookies::new(Arc::clone(&settings), "main", "https://other.example.com"),
-            SessionCookies::new(Arc::clone(&settings), "main", "http://sso.example.com"),
+            SessionCookies::new(Arc::clone(&settings), "partners", HOST, PROVIDER),
+            SessionCookies::new(Arc::clone(&settings), "main", "https://other.example.com", PROVIDER),
+            SessionCookies::new(Arc::clone(&settings), "main", "http://sso.example.com", PROVIDER),
             cookies("b"),
+            with(Provider { issuer: "https://other.example.com", ..PROVIDER }),
+            with(Provider { client_id: "another", ..PROVIDER }),
         ];
         for other in others {
             let opened = open(&other, &format!("{}={value}", other.name()), START);
@@ -210,11 +214,12 @@ mod tests {
         let later = pair(&set).replacen("1800000000.", "1800000900.", 1);
         assert_eq!(open(&logins, &later, "state-1", after(900)), Err((NoLogin::Unreadable, 7)));
         // of another entrance, host or key
-        let other = LoginCookies::new(settings("a", SameSite::Lax), "partners", HOST);
+        let other = LoginCookies::new(settings("a", SameSite::Lax), "partners", HOST, PROVIDER);
         assert_eq!(open(&other, pair(&set), "state-1", START), Err((NoLogin::Unreadable, 7)));
-        let other = LoginCookies::new(settings("a", SameSite::Lax), "main", "https://other.example.com");
+        let other =
+            LoginCookies::new(settings("a", SameSite::Lax), "main", "https://other.example.com", PROVIDER);
         assert_eq!(open(&other, pair(&set), "state-1", START), Err((NoLogin::Unreadable, 7)));
-        let other = LoginCookies::new(settings("b", SameSite::Lax), "main", HOST);
+        let other = LoginCookies::new(settings("b", SameSite::Lax), "main", HOST, PROVIDER);
         assert_eq!(open(&other, pair(&set), "state-1", START), Err((NoLogin::Unreadable, 7)));
     }
 

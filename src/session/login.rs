@@ -8,8 +8,8 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::SessionSettings;
 use super::cookie::{MAX_BYTES, NotACookie, Scope, open};
+use super::{Provider, SessionSettings};
 use crate::clock::Timestamp;
 use crate::request::Headers;
 
@@ -44,8 +44,13 @@ impl LoginCookies {
     pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
     /// The cookies of the entrance of this name. `public_url` is an origin.
-    pub fn new(settings: Arc<SessionSettings>, entrance: &str, public_url: &str) -> Self {
-        let mut scope = Scope::new("login", entrance, public_url, "");
+    pub fn new(
+        settings: Arc<SessionSettings>,
+        entrance: &str,
+        public_url: &str,
+        provider: Provider<'_>,
+    ) -> Self {
+        let mut scope = Scope::new("login", entrance, public_url, provider, "");
         let prefix = if scope.is_secure { "__Host-" } else { "" };
         scope.name = format!("{prefix}sso-login-");
         Self { settings, scope }

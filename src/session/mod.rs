@@ -52,6 +52,15 @@ pub struct Session {
     pub user: User,
 }
 
+/// Where users sign in. A changed provider ends sessions, and no refresh token reaches another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Provider<'a> {
+    /// Its issuer, a URL.
+    pub issuer: &'a str,
+    /// This service's id at the provider.
+    pub client_id: &'a str,
+}
+
 /// The id of a session: 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId([u8; ID_BYTES]);

@@ -162,6 +162,19 @@ async fn a_refresh_yields_the_same_user() {
     assert_refused(login.refresh(&latest).await, "again", ("invalid_token", "refresh token"));
 }
 
+/// OpenID Connect Core, 12.2: `auth_time` is that of the login, however long ago.
+#[tokio::test]
+async fn a_refresh_may_be_later_than_max_age() {
+    let login = Login::new("max_age_s = 3600");
+    let mut signed_in = login.sign_in().await.unwrap();
+    let long_ago = Timestamp::now().unix_seconds() - 50_000;
+    signed_in.authenticated_at = Some(long_ago);
+    login.provider.lie(Lies { id_token: change("auth_time", json!(long_ago)), ..Lies::default() });
+    let refreshed = login.refresh(&signed_in).await.unwrap();
+    assert_eq!(refreshed.authenticated_at, Some(long_ago));
+    assert_refused(login.sign_in().await, "login", ("invalid_token", "auth_time"));
+}
+
 /// `oidcc-client-test-rp-init-logout`
 #[tokio::test]
 async fn the_logout_url_names_client_and_return_address() {

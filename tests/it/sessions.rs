@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use marketplace_sso::clock::Timestamp;
-use marketplace_sso::session::{Session, SessionCookies, SessionId};
+use marketplace_sso::session::{Provider, Session, SessionCookies, SessionId};
 use marketplace_sso::user::{Identifier, User};
 use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::provider::{
-    ADA, CLIENT_SECRET, FixedResponse, Lies, RegisteredAuthentication, change, provider,
+    ADA, CLIENT_ID, CLIENT_SECRET, FixedResponse, Lies, Provider as StandIn, RegisteredAuthentication,
+    SignatureLie, change, provider,
 };
 use crate::harness::sign_in::{
     Browser, LOGIN, SESSION_KEY, SignInService, WINDOW, session_settings, settings,
 };
 use crate::harness::store::{Engine, TestStore};
-use crate::harness::{App, wait_until};
+use crate::harness::{App, Settings, wait_until};
 
 const SESSION: &str = "__Host-sso-pandium-sso";
 const LOGOUT: &str = "/auth/pandium-sso/logout";
@@ -26,7 +27,7 @@ fn ago(seconds: u64) -> Timestamp {
 }
 
 /// A browser with the cookie of a session that began and was last used so many seconds ago.
-fn browser_with(key: &str, created_s: u64, used_s: u64) -> Browser {
+fn browser_with(service: &SignInService, key: &str, created_s: u64, used_s: u64) -> Browser {
     let session = Session {
         id: SessionId::random().unwrap(),
         created: ago(created_s),
@@ -40,7 +41,9 @@ fn browser_with(key: &str, created_s: u64, used_s: u64) -> Browser {
         refresh_token: None,
         user: User { id: Some(Identifier::parse(ADA).unwrap()), ..User::default() },
     };
-    let cookies = SessionCookies::new(session_settings(key), "pandium-sso", "https://app.example.com");
+    let provider = Provider { issuer: service.provider.issuer(), client_id: CLIENT_ID };
+    let cookies =
+        SessionCookies::new(session_settings(key), "pandium-sso", "https://app.example.com", provider);
     let set = cookies.set(&session).unwrap();
     let (_, value) = set.split(';').next().unwrap().split_once('=').unwrap();
     let browser = Browser::default();
@@ -67,7 +70,7 @@ fn a_session_ends_when_idle_or_too_old() {
         (40_000, 3700, "expired_token"),
         (43_300, 10, "expired_token"),
     ] {
-        let browser = browser_with(SESSION_KEY, created_s, used_s);
+        let browser = browser_with(&service, SESSION_KEY, created_s, used_s);
         assert_eq!(outcome(&service.app, &browser), expected, "{created_s} {used_s}");
     }
 }
@@ -75,11 +78,11 @@ fn a_session_ends_when_idle_or_too_old() {
 #[test]
 fn a_session_in_use_is_extended() {
     let service = SignInService::start();
-    let fresh = browser_with(SESSION_KEY, 300, 300);
+    let fresh = browser_with(&service, SESSION_KEY, 300, 300);
     let before = fresh.session();
     assert_eq!(outcome(&service.app, &fresh), "handed_off");
     assert_eq!(fresh.session(), before);
-    let used = browser_with(SESSION_KEY, 3000, 3000);
+    let used = browser_with(&service, SESSION_KEY, 3000, 3000);
     let before = used.session();
     assert_eq!(outcome(&service.app, &used), "handed_off");
     assert_ne!(used.session(), before);
@@ -280,14 +283,22 @@ fn a_bad_logout_token_ends_no_session() {
 /// A service whose sessions are refreshed after a second, and a browser whose session is older.
 fn refreshing() -> (SignInService, Browser) {
     let provider = provider(RegisteredAuthentication::SecretBasic(CLIENT_SECRET.to_owned()));
-    let settings = settings(&provider)
-        .set("session.refresh_after_s", 1)
-        .identity("scopes", ["openid", "offline_access"]);
-    let service = SignInService { app: App::start(settings), provider };
+    let service = SignInService { app: App::start(refreshing_settings(&provider)), provider };
     let browser = service.signed_in();
+    wait_until_stale();
+    (service, browser)
+}
+
+fn refreshing_settings(provider: &StandIn) -> Settings {
+    settings(provider)
+        .set("session.refresh_after_s", 1)
+        .identity("scopes", ["openid", "offline_access"])
+        .identity("user_info", true)
+}
+
+fn wait_until_stale() {
     let first = Timestamp::now();
     wait_until("the data is stale", || Timestamp::now().seconds_since(first) >= 2);
-    (service, browser)
 }
 
 fn refreshes(service: &SignInService) -> usize {
@@ -305,6 +316,8 @@ fn stale_data_is_refreshed_once() {
     assert_eq!(outcome(&service.app, &browser), "handed_off");
     assert_eq!(refreshes(&service), 1);
     assert_ne!(browser.session(), before, "the cookie has the newer data");
+    // a reload keeps the refreshes: the earlier refresh token was used
+    service.app.reload("applied");
     assert_eq!(outcome(&service.app, &copy), "handed_off", "a request that was sent with the earlier cookie");
     assert_eq!(refreshes(&service), 1);
 }
@@ -326,6 +339,54 @@ fn a_session_outlasts_a_provider_that_is_down() {
     assert_eq!(outcome(&service.app, &browser), "handed_off");
     assert_eq!(outcome(&service.app, &browser), "handed_off");
     assert!(refreshes(&service) <= 1, "it is not asked again at once");
+}
+
+/// The refresh token was used: the cookie has the next one, whatever fails after it.
+#[rstest]
+#[case::user_info_is_down(Lies {
+    response: Some(FixedResponse { path: "/userinfo", status: 503, content_type: "text/plain", body: String::new() }),
+    ..Lies::default()
+})]
+#[case::no_id_token(Lies { token_response: change("id_token", json!(null)), ..Lies::default() })]
+#[case::too_large(Lies { user_info: change("note", json!("n".repeat(4000))), ..Lies::default() })]
+fn a_rotated_refresh_token_is_kept(#[case] lies: Lies) {
+    let (service, browser) = refreshing();
+    let other = App::start(refreshing_settings(&service.provider));
+    let before = browser.session();
+    service.provider.lie(lies);
+    assert_eq!(outcome(&service.app, &browser), "handed_off");
+    assert_ne!(browser.session(), before);
+    service.provider.lie(Lies::default());
+    wait_until_stale();
+    assert_eq!(outcome(&other, &browser), "handed_off");
+    assert_eq!(refreshes(&service), 2);
+}
+
+/// What refuses a sign-in ends a session.
+#[rstest]
+#[case::another_user(Lies { id_token: change("sub", json!("usr-318")), ..Lies::default() })]
+#[case::another_nonce(Lies { id_token: change("nonce", json!("another")), ..Lies::default() })]
+#[case::another_issuer(Lies { id_token: change("iss", json!("https://evil.example")), ..Lies::default() })]
+#[case::user_info_of_another_user(Lies { user_info: change("sub", json!("usr-318")), ..Lies::default() })]
+#[case::unsigned(Lies { signature: SignatureLie::Unsigned, ..Lies::default() })]
+fn a_refresh_that_proves_another_user_ends_the_session(#[case] lies: Lies) {
+    let (service, browser) = refreshing();
+    service.provider.lie(lies);
+    assert_eq!(outcome(&service.app, &browser), "expired_token");
+    service.provider.lie(Lies::default());
+    assert_eq!(outcome(&service.app, &browser), "expired_token");
+}
+
+/// No cookie of one provider, and so no refresh token, is used at another.
+#[test]
+fn a_session_ends_when_the_provider_or_client_changes() {
+    let service = SignInService::start();
+    let browser = service.signed_in();
+    let other = SignInService::start();
+    assert_eq!(outcome(&other.app, &browser), "unauthenticated");
+    let client = App::start(settings(&service.provider).identity("client_id", "another"));
+    assert_eq!(outcome(&client, &browser), "unauthenticated");
+    assert_eq!(outcome(&service.app, &browser), "handed_off");
 }
 
 #[test]

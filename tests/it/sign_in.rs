@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use marketplace_sso::clock::Timestamp;
-use marketplace_sso::session::LoginCookies;
+use marketplace_sso::session::{
+    EndedSessions, LoginCookies, Provider, SameSite, SessionCookies, SessionSettings,
+};
 use rstest::rstest;
 use serde_json::json;
 use std::time::Duration;
@@ -197,7 +199,9 @@ fn a_login_may_take_a_quarter_of_an_hour(#[case] age_s: u64, #[case] status: u16
     // the same cookie, begun earlier
     let (_, query) = callback.split_once('?').unwrap();
     let state = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state").unwrap().1;
-    let cookies = LoginCookies::new(session_settings(SESSION_KEY), "pandium-sso", "https://app.example.com");
+    let provider = Provider { issuer: service.provider.issuer(), client_id: CLIENT_ID };
+    let cookies =
+        LoginCookies::new(session_settings(SESSION_KEY), "pandium-sso", "https://app.example.com", provider);
     let field = format!("{name}={value}");
     let headers = std::iter::once(("cookie", field.as_bytes())).collect();
     let data = cookies.open(&headers, &state, Timestamp::now()).unwrap();
@@ -337,6 +341,11 @@ fn a_frame_that_no_cookie_reaches_gets_a_ticket() {
     assert_eq!(service.app.get(ticket, &own_frame).status, 410);
 }
 
+fn partitioned(settings: Arc<SessionSettings>) -> Arc<SessionSettings> {
+    let settings = Arc::into_inner(settings).unwrap();
+    Arc::new(SessionSettings { same_site: SameSite::NonePartitioned, ..settings })
+}
+
 #[test]
 fn a_partitioned_cookie_is_set_in_the_frame() {
     let store = TestStore::new(Engine::Sqlite);
@@ -350,7 +359,19 @@ fn a_partitioned_cookie_is_set_in_the_frame() {
     let (_, ticket) = text.split_once("ticket: \"https://app.example.com").unwrap();
     let frame = Browser::default();
     let response = frame.get(&service.app, ticket.split('"').next().unwrap(), &[]);
-    assert_eq!((response.status, frame.names()), (307, vec![SESSION.to_owned()]));
+    assert_eq!((response.status, frame.names()), (307, vec![format!("{SESSION}-partitioned")]));
+    // the refresh token stays in the pop-up's session: a provider accepts it once
+    let provider = Provider { issuer: service.provider.issuer(), client_id: CLIENT_ID };
+    let settings = partitioned(session_settings(SESSION_KEY));
+    let cookies = SessionCookies::new(settings, "pandium-sso", "https://app.example.com", provider);
+    let session = |field: &str| {
+        let headers = std::iter::once(("cookie", field.as_bytes())).collect();
+        cookies.open(&headers, Timestamp::now(), &EndedSessions::default()).unwrap()
+    };
+    let in_frame = session(response.all("set-cookie")[0].split(';').next().unwrap());
+    let in_window = session(done.all("set-cookie")[0].split(';').next().unwrap());
+    assert!(in_frame.id != in_window.id && in_frame.sid == in_window.sid);
+    assert!(in_frame.refresh_token.is_none() && in_window.refresh_token.is_some());
     assert_eq!(frame.get(&service.app, "/pandium-sso", &[]).status, 307);
 }
 

@@ -129,6 +129,29 @@ impl OidcError {
         }
     }
 
+    /// Whether a refresh that fails so ends the session: the provider, or what it sent, no longer vouches for
+    /// the user. An outage, a response that cannot be read and the client's own settings end no session.
+    pub const fn ends_session(&self) -> bool {
+        match self {
+            Self::Response(_)
+            | Self::State
+            | Self::LoginExpired
+            | Self::AnotherIssuer(_)
+            | Self::Denied(_)
+            | Self::GrantRejected(_)
+            | Self::Token { .. }
+            | Self::Rule { .. }
+            | Self::AnotherSubject
+            | Self::User(_) => true,
+            Self::ClientRejected(_)
+            | Self::Unavailable { .. }
+            | Self::Malformed { .. }
+            | Self::Keys { .. }
+            | Self::NotSupported(_)
+            | Self::Crypto(_) => false,
+        }
+    }
+
     pub(super) fn malformed(endpoint: Endpoint, what: impl Into<Cow<'static, str>>) -> Self {
         Self::Malformed { endpoint, what: what.into() }
     }

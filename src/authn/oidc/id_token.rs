@@ -100,7 +100,7 @@ impl TokenRules {
             identifier(KIND, &claims, "sub", "its sub is not a string of 1 to 255 ASCII characters")?
                 .ok_or_else(|| KIND.breaks("it has no sub"))?;
         let sid = identifier(KIND, &claims, "sid", "its sid is not a string of 1 to 255 ASCII characters")?;
-        let authenticated_at = self.authenticated_at(&claims, now)?;
+        let authenticated_at = self.authenticated_at(&claims, issued_for, now)?;
         issued_for.check(&claims, &subject, authenticated_at)?;
         let key_id = header.get("kid").and_then(Value::as_str).map(str::to_owned);
         Ok(IdToken { claims, subject, sid, key_id, authenticated_at })
@@ -157,15 +157,21 @@ impl TokenRules {
         }
     }
 
-    /// `auth_time`: when the user logged in at the provider. It is required where `max_age_s` is set.
+    /// `auth_time`: when the user logged in at the provider. A login requires it where `max_age_s` is set, and
+    /// checks its age; a refresh has that of the login, however long ago (section 12.2).
     fn authenticated_at(
         &self,
         claims: &Map<String, Value>,
+        issued_for: IssuedFor<'_>,
         now: Timestamp,
     ) -> Result<Option<u64>, OidcError> {
         let broken = |why| Err(TokenKind::Id.breaks(why));
+        let max_age_s = match issued_for {
+            IssuedFor::Login { .. } => self.max_age_s,
+            IssuedFor::Refresh { .. } => None,
+        };
         let Some(value) = claims.get("auth_time") else {
-            return match self.max_age_s {
+            return match max_age_s {
                 Some(_) => broken("it has no auth_time, which identity.max_age_s requires"),
                 None => Ok(None),
             };
@@ -177,7 +183,7 @@ impl TokenRules {
             return broken("its auth_time is in the future");
         }
         let age_s = now.unix_seconds().saturating_sub(time);
-        if self.max_age_s.is_some_and(|max_age_s| age_s > max_age_s.saturating_add(self.leeway_s)) {
+        if max_age_s.is_some_and(|max_age_s| age_s > max_age_s.saturating_add(self.leeway_s)) {
             return broken("its auth_time is longer ago than identity.max_age_s");
         }
         Ok(Some(time))

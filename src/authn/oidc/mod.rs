@@ -112,6 +112,15 @@ pub struct Previous<'a> {
     pub authenticated_at: Option<u64>,
 }
 
+/// Why a user's data is not refreshed.
+#[derive(Debug)]
+pub struct NotRefreshed {
+    /// What is wrong.
+    pub error: OidcError,
+    /// The refresh token that replaces the earlier one, which the provider may no longer accept.
+    pub refresh_token: Option<RefreshToken>,
+}
+
 impl OidcClient {
     /// The issuer.
     pub fn issuer(&self) -> &str {
@@ -202,22 +211,30 @@ impl OidcClient {
         self.identify(tokens, login, &metadata, clock).await
     }
 
-    /// Refreshes a user's data. [`OidcError::GrantRejected`]: the session is over at the provider. The
-    /// refresh token in the result replaces the earlier one.
+    /// Refreshes a user's data. The refresh token in the result replaces the earlier one, also where the rest
+    /// fails: most providers accept a refresh token once.
+    ///
+    /// # Errors
+    ///
+    /// See [`OidcError::ends_session`]. [`OidcError::NotSupported`]: the provider sends no ID token.
     pub async fn refresh(
         &self,
         refresh_token: &RefreshToken,
         previous: Previous<'_>,
         clock: fn() -> Timestamp,
-    ) -> Result<SignedIn, OidcError> {
-        let metadata = self.metadata.get(self.http.fetcher(), clock).await?;
+    ) -> Result<SignedIn, NotRefreshed> {
+        let before = |error| NotRefreshed { error, refresh_token: None };
+        let metadata = self.metadata.get(self.http.fetcher(), clock).await.map_err(before)?;
         let grant = Grant::Refresh(refresh_token);
-        let mut tokens = self.registration.request(&self.http, &metadata.token, grant, clock()).await?;
+        let tokens = self.registration.request(&self.http, &metadata.token, grant, clock()).await;
+        let mut tokens = tokens.map_err(before)?;
         // without a new one, the earlier one stays valid (RFC 6749, 6)
         tokens.refresh_token.get_or_insert_with(|| refresh_token.clone());
         let Previous { subject, sid, nonce, authenticated_at } = previous;
         let issued_for = IssuedFor::Refresh { subject, nonce, authenticated_at };
-        let mut signed_in = self.identify(tokens, issued_for, &metadata, clock).await?;
+        let newest = tokens.refresh_token.clone();
+        let signed_in = self.identify(tokens, issued_for, &metadata, clock).await;
+        let mut signed_in = signed_in.map_err(|error| NotRefreshed { error, refresh_token: newest })?;
         signed_in.sid = signed_in.sid.or_else(|| sid.map(str::to_owned));
         signed_in.authenticated_at = signed_in.authenticated_at.or(authenticated_at);
         Ok(signed_in)
@@ -264,13 +281,11 @@ impl OidcClient {
             Identification::IdToken { rules, user_info } => {
                 let mut verified = match (id_token, issued_for) {
                     (Some(id_token), _) => rules.id_token(&id_token, access_token, issued_for, clock).await?,
-                    // optional in a refresh (OpenID Connect Core, 12.2); the user info is then all there is
-                    (None, IssuedFor::Refresh { subject, .. }) if *user_info => {
-                        IdToken::without_token(subject)
-                    }
+                    // optional in a refresh (OpenID Connect Core, 12.2); the user info alone could lack what the
+                    // ID token restricts, such as email_verified
                     (None, IssuedFor::Refresh { .. }) => {
                         return Err(OidcError::NotSupported(
-                            "a refresh: it sends no ID token then, and identity.user_info is off",
+                            "a refresh of the user's data: it sends no ID token then",
                         ));
                     }
                     (None, IssuedFor::Login { .. }) => {

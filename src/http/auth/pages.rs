@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{ReturnAddress, add_cookies, internal, protect};
 use crate::authn::SignIn;
+use crate::authn::sign_in::of_frame;
 use crate::clock::Timestamp;
 use crate::http::context::RequestContext;
 use crate::http::link_request::{SignedInUser, Terms};
@@ -49,7 +50,10 @@ pub(super) async fn ticket(
     // a cookie for the frame's own partition, which no pop-up can set
     let set_cookie = match sign_in.sessions.settings().same_site {
         SameSite::Lax => None,
-        SameSite::NonePartitioned => Some(sign_in.sessions.set(session).map_err(internal)?),
+        SameSite::NonePartitioned => {
+            let own = of_frame(session).map_err(internal)?;
+            Some(sign_in.sessions.set(&own).map_err(internal)?)
+        }
     };
     let signed_in =
         SignedInUser { user: session.user.clone(), issuer: Some(session.issuer.clone()), set_cookie };

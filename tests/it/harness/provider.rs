@@ -72,7 +72,7 @@ impl Login {
             authenticated_at: signed_in.authenticated_at,
         };
         let token = signed_in.refresh_token.as_ref().unwrap();
-        self.client.refresh(token, previous, Timestamp::now).await
+        self.client.refresh(token, previous, Timestamp::now).await.map_err(|not| not.error)
     }
 
     /// The paths that the client has requested.
