@@ -343,15 +343,38 @@ fn a_partitioned_cookie_is_set_in_the_frame() {
     let service = SignInService::start_with(|own| {
         own.set("store.url", &store.url).set("session.same_site", "none_partitioned")
     });
+    let framed = Browser::default();
+    let response = framed.get(&service.app, &ticket_of(&service), &frame("cross-site"));
+    assert_eq!((response.status, framed.names()), (307, vec![SESSION.to_owned()]));
+    assert_eq!(framed.get(&service.app, "/pandium-sso", &[]).status, 307);
+}
+
+/// The single-use address that a page gets after a sign-in in its pop-up.
+fn ticket_of(service: &SignInService) -> String {
     let login = format!("{LOGIN}?mode=popup&ticket=1");
     let done = Browser::default().sign_in(&service.app, &service.provider, &login);
     assert!(done.all("set-cookie")[0].ends_with("; Secure; SameSite=None; Partitioned"));
     let text = done.page();
     let (_, ticket) = text.split_once("ticket: \"https://app.example.com").unwrap();
-    let frame = Browser::default();
-    let response = frame.get(&service.app, ticket.split('"').next().unwrap(), &[]);
-    assert_eq!((response.status, frame.names()), (307, vec![SESSION.to_owned()]));
-    assert_eq!(frame.get(&service.app, "/pandium-sso", &[]).status, 307);
+    ticket.split('"').next().unwrap().to_owned()
+}
+
+// T38
+#[test]
+fn a_ticket_sets_no_cookie_outside_a_frame() {
+    let store = TestStore::new(Engine::Sqlite);
+    let service = SignInService::start_with(|own| {
+        own.set("store.url", &store.url)
+            .set("session.same_site", "none_partitioned")
+            .set("embed.policy", "report")
+    });
+    let elsewhere: Vec<_> = frame("cross-site").into_iter().filter(|(name, _)| *name != "Referer").collect();
+    let elsewhere = [elsewhere, vec![("Referer", "https://evil.example/")]].concat();
+    for headers in [&[][..], WINDOW, elsewhere.as_slice()] {
+        let victim = Browser::default();
+        let response = victim.get(&service.app, &ticket_of(&service), headers);
+        assert_eq!((response.status, victim.names()), (307, vec![]), "{headers:?}");
+    }
 }
 
 #[test]
