@@ -35,6 +35,11 @@ impl EndedKey {
         Self::new(b"subject", &[issuer.as_bytes(), subject.as_bytes()])
     }
 
+    /// Each session that this user has at the time and that belongs to no known session of the provider.
+    pub fn of_subject_without_sid(issuer: &str, subject: &str) -> Self {
+        Self::new(b"subject without sid", &[issuer.as_bytes(), subject.as_bytes()])
+    }
+
     /// A logout token, which is used once.
     pub fn of_logout_token(issuer: &str, jti: &str) -> Self {
         Self::new(b"logout token", &[issuer.as_bytes(), jti.as_bytes()])
@@ -97,10 +102,14 @@ impl EndedSessions {
         }
         let has = |key: EndedKey| ended.contains_key(&key);
         // a user may sign in again after all sessions of the user were ended
-        let by_subject = ended.get(&EndedKey::of_subject(&session.issuer, &session.subject));
+        let had = |key: EndedKey| ended.get(&key).is_some_and(|at| session.created <= *at);
+        let (issuer, subject) = (session.issuer.as_str(), session.subject.as_str());
         has(EndedKey::of_session(session))
-            || session.sid.as_deref().is_some_and(|sid| has(EndedKey::of_sid(&session.issuer, sid)))
-            || by_subject.is_some_and(|at| session.created <= *at)
+            || had(EndedKey::of_subject(issuer, subject))
+            || match session.sid.as_deref() {
+                Some(sid) => has(EndedKey::of_sid(issuer, sid)),
+                None => had(EndedKey::of_subject_without_sid(issuer, subject)),
+            }
     }
 }
 
@@ -126,6 +135,14 @@ mod tests {
             ended.forget_before(START.later_by(Duration::from_secs(1)));
             assert!(!ended.has(&session));
         }
+    }
+
+    #[test]
+    fn a_session_without_a_sid_is_ended_with_those_of_its_user() {
+        let ended = EndedSessions::default();
+        ended.end(EndedKey::of_subject_without_sid("https://id.example.com", "u-1"), START);
+        let without_sid = Session { sid: None, ..session() };
+        assert!(ended.has(&without_sid) && !ended.has(&session()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::harness::provider::{
 use crate::harness::sign_in::{
     Browser, LOGIN, SESSION_KEY, SignInService, WINDOW, session_settings, settings,
 };
-use crate::harness::store::{Engine, TestStore};
+use crate::harness::store::{Engine, TestStore, block_on};
 use crate::harness::{App, wait_until};
 
 const SESSION: &str = "__Host-sso-pandium-sso";
@@ -230,6 +230,27 @@ fn a_sign_out_ends_the_session_on_every_replica() {
     wait_until("the other replica learns it", || outcome(&other, &copy) == "expired_token");
     // a replica that starts later knows it as well
     drop(other);
+}
+
+// T40
+#[test]
+fn a_sign_out_without_the_store_ends_the_session() {
+    let (store, service, other) = two_replicas(Engine::Sqlite);
+    let (browser, by_provider) = (service.signed_in(), service.signed_in());
+    let copy = browser.clone();
+    block_on(store.execute("ALTER TABLE ended_sessions RENAME TO elsewhere"));
+    let response = browser.post(&service.app, LOGOUT, &[("Origin", "https://app.example.com")], "");
+    assert_eq!((response.status, browser.names()), (303, vec![]), "{response:?}");
+    assert_eq!(outcome(&service.app, &copy), "expired_token");
+    // the provider sends the same logout token again
+    let body = format!("logout_token={}", service.provider.logout_token(Some(ADA), None).unwrap());
+    let post = || Browser::default().post(&service.app, BACKCHANNEL, &[], &body).status;
+    assert_eq!(post(), 503);
+    assert_eq!(outcome(&service.app, &by_provider), "expired_token");
+    assert_eq!(outcome(&other, &by_provider), "handed_off");
+    block_on(store.execute("ALTER TABLE elsewhere RENAME TO ended_sessions"));
+    assert_eq!((post(), post()), (200, 400));
+    wait_until("the other replica learns it", || outcome(&other, &by_provider) == "expired_token");
 }
 
 #[test]

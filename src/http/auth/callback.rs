@@ -105,6 +105,5 @@ async fn end_earlier(context: &RequestContext, sign_in: &SignIn, headers: &Heade
     if let Err(refusal) = backchannel::end(context, sign_in, &[key], None, now).await {
         // the browser gets the new one all the same
         tracing::warn!(cause = %refusal.cause, "the earlier session of a user ends in this process only");
-        context.shared.ended_sessions.end(key, now);
     }
 }
