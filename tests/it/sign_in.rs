@@ -141,6 +141,7 @@ fn a_lying_provider_yields_no_session(#[case] lies: Lies) {
     let response = browser.sign_in(&service.app, &service.provider, LOGIN);
     assert_eq!(response.status, 401, "{response:?}");
     assert_refused(&response, &browser, "invalid_token");
+    assert_eq!(browser.names(), [""; 0], "the login is over");
 }
 
 #[test]
