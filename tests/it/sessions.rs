@@ -264,8 +264,23 @@ fn a_sign_in_begun_on_one_replica_ends_on_another() {
 
 // T40
 #[test]
+fn bad_logout_tokens_are_limited() {
+    let service = SignInService::start_with(|own| own.set("limits.token_guesses_per_peer_per_minute", 2));
+    let browser = service.signed_in();
+    let post = |token: &str| {
+        Browser::default().post(&service.app, BACKCHANNEL, &[], &format!("logout_token={token}"))
+    };
+    let refused = post("x");
+    assert_eq!((refused.status, refused.json()["detail"].clone()), (400, json!(null)), "no cause");
+    assert_eq!((post("y").status, post("z").status), (400, 429));
+    assert_eq!(post(&service.provider.logout_token(Some(ADA), None).unwrap()).status, 200);
+    assert_eq!(outcome(&service.app, &browser), "expired_token");
+}
+
+// T40
+#[test]
 fn a_bad_logout_token_ends_no_session() {
-    let service = SignInService::start();
+    let service = SignInService::start_with(|own| own.set("limits.token_guesses_per_peer_per_minute", 100));
     let browser = service.signed_in();
     let post = |body: &str| Browser::default().post(&service.app, BACKCHANNEL, &[], body).status;
     let good = || service.provider.logout_token(Some(ADA), None).unwrap();

@@ -12,7 +12,8 @@ use crate::authn::oidc::LoggedOut;
 use crate::clock::Timestamp;
 use crate::http::EntranceRuntime;
 use crate::http::context::RequestContext;
-use crate::http::refused::{Audience, ForProgram, RefusedRequest};
+use crate::http::limiting;
+use crate::http::refused::{Audience, RefusedRequest};
 use crate::http::served::ServedRequest;
 use crate::refusal::{Reason, Refusal};
 use crate::session::EndedKey;
@@ -41,9 +42,9 @@ pub(super) async fn logout(
             other => other,
         };
         let refusal = Refusal { reason, ..refusal };
-        let told = ForProgram { detail: Some(refusal.cause.clone()), ..ForProgram::default() };
-        let for_program = Some(Box::new(told));
-        RefusedRequest { audience: Audience::Api, for_program, ..RefusedRequest::at(runtime, refusal) }
+        let refused = RefusedRequest { audience: Audience::Api, ..RefusedRequest::at(runtime, refusal) };
+        // a store that is down is no fault of the peer's
+        if refused.status().is_client_error() { limiting::limit_guesses(context, refused) } else { refused }
     })?;
     let served = ServedRequest {
         outcome: Some(Outcome::SessionsEnded),
