@@ -186,6 +186,27 @@ fn four_logins_may_have_begun() {
     assert_eq!(browser.names().len(), 4, "{:?}", browser.names());
 }
 
+#[test]
+fn login_cookies_stay_small() {
+    let service = SignInService::start();
+    let page = |length| format!("https://app.example.com/{}", "a".repeat(length));
+    for (length, returns_to) in [(100, page(100)), (1000, "/pandium-sso".to_owned())] {
+        let browser = Browser::default();
+        let callback = browser.callback(&service.app, &service.provider, &login_to(&page(length)));
+        let (name, value) = browser.cookie("__Host-sso-login-").unwrap();
+        assert!(name.len() + value.len() < 750, "{length}: {}", name.len() + value.len());
+        let response = browser.get(&service.app, &callback, WINDOW);
+        assert_eq!((response.status, response.header("location")), (303, returns_to.as_str()));
+    }
+}
+
+#[test]
+fn no_entrance_has_the_name_of_a_login_cookie() {
+    let provider = provider(RegisteredAuthentication::SecretBasic(CLIENT_SECRET.to_owned()));
+    let own = settings(&provider).entrance("login-00000000", &settings(&provider));
+    own.assert_wrong("entrances.login-00000000", "a login cookie");
+}
+
 // T37
 #[rstest]
 #[case::ten_minutes(600, 303)]
