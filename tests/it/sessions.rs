@@ -279,6 +279,24 @@ fn bad_logout_tokens_are_limited() {
 
 // T40
 #[test]
+fn a_restart_revives_no_session() {
+    let (store, service, other) = two_replicas(Engine::Sqlite);
+    let browser = service.signed_in();
+    let copy = browser.clone();
+    browser.post(&service.app, LOGOUT, &[("Origin", "https://app.example.com")], "");
+    drop(other);
+    block_on(store.execute("ALTER TABLE ended_sessions RENAME TO elsewhere"));
+    let settings = settings(&service.provider).set("store.url", &store.url);
+    let restarted = App::start(settings);
+    assert_eq!(outcome(&restarted, &copy), "store_unavailable");
+    assert_eq!(restarted.get("/readyz", &[]).status, 503);
+    block_on(store.execute("ALTER TABLE elsewhere RENAME TO ended_sessions"));
+    wait_until("they are read", || restarted.get("/readyz", &[]).status == 200);
+    assert_eq!(outcome(&restarted, &copy), "expired_token");
+}
+
+// T40
+#[test]
 fn a_bad_logout_token_ends_no_session() {
     let service = SignInService::start_with(|own| own.set("limits.token_guesses_per_peer_per_minute", 100));
     let browser = service.signed_in();
@@ -343,6 +361,14 @@ fn stale_data_is_refreshed_once() {
     assert_ne!(browser.session(), before, "the cookie has the newer data");
     assert_eq!(outcome(&service.app, &copy), "handed_off", "a request that was sent with the earlier cookie");
     assert_eq!(refreshes(&service), 1);
+}
+
+// its response could neither set a refreshed cookie nor tell own pages from foreign ones
+#[test]
+fn a_session_authorizes_no_request_to_an_api() {
+    let service = SignInService::start();
+    let response = service.signed_in().get(&service.app, "/v1/verify/pandium-sso", &[]);
+    assert_eq!(response.status, 404, "{response:?}");
 }
 
 #[test]
