@@ -52,6 +52,10 @@ impl SignIn {
                 return Authentication::Rejected(Reason::ExpiredToken.because(why.cause()));
             }
         };
+        if !self.ended.is_read() {
+            let cause = "the ended sessions have not been read from the store since the start";
+            return Authentication::Rejected(Reason::StoreUnavailable.because(cause));
+        }
         let mut renews_session = self.sessions.is_to_extend(&session, now);
         if self.sessions.is_to_refresh(&session, now) {
             match self.refresher.result(session.id, now) {

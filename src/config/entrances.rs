@@ -63,6 +63,9 @@ pub(super) fn read(
         let section = more.section(&name);
         if !is_name(&name) || name == Entrance::MAIN_NAME {
             more.report(&name, "it cannot be an entrance's name", "use letters, digits, '-' and '_'");
+        } else if name.starts_with("login-") {
+            let remedy = "choose a name that does not begin with login-";
+            more.report(&name, "its session cookie would have the name of a login cookie", remedy);
         }
         let path =
             section.required_text("path", "write the entrance's path, such as \"/partners/pandium-sso\"");

@@ -53,6 +53,10 @@ pub(super) async fn ready(context: Context) -> Result<HttpResponse, RefusedReque
     if !context.shared.has_started() {
         return Err(Reason::KeysUnavailable.because("keys are being fetched for the first time").into());
     }
+    if context.snapshot.longest_session().is_some() && !context.shared.ended_sessions.is_read() {
+        let cause = "the ended sessions have not been read from the store since the start";
+        return Err(Reason::StoreUnavailable.because(cause).into());
+    }
     if let AuditHealth::Failing { refuses: true, .. } = context.shared.audit.health() {
         return Err(Reason::AuditUnavailable.because("audit events cannot be stored").into());
     }

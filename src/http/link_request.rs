@@ -1,5 +1,7 @@
 //! The body of `POST /v1/links`: parsed strictly, since it names the user. No cause quotes it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -11,7 +13,6 @@ use crate::sign_on::Entrance;
 use crate::user::{BadText, Email, Identifier, Label, Organization, User};
 
 /// A request for an address.
-#[derive(Debug)]
 pub(super) struct LinkRequest {
     pub user: User,
     /// The name of the entrance.
@@ -21,7 +22,7 @@ pub(super) struct LinkRequest {
 }
 
 /// What a hand-off needs, as it is stored, encrypted, for a ticket.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Deserialize, Serialize)]
 pub(super) struct Terms {
     user: Box<RawValue>,
     /// The link, as the query of a request to the entrance.
@@ -36,7 +37,7 @@ pub(super) struct Terms {
 }
 
 /// A user for whom a ticket was created after a sign-in, for a frame that the cookie does not reach.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Deserialize, Serialize)]
 pub(super) struct SignedInUser {
     pub user: User,
     /// The provider.
@@ -92,6 +93,12 @@ struct OrganizationBody {
 /// The member of `link` that is a part of the path.
 const INSTALL: &str = "install";
 
+impl fmt::Debug for LinkRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkRequest(hidden)")
+    }
+}
+
 impl LinkRequest {
     /// Parses a body, which a server sent with this API token.
     pub fn parse(body: &[u8], api_token: String) -> Result<Self, Refusal> {
@@ -106,6 +113,18 @@ impl LinkRequest {
             form: body.form,
             terms,
         })
+    }
+}
+
+impl fmt::Debug for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Terms(hidden)")
+    }
+}
+
+impl fmt::Debug for SignedInUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignedInUser(hidden)")
     }
 }
 

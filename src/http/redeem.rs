@@ -85,6 +85,8 @@ async fn open(
 
     let user = terms.user().map_err(at)?;
     let link = (terms.query.as_str(), terms.install.as_deref());
+    // not that of a page: whoever had the ticket could sign another user's browser in
+    let is_own_frame = fetch_dest == FetchDestination::Frame && embed_violation.is_none();
     let details = Box::new(EventDetails {
         fetch_dest,
         embed_violation,
@@ -101,7 +103,7 @@ async fn open(
     });
     let mut response = response?;
     // the frame gets a session of its own
-    let set_cookie = terms.signed_in.and_then(|signed_in| signed_in.set_cookie);
+    let set_cookie = terms.signed_in.filter(|_| is_own_frame).and_then(|signed_in| signed_in.set_cookie);
     if let Some(cookie) = set_cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok()) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

@@ -58,6 +58,9 @@ impl RefusedRequest {
         if let Some(challenge) = told.and_then(|told| told.challenge.as_deref()) {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
+        if let Some(cookie) = &self.set_cookie {
+            response.insert_header((header::SET_COOKIE, cookie));
+        }
         if let Some(retry_after) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, whole_seconds(retry_after)));
         }

@@ -29,6 +29,8 @@ pub(super) struct RefusedRequest {
     pub own_page: Option<Box<OwnPage>>,
     /// Where a sign-in that failed begins again.
     pub login_again: Option<Box<str>>,
+    /// A cookie that the response deletes.
+    pub set_cookie: Option<HeaderValue>,
     /// `Retry-After`, for a 429.
     pub retry_after: Option<Duration>,
     /// Members of the response that only programs get.
@@ -79,6 +81,7 @@ impl From<Refusal> for RefusedRequest {
             allow: "",
             own_page: None,
             login_again: None,
+            set_cookie: None,
             retry_after: None,
             for_program: None,
         }

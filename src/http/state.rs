@@ -140,7 +140,11 @@ impl Shared {
     ) -> Self {
         let limits = Arc::new(Limits::new(served.limits));
         use_store(&served.entrances, store.as_ref());
-        let (ended_sessions, refresher) = (Arc::<EndedSessions>::default(), Arc::default());
+        let ended_sessions = match store {
+            Some(_) => Arc::new(EndedSessions::unread()),
+            None => Arc::default(),
+        };
+        let refresher = Arc::default();
         let snapshot = Snapshot::new(served, limits, None, &metrics, (&ended_sessions, &refresher));
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),

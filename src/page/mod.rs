@@ -5,6 +5,7 @@ mod brand;
 mod language;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
@@ -44,7 +45,7 @@ pub struct RefusalPage<'a> {
 }
 
 /// The page after a sign-in or a sign-out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct SignedInPage<'a> {
     /// Whether the user is signed in, or out.
     pub is_signed_in: bool,
@@ -54,6 +55,12 @@ pub struct SignedInPage<'a> {
     pub opener_targets: Vec<String>,
     /// A single-use address for the opener's frame.
     pub ticket: Option<&'a str>,
+}
+
+impl fmt::Debug for SignedInPage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignedInPage(hidden)")
+    }
 }
 
 /// A page that embeds the marketplace in a frame.

@@ -34,6 +34,7 @@ pub(super) async fn run(shared: web::Data<Shared>) {
                         Some((EndedKey::from_bytes(&row.hash)?, at))
                     });
                     shared.ended_sessions.add(ended);
+                    shared.ended_sessions.set_read();
                     looks += 1;
                     is_failing = false;
                 }

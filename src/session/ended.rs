@@ -2,6 +2,7 @@
 //! ([`crate::store`]); they are forgotten once the sessions would have ended anyway.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use aws_lc_rs::digest;
@@ -11,7 +12,11 @@ use crate::clock::Timestamp;
 
 /// Sessions that have ended.
 #[derive(Debug, Default)]
-pub struct EndedSessions(RwLock<HashMap<EndedKey, Timestamp>>);
+pub struct EndedSessions {
+    ended: RwLock<HashMap<EndedKey, Timestamp>>,
+    /// Whether those in a store are still to be read.
+    is_unread: AtomicBool,
+}
 
 /// What a session is ended by: a hash, since the store holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +38,11 @@ impl EndedKey {
     /// Each session that this user has at the time.
     pub fn of_subject(issuer: &str, subject: &str) -> Self {
         Self::new(b"subject", &[issuer.as_bytes(), subject.as_bytes()])
+    }
+
+    /// Each session that this user has at the time and that belongs to no known session of the provider.
+    pub fn of_subject_without_sid(issuer: &str, subject: &str) -> Self {
+        Self::new(b"subject without sid", &[issuer.as_bytes(), subject.as_bytes()])
     }
 
     /// A logout token, which is used once.
@@ -65,6 +75,21 @@ impl EndedKey {
 }
 
 impl EndedSessions {
+    /// Those of a process that has yet to read them from its store.
+    pub fn unread() -> Self {
+        Self { is_unread: AtomicBool::new(true), ..Self::default() }
+    }
+
+    /// From now on they are known as the store has them.
+    pub fn set_read(&self) {
+        self.is_unread.store(false, Ordering::Release);
+    }
+
+    /// Whether they are known: until then any session may have ended.
+    pub fn is_read(&self) -> bool {
+        !self.is_unread.load(Ordering::Acquire)
+    }
+
     /// Ends what has this key, at this time.
     pub fn end(&self, key: EndedKey, at: Timestamp) {
         self.add([(key, at)]);
@@ -72,7 +97,7 @@ impl EndedSessions {
 
     /// Ends what has these keys. A later time replaces an earlier one.
     pub fn add(&self, more: impl IntoIterator<Item = (EndedKey, Timestamp)>) {
-        let mut ended = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut ended = self.ended.write().unwrap_or_else(PoisonError::into_inner);
         for (key, at) in more {
             let known = ended.entry(key).or_insert(at);
             *known = at.max(*known);
@@ -81,26 +106,30 @@ impl EndedSessions {
 
     /// Whether this key has ended.
     pub fn contains(&self, key: &EndedKey) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+        self.ended.read().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
     /// Forgets what ended before this time.
     pub fn forget_before(&self, time: Timestamp) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|_, at| *at >= time);
+        self.ended.write().unwrap_or_else(PoisonError::into_inner).retain(|_, at| *at >= time);
     }
 
     /// Whether a session has ended.
     pub fn has(&self, session: &Session) -> bool {
-        let ended = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.ended.read().unwrap_or_else(PoisonError::into_inner);
         if ended.is_empty() {
             return false;
         }
         let has = |key: EndedKey| ended.contains_key(&key);
         // a user may sign in again after all sessions of the user were ended
-        let by_subject = ended.get(&EndedKey::of_subject(&session.issuer, &session.subject));
+        let had = |key: EndedKey| ended.get(&key).is_some_and(|at| session.created <= *at);
+        let (issuer, subject) = (session.issuer.as_str(), session.subject.as_str());
         has(EndedKey::of_session(session))
-            || session.sid.as_deref().is_some_and(|sid| has(EndedKey::of_sid(&session.issuer, sid)))
-            || by_subject.is_some_and(|at| session.created <= *at)
+            || had(EndedKey::of_subject(issuer, subject))
+            || match session.sid.as_deref() {
+                Some(sid) => has(EndedKey::of_sid(issuer, sid)),
+                None => had(EndedKey::of_subject_without_sid(issuer, subject)),
+            }
     }
 }
 
@@ -126,6 +155,14 @@ mod tests {
             ended.forget_before(START.later_by(Duration::from_secs(1)));
             assert!(!ended.has(&session));
         }
+    }
+
+    #[test]
+    fn a_session_without_a_sid_is_ended_with_those_of_its_user() {
+        let ended = EndedSessions::default();
+        ended.end(EndedKey::of_subject_without_sid("https://id.example.com", "u-1"), START);
+        let without_sid = Session { sid: None, ..session() };
+        assert!(ended.has(&without_sid) && !ended.has(&session()));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub enum NoLogin {
     TooOld,
 }
 
-/// How many sign-ins of one entrance a browser can have begun.
+/// How many sign-ins, at all entrances, a browser can have begun.
 const MAX_AT_ONCE: usize = 4;
 
 /// Characters of the hash of `state` in the name.

@@ -13,25 +13,22 @@ pub struct EndedSession {
 }
 
 impl Store {
-    /// Adds what has ended. `once` is what may have been used before, such as a logout token: then
-    /// nothing is added, and the result is `false`.
+    /// Adds what has ended. `once` is what may have been used before, such as a logout token, and until
+    /// when it is remembered: if it was, nothing is added, and the result is `false`.
     pub async fn end_sessions(
         &self,
         hashes: Vec<Vec<u8>>,
-        once: Option<Vec<u8>>,
+        once: Option<(Vec<u8>, i64)>,
         ended_at_us: i64,
         forget_at_us: i64,
     ) -> Result<bool, StoreError> {
         writing!(self, |transaction| {
             let mut is_first = true;
-            if let Some(once) = once {
+            if let Some((once, until_us)) = once {
                 let sql = "INSERT INTO ended_sessions (hash, ended_at_us, forget_at_us) VALUES ($1, $2, $3)
                     ON CONFLICT (hash) DO NOTHING";
-                let inserted = sqlx::query(sql)
-                    .bind(once)
-                    .bind(ended_at_us)
-                    .bind(forget_at_us)
-                    .execute(&mut *transaction);
+                let inserted =
+                    sqlx::query(sql).bind(once).bind(ended_at_us).bind(until_us).execute(&mut *transaction);
                 is_first = inserted.await?.rows_affected() > 0;
             }
             if is_first {

@@ -15,7 +15,7 @@ use crate::harness::provider::{
 use crate::harness::sign_in::{
     Browser, LOGIN, SESSION_KEY, SignInService, WINDOW, session_settings, settings,
 };
-use crate::harness::store::{Engine, TestStore};
+use crate::harness::store::{Engine, TestStore, block_on};
 use crate::harness::{App, Settings, wait_until};
 
 const SESSION: &str = "__Host-sso-pandium-sso";
@@ -235,6 +235,27 @@ fn a_sign_out_ends_the_session_on_every_replica() {
     drop(other);
 }
 
+// T40
+#[test]
+fn a_sign_out_without_the_store_ends_the_session() {
+    let (store, service, other) = two_replicas(Engine::Sqlite);
+    let (browser, by_provider) = (service.signed_in(), service.signed_in());
+    let copy = browser.clone();
+    block_on(store.execute("ALTER TABLE ended_sessions RENAME TO elsewhere"));
+    let response = browser.post(&service.app, LOGOUT, &[("Origin", "https://app.example.com")], "");
+    assert_eq!((response.status, browser.names()), (303, vec![]), "{response:?}");
+    assert_eq!(outcome(&service.app, &copy), "expired_token");
+    // the provider sends the same logout token again
+    let body = format!("logout_token={}", service.provider.logout_token(Some(ADA), None).unwrap());
+    let post = || Browser::default().post(&service.app, BACKCHANNEL, &[], &body).status;
+    assert_eq!(post(), 503);
+    assert_eq!(outcome(&service.app, &by_provider), "expired_token");
+    assert_eq!(outcome(&other, &by_provider), "handed_off");
+    block_on(store.execute("ALTER TABLE elsewhere RENAME TO ended_sessions"));
+    assert_eq!((post(), post()), (200, 400));
+    wait_until("the other replica learns it", || outcome(&other, &by_provider) == "expired_token");
+}
+
 #[test]
 fn a_sign_in_begun_on_one_replica_ends_on_another() {
     let (_store, service, other) = two_replicas(Engine::Sqlite);
@@ -246,8 +267,41 @@ fn a_sign_in_begun_on_one_replica_ends_on_another() {
 
 // T40
 #[test]
+fn bad_logout_tokens_are_limited() {
+    let service = SignInService::start_with(|own| own.set("limits.token_guesses_per_peer_per_minute", 2));
+    let browser = service.signed_in();
+    let post = |token: &str| {
+        Browser::default().post(&service.app, BACKCHANNEL, &[], &format!("logout_token={token}"))
+    };
+    let refused = post("x");
+    assert_eq!((refused.status, refused.json()["detail"].clone()), (400, json!(null)), "no cause");
+    assert_eq!((post("y").status, post("z").status), (400, 429));
+    assert_eq!(post(&service.provider.logout_token(Some(ADA), None).unwrap()).status, 200);
+    assert_eq!(outcome(&service.app, &browser), "expired_token");
+}
+
+// T40
+#[test]
+fn a_restart_revives_no_session() {
+    let (store, service, other) = two_replicas(Engine::Sqlite);
+    let browser = service.signed_in();
+    let copy = browser.clone();
+    browser.post(&service.app, LOGOUT, &[("Origin", "https://app.example.com")], "");
+    drop(other);
+    block_on(store.execute("ALTER TABLE ended_sessions RENAME TO elsewhere"));
+    let settings = settings(&service.provider).set("store.url", &store.url);
+    let restarted = App::start(settings);
+    assert_eq!(outcome(&restarted, &copy), "store_unavailable");
+    assert_eq!(restarted.get("/readyz", &[]).status, 503);
+    block_on(store.execute("ALTER TABLE elsewhere RENAME TO ended_sessions"));
+    wait_until("they are read", || restarted.get("/readyz", &[]).status == 200);
+    assert_eq!(outcome(&restarted, &copy), "expired_token");
+}
+
+// T40
+#[test]
 fn a_bad_logout_token_ends_no_session() {
-    let service = SignInService::start();
+    let service = SignInService::start_with(|own| own.set("limits.token_guesses_per_peer_per_minute", 100));
     let browser = service.signed_in();
     let post = |body: &str| Browser::default().post(&service.app, BACKCHANNEL, &[], body).status;
     let good = || service.provider.logout_token(Some(ADA), None).unwrap();
@@ -320,6 +374,14 @@ fn stale_data_is_refreshed_once() {
     service.app.reload("applied");
     assert_eq!(outcome(&service.app, &copy), "handed_off", "a request that was sent with the earlier cookie");
     assert_eq!(refreshes(&service), 1);
+}
+
+// its response could neither set a refreshed cookie nor tell own pages from foreign ones
+#[test]
+fn a_session_authorizes_no_request_to_an_api() {
+    let service = SignInService::start();
+    let response = service.signed_in().get(&service.app, "/v1/verify/pandium-sso", &[]);
+    assert_eq!(response.status, 404, "{response:?}");
 }
 
 #[test]

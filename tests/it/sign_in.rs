@@ -143,6 +143,7 @@ fn a_lying_provider_yields_no_session(#[case] lies: Lies) {
     let response = browser.sign_in(&service.app, &service.provider, LOGIN);
     assert_eq!(response.status, 401, "{response:?}");
     assert_refused(&response, &browser, "invalid_token");
+    assert_eq!(browser.names(), [""; 0], "the login is over");
 }
 
 #[test]
@@ -185,6 +186,27 @@ fn four_logins_may_have_begun() {
         browser.begin(&service.app, LOGIN);
     }
     assert_eq!(browser.names().len(), 4, "{:?}", browser.names());
+}
+
+#[test]
+fn login_cookies_stay_small() {
+    let service = SignInService::start();
+    let page = |length| format!("https://app.example.com/{}", "a".repeat(length));
+    for (length, returns_to) in [(100, page(100)), (1000, "/pandium-sso".to_owned())] {
+        let browser = Browser::default();
+        let callback = browser.callback(&service.app, &service.provider, &login_to(&page(length)));
+        let (name, value) = browser.cookie("__Host-sso-login-").unwrap();
+        assert!(name.len() + value.len() < 750, "{length}: {}", name.len() + value.len());
+        let response = browser.get(&service.app, &callback, WINDOW);
+        assert_eq!((response.status, response.header("location")), (303, returns_to.as_str()));
+    }
+}
+
+#[test]
+fn no_entrance_has_the_name_of_a_login_cookie() {
+    let provider = provider(RegisteredAuthentication::SecretBasic(CLIENT_SECRET.to_owned()));
+    let own = settings(&provider).entrance("login-00000000", &settings(&provider));
+    own.assert_wrong("entrances.login-00000000", "a login cookie");
 }
 
 // T37
@@ -352,27 +374,53 @@ fn a_partitioned_cookie_is_set_in_the_frame() {
     let service = SignInService::start_with(|own| {
         own.set("store.url", &store.url).set("session.same_site", "none_partitioned")
     });
-    let login = format!("{LOGIN}?mode=popup&ticket=1");
-    let done = Browser::default().sign_in(&service.app, &service.provider, &login);
-    assert!(done.all("set-cookie")[0].ends_with("; Secure; SameSite=None; Partitioned"));
-    let text = done.page();
-    let (_, ticket) = text.split_once("ticket: \"https://app.example.com").unwrap();
-    let frame = Browser::default();
-    let response = frame.get(&service.app, ticket.split('"').next().unwrap(), &[]);
-    assert_eq!((response.status, frame.names()), (307, vec![format!("{SESSION}-partitioned")]));
+    let (in_window, ticket) = sign_in_by_pop_up(&service);
+    let framed = Browser::default();
+    let response = framed.get(&service.app, &ticket, &frame("cross-site"));
+    assert_eq!((response.status, framed.names()), (307, vec![format!("{SESSION}-partitioned")]));
     // the refresh token stays in the pop-up's session: a provider accepts it once
     let provider = Provider { issuer: service.provider.issuer(), client_id: CLIENT_ID };
     let settings = partitioned(session_settings(SESSION_KEY));
     let cookies = SessionCookies::new(settings, "pandium-sso", "https://app.example.com", provider);
     let session = |field: &str| {
-        let headers = std::iter::once(("cookie", field.as_bytes())).collect();
+        let cookie = field.split(';').next().unwrap();
+        let headers = std::iter::once(("cookie", cookie.as_bytes())).collect();
         cookies.open(&headers, Timestamp::now(), &EndedSessions::default()).unwrap()
     };
-    let in_frame = session(response.all("set-cookie")[0].split(';').next().unwrap());
-    let in_window = session(done.all("set-cookie")[0].split(';').next().unwrap());
+    let (in_frame, in_window) = (session(response.all("set-cookie")[0]), session(&in_window));
     assert!(in_frame.id != in_window.id && in_frame.sid == in_window.sid);
     assert!(in_frame.refresh_token.is_none() && in_window.refresh_token.is_some());
-    assert_eq!(frame.get(&service.app, "/pandium-sso", &[]).status, 307);
+    assert_eq!(framed.get(&service.app, "/pandium-sso", &[]).status, 307);
+}
+
+/// Signs in by a pop-up: its cookie, and the single-use address that the page gets which opened it.
+fn sign_in_by_pop_up(service: &SignInService) -> (String, String) {
+    let login = format!("{LOGIN}?mode=popup&ticket=1");
+    let done = Browser::default().sign_in(&service.app, &service.provider, &login);
+    let cookie = done.all("set-cookie")[0].to_owned();
+    assert!(cookie.ends_with("; Secure; SameSite=None; Partitioned"), "{cookie}");
+    let text = done.page();
+    let (_, ticket) = text.split_once("ticket: \"https://app.example.com").unwrap();
+    (cookie, ticket.split('"').next().unwrap().to_owned())
+}
+
+// T38
+#[test]
+fn a_ticket_sets_no_cookie_outside_a_frame() {
+    let store = TestStore::new(Engine::Sqlite);
+    let service = SignInService::start_with(|own| {
+        own.set("store.url", &store.url)
+            .set("session.same_site", "none_partitioned")
+            .set("embed.policy", "report")
+    });
+    let elsewhere: Vec<_> = frame("cross-site").into_iter().filter(|(name, _)| *name != "Referer").collect();
+    let elsewhere = [elsewhere, vec![("Referer", "https://evil.example/")]].concat();
+    for headers in [&[][..], WINDOW, elsewhere.as_slice()] {
+        let victim = Browser::default();
+        let (_, ticket) = sign_in_by_pop_up(&service);
+        let response = victim.get(&service.app, &ticket, headers);
+        assert_eq!((response.status, victim.names()), (307, vec![]), "{headers:?}");
+    }
 }
 
 #[test]

@@ -46,6 +46,24 @@ fn a_migration_of_a_newer_version_is_tolerated(#[case] engine: Engine) {
     });
 }
 
+// T40
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn a_logout_token_is_remembered_while_it_is_valid(#[case] engine: Engine) {
+    let test_store = TestStore::new(engine);
+    block_on(async {
+        let store = test_store.open().await;
+        // valid for longer than the sessions that it ends
+        let use_token = || store.end_sessions(vec![vec![1; 32]], Some((vec![2; 32], 3_000)), 0, 1_000);
+        assert!(use_token().await.unwrap());
+        store.purge_ended_sessions(2_000).await.unwrap();
+        assert!(!use_token().await.unwrap(), "a replay");
+        store.purge_ended_sessions(3_000).await.unwrap();
+        assert!(use_token().await.unwrap());
+    });
+}
+
 #[test]
 fn a_sqlite_file_is_readable_by_its_owner_alone() {
     let store = TestStore::new(Engine::Sqlite);

@@ -28,12 +28,17 @@ pub struct PendingLogin {
 }
 
 /// A login that was begun, and where to send the browser.
-#[derive(Debug)]
 pub struct Begun {
     /// The URL of the authorization request.
     pub url: String,
     /// What to remember.
     pub pending: PendingLogin,
+}
+
+impl fmt::Debug for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Begun(hidden)")
+    }
 }
 
 impl PendingLogin {

@@ -12,7 +12,8 @@ use crate::authn::oidc::LoggedOut;
 use crate::clock::Timestamp;
 use crate::http::EntranceRuntime;
 use crate::http::context::RequestContext;
-use crate::http::refused::{Audience, ForProgram, RefusedRequest};
+use crate::http::limiting;
+use crate::http::refused::{Audience, RefusedRequest};
 use crate::http::served::ServedRequest;
 use crate::refusal::{Reason, Refusal};
 use crate::session::EndedKey;
@@ -41,9 +42,9 @@ pub(super) async fn logout(
             other => other,
         };
         let refusal = Refusal { reason, ..refusal };
-        let told = ForProgram { detail: Some(refusal.cause.clone()), ..ForProgram::default() };
-        let for_program = Some(Box::new(told));
-        RefusedRequest { audience: Audience::Api, for_program, ..RefusedRequest::at(runtime, refusal) }
+        let refused = RefusedRequest { audience: Audience::Api, ..RefusedRequest::at(runtime, refusal) };
+        // a store that is down is no fault of the peer's
+        if refused.status().is_client_error() { limiting::limit_guesses(context, refused) } else { refused }
     })?;
     let served = ServedRequest {
         outcome: Some(Outcome::SessionsEnded),
@@ -65,9 +66,18 @@ async fn end_sessions(
     let issuer = token.issuer.as_str();
     let (keys, subject) = match &token.sessions {
         LoggedOut::Subject(subject) => (vec![EndedKey::of_subject(issuer, subject)], Some(subject)),
-        LoggedOut::Session { sid, subject } => (vec![EndedKey::of_sid(issuer, sid)], subject.as_ref()),
+        LoggedOut::Session { sid, subject } => {
+            let of_sid = EndedKey::of_sid(issuer, sid);
+            // a session without a sid may be the one that is meant
+            let without_sid =
+                subject.as_ref().map(|subject| EndedKey::of_subject_without_sid(issuer, subject));
+            (std::iter::once(of_sid).chain(without_sid).collect(), subject.as_ref())
+        }
     };
-    let once = EndedKey::of_logout_token(issuer, &token.jti);
+    let once = Once {
+        key: EndedKey::of_logout_token(issuer, &token.jti),
+        until: Timestamp::from_unix_seconds(token.remember_until),
+    };
     end(context, sign_in, &keys, Some(once), Timestamp::now()).await?;
     Ok(EventDetails {
         subject: subject.map(|subject| runtime.entrance.subject_forms.write(subject)).unwrap_or_default(),
@@ -76,30 +86,54 @@ async fn end_sessions(
     })
 }
 
+/// What is used once, such as a logout token.
+#[derive(Clone, Copy)]
+pub(super) struct Once {
+    key: EndedKey,
+    /// It is remembered until then.
+    until: Timestamp,
+}
+
 /// Ends sessions, here and in the store. `once`: what may have been used before, for nothing then.
+///
+/// # Errors
+///
+/// It was used before; or the store does not answer: then the sessions have ended in this process only,
+/// and `once` counts as not used.
 pub(super) async fn end(
     context: &RequestContext,
     sign_in: &SignIn,
     keys: &[EndedKey],
-    once: Option<EndedKey>,
+    once: Option<Once>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
     let replayed = || Reason::BadRequest.because("the logout token was used before");
     let ended = &context.shared.ended_sessions;
-    if once.is_some_and(|once| ended.contains(&once)) {
-        return Err(replayed());
+    let end_here = || ended.add(keys.iter().map(|key| (*key, now)));
+    match once {
+        Some(once) if ended.contains(&once.key) => return Err(replayed()),
+        // a token that another replica has used must not end newer sessions here
+        Some(_) => {}
+        None => end_here(),
     }
     if let Some(store) = &context.shared.store {
         let rows = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
-        let once = once.map(|once| once.as_bytes().to_vec());
+        let once = once.map(|once| (once.key.as_bytes().to_vec(), once.until.unix_microseconds()));
         // a session that begins while its user is logged out has ended, too
         let forget = now.later_by(sign_in.sessions.settings().absolute);
         let (now_us, forget_us) = (now.unix_microseconds(), forget.unix_microseconds());
-        if !store.end_sessions(rows, once, now_us, forget_us).await? {
-            return Err(replayed());
+        match store.end_sessions(rows, once, now_us, forget_us).await {
+            Ok(true) => {}
+            Ok(false) => return Err(replayed()),
+            Err(error) => {
+                end_here();
+                return Err(error.into());
+            }
         }
     }
-    ended.add(keys.iter().copied().chain(once).map(|key| (key, now)));
+    end_here();
+    // a time ahead, before which it is not forgotten
+    ended.add(once.map(|once| (once.key, once.until.max(now))));
     Ok(())
 }
 

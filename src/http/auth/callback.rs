@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::login::BegunLogin;
@@ -52,18 +53,24 @@ pub(super) async fn callback(
         }
         Err(why) => return Err(refused(Reason::InvalidToken.because(why.cause()), &own, Mode::Top)),
     };
+    // a `state` is used once, also where the sign-in fails
+    let deleted = sign_in.logins.delete(state);
+    let used = |refused: RefusedRequest| RefusedRequest {
+        set_cookie: HeaderValue::try_from(&deleted).ok(),
+        ..refused
+    };
     let (login, return_to) = login.ok_or_else(|| {
-        refused(Reason::InvalidToken.because("the login cookie is of another version"), &own, Mode::Top)
+        let refusal = Reason::InvalidToken.because("the login cookie is of another version");
+        used(refused(refusal, &own, Mode::Top))
     })?;
-    let at = |refusal| refused(refusal, &return_to, login.mode);
+    let at = |refusal| used(refused(refusal, &return_to, login.mode));
     // a large future, which actix would move several times
     let signed_in = Box::pin(sign_in.client.finish(&response, &login.pending, Timestamp::now)).await;
     let session = signed_in
         .map_err(Refusal::from)
         .and_then(|signed_in| new_session(signed_in, Timestamp::now()).map_err(internal));
     let session = session.map_err(at)?;
-    let cookies =
-        [sign_in.sessions.set(&session).map_err(internal).map_err(at)?, sign_in.logins.delete(state)];
+    let cookies = [sign_in.sessions.set(&session).map_err(internal).map_err(at)?, deleted.clone()];
     end_earlier(context, sign_in, &headers).await;
     let response = match login.mode {
         Mode::Top => redirect(return_to.as_str(), &cookies),
@@ -105,6 +112,5 @@ async fn end_earlier(context: &RequestContext, sign_in: &SignIn, headers: &Heade
     if let Err(refusal) = backchannel::end(context, sign_in, &[key], None, now).await {
         // the browser gets the new one all the same
         tracing::warn!(cause = %refusal.cause, "the earlier session of a user ends in this process only");
-        context.shared.ended_sessions.end(key, now);
     }
 }

@@ -25,6 +25,10 @@ pub(super) struct BegunLogin {
     pub mode: Mode,
 }
 
+/// The longest `Set-Cookie` in bytes: proxies limit all cookies of a request, often to 4 kB, and a browser
+/// can have four. Of a longer one, the return address is left out.
+const MAX_COOKIE: usize = 800;
+
 /// Handles `GET …/login`.
 pub(super) async fn login(
     context: &RequestContext,
@@ -47,11 +51,18 @@ async fn begin(
     check_navigation(&headers)?;
     let (return_to, mode) = parse(request.uri().query().unwrap_or_default(), entrance);
     let begun = sign_in.client.begin(Timestamp::now).await?;
-    let login = BegunLogin { pending: begun.pending, return_to: return_to.as_str().to_owned(), mode };
-    let data = serde_json::to_vec(&login).map_err(internal)?;
+    let mut login = BegunLogin { pending: begun.pending, return_to: return_to.as_str().to_owned(), mode };
+    let set = |login: &BegunLogin| {
+        let data = serde_json::to_vec(login).map_err(internal)?;
+        sign_in.logins.set(&login.pending.state, context.received, &data).map_err(internal)
+    };
+    let mut cookie = set(&login)?;
+    if cookie.len() > MAX_COOKIE {
+        login.return_to = ReturnAddress::of(entrance).as_str().to_owned();
+        cookie = set(&login)?;
+    }
     let mut cookies = sign_in.logins.make_place(&headers);
-    let cookie = sign_in.logins.set(&login.pending.state, context.received, &data);
-    cookies.push(cookie.map_err(internal)?);
+    cookies.push(cookie);
     redirect(&begun.url, &cookies)
 }
 

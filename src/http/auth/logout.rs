@@ -33,7 +33,10 @@ pub(super) async fn logout(
     let (mut outcome, mut details) = (None, Box::<EventDetails>::default());
     if let Some(session) = session {
         let key = EndedKey::of_session(&session);
-        super::backchannel::end(context, sign_in, &[key], None, now).await.map_err(at)?;
+        if let Err(refusal) = super::backchannel::end(context, sign_in, &[key], None, now).await {
+            // the cookie is deleted all the same
+            tracing::error!(cause = %refusal.cause, "a session that its user has ended ends in this process only");
+        }
         outcome = Some(Outcome::SignedOut);
         details.fetch_dest = FetchDestination::of(&headers);
         details.subject = runtime.entrance.subject(&session.user);

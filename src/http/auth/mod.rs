@@ -17,6 +17,7 @@ use url::form_urlencoded;
 use super::context::{Context, RequestContext};
 use super::refused::RefusedRequest;
 use super::{EntranceRuntime, Snapshot};
+use crate::authn::oidc::Identification;
 use crate::embed::FetchMetadata;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
@@ -155,7 +156,11 @@ fn find(snapshot: &Snapshot, path: &str) -> Option<(Arc<EntranceRuntime>, Action
     };
     let mut entrances = snapshot.entrances.iter();
     let runtime = entrances.find(|runtime| runtime.entrance.name == name)?;
-    runtime.entrance.authenticator.sign_in().map(|_| (Arc::clone(runtime), action))
+    let sign_in = runtime.entrance.authenticator.sign_in()?;
+    // a provider of plain OAuth 2.0 sends no logout tokens
+    let is_served = action != Action::BackchannelLogout
+        || matches!(sign_in.client.identification, Identification::IdToken { .. });
+    is_served.then(|| (Arc::clone(runtime), action))
 }
 
 /// Refuses what is not the navigation of a window: a sign-in cannot be framed, and no other page may
