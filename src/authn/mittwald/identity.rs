@@ -95,6 +95,11 @@ impl MittwaldIdentity {
         let _ = self.0.store.set(store.clone());
     }
 
+    /// Takes over the keys of an earlier configuration.
+    pub fn reuse_keys(&self, earlier: &Self) {
+        self.0.keys.reuse(&earlier.0.keys);
+    }
+
     /// Whether users can have a field.
     pub fn can_yield(&self, name: &str) -> bool {
         FIELDS.contains(&name)
@@ -197,9 +202,9 @@ impl MittwaldIdentity {
 
 impl MittwaldNeeds {
     /// Fetches it.
-    pub async fn fetch(&self, now: Timestamp) -> MittwaldFetched {
+    pub async fn fetch(&self) -> MittwaldFetched {
         let fetched = match &self.what {
-            What::Key(serial) => match self.identity.0.keys.get(*serial, now).await {
+            What::Key(serial) => match self.identity.0.keys.get(*serial).await {
                 Ok(_) => Ok(MittwaldFetched::Key),
                 Err(why) => Err(no_key(&why)),
             },
@@ -256,7 +261,7 @@ fn user_at(instance: &StoredInstance, id: Uuid, scopes: &[String]) -> User {
 fn no_key(why: &KeyUnavailable) -> Refusal {
     match why {
         KeyUnavailable::Unknown => invalid("mittwald has no key of its publicKeySerial"),
-        KeyUnavailable::Cooldown | KeyUnavailable::Failed(_) => {
+        KeyUnavailable::TooMany | KeyUnavailable::Failed(_) => {
             Reason::KeysUnavailable.because(format!("the session token is not verified: {why}"))
         }
     }
