@@ -208,6 +208,7 @@ fn rekey_encrypts_every_secret_while_the_service_runs(#[case] engine: Engine) {
     let result = rekey(&with_keys(&[newer, KEY]));
     assert_eq!(result.status, 0, "{result:?}");
     assert!(result.output.starts_with("encrypted 2 secrets with key "), "{result:?}");
+    assert!(result.output.trim_end().ends_with("; 0 remaining"), "{result:?}");
     assert_eq!(service.access_token(&service.app, id).status, 200);
     let again = rekey(&with_keys(&[newer, KEY]));
     assert!(again.output.contains("encrypted 0 secrets") && again.output.contains("; 2 were"), "{again:?}");
@@ -218,6 +219,7 @@ fn rekey_encrypts_every_secret_while_the_service_runs(#[case] engine: Engine) {
     let result = rekey(&with_keys(&[KEY]));
     assert_eq!(result.status, 1, "{result:?}");
     assert!(result.errors.contains("2 secrets cannot be decrypted"), "{result:?}");
+    assert!(result.output.trim_end().ends_with("; 2 remaining"), "{result:?}");
     let app = App::start(with_keys(&[KEY]));
     service.access_token(&app, id).assert_refused(500, "internal");
 }
