@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -67,6 +68,9 @@ pub enum MittwaldFetched {
 
 /// The header field of session tokens, in lower case.
 pub const SESSION_TOKEN: &str = "x-session-token";
+
+/// The time limit of all calls for a user who opens an instance.
+const OPENING_LIMIT: Duration = Duration::from_secs(10);
 
 /// The fields that users have.
 const FIELDS: [&str; 8] = [
@@ -179,6 +183,12 @@ impl MittwaldIdentity {
         Ok(instance)
     }
 
+    /// The same with one time limit for all calls.
+    async fn open_in_time(&self, opening: &Opening) -> Result<MittwaldFetched, Refusal> {
+        let opened = tokio::time::timeout(OPENING_LIMIT, self.open(opening)).await;
+        opened.unwrap_or_else(|_| Err(upstream(&ApiError::TimedOut(OPENING_LIMIT))))
+    }
+
     /// The instance comes first: a key is exchanged only once.
     async fn open(&self, opening: &Opening) -> Result<MittwaldFetched, Refusal> {
         let instance = self.instance(opening.instance).await?;
@@ -196,6 +206,8 @@ impl MittwaldIdentity {
         if !sees.map_err(|error| upstream(&error))? {
             return Err(Reason::NotAllowed.because("the user may not see the extension instance"));
         }
+        // again: it may have been disabled or removed during the calls
+        let instance = self.instance(instance.id).await?;
         Ok(MittwaldFetched::Opened(Box::new(instance), Box::new(user)))
     }
 }
@@ -212,7 +224,7 @@ impl MittwaldNeeds {
                 let instance = self.identity.instance(*id).await;
                 instance.map(|instance| MittwaldFetched::Instance(Box::new(instance)))
             }
-            What::Opening(opening) => self.identity.open(opening).await,
+            What::Opening(opening) => self.identity.open_in_time(opening).await,
         };
         fetched.unwrap_or_else(MittwaldFetched::Refused)
     }
