@@ -66,7 +66,7 @@ impl Needs {
     pub async fn fetch(&self, clock: fn() -> Timestamp) -> Option<Fetched> {
         match self {
             Self::Keys(keys) => keys.fetch(clock()).await.then_some(Fetched::Cached),
-            Self::Mittwald(needs) => Some(Fetched::Mittwald(needs.fetch(clock()).await)),
+            Self::Mittwald(needs) => Some(Fetched::Mittwald(needs.fetch().await)),
             Self::Session(session) => session.fetch(clock).await.then_some(Fetched::Cached),
         }
     }

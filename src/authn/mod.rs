@@ -100,6 +100,13 @@ impl Authenticator {
         }
     }
 
+    /// Takes over the keys of mittwald that an earlier authenticator has fetched.
+    pub fn reuse_mittwald_keys(&self, earlier: &Self) {
+        if let (Self::Mittwald(own), Self::Mittwald(earlier)) = (self, earlier) {
+            own.reuse_keys(earlier);
+        }
+    }
+
     /// Whether a peer is a proxy whose header fields authenticate users.
     pub fn trusts(&self, peer: Peer) -> bool {
         match self {

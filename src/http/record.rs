@@ -2,6 +2,7 @@
 //! counters, and the fields of the root span.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::error::ParseError;
@@ -21,6 +22,9 @@ use crate::sign_on::EventDetails;
 
 /// The label of requests outside of entrances.
 const NO_ENTRANCE: &str = "none";
+
+/// The time limit for the event of a refusal whose cause is that the same store does not answer.
+const FAILING_STORE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Records a response that is not a refusal. After an error the response must not
 /// be sent.
@@ -69,8 +73,13 @@ pub(super) async fn record_refused(
     let code = refused.refusal.reason.code();
     if refused.refusal.reason != Reason::AuditUnavailable {
         let outcome = Outcome::Refused(&refused.refusal);
-        let recorded = record(context, request, refused.runtime.as_ref(), outcome, &refused.details).await;
-        if recorded.is_err() {
+        let recorded = record(context, request, refused.runtime.as_ref(), outcome, &refused.details);
+        let is_recorded = if refused.refusal.reason == Reason::StoreUnavailable {
+            matches!(tokio::time::timeout(FAILING_STORE_LIMIT, recorded).await, Ok(Ok(())))
+        } else {
+            recorded.await.is_ok()
+        };
+        if !is_recorded {
             let cause = format!("the audit event of a refusal ({code}) cannot be stored");
             refused.replace(Reason::AuditUnavailable.because(cause));
         }

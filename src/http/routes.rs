@@ -49,9 +49,9 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
     let has_route = fn_guard(|context| {
         let path = context.head().uri.path();
         is_fixed(path)
-            || path.starts_with(VERIFY)
+            || is_at_or_below(path, VERIFY)
             || path.starts_with(redeem::TICKET_PATH)
-            || path.starts_with(mittwald::INSTANCES)
+            || is_at_or_below(path, mittwald::INSTANCES)
             || path.starts_with(auth::AUTH_PATH)
     });
     let scope = web::scope("").guard(has_route).configure(|config| {
@@ -105,6 +105,11 @@ pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
 /// Whether a path of the public listener is a resource's, in every configuration.
 fn is_fixed(path: &str) -> bool {
     health::PATHS.contains(&path) || FIXED.contains(&path)
+}
+
+/// Whether a path is this one or has it as its first segments, as actix' scopes see it.
+fn is_at_or_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Configures health checks and other resources at fixed paths.

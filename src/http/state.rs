@@ -176,6 +176,9 @@ impl Shared {
         let caches = key_caches(snapshot.entrances.iter().map(|runtime| &runtime.entrance.authenticator));
         for entrance in &mut served.entrances {
             entrance.authenticator.reuse_cached_keys(&caches);
+            for runtime in &snapshot.entrances {
+                entrance.authenticator.reuse_mittwald_keys(&runtime.entrance.authenticator);
+            }
         }
         use_store(&served.entrances, self.store.as_ref());
         let limits = if served.limits == snapshot.limits.settings() {

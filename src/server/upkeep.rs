@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::web;
 
+use crate::authn::mittwald::settings::WEBHOOKS_KNOWN_FOR;
 use crate::clock::Timestamp;
 use crate::http::Shared;
 
@@ -13,10 +14,6 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long it is still known that a ticket was used or has expired.
 const TICKETS_KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
-
-/// How long it is known that a webhook was received, or an instance removed: longer than
-/// `mittwald.webhook_max_age_s` can be.
-const WEBHOOKS_KNOWN_FOR: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// How much longer it is known that a session has ended, in case a clock was wrong and is set back.
 const CLOCK_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);

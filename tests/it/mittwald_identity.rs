@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use marketplace_sso::playground::mstudio::{Behaviour, Kind};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -9,7 +12,7 @@ use uuid::Uuid;
 
 use crate::harness::mittwald::MittwaldService;
 use crate::harness::store::Engine;
-use crate::harness::{App, Response, Settings, Token};
+use crate::harness::{App, Response, Settings, Token, wait_until};
 
 /// The path of the entrance.
 const PATH: &str = "/mittwald/pandium-sso";
@@ -178,8 +181,45 @@ fn an_invalid_session_token_is_rejected(#[case] changes: Value, #[case] status: 
     let instance = service.installed();
     let token = service.mstudio.session_token(instance, now_s(), &changes);
     send(&service.app, &token).assert_refused(status, reason);
-    let forged = format!("{}A", &token[..token.len() - 1]);
-    assert_ne!(send(&service.app, &forged).status, 200);
+}
+
+// T45
+#[test]
+fn only_the_published_key_signs_session_tokens() {
+    let service = start(Engine::Sqlite);
+    let instance = service.installed();
+    let genuine = service.mstudio.session_token(instance, now_s(), &json!({}));
+    let [header, claims, signature] = genuine.split('.').collect::<Vec<_>>().try_into().unwrap();
+    let key = Ed25519KeyPair::generate().unwrap();
+    let by_another_key = URL_SAFE_NO_PAD.encode(key.sign(format!("{header}.{claims}").as_bytes()));
+    let of = |algorithm: &str| URL_SAFE_NO_PAD.encode(json!({"alg": algorithm, "typ": "JWT"}).to_string());
+    for forged in [
+        format!("{header}.{claims}.{by_another_key}"),
+        format!("{header}.{claims}."),
+        format!("{}.{claims}.", of("none")),
+        format!("{}.{claims}.{signature}", of("none")),
+        format!("{}.{claims}.{signature}", of("HS256")),
+    ] {
+        send(&service.app, &forged).assert_refused(401, "invalid_token");
+    }
+    assert_eq!(send(&service.app, &genuine).status, 200);
+}
+
+// T45
+#[test]
+fn an_instance_that_is_disabled_meanwhile_signs_nobody_on() {
+    let service = start(Engine::Sqlite);
+    let instance = service.installed();
+    let (key, user) = service.mstudio.open(instance, "alice@example.com");
+    service.mstudio.behave(Behaviour::Slow(Duration::from_millis(500)));
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| service.app.get(&target(&key, user, instance), &[]));
+        let is_exchanged = |request: &String| request.contains("authenticate-token-retrieval-key");
+        wait_until("the exchange", || service.mstudio.requests().iter().any(is_exchanged));
+        service.mstudio.set_enabled(instance, false);
+        service.tell(Kind::Updated, instance);
+        opened.join().unwrap().assert_refused(403, "not_allowed");
+    });
 }
 
 // T45

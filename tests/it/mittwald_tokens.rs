@@ -11,7 +11,7 @@ use crate::harness::api::create_token;
 use crate::harness::command::run;
 use crate::harness::mittwald::{KEY, MittwaldService};
 use crate::harness::store::Engine;
-use crate::harness::{App, Settings};
+use crate::harness::{App, Settings, wait_until};
 
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
@@ -119,6 +119,30 @@ fn a_failing_mstudio_is_a_503_in_bounded_time(#[case] behaviour: Behaviour, #[ca
 }
 
 #[test]
+fn instances_of_another_extension_have_no_token() {
+    let service = MittwaldService::start(Engine::Sqlite);
+    let id = service.installed();
+    assert_eq!(service.access_token(&service.app, id).status, 200);
+    let other = "[mittwald]\nextension_ids = [\"018f2c4e-0000-7000-8000-000000000001\"]";
+    service.app.reconfigure(other);
+    service.access_token(&service.app, id).assert_refused(404, "not_found");
+    assert!(service.instances().is_empty());
+}
+
+#[test]
+fn a_rate_limit_of_mittwald_is_waited_for() {
+    let service = MittwaldService::start(Engine::Sqlite);
+    let id = service.installed();
+    service.mstudio.behave(Behaviour::Status(429));
+    service.access_token(&service.app, id).assert_refused(503, "upstream_unavailable");
+    service.mstudio.behave(Behaviour::Works);
+    // longer than other failures are kept
+    let started = std::time::Instant::now();
+    wait_until("it is tried again", || service.access_token(&service.app, id).status == 200);
+    assert!(started.elapsed() > Duration::from_secs(4), "{:?}", started.elapsed());
+}
+
+#[test]
 fn the_scope_is_needed_and_get_is_the_only_method() {
     let service = MittwaldService::start(Engine::Sqlite);
     let id = service.installed();
@@ -130,6 +154,11 @@ fn the_scope_is_needed_and_get_is_the_only_method() {
         response.assert_refused(405, "method_not_allowed");
         assert_eq!(response.header("allow"), "GET");
         service.app.api(&format!("{path}?x=1"), &service.token).assert_refused(400, "bad_request");
+    }
+    for path in ["/v1/mittwald/instancesX", "/v1/verifyX"] {
+        let response = service.app.api(path, &service.token);
+        assert_eq!((response.status, response.header("cache-control")), (404, "no-store"), "{path}");
+        assert!(response.has("x-request-id"), "{path}");
     }
     for path in ["/v1/mittwald/instances/", "/v1/mittwald/instances/x/access-token", "/v1/mittwald"] {
         assert_eq!(service.app.api(path, &service.token).status, 404, "{path}");
@@ -179,6 +208,7 @@ fn rekey_encrypts_every_secret_while_the_service_runs(#[case] engine: Engine) {
     let result = rekey(&with_keys(&[newer, KEY]));
     assert_eq!(result.status, 0, "{result:?}");
     assert!(result.output.starts_with("encrypted 2 secrets with key "), "{result:?}");
+    assert!(result.output.trim_end().ends_with("; 0 remaining"), "{result:?}");
     assert_eq!(service.access_token(&service.app, id).status, 200);
     let again = rekey(&with_keys(&[newer, KEY]));
     assert!(again.output.contains("encrypted 0 secrets") && again.output.contains("; 2 were"), "{again:?}");
@@ -189,6 +219,7 @@ fn rekey_encrypts_every_secret_while_the_service_runs(#[case] engine: Engine) {
     let result = rekey(&with_keys(&[KEY]));
     assert_eq!(result.status, 1, "{result:?}");
     assert!(result.errors.contains("2 secrets cannot be decrypted"), "{result:?}");
+    assert!(result.output.trim_end().ends_with("; 2 remaining"), "{result:?}");
     let app = App::start(with_keys(&[KEY]));
     service.access_token(&app, id).assert_refused(500, "internal");
 }

@@ -144,6 +144,11 @@ impl Api {
         Arc::new(Self { base, timeout, client: OnceCell::new() })
     }
 
+    /// Whether both have the same base URL.
+    pub fn is_at_same_place(&self, other: &Self) -> bool {
+        self.base == other.base
+    }
+
     /// The public key of a serial, raw; `None` if there is none.
     ///
     /// # Errors

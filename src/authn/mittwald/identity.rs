@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -68,6 +69,9 @@ pub enum MittwaldFetched {
 /// The header field of session tokens, in lower case.
 pub const SESSION_TOKEN: &str = "x-session-token";
 
+/// The time limit of all calls for a user who opens an instance.
+const OPENING_LIMIT: Duration = Duration::from_secs(10);
+
 /// The fields that users have.
 const FIELDS: [&str; 8] = [
     "id",
@@ -93,6 +97,11 @@ impl MittwaldIdentity {
     pub fn use_store(&self, store: &Store) {
         // an error: it is set already
         let _ = self.0.store.set(store.clone());
+    }
+
+    /// Takes over the keys of an earlier configuration.
+    pub fn reuse_keys(&self, earlier: &Self) {
+        self.0.keys.reuse(&earlier.0.keys);
     }
 
     /// Whether users can have a field.
@@ -174,6 +183,12 @@ impl MittwaldIdentity {
         Ok(instance)
     }
 
+    /// The same with one time limit for all calls.
+    async fn open_in_time(&self, opening: &Opening) -> Result<MittwaldFetched, Refusal> {
+        let opened = tokio::time::timeout(OPENING_LIMIT, self.open(opening)).await;
+        opened.unwrap_or_else(|_| Err(upstream(&ApiError::TimedOut(OPENING_LIMIT))))
+    }
+
     /// The instance comes first: a key is exchanged only once.
     async fn open(&self, opening: &Opening) -> Result<MittwaldFetched, Refusal> {
         let instance = self.instance(opening.instance).await?;
@@ -191,15 +206,17 @@ impl MittwaldIdentity {
         if !sees.map_err(|error| upstream(&error))? {
             return Err(Reason::NotAllowed.because("the user may not see the extension instance"));
         }
+        // again: it may have been disabled or removed during the calls
+        let instance = self.instance(instance.id).await?;
         Ok(MittwaldFetched::Opened(Box::new(instance), Box::new(user)))
     }
 }
 
 impl MittwaldNeeds {
     /// Fetches it.
-    pub async fn fetch(&self, now: Timestamp) -> MittwaldFetched {
+    pub async fn fetch(&self) -> MittwaldFetched {
         let fetched = match &self.what {
-            What::Key(serial) => match self.identity.0.keys.get(*serial, now).await {
+            What::Key(serial) => match self.identity.0.keys.get(*serial).await {
                 Ok(_) => Ok(MittwaldFetched::Key),
                 Err(why) => Err(no_key(&why)),
             },
@@ -207,7 +224,7 @@ impl MittwaldNeeds {
                 let instance = self.identity.instance(*id).await;
                 instance.map(|instance| MittwaldFetched::Instance(Box::new(instance)))
             }
-            What::Opening(opening) => self.identity.open(opening).await,
+            What::Opening(opening) => self.identity.open_in_time(opening).await,
         };
         fetched.unwrap_or_else(MittwaldFetched::Refused)
     }
@@ -256,7 +273,7 @@ fn user_at(instance: &StoredInstance, id: Uuid, scopes: &[String]) -> User {
 fn no_key(why: &KeyUnavailable) -> Refusal {
     match why {
         KeyUnavailable::Unknown => invalid("mittwald has no key of its publicKeySerial"),
-        KeyUnavailable::Cooldown | KeyUnavailable::Failed(_) => {
+        KeyUnavailable::TooMany | KeyUnavailable::Failed(_) => {
             Reason::KeysUnavailable.because(format!("the session token is not verified: {why}"))
         }
     }

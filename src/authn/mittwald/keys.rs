@@ -1,17 +1,18 @@
 //! mittwald's public keys by serial. A serial always names the same key, so a key is fetched once
-//! and kept. A serial is untrusted text: those that have no key cause one fetch in a cooldown.
+//! and kept. A serial is untrusted text: those that have no key are remembered for a while, and
+//! fetches are limited in their rate.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::watch;
 
 use super::api::{Api, ApiError, KeyPurpose};
 use super::values::Serial;
-use crate::clock::Timestamp;
 use crate::jwt::key_set::KeySet;
 
 /// An Ed25519 public key.
@@ -21,32 +22,47 @@ pub struct PublicKey {
     set: KeySet,
 }
 
-/// The keys of one purpose.
+/// The keys of one purpose. Clones share them.
+#[derive(Clone)]
 pub struct PublicKeys {
     api: Arc<Api>,
     purpose: KeyPurpose,
-    known: Mutex<HashMap<Serial, Arc<PublicKey>>>,
-    /// When the last fetch began, unless it found a key. Held during a fetch, so that there is one
-    /// at a time.
-    last_miss: AsyncMutex<Option<Timestamp>>,
+    state: Arc<Mutex<State>>,
 }
 
+/// What is known, and what is being fetched.
+struct State {
+    known: HashMap<Serial, Arc<PublicKey>>,
+    /// Serials that have no key, and when that was found.
+    unknown: HashMap<Serial, Instant>,
+    fetching: HashMap<Serial, watch::Receiver<Option<Fetched>>>,
+    /// Fetches that may begin at once, and since when that many.
+    allowed: (u32, Instant),
+}
+
+type Fetched = Result<Arc<PublicKey>, KeyUnavailable>;
+
 /// Why there is no key of a serial.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum KeyUnavailable {
     /// mittwald has none.
     #[error("mittwald has no key of this serial")]
     Unknown,
-    /// It is not fetched now, since another serial had no key a moment ago.
-    #[error("keys are not fetched within {COOLDOWN_S} s after a fetch that found none")]
-    Cooldown,
+    /// It is not fetched now, since many others were a moment ago.
+    #[error("too many keys were fetched a moment ago; the next fetch is within {} s", INTERVAL.as_secs())]
+    TooMany,
     /// It cannot be fetched.
     #[error("the key cannot be fetched: {0}")]
     Failed(ApiError),
 }
 
-/// The time from a fetch that finds no key to the next fetch, in seconds.
-const COOLDOWN_S: u64 = 30;
+/// How long it is remembered that a serial has no key, and of how many at most.
+const UNKNOWN_KEPT: Duration = Duration::from_secs(30);
+const MAX_UNKNOWN: usize = 1_024;
+
+/// Fetches that may begin at once; one more after each interval.
+const BURST: u32 = 5;
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Keys that are kept. mittwald has few in use.
 const MAX_KEYS: usize = 64;
@@ -79,57 +95,130 @@ impl PublicKey {
 impl PublicKeys {
     /// No keys yet.
     pub fn new(api: Arc<Api>, purpose: KeyPurpose) -> Self {
-        Self { api, purpose, known: Mutex::default(), last_miss: AsyncMutex::default() }
+        let state = State {
+            known: HashMap::new(),
+            unknown: HashMap::new(),
+            fetching: HashMap::new(),
+            allowed: (BURST, Instant::now()),
+        };
+        Self { api, purpose, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Takes over the keys of an earlier configuration, where they come from the same place.
+    pub fn reuse(&self, earlier: &Self) {
+        if self.purpose != earlier.purpose || !self.api.is_at_same_place(&earlier.api) {
+            return;
+        }
+        if Arc::ptr_eq(&self.state, &earlier.state) {
+            return;
+        }
+        let known = earlier.state().known.clone();
+        self.state().known.extend(known);
     }
 
     /// The key, if it is known already.
     pub fn known(&self, serial: Serial) -> Option<Arc<PublicKey>> {
-        self.keys().get(&serial).cloned()
+        self.state().known.get(&serial).cloned()
     }
 
-    /// The key, fetched if it is not known.
+    /// The key, fetched if it is not known. The fetch goes on where the caller does not wait for it.
     ///
     /// # Errors
     ///
     /// mittwald has no such key, cannot be reached, or is not asked now.
-    pub async fn get(&self, serial: Serial, now: Timestamp) -> Result<Arc<PublicKey>, KeyUnavailable> {
-        if let Some(key) = self.known(serial) {
-            return Ok(key);
-        }
-        let mut last_miss = self.last_miss.lock().await;
-        if let Some(key) = self.known(serial) {
-            return Ok(key);
-        }
-        if last_miss.is_some_and(|at| at.is_within(COOLDOWN_S, now)) {
-            return Err(KeyUnavailable::Cooldown);
-        }
-        // before the fetch: a client that disconnects ends it
-        *last_miss = Some(now);
-        match self.api.public_key(serial, self.purpose).await {
-            Ok(Some(raw)) => {
-                let invalid = KeyUnavailable::Failed(ApiError::Unreadable("the key is not an Ed25519 key"));
-                let key = Arc::new(PublicKey::parse(&raw).ok_or(invalid)?);
-                *last_miss = None;
-                self.keep(serial, &key);
-                Ok(key)
+    pub async fn get(&self, serial: Serial) -> Result<Arc<PublicKey>, KeyUnavailable> {
+        let mut fetching = {
+            let mut state = self.state();
+            if let Some(key) = state.known.get(&serial) {
+                return Ok(Arc::clone(key));
             }
-            Ok(None) => Err(KeyUnavailable::Unknown),
-            Err(error) => Err(KeyUnavailable::Failed(error)),
+            match state.fetch_of(serial) {
+                Some(fetching) => fetching,
+                None => self.start_fetch(&mut state, serial)?,
+            }
+        };
+        let fetched = fetching.wait_for(Option::is_some).await.ok().and_then(|fetched| fetched.clone());
+        let ended = || KeyUnavailable::Failed(ApiError::Unreachable("the fetch was ended".to_owned()));
+        fetched.unwrap_or_else(|| Err(ended()))
+    }
+
+    fn start_fetch(
+        &self,
+        state: &mut State,
+        serial: Serial,
+    ) -> Result<watch::Receiver<Option<Fetched>>, KeyUnavailable> {
+        let now = Instant::now();
+        state.may_fetch(serial, now)?;
+        let (sender, fetching) = watch::channel(None);
+        state.fetching.insert(serial, fetching.clone());
+        let keys = self.clone();
+        // in a task: a client that disconnects does not end it
+        tokio::spawn(async move {
+            let fetched = keys.fetch(serial).await;
+            let mut state = keys.state();
+            state.fetching.remove(&serial);
+            match &fetched {
+                Ok(key) => state.keep(serial, key),
+                Err(KeyUnavailable::Unknown) => state.keep_unknown(serial, Instant::now()),
+                Err(KeyUnavailable::TooMany | KeyUnavailable::Failed(_)) => {}
+            }
+            drop(state);
+            sender.send_replace(Some(fetched));
+        });
+        Ok(fetching)
+    }
+
+    async fn fetch(&self, serial: Serial) -> Fetched {
+        let raw = self.api.public_key(serial, self.purpose).await.map_err(KeyUnavailable::Failed)?;
+        let raw = raw.ok_or(KeyUnavailable::Unknown)?;
+        let invalid = KeyUnavailable::Failed(ApiError::Unreadable("the key is not an Ed25519 key"));
+        PublicKey::parse(&raw).map(Arc::new).ok_or(invalid)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The fetch of a serial that is in progress.
+    fn fetch_of(&self, serial: Serial) -> Option<watch::Receiver<Option<Fetched>>> {
+        let fetching = self.fetching.get(&serial)?;
+        // an error: its task was dropped with its thread
+        fetching.has_changed().is_ok().then(|| fetching.clone())
+    }
+
+    /// Counts a fetch, if it may begin.
+    fn may_fetch(&mut self, serial: Serial, now: Instant) -> Result<(), KeyUnavailable> {
+        let is_kept = |at: &Instant| now.saturating_duration_since(*at) < UNKNOWN_KEPT;
+        if self.unknown.get(&serial).is_some_and(is_kept) {
+            return Err(KeyUnavailable::Unknown);
+        }
+        let (mut count, mut since) = self.allowed;
+        while count < BURST && now.saturating_duration_since(since) >= INTERVAL {
+            (count, since) = (count + 1, since + INTERVAL);
+        }
+        if count == BURST {
+            since = now;
+        }
+        self.allowed = (count.saturating_sub(1), since);
+        if count == 0 { Err(KeyUnavailable::TooMany) } else { Ok(()) }
+    }
+
+    fn keep_unknown(&mut self, serial: Serial, now: Instant) {
+        self.unknown.retain(|_, at| now.saturating_duration_since(*at) < UNKNOWN_KEPT);
+        if self.unknown.len() < MAX_UNKNOWN {
+            self.unknown.insert(serial, now);
         }
     }
 
-    fn keep(&self, serial: Serial, key: &Arc<PublicKey>) {
-        let mut keys = self.keys();
-        if keys.len() >= MAX_KEYS {
+    fn keep(&mut self, serial: Serial, key: &Arc<PublicKey>) {
+        if self.known.len() >= MAX_KEYS {
             // any: it is fetched again if it is still in use
-            let dropped = keys.keys().next().copied();
-            dropped.and_then(|dropped| keys.remove(&dropped));
+            let dropped = self.known.keys().next().copied();
+            dropped.and_then(|dropped| self.known.remove(&dropped));
         }
-        keys.insert(serial, Arc::clone(key));
-    }
-
-    fn keys(&self) -> MutexGuard<'_, HashMap<Serial, Arc<PublicKey>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.insert(serial, Arc::clone(key));
     }
 }
 
@@ -141,6 +230,29 @@ impl fmt::Debug for PublicKey {
 
 impl fmt::Debug for PublicKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PublicKeys({:?}, {} known)", self.purpose, self.keys().len())
+        write!(f, "PublicKeys({:?}, {} known)", self.purpose, self.state().known.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_fetches_may_begin_at_once_and_one_more_each_two_seconds() {
+        let start = Instant::now();
+        let mut state = State {
+            known: HashMap::new(),
+            unknown: HashMap::new(),
+            fetching: HashMap::new(),
+            allowed: (BURST, start),
+        };
+        let mut begun = |at: f32| {
+            let serial = Serial::parse(&uuid::Uuid::new_v4().to_string()).unwrap();
+            let now = start + Duration::from_secs_f32(at);
+            (0..10).filter(|_| state.may_fetch(serial, now).is_ok()).count()
+        };
+        assert_eq!([begun(1.0), begun(2.5), begun(3.5), begun(5.5)], [5, 0, 1, 1]);
+        assert_eq!(begun(500.0), 5);
     }
 }

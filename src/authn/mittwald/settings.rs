@@ -40,8 +40,14 @@ pub(crate) struct Deployment<'a> {
     pub secrets: Result<Option<KeyRing>, Reported>,
 }
 
-/// The oldest webhook that can be allowed, in seconds: so long is known which were received.
-const MAX_AGE_S: u64 = 24 * 60 * 60;
+/// How long it is known that a webhook was received, or an instance removed.
+pub(crate) const WEBHOOKS_KNOWN_FOR: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// The most that can be allowed, in seconds: together less than [`WEBHOOKS_KNOWN_FOR`], so that a
+/// webhook that was received once is known for as long as it would be accepted.
+const MAX_AGE_S: u64 = 46 * 60 * 60;
+const MAX_AHEAD_S: u64 = 60 * 60;
+const _: () = assert!(MAX_AGE_S + MAX_AHEAD_S < WEBHOOKS_KNOWN_FOR.as_secs());
 
 /// Reads the section; `None` where no extension is named.
 pub(crate) fn read(
@@ -56,7 +62,7 @@ pub(crate) fn read(
     });
     let webhook_path = section.text("webhook_path").and_then(|path| read_path(section, path));
     let webhook_max_age = section.seconds("webhook_max_age_s", 10, MAX_AGE_S);
-    let webhook_max_ahead = section.seconds("webhook_max_ahead_s", 0, 60 * 60);
+    let webhook_max_ahead = section.seconds("webhook_max_ahead_s", 0, MAX_AHEAD_S);
     section.finish();
     let extension_ids = extension_ids?;
     if extension_ids.is_empty() {

@@ -18,7 +18,7 @@ use crate::store::{IfMissing, Store};
 Example: put the new key into the first line of store.encryption_key_file, before the old one; let the
 service read it, which takes two seconds; then
   marketplace-sso store rekey --config sso.toml
-and remove the old key from the file.")]
+until it prints \"0 remaining\", and remove the old key from the file.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
@@ -33,7 +33,12 @@ struct Counts {
     encrypted: u64,
     current: u64,
     unreadable: u64,
+    /// Still encrypted with another key, such as one that the service wrote meanwhile.
+    remaining: u64,
 }
+
+/// Times that all secrets are read, at most.
+const MAX_PASSES: usize = 5;
 
 pub(super) async fn run(arguments: &Arguments) -> CommandResult {
     let config = arguments.config.load()?;
@@ -49,22 +54,44 @@ pub(super) async fn run(arguments: &Arguments) -> CommandResult {
     let what = "it is not set, and secrets are kept in a store";
     let store = open_store(&config, IfMissing::Fail, what, "set it to that of the service").await?;
     let counts = rekey(&store, &mittwald.secrets).await?;
-    let Counts { encrypted, current, unreadable } = counts;
+    let Counts { encrypted, current, unreadable, remaining } = counts;
     print(format!(
-        "encrypted {encrypted} secrets with key {}; {current} were encrypted with it already",
+        "encrypted {encrypted} secrets with key {}; {current} were encrypted with it already; {remaining} remaining",
         mittwald.secrets.sealing_key()
     ))?;
     record(&config, &store, counts, &mittwald.secrets).await?;
     store.close().await;
-    match unreadable {
-        0 => Ok(()),
-        count => Err(Failure::Running(anyhow::anyhow!(
+    match (unreadable, remaining) {
+        (0, 0) => Ok(()),
+        (0, count) => Err(Failure::Running(anyhow::anyhow!(
+            "{count} secrets are encrypted with another key: let every replica read the new first key of \
+             store.encryption_key, and run this again"
+        ))),
+        (count, _) => Err(Failure::Running(anyhow::anyhow!(
             "{count} secrets cannot be decrypted: store.encryption_key lacks their key; add it, and run this again"
         ))),
     }
 }
 
+/// Reads all secrets until none is due: the service may change some meanwhile.
 async fn rekey(store: &Store, secrets: &KeyRing) -> Result<Counts, Failure> {
+    let mut counts = pass(store, secrets).await?;
+    for _ in 1..MAX_PASSES {
+        let again = pass(store, secrets).await?;
+        let is_done = again.encrypted == 0 && again.remaining == 0;
+        counts.encrypted += again.encrypted;
+        counts.unreadable = again.unreadable;
+        // what the last pass encrypted is known to be the next time only
+        counts.remaining = again.encrypted + again.remaining;
+        if is_done {
+            break;
+        }
+    }
+    counts.remaining += counts.unreadable;
+    Ok(counts)
+}
+
+async fn pass(store: &Store, secrets: &KeyRing) -> Result<Counts, Failure> {
     let mut counts = Counts::default();
     let mut after = None;
     loop {
@@ -80,8 +107,11 @@ async fn rekey(store: &Store, secrets: &KeyRing) -> Result<Counts, Failure> {
                 Resealing::Due(secret) => resealed.push(secret),
             }
         }
-        // one that the service replaced meanwhile is encrypted with its first key
-        counts.encrypted += store.replace_instance_secrets(resealed).await?;
+        let due = u64::try_from(resealed.len()).unwrap_or(u64::MAX);
+        let encrypted = store.replace_instance_secrets(resealed).await?;
+        counts.encrypted += encrypted;
+        // the service changed these meanwhile, with a key that the next pass sees
+        counts.remaining += due.saturating_sub(encrypted);
     }
 }
 
@@ -118,6 +148,7 @@ async fn record(config: &Config, store: &Store, counts: Counts, secrets: &KeyRin
         "key": secrets.sealing_key().to_string(),
         "encrypted": counts.encrypted,
         "unreadable": counts.unreadable,
+        "remaining": counts.remaining,
     });
     let mut chain = ChainWriter::start(store.clone(), config.audit.chain_key.clone(), "store rekey").await?;
     chain.write_operation(Operation::KeyRotated, &data).await?;

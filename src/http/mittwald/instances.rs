@@ -71,7 +71,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, RefusedRequest> {
     let caller = authorize(context, request, Scope::MittwaldTokens).await?;
     let (after, limit) = parse(request.uri().query().unwrap_or_default())?;
-    let (Some(store), Some(_)) = (&context.shared.store, &context.snapshot.mittwald) else {
+    let (Some(store), Some(mittwald)) = (&context.shared.store, &context.snapshot.mittwald) else {
         return Err(no_extension());
     };
     // one more shows whether there are more
@@ -83,8 +83,11 @@ pub(super) async fn list(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = instances.len() > limit;
     instances.truncate(limit);
-    tracing::info!(api_token = caller.token_name, instances = instances.len(), "instances were read");
+    let extension_ids = &mittwald.settings.extension_ids;
     let last = instances.last().filter(|_| has_more).map(|last| URL_SAFE_NO_PAD.encode(last.id));
+    // of a page: one with fewer is followed by others all the same
+    instances.retain(|instance| extension_ids.contains(&instance.extension_id));
+    tracing::info!(api_token = caller.token_name, instances = instances.len(), "instances were read");
     let page = Page { instances: instances.into_iter().map(json_of).collect(), has_more, next_cursor: last };
     let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(HttpResponse::Ok().insert_header(nosniff).json(page))
@@ -119,7 +122,7 @@ async fn exchange(
         return Err(no_extension());
     };
     let tokens = &mittwald.fetched.tokens;
-    let issued = tokens.get(store, &mittwald.settings.secrets, id, Timestamp::now).await;
+    let issued = tokens.get(store, &mittwald.settings, id, Timestamp::now).await;
     let issued = issued.map_err(|why| refused(&why))?;
     let outcome = Outcome::Instance { event: InstanceEvent::AccessTokenIssued, instance_id: id };
     let recorded = record_outcome(context, request, outcome, details).await;

@@ -48,6 +48,9 @@ impl Mittwald {
         let fetched = fetched.unwrap_or_else(|| {
             let api = Api::new(settings.api_url.clone(), settings.timeout);
             let keys = PublicKeys::new(Arc::clone(&api), KeyPurpose::Webhook);
+            if let Some(earlier) = earlier {
+                keys.reuse(&earlier.fetched.keys);
+            }
             Arc::new(Fetched { keys, tokens: TokenCache::new(api) })
         });
         Self { settings, fetched }

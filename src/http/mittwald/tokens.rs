@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
 
-use crate::authn::mittwald::InstanceSecret;
 use crate::authn::mittwald::api::{Api, ApiError, IssuedToken};
+use crate::authn::mittwald::{InstanceSecret, MittwaldSettings};
 use crate::clock::Timestamp;
 use crate::seal::KeyRing;
 use crate::store::instances::{SealedSecret, StoredInstance};
@@ -53,11 +53,15 @@ pub(super) enum NoToken {
 /// A token is not given away in the last part of its life.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// For this time a failed exchange is not tried again.
+/// For this time a failed exchange is not tried again, and at most for this where mittwald says when.
 const FAILURE_KEPT_S: u64 = 2;
+const MAX_KEPT_S: u64 = 60;
 
 /// The time limit of it all.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// The time limit of one exchange.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(8);
 
 /// Instances whose tokens are kept, at most.
 const MAX_SLOTS: usize = 10_000;
@@ -75,11 +79,11 @@ impl TokenCache {
     pub async fn get(
         &self,
         store: &Store,
-        secrets: &KeyRing,
+        settings: &MittwaldSettings,
         id: Uuid,
         clock: fn() -> Timestamp,
     ) -> Result<IssuedToken, NoToken> {
-        let get = self.get_without_limit(store, secrets, id, clock);
+        let get = self.get_without_limit(store, settings, id, clock);
         let limited = tokio::time::timeout(LIMIT, get).await;
         limited.unwrap_or(Err(NoToken::Upstream(ApiError::TimedOut(LIMIT))))
     }
@@ -92,34 +96,36 @@ impl TokenCache {
     async fn get_without_limit(
         &self,
         store: &Store,
-        secrets: &KeyRing,
+        settings: &MittwaldSettings,
         id: Uuid,
         clock: fn() -> Timestamp,
     ) -> Result<IssuedToken, NoToken> {
         for _ in 0..MAX_EXCHANGES {
-            let instance = self.usable(store, id).await?;
-            let revision = instance.revision;
             let slot = self.slot(id);
             let mut slot = slot.lock().await;
+            // after the lock: what was read before could be outdated by now
+            let instance = self.usable(store, settings, id).await?;
+            let revision = instance.revision;
             if let Some(token) = slot.valid(revision, clock()) {
                 return Ok(token);
             }
             if let Some(failure) = slot.recent_failure(revision, clock()) {
                 return Err(NoToken::Upstream(failure));
             }
-            let secret = open(secrets, &instance)?;
-            let issued = match self.api.instance_token(id, &secret).await {
-                Ok(issued) if issued.expires_at > clock() => issued,
-                Ok(_) => {
-                    return Err(NoToken::Upstream(ApiError::Unreadable("its token has expired already")));
-                }
-                Err(error) => {
-                    slot.failure = Some((revision, clock(), error.clone()));
-                    return Err(NoToken::Upstream(error));
-                }
+            let secret = open(&settings.secrets, &instance)?;
+            let exchange = self.api.instance_token(id, &secret);
+            let exchanged = match tokio::time::timeout(EXCHANGE_LIMIT, exchange).await {
+                Ok(Ok(issued)) if issued.expires_at > clock() => Ok(issued),
+                Ok(Ok(_)) => Err(ApiError::Unreadable("its token has expired already")),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(ApiError::TimedOut(EXCHANGE_LIMIT)),
             };
-            // a token by a secret that was replaced meanwhile is dropped
-            if self.usable(store, id).await?.revision == revision {
+            if let Err(error) = &exchanged {
+                slot.failure = Some((revision, clock(), error.clone()));
+            }
+            // what came of a secret that was replaced meanwhile is dropped
+            if self.usable(store, settings, id).await?.revision == revision {
+                let issued = exchanged.map_err(NoToken::Upstream)?;
                 *slot = Slot { token: Some((revision, issued.clone())), failure: None };
                 return Ok(issued);
             }
@@ -127,8 +133,14 @@ impl TokenCache {
         Err(NoToken::Changing)
     }
 
-    async fn usable(&self, store: &Store, id: Uuid) -> Result<StoredInstance, NoToken> {
+    async fn usable(
+        &self,
+        store: &Store,
+        settings: &MittwaldSettings,
+        id: Uuid,
+    ) -> Result<StoredInstance, NoToken> {
         let instance = store.instance(id).await?;
+        let instance = instance.filter(|found| settings.extension_ids.contains(&found.extension_id));
         let usable = match instance {
             None => Err(NoToken::Unknown),
             Some(instance) if !instance.state.enabled => Err(NoToken::Disabled),
@@ -157,7 +169,15 @@ impl Slot {
 
     fn recent_failure(&self, revision: i64, now: Timestamp) -> Option<ApiError> {
         let (of, at, error) = self.failure.as_ref()?;
-        (*of == revision && at.is_within(FAILURE_KEPT_S, now)).then(|| error.clone())
+        let kept_s = match error {
+            ApiError::RateLimited { retry_after } => retry_after.as_secs().clamp(FAILURE_KEPT_S, MAX_KEPT_S),
+            ApiError::Unreachable(_)
+            | ApiError::TimedOut(_)
+            | ApiError::Failing(_)
+            | ApiError::Refused(_)
+            | ApiError::Unreadable(_) => FAILURE_KEPT_S,
+        };
+        (*of == revision && at.is_within(kept_s, now)).then(|| error.clone())
     }
 }
 

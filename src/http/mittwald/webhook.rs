@@ -25,8 +25,8 @@ use crate::store::instances::{Applied, InstanceChange, SealedSecret, StoredState
 /// The maximum length of a body, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 
-/// For the response: mittwald waits 6 s.
-const LIMIT: Duration = Duration::from_secs(5);
+/// Until a webhook is refused: mittwald waits 6 s. The audit event of the refusal comes on top.
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// Handles a delivery.
 pub(in crate::http) async fn receive(
@@ -40,7 +40,7 @@ pub(in crate::http) async fn receive(
     }
     let handled = tokio::time::timeout(LIMIT, Box::pin(handle(&context, &request, payload))).await;
     let handled = handled.unwrap_or_else(|_| {
-        Err(Reason::StoreUnavailable.because("the webhook could not be received and stored within 5 s"))
+        Err(Reason::StoreUnavailable.because("the webhook could not be received and stored within 3 s"))
     });
     match handled {
         Ok(()) => Ok(HttpResponse::NoContent().finish()),
@@ -57,7 +57,7 @@ async fn handle(
         return Err(Reason::NotFound.because("there is nothing at this path"));
     };
     let signature = WebhookSignature::read(&headers(request)).map_err(unsigned)?;
-    let key = mittwald.fetched.keys.get(signature.serial(), context.received).await.map_err(no_key)?;
+    let key = mittwald.fetched.keys.get(signature.serial()).await.map_err(no_key)?;
     let body = body(payload).await?;
     let verified = signature.verify(&body, &key).map_err(unsigned)?;
     let delivery = Delivery::parse(verified).map_err(unreadable)?;
@@ -70,11 +70,22 @@ async fn handle(
         max_ahead: settings.webhook_max_ahead,
     };
     let event = match delivery.check(&expected, Timestamp::now()).map_err(not_for_us)? {
-        Handling::DryRun => InstanceEvent::DryRun,
+        Handling::DryRun => note_dry_run(context, &delivery).await?,
         Handling::Store => store(context, mittwald, &delivery).await?,
     };
     let outcome = Outcome::Instance { event, instance_id: delivery.instance_id };
     record_outcome(context, request, outcome, &EventDetails::default()).await
+}
+
+/// Stores the id alone: neither a dry run nor a change can be replayed as the other.
+async fn note_dry_run(context: &RequestContext, delivery: &Delivery) -> Result<InstanceEvent, Refusal> {
+    let no_store = || Reason::StoreUnavailable.because("store.url applies after a restart");
+    let store = context.shared.store.as_ref().ok_or_else(no_store)?;
+    match store.note_webhook(delivery.request_id, Timestamp::now().unix_microseconds()).await {
+        Ok(true) => Ok(InstanceEvent::DryRun),
+        Ok(false) => Err(replayed()),
+        Err(error) => Err(Reason::StoreUnavailable.because(format!("its id is not stored: {error}"))),
+    }
 }
 
 /// Stores the change, and waits until it is on disk.
@@ -97,14 +108,16 @@ async fn store(
             Change::Removed => InstanceEvent::Removed,
         }),
         Ok(Applied::Outdated) => Ok(InstanceEvent::Ignored),
-        Ok(Applied::Replayed) => {
-            Err(Reason::NotAllowed.because("a webhook with this request.id was received before"))
-        }
+        Ok(Applied::Replayed) => Err(replayed()),
         Ok(Applied::OtherExtension) => {
             Err(Reason::NotAllowed.because("the instance is known as one of another extension"))
         }
         Err(error) => Err(Reason::StoreUnavailable.because(format!("the change is not stored: {error}"))),
     }
+}
+
+fn replayed() -> Refusal {
+    Reason::NotAllowed.because("a webhook with this request.id was received before")
 }
 
 fn change_of(delivery: &Delivery, secrets: &KeyRing) -> Result<InstanceChange, Refusal> {
@@ -160,7 +173,7 @@ fn unsigned(why: BadSignature) -> Refusal {
 fn no_key(why: KeyUnavailable) -> Refusal {
     let reason = match why {
         KeyUnavailable::Unknown => Reason::InvalidToken,
-        KeyUnavailable::Cooldown | KeyUnavailable::Failed(_) => Reason::KeysUnavailable,
+        KeyUnavailable::TooMany | KeyUnavailable::Failed(_) => Reason::KeysUnavailable,
     };
     reason.because(format!("the webhook is not verified: {why}"))
 }

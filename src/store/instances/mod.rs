@@ -59,7 +59,7 @@ impl Store {
                 // locks the row, new or not
                 let sql = format!(
                     "INSERT INTO mittwald_instances ({COLUMNS})
-                    VALUES ($1, $2, $3, $4, $5, '[]', 0, NULL, NULL, NULL, 0, 0, 0, 0, $6, $6)
+                    VALUES ($1, $2, $3, $4, $5, '[]', 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, $6, $6)
                     ON CONFLICT (id) DO UPDATE SET revision = mittwald_instances.revision RETURNING {COLUMNS}"
                 );
                 let columns: Columns = sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -78,8 +78,8 @@ impl Store {
                 }
                 let sql =
                     "UPDATE mittwald_instances SET scopes = $1, enabled = $2, variant = $3, secret = $4,
-                    secret_key_id = $5, state_order_us = $6, secret_order_us = $7, removed_order_us = $8,
-                    revision = $9, updated_at_us = $10 WHERE id = $11";
+                    secret_key_id = $5, state_order_us = $6, secret_order_us = $7, added_order_us = $8,
+                    removed_order_us = $9, revision = $10, updated_at_us = $11 WHERE id = $12";
                 let StoredState { scopes, enabled, variant } = row.instance.state;
                 let secret = row.instance.secret;
                 sqlx::query(sql)
@@ -90,6 +90,7 @@ impl Store {
                     .bind(secret.as_ref().map(|secret| secret.key_id.as_slice()))
                     .bind(row.state_order_us)
                     .bind(row.secret_order_us)
+                    .bind(row.added_order_us)
                     .bind(row.removed_order_us)
                     .bind(row.instance.revision)
                     .bind(row.instance.updated_at_us)
@@ -98,6 +99,16 @@ impl Store {
                     .await?;
             }
             results
+        })
+    }
+
+    /// Notes the id of a webhook that changes nothing. Returns whether it is new.
+    pub async fn note_webhook(&self, request_id: Uuid, received_at_us: i64) -> Result<bool, StoreError> {
+        writing!(self, |transaction| {
+            let sql = "INSERT INTO mittwald_requests (id, received_at_us) VALUES ($1, $2)
+                ON CONFLICT DO NOTHING";
+            let insert = sqlx::query(sql).bind(request_id).bind(received_at_us);
+            insert.execute(&mut *transaction).await?.rows_affected() == 1
         })
     }
 
@@ -121,7 +132,7 @@ impl Store {
         reading!(self, |connection| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM mittwald_instances WHERE id > $1
-                AND (state_order_us > removed_order_us OR secret_order_us > removed_order_us)
+                AND (removed_order_us = 0 OR added_order_us > removed_order_us)
                 ORDER BY id LIMIT $2"
             );
             let select = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(after.unwrap_or_default()).bind(limit);
@@ -155,7 +166,7 @@ impl Store {
             let sql = "DELETE FROM mittwald_requests WHERE received_at_us < $1";
             sqlx::query(sql).bind(before_us).execute(&mut *transaction).await?;
             let sql = "DELETE FROM mittwald_instances WHERE updated_at_us < $1
-                AND state_order_us <= removed_order_us AND secret_order_us <= removed_order_us";
+                AND removed_order_us > 0 AND added_order_us <= removed_order_us";
             sqlx::query(sql).bind(before_us).execute(&mut *transaction).await?;
         })
     }

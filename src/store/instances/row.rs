@@ -1,37 +1,31 @@
 //! A row of the table `mittwald_instances`, and how a change is merged into it.
 //!
-//! State, secret and removal each have the time of the webhook that wrote them, and the newest
-//! wins. So the result depends neither on the order in which webhooks are received nor on how often.
+//! State, secret, installation and removal each have the time of the webhook that wrote them, and the
+//! newest wins. So the result depends neither on the order in which webhooks are received nor on how
+//! often. After a removal only a newer installation installs again; what other webhooks bring that are
+//! newer than the removal is kept for it.
+//!
+//! At the same time: a removal wins over everything else; of two states or secrets, the one that was
+//! received later wins, and a repetition changes nothing.
 
+use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use uuid::Uuid;
 
 use super::types::{Applied, InstanceChange, SealedSecret, StoredInstance, StoredState};
 use crate::store::StoreError;
 
-/// The columns, in the order of [`Columns`].
+/// The columns of the table.
 pub(super) const COLUMNS: &str = "id, extension_id, contributor_id, context_id, context_kind, scopes, \
-     enabled, variant, secret, secret_key_id, state_order_us, secret_order_us, removed_order_us, revision, \
-     created_at_us, updated_at_us";
+     enabled, variant, secret, secret_key_id, state_order_us, secret_order_us, added_order_us, \
+     removed_order_us, revision, created_at_us, updated_at_us";
 
-/// A row as the engines have it.
-pub(super) type Columns = (
-    Uuid,
-    Uuid,
-    Uuid,
-    Uuid,
-    String,
-    String,
-    i64,
-    Option<String>,
-    Option<Vec<u8>>,
-    Option<Vec<u8>>,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-);
+/// A row as the engines have it: more columns than a tuple can have.
+pub(super) struct Columns {
+    row: Row,
+    scopes: String,
+    secret: Option<Vec<u8>>,
+    key_id: Option<Vec<u8>>,
+}
 
 /// A row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,54 +33,27 @@ pub(super) struct Row {
     pub instance: StoredInstance,
     pub state_order_us: i64,
     pub secret_order_us: i64,
+    pub added_order_us: i64,
     pub removed_order_us: i64,
 }
 
 impl Row {
     pub fn of_columns(columns: Columns) -> Result<Self, StoreError> {
-        let (
-            id,
-            extension_id,
-            contributor_id,
-            context_id,
-            context_kind,
-            scopes,
-            enabled,
-            variant,
-            secret,
-            key_id,
-            state_order_us,
-            secret_order_us,
-            removed_order_us,
-            revision,
-            created_at_us,
-            updated_at_us,
-        ) = columns;
+        let Columns { mut row, scopes, secret, key_id } = columns;
         let damaged = || StoreError::Database("the table mittwald_instances has an invalid row".to_owned());
-        let secret = match (secret, key_id) {
+        row.instance.secret = match (secret, key_id) {
             (Some(ciphertext), Some(key_id)) => Some(SealedSecret { ciphertext, key_id }),
             (None, _) => None,
             (Some(_), None) => return Err(damaged()),
         };
-        let scopes = serde_json::from_str(&scopes).map_err(|_| damaged())?;
-        let instance = StoredInstance {
-            id,
-            extension_id,
-            contributor_id,
-            context_id,
-            context_kind,
-            state: StoredState { scopes, enabled: enabled != 0, variant },
-            secret,
-            revision,
-            created_at_us,
-            updated_at_us,
-        };
-        Ok(Self { instance, state_order_us, secret_order_us, removed_order_us })
+        row.instance.state.scopes = serde_json::from_str(&scopes).map_err(|_| damaged())?;
+        Ok(row)
     }
 
     /// Whether the instance is installed.
     pub const fn is_installed(&self) -> bool {
-        self.state_order_us > self.removed_order_us || self.secret_order_us > self.removed_order_us
+        // the webhook of the first installation may be late, or lost
+        self.removed_order_us == 0 || self.added_order_us > self.removed_order_us
     }
 
     /// Merges a change.
@@ -98,6 +65,10 @@ impl Row {
         let at_us = change.created_at_us;
         if change.is_removed {
             self.removed_order_us = self.removed_order_us.max(at_us);
+        }
+        // only an installation brings both
+        if change.state.is_some() && change.secret.is_some() {
+            self.added_order_us = self.added_order_us.max(at_us);
         }
         if let Some(state) = change.state.as_ref().filter(|_| at_us >= self.state_order_us) {
             self.state_order_us = at_us;
@@ -120,6 +91,47 @@ impl Row {
         self.instance.revision = before.instance.revision.saturating_add(1);
         self.instance.updated_at_us = change.received_at_us;
         Applied::Applied
+    }
+}
+
+impl<'r, R: sqlx::Row> FromRow<'r, R> for Columns
+where
+    &'static str: ColumnIndex<R>,
+    Uuid: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
+    Option<Vec<u8>>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        let enabled: i64 = row.try_get("enabled")?;
+        let state =
+            StoredState { scopes: Vec::new(), enabled: enabled != 0, variant: row.try_get("variant")? };
+        let instance = StoredInstance {
+            id: row.try_get("id")?,
+            extension_id: row.try_get("extension_id")?,
+            contributor_id: row.try_get("contributor_id")?,
+            context_id: row.try_get("context_id")?,
+            context_kind: row.try_get("context_kind")?,
+            state,
+            secret: None,
+            revision: row.try_get("revision")?,
+            created_at_us: row.try_get("created_at_us")?,
+            updated_at_us: row.try_get("updated_at_us")?,
+        };
+        let orders = Row {
+            instance,
+            state_order_us: row.try_get("state_order_us")?,
+            secret_order_us: row.try_get("secret_order_us")?,
+            added_order_us: row.try_get("added_order_us")?,
+            removed_order_us: row.try_get("removed_order_us")?,
+        };
+        Ok(Self {
+            row: orders,
+            scopes: row.try_get("scopes")?,
+            secret: row.try_get("secret")?,
+            key_id: row.try_get("secret_key_id")?,
+        })
     }
 }
 
@@ -146,7 +158,7 @@ mod tests {
             created_at_us: change.received_at_us,
             updated_at_us: change.received_at_us,
         };
-        Row { instance, state_order_us: 0, secret_order_us: 0, removed_order_us: 0 }
+        Row { instance, state_order_us: 0, secret_order_us: 0, added_order_us: 0, removed_order_us: 0 }
     }
 
     fn change(at: i64) -> InstanceChange {
@@ -215,6 +227,12 @@ mod tests {
                 delivered.swap(place, other);
             }
             prop_assert_eq!(merged(&delivered), merged(&in_order));
+            let is_installed = kinds.iter().fold(true, |is_installed, kind| match kind {
+                0 => true,
+                3 => false,
+                _ => is_installed,
+            });
+            prop_assert_eq!(merged(&delivered).is_installed(), is_installed);
         }
     }
 
@@ -223,6 +241,24 @@ mod tests {
         let row = merged(&[removed(5), added(4)]);
         assert!(!row.is_installed() && row.instance.secret.is_none());
         assert!(merged(&[removed(5), added(4), added(6)]).is_installed());
+    }
+
+    #[test]
+    fn only_an_installation_brings_a_removed_instance_back() {
+        assert!(!merged(&[added(1), removed(5), updated(6), rotated(7)]).is_installed());
+        let row = merged(&[added(1), removed(5), updated(7), added(6)]);
+        assert!(row.is_installed());
+        assert_eq!((Some(row.instance.state), row.instance.secret), (state(7), secret(6)));
+    }
+
+    #[test]
+    fn at_the_same_time_a_removal_wins_and_otherwise_the_later_received() {
+        assert!(!merged(&[removed(5), added(5)]).is_installed());
+        assert!(!merged(&[added(5), removed(5)]).is_installed());
+        let other = InstanceChange { state: state(9), ..updated(5) };
+        let mut row = merged(&[updated(5), other.clone()]);
+        assert_eq!(Some(row.instance.state.clone()), state(9));
+        assert_eq!(row.merge(&other), Applied::Outdated);
     }
 
     #[test]

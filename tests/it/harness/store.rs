@@ -53,6 +53,29 @@ impl TestStore {
         Store::open(&self.settings(), IfMissing::Create).await.unwrap()
     }
 
+    /// Does something while another connection has locked tables of PostgreSQL, or all of SQLite.
+    pub async fn locked<T>(&self, tables: &str, work: impl FnOnce() -> T) -> T {
+        use sqlx::{AssertSqlSafe, Connection};
+        match self.engine {
+            Engine::Sqlite => {
+                let url = format!("sqlite:{}", self.file().display());
+                let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+                sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+                let result = work();
+                sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.unwrap();
+                result
+            }
+            Engine::Postgres => {
+                let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+                let sql = AssertSqlSafe(format!("BEGIN; LOCK TABLE {tables}"));
+                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+                let result = work();
+                sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.unwrap();
+                result
+            }
+        }
+    }
+
     /// Runs statements on a connection of its own, and returns the number of rows changed.
     pub async fn execute(&self, sql: &str) -> u64 {
         use sqlx::{AssertSqlSafe, Connection};

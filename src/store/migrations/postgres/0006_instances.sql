@@ -15,6 +15,7 @@ CREATE TABLE mittwald_instances (
     secret_key_id BYTEA,
     state_order_us BIGINT NOT NULL,
     secret_order_us BIGINT NOT NULL,
+    added_order_us BIGINT NOT NULL,
     removed_order_us BIGINT NOT NULL,
     revision BIGINT NOT NULL,
     created_at_us BIGINT NOT NULL,

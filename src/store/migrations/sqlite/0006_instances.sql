@@ -15,6 +15,7 @@ CREATE TABLE mittwald_instances (
     secret_key_id BLOB,
     state_order_us INTEGER NOT NULL,
     secret_order_us INTEGER NOT NULL,
+    added_order_us INTEGER NOT NULL,
     removed_order_us INTEGER NOT NULL,
     revision INTEGER NOT NULL,
     created_at_us INTEGER NOT NULL,
