@@ -58,7 +58,7 @@ impl RefusedRequest {
         if let Some(challenge) = told.and_then(|told| told.challenge.as_deref()) {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
-        if let Some(cookie) = &self.set_cookie {
+        if let Some(cookie) = self.failed_sign_in.as_ref().and_then(|failed| failed.set_cookie.as_ref()) {
             response.insert_header((header::SET_COOKIE, cookie));
         }
         if let Some(retry_after) = self.retry_after {
@@ -120,13 +120,13 @@ impl RefusedRequest {
             return Some((body.clone(), policy.clone()));
         }
         let nonce = nonce();
-        let is_about_sign_in = self.status() == StatusCode::UNAUTHORIZED || self.login_again.is_some();
+        let is_about_sign_in = self.status() == StatusCode::UNAUTHORIZED || self.failed_sign_in.is_some();
         let leads_to_app = is_about_sign_in || self.refusal.reason == Reason::LinkExpired;
         let embed = self.runtime.as_ref().map(|runtime| &runtime.entrance.embed);
         let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let is_same_origin = field("sec-fetch-site") == Some("same-origin");
-        let own_login = match &self.login_again {
-            Some(again) => Some(again.to_string()),
+        let own_login = match &self.failed_sign_in {
+            Some(failed) => Some(failed.login_again.clone()),
             None => self
                 .runtime
                 .as_ref()

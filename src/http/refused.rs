@@ -27,10 +27,8 @@ pub(super) struct RefusedRequest {
     pub allow: &'static str,
     /// The page in place of the usual one.
     pub own_page: Option<Box<OwnPage>>,
-    /// Where a sign-in that failed begins again.
-    pub login_again: Option<Box<str>>,
-    /// A cookie that the response deletes.
-    pub set_cookie: Option<HeaderValue>,
+    /// A sign-in that failed.
+    pub failed_sign_in: Option<Box<FailedSignIn>>,
     /// `Retry-After`, for a 429.
     pub retry_after: Option<Duration>,
     /// Members of the response that only programs get.
@@ -70,6 +68,21 @@ pub(super) enum Audience {
     Api,
 }
 
+/// A sign-in that failed.
+#[derive(Clone)]
+pub(super) struct FailedSignIn {
+    /// Where it begins again.
+    pub login_again: String,
+    /// The `Set-Cookie` that deletes its login cookie.
+    pub set_cookie: Option<HeaderValue>,
+}
+
+impl fmt::Debug for FailedSignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FailedSignIn(hidden)")
+    }
+}
+
 impl From<Refusal> for RefusedRequest {
     /// A refusal outside of entrances.
     fn from(refusal: Refusal) -> Self {
@@ -80,8 +93,7 @@ impl From<Refusal> for RefusedRequest {
             audience: Audience::Browser,
             allow: "",
             own_page: None,
-            login_again: None,
-            set_cookie: None,
+            failed_sign_in: None,
             retry_after: None,
             for_program: None,
         }

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::embed::FetchDestination;
 use crate::http::EntranceRuntime;
 use crate::http::context::{RequestContext, headers};
-use crate::http::refused::RefusedRequest;
+use crate::http::refused::{FailedSignIn, RefusedRequest};
 use crate::http::served::ServedRequest;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
@@ -35,8 +35,9 @@ pub(super) async fn callback(
     let refused = |refusal: Refusal, return_to: &ReturnAddress, mode: Mode| {
         let details =
             Box::new(EventDetails { fetch_dest: FetchDestination::of(&headers), ..EventDetails::default() });
-        let login_again = Some(address(runtime, return_to, mode).into_boxed_str());
-        RefusedRequest { details, login_again, ..RefusedRequest::at(runtime, refusal) }
+        let failed = FailedSignIn { login_again: address(runtime, return_to, mode), set_cookie: None };
+        let failed_sign_in = Some(Box::new(failed));
+        RefusedRequest { details, failed_sign_in, ..RefusedRequest::at(runtime, refusal) }
     };
     let own = ReturnAddress::of(entrance);
     check_navigation(&headers).map_err(|refusal| refused(refusal, &own, Mode::Top))?;
@@ -55,9 +56,11 @@ pub(super) async fn callback(
     };
     // a `state` is used once, also where the sign-in fails
     let deleted = sign_in.logins.delete(state);
-    let used = |refused: RefusedRequest| RefusedRequest {
-        set_cookie: HeaderValue::try_from(&deleted).ok(),
-        ..refused
+    let used = |mut refused: RefusedRequest| {
+        if let Some(failed) = &mut refused.failed_sign_in {
+            failed.set_cookie = HeaderValue::try_from(&deleted).ok();
+        }
+        refused
     };
     let (login, return_to) = login.ok_or_else(|| {
         let refusal = Reason::InvalidToken.because("the login cookie is of another version");
