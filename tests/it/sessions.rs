@@ -425,6 +425,7 @@ fn a_rotated_refresh_token_is_kept(#[case] lies: Lies) {
 }
 
 /// What refuses a sign-in ends a session.
+// T38
 #[rstest]
 #[case::another_user(Lies { id_token: change("sub", json!("usr-318")), ..Lies::default() })]
 #[case::another_nonce(Lies { id_token: change("nonce", json!("another")), ..Lies::default() })]
@@ -440,6 +441,7 @@ fn a_refresh_that_proves_another_user_ends_the_session(#[case] lies: Lies) {
 }
 
 /// No cookie of one provider, and so no refresh token, is used at another.
+// T38
 #[test]
 fn a_session_ends_when_the_provider_or_client_changes() {
     let service = SignInService::start();
