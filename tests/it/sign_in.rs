@@ -367,6 +367,15 @@ fn the_component_learns_where_to_sign_in() {
 }
 
 #[test]
+fn a_framed_sign_in_keeps_its_return_address() {
+    let service = SignInService::start();
+    let install = format!("{LOGIN}?return=%2Fpandium-sso%2Finstall%2F1");
+    let page = service.app.get(&install, &frame("same-site")).page();
+    assert!(page.contains(&format!("data-popup=\"{install}&amp;mode=popup\"")), "{page}");
+    assert!(!page.contains("return=%2Fpandium-sso\""), "{page}");
+}
+
+#[test]
 fn a_configuration_without_key_or_https_is_refused() {
     let provider = provider(RegisteredAuthentication::None);
     let good = settings(&provider);

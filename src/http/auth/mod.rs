@@ -86,9 +86,14 @@ pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
 pub(super) fn login_url(runtime: &EntranceRuntime, request: &HttpRequest) -> Option<String> {
     runtime.entrance.authenticator.sign_in()?;
     let entrance = &runtime.entrance;
-    let requested = request.uri().path_and_query().map_or_else(|| request.path(), |target| target.as_str());
-    let return_to = ReturnAddress::parse(requested, entrance);
-    Some(address(runtime, &return_to.unwrap_or_else(|| ReturnAddress::of(entrance)), Mode::Top))
+    let return_to = if request.path() == format!("{AUTH_PATH}{}/login", entrance.name) {
+        login::return_address(request, entrance)
+    } else {
+        let target = request.uri().path_and_query();
+        let requested = target.map_or_else(|| request.path(), |target| target.as_str());
+        ReturnAddress::parse(requested, entrance).unwrap_or_else(|| ReturnAddress::of(entrance))
+    };
+    Some(address(runtime, &return_to, Mode::Top))
 }
 
 /// The address of a sign-in in a pop-up, for a request in a frame; `None` where a pop-up does not help
