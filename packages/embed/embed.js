@@ -163,9 +163,11 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     if (!login) return this.reload();
     const query = login.searchParams;
     // the service's own sign-in returns to the page that was asked for
-    const isOwn = query.get("mode") === "popup";
+    const mode = query.get("mode");
+    const isOwn = /^(popup|top)$/.test(mode);
     if (isOwn) query.set("return", this.#target.path);
-    if (this.getAttribute("sign-in") !== "top") {
+    // mode=top: no pop-up helps a frame that gets neither a cookie nor a ticket
+    if (mode !== "top" && this.getAttribute("sign-in") !== "top") {
       if (this.#popup && !this.#popup.closed) {
         // it may have navigated meanwhile
         this.#popup.location.replace(login);
@@ -186,11 +188,12 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
         }, 250);
         return this.#connected.signal.addEventListener("abort", () => clearInterval(watching));
       }
-      log("warn", "The pop-up is blocked; the page navigates to the sign-in.");
+      log("warn", "The pop-up is blocked.");
     }
-    const name = isOwn ? "return" : this.getAttribute("return-parameter");
-    if (name) query.set(name, location.href);
-    if (isOwn) query.delete("mode"), query.delete("ticket");
+    const name = this.getAttribute("return-parameter");
+    // the service refuses a fragment
+    if (isOwn) login.search = new URLSearchParams({ return: location.href.split("#")[0] });
+    else if (name) query.set(name, location.href);
     window.open(login, "_top");
   }
 
@@ -343,7 +346,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
         const options = { headers, signal, credentials: "include", cache: "no-store", redirect: "error" };
         const { url } = await this.#fetchJson(target.frame, options);
         if (marketplace && originOf(url) === marketplace) return url;
-        throw { code: "wrong_origin", message: `The service returned a URL that is not at ${marketplace}.` };
+        throw { code: "wrong_origin", message: `The URL is not at ${marketplace}.` };
       } catch (error) {
         if (error.code !== "expired_token" || refresh) throw error;
       }
@@ -386,7 +389,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     }
     this.#wasSevered = false;
     const { proof_header: header } = this.#settings ?? {};
-    if (header && !this.#provider) log("warn", `This entrance reads a token from ${header}. Is a tokenProvider missing?`);
+    if (header && !this.#provider) log("warn", `This entrance reads a token from ${header}. Set tokenProvider?`);
     if (isNew) this.#emit("unauthenticated", { reason });
   }
 

@@ -431,8 +431,31 @@ fn the_component_learns_where_to_sign_in() {
     let own = "https://app.example.com/auth/pandium-sso/login?return=%2Fpandium-sso";
     assert_eq!(login_url(&service.app, "same-site"), format!("{own}&mode=popup"));
     // without a store there is no single-use address, so a pop-up would not help the frame
-    assert_eq!(login_url(&service.app, "cross-site"), own);
+    assert_eq!(login_url(&service.app, "cross-site"), format!("{own}&mode=top"));
     assert_eq!(login_url(&App::standard(), "same-site"), "https://app.example.com/login");
+}
+
+#[test]
+fn any_frame_gets_a_ticket_where_there_are_tickets() {
+    let store = TestStore::new(Engine::Sqlite);
+    let service = SignInService::start_with(|own| own.set("store.url", &store.url));
+    // a page of the service in a page of another site makes same-origin requests
+    for site in ["same-origin", "same-site", "cross-site"] {
+        let told = service.app.get("/embed.json", &[("Sec-Fetch-Site", site)]).json();
+        let login_url = told["login_url"].as_str().unwrap();
+        assert!(login_url.ends_with("/login?return=%2Fpandium-sso&mode=popup&ticket=1"), "{login_url}");
+        let page = service.app.get("/pandium-sso", &frame(site)).page();
+        assert!(page.contains("&amp;mode=popup&amp;ticket=1\""), "{page}");
+    }
+}
+
+#[test]
+fn a_framed_sign_in_keeps_its_return_address() {
+    let service = SignInService::start();
+    let install = format!("{LOGIN}?return=%2Fpandium-sso%2Finstall%2F1");
+    let page = service.app.get(&install, &frame("same-site")).page();
+    assert!(page.contains(&format!("data-popup=\"{install}&amp;mode=popup\"")), "{page}");
+    assert!(!page.contains("return=%2Fpandium-sso\""), "{page}");
 }
 
 #[test]

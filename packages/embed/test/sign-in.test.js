@@ -100,7 +100,7 @@ test("a login URL that is not http(s) is not opened", async (t) => {
 });
 
 // the service signs users in itself
-const own = (ticket) => ({ isSignedIn: false, loginUrl: ({ sso }) => `${sso}/auth/pandium-sso/login?mode=popup${ticket}` });
+const own = (ticket, mode = "popup") => ({ isSignedIn: false, loginUrl: ({ sso }) => `${sso}/auth/pandium-sso/login?mode=${mode}${ticket}` });
 const install = `<marketplace-frame install="7" params="a=b"></marketplace-frame>`;
 
 test("the service's own sign-in gets the path that was asked for", async (t) => {
@@ -115,13 +115,21 @@ test("the service's own sign-in gets the path that was asked for", async (t) => 
   assert.equal(last(world.entries()).path, "/pandium-sso/install/7");
 });
 
-test("at the top level, the service's own sign-in returns to the app", async (t) => {
+test("at the top level, the service's own sign-in returns to the app, without the fragment", async (t) => {
   const { tab, world, state } = await openPage(t, browser, {
     world: own("&ticket=1"), path: "/#x", markup: `<marketplace-frame sign-in="top"></marketplace-frame>`,
   });
   await state("signed-out");
   await signIn(tab).click();
-  await tab.waitForURL(`${world.sso}/auth/pandium-sso/login?return=${encodeURIComponent(`${world.app}/#x`)}`);
+  await tab.waitForURL(`${world.sso}/auth/pandium-sso/login?return=${encodeURIComponent(`${world.app}/`)}`);
+});
+
+test("where no pop-up helps, the service's own sign-in is at the top level", async (t) => {
+  const { tab, context, world, state } = await openPage(t, browser, { world: own("", "top"), markup: install });
+  await state("signed-out");
+  await signIn(tab).click();
+  await tab.waitForURL(`${world.sso}/auth/pandium-sso/login?return=${encodeURIComponent(`${world.app}/`)}`);
+  assert.equal(context.pages().length, 1);
 });
 
 test("the ticket of the pop-up is loaded into the frame", async (t) => {

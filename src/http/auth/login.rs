@@ -76,6 +76,11 @@ impl BegunLogin {
     }
 }
 
+/// The return address of a request to sign in.
+pub(super) fn return_address(request: &HttpRequest, entrance: &Entrance) -> ReturnAddress {
+    parse(request.uri().query().unwrap_or_default(), entrance).0
+}
+
 /// The return address and the mode. What cannot be used is ignored, also a parameter that is repeated.
 fn parse(query: &str, entrance: &Entrance) -> (ReturnAddress, Mode) {
     let only = |wanted: &str| {

@@ -21,7 +21,6 @@ use crate::authn::oidc::Identification;
 use crate::embed::FetchMetadata;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
-use crate::session::SameSite;
 
 use return_address::ReturnAddress;
 
@@ -87,28 +86,36 @@ pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
 pub(super) fn login_url(runtime: &EntranceRuntime, request: &HttpRequest) -> Option<String> {
     runtime.entrance.authenticator.sign_in()?;
     let entrance = &runtime.entrance;
-    let requested = request.uri().path_and_query().map_or_else(|| request.path(), |target| target.as_str());
-    let return_to = ReturnAddress::parse(requested, entrance);
-    Some(address(runtime, &return_to.unwrap_or_else(|| ReturnAddress::of(entrance)), Mode::Top))
+    let return_to = if request.path() == format!("{AUTH_PATH}{}/login", entrance.name) {
+        login::return_address(request, entrance)
+    } else {
+        let target = request.uri().path_and_query();
+        let requested = target.map_or_else(|| request.path(), |target| target.as_str());
+        ReturnAddress::parse(requested, entrance).unwrap_or_else(|| ReturnAddress::of(entrance))
+    };
+    Some(address(runtime, &return_to, Mode::Top))
 }
 
 /// The address of a sign-in in a pop-up, for a request in a frame; `None` where a pop-up does not help
 /// that frame. `login_url` is that of [`login_url`].
+///
+/// The frame gets a ticket wherever there are tickets: `Sec-Fetch-Site` is about the page that made the
+/// request, and no field is about the pages around that one. A page of this service in a page of another
+/// site makes same-origin requests without a cookie. Where the cookie does reach the frame, the ticket
+/// changes nothing.
 pub(super) fn popup_url(
     context: &RequestContext,
     runtime: &EntranceRuntime,
     request: &HttpRequest,
     login_url: &str,
 ) -> Option<String> {
-    let sign_in = runtime.entrance.authenticator.sign_in()?;
-    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
-    // a cookie that is set in the pop-up does not reach a frame in a page of another site
-    match (site == Some(b"cross-site"), sign_in.sessions.settings().same_site) {
-        (false, SameSite::Lax | SameSite::NonePartitioned) => Some(format!("{login_url}&mode=popup")),
-        (true, SameSite::Lax | SameSite::NonePartitioned) => {
-            pages::gives_tickets(context).then(|| format!("{login_url}&mode=popup&ticket=1"))
-        }
+    runtime.entrance.authenticator.sign_in()?;
+    if pages::gives_tickets(context) {
+        return Some(format!("{login_url}&mode=popup&ticket=1"));
     }
+    // a cookie that is set in the pop-up does not reach a frame in a page of another site
+    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
+    (site != Some(b"cross-site")).then(|| format!("{login_url}&mode=popup"))
 }
 
 /// The address of the sign-in for programs that show a log-in button.
@@ -118,7 +125,8 @@ pub(super) fn public_login_url(snapshot: &Snapshot, runtime: &EntranceRuntime) -
     Some(format!("{origin}{AUTH_PATH}{}/login", runtime.entrance.name))
 }
 
-/// The address of the sign-in for the component: with `mode=popup`, where a pop-up helps its frame.
+/// The address of the sign-in for the component: with `mode=popup` where a pop-up helps its frame, else
+/// with `mode=top`.
 pub(super) fn component_login_url(
     context: &RequestContext,
     runtime: &EntranceRuntime,
@@ -127,7 +135,8 @@ pub(super) fn component_login_url(
     runtime.entrance.authenticator.sign_in()?;
     let origin = context.snapshot.public_url.as_deref().unwrap_or_default();
     let login_url = format!("{origin}{}", address(runtime, &ReturnAddress::of(&runtime.entrance), Mode::Top));
-    popup_url(context, runtime, request, &login_url).or(Some(login_url))
+    let popup_url = popup_url(context, runtime, request, &login_url);
+    Some(popup_url.unwrap_or_else(|| format!("{login_url}&mode=top")))
 }
 
 fn address(runtime: &EntranceRuntime, return_to: &ReturnAddress, mode: Mode) -> String {
