@@ -57,8 +57,8 @@ pub(super) async fn create(
     let responded = respond(&context, &request, payload, &api_token).await;
     responded.map_err(|refused| {
         // the operator's own server gets the cause, which others find in the log alone
-        let told = ForProgram { detail: Some(refused.refusal.cause.clone()), ..ForProgram::default() };
-        let for_program = Some(Box::new(told));
+        let members = ForProgram { detail: Some(refused.refusal.cause.clone()), ..ForProgram::default() };
+        let for_program = Some(Box::new(members));
         let mut refused = RefusedRequest { audience: Audience::Api, for_program, ..refused };
         refused.details.api_token = Some(api_token);
         refused

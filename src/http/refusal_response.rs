@@ -54,8 +54,8 @@ impl RefusedRequest {
             (Audience::Browser, None) | (Audience::Api, _) => {}
         }
         self.add_status_headers(&mut response);
-        let told = self.for_program.as_deref();
-        if let Some(challenge) = told.and_then(|told| told.challenge.as_deref()) {
+        let members = self.for_program.as_deref();
+        if let Some(challenge) = members.and_then(|members| members.challenge.as_deref()) {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         if let Some(cookie) = self.failed_sign_in.as_ref().and_then(|failed| failed.set_cookie.as_ref()) {
@@ -83,9 +83,9 @@ impl RefusedRequest {
             status: self.status().as_u16(),
             reason: reason.code(),
             request_id: context.request_id,
-            scope: told.and_then(|told| told.scope).map(Scope::name),
-            parameter: told.and_then(|told| told.parameter.as_deref()),
-            detail: told.and_then(|told| told.detail.as_deref()),
+            scope: members.and_then(|members| members.scope).map(Scope::name),
+            parameter: members.and_then(|members| members.parameter.as_deref()),
+            detail: members.and_then(|members| members.detail.as_deref()),
             login_url: signs_in.and_then(|runtime| auth::public_login_url(&context.snapshot, runtime)),
         };
         response

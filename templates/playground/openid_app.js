@@ -31,7 +31,7 @@
       element.reload();
       say(statuses.length
         ? `The provider sent ${statuses.length} logout token${statuses.length > 1 ? "s" : ""}; the service answered ${statuses.join(", ")}.`
-        : "Nobody is signed in at the provider.");
+        : "No user is signed in at the provider.");
     },
     async down() {
       await change(isDown ? "up" : "down");

@@ -160,7 +160,7 @@ test("a sign-out at the provider is seen by the frame's next load", async (t) =>
   assert.deepEqual(subjects(arrivals()), ["ada", "bob"]);
 });
 
-test("a foreign opener is told nothing", async (t) => {
+test("a foreign opener gets no message", async (t) => {
   const { tab, context } = await start(t, {
     at: "https://evil.test", markup: `<button onclick="window.open('${CROSS}/auth/pandium-sso/login?mode=popup&ticket=1')">Go</button>`,
     init: () => addEventListener("message", ({ data }) => (window.told ??= []).push(data)),

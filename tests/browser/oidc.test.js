@@ -109,7 +109,7 @@ test("a callback that is opened again shows a page that leads on", async (t) => 
   await atMarket(tab);
 });
 
-test("a foreign response signs nobody in", async (t) => {
+test("a foreign response signs no user in", async (t) => {
   const attacker = await start(t);
   const url = await stolenCallback(attacker.tab, "Bob");
   const { tab, context, arrivals } = await start(t);
@@ -274,7 +274,7 @@ test("a sign-out ends the session here and at the provider", async (t) => {
   await tab.getByRole("button", { name: "Ada" }).waitFor();
 });
 
-test("a foreign page signs nobody out", async (t) => {
+test("a foreign page signs no user out", async (t) => {
   const { tab, context, address } = await start(t, { at: "https://evil.test", markup: signOutForm });
   await signIn(tab);
   await tab.goto(address);

@@ -366,8 +366,8 @@ fn issued(token: String, expiry: &str) -> Result<IssuedToken, ApiError> {
 fn of_status(status: StatusCode, headers: &HeaderMap) -> ApiError {
     if status == StatusCode::TOO_MANY_REQUESTS {
         let seconds = |name: &str| headers.get(name)?.to_str().ok()?.parse().ok().map(Duration::from_secs);
-        let told = seconds(RETRY_AFTER.as_str()).or_else(|| seconds("x-ratelimit-reset"));
-        let retry_after = told.unwrap_or(DEFAULT_RETRY_AFTER).clamp(Duration::from_secs(1), MAX_RETRY_AFTER);
+        let given = seconds(RETRY_AFTER.as_str()).or_else(|| seconds("x-ratelimit-reset"));
+        let retry_after = given.unwrap_or(DEFAULT_RETRY_AFTER).clamp(Duration::from_secs(1), MAX_RETRY_AFTER);
         return ApiError::RateLimited { retry_after };
     }
     match status.as_u16() {

@@ -12,8 +12,8 @@ pub(super) async fn verify(context: &RequestContext, token: &str) -> Result<Stri
         Ok(caller) => Ok(caller.token_name),
         Err(refused) => {
             // a form is no credentials by `Authorization`, so there is no challenge
-            let told = Some(Box::new(ForProgram::default()));
-            Err(RefusedRequest { audience: Audience::Browser, for_program: told, ..refused })
+            let members = Some(Box::new(ForProgram::default()));
+            Err(RefusedRequest { audience: Audience::Browser, for_program: members, ..refused })
         }
     }
 }

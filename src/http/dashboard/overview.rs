@@ -62,7 +62,7 @@ struct Stored {
 /// The latest events of the overview.
 const LATEST: i64 = 10;
 
-/// Subjects that are told at most.
+/// The most subjects that are listed.
 const MAX_SUBJECTS: i64 = 5;
 
 /// The times below a plot.

@@ -143,11 +143,11 @@ fn refused(why: &NoToken) -> RefusedRequest {
         NoToken::Upstream(error) => (Reason::UpstreamUnavailable, Some(error.retry_after())),
     };
     let cause = why.to_string();
-    // a program of the operator's is told the cause, but for faults of the service
+    // the operator's own program gets the cause, but for faults of the service
     let detail = (reason != Reason::Internal).then(|| cause.clone().into());
     let refusal: Refusal = reason.because(cause);
-    let told = ForProgram { detail, ..ForProgram::default() };
-    RefusedRequest { retry_after, ..RefusedRequest::for_program(refusal, told) }
+    let members = ForProgram { detail, ..ForProgram::default() };
+    RefusedRequest { retry_after, ..RefusedRequest::for_program(refusal, members) }
 }
 
 fn no_extension() -> RefusedRequest {
@@ -190,8 +190,8 @@ fn parse(query: &str) -> Result<(Option<Uuid>, i64), RefusedRequest> {
             _ => {
                 let detail = Some("there is no such parameter; see /v1/openapi.json".into());
                 let refusal = Reason::BadRequest.because("an unknown parameter");
-                let told = ForProgram { detail, ..ForProgram::default() };
-                return Err(RefusedRequest::for_program(refusal, told));
+                let members = ForProgram { detail, ..ForProgram::default() };
+                return Err(RefusedRequest::for_program(refusal, members));
             }
         };
         if is_repeated {
@@ -203,7 +203,7 @@ fn parse(query: &str) -> Result<(Option<Uuid>, i64), RefusedRequest> {
 
 fn wrong(name: &'static str, what: &'static str) -> RefusedRequest {
     let refusal = Reason::BadRequest.because(format!("the parameter {name}: {what}"));
-    let told =
+    let members =
         ForProgram { parameter: Some(name.to_owned()), detail: Some(what.into()), ..ForProgram::default() };
-    RefusedRequest::for_program(refusal, told)
+    RefusedRequest::for_program(refusal, members)
 }
