@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::api::{Api, ApiError, KeyPurpose};
 use super::values::Serial;
+use crate::clock::Stopwatch;
 use crate::jwt::key_set::KeySet;
 
 /// An Ed25519 public key.
@@ -27,17 +28,18 @@ pub struct PublicKey {
 pub struct PublicKeys {
     api: Arc<Api>,
     purpose: KeyPurpose,
+    since_start: Stopwatch,
     state: Arc<Mutex<State>>,
 }
 
-/// What is known, and what is being fetched.
+/// What is known, and what is being fetched. Times are those since the start.
 struct State {
     known: HashMap<Serial, Arc<PublicKey>>,
     /// Serials that have no key, and when that was found.
-    unknown: HashMap<Serial, Instant>,
+    unknown: HashMap<Serial, Duration>,
     fetching: HashMap<Serial, watch::Receiver<Option<Fetched>>>,
     /// Fetches that may begin at once, and since when that many.
-    allowed: (u32, Instant),
+    allowed: (u32, Duration),
 }
 
 type Fetched = Result<Arc<PublicKey>, KeyUnavailable>;
@@ -99,9 +101,9 @@ impl PublicKeys {
             known: HashMap::new(),
             unknown: HashMap::new(),
             fetching: HashMap::new(),
-            allowed: (BURST, Instant::now()),
+            allowed: (BURST, Duration::ZERO),
         };
-        Self { api, purpose, state: Arc::new(Mutex::new(state)) }
+        Self { api, purpose, since_start: Stopwatch::start(), state: Arc::new(Mutex::new(state)) }
     }
 
     /// Takes over the keys of an earlier configuration, where they come from the same place.
@@ -147,8 +149,7 @@ impl PublicKeys {
         state: &mut State,
         serial: Serial,
     ) -> Result<watch::Receiver<Option<Fetched>>, KeyUnavailable> {
-        let now = Instant::now();
-        state.may_fetch(serial, now)?;
+        state.may_fetch(serial, self.since_start.elapsed())?;
         let (sender, fetching) = watch::channel(None);
         state.fetching.insert(serial, fetching.clone());
         let keys = self.clone();
@@ -159,7 +160,7 @@ impl PublicKeys {
             state.fetching.remove(&serial);
             match &fetched {
                 Ok(key) => state.keep(serial, key),
-                Err(KeyUnavailable::Unknown) => state.keep_unknown(serial, Instant::now()),
+                Err(KeyUnavailable::Unknown) => state.keep_unknown(serial, keys.since_start.elapsed()),
                 Err(KeyUnavailable::TooMany | KeyUnavailable::Failed(_)) => {}
             }
             drop(state);
@@ -189,13 +190,13 @@ impl State {
     }
 
     /// Counts a fetch, if it may begin.
-    fn may_fetch(&mut self, serial: Serial, now: Instant) -> Result<(), KeyUnavailable> {
-        let is_kept = |at: &Instant| now.saturating_duration_since(*at) < UNKNOWN_KEPT;
+    fn may_fetch(&mut self, serial: Serial, now: Duration) -> Result<(), KeyUnavailable> {
+        let is_kept = |at: &Duration| now.saturating_sub(*at) < UNKNOWN_KEPT;
         if self.unknown.get(&serial).is_some_and(is_kept) {
             return Err(KeyUnavailable::Unknown);
         }
         let (mut count, mut since) = self.allowed;
-        while count < BURST && now.saturating_duration_since(since) >= INTERVAL {
+        while count < BURST && now.saturating_sub(since) >= INTERVAL {
             (count, since) = (count + 1, since + INTERVAL);
         }
         if count == BURST {
@@ -205,8 +206,8 @@ impl State {
         if count == 0 { Err(KeyUnavailable::TooMany) } else { Ok(()) }
     }
 
-    fn keep_unknown(&mut self, serial: Serial, now: Instant) {
-        self.unknown.retain(|_, at| now.saturating_duration_since(*at) < UNKNOWN_KEPT);
+    fn keep_unknown(&mut self, serial: Serial, now: Duration) {
+        self.unknown.retain(|_, at| now.saturating_sub(*at) < UNKNOWN_KEPT);
         if self.unknown.len() < MAX_UNKNOWN {
             self.unknown.insert(serial, now);
         }
@@ -240,17 +241,15 @@ mod tests {
 
     #[test]
     fn five_fetches_may_begin_at_once_and_one_more_each_two_seconds() {
-        let start = Instant::now();
         let mut state = State {
             known: HashMap::new(),
             unknown: HashMap::new(),
             fetching: HashMap::new(),
-            allowed: (BURST, start),
+            allowed: (BURST, Duration::ZERO),
         };
         let mut begun = |at: f32| {
             let serial = Serial::parse(&uuid::Uuid::new_v4().to_string()).unwrap();
-            let now = start + Duration::from_secs_f32(at);
-            (0..10).filter(|_| state.may_fetch(serial, now).is_ok()).count()
+            (0..10).filter(|_| state.may_fetch(serial, Duration::from_secs_f32(at)).is_ok()).count()
         };
         assert_eq!([begun(1.0), begun(2.5), begun(3.5), begun(5.5)], [5, 0, 1, 1]);
         assert_eq!(begun(500.0), 5);
