@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accessibility, open, picture, startBrowser } from "./support/browser.js";
+import { accessibility, clickToClose, open, picture, startBrowser } from "./support/browser.js";
 import { APP, MARKET, SSO, startHosts, until } from "./support/hosts.js";
 
 const hosts = await startHosts();
@@ -36,7 +36,7 @@ test("the documented policy allows panel, sign-in and return", async (t) => {
   await state("signed-out");
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button", { name: "Sign in" }).click()]);
   await popup.waitForURL(`${APP}/login`);
-  await Promise.all([popup.waitForEvent("close"), popup.getByRole("button", { name: "Log in" }).click()]);
+  await clickToClose(popup, popup.getByRole("button", { name: "Log in" }));
   await state("ready");
 });
 
@@ -105,7 +105,7 @@ test("/embed lets a user sign in, and shows the marketplace", async (t) => {
   await state("signed-out");
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button", { name: "Sign in" }).click()]);
   await popup.waitForURL(`${APP}/login`);
-  await Promise.all([popup.waitForEvent("close"), popup.getByRole("button", { name: "Log in" }).click()]);
+  await clickToClose(popup, popup.getByRole("button", { name: "Log in" }));
   await state("ready");
   assert.deepEqual(arrivals().at(-1).link, { integration_id: "1121", display: "settings" });
 });

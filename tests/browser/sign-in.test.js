@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
-import { open, picture, startBrowser } from "./support/browser.js";
+import { clickToClose, open, picture, startBrowser } from "./support/browser.js";
 import { APP, MARKET, SECRET, SSO, startHosts, until } from "./support/hosts.js";
 import { verified } from "./support/marketplace.js";
 
@@ -43,7 +43,7 @@ test("after a sign-in in the pop-up, the same integration is shown", async (t) =
   await popup.waitForURL(`${APP}/login`);
   assert.equal(await popup.evaluate(() => window.opener), null);
   await picture(popup, "app-login");
-  await Promise.all([popup.waitForEvent("close"), popup.getByRole("button", { name: "Log in" }).click()]);
+  await clickToClose(popup, popup.getByRole("button", { name: "Log in" }));
   await state("ready");
   const all = arrivals();
   assert.equal(all.length, 2);

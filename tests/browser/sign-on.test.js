@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { open, picture, startBrowser } from "./support/browser.js";
+import { clickToClose, open, picture, startBrowser } from "./support/browser.js";
 import { APP, MARKET, SECRET, SSO, startHosts, until } from "./support/hosts.js";
 import { verified } from "./support/marketplace.js";
 
@@ -166,7 +166,7 @@ test("with third-party cookies blocked, the sign-in is shown once", async (t) =>
   await picture(tab, "component-signed-out");
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button", { name: "Sign in" }).click()]);
   await popup.waitForURL(`${ELSEWHERE}/login`);
-  await Promise.all([popup.waitForEvent("close"), popup.getByRole("button", { name: "Log in" }).click()]);
+  await clickToClose(popup, popup.getByRole("button", { name: "Log in" }));
   await until(() => records("sso.elsewhere.test").length >= 2);
   await tab.locator('section[aria-busy="false"].signed-out').waitFor();
   await tab.evaluate(() => new Promise((resolve) => requestIdleCallback(() => requestAnimationFrame(resolve))));

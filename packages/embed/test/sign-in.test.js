@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openPage, startBrowser, waitUntil } from "./stand-in.js";
+import { clickToClose, openPage, startBrowser, waitUntil } from "./stand-in.js";
 
 const browser = await startBrowser();
 const last = (list) => list.at(-1);
@@ -110,7 +110,7 @@ test("the service's own sign-in gets the path that was asked for", async (t) => 
   await popup.waitForURL(`${world.sso}/auth/pandium-sso/login?mode=popup&return=${encodeURIComponent("/pandium-sso/install/7?a=b")}`);
   assert.equal(await popup.evaluate(() => window.opener), null);
   world.isSignedIn = true;
-  await popup.getByRole("button").click();
+  await clickToClose(popup, popup.getByRole("button"));
   await state("ready");
   assert.equal(last(world.entries()).path, "/pandium-sso/install/7");
 });
@@ -136,7 +136,7 @@ test("the ticket of the pop-up is loaded into the frame", async (t) => {
   const { tab, context, world, state, marketplace } = await openPage(t, browser, { world: own("&ticket=1") });
   await state("signed-out");
   const [popup] = await Promise.all([context.waitForEvent("page"), signIn(tab).click()]);
-  await Promise.all([popup.waitForEvent("close"), popup.getByRole("button").click()]);
+  await clickToClose(popup, popup.getByRole("button"));
   await state("ready");
   assert.match(marketplace().url(), /tenant=secret-token/);
   assert.equal(world.seen.filter(({ path }) => path === "/l/ticket-1").length, 1);

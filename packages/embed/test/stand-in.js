@@ -216,6 +216,15 @@ export async function openPage(t, browser, { world: changes, markup = "<marketpl
   return { world, context, tab, said, element, state, marketplace, events, event };
 }
 
+/** Clicks what closes its window, which may be closed before the click is reported. */
+export const clickToClose = (popup, button) =>
+  Promise.all([
+    popup.waitForEvent("close"),
+    button.click().catch((error) => {
+      if (!popup.isClosed()) throw error;
+    }),
+  ]);
+
 /** Polls a condition, with the browser's own timeout. */
 export async function waitUntil(holds) {
   const last = Date.now() + 30000;

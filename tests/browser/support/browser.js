@@ -97,6 +97,15 @@ export async function open(t, hosts, browser, { who = "ada", markup = FRAME, at 
   };
 }
 
+/** Clicks what closes its window, which may be closed before the click is reported. */
+export const clickToClose = (popup, button) =>
+  Promise.all([
+    popup.waitForEvent("close"),
+    button.click().catch((error) => {
+      if (!popup.isClosed()) throw error;
+    }),
+  ]);
+
 /** Sets the session's cookie, as the login does. */
 export async function signIn(hosts, context, who) {
   const value = hosts.app.signIn(who);

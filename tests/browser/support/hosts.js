@@ -70,8 +70,8 @@ export async function startHosts({ services = { "sso.example.test": "" }, more =
     ...(signsIn ? [plain(new URL(ISSUER).host, `${folder}/provider.sock`)] : []),
   ];
   port = await startNginx(folder, servers.join("\n"), closing);
-  /** Sets the services' clock so many seconds ahead. */
-  const setClock = (ahead_s) => writeFile(join(folder, "offset"), new BigInt64Array([BigInt(ahead_s)]));
+  /** Sets the services' clock so many seconds ahead. They map the file, so it is never truncated. */
+  const setClock = (ahead_s) => writeFile(join(folder, "offset"), new BigInt64Array([BigInt(ahead_s)]), { flag: "r+" });
   return { app, market, provider, setClock, services: Object.fromEntries(running.map((one) => [one.host, one])), port, certificate, folder };
 }
 
