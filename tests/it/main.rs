@@ -36,6 +36,7 @@ mod keys;
 mod keys_by_https;
 mod limits;
 mod links;
+mod migrating;
 mod mittwald_identity;
 mod mittwald_load;
 mod mittwald_tokens;

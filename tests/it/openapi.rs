@@ -6,8 +6,8 @@ use marketplace_sso::api_token::Scope;
 use marketplace_sso::refusal::Reason;
 use serde_json::Value;
 
-use crate::harness::App;
 use crate::documents::runbook;
+use crate::harness::App;
 use crate::harness::tree::{files_below, read, root};
 
 /// Paths below /v1 that other sources name, and no route has.

@@ -198,9 +198,10 @@ fn every_command_in_the_documents_is_accepted() {
                 if !(before.is_empty() || before.ends_with(['|', '$', '`'])) {
                     continue;
                 }
-                let command = &line[start + name.len()..];
+                let command = line[start + name.len()..].replace("2>", ">");
                 let command = command.split(['|', '#', '>', '<', '&', ';', '`']).next().unwrap();
-                let words: Vec<&str> = command.split_whitespace().map(|word| word.trim_matches('\'')).collect();
+                let words: Vec<&str> =
+                    command.split_whitespace().map(|word| word.trim_matches('\'')).collect();
                 if words.first().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())) {
                     let result = run(&[&words[..], &["--help"]].concat());
                     assert_eq!(result.status, 0, "{}: {line}\n{}", file.display(), result.errors);

@@ -76,7 +76,8 @@ fn the_examples_load() {
             table.as_table_mut().unwrap().insert(key.clone(), value);
         }
     }
-    let store = "[store]\nurl = \"sqlite:unused.db\"\nencryption_key = \"a-key-for-secrets-of-32-bytes-or-more\"\n";
+    let store =
+        "[store]\nurl = \"sqlite:unused.db\"\nencryption_key = \"a-key-for-secrets-of-32-bytes-or-more\"\n";
     assert_loads("the examples of settings", &[SMALLEST, &text.to_string(), store]);
 }
 
@@ -130,7 +131,8 @@ fn sections() -> Vec<Section> {
     for paragraph in text.split("\n\n").skip(2) {
         let (header, lines): (Vec<&str>, Vec<&str>) =
             paragraph.lines().partition(|line| line.starts_with('['));
-        let comments: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix('#')).map(str::trim).collect();
+        let comments: Vec<&str> =
+            lines.iter().filter_map(|line| line.strip_prefix('#')).map(str::trim).collect();
         let table = comments.iter().position(|line| line.starts_with('['));
         if let Some(table) = table {
             let (introduction, example) = comments.split_at(table);
@@ -158,11 +160,13 @@ fn setting(lines: &[&str]) -> (String, Setting) {
     let (assignment, comments) = lines.split_last().unwrap();
     let is_default = !assignment.starts_with('#');
     let table = assignment.trim_start_matches(['#', ' ']).parse::<Table>();
-    let (key, value) = table.unwrap_or_else(|error| panic!("{assignment}: {error}")).into_iter().next().unwrap();
+    let (key, value) =
+        table.unwrap_or_else(|error| panic!("{assignment}: {error}")).into_iter().next().unwrap();
     let comments: Vec<&str> = comments.iter().map(|line| line.trim_start_matches('#').trim()).collect();
     let (examples, comments): (Vec<&str>, Vec<&str>) =
         comments.into_iter().partition(|line| line.starts_with("Example: "));
-    let mut paragraphs: Vec<String> = comments.split(|line| line.is_empty()).map(|lines| lines.join(" ")).collect();
+    let mut paragraphs: Vec<String> =
+        comments.split(|line| line.is_empty()).map(|lines| lines.join(" ")).collect();
     let comment = paragraphs.pop().unwrap();
     let example = examples.first().map(|line| line.trim_start_matches("Example: ").to_owned());
     (paragraphs.join(" "), Setting { key, value, is_default, comment, example })
