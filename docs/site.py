@@ -35,7 +35,8 @@ def rewrite(link, folder):
     if path.startswith(DOCS + os.sep) and os.path.isfile(path):
         return f"[{text}]({target.replace('README.md', 'index.md')})"
     name = os.path.relpath(path, os.path.dirname(DOCS))
-    return text if os.path.basename(name) in text else f"{text} (`{name}`)"
+    is_named = os.path.basename(name) in text or not os.path.exists(path)
+    return text if is_named else f"{text} (`{name}`)"
 
 
 class Page(HTMLParser):
