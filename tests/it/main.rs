@@ -35,6 +35,7 @@ mod keys;
 mod keys_by_https;
 mod limits;
 mod links;
+mod login_requests;
 mod mittwald_identity;
 mod mittwald_load;
 mod mittwald_tokens;
