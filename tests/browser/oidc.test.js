@@ -330,11 +330,6 @@ test("the sign-in and signed-in pages pass axe-core at every size", async (t) =>
     for (const width of [1280, 360]) {
       await tab.setViewportSize({ width, height: 700 });
       assert.deepEqual(await accessibility(tab), [], `${name} at ${width}`);
-      assert.equal(await tab.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
-      for (const colorScheme of ["light", "dark"]) {
-        await tab.emulateMedia({ colorScheme });
-        await picture(tab, `oidc-${name}-${width}-${colorScheme}`);
-      }
     }
   };
   await look("sign-in");
@@ -343,4 +338,17 @@ test("the sign-in and signed-in pages pass axe-core at every size", async (t) =>
   await atProvider(tab, "Ada");
   await tab.waitForURL(isCallback);
   await look("signed-in");
+  for (const lang of ["en", "de", "fr", "es"]) {
+    await tab.setExtraHTTPHeaders({ "accept-language": lang });
+    await tab.reload();
+    assert.equal(await tab.locator("html").getAttribute("lang"), lang);
+    for (const colorScheme of ["light", "dark"]) {
+      await tab.emulateMedia({ colorScheme });
+      for (const width of [1280, 768, 360]) {
+        await tab.setViewportSize({ width, height: 700 });
+        assert.equal(await tab.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+        await picture(tab, `oidc-signed-in-${lang}-${width}-${colorScheme}`);
+      }
+    }
+  }
 });
