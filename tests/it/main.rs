@@ -49,6 +49,7 @@ mod pages;
 mod platforms;
 mod playground;
 mod playground_as;
+mod playground_mittwald;
 mod playground_oidc;
 mod promises;
 mod reload;
