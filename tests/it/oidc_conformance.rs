@@ -23,6 +23,7 @@ use Expected::{Accept, Refuse};
 fn basic() -> Vec<(&'static str, &'static str, Lies, Expected)> {
     let token = |name, value| Lies { id_token: change(name, value), ..Lies::default() };
     let signature = |signature| Lies { signature, ..Lies::default() };
+    let elliptic = |signature| Lies { signature, keys: PublishedKeys::WithEs256, ..Lies::default() };
     let no_kid = |keys| Lies { header: change("kid", json!(null)), keys, ..Lies::default() };
     let user_info = |name, value| Lies { user_info: change(name, value), ..Lies::default() };
     let rejected = |detail| Refuse("invalid_token", detail);
@@ -54,6 +55,14 @@ fn basic() -> Vec<(&'static str, &'static str, Lies, Expected)> {
             signature(SignatureLie::ClientSecret),
             rejected("algorithm"),
         ),
+        (
+            "oidcc-client-test-invalid-sig-es256",
+            "algorithms = [\"ES256\"]",
+            elliptic(SignatureLie::DamagedEs256),
+            rejected("signature"),
+        ),
+        // its counterpart, which the list does not have
+        ("idtoken-sig-es256", "algorithms = [\"ES256\"]", elliptic(SignatureLie::Es256), Accept),
         (
             "oidcc-client-test-userinfo-invalid-sub",
             "user_info = true",
