@@ -71,19 +71,8 @@ pub(super) fn signed_in(
     opener: Option<Opener>,
     cookies: &[String],
 ) -> Result<HttpResponse, Refusal> {
-    let targets = opener.as_ref().map(|_| {
-        let mut targets = runtime.entrance.embed.parents.message_targets("", false);
-        targets.extend(
-            context
-                .snapshot
-                .public_url
-                .iter()
-                .filter(|own| !targets.contains(own))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
-        targets
-    });
+    let own = context.snapshot.public_url.as_deref().unwrap_or_default();
+    let targets = opener.as_ref().map(|_| runtime.entrance.embed.parents.message_targets(own, true));
     let page = SignedInPage {
         is_signed_in: true,
         continue_url: Some(return_to.as_str()),
