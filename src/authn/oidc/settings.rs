@@ -80,6 +80,12 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
     });
     let issuer = issuer(section, preset);
     let endpoints = endpoints(section);
+    let help =
+        "write the URL of a page, as it is registered at the provider, such as \"https://app.example.com/\"";
+    let post_logout = section.optional("post_logout_redirect_uri", help, |text| {
+        // as it is written: the provider compares strings
+        KeyUrl::parse(text).map(|_| text.to_owned())
+    });
     let claims = preset.map_or(STANDARD_CLAIMS.as_slice(), |preset| preset.claims);
     let mapping = token::mapping(section, claims);
     let fetching = Fetching::read(section);
@@ -102,6 +108,7 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
         registration: Registration { issuer, client_id, authentication, redirect_uri: redirect_uri? },
         metadata,
         scopes: scopes?,
+        post_logout_redirect_uri: post_logout?,
         parameters: prompt?.map(|prompt| ("prompt", prompt.to_owned())).into_iter().collect(),
         identification,
         mapping: mapping?,

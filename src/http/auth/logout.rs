@@ -44,7 +44,7 @@ pub(super) async fn logout(
         details.credentials = session.user.credentials;
     }
     let cookies = [sign_in.sessions.delete()];
-    let response = match sign_in.client.end_session_url(None, Timestamp::now).await {
+    let response = match sign_in.client.end_session_url(Timestamp::now).await {
         Some(url) => redirect(&url, &cookies),
         None => match &runtime.entrance.embed.login_url {
             Some(url) => redirect(&origin_of(url).map_err(at)?, &cookies),
