@@ -26,6 +26,7 @@ mod page_query;
 mod previewers;
 mod record;
 mod redeem;
+mod refusal_button;
 mod refusal_response;
 mod refused;
 mod routes;
