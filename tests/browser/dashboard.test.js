@@ -134,7 +134,7 @@ async function look(tab, name) {
     await tab.setViewportSize({ width, height: 900 });
     assert.deepEqual(await tooWide(tab), [], `${width}`);
     assert.ok(await navigationLines(tab) <= 1, `${width}`);
-    assert.deepEqual(await accessibility(tab), [], `${width}`);
+    if (width === WIDTHS.at(0) || width === WIDTHS.at(-1)) assert.deepEqual(await accessibility(tab), [], `${width}`);
     for (const colorScheme of ["light", "dark"]) {
       await tab.emulateMedia({ colorScheme });
       await picture(tab, `dashboard-${name}-${width}-${colorScheme}`, { fullPage: true });
