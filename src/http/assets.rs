@@ -99,7 +99,8 @@ impl Asset {
     /// accepts nothing.
     fn encoded(&self, request: &HttpRequest) -> (Option<&'static str>, &'static [u8]) {
         let supported = [Encoding::brotli(), Encoding::gzip(), Encoding::identity()];
-        let preferred = AcceptEncoding::parse(request).ok().and_then(|accept| accept.negotiate(supported.iter()));
+        let preferred =
+            AcceptEncoding::parse(request).ok().and_then(|accept| accept.negotiate(supported.iter()));
         if preferred == Some(Encoding::brotli()) {
             (Some("br"), self.brotli)
         } else if preferred == Some(Encoding::gzip()) {
