@@ -1,5 +1,6 @@
 """For the site: a preprocessor of mdBook that turns links to the project's other files into their names, since the site has
-no such files; with `check FOLDER`, finds links of the built site that lead nowhere."""
+no such files, and links to README.md into links to the page that mdBook makes of it; with `check FOLDER`, finds links of the
+built site that lead nowhere."""
 
 import json
 import os
@@ -25,16 +26,17 @@ def preprocess(sections):
 
 
 def rewrite(link, folder):
-    """A link as it is, or the name of the file that it leads to."""
+    """A link as the site has it, or the name of the file that it leads to."""
     text, target = link.groups()
     address = urlsplit(target)
     if address.scheme or not address.path:
         return link[0]
     path = os.path.normpath(os.path.join(folder, unquote(address.path)))
     if path.startswith(DOCS + os.sep) and os.path.isfile(path):
-        return link[0]
+        return f"[{text}]({target.replace('README.md', 'index.md')})"
     name = os.path.relpath(path, os.path.dirname(DOCS))
-    return text if os.path.basename(name) in text else f"{text} (`{name}`)"
+    is_named = os.path.basename(name) in text or not os.path.exists(path)
+    return text if is_named else f"{text} (`{name}`)"
 
 
 class Page(HTMLParser):

@@ -36,6 +36,7 @@ mod keys;
 mod keys_by_https;
 mod limits;
 mod links;
+mod login_requests;
 mod migrating;
 mod mittwald_identity;
 mod mittwald_load;

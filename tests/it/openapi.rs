@@ -136,7 +136,10 @@ fn every_described_reason_has_its_status() {
 
 /// The status of each reason, as `docs/runbook.md` has them.
 fn documented_statuses() -> BTreeMap<String, String> {
-    let status = |entry: String| entry.trim_start().split('.').next().unwrap().to_owned();
+    let status = |entry: String| {
+        let (status, _) = entry.trim_start().strip_prefix("Status ").unwrap().split_once('.').unwrap();
+        status.to_owned()
+    };
     runbook().into_iter().map(|(reason, entry)| (reason, status(entry))).collect()
 }
 

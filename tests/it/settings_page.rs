@@ -87,7 +87,7 @@ fn page(sections: &[Section]) -> String {
         let heading = if name.is_empty() { "Before any section".to_owned() } else { format!("`[{name}]`") };
         write!(page, "\n## {heading}\n").unwrap();
         if !introduction.is_empty() {
-            write!(page, "\n{}\n", markdown(introduction)).unwrap();
+            write!(page, "\n{}\n", markdown(introduction.trim_end())).unwrap();
         }
         if !example.is_empty() {
             write!(page, "\n```toml\n{example}```\n").unwrap();
@@ -127,8 +127,8 @@ fn markdown(comment: &str) -> String {
 fn sections() -> Vec<Section> {
     let text = read(&root().join("config/default.toml"));
     let mut sections = vec![Section::default()];
-    // the first two paragraphs are about the file
-    for paragraph in text.split("\n\n").skip(2) {
+    // the first paragraph is about the file
+    for paragraph in text.split("\n\n").skip(1) {
         let (header, lines): (Vec<&str>, Vec<&str>) =
             paragraph.lines().partition(|line| line.starts_with('['));
         let comments: Vec<&str> =
