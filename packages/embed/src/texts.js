@@ -24,7 +24,7 @@ export const TEXTS = {
     "Integrationen öffnen",
   ],
   fr: [
-    "Catalogue d’intégrations",
+    "Intégrations",
     "Chargement…",
     "Aucune session active. Connectez-vous pour continuer.",
     "Le catalogue d’intégrations n’a pas pu être chargé.",
@@ -34,7 +34,7 @@ export const TEXTS = {
     "Ouvrir le catalogue d’intégrations",
   ],
   es: [
-    "Catálogo de integraciones",
+    "Integraciones",
     "Cargando…",
     "No ha iniciado sesión. Inicie sesión para continuar.",
     "No se pudo cargar el catálogo de integraciones.",

@@ -35,8 +35,8 @@ for (const [name, options] of Object.entries(states)) {
 const languages = {
   en: ["Integrations", "Loading…", "Sign in", "Try again", "Open integrations"],
   de: ["Integrationen", "Wird geladen …", "Anmelden", "Erneut versuchen", "Integrationen öffnen"],
-  fr: ["Catalogue d’intégrations", "Chargement…", "Se connecter", "Réessayer", "Ouvrir le catalogue d’intégrations"],
-  es: ["Catálogo de integraciones", "Cargando…", "Iniciar sesión", "Reintentar", "Abrir el catálogo de integraciones"],
+  fr: ["Intégrations", "Chargement…", "Se connecter", "Réessayer", "Ouvrir le catalogue d’intégrations"],
+  es: ["Integraciones", "Cargando…", "Iniciar sesión", "Reintentar", "Abrir el catálogo de integraciones"],
 };
 for (const [lang, [title, loading, signIn, again, open]] of Object.entries(languages)) {
   test(`its texts are in ${lang}`, async (t) => {
