@@ -9,7 +9,7 @@
 
 ARG RUST_VERSION=1.95
 
-# ---- Dependencies: built once, and again only when Cargo.toml or Cargo.lock change.
+# ---- Dependencies: built once, and again only when Cargo.toml, Cargo.lock or .cargo change.
 # The slim image has the C compiler and the C headers that aws-lc needs.
 FROM rust:${RUST_VERSION}-slim-bookworm AS dependencies
 WORKDIR /build
@@ -34,6 +34,7 @@ COPY src ./src
 COPY config ./config
 COPY templates ./templates
 COPY docs/openapi.json ./docs/
+COPY build.rs ./
 COPY packages/embed/embed.js packages/embed/embed.d.ts ./packages/embed/
 RUN cargo build --release --locked --no-default-features --bin marketplace-sso
 

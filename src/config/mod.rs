@@ -77,7 +77,7 @@ impl Config {
                 "configuration",
                 None,
                 "nothing is configured: no --config FILE, no SSO_CONFIG, and no other SSO_ variable",
-                "write a file, as README.md shows one, and name it with --config",
+                "write a file, as docs/start.md shows one, and name it with --config",
             );
             return Err(problems.take());
         }
@@ -202,6 +202,7 @@ impl Config {
         let secrets = entrances.as_ref().map(|(_, secrets)| secrets.as_slice()).map_err(|reported| *reported);
         let audit =
             audit::read(&root.section("audit"), store.as_ref().map_err(|reported| *reported), secrets);
+        settings::secrets::check_own(&problems, &["session.key", "store.encryption_key", "audit.chain_key"]);
         root.finish();
         let read =
             (|| Ok((environment?, server?, log?, store?, audit?, limits?, mittwald?, entrances?, pages?)))();

@@ -249,7 +249,7 @@ fn the_callback_leads_on_when_it_is_shown_again() {
     let session = browser.session();
     let again = browser.get(&service.app, &callback, WINDOW);
     assert_eq!(again.status, 200, "{again:?}");
-    assert!(again.page().contains("You are signed in") && again.page().contains("href=\"/pandium-sso\""));
+    assert!(again.page().contains("You’re signed in") && again.page().contains("href=\"/pandium-sso\""));
     assert_eq!(browser.session(), session, "the session is as before");
 }
 
@@ -433,6 +433,23 @@ fn the_component_learns_where_to_sign_in() {
     // without a store there is no single-use address, so a pop-up would not help the frame
     assert_eq!(login_url(&service.app, "cross-site"), format!("{own}&mode=top"));
     assert_eq!(login_url(&App::standard(), "same-site"), "https://app.example.com/login");
+}
+
+/// Without a store, the component in the page `/embed` would offer a pop-up again and again.
+#[test]
+fn an_embedded_page_that_no_session_reaches_leads_to_a_window() {
+    let service = SignInService::start();
+    let target = "/embed?integration_id=7";
+    let refused = service.app.get(target, &frame("cross-site"));
+    assert_eq!(refused.status, 401, "{refused:?}");
+    let page = refused.page();
+    let login = format!("href=\"{LOGIN}?return=%2Fembed%3Fintegration_id%3D7\" target=\"_top\"");
+    assert!(page.contains(&login) && !page.contains("data-popup"), "{page}");
+    assert_eq!(service.app.get(target, &frame("same-site")).status, 200);
+    assert_eq!(service.app.get(target, WINDOW).status, 200);
+    let store = TestStore::new(Engine::Sqlite);
+    let with_tickets = SignInService::start_with(|own| own.set("store.url", &store.url));
+    assert_eq!(with_tickets.app.get(target, &frame("cross-site")).status, 200);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod id_token;
 mod logout_token;
 mod metadata;
 mod pending;
+mod prompt;
 mod response;
 pub(crate) mod settings;
 mod token_request;
@@ -32,6 +33,7 @@ pub use id_token::TokenRules;
 pub use logout_token::{LoggedOut, LogoutToken};
 pub use metadata::{ConfiguredEndpoints, Discovery, Metadata, MetadataSource};
 pub use pending::{Begun, PendingLogin};
+pub use prompt::{AccountChoice, Prompt};
 pub use response::{AuthorizationResponse, BadResponse, Denial, MAX_QUERY_BYTES};
 pub use token_request::{ClientAuthentication, Registration};
 pub use user_info::AccessTokenHeader;
@@ -52,8 +54,10 @@ pub struct OidcClient {
     pub metadata: MetadataSource,
     /// The requested scopes.
     pub scopes: Vec<String>,
-    /// Further parameters of authorization requests, such as `prompt`.
-    pub parameters: Vec<(&'static str, String)>,
+    /// What the provider asks at each login.
+    pub prompt: Option<Prompt>,
+    /// Where the provider sends the browser after a sign-out; registered there.
+    pub post_logout_redirect_uri: Option<String>,
     /// How users are identified.
     pub identification: Identification,
     /// How claims map to the user.
@@ -148,8 +152,13 @@ impl OidcClient {
         }
     }
 
+    /// Whether the provider can be told to ask for another account: plain OAuth 2.0 has no `prompt`.
+    pub const fn asks_for_account(&self) -> bool {
+        matches!(self.identification, Identification::IdToken { .. })
+    }
+
     /// Begins a login: where to send the browser, and what to remember until it comes back.
-    pub async fn begin(&self, clock: fn() -> Timestamp) -> Result<Begun, OidcError> {
+    pub async fn begin(&self, account: AccountChoice, clock: fn() -> Timestamp) -> Result<Begun, OidcError> {
         let metadata = self.metadata.get(self.http.fetcher(), clock).await?;
         let pending = PendingLogin::new(self.issuer(), clock())?;
         let authorization = AuthUrl::new(metadata.authorization.as_str().to_owned());
@@ -174,8 +183,14 @@ impl OidcClient {
             }
             Identification::LookUp { .. } => {}
         }
-        for (name, value) in &self.parameters {
-            request = request.add_extra_param(*name, value.as_str());
+        let prompt = match account {
+            AccountChoice::Other if self.asks_for_account() => {
+                Some(Prompt::for_other_account(self.prompt, self.issuer()))
+            }
+            AccountChoice::Other | AccountChoice::Any => self.prompt,
+        };
+        if let Some(prompt) = prompt {
+            request = request.add_extra_param("prompt", prompt.name());
         }
         let (url, _) = request.url();
         Ok(Begun { url: url.into(), pending })
@@ -241,15 +256,14 @@ impl OidcClient {
     }
 
     /// Where to send the browser so that the user is logged out at the provider too (RP-Initiated
-    /// Logout 1.0, 2); `return_to` has to be registered there. `None` where the provider has no such URL,
-    /// or is not available.
-    pub async fn end_session_url(&self, return_to: Option<&str>, clock: fn() -> Timestamp) -> Option<String> {
+    /// Logout 1.0, 2). `None` where the provider has no such URL, or is not available.
+    pub async fn end_session_url(&self, clock: fn() -> Timestamp) -> Option<String> {
         let metadata = self.metadata.get(self.http.fetcher(), clock).await.ok()?;
         let mut url = Url::parse(metadata.end_session.as_ref()?.as_str()).ok()?;
         {
             let mut query = url.query_pairs_mut();
             query.append_pair("client_id", &self.registration.client_id);
-            if let Some(return_to) = return_to {
+            if let Some(return_to) = &self.post_logout_redirect_uri {
                 query.append_pair("post_logout_redirect_uri", return_to);
             }
         }

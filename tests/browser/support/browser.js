@@ -117,7 +117,8 @@ function watch() {
   document.addEventListener("securitypolicyviolation", (event) =>
     window.tellOfViolation(`${document.location.origin}: ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
   window.events = [];
-  for (const name of ["ready", "error", "unauthenticated", "message", "height", "save-sync", "install-cancel"]) {
+  for (const name of ["ready", "error", "unauthenticated", "message", "height", "save-sync", "install-cancel", "refused",
+    "statechange", "beforereload"]) {
     window.addEventListener(`marketplace-${name}`, ({ type, detail, target }) => window.events.push({ type, detail, id: target.id }));
   }
 }
@@ -129,7 +130,7 @@ export async function accessibility(tab, where = tab, options = { iframes: false
   const found = [];
   for (const colorScheme of ["light", "dark"]) {
     await tab.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    await where.evaluate(axe);
+    if (!(await where.evaluate(() => "axe" in window))) await where.evaluate(axe);
     const { violations } = await where.evaluate((options) => window.axe.run(document, options), options);
     found.push(...violations.map(({ id, nodes }) => [colorScheme, id, ...nodes.map(({ html }) => html)]));
   }
