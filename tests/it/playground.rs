@@ -122,9 +122,9 @@ fn follow(response: &Response) -> Response {
 }
 
 #[rstest]
-#[case::free("usr-201", "Ada Winter", "Winter Pottery", "Free", "1 of 2 used")]
-#[case::pro("usr-318", "Ben Okafor", "Okafor Cycles", "Pro", "2 of 5 used")]
-#[case::enterprise("usr-407", "Carla Mendes", "Mendes Trading Group", "Enterprise", "4 of 50 used")]
+#[case::free("usr-201", "Ada Winter", "Winter Pottery", "Free", "1 of 2 installs used")]
+#[case::pro("usr-318", "Ben Okafor", "Okafor Cycles", "Pro", "2 of 5 installs used")]
+#[case::enterprise("usr-407", "Carla Mendes", "Mendes Trading Group", "Enterprise", "4 of 50 installs used")]
 fn each_sample_user_is_signed_on(
     #[case] user: &str,
     #[case] name: &str,

@@ -190,11 +190,16 @@ fn assert_rotations_and_outages_are_survived(kind: &str) {
 
     assert_eq!(platform.change_keys("down")["is_down"], true, "{kind}");
     assert_eq!(platform.open(BEN).status, 200, "{kind}");
-    platform.change_keys("rotate");
-    // the new key was never fetched
-    let refused = platform.open(BEN);
-    assert_eq!((refused.status, refused.reason().as_str()), (503, "keys_unavailable"), "{kind}");
-    assert_eq!(platform.change_keys("up")["is_down"], false, "{kind}");
+    // a key that was never fetched does not sign
+    let rotated = platform.change_keys("rotate");
+    assert_eq!(
+        (&rotated["signing"], &rotated["is_newest_waiting"]),
+        (&last["signing"], &json!(true)),
+        "{kind}"
+    );
+    assert_eq!(platform.open(BEN).status, 200, "{kind}");
+    let up = platform.change_keys("up");
+    assert_eq!((&up["is_down"], &up["is_newest_waiting"]), (&json!(false), &json!(false)), "{kind}: {up}");
     assert_eq!(platform.open(BEN).status, 200, "{kind}");
 }
 
