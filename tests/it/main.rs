@@ -50,6 +50,7 @@ mod platforms;
 mod playground;
 mod playground_as;
 mod playground_oidc;
+mod playground_trace;
 mod promises;
 mod reload;
 mod replicas;

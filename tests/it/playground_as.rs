@@ -128,15 +128,22 @@ fn decode(token: &str) -> (Value, Value) {
 }
 
 #[rstest]
-#[case::appdirect("appdirect", "ada@winter-pottery.example", "ben@okafor-cycles.example")]
-#[case::commercetools("commercetools", "winter-pottery:3f1d6c7a", "okafor-cycles:b7a4e0d2")]
-#[case::caf("caf", "3f1d6c7a", "b7a4e0d2")]
-#[case::bearer("bearer", "Ada Winter", "Ben Okafor")]
-fn each_platform_user_is_signed_on(#[case] kind: &str, #[case] ada: &str, #[case] ben: &str) {
+#[case::appdirect("appdirect", "ada@winter-pottery.example", "ben@okafor-cycles.example", "Pro")]
+#[case::commercetools("commercetools", "winter-pottery:3f1d6c7a", "okafor-cycles:b7a4e0d2", "Pro")]
+#[case::caf("caf", "3f1d6c7a", "b7a4e0d2", "Free")]
+#[case::bearer("bearer", "Ada Winter", "Ben Okafor", "Pro")]
+fn each_platform_user_is_signed_on(
+    #[case] kind: &str,
+    #[case] ada: &str,
+    #[case] ben: &str,
+    #[case] plan_of_ben: &str,
+) {
     let mut platform = Platform::start(kind);
-    for (person, name) in [(ADA, ada), (BEN, ben)] {
+    for (person, name, plan) in [(ADA, ada, "Free"), (BEN, ben, plan_of_ben)] {
         let shown = platform.marketplace(&platform.open(person));
         assert!(shown.contains(&format!("Signed on as {name}")), "{shown}");
+        let (head, _) = shown.split_once("</header>").unwrap();
+        assert!(head.contains(&format!(">{plan}</span>")), "{head}");
         assert!(shown.contains("signature verified"), "{shown}");
     }
     platform.playground.interrupt();
