@@ -131,7 +131,7 @@ async fn rotate(app: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse
     let Ok(_running) = app.rotation.try_lock() else {
         return said(StatusCode::CONFLICT, "The secret is being rotated already.");
     };
-    let change = async || {
+    let change = || {
         let secret = random_secret();
         app.marketplace.add_secret(SharedSecret::parse(&secret)?);
         app.service_file.write(&secret)

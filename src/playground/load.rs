@@ -1,6 +1,6 @@
 //! Many requests while the shared secret changes: none may fail.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
@@ -17,34 +17,23 @@ pub async fn run(
     proxy: &ReverseProxy,
     marketplace: &Marketplace,
     identity: &[(&'static str, String)],
-    rotate: impl AsyncFnOnce() -> anyhow::Result<()>,
+    rotate: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<LoadReport> {
     let started = Stopwatch::start();
     let report = RefCell::new(LoadReport::default());
-    let rotated_at = RefCell::new(None);
+    let rotated_at = Cell::new(None);
     let client = async || {
         while started.elapsed() < MAX_TIME && report.borrow().new < AFTER_SWITCH {
             let signed_by = send(proxy, marketplace, identity).await;
-            let mut report = report.borrow_mut();
-            report.requests += 1;
-            match signed_by {
-                // until the rotation, the newest secret is the earlier one
-                Some(SignedBy::Newest) if rotated_at.borrow().is_some() => {
-                    report.new += 1;
-                    let since = |at: Duration| started.elapsed().saturating_sub(at).as_millis();
-                    report.switched_ms = report.switched_ms.or_else(|| rotated_at.borrow().map(since));
-                }
-                Some(SignedBy::Newest | SignedBy::Earlier) => report.earlier += 1,
-                None => report.failed += 1,
-            }
-            drop(report);
+            let since_rotation = rotated_at.get().map(|at| started.elapsed().saturating_sub(at));
+            count(&mut report.borrow_mut(), signed_by, since_rotation);
             tokio::time::sleep(PAUSE).await;
         }
     };
     let rotating = async {
         tokio::time::sleep(BEFORE_ROTATION).await;
-        let rotated = rotate().await;
-        rotated_at.replace(Some(started.elapsed()));
+        let rotated = rotate();
+        rotated_at.set(Some(started.elapsed()));
         rotated
     };
     let (_, rotated) = join(join_all((0..CLIENTS).map(|_| client())), rotating).await;
@@ -52,6 +41,19 @@ pub async fn run(
     let mut report = report.into_inner();
     report.took_ms = started.elapsed().as_millis();
     Ok(report)
+}
+
+fn count(report: &mut LoadReport, signed_by: Option<SignedBy>, since_rotation: Option<Duration>) {
+    report.requests += 1;
+    match (signed_by, since_rotation) {
+        (Some(SignedBy::Newest), Some(since)) => {
+            report.new += 1;
+            report.switched_ms.get_or_insert(since.as_millis());
+        }
+        // before the rotation, the newest secret is the earlier one
+        (Some(SignedBy::Newest), None) | (Some(SignedBy::Earlier), _) => report.earlier += 1,
+        (None, _) => report.failed += 1,
+    }
 }
 
 /// Sends a request; returns which secret verifies the token, if one does.

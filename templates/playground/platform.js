@@ -164,7 +164,7 @@
 
   rotate?.addEventListener("click", async () => {
     await change("rotate", "The new key is published; it signs once the service has fetched it.", (keyStatus) => (keyStatus.is_newest_waiting
-      ? `${keyStatus.published.at(-1)} cannot be fetched yet, so ${keyStatus.signing} signs on. Open again: no user is refused.`
+      ? `${keyStatus.published.at(-1)} cannot be fetched yet, so ${keyStatus.signing} keeps signing. Open again: no user is refused.`
       : `${keyStatus.signing} signs now. ${reusesToken() ? "The token of before is still good; another person gets one of the new key." : "Open again: no user is refused."}`));
     rotate.focus();
   });

@@ -59,7 +59,7 @@
 
   function showUser(user) {
     byId("me").hidden = user === null;
-    byId("nobody").hidden = user !== null;
+    byId("signed-out").hidden = user !== null;
     for (const input of document.querySelectorAll("#plan input")) {
       input.disabled = user === null;
       input.checked = input.value === user?.plan;
@@ -144,7 +144,9 @@
         showStories(changes.stories);
         showState();
       } catch {
-        // the playground was stopped, or the page is being left
+        // the playground was stopped; another one begins anew
+        version = 0;
+        stories.clear();
         await new Promise((resolve) => setTimeout(resolve, 2000));
       }
     }

@@ -101,10 +101,11 @@ impl Keys {
         let key = new_key(self.platform.algorithm, number)?;
         let mut state = self.state();
         state.published.push(key);
-        state.fetches_before = self.fetches();
         let too_many = state.published.len().saturating_sub(MAX_PUBLISHED);
         state.published.drain(..too_many);
-        self.serve(&state)
+        self.serve(&state)?;
+        state.fetches_before = self.fetches();
+        Ok(())
     }
 
     /// Whether the newest key was fetched since it was published.
@@ -129,9 +130,10 @@ impl Keys {
     pub fn set_down(&self, is_down: bool) -> anyhow::Result<()> {
         let mut state = self.state();
         state.is_down = is_down;
-        // a server that is down hands out no keys
+        self.serve(&state)?;
+        // requests to a server that was down got no keys
         state.fetches_before = self.fetches();
-        self.serve(&state)
+        Ok(())
     }
 
     /// The current state.
