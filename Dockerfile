@@ -9,11 +9,12 @@
 
 ARG RUST_VERSION=1.95
 
-# ---- Dependencies: built once, and again only when Cargo.toml or Cargo.lock change.
+# ---- Dependencies: built once, and again only when Cargo.toml, Cargo.lock or .cargo change.
 # The slim image has the C compiler and the C headers that aws-lc needs.
 FROM rust:${RUST_VERSION}-slim-bookworm AS dependencies
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo/config.toml ./.cargo/
 # Benchmarks and tests are not built here, so their entries leave the manifest:
 # Cargo insists on a file for each of them. The package itself is an empty
 # program; what was built of it is cleaned away, so that it is never mistaken

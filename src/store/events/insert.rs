@@ -2,6 +2,7 @@
 //! events is appended by one call, since each waits for another thread or process.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use sqlx::error::ErrorKind;
 use sqlx::postgres::PgArguments;
@@ -10,7 +11,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use super::{Batch, COLUMNS, StoredEvent, Text};
+use super::{Batch, COLUMNS, Event, StoredEvent, Text};
 
 /// A connection that inserts events, by the quickest statement of its engine.
 pub(in crate::store) trait InsertEvents {
@@ -44,21 +45,22 @@ impl InsertEvents for SqliteConnection {
     }
 
     async fn append(&mut self, writer: Uuid, batch: &Batch) -> Result<bool, sqlx::Error> {
-        // where the head was elsewhere, the first writer is null, which no row may have
-        let insert = insert_into_sqlite("CASE changes() WHEN 1 THEN ? END", batch.events.len());
+        // Where the head is elsewhere, the first writer is null, which no row may have. With a function,
+        // as `changes()`, in place of the subquery, SQLite would write a journal of the statement.
+        let writer_at_head = "(SELECT writer FROM audit_writers WHERE head_seq = ? AND writer = ?)";
+        let insert = insert_into_sqlite(writer_at_head, batch.events.len());
         let sql = format!(
             "BEGIN IMMEDIATE;
-            UPDATE audit_writers SET head_seq = ?, head_hash = ?, head_mac = ? WHERE writer = ? AND head_seq = ?;
             {insert};
+            UPDATE audit_writers SET head_seq = ?, head_hash = ?, head_mac = ? WHERE writer = ?;
             COMMIT"
         );
-        let append = sqlx::query(AssertSqlSafe(sql))
+        let append = bind_rows(sqlx::query(AssertSqlSafe(sql)).bind(batch.after), &batch.events)
             .bind(batch.head.seq)
             .bind(batch.head.hash.as_slice())
             .bind(batch.head.mac.as_slice())
-            .bind(writer)
-            .bind(batch.after);
-        match bind_rows(append, &batch.events).execute(&mut *self).await {
+            .bind(writer);
+        match append.execute(&mut *self).await {
             Ok(_) => Ok(true),
             Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::NotNullViolation => Ok(false),
             Err(error) => Err(error),
@@ -84,23 +86,27 @@ fn bind_rows<'q>(
     mut insert: Query<'q, Sqlite, SqliteArguments>,
     events: &'q [StoredEvent],
 ) -> Query<'q, Sqlite, SqliteArguments> {
+    let mut texts = <[Option<Arc<str>>; 10]>::default();
     for StoredEvent { writer, seq, event, salt, hash, erasure: _ } in events {
+        share_texts(&mut texts, event);
+        let [outcome, entrance, environment, account, reason, detail, kind, issuer, key_id, fetch_dest] =
+            texts.clone();
         insert = insert
             .bind(writer)
             .bind(seq)
             .bind(event.at_us)
-            .bind(&*event.outcome)
+            .bind(outcome)
             .bind(event.request_id)
-            .bind(event.entrance.as_deref())
-            .bind(event.environment.as_deref())
-            .bind(event.account.as_deref())
-            .bind(event.reason.as_deref())
-            .bind(event.detail.as_deref())
+            .bind(entrance)
+            .bind(environment)
+            .bind(account)
+            .bind(reason)
+            .bind(detail)
             .bind(event.jti)
-            .bind(event.identity_kind.as_deref())
-            .bind(event.issuer.as_deref())
-            .bind(event.key_id.as_deref())
-            .bind(event.fetch_dest.as_deref())
+            .bind(kind)
+            .bind(issuer)
+            .bind(key_id)
+            .bind(fetch_dest)
             .bind(event.embed_violation.as_deref())
             .bind(event.link.as_deref())
             .bind(event.took_us)
@@ -112,6 +118,28 @@ fn bind_rows<'q>(
             .bind(hash.as_slice());
     }
     insert
+}
+
+/// Replaces the texts of the row before by those of an event: those that most rows repeat. To share
+/// one copy costs less than another, which the thread of SQLite would free.
+fn share_texts(texts: &mut [Option<Arc<str>>; 10], event: &Event) {
+    let of_event = [
+        Some(&*event.outcome),
+        event.entrance.as_deref(),
+        event.environment.as_deref(),
+        event.account.as_deref(),
+        event.reason.as_deref(),
+        event.detail.as_deref(),
+        event.identity_kind.as_deref(),
+        event.issuer.as_deref(),
+        event.key_id.as_deref(),
+        event.fetch_dest.as_deref(),
+    ];
+    for (text, of_event) in texts.iter_mut().zip(of_event) {
+        if text.as_deref() != of_event {
+            *text = of_event.map(Arc::from);
+        }
+    }
 }
 
 /// The columns of PostgreSQL's rows, and their values.
