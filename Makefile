@@ -1,6 +1,6 @@
 # Development commands; see CONTRIBUTING.md. `make test` runs every check.
 
-.PHONY: test api-test browser tools format docs reference bench load kill-test fuzz mutants
+.PHONY: test api-test browser pictures tools format docs reference bench load kill-test fuzz mutants
 
 # Formatting, lints, documentation, tests, browser. Installs missing tools.
 test: tools
@@ -28,6 +28,11 @@ browser: tools $(BROWSER_TESTS:%=%/node_modules/.package-lock.json)
 	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' || { echo "these tests need Node.js 20 or newer"; exit 1; }
 	cargo build --locked
 	@for folder in $(BROWSER_TESTS); do (cd $$folder && npm test) || exit 1; done
+
+# The pictures at the top of README.md, from the playground's page.
+pictures: tools tests/browser/node_modules/.package-lock.json
+	cargo build --locked
+	cd tests/browser && node --test readme-pictures.js
 
 # npm's copy of the lock file shows when it was installed last.
 %/node_modules/.package-lock.json: %/package-lock.json | tools

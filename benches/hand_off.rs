@@ -123,7 +123,7 @@ fn session(criterion: &mut Criterion) {
             "preset = \"auth_request\"\ntrusted_proxies = [\"127.0.0.1/32\"]",
             "kind = \"oidc\"\nissuer = \"https://id.example.com\"\nclient_id = \"marketplace-sso\"",
         );
-    let config = format!("{by_session}\n[session]\nkey = \"0123456789abcdef0123456789abcdef\"\n");
+    let config = format!("{by_session}\n[session]\nkey = \"a-key-of-sessions-0123456789abcdef\"\n");
     let config = Config::from_toml(&config).expect("a valid configuration");
     let entrance = config.entrances.first().expect("there is an entrance");
     let sign_in = entrance.authenticator.sign_in().expect("users sign in");

@@ -110,9 +110,10 @@ impl Texts {
     /// The title of a refusal for users, and what they can do. A user who is not allowed to sign in may have
     /// cancelled it.
     pub fn of_refusal(&self, reason: Reason, is_about_sign_in: bool) -> (&str, &str) {
-        let texts = match reason {
-            Reason::NotAllowed if is_about_sign_in => Some(&self.denied_sign_in),
-            other => self.refusals.get(other.code()),
+        let texts = if is_about_sign_in && reason == Reason::NotAllowed {
+            Some(&self.denied_sign_in)
+        } else {
+            self.refusals.get(reason.code())
         };
         texts.map_or((reason.title(), ""), |texts| (&texts.title, &texts.advice))
     }

@@ -2,6 +2,9 @@
 //! Pandium: its integrations are fictional, and where Pandium documents nothing
 //! (such as a token's maximum age) it defines its own rule.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -11,12 +14,13 @@ use super::integrations::{Catalog, InstallState, Integration};
 use super::origin_guard::{cross_site_response, is_from_origin};
 use super::pages::{ContentSecurityPolicy, Pages, nonce};
 use super::tenants::Tenants;
-use super::token_rules::{ClaimError, ParsedClaims, describe_claims};
+use super::token_rules::{ClaimError, MAX_AGE_S, ParsedClaims, describe_claims};
+use super::trace::{Trace, Visit};
 use super::views::{
     InstallCount, IntegrationPage, ListPage, PageCommon, RefusedPage, Tenant, Tile, TokenPanel, UserSummary,
 };
 use crate::clock::Timestamp;
-use crate::jwt::verify::{VerifyError, verify_hs256};
+use crate::jwt::verify::{Verified, VerifyError, verify_hs256};
 use crate::secret::SharedSecret;
 
 /// The state of the stand-in marketplace.
@@ -24,8 +28,12 @@ pub struct Marketplace {
     pub pages: Pages,
     /// The only account it has.
     pub account: &'static str,
-    /// The secret that verifies tokens.
-    pub secret: SharedSecret,
+    /// The secrets that verify tokens, the newest first.
+    pub secrets: Mutex<Vec<SharedSecret>>,
+    /// Tokens that it takes for older than they are.
+    pub expired: Mutex<HashSet<String>>,
+    /// Where its requests are recorded.
+    pub trace: Option<Arc<Trace>>,
     /// The only origin that may frame it and receives its messages.
     pub app_origin: String,
     /// Its own origin.
@@ -36,7 +44,7 @@ pub struct Marketplace {
 
 /// Registers the routes; they need a `web::Data<Marketplace>`.
 pub fn routes(app: &mut web::ServiceConfig) {
-    app.route("/{account}", web::get().to(listing)).service(
+    app.default_service(web::route().to(not_found)).route("/{account}", web::get().to(listing)).service(
         web::resource("/{account}/tenants/create/{id}")
             .route(web::get().to(install))
             .route(web::post().to(install)),
@@ -55,9 +63,17 @@ struct Link {
     saved: Option<String>,
 }
 
+/// Which secret verifies a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedBy {
+    Newest,
+    Earlier,
+}
+
 /// A request with a valid token.
 struct TenantRequest<'a> {
     state: &'a Marketplace,
+    request: &'a HttpRequest,
     token: &'a str,
     raw_claims: Map<String, Value>,
     claims: ParsedClaims,
@@ -80,12 +96,13 @@ enum Rejection {
 
 async fn listing(
     state: web::Data<Marketplace>,
+    request: HttpRequest,
     account: web::Path<String>,
     link: web::Query<Link>,
 ) -> HttpResponse {
-    let tenant_request = match TenantRequest::authenticate(&state, &account, &link) {
+    let tenant_request = match TenantRequest::authenticate(&state, &request, &account, &link) {
         Ok(tenant_request) => tenant_request,
-        Err(reason) => return state.reject(&reason),
+        Err(reason) => return state.reject(&request, &link, &reason),
     };
     let by_name = link.integration_settings.as_deref();
     let selected = match (link.integration_id, by_name) {
@@ -97,10 +114,14 @@ async fn listing(
         return tenant_request.integration_not_found();
     };
     let settings = link.display.as_deref() == Some("settings") || by_name.is_some();
+    let name = integration.name;
     if settings && install_state == InstallState::Installed {
-        tenant_request.integration("market_settings.html", integration, install_state, link.saved.is_some())
+        let shown = format!("{name} settings");
+        let saved = link.saved.is_some();
+        tenant_request.integration("market_settings.html", shown, integration, install_state, saved)
     } else {
-        tenant_request.integration("market_tenants.html", integration, install_state, false)
+        let shown = format!("{name} connections");
+        tenant_request.integration("market_tenants.html", shown, integration, install_state, false)
     }
 }
 
@@ -111,9 +132,9 @@ async fn install(
     link: web::Query<Link>,
 ) -> HttpResponse {
     let (account, id) = path.into_inner();
-    let tenant_request = match TenantRequest::authenticate(&state, &account, &link) {
+    let tenant_request = match TenantRequest::authenticate(&state, &request, &account, &link) {
         Ok(tenant_request) => tenant_request,
-        Err(reason) => return state.reject(&reason),
+        Err(reason) => return state.reject(&request, &link, &reason),
     };
     let Some((integration, install_state)) = tenant_request.catalog.find(id) else {
         return tenant_request.integration_not_found();
@@ -124,7 +145,8 @@ async fn install(
             tenant_request.install_not_allowed(integration, install_state)
         }
         InstallState::Available if request.method() != Method::POST => {
-            tenant_request.integration("market_install.html", integration, install_state, false)
+            let shown = format!("install {}", integration.name);
+            tenant_request.integration("market_install.html", shown, integration, install_state, false)
         }
         InstallState::Available if is_from_origin(&state.origin, request.headers()) => {
             state.tenants.add(&tenant_request.claims.sub, integration.id);
@@ -136,15 +158,20 @@ async fn install(
 
 impl<'a> TenantRequest<'a> {
     /// Checks the account, then the token.
-    fn authenticate(state: &'a Marketplace, account: &str, link: &'a Link) -> Result<Self, Rejection> {
+    fn authenticate(
+        state: &'a Marketplace,
+        request: &'a HttpRequest,
+        account: &str,
+        link: &'a Link,
+    ) -> Result<Self, Rejection> {
         if account != state.account {
             return Err(Rejection::Account);
         }
         let token = link.tenant.as_deref().filter(|token| !token.is_empty()).ok_or(Rejection::NoToken)?;
-        let verified = verify_hs256(token, &state.secret)?;
-        let claims = ParsedClaims::read(&verified.header, &verified.claims, Timestamp::now().unix_seconds())?;
+        let (verified, _) = state.verify(token)?;
+        let claims = ParsedClaims::read(&verified.header, &verified.claims, state.now_s(token))?;
         let catalog = Catalog::new(&claims, &state.tenants.of(&claims.sub));
-        Ok(Self { state, token, raw_claims: verified.claims, claims, catalog, nonce: nonce() })
+        Ok(Self { state, request, token, raw_claims: verified.claims, claims, catalog, nonce: nonce() })
     }
 
     fn list(&self) -> HttpResponse {
@@ -166,12 +193,13 @@ impl<'a> TenantRequest<'a> {
             hidden_count: self.catalog.hidden,
             tiles: tiles.collect(),
         };
-        self.respond("market_list.html", &page)
+        self.respond("market_list.html", "the list of integrations".to_owned(), &page)
     }
 
     fn integration(
         &self,
         template: &'static str,
+        shown: String,
         integration: &Integration,
         install_state: InstallState,
         saved: bool,
@@ -187,7 +215,7 @@ impl<'a> TenantRequest<'a> {
             },
             saved,
         };
-        self.respond(template, &page)
+        self.respond(template, shown, &page)
     }
 
     fn install_not_allowed(&self, integration: &Integration, install_state: InstallState) -> HttpResponse {
@@ -205,7 +233,8 @@ impl<'a> TenantRequest<'a> {
                 ),
             ),
         };
-        self.refuse_integration(StatusCode::FORBIDDEN, title, because)
+        let upgrade = (install_state == InstallState::Locked).then(|| integration.tier.label());
+        self.refuse_integration(StatusCode::FORBIDDEN, title, because, upgrade)
     }
 
     fn integration_not_found(&self) -> HttpResponse {
@@ -214,23 +243,33 @@ impl<'a> TenantRequest<'a> {
             StatusCode::NOT_FOUND,
             "This integration is not offered".to_owned(),
             because.to_owned(),
+            None,
         )
     }
 
-    fn refuse_integration(&self, status: StatusCode, title: String, because: String) -> HttpResponse {
+    fn refuse_integration(
+        &self,
+        status: StatusCode,
+        title: String,
+        because: String,
+        upgrade: Option<&'static str>,
+    ) -> HttpResponse {
+        self.record(status, title.clone());
         let page = RefusedPage {
             frame: self.frame(),
             token: Some(self.panel()),
             home: Some(self.home()),
             title,
             because,
-            advice: "Sign in as another sample user to see the difference.",
+            advice: "Another sample user, or another plan, sees something else.",
+            upgrade,
             is_token_valid: true,
         };
         self.state.pages.respond(status, &self.state.policy(&self.nonce), "market_refused.html", &page)
     }
 
-    fn respond(&self, template: &'static str, page: &impl Serialize) -> HttpResponse {
+    fn respond(&self, template: &'static str, shown: String, page: &impl Serialize) -> HttpResponse {
+        self.record(StatusCode::OK, shown);
         self.state.pages.respond(StatusCode::OK, &self.state.policy(&self.nonce), template, page)
     }
 
@@ -239,11 +278,23 @@ impl<'a> TenantRequest<'a> {
     }
 
     fn panel(&self) -> TokenPanel {
-        TokenPanel {
-            age_s: self.claims.age_s,
-            json: serde_json::to_string_pretty(&self.raw_claims).unwrap_or_default(),
-            claims: describe_claims(&self.raw_claims),
-        }
+        TokenPanel { age_s: self.claims.age_s, claims: describe_claims(&self.raw_claims) }
+    }
+
+    /// Records what this request shows.
+    fn record(&self, status: StatusCode, shown: String) {
+        let ParsedClaims { sub, age_s, tier, .. } = &self.claims;
+        let Catalog { used, allowed, hidden, .. } = &self.catalog;
+        let allowed = allowed.map_or_else(|| "no limit".to_owned(), |allowed| allowed.to_string());
+        let facts = vec![
+            ("Signature", "HS256, valid by the shared secret".to_owned()),
+            ("Age (iat)", format!("{age_s} s of at most {MAX_AGE_S} s")),
+            ("User (sub)", sub.clone()),
+            ("Plan (ti.xti.user_tier)", tier.label().to_owned()),
+            ("Installs (ti.ili, ti.xti.allowed_installs)", format!("{used}, allowed: {allowed}")),
+            ("Hidden (ti.xti.hidden_integrations)", hidden.to_string()),
+        ];
+        self.state.record(self.request, Some(self.token), status, shown, Some(facts));
     }
 
     fn tile(&self, integration: &Integration, install_state: InstallState) -> Tile {
@@ -281,20 +332,77 @@ impl<'a> TenantRequest<'a> {
 }
 
 impl Marketplace {
-    fn reject(&self, reason: &Rejection) -> HttpResponse {
+    /// Accepts another secret from now on, and the latest of the earlier ones.
+    pub fn add_secret(&self, secret: SharedSecret) {
+        let mut secrets = lock(&self.secrets);
+        secrets.insert(0, secret);
+        secrets.truncate(2);
+    }
+
+    /// Which secret verifies a token; `None` if neither does.
+    pub fn signer_of(&self, token: &str) -> Option<SignedBy> {
+        self.verify(token).ok().map(|(_, signed_by)| signed_by)
+    }
+
+    /// Takes a token for older than it is from now on.
+    pub fn expire(&self, token: String) {
+        lock(&self.expired).insert(token);
+    }
+
+    fn verify(&self, token: &str) -> Result<(Verified, SignedBy), VerifyError> {
+        let secrets = lock(&self.secrets);
+        let by = |secret: Option<&SharedSecret>, signed_by| {
+            let verified = verify_hs256(token, secret.ok_or(VerifyError::WrongSignature)?)?;
+            Ok((verified, signed_by))
+        };
+        by(secrets.first(), SignedBy::Newest)
+            .or_else(|error| by(secrets.get(1), SignedBy::Earlier).map_err(|_: VerifyError| error))
+    }
+
+    /// The time by which it judges a token, in Unix seconds.
+    fn now_s(&self, token: &str) -> u64 {
+        let ahead = if lock(&self.expired).contains(token) { 2 * MAX_AGE_S } else { 0 };
+        Timestamp::now().unix_seconds().saturating_add(ahead)
+    }
+
+    fn record(
+        &self,
+        request: &HttpRequest,
+        token: Option<&str>,
+        status: StatusCode,
+        text: String,
+        facts: Option<Vec<(&'static str, String)>>,
+    ) {
+        let Some(trace) = &self.trace else { return };
+        let destination = request.headers().get("sec-fetch-dest").and_then(|value| value.to_str().ok());
+        let visit = Visit {
+            target: request.uri().to_string(),
+            destination: destination.map(str::to_owned),
+            status: status.as_u16(),
+            text,
+            is_token_valid: facts.is_some(),
+            facts: facts.unwrap_or_default(),
+        };
+        trace.add_visit(token, visit);
+    }
+
+    fn reject(&self, request: &HttpRequest, link: &Link, reason: &Rejection) -> HttpResponse {
         let (status, title) = match reason {
             Rejection::Account => (StatusCode::NOT_FOUND, "This account was not found"),
             Rejection::NoToken | Rejection::Signature(_) | Rejection::Rule(_) => {
                 (StatusCode::UNAUTHORIZED, "This token was refused")
             }
         };
+        let because = format!("Because {reason}.");
+        self.record(request, link.tenant.as_deref(), status, because.clone(), None);
         let nonce = nonce();
         let page = RefusedPage {
             frame: PageCommon { nonce: &nonce, app_origin: &self.app_origin },
             token: None,
             home: None,
             title: title.to_owned(),
-            because: format!("Because {reason}."),
+            because,
+            upgrade: None,
             advice: "Choose Integrations again: the service signs a fresh token for each request.",
             is_token_valid: false,
         };
@@ -304,6 +412,25 @@ impl Marketplace {
     fn policy<'a>(&'a self, nonce: &'a str) -> ContentSecurityPolicy<'a> {
         ContentSecurityPolicy { nonce, connect_src: None, frame_src: None, frame_ancestors: &self.app_origin }
     }
+}
+
+async fn not_found(state: web::Data<Marketplace>) -> HttpResponse {
+    let nonce = nonce();
+    let page = RefusedPage {
+        frame: PageCommon { nonce: &nonce, app_origin: &state.app_origin },
+        token: None,
+        home: None,
+        title: "There is no such page".to_owned(),
+        because: "This marketplace has the list of integrations, and a page for each of them.".to_owned(),
+        advice: "The app opens it, with a token in the address.",
+        upgrade: None,
+        is_token_valid: false,
+    };
+    state.pages.respond(StatusCode::NOT_FOUND, &state.policy(&nonce), "market_refused.html", &page)
+}
+
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn see_other(location: String) -> HttpResponse {

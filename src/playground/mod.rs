@@ -4,12 +4,16 @@
 //! service signs in at a stand-in OpenID provider, or a stand-in mStudio. For
 //! demonstration, not for production.
 
+mod experiments;
 mod integrations;
+mod load;
+mod log_tee;
 mod marketplace;
 pub mod mstudio;
 mod mstudio_app;
 mod openid_app;
 mod origin_guard;
+mod other_site;
 mod pages;
 mod people;
 mod platform;
@@ -23,27 +27,33 @@ pub mod stand_ins;
 mod tenants;
 mod tier;
 mod token_rules;
+mod trace;
 mod views;
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
 
 use actix_web::dev::Server as ActixServer;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
-use anyhow::Context;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::{Context, anyhow};
 use tempfile::TempDir;
 
+use self::log_tee::LogTee;
 use self::marketplace::Marketplace;
 use self::origin_guard::{OwnOrigin, require_own_host};
+use self::other_site::OtherSite;
 use self::pages::Pages;
 use self::people::{PASSWORD, PEOPLE, Person};
 use self::platform::{Kind, kinds};
 use self::reverse_proxy::ReverseProxy;
 use self::sample_app::SampleApp;
-use self::service_config::{ACCOUNT, ServiceSettings, login_proxy_sections};
+use self::service_config::{ACCOUNT, ServiceFile};
 use self::sessions::Sessions;
-use self::setup::{Setup, bind_default_port, bind_next_port, bind_service, origin, random_secret};
+use self::setup::{Setup, bind_default_port, bind_next_port, origin, random_secret};
 use self::tenants::Tenants;
+use self::trace::Trace;
+use crate::log_writer::LogWriter;
 use crate::secret::SharedSecret;
 use crate::server::Server;
 
@@ -57,7 +67,8 @@ pub struct Playground {
     service: Server,
     app_server: ActixServer,
     marketplace_server: ActixServer,
-    provider_server: Option<ActixServer>,
+    /// The OpenID provider, or the site that may not embed the marketplace.
+    other_server: Option<ActixServer>,
     /// Deleted after the servers have ended.
     _folder: TempDir,
 }
@@ -115,27 +126,34 @@ impl Playground {
             folder: TempDir::with_prefix("marketplace-sso-playground-")
                 .context("there is no folder for the store")?,
         };
-        let marketplace_server = marketplace_server(marketplace_listener, &setup)?;
-        let mut provider_server = None;
-        let (service, app_server) = match simulated {
+        let mut other_server = None;
+        let (service, app_server, marketplace_state) = match simulated {
             Simulated::LoginProxy => {
-                let (service, state) = login_proxy(&setup).await?;
-                (service, serve(app_listener, &setup.app_origin, state, sample_app::routes)?)
+                let servers = login_proxy(&setup, marketplace).await?;
+                other_server = Some(servers.other_site);
+                let marketplace_state = servers.app.marketplace.clone();
+                let app = serve(app_listener, &setup.app_origin, servers.app, sample_app::routes)?;
+                (servers.service, app, marketplace_state)
             }
             Simulated::Platform(kind) => {
                 let (service, state) = platform::start(kind, &setup, marketplace).await?;
-                (service, serve(app_listener, &setup.app_origin, state, platform::routes)?)
+                let app = serve(app_listener, &setup.app_origin, state, platform::routes)?;
+                (service, app, marketplace_for(&setup, None)?)
             }
             Simulated::OpenIdProvider => {
                 let servers = openid_app::start(&setup, marketplace).await?;
-                provider_server = Some(servers.provider);
-                (servers.service, serve(app_listener, &setup.app_origin, servers.app, openid_app::routes)?)
+                other_server = Some(servers.provider);
+                let app = serve(app_listener, &setup.app_origin, servers.app, openid_app::routes)?;
+                (servers.service, app, marketplace_for(&setup, None)?)
             }
             Simulated::Mstudio => {
                 let (service, state) = mstudio_app::start(&setup, marketplace).await?;
-                (service, serve(app_listener, &setup.app_origin, state, mstudio_app::routes)?)
+                let app = serve(app_listener, &setup.app_origin, state, mstudio_app::routes)?;
+                (service, app, marketplace_for(&setup, None)?)
             }
         };
+        let marketplace_server =
+            serve(marketplace_listener, &setup.marketplace_origin, marketplace_state, marketplace::routes)?;
         let _folder = setup.folder;
         Ok(Self {
             app,
@@ -144,7 +162,7 @@ impl Playground {
             service,
             app_server,
             marketplace_server,
-            provider_server,
+            other_server,
             _folder,
         })
     }
@@ -152,9 +170,9 @@ impl Playground {
     /// Runs until Ctrl-C, or until one of the servers ends.
     pub async fn run(self) -> anyhow::Result<()> {
         let mut handles = vec![self.app_server.handle(), self.marketplace_server.handle()];
-        handles.extend(self.provider_server.as_ref().map(ActixServer::handle));
-        let provider_server = async {
-            match self.provider_server {
+        handles.extend(self.other_server.as_ref().map(ActixServer::handle));
+        let other_server = async {
+            match self.other_server {
                 Some(server) => server.await,
                 None => std::future::pending().await,
             }
@@ -163,7 +181,7 @@ impl Playground {
             ended = self.service.run() => ended.context("the service ended"),
             ended = self.app_server => ended.context("the front end ended"),
             ended = self.marketplace_server => ended.context("the marketplace ended"),
-            ended = provider_server => ended.context("the provider ended"),
+            ended = other_server => ended.context("the provider or the other site ended"),
             ended = tokio::signal::ctrl_c() => ended.context("Ctrl-C cannot be waited for"),
         };
         for handle in handles {
@@ -203,26 +221,49 @@ impl Playground {
     }
 }
 
-/// Starts the service for the sample app, which is its login proxy.
-async fn login_proxy(setup: &Setup) -> anyhow::Result<(Server, web::Data<SampleApp>)> {
-    let settings = ServiceSettings {
-        listen: "127.0.0.1:0",
-        public_url: &setup.app_origin,
-        marketplace_origin: &setup.marketplace_origin,
-        secret: &setup.secret,
-        folder: setup.folder.path(),
-        encryption_key: None,
-    };
-    let service = bind_service(&settings.to_toml(login_proxy_sections(&setup.app_origin))).await?;
+/// The servers of the sample app, without the app itself.
+struct LoginProxyServers {
+    service: Server,
+    app: web::Data<SampleApp>,
+    other_site: ActixServer,
+}
+
+/// Starts the service for the sample app, which is its login proxy, and the other site.
+async fn login_proxy(setup: &Setup, base: SocketAddr) -> anyhow::Result<LoginProxyServers> {
+    let other_listener = bind_next_port(base).context("there is no port for the other site")?;
+    let other_origin = origin(other_listener.local_addr()?);
+    let service_file = ServiceFile::new(&setup.app_origin, &setup.marketplace_origin, setup.folder.path());
+    service_file.write(&setup.secret)?;
+    let settings = trace::Settings::new(
+        service_file.to_toml(HIDDEN),
+        setup.app_origin.clone(),
+        setup.marketplace_origin.clone(),
+    )?;
+    let trace = Arc::new(Trace::new(settings));
+    let log_writer = LogWriter::to(LogTee(Arc::clone(&trace)))?;
+    let service = Server::bind_with_log_writer(service_file.load()?, log_writer)
+        .await
+        .map_err(|error| anyhow!("the service cannot start: {error}"))?;
     let upstream = service.addr().ip().context("the service does not listen on a port")?;
-    let state = SampleApp {
+    let other_site = web::Data::new(OtherSite {
+        pages: Pages::compile()?,
+        app_origin: setup.app_origin.clone(),
+        origin: other_origin.clone(),
+    });
+    let app = web::Data::new(SampleApp {
         pages: Pages::compile()?,
         sessions: Sessions::default(),
         proxy: ReverseProxy::new(format!("http://{upstream}"))?,
         origin: setup.app_origin.clone(),
         marketplace_origin: setup.marketplace_origin.clone(),
-    };
-    Ok((service, web::Data::new(state)))
+        other_origin: other_origin.clone(),
+        marketplace: marketplace_for(setup, Some(Arc::clone(&trace)))?,
+        trace,
+        service_file,
+        rotation: tokio::sync::Mutex::new(()),
+    });
+    let other_site = serve(other_listener, &other_origin, other_site, other_site::routes)?;
+    Ok(LoginProxyServers { service, app, other_site })
 }
 
 /// Serves a listener to requests whose `Host` matches `origin`. Every server
@@ -234,24 +275,36 @@ fn serve<S: Send + Sync + 'static>(
     routes: fn(&mut web::ServiceConfig),
 ) -> anyhow::Result<ActixServer> {
     let own = web::Data::new(OwnOrigin(origin.to_owned()));
+    let pages = web::Data::new(Pages::compile()?);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(own.clone())
             .app_data(state.clone())
+            .app_data(pages.clone())
             .wrap(from_fn(require_own_host))
+            .default_service(web::route().to(not_found))
             .configure(routes)
     });
     Ok(server.workers(1).disable_signals().listen(listener)?.run())
 }
 
-fn marketplace_server(listener: TcpListener, setup: &Setup) -> anyhow::Result<ActixServer> {
-    let state = web::Data::new(Marketplace {
+async fn not_found(pages: web::Data<Pages>) -> HttpResponse {
+    pages.not_found()
+}
+
+fn marketplace_for(setup: &Setup, trace: Option<Arc<Trace>>) -> anyhow::Result<web::Data<Marketplace>> {
+    let secret = SharedSecret::parse(&setup.secret).context("the generated secret is invalid")?;
+    Ok(web::Data::new(Marketplace {
         pages: Pages::compile()?,
         account: ACCOUNT,
-        secret: SharedSecret::parse(&setup.secret).context("the generated secret is invalid")?,
+        secrets: Mutex::new(vec![secret]),
+        expired: Mutex::default(),
         app_origin: setup.app_origin.clone(),
         origin: setup.marketplace_origin.clone(),
         tenants: Tenants::default(),
-    });
-    serve(listener, &setup.marketplace_origin, state, marketplace::routes)
+        trace,
+    }))
 }
+
+/// Stands for secrets in a configuration that a page shows, as in `check`.
+const HIDDEN: &str = "[hidden]";

@@ -8,6 +8,8 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::views::NotFoundPage;
+
 /// The compiled templates.
 pub struct Pages {
     templates: Environment<'static>,
@@ -39,6 +41,18 @@ impl Pages {
     /// Renders a template; values are escaped because template names end in `.html`.
     pub fn render(&self, template: &str, values: &impl Serialize) -> Result<String, minijinja::Error> {
         self.templates.get_template(template)?.render(values)
+    }
+
+    /// Responds to a request for an unknown address.
+    pub fn not_found(&self) -> HttpResponse {
+        let nonce = nonce();
+        let policy = ContentSecurityPolicy {
+            nonce: &nonce,
+            connect_src: None,
+            frame_src: None,
+            frame_ancestors: "'none'",
+        };
+        self.respond(StatusCode::NOT_FOUND, &policy, "not_found.html", &NotFoundPage { nonce: &nonce })
     }
 
     /// Responds with a rendered template.
@@ -86,12 +100,17 @@ pub fn nonce() -> String {
 }
 
 /// Styles and scripts contain no values, so no escaping applies to them.
-const TEMPLATES: [(&str, &str); 22] = [
+const TEMPLATES: [(&str, &str); 27] = [
     ("tokens.css", include_str!("../../templates/playground/tokens.css")),
     ("icons.html", include_str!("../../templates/playground/icons.html")),
     ("frame.js", include_str!("../../templates/playground/frame.js")),
     ("sample.css", include_str!("../../templates/playground/sample.css")),
     ("sample.js", include_str!("../../templates/playground/sample.js")),
+    ("story.css", include_str!("../../templates/playground/story.css")),
+    ("story.js", include_str!("../../templates/playground/story.js")),
+    ("signed_in.html", include_str!("../../templates/playground/signed_in.html")),
+    ("other_site.html", include_str!("../../templates/playground/other_site.html")),
+    ("not_found.html", include_str!("../../templates/playground/not_found.html")),
     ("sample_login.html", include_str!("../../templates/playground/sample_login.html")),
     ("sample_app.html", include_str!("../../templates/playground/sample_app.html")),
     ("platform.css", include_str!("../../templates/playground/platform.css")),

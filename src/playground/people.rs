@@ -38,15 +38,16 @@ impl Person {
         PEOPLE.iter().find(|person| person.id == id)
     }
 
-    /// The header fields that identify the user to the service; empty ones are omitted.
-    pub fn identity_headers(&self) -> Vec<(&'static str, String)> {
+    /// The header fields that identify the user, on this plan, to the service; empty ones are
+    /// omitted.
+    pub fn identity_headers(&self, plan: Tier) -> Vec<(&'static str, String)> {
         let all = [
             ("X-Auth-Request-User", self.id.to_owned()),
             ("X-Auth-Request-Email", self.email.to_owned()),
             ("X-Auth-Request-Preferred-Username", self.username.to_owned()),
             ("X-Auth-Request-Name", self.name.to_owned()),
             ("X-Auth-Request-Groups", self.groups.join(",")),
-            ("X-Auth-Request-Plan", self.plan.as_str().to_owned()),
+            ("X-Auth-Request-Plan", plan.as_str().to_owned()),
             ("X-Auth-Request-Organization-Id", self.organization_id.to_owned()),
             ("X-Auth-Request-Organization-Name", self.organization_name.to_owned()),
             ("X-Auth-Request-Installed", comma_list(self.installed)),
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn every_identity_field_has_the_prefix_and_a_value() {
-        for (name, value) in PEOPLE.iter().flat_map(Person::identity_headers) {
+        for (name, value) in PEOPLE.iter().flat_map(|person| person.identity_headers(person.plan)) {
             assert!(name.to_ascii_lowercase().starts_with(IDENTITY_PREFIX), "{name}");
             assert!(!value.is_empty(), "{name}");
         }
@@ -130,6 +131,6 @@ mod tests {
     #[test]
     fn an_empty_list_is_omitted() {
         let ada = Person::find("usr-201").unwrap();
-        assert!(ada.identity_headers().iter().all(|(name, _)| *name != "X-Auth-Request-Hidden"));
+        assert!(ada.identity_headers(ada.plan).iter().all(|(name, _)| *name != "X-Auth-Request-Hidden"));
     }
 }

@@ -3,6 +3,7 @@
 //! are the caller's.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -11,7 +12,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use reqwest::Url;
 
-use super::people::{IDENTITY_PREFIX, Person};
+use super::people::IDENTITY_PREFIX;
 
 /// A proxy in front of one service.
 pub struct ReverseProxy {
@@ -45,12 +46,12 @@ impl ReverseProxy {
         Ok(Self { client: client()?, upstream })
     }
 
-    /// Forwards a request, with the identity of `person` if there is one.
+    /// Forwards a request, with these identity header fields.
     pub async fn forward(
         &self,
         request: &HttpRequest,
         body: Bytes,
-        person: Option<&Person>,
+        identity: &[(&'static str, String)],
     ) -> Result<HttpResponse, ProxyError> {
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
             .map_err(|_| ProxyError::Method)?;
@@ -58,11 +59,32 @@ impl ReverseProxy {
         for (name, value) in forwarded_fields(request.headers()) {
             outgoing = outgoing.header(name, value);
         }
-        for (name, value) in person.map(Person::identity_headers).unwrap_or_default() {
-            outgoing = outgoing.header(name, value);
+        for (name, value) in identity {
+            outgoing = outgoing.header(*name, value);
         }
         let response = outgoing.body(body).send().await.map_err(ProxyError::from_reqwest)?;
         to_client_response(response).await
+    }
+
+    /// Asks the service directly for a path with these header fields, from the local address
+    /// `source` if there is one.
+    pub async fn get(
+        &self,
+        path: &str,
+        fields: &[(&'static str, String)],
+        source: Option<IpAddr>,
+    ) -> Result<HttpResponse, ProxyError> {
+        let client = match source {
+            Some(source) => {
+                client_builder().local_address(source).build().map_err(ProxyError::from_reqwest)?
+            }
+            None => self.client.clone(),
+        };
+        let mut outgoing = client.get(format!("{}{path}", self.upstream));
+        for (name, value) in fields {
+            outgoing = outgoing.header(*name, value);
+        }
+        to_client_response(outgoing.send().await.map_err(ProxyError::from_reqwest)?).await
     }
 
     fn target_url(&self, request: &HttpRequest) -> Result<Url, ProxyError> {
@@ -103,12 +125,15 @@ fn forwarded_fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
 
 /// An HTTP client for servers on this machine: no redirects, no proxy, short timeouts.
 pub fn client() -> reqwest::Result<reqwest::Client> {
+    client_builder().build()
+}
+
+fn client_builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
-        .build()
 }
 
 /// Converts the service's response into one for the browser.
@@ -153,7 +178,7 @@ fn hop_by_hop(headers: &HeaderMap) -> HashSet<String> {
 
 /// Whether a server could read a header field as an identity field: some treat
 /// `_` and `.` as `-`.
-fn is_identity_field(name: &str) -> bool {
+pub fn is_identity_field(name: &str) -> bool {
     name.to_ascii_lowercase().replace(['_', '.'], "-").starts_with(IDENTITY_PREFIX)
 }
 

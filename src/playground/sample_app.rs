@@ -1,17 +1,26 @@
 //! The sample app: a login, and a page that frames the marketplace. It is an
-//! application with its login proxy, and has no access to secrets or tokens.
+//! application with its login proxy. What its page tells of a request is in [`super::trace`],
+//! and what its buttons do in [`super::experiments`].
+
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
+use super::experiments;
+use super::marketplace::Marketplace;
 use super::origin_guard::{cross_site_response, is_from_origin};
 use super::pages::{ContentSecurityPolicy, Pages, nonce};
 use super::people::{PASSWORD, PEOPLE, Person};
-use super::reverse_proxy::ReverseProxy;
+use super::reverse_proxy::{ReverseProxy, is_identity_field};
+use super::service_config::ServiceFile;
 use super::sessions::Sessions;
-use super::views::{AppPage, HeaderField, LoginPage, PersonCard};
+use super::tier::Tier;
+use super::trace::{Answered, Asked, Forwarded, Trace, request_fields};
+use super::views::{AppPage, LoginPage, PersonCard, Plan, SignedInPage};
+use crate::sign_on::Entrance;
 
 /// The state of the sample app.
 pub struct SampleApp {
@@ -23,6 +32,14 @@ pub struct SampleApp {
     pub origin: String,
     /// The marketplace's origin.
     pub marketplace_origin: String,
+    /// The origin of a site that may not embed the marketplace.
+    pub other_origin: String,
+    pub marketplace: web::Data<Marketplace>,
+    pub trace: Arc<Trace>,
+    /// The service's configuration.
+    pub service_file: ServiceFile,
+    /// Held during a rotation of the secret.
+    pub rotation: tokio::sync::Mutex<()>,
 }
 
 /// Registers the routes; they need a `web::Data<SampleApp>`.
@@ -33,8 +50,9 @@ pub fn routes(app: &mut web::ServiceConfig) {
         .route("/login", web::get().to(login_form))
         .route("/login", web::post().to(login))
         .route("/logout", web::post().to(logout))
+        .configure(experiments::routes)
         .service(
-            web::resource(["/pandium-sso", "/pandium-sso/{rest:.*}"])
+            web::resource(["/pandium-sso", "/pandium-sso/{rest:.*}", "/embed{rest:.*}"])
                 .route(web::route().to(forward_to_service)),
         );
 }
@@ -43,32 +61,42 @@ pub fn routes(app: &mut web::ServiceConfig) {
 struct LoginForm {
     user: String,
     password: String,
+    #[serde(default)]
+    then: String,
+}
+
+#[derive(Deserialize)]
+struct LoginQuery {
+    /// `close` in the pop-up that the component opens.
+    #[serde(default)]
+    then: String,
 }
 
 async fn home(state: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse {
-    let Some(person) = state.sessions.person(&request) else {
-        return see_other("/login").finish();
+    let Some(user) = state.sessions.user(&request) else {
+        return see_other("/login");
     };
     let nonce = nonce();
+    let frames = format!("{} {}", state.marketplace_origin, state.other_origin);
     let policy = ContentSecurityPolicy {
         nonce: &nonce,
         connect_src: None,
-        frame_src: Some(&state.marketplace_origin),
+        frame_src: Some(&frames),
         frame_ancestors: "'none'",
     };
-    let headers = person.identity_headers().into_iter().map(|(name, value)| HeaderField { name, value });
     let page = AppPage {
         nonce: &nonce,
         product: PRODUCT,
-        person: PersonCard::from(person),
+        person: PersonCard::from(user),
+        plans: Tier::ALL.map(|tier| Plan { tier, label: tier.label() }),
         marketplace_origin: &state.marketplace_origin,
-        headers: headers.collect(),
+        other_origin: &state.other_origin,
     };
     state.pages.respond(StatusCode::OK, &policy, "sample_app.html", &page)
 }
 
-async fn login_form(state: web::Data<SampleApp>) -> HttpResponse {
-    login_page(&state, StatusCode::OK, None)
+async fn login_form(state: web::Data<SampleApp>, query: web::Query<LoginQuery>) -> HttpResponse {
+    login_page(&state, StatusCode::OK, &query.then, None)
 }
 
 async fn login(
@@ -82,11 +110,17 @@ async fn login(
     match Person::find(&form.user) {
         Some(person) if form.password == PASSWORD => {
             state.sessions.end(&request);
-            see_other("/").cookie(state.sessions.begin(person)).finish()
+            let cookie = state.sessions.begin(person);
+            state.trace.wake();
+            let mut response = if form.then == CLOSE { signed_in_page(&state) } else { see_other("/") };
+            // a cookie of a few letters and digits is a valid header field
+            let _ = response.add_cookie(&cookie);
+            response
         }
         Some(_) | None => login_page(
             &state,
             StatusCode::UNAUTHORIZED,
+            &form.then,
             Some("That is not the password. It is “playground”."),
         ),
     }
@@ -96,7 +130,10 @@ async fn logout(state: web::Data<SampleApp>, request: HttpRequest) -> HttpRespon
     if !is_from_origin(&state.origin, request.headers()) {
         return cross_site_response();
     }
-    see_other("/login").cookie(state.sessions.end(&request)).finish()
+    let mut response = see_other("/login");
+    let _ = response.add_cookie(&state.sessions.end(&request));
+    state.trace.wake();
+    response
 }
 
 async fn forward_to_service(
@@ -104,8 +141,27 @@ async fn forward_to_service(
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
-    let person = state.sessions.person(&request);
-    match state.proxy.forward(&request, body, person).await {
+    let user = state.sessions.user(&request);
+    let added = user.map(|user| user.identity_headers()).unwrap_or_default();
+    match state.proxy.forward(&request, body, &added).await {
+        Ok(response) if request.path().starts_with(Entrance::MAIN_PATH) => {
+            let (answered, response) = Answered::read(response);
+            let fields = request_fields(request.headers());
+            let forwarded = Forwarded {
+                user: user.map(|user| user.person.name),
+                removed: fields.iter().filter(|(name, _)| is_identity_field(name)).cloned().collect(),
+                added,
+                is_direct: false,
+            };
+            let asked = Asked {
+                method: request.method().to_string(),
+                target: request.uri().to_string(),
+                is_own_page: is_from_own_page(&state.origin, &fields),
+                fields,
+            };
+            state.trace.add_exchange(asked, forwarded, answered);
+            response
+        }
         Ok(response) => response,
         Err(error) => {
             tracing::warn!(%error, "the playground's login proxy cannot forward a request");
@@ -114,7 +170,33 @@ async fn forward_to_service(
     }
 }
 
-fn login_page(state: &SampleApp, status: StatusCode, error: Option<&'static str>) -> HttpResponse {
+/// Whether the page that asks is of the app, or does not say where it is from.
+fn is_from_own_page(origin: &str, fields: &[(String, String)]) -> bool {
+    fields
+        .iter()
+        .filter(|(name, _)| name == "referer")
+        .all(|(_, from)| from.starts_with(&format!("{origin}/")))
+}
+
+/// The page that a pop-up shows after the login, which closes it.
+fn signed_in_page(state: &SampleApp) -> HttpResponse {
+    let nonce = nonce();
+    let policy = ContentSecurityPolicy {
+        nonce: &nonce,
+        connect_src: None,
+        frame_src: None,
+        frame_ancestors: "'none'",
+    };
+    let page = SignedInPage { nonce: &nonce, product: PRODUCT };
+    state.pages.respond(StatusCode::OK, &policy, "signed_in.html", &page)
+}
+
+fn login_page(
+    state: &SampleApp,
+    status: StatusCode,
+    then: &str,
+    error: Option<&'static str>,
+) -> HttpResponse {
     let nonce = nonce();
     let policy = ContentSecurityPolicy {
         nonce: &nonce,
@@ -127,17 +209,21 @@ fn login_page(state: &SampleApp, status: StatusCode, error: Option<&'static str>
         product: PRODUCT,
         people: PEOPLE.iter().map(PersonCard::from).collect(),
         password: PASSWORD,
+        then: (then == CLOSE).then_some(CLOSE),
         error,
     };
     state.pages.respond(status, &policy, "sample_login.html", &page)
 }
 
-fn see_other(path: &'static str) -> actix_web::HttpResponseBuilder {
-    let mut response = HttpResponse::SeeOther();
-    response.insert_header((header::LOCATION, path)).insert_header((header::CACHE_CONTROL, "no-store"));
-    response
+fn see_other(path: &'static str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, path))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
 }
 
 /// A fictional product.
 const PRODUCT: &str = "Larkspur";
+/// The value of `then` with which a login ends in a page that closes its window.
+const CLOSE: &str = "close";
 const MAX_BODY_BYTES: usize = 16_384;

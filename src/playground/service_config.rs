@@ -2,7 +2,15 @@
 //! it: the common settings, and the sections of the login proxy.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+
+use crate::config::Config;
+use crate::settings::Sources;
 
 /// The settings that differ between runs.
 pub struct ServiceSettings<'a> {
@@ -65,6 +73,57 @@ pub fn store_url(folder: &Path) -> String {
     format!("sqlite:{}", folder.join("marketplace-sso.db").display())
 }
 
+/// The configuration of the service behind the sample app's login proxy, in a file, so that the
+/// service reloads it.
+pub struct ServiceFile {
+    app_origin: String,
+    marketplace_origin: String,
+    folder: PathBuf,
+}
+
+impl ServiceFile {
+    /// The file in a folder.
+    pub fn new(app_origin: &str, marketplace_origin: &str, folder: &Path) -> Self {
+        Self {
+            app_origin: app_origin.to_owned(),
+            marketplace_origin: marketplace_origin.to_owned(),
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// The configuration with this secret.
+    pub fn to_toml(&self, secret: &str) -> String {
+        let settings = ServiceSettings {
+            listen: "127.0.0.1:0",
+            public_url: &self.app_origin,
+            marketplace_origin: &self.marketplace_origin,
+            secret,
+            folder: &self.folder,
+            encryption_key: None,
+        };
+        settings.to_toml(login_proxy_sections(&self.app_origin))
+    }
+
+    /// Writes the configuration with this secret in place of the earlier one, at once.
+    pub fn write(&self, secret: &str) -> anyhow::Result<()> {
+        let newer = self.folder.join("marketplace-sso.toml.new");
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&newer)?;
+        file.write_all(self.to_toml(secret).as_bytes())?;
+        fs::rename(&newer, self.path()).context("the service's configuration cannot be replaced")
+    }
+
+    /// Reads the configuration as the service does.
+    pub fn load(&self) -> anyhow::Result<Config> {
+        Config::load(&Sources { files: vec![self.path()], ..Sources::default() })
+            .map_err(|problems| anyhow!("the playground's configuration is invalid: {problems}"))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("marketplace-sso.toml")
+    }
+}
+
 /// The sections for the sample app with its login proxy.
 pub fn login_proxy_sections(app_origin: &str) -> String {
     format!(
@@ -109,7 +168,7 @@ allowed_installs = "50 if attributes.plan == 'enterprise' else 5 if attributes.p
 [embed]
 parents = ["{app_origin}"]
 policy = "enforce"
-login_url = "{app_origin}/login"
+login_url = "{app_origin}/login?then=close"
 "#
     )
 }

@@ -9,11 +9,27 @@ use actix_web::cookie::{Cookie, SameSite};
 
 use super::people::Person;
 use super::setup::random_secret;
+use super::tier::Tier;
 
 /// The sessions of the sample app.
 #[derive(Default)]
 pub struct Sessions {
-    by_id: Mutex<HashMap<String, &'static Person>>,
+    by_id: Mutex<HashMap<String, SignedIn>>,
+}
+
+/// The user of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    pub person: &'static Person,
+    /// The plan of the user's company, which the page can change.
+    pub plan: Tier,
+}
+
+impl SignedIn {
+    /// The header fields that identify the user to the service.
+    pub fn identity_headers(self) -> Vec<(&'static str, String)> {
+        self.person.identity_headers(self.plan)
+    }
 }
 
 impl Sessions {
@@ -25,15 +41,21 @@ impl Sessions {
         if sessions.len() >= MAX_SESSIONS {
             sessions.clear();
         }
-        sessions.insert(id.clone(), person);
+        sessions.insert(id.clone(), SignedIn { person, plan: person.plan });
         // not `Secure`: the playground uses plain HTTP
         Cookie::build(COOKIE, id).path("/").http_only(true).same_site(SameSite::Lax).finish()
     }
 
     /// The user of the request's session.
-    pub fn person(&self, request: &HttpRequest) -> Option<&'static Person> {
+    pub fn user(&self, request: &HttpRequest) -> Option<SignedIn> {
         let cookie = request.cookie(COOKIE)?;
         self.lock().get(cookie.value()).copied()
+    }
+
+    /// Changes the plan of the request's session; returns whether there is one.
+    pub fn change_plan(&self, request: &HttpRequest, plan: Tier) -> bool {
+        let Some(cookie) = request.cookie(COOKIE) else { return false };
+        self.lock().get_mut(cookie.value()).map(|user| user.plan = plan).is_some()
     }
 
     /// Deletes the request's session and returns the cookie that removes its cookie.
@@ -47,7 +69,7 @@ impl Sessions {
         removal
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, &'static Person>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, SignedIn>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,14 +90,16 @@ mod tests {
         let cookie = sessions.begin(&PEOPLE[0]);
         assert!(cookie.http_only().unwrap() && cookie.same_site() == Some(SameSite::Lax));
         let request = TestRequest::default().cookie(cookie).to_http_request();
-        assert_eq!(sessions.person(&request), Some(&PEOPLE[0]));
+        assert_eq!(sessions.user(&request), Some(SignedIn { person: &PEOPLE[0], plan: Tier::Free }));
+        assert!(sessions.change_plan(&request, Tier::Pro));
+        assert_eq!(sessions.user(&request).unwrap().plan, Tier::Pro);
         sessions.end(&request);
-        assert_eq!(sessions.person(&request), None);
+        assert_eq!(sessions.user(&request), None);
     }
 
     #[test]
     fn an_unknown_id_has_no_session() {
         let request = TestRequest::default().cookie(Cookie::new(COOKIE, "1")).to_http_request();
-        assert_eq!(Sessions::default().person(&request), None);
+        assert_eq!(Sessions::default().user(&request), None);
     }
 }

@@ -1,10 +1,10 @@
 //! The plans of sample users and sample integrations. Pandium's own tiers are
 //! agreed for each account.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A plan; each includes the ones before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     Free,
@@ -13,9 +13,12 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// All plans, the lowest first.
+    pub const ALL: [Self; 3] = [Self::Free, Self::Pro, Self::Enterprise];
+
     /// Parses the value of a claim; `None` for an unknown tier.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Free, Self::Pro, Self::Enterprise].into_iter().find(|tier| tier.as_str() == text)
+        Self::ALL.into_iter().find(|tier| tier.as_str() == text)
     }
 
     /// The name in header fields, tokens and CSS classes.

@@ -59,11 +59,13 @@ pub enum ClaimError {
     InstalledList,
 }
 
-/// A claim and its description.
+/// A claim, its value and its meaning.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ClaimDescription {
     /// The path of the claim, such as `ti.uem`.
     pub name: String,
+    /// A string as it is, anything else as JSON.
+    pub value: String,
     pub meaning: &'static str,
 }
 
@@ -136,7 +138,8 @@ fn collect(name: String, value: &Value, descriptions: &mut Vec<ClaimDescription>
         }
         _ => {
             let meaning = meaning(&name);
-            descriptions.push(ClaimDescription { name, meaning });
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            descriptions.push(ClaimDescription { name, value, meaning });
         }
     }
 }
@@ -191,7 +194,7 @@ fn ids(list: &[Value]) -> BTreeSet<u32> {
 /// How far `iat` may be in the future, in seconds. The stand-in's choice.
 const MAX_CLOCK_SKEW_S: u64 = 60;
 /// The maximum age of a token, in seconds. The stand-in's choice: Pandium documents none.
-const MAX_AGE_S: u64 = 300;
+pub const MAX_AGE_S: u64 = 300;
 
 #[cfg(test)]
 mod tests {

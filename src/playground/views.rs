@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::integrations::InstallState;
 use super::people::Person;
+use super::sessions::SignedIn;
 use super::tier::Tier;
 use super::token_rules::ClaimDescription;
 
@@ -15,6 +16,8 @@ pub struct LoginPage<'a> {
     pub product: &'static str,
     pub people: Vec<PersonCard>,
     pub password: &'static str,
+    /// Where the login leads, if not to the app.
+    pub then: Option<&'static str>,
     pub error: Option<&'static str>,
 }
 
@@ -24,8 +27,30 @@ pub struct AppPage<'a> {
     pub nonce: &'a str,
     pub product: &'static str,
     pub person: PersonCard,
+    pub plans: [Plan; 3],
     pub marketplace_origin: &'a str,
-    pub headers: Vec<HeaderField>,
+    /// The origin of a site that may not embed the marketplace.
+    pub other_origin: &'a str,
+}
+
+/// A plan that the user's company can have.
+#[derive(Serialize)]
+pub struct Plan {
+    pub tier: Tier,
+    pub label: &'static str,
+}
+
+/// The end of a login in a pop-up.
+#[derive(Serialize)]
+pub struct SignedInPage<'a> {
+    pub nonce: &'a str,
+    pub product: &'static str,
+}
+
+/// The page of an unknown address.
+#[derive(Serialize)]
+pub struct NotFoundPage<'a> {
+    pub nonce: &'a str,
 }
 
 /// The card of a sample user.
@@ -37,13 +62,6 @@ pub struct PersonCard {
     pub organization: &'static str,
     pub plan: Tier,
     pub plan_label: &'static str,
-}
-
-/// A header field.
-#[derive(Serialize)]
-pub struct HeaderField {
-    pub name: &'static str,
-    pub value: String,
 }
 
 /// The values that every marketplace page needs.
@@ -58,7 +76,6 @@ pub struct PageCommon<'a> {
 #[derive(Serialize)]
 pub struct TokenPanel {
     pub age_s: u64,
-    pub json: String,
     pub claims: Vec<ClaimDescription>,
 }
 
@@ -134,6 +151,8 @@ pub struct RefusedPage<'a> {
     pub title: String,
     pub because: String,
     pub advice: &'static str,
+    /// The plan that includes the integration.
+    pub upgrade: Option<&'static str>,
     /// Whether the token is valid and only this request is refused.
     pub is_token_valid: bool,
 }
@@ -151,6 +170,12 @@ impl From<&'static Person> for PersonCard {
     }
 }
 
+impl From<SignedIn> for PersonCard {
+    fn from(SignedIn { person, plan }: SignedIn) -> Self {
+        Self { plan, plan_label: plan.label(), ..Self::from(person) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +190,7 @@ mod tests {
             title: "<b>".into(),
             because: "\"><script>alert(1)</script>".into(),
             advice: "",
+            upgrade: None,
             is_token_valid: false,
         };
         let body = Pages::compile().unwrap().render("market_refused.html", &page).unwrap();

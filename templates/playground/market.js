@@ -4,6 +4,11 @@
   if (window.parent === window) return;
   const tell = (message) => window.parent.postMessage(message, app);
 
+  // what the playground's page sends, to show a token that has expired
+  window.addEventListener("message", (event) => {
+    if (event.origin === app && event.data?.message === "stand-in-reload") window.location.reload();
+  });
+
   const tellHeight = () => tell({
     message: "pandium-content-height-change",
     height: Math.ceil(document.querySelector(".market").getBoundingClientRect().height),

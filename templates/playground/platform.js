@@ -133,14 +133,15 @@
     const status = byId("keys-status");
     status.textContent = isDown ? "server down" : "server up";
     status.className = isDown ? "badge bad" : "badge ok";
-    down.textContent = isDown ? "Bring it back" : "Take the key server down";
+    down.textContent = isDown ? "Bring it back" : "Take the issuer’s keys away";
     byId("keys").replaceChildren(...keyStatus.published.map((id) => {
       const line = document.createElement("li");
       const name = document.createElement("code");
       name.textContent = id;
       const badge = document.createElement("span");
       badge.className = id === keyStatus.signing ? "badge ok" : "badge";
-      badge.textContent = id === keyStatus.signing ? "signs" : "still published";
+      const isWaiting = keyStatus.is_newest_waiting && id === keyStatus.published.at(-1);
+      badge.textContent = id === keyStatus.signing ? "signs" : isWaiting ? "waits until it is fetched" : "still published";
       line.append(name, badge);
       return line;
     }));
@@ -162,9 +163,9 @@
   }
 
   rotate?.addEventListener("click", async () => {
-    await change("rotate", "The new key is published; it signs in a moment.", (keyStatus) => (keyStatus.is_down
-      ? `${keyStatus.signing} signs now, and nobody could fetch it: tokens of it are refused until the server is back.`
-      : `${keyStatus.signing} signs now. ${reusesToken() ? "The token of before is still good; another person gets one of the new key." : "Open again: nobody is refused."}`));
+    await change("rotate", "The new key is published; it signs once the service has fetched it.", (keyStatus) => (keyStatus.is_newest_waiting
+      ? `${keyStatus.published.at(-1)} cannot be fetched yet, so ${keyStatus.signing} keeps signing. Open again: no user is refused.`
+      : `${keyStatus.signing} signs now. ${reusesToken() ? "The token of before is still good; another person gets one of the new key." : "Open again: no user is refused."}`));
     rotate.focus();
   });
   down?.addEventListener("click", async () => {

@@ -1,86 +1,155 @@
 (() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
-  const marketplaceOrigin = document.body.dataset.marketplaceOrigin;
-  const frame = byId("marketplace");
+  const { otherOrigin } = document.body.dataset;
+  const marketplace = byId("marketplace");
+  const links = document.querySelectorAll(".side nav a");
 
-  {% include "frame.js" %}
-  onMessage(frame, (origin, data) => {
-    if (origin === marketplaceOrigin) fromMarketplace(data);
-    else if (origin === window.location.origin) fromService(data);
+  {% include "story.js" %}
+
+  // ---- the frame ----
+
+  const STATES = { ready: "framed", loading: "loading", "signed-out": "signed out", error: "refused" };
+  let isElsewhere = false;
+  const showState = () => (byId("state").textContent = isElsewhere ? "refused" : STATES[marketplace.state] ?? "");
+  for (const name of ["ready", "unauthenticated", "error", "message"]) marketplace.addEventListener(`marketplace-${name}`, showState);
+
+  marketplace.addEventListener("marketplace-message", ({ detail }) => {
+    const item = document.createElement("li");
+    item.append(make("code", String(detail?.message ?? detail?.type)), make("span", JSON.stringify(detail)));
+    byId("messages").prepend(item);
+    while (byId("messages").children.length > 20) byId("messages").lastElementChild.remove();
+    byId("count").textContent = Number(byId("count").textContent) + 1;
+  });
+  marketplace.addEventListener("marketplace-save-sync", ({ detail }) => {
+    byId("saved").textContent = `${detail.tenant.name} is saved and will sync.`;
+    byId("saved").hidden = false;
   });
 
-  function fromMarketplace(data) {
-    switch (data.message) {
-      case "pandium-content-height-change":
-        if (fitHeight(frame, data)) log(data.message, `height ${Math.ceil(data.height)} px`);
-        break;
-      case "pandium-save-sync": {
-        const tenant = data.tenant ?? {};
-        log(data.message, `tenant ${tenant.id}, ${tenant.name}`);
-        const hint = byId("saved-hint");
-        hint.querySelector("span").textContent = `${tenant.name} is saved and will sync.`;
-        hint.hidden = false;
-        break;
-      }
-      case "pandium-install-cancel":
-        log(data.message, "cancelled");
-        byId("saved-hint").hidden = true;
-        break;
+  /** Shows the marketplace, or the page of another site in its place. */
+  function show(elsewhere) {
+    isElsewhere = elsewhere;
+    byId("saved").hidden = true;
+    marketplace.hidden = elsewhere;
+    byId("elsewhere").hidden = !elsewhere;
+    if (elsewhere) byId("other-site").src = `${otherOrigin}/`;
+    else byId("other-site").removeAttribute("src");
+    showState();
+    showFrame();
+  }
+
+  function markCurrent() {
+    for (const link of links) {
+      if (new URL(link.href).hash === window.location.hash.replace("#plan", "")) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
     }
+    if (window.location.hash === "#plan") document.querySelector("#plan :checked")?.focus();
   }
-
-  function fromService(data) {
-    if (data.type !== "marketplace-sso:unauthenticated") return;
-    log(data.type, `reason ${data.reason}`);
-    frame.style.height = "420px";
-    byId("saved-hint").hidden = true;
-    byId("sign-in-hint").hidden = false;
-  }
-
-  function log(name, text) {
-    const list = byId("log");
-    list.querySelector(".empty")?.remove();
-    const line = list.firstElementChild?.dataset.name === name ? list.firstElementChild : document.createElement("li");
-    line.dataset.name = name;
-    const code = document.createElement("code");
-    code.textContent = name;
-    const detail = document.createElement("span");
-    detail.textContent = text;
-    line.replaceChildren(code, detail);
-    list.prepend(line);
-    while (list.children.length > 20) list.lastElementChild.remove();
-  }
-
-  // The links target the frame, so the browser follows them; this marks the current one.
-  const links = document.querySelectorAll("a[target=marketplace]");
+  // the component follows the address by itself, but not a click on the same one
   for (const link of links) {
     link.addEventListener("click", () => {
-      for (const other of links) other.removeAttribute("aria-current");
-      link.setAttribute("aria-current", "page");
-      byId("address").textContent = `GET ${link.getAttribute("href")}`;
-      byId("saved-hint").hidden = true;
+      show(false);
+      if (new URL(link.href).hash === window.location.hash) marketplace.reload();
     });
   }
+  window.addEventListener("hashchange", markCurrent);
+  markCurrent();
 
-  byId("show-json").addEventListener("click", async () => {
-    const dialog = byId("json");
-    const output = dialog.querySelector("pre");
-    output.textContent = "…";
-    dialog.showModal();
-    try {
-      const response = await fetch("/pandium-sso", { headers: { Accept: "application/json" } });
-      const text = await response.text();
-      let shown = text;
-      try { shown = JSON.stringify(JSON.parse(text), null, 2); } catch { /* not JSON: shown as text */ }
-      output.textContent = `HTTP ${response.status}\n\n${shown}`;
-    } catch (error) {
-      output.textContent = `No answer: ${error.message}`;
+  // ---- the user ----
+
+  function showUser(user) {
+    byId("me").hidden = user === null;
+    byId("signed-out").hidden = user !== null;
+    for (const input of document.querySelectorAll("#plan input")) {
+      input.disabled = user === null;
+      input.checked = input.value === user?.plan;
     }
+    if (user === null) return;
+    const avatar = byId("me").querySelector(".avatar");
+    avatar.className = `avatar ${user.plan}`;
+    avatar.textContent = user.initials;
+    byId("me").querySelector(".names strong").textContent = user.name;
+    byId("me").querySelector(".names span").textContent = user.organization;
+  }
+
+  // ---- what can be tried ----
+
+  async function post(path, body = {}) {
+    const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+    return (await (await fetch(path, options)).json()).said;
+  }
+
+  const tries = {
+    async forge() {
+      const forged = { Accept: "application/json", "X-Auth-Request-Email": "carla@mendes-trading.example" };
+      await fetch("/pandium-sso", { headers: forged });
+      return post("/playground/forge");
+    },
+    async end() {
+      await fetch("/logout", { method: "POST", redirect: "manual" });
+      marketplace.reload();
+      return "The app has no session now, so its proxy adds no identity.";
+    },
+    async expire() {
+      const said = await post("/playground/expire");
+      // only the stand-in knows this message: it loads its page, with the same token, again
+      marketplace.shadowRoot.querySelector("iframe")?.contentWindow.postMessage({ message: "stand-in-reload" }, "*");
+      return said;
+    },
+    embed() {
+      show(true);
+      return `${otherOrigin} is not in embed.parents, so the service refuses, in spite of the session.`;
+    },
+    rotate: () => post("/playground/rotate"),
+    async json() {
+      const response = await fetch("/pandium-sso", { headers: { Accept: "application/json" } });
+      return `The service answered ${response.status}, in JSON: see the third step.`;
+    },
+  };
+
+  const buttons = document.querySelectorAll("[data-try]");
+  for (const button of buttons) {
+    button.addEventListener("click", async () => {
+      if (isElsewhere) show(false);
+      for (const other of buttons) other.disabled = true;
+      byId("said").textContent = "…";
+      try {
+        byId("said").textContent = await tries[button.dataset.try]();
+      } catch (error) {
+        byId("said").textContent = `No answer: ${error.message}`;
+      }
+      for (const other of buttons) other.disabled = false;
+      button.focus();
+    });
+  }
+  byId("return").addEventListener("click", () => {
+    show(false);
+    marketplace.reload();
+  });
+  byId("plan").addEventListener("change", async ({ target }) => {
+    byId("said").textContent = await post("/playground/plan", { plan: target.value });
+    show(false);
+    marketplace.reload();
   });
 
-  byId("end-session").addEventListener("click", async () => {
-    await fetch("/logout", { method: "POST", redirect: "manual" });
-    links[0].click();
-  });
+  // ---- the trace ----
+
+  async function follow() {
+    for (let version = 0; ;) {
+      try {
+        const response = await fetch(`/playground/trace?after=${version}`);
+        const changes = await response.json();
+        version = changes.version;
+        showUser(changes.user);
+        showStories(changes.stories);
+        showState();
+      } catch {
+        // the playground was stopped; another one begins anew
+        version = 0;
+        stories.clear();
+        await new Promise((resolve) => setTimeout(resolve, 2000));
+      }
+    }
+  }
+  void follow();
 })();

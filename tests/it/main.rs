@@ -56,6 +56,7 @@ mod playground;
 mod playground_as;
 mod playground_mittwald;
 mod playground_oidc;
+mod playground_trace;
 mod promises;
 mod reload;
 mod replicas;

@@ -12,7 +12,8 @@ use crate::harness::command::{self, closed_pipe};
 use crate::harness::lines::OutputLines;
 use crate::harness::{Connection, Field, PROGRAM, Response, TIMEOUT, signal, wait, wire};
 
-const FRAME: [Field<'static>; 4] = [
+/// The header fields of a request for a frame of the app's own page.
+pub const FRAME: [Field<'static>; 4] = [
     ("Accept", "text/html"),
     ("Sec-Fetch-Dest", "iframe"),
     ("Sec-Fetch-Mode", "navigate"),
@@ -26,7 +27,7 @@ pub struct Playground {
 }
 
 impl Playground {
-    fn start() -> Self {
+    pub fn start() -> Self {
         Self::start_with(&[], "password")
     }
 
@@ -61,16 +62,24 @@ impl Playground {
 
     /// Sends a request as a same-origin page does.
     pub fn request(&self, method: &str, path: &str, headers: &[Field<'_>], body: &str) -> Response {
+        self.request_from(&self.origin, method, path, headers, body)
+    }
+
+    /// Sends a request as a page of this origin does.
+    pub fn request_from(
+        &self,
+        origin: &str,
+        method: &str,
+        path: &str,
+        headers: &[Field<'_>],
+        body: &str,
+    ) -> Response {
         let host = self.origin.strip_prefix("http://").unwrap();
         let length = body.len().to_string();
         let kind =
             if body.starts_with('{') { "application/json" } else { "application/x-www-form-urlencoded" };
-        let own = [
-            ("Host", host),
-            ("Origin", self.origin.as_str()),
-            ("Content-Type", kind),
-            ("Content-Length", length.as_str()),
-        ];
+        let own =
+            [("Host", host), ("Origin", origin), ("Content-Type", kind), ("Content-Length", length.as_str())];
         let request =
             [wire::request_bytes(method, path, &[&own, headers].concat()), body.as_bytes().to_vec()].concat();
         let mut connection = Connection::open(host.parse().unwrap()).unwrap();
@@ -83,7 +92,7 @@ impl Playground {
     }
 
     /// Signs in and returns the session cookie.
-    fn sign_in(&self, user: &str) -> String {
+    pub fn sign_in(&self, user: &str) -> String {
         let response = self.request("POST", "/login", &[], &format!("user={user}&password=playground"));
         assert_eq!((response.status, response.header("location")), (303, "/"));
         let cookie = response.header("set-cookie");
@@ -114,17 +123,27 @@ impl Drop for Playground {
 
 /// Follows a redirect.
 fn follow(response: &Response) -> Response {
+    follow_with(response, &[])
+}
+
+/// Follows a redirect of a frame.
+pub fn follow_in_frame(response: &Response) -> Response {
+    follow_with(response, &[("Sec-Fetch-Dest", "iframe")])
+}
+
+fn follow_with(response: &Response, headers: &[Field<'_>]) -> Response {
     assert_eq!(response.status, 307, "{response:?}");
     let url = Url::parse(response.header("location")).unwrap();
     let address: SocketAddr = url.socket_addrs(|| None).unwrap()[0];
     let target = &url[url::Position::BeforePath..];
-    wire::request(address, "GET", target, &[("Host", &address.to_string())]).unwrap()
+    let host = address.to_string();
+    wire::request(address, "GET", target, &[&[("Host", host.as_str())], headers].concat()).unwrap()
 }
 
 #[rstest]
-#[case::free("usr-201", "Ada Winter", "Winter Pottery", "Free", "1 of 2 used")]
-#[case::pro("usr-318", "Ben Okafor", "Okafor Cycles", "Pro", "2 of 5 used")]
-#[case::enterprise("usr-407", "Carla Mendes", "Mendes Trading Group", "Enterprise", "4 of 50 used")]
+#[case::free("usr-201", "Ada Winter", "Winter Pottery", "Free", "1 of 2 installs used")]
+#[case::pro("usr-318", "Ben Okafor", "Okafor Cycles", "Pro", "2 of 5 installs used")]
+#[case::enterprise("usr-407", "Carla Mendes", "Mendes Trading Group", "Enterprise", "4 of 50 installs used")]
 fn each_sample_user_is_signed_on(
     #[case] user: &str,
     #[case] name: &str,
@@ -172,17 +191,8 @@ fn wrong_passwords_and_cross_site_forms_are_refused() {
         assert_eq!(response.status, 401, "{form}");
         assert!(!response.has("set-cookie"));
     }
-    let host = playground.origin.strip_prefix("http://").unwrap();
     let form = "user=usr-201&password=playground";
-    let length = form.len().to_string();
-    let headers = [
-        ("Host", host),
-        ("Origin", "https://evil.example"),
-        ("Content-Type", "application/x-www-form-urlencoded"),
-        ("Content-Length", length.as_str()),
-    ];
-    let request = [wire::request_bytes("POST", "/login", &headers), form.as_bytes().to_vec()].concat();
-    let response = wire::send(host.parse().unwrap(), &request).unwrap();
+    let response = playground.request_from("https://evil.example", "POST", "/login", &[], form);
     assert_eq!(response.status, 403);
     assert!(!response.has("set-cookie"));
 }

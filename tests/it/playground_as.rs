@@ -128,15 +128,22 @@ fn decode(token: &str) -> (Value, Value) {
 }
 
 #[rstest]
-#[case::appdirect("appdirect", "ada@winter-pottery.example", "ben@okafor-cycles.example")]
-#[case::commercetools("commercetools", "winter-pottery:3f1d6c7a", "okafor-cycles:b7a4e0d2")]
-#[case::caf("caf", "3f1d6c7a", "b7a4e0d2")]
-#[case::bearer("bearer", "Ada Winter", "Ben Okafor")]
-fn each_platform_user_is_signed_on(#[case] kind: &str, #[case] ada: &str, #[case] ben: &str) {
+#[case::appdirect("appdirect", "ada@winter-pottery.example", "ben@okafor-cycles.example", "Pro")]
+#[case::commercetools("commercetools", "winter-pottery:3f1d6c7a", "okafor-cycles:b7a4e0d2", "Pro")]
+#[case::caf("caf", "3f1d6c7a", "b7a4e0d2", "Free")]
+#[case::bearer("bearer", "Ada Winter", "Ben Okafor", "Pro")]
+fn each_platform_user_is_signed_on(
+    #[case] kind: &str,
+    #[case] ada: &str,
+    #[case] ben: &str,
+    #[case] plan_of_ben: &str,
+) {
     let mut platform = Platform::start(kind);
-    for (person, name) in [(ADA, ada), (BEN, ben)] {
+    for (person, name, plan) in [(ADA, ada, "Free"), (BEN, ben, plan_of_ben)] {
         let shown = platform.marketplace(&platform.open(person));
         assert!(shown.contains(&format!("Signed on as {name}")), "{shown}");
+        let (head, _) = shown.split_once("</header>").unwrap();
+        assert!(head.contains(&format!(">{plan}</span>")), "{head}");
         assert!(shown.contains("signature verified"), "{shown}");
     }
     platform.playground.interrupt();
@@ -190,11 +197,16 @@ fn assert_rotations_and_outages_are_survived(kind: &str) {
 
     assert_eq!(platform.change_keys("down")["is_down"], true, "{kind}");
     assert_eq!(platform.open(BEN).status, 200, "{kind}");
-    platform.change_keys("rotate");
-    // the new key was never fetched
-    let refused = platform.open(BEN);
-    assert_eq!((refused.status, refused.reason().as_str()), (503, "keys_unavailable"), "{kind}");
-    assert_eq!(platform.change_keys("up")["is_down"], false, "{kind}");
+    // a key that was never fetched does not sign
+    let rotated = platform.change_keys("rotate");
+    assert_eq!(
+        (&rotated["signing"], &rotated["is_newest_waiting"]),
+        (&last["signing"], &json!(true)),
+        "{kind}"
+    );
+    assert_eq!(platform.open(BEN).status, 200, "{kind}");
+    let up = platform.change_keys("up");
+    assert_eq!((&up["is_down"], &up["is_newest_waiting"]), (&json!(false), &json!(false)), "{kind}: {up}");
     assert_eq!(platform.open(BEN).status, 200, "{kind}");
 }
 

@@ -190,7 +190,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
   }
 
   #setHeight(height) {
-    if (height) this.#box.style.setProperty("--reported", `${height}px`);
+    if (height != null) this.#box.style.setProperty("--reported", `${height}px`);
   }
 
   /** Ends the attempt to load. With `keeps`, a frame that is shown remains until the next one has loaded. */

@@ -12,7 +12,7 @@ use super::gateway;
 use super::keys::Keys;
 use super::kind::{PlatformTexts, TokenRequest};
 use super::state::{FrontEnd, internal_error};
-use crate::clock::Timestamp;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::playground::origin_guard::{cross_site_response, is_from_origin};
 use crate::playground::pages::{ContentSecurityPolicy, nonce};
 use crate::playground::people::{PEOPLE, Person};
@@ -152,21 +152,38 @@ async fn apply(front_end: web::Data<FrontEnd>, change: Change) -> anyhow::Result
         Change::Up => {
             keys.set_down(false)?;
             tokio::time::sleep(REFRESH_WAIT).await;
+            sign_once_fetched(keys).await;
             Ok(())
         }
         Change::Rotate => {
             let publisher = front_end.clone();
             web::block(move || publisher.issuer.keys().map_or(Ok(()), Keys::publish_next)).await??;
-            tokio::time::sleep(REFRESH_WAIT).await;
-            keys.sign_with_newest();
+            sign_once_fetched(keys).await;
             Ok(())
         }
     }
 }
 
-/// Longer than the service's minimum refresh interval. After it, the service can
-/// fetch a newly published key, or reach a server that is up again, so the next
-/// token is accepted.
+/// Signs with the newest key once the service has fetched it. A token of a key that was never
+/// fetched would be refused while the key server is down.
+async fn sign_once_fetched(keys: &Keys) {
+    let waiting = Stopwatch::start();
+    while !keys.is_newest_fetched() {
+        if keys.is_down() || waiting.elapsed() > FETCH_TIMEOUT {
+            return;
+        }
+        tokio::time::sleep(FETCH_CHECK).await;
+    }
+    // the response was sent; the service reads it
+    tokio::time::sleep(FETCH_CHECK).await;
+    keys.sign_with_newest();
+}
+
+/// Longer than the service's minimum refresh interval. After it, the service asks a server
+/// that is up again.
 const REFRESH_WAIT: Duration = Duration::from_millis(2_200);
+/// Longer than the service's refresh interval.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
+const FETCH_CHECK: Duration = Duration::from_millis(100);
 const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 const MAX_BODY_BYTES: usize = 4_096;

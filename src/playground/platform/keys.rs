@@ -1,6 +1,6 @@
 //! A platform's published keys, and the server that publishes them. A new key is
-//! published before it signs, and old keys stay published for the tokens that
-//! they signed.
+//! published, and signs once the service has fetched it; old keys stay published for the
+//! tokens that they signed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,6 +29,8 @@ struct KeyState {
     /// Oldest first; never empty.
     published: Vec<Arc<NamedKey>>,
     signing: Arc<NamedKey>,
+    /// The number of requests for keys when the newest key was published.
+    fetches_before: usize,
     created: usize,
     is_down: bool,
 }
@@ -40,6 +42,8 @@ pub struct KeyStatus {
     pub signing: String,
     /// The ids of the published keys, oldest first.
     pub published: Vec<String>,
+    /// Whether the newest key waits until it is fetched.
+    pub is_newest_waiting: bool,
     /// Whether the key server is down.
     pub is_down: bool,
     /// The number of requests to the key server.
@@ -62,7 +66,7 @@ impl Keys {
             .collect::<anyhow::Result<_>>()?;
         let signing = published.last().map(Arc::clone).context("there are no initial keys")?;
         let created = published.len();
-        let state = KeyState { published, signing, created, is_down: false };
+        let state = KeyState { published, signing, fetches_before: 0, created, is_down: false };
         let keys = Self { platform, server, state: Mutex::new(state) };
         keys.serve(&keys.state())?;
         Ok(keys)
@@ -83,11 +87,14 @@ impl Keys {
         Arc::clone(&self.state().signing)
     }
 
-    /// Publishes a new key; [`Self::sign_with_newest`] starts signing with it.
-    /// Blocks, noticeably for RSA.
+    /// Publishes a new key, unless the newest one does not sign yet;
+    /// [`Self::sign_with_newest`] starts signing with it. Blocks, noticeably for RSA.
     pub fn publish_next(&self) -> anyhow::Result<()> {
         let number = {
             let mut state = self.state();
+            if state.is_newest_waiting() {
+                return Ok(());
+            }
             state.created += 1;
             state.created
         };
@@ -96,7 +103,19 @@ impl Keys {
         state.published.push(key);
         let too_many = state.published.len().saturating_sub(MAX_PUBLISHED);
         state.published.drain(..too_many);
-        self.serve(&state)
+        self.serve(&state)?;
+        state.fetches_before = self.fetches();
+        Ok(())
+    }
+
+    /// Whether the newest key was fetched since it was published.
+    pub fn is_newest_fetched(&self) -> bool {
+        self.fetches() > self.state().fetches_before
+    }
+
+    /// Whether the key server is down.
+    pub fn is_down(&self) -> bool {
+        self.state().is_down
     }
 
     /// Signs with the newest key from now on.
@@ -111,7 +130,10 @@ impl Keys {
     pub fn set_down(&self, is_down: bool) -> anyhow::Result<()> {
         let mut state = self.state();
         state.is_down = is_down;
-        self.serve(&state)
+        self.serve(&state)?;
+        // requests to a server that was down got no keys
+        state.fetches_before = self.fetches();
+        Ok(())
     }
 
     /// The current state.
@@ -120,9 +142,16 @@ impl Keys {
         KeyStatus {
             signing: state.signing.id.clone(),
             published: state.published.iter().map(|key| key.id.clone()).collect(),
+            is_newest_waiting: state.is_newest_waiting(),
             is_down: state.is_down,
             requests: self.server.requested_paths().len(),
         }
+    }
+
+    /// The number of requests for the keys.
+    fn fetches(&self) -> usize {
+        let paths = self.server.requested_paths();
+        paths.iter().filter(|path| JWKS_PATHS.contains(&path.as_str())).count()
     }
 
     /// Applies the state to the key server.
@@ -144,6 +173,12 @@ impl Keys {
 
     fn state(&self) -> MutexGuard<'_, KeyState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeyState {
+    fn is_newest_waiting(&self) -> bool {
+        self.published.last().is_some_and(|newest| newest.id != self.signing.id)
     }
 }
 

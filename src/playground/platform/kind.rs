@@ -81,7 +81,7 @@ pub struct SectionValues<'a> {
 /// How often the service refreshes the keys; shown on the page.
 pub const JWKS_REFRESH: &str = "\
 # 300 and 30 unless set; short, so that there is something to see
-jwks_refresh_interval_s = 10
+jwks_refresh_interval_s = 3
 jwks_min_refresh_interval_s = 2
 ";
 
@@ -92,7 +92,7 @@ impl Kind {
         let to_try = if self.may_be_unauthorized {
             "Switch \"Not authorized\" on to see a refusal."
         } else {
-            "Rotate its keys, or take its key server down, and nobody is refused."
+            "Rotate its keys, or take its key server down, and no user is refused."
         };
         format!(
             "It stands for {simulated}.\n\

@@ -19,6 +19,7 @@ use self::issuer::Issuer;
 pub use self::kind::Kind;
 use self::kind::SectionValues;
 pub use self::state::FrontEnd;
+use super::HIDDEN;
 use super::pages::Pages;
 use super::reverse_proxy;
 use super::service_config::ServiceSettings;
@@ -73,9 +74,6 @@ pub async fn start(
     });
     Ok((service, front_end))
 }
-
-/// Replaces secrets in the configuration that the page shows, as in `check`.
-const HIDDEN: &str = "[hidden]";
 
 /// Another process may take a free port before the service binds it.
 const MAX_ATTEMPTS: usize = 5;

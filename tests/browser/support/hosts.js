@@ -41,6 +41,7 @@ export async function startHosts({ services = { "sso.example.test": "" }, more =
     for (const close of closing.reverse()) await close();
   });
   await writeFile(join(folder, "secret"), SECRET);
+  await writeFile(join(folder, "session"), `the-key-of-sessions-${SECRET}`);
 
   const app = await startApp(join(folder, "app.sock"));
   const market = await startMarketplace(join(folder, "market.sock"));
@@ -150,7 +151,7 @@ identity.issuer = "${ISSUER}"
 identity.client_id = "${host}"
 identity.client_secret = "${CLIENT_SECRET}"
 identity.jwks_ca_file = "${folder}/certificate.pem"
-session.key_file = "${folder}/secret"`;
+session.key_file = "${folder}/session"`;
 
 /** Starts the program with a configuration, and stores its log lines. */
 async function startService(folder, host, more, closing, signing) {

@@ -18,3 +18,10 @@ export async function startPlayground(...more) {
   });
   return inTime(found, "the playground does not start");
 }
+
+/** Signs in to its app, and waits until the marketplace is shown. */
+export async function signInToPlayground(tab, who) {
+  await tab.getByText(who).click();
+  await tab.getByRole("button", { name: "Sign in" }).click();
+  await tab.locator("#state").getByText("framed").waitFor();
+}

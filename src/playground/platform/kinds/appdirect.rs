@@ -53,6 +53,10 @@ sub = "id"
 [claims.ti]
 udn = "email"
 aid = "attributes.tenant"
+
+# the token has no plan, but the domains of companies are known
+[claims.ti.xti]
+user_tier = "'enterprise' if email|split('@')|last == 'mendes-trading.example' else 'pro' if email|split('@')|last == 'okafor-cycles.example' else 'free'"
 "#
     )
 }

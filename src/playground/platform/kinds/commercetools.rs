@@ -68,6 +68,7 @@ adn = "attributes.project_key"
 
 [claims.ti.xti]
 permissions = "attributes.permissions"
+user_tier = "'enterprise' if 'ManageProjectSettings' in attributes.permissions else 'pro' if 'ManageProducts' in attributes.permissions else 'free'"
 "#
     )
 }
