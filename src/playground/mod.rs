@@ -1,8 +1,8 @@
 //! The playground: a front end, this service, and a stand-in marketplace, all on
 //! this machine. The front end is a sample app behind a login proxy, the page of a
-//! stand-in platform that authenticates its users, or a sample app whose users the
-//! service signs in at a stand-in OpenID provider. For demonstration, not for
-//! production.
+//! stand-in platform that authenticates its users, a sample app whose users the
+//! service signs in at a stand-in OpenID provider, or a stand-in mStudio. For
+//! demonstration, not for production.
 
 mod experiments;
 mod integrations;
@@ -10,6 +10,7 @@ mod load;
 mod log_tee;
 mod marketplace;
 pub mod mstudio;
+mod mstudio_app;
 mod openid_app;
 mod origin_guard;
 mod other_site;
@@ -81,20 +82,23 @@ pub enum Simulated {
     Platform(&'static Kind),
     /// The service, at an OpenID provider.
     OpenIdProvider,
+    /// mittwald's mStudio, where the extension is installed.
+    Mstudio,
 }
 
 impl Simulated {
     /// The values of `--as`.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        kinds::ALL.into_iter().map(|kind| kind.name).chain([openid_app::NAME])
+        kinds::ALL.into_iter().map(|kind| kind.name).chain([openid_app::NAME, mstudio_app::NAME])
     }
 
     /// Finds what a value of `--as` names.
     pub fn find(name: &str) -> Option<Self> {
-        if name == openid_app::NAME {
-            return Some(Self::OpenIdProvider);
+        match name {
+            openid_app::NAME => Some(Self::OpenIdProvider),
+            mstudio_app::NAME => Some(Self::Mstudio),
+            _ => kinds::find(name).map(Self::Platform),
         }
-        kinds::find(name).map(Self::Platform)
     }
 }
 
@@ -141,6 +145,11 @@ impl Playground {
                 other_server = Some(servers.provider);
                 let app = serve(app_listener, &setup.app_origin, servers.app, openid_app::routes)?;
                 (servers.service, app, marketplace_for(&setup, None)?)
+            }
+            Simulated::Mstudio => {
+                let (service, state) = mstudio_app::start(&setup, marketplace).await?;
+                let app = serve(app_listener, &setup.app_origin, state, mstudio_app::routes)?;
+                (service, app, marketplace_for(&setup, None)?)
             }
         };
         let marketplace_server =
@@ -207,6 +216,7 @@ impl Playground {
             }
             Simulated::Platform(kind) => format!("{open}{}\nCtrl-C stops it.", kind.greeting()),
             Simulated::OpenIdProvider => format!("{open}{}\nCtrl-C stops it.", openid_app::GREETING),
+            Simulated::Mstudio => format!("{open}{}\nCtrl-C stops it.", mstudio_app::GREETING),
         }
     }
 }

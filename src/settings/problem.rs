@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 use super::files::WatchedFile;
+use crate::secret::SharedSecret;
 
 /// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,18 @@ pub(crate) struct Collector {
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<String>>,
     files: RefCell<Vec<WatchedFile>>,
+    secrets: RefCell<Vec<NotedSecret>>,
+}
+
+/// A secret that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct NotedSecret {
+    /// The key that gave it.
+    pub key: String,
+    /// The origin of the value.
+    pub origin: Option<String>,
+    /// The secret.
+    pub secret: SharedSecret,
 }
 
 impl Collector {
@@ -69,6 +82,16 @@ impl Collector {
         if !warnings.contains(&warning) {
             warnings.push(warning);
         }
+    }
+
+    /// Notes a secret, to be compared with the others.
+    pub fn note_secret(&self, secret: NotedSecret) {
+        self.secrets.borrow_mut().push(secret);
+    }
+
+    /// The secrets that were read so far.
+    pub fn secrets(&self) -> Vec<NotedSecret> {
+        self.secrets.borrow().clone()
     }
 
     /// The file of an origin.
