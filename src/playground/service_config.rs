@@ -68,11 +68,6 @@ format = "text"
     }
 }
 
-/// The URL of the store in a folder.
-pub fn store_url(folder: &Path) -> String {
-    format!("sqlite:{}", folder.join("marketplace-sso.db").display())
-}
-
 /// The configuration of the service behind the sample app's login proxy, in a file, so that the
 /// service reloads it.
 pub struct ServiceFile {
@@ -122,6 +117,11 @@ impl ServiceFile {
     fn path(&self) -> PathBuf {
         self.folder.join("marketplace-sso.toml")
     }
+}
+
+/// The URL of the store in a folder.
+pub fn store_url(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("marketplace-sso.db").display())
 }
 
 /// The sections for the sample app with its login proxy.
