@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use url::Url;
 
-use super::{CommandResult, Failure, print};
+use super::terminal::Terminal;
+use super::{CommandResult, Failure};
 use crate::doctor::{self, Setup, Severity};
 use crate::request::FieldName;
 use crate::sign_on::Entrance;
@@ -49,13 +50,13 @@ fn read_header_name(text: &str) -> Result<String, &'static str> {
     FieldName::parse(text).map(|name| name.as_str().to_owned()).ok_or("it is not a header name")
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &Arguments, terminal: Terminal) -> CommandResult {
     let findings = actix_web::rt::System::new().block_on(doctor::run(&setup(arguments)?))?;
     let mut text = String::new();
     for finding in &findings {
         let _ = writeln!(text, "{:<7} {:<15} {}", finding.severity, finding.topic, finding.message);
     }
-    print(text.trim_end())?;
+    terminal.print(text.trim_end())?;
     match findings.iter().filter(|finding| finding.severity == Severity::Broken).count() {
         0 => Ok(()),
         1 => Err(Failure::Running(anyhow::anyhow!("1 check failed"))),

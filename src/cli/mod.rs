@@ -9,18 +9,22 @@ mod inspect;
 mod mint;
 #[cfg(feature = "playground")]
 mod playground;
+mod report;
 mod serve;
 mod store;
+mod terminal;
 mod token;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+use report::{Reporter, count};
+use terminal::{Color, Mark, Terminal, write_line};
 
 use crate::config::{Config, Problem, Problems, Sources};
 use crate::store::{IfMissing, Store, StoreSettings};
@@ -31,6 +35,9 @@ use crate::store::{IfMissing, Store, StoreSettings};
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,
+    /// When output is coloured
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,8 +99,8 @@ enum Failure {
     Arguments(String),
     /// Exit status 78.
     Configuration(Problems),
-    /// Exit status 78: the number of warnings, with `--strict`.
-    Warnings(usize),
+    /// This exit status; the command has said why.
+    Reported(u8),
 }
 
 type CommandResult = Result<(), Failure>;
@@ -107,23 +114,24 @@ const STORE_TIME_LIMIT: Duration = Duration::from_secs(600);
 impl CommandLine {
     /// Runs the command.
     pub fn run(self) -> ExitCode {
+        let terminal = Terminal::new(self.color);
         let result = match self.command {
             Command::Serve(arguments) => serve::run(&arguments),
             #[cfg(feature = "playground")]
             Command::Playground(arguments) => playground::run(&arguments),
-            Command::Check(arguments) => check::run(&arguments),
-            Command::Mint(arguments) => mint::run(&arguments),
-            Command::Inspect(arguments) => inspect::run(&arguments),
+            Command::Check(arguments) => check::run(&arguments, terminal),
+            Command::Mint(arguments) => mint::run(&arguments, terminal),
+            Command::Inspect(arguments) => inspect::run(&arguments, terminal),
             Command::Audit(arguments) => audit::run(&arguments),
             Command::Token(arguments) => token::run(&arguments),
             Command::Store(arguments) => store::run(&arguments),
-            Command::Doctor(arguments) => doctor::run(&arguments),
+            Command::Doctor(arguments) => doctor::run(&arguments, terminal),
             Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                print_error(&failure);
+                failure.print(terminal);
                 failure.exit_code()
             }
         }
@@ -132,9 +140,13 @@ impl CommandLine {
 
 impl ConfigArguments {
     fn load(&self) -> Result<Config, Failure> {
+        self.read().map_err(Failure::Configuration)
+    }
+
+    fn read(&self) -> Result<Config, Problems> {
         let environment = self.environment.iter().map(|value| ("environment".to_owned(), value.clone()));
         let sources = Sources::from_process(self.config.clone(), environment.collect::<BTreeMap<_, _>>());
-        Config::load(&sources).map_err(Failure::Configuration)
+        Config::load(&sources)
     }
 }
 
@@ -143,21 +155,23 @@ impl Failure {
         match self {
             Self::Running(_) => ExitCode::FAILURE,
             Self::Arguments(_) => ExitCode::from(2),
-            Self::Configuration(_) | Self::Warnings(_) => ExitCode::from(EX_CONFIG),
+            Self::Configuration(_) => ExitCode::from(EX_CONFIG),
+            Self::Reported(status) => ExitCode::from(*status),
         }
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Failure {
+    fn print(&self, terminal: Terminal) {
         match self {
-            Self::Running(error) => write!(f, "error: {error:#}"),
-            Self::Arguments(message) => write!(f, "error: {message}"),
-            Self::Configuration(problems) => write!(f, "error: {problems}"),
-            Self::Warnings(1) => write!(f, "error: with --strict, the warning above is a problem"),
-            Self::Warnings(count) => {
-                write!(f, "error: with --strict, the {count} warnings above are problems")
+            Self::Running(error) => terminal.print_error(format!("{0}error:{0:#} {error:#}", Mark::Bad.style())),
+            Self::Arguments(message) => terminal.print_error(format!("{0}error:{0:#} {message}", Mark::Bad.style())),
+            Self::Configuration(Problems { problems, files }) => {
+                let verdict = format!("{} The configuration has {}.", Mark::Bad, count(problems.len(), "problem"));
+                let reported = Reporter::new(files).to_text(problems, Mark::Bad);
+                terminal.print_error(format!("{verdict}\n{reported}\n{verdict}"));
             }
+            Self::Reported(_) => {}
         }
     }
 }
@@ -196,13 +210,4 @@ fn print_error(text: &impl fmt::Display) {
 /// Writes to standard output.
 fn print(text: impl fmt::Display) -> CommandResult {
     Ok(write_line(std::io::stdout(), &text)?)
-}
-
-/// Writes a line. A closed pipe is not an error: its reader, such as `head`, has
-/// read enough.
-fn write_line(mut to: impl Write, text: &impl fmt::Display) -> io::Result<()> {
-    match to.write_all(format!("{text}\n").as_bytes()).and_then(|()| to.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
 }

@@ -13,7 +13,7 @@ use config::{Value, ValueKind};
 use super::files::too_open_mode;
 use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
 use super::merge::{FILE, merge, origin, without_other_forms};
-use super::problem::{Collector, Reported};
+use super::problem::{Collector, NO_SUCH_KEY, Reported};
 use super::suggestion;
 
 /// The prefix of settings that disable a protection.
@@ -411,7 +411,7 @@ impl<'a> Section<'a> {
             } else {
                 suggestion::key(&self.key(""), name, &known)
             };
-            self.report(name, "there is no such key", help);
+            self.report(name, NO_SUCH_KEY, help);
         }
     }
 }

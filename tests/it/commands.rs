@@ -36,7 +36,7 @@ fn check_reports_every_problem_at_once() {
         "claims.sub",
         "embed.parents",
     ] {
-        assert!(result.errors.contains(&format!("\n{key}: ")), "{key} is missing: {}", result.errors);
+        assert!(result.errors.contains(&format!("\n✗ {key}: ")), "{key} is missing: {}", result.errors);
     }
     assert!(result.errors.contains("is pandium.account meant?"), "{}", result.errors);
     assert!(result.errors.contains(&format!("given in: {}:6", file.text())), "{}", result.errors);
@@ -81,7 +81,7 @@ fn minted_tokens_can_be_inspected() {
         let inspected = run_with(&["inspect", "--config", &config, argument], &[], input);
         assert_eq!(inspected.status, 0, "{inspected:?}");
         for message in
-            ["signature  valid", "sub = \"alice@example.com\"", "ti.xti.user_tier = \"pro\"", "Alice Ä"]
+            ["✓ signature  valid", "sub = \"alice@example.com\"", "ti.xti.user_tier = \"pro\"", "Alice Ä"]
         {
             assert!(inspected.output.contains(message), "{message} is missing: {}", inspected.output);
         }
