@@ -30,6 +30,7 @@ mod cors;
 mod dashboard;
 mod doctor;
 mod hand_off;
+mod init;
 mod inspect;
 mod keys;
 mod keys_by_https;
