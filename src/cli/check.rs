@@ -92,11 +92,7 @@ struct SettingJson {
     origin: Option<String>,
 }
 
-fn print_json(
-    arguments: &Arguments,
-    loaded: Result<Config, Problems>,
-    terminal: Terminal,
-) -> CommandResult {
+fn print_json(arguments: &Arguments, loaded: Result<Config, Problems>, terminal: Terminal) -> CommandResult {
     let valid = match &loaded {
         Ok(config) => {
             let warnings = config.warnings();

@@ -4,7 +4,9 @@
 mod audit;
 mod check;
 mod doctor;
+mod generate;
 mod healthcheck;
+mod init;
 mod inspect;
 mod mint;
 #[cfg(feature = "playground")]
@@ -21,7 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use report::{Reporter, count};
 use terminal::{Color, Mark, Terminal, write_line};
@@ -47,6 +49,8 @@ enum Command {
     /// Run a demo on this machine: a sample app or a platform's page, this service, a stand-in marketplace
     #[cfg(feature = "playground")]
     Playground(playground::Arguments),
+    /// Write a configuration, and the snippets for your proxy and your page
+    Init(init::Arguments),
     /// Report problems of the configuration, and show the effective settings
     Check(check::Arguments),
     /// Print the URL to which a user would be redirected
@@ -63,6 +67,10 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Check whether a running service is ready; for images without a shell
     Healthcheck(healthcheck::Arguments),
+    /// Print the completions for a shell
+    Completions(generate::CompletionArguments),
+    /// Write the manual pages
+    Man(generate::ManArguments),
 }
 
 fn examples() -> String {
@@ -73,6 +81,7 @@ fn examples() -> String {
     };
     format!(
         "Examples:\n{playground}  \
+         marketplace-sso init                            write a configuration for your login\n  \
          marketplace-sso check --config sso.toml         find problems in the settings\n  \
          marketplace-sso serve --config sso.toml         run the service\n\n\
          Exit status: 0 done, 1 failed while running, 2 wrong arguments, 78 wrong configuration."
@@ -119,6 +128,7 @@ impl CommandLine {
             Command::Serve(arguments) => serve::run(&arguments),
             #[cfg(feature = "playground")]
             Command::Playground(arguments) => playground::run(&arguments),
+            Command::Init(arguments) => init::run(&arguments, terminal),
             Command::Check(arguments) => check::run(&arguments, terminal),
             Command::Mint(arguments) => mint::run(&arguments, terminal),
             Command::Inspect(arguments) => inspect::run(&arguments, terminal),
@@ -127,6 +137,8 @@ impl CommandLine {
             Command::Store(arguments) => store::run(&arguments),
             Command::Doctor(arguments) => doctor::run(&arguments, terminal),
             Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+            Command::Completions(arguments) => generate::completions(&arguments, Self::command(), terminal),
+            Command::Man(arguments) => generate::man(&arguments, Self::command()),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
@@ -164,10 +176,15 @@ impl Failure {
 impl Failure {
     fn print(&self, terminal: Terminal) {
         match self {
-            Self::Running(error) => terminal.print_error(format!("{0}error:{0:#} {error:#}", Mark::Bad.style())),
-            Self::Arguments(message) => terminal.print_error(format!("{0}error:{0:#} {message}", Mark::Bad.style())),
+            Self::Running(error) => {
+                terminal.print_error(format!("{0}error:{0:#} {error:#}", Mark::Bad.style()))
+            }
+            Self::Arguments(message) => {
+                terminal.print_error(format!("{0}error:{0:#} {message}", Mark::Bad.style()))
+            }
             Self::Configuration(Problems { problems, files }) => {
-                let verdict = format!("{} The configuration has {}.", Mark::Bad, count(problems.len(), "problem"));
+                let verdict =
+                    format!("{} The configuration has {}.", Mark::Bad, count(problems.len(), "problem"));
                 let reported = Reporter::new(files).to_text(problems, Mark::Bad);
                 terminal.print_error(format!("{verdict}\n{reported}\n{verdict}"));
             }

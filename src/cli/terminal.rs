@@ -164,7 +164,10 @@ mod tests {
     #[test]
     fn long_text_hangs_below_its_first_word() {
         assert_eq!(hang("one two three four", 4, Some(12)), "one two\n    three\n    four");
-        assert_eq!(hang("a-word-that-is-longer-than-a-line", 4, Some(12)), "a-word-that-is-longer-than-a-line");
+        assert_eq!(
+            hang("a-word-that-is-longer-than-a-line", 4, Some(12)),
+            "a-word-that-is-longer-than-a-line"
+        );
         assert_eq!(hang("one two three four", 4, None), "one two three four");
     }
 }

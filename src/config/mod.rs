@@ -166,7 +166,8 @@ impl Config {
                 warn("embed.login_url", what, "set it");
             }
             if embed.parents.is_empty() {
-                let what = format!("at the entrance {name} it is empty, so no page can frame the marketplace");
+                let what =
+                    format!("at the entrance {name} it is empty, so no page can frame the marketplace");
                 warn("embed.parents", what, "set your app's origin");
             }
         }

@@ -145,12 +145,7 @@ fn toml_layer(origin: &str, text: &str, problems: &Collector) -> Option<Layer> {
                     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
                 if !is_plain {
                     let origin = value.origin().map(str::to_owned);
-                    problems.add(
-                        name,
-                        origin,
-                        NO_SUCH_KEY,
-                        "write it without quotes, in its section",
-                    );
+                    problems.add(name, origin, NO_SUCH_KEY, "write it without quotes, in its section");
                 }
                 is_plain
             });

@@ -251,14 +251,18 @@ fn check_gives_json_for_programs() {
     let json: serde_json::Value = serde_json::from_str(&result.output).unwrap();
     let first = &json["problems"][0];
     assert_eq!(json["valid"], false);
-    assert_eq!((&first["key"], &first["line"], &first["column"]), (&"pandium.account".into(), &2.into(), &11.into()));
+    assert_eq!(
+        (&first["key"], &first["line"], &first["column"]),
+        (&"pandium.account".into(), &2.into(), &11.into())
+    );
     assert_eq!(first["file"], file.text());
 
     let warned = check(&Settings::standard().without("embed.login_url"), &["--format", "json", "--show"]);
     let json: serde_json::Value = serde_json::from_str(&warned.output).unwrap();
     assert_eq!((warned.status, &json["valid"], &json["problems"]), (0, &true.into(), &serde_json::json!([])));
     assert_eq!(json["warnings"][0]["key"], "embed.login_url");
-    let account = json["settings"].as_array().unwrap().iter().find(|setting| setting["key"] == "pandium.account");
+    let account =
+        json["settings"].as_array().unwrap().iter().find(|setting| setting["key"] == "pandium.account");
     assert_eq!(account.unwrap()["value"], "\"acme\"");
     let strict = check(&Settings::standard().without("embed.login_url"), &["--format", "json", "--strict"]);
     assert_eq!(strict.status, 78);

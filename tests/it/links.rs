@@ -165,7 +165,8 @@ fn single_use_addresses_need_the_public_url() {
     let without = STANDARD.replace("public_url = \"https://app.example.com\"", "");
     let warnings =
         Config::from_toml(&format!("{without}\n[store]\nurl = \"sqlite:x.db\"")).unwrap().warnings();
-    let about_links = |warning: &Problem| warning.what.contains("POST /v1/links creates no single-use addresses");
+    let about_links =
+        |warning: &Problem| warning.what.contains("POST /v1/links creates no single-use addresses");
     assert!(warnings.iter().any(about_links), "{warnings:?}");
 }
 

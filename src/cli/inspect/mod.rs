@@ -136,9 +136,10 @@ impl Inspection<'_> {
             };
             merged(common, more)
         });
-        let rules = self.findings.iter().map(|Finding { claim, what, holds }| {
-            json!({ "claim": claim, "rule": what, "holds": holds })
-        });
+        let rules = self
+            .findings
+            .iter()
+            .map(|Finding { claim, what, holds }| json!({ "claim": claim, "rule": what, "holds": holds }));
         json!({
             "accepted": self.is_accepted,
             "signature": match &self.by_marketplace {
