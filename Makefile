@@ -1,6 +1,6 @@
 # Development commands; see CONTRIBUTING.md. `make test` runs every check.
 
-.PHONY: test api-test browser tools format bench load kill-test fuzz mutants
+.PHONY: test api-test browser tools format docs reference bench load kill-test fuzz mutants
 
 # Formatting, lints, documentation, tests, browser. Installs missing tools.
 test: tools
@@ -50,6 +50,17 @@ tools:
 
 format:
 	cargo fmt
+
+# The documents as a site with a search, in target/docs, with its links checked. Installs mdBook, which takes minutes.
+MDBOOK_VERSION = 0.5.4
+docs:
+	@mdbook --version 2>/dev/null | grep -q " v$(MDBOOK_VERSION)$$" || cargo install mdbook --locked --version $(MDBOOK_VERSION)
+	mdbook build docs
+	python3 docs/site.py check target/docs
+
+# docs/reference/settings.md from the comments of config/default.toml; a test says when it is out of date.
+reference:
+	UPDATE_DOCS=1 cargo test --locked --quiet --test it -- the_page_has_every_setting
 
 # The time of a hand-off, of each of its steps, of verifying a token, and of log lines.
 bench:

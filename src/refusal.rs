@@ -133,34 +133,35 @@ impl Reason {
         }
     }
 
-    /// A short description for users.
+    /// A short description for programs and operators, the `title` of problem details (RFC 9457). Pages for
+    /// users have titles of their own.
     pub const fn title(self) -> &'static str {
         match self {
-            Self::Unauthenticated => "Nobody is signed in",
+            Self::Unauthenticated => "The user is not authenticated",
             Self::InvalidToken => "The token is not valid",
             Self::ExpiredToken => "The token has expired",
-            Self::AmbiguousIdentity => "It is not clear who is signed in",
-            Self::BadIdentity => "The signed-in user cannot be read",
-            Self::BadLink => "The link is not right",
-            Self::UntrustedPeer => "The request came by an untrusted way",
-            Self::NotAllowed => "This account may not use the marketplace",
-            Self::EmbeddingNotAllowed => "The marketplace cannot be shown here",
-            Self::CrossSiteRequest => "The request came from another site",
-            Self::MissingScope => "The token does not permit this",
-            Self::BadRequest => "The request cannot be read",
-            Self::BodyTooLarge => "The request is too large",
-            Self::NotFound => "There is nothing here",
-            Self::LinkExpired => "This link is no longer valid",
-            Self::MethodNotAllowed => "This method is not allowed",
-            Self::MisdirectedRequest => "This address is not served here",
-            Self::TooManyRequests => "There were too many requests",
-            Self::TokenTooLarge => "There is too much to say about this account",
-            Self::Internal => "Something went wrong",
-            Self::KeysUnavailable => "The keys cannot be had at the moment",
-            Self::UpstreamUnavailable => "The sign-in service does not answer at the moment",
-            Self::AuditUnavailable => "The request cannot be recorded at the moment",
-            Self::StoreUnavailable => "The stored data cannot be had at the moment",
-            Self::Draining => "The service is about to stop",
+            Self::AmbiguousIdentity => "The identity is ambiguous",
+            Self::BadIdentity => "The identity is not valid",
+            Self::BadLink => "The link parameters are not valid",
+            Self::UntrustedPeer => "The peer is not a trusted proxy",
+            Self::NotAllowed => "The user is not authorized",
+            Self::EmbeddingNotAllowed => "The embedding page is not allowed",
+            Self::CrossSiteRequest => "The request was initiated by another site",
+            Self::MissingScope => "The token lacks a scope",
+            Self::BadRequest => "The request is not valid",
+            Self::BodyTooLarge => "The body is too large",
+            Self::NotFound => "Nothing is at this path",
+            Self::LinkExpired => "The link is no longer valid",
+            Self::MethodNotAllowed => "The method is not allowed",
+            Self::MisdirectedRequest => "The host is not served here",
+            Self::TooManyRequests => "There are too many requests",
+            Self::TokenTooLarge => "The signed URL is too long",
+            Self::Internal => "An internal error occurred",
+            Self::KeysUnavailable => "The verification keys are not available",
+            Self::UpstreamUnavailable => "The identity provider or platform is not available",
+            Self::AuditUnavailable => "The audit event cannot be stored",
+            Self::StoreUnavailable => "The store is not available",
+            Self::Draining => "The service is shutting down",
         }
     }
 

@@ -77,7 +77,7 @@ impl Config {
                 "configuration",
                 None,
                 "nothing is configured: no --config FILE, no SSO_CONFIG, and no other SSO_ variable",
-                "write a file, as README.md shows one, and name it with --config",
+                "write a file, as docs/start.md shows one, and name it with --config",
             );
             return Err(problems.take());
         }

@@ -161,6 +161,14 @@ impl Parents {
             || origin_of(url).is_some_and(|origin| self.allow_origin(&origin))
     }
 
+    /// The origin of the page at this URL, if no parent names it, but a pattern allows it.
+    pub fn origin_by_pattern(&self, url: &str) -> Option<String> {
+        let is_named = |origin: &String| {
+            self.all.iter().any(|parent| matches!(parent, Parent::Origin(named) if named == origin))
+        };
+        origin_of(url).filter(|origin| self.allow_origin(origin) && !is_named(origin))
+    }
+
     /// The origins that this service's pages may post messages to: all configured
     /// origins, and that of the referrer, if a pattern allows it or it is same-origin
     /// (`/embed`).
@@ -317,6 +325,19 @@ mod tests {
         #[case] targets: &[&str],
     ) {
         assert_eq!(parents(&APPS).message_targets(referer, is_same_origin), targets);
+    }
+
+    #[rstest]
+    #[case("https://a.customers.example.com/x?y", Some("https://a.customers.example.com"))]
+    #[case("https://A.customers.example.com", Some("https://a.customers.example.com"))]
+    #[case("https://app.example.com/", None)]
+    #[case("https://a.customers.example.com@evil.example/", None)]
+    #[case("https://evil.example/?https://a.customers.example.com/", None)]
+    #[case("https://a.customers.example.com:8443/", None)]
+    #[case("null", None)]
+    #[case("", None)]
+    fn a_pattern_allows_an_origin_that_no_parent_names(#[case] url: &str, #[case] origin: Option<&str>) {
+        assert_eq!(parents(&APPS).origin_by_pattern(url).as_deref(), origin);
     }
 
     #[test]

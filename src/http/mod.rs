@@ -24,6 +24,7 @@ mod openapi;
 mod previewers;
 mod record;
 mod redeem;
+mod refusal_button;
 mod refusal_response;
 mod refused;
 mod routes;

@@ -120,32 +120,14 @@ impl RefusedRequest {
             return Some((body.clone(), policy.clone()));
         }
         let nonce = nonce();
-        let is_about_sign_in = self.status() == StatusCode::UNAUTHORIZED || self.failed_sign_in.is_some();
-        let leads_to_app = is_about_sign_in || self.refusal.reason == Reason::LinkExpired;
         let embed = self.runtime.as_ref().map(|runtime| &runtime.entrance.embed);
         let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let is_same_origin = field("sec-fetch-site") == Some("same-origin");
-        let own_login = match &self.failed_sign_in {
-            Some(failed) => Some(failed.login_again.clone()),
-            None => self
-                .runtime
-                .as_ref()
-                .filter(|_| is_about_sign_in || leads_to_app)
-                .and_then(|at| auth::login_url(at, request)),
-        };
-        let is_framed = matches!(field("sec-fetch-dest"), Some("iframe" | "frame"));
-        let popup_url = match (&self.runtime, &own_login) {
-            (Some(runtime), Some(url)) if is_framed => auth::popup_url(context, runtime, request, url),
-            _ => None,
-        };
-        let embed_login = embed.filter(|_| leads_to_app).and_then(|embed| embed.login_url.as_deref());
         let page = RefusalPage {
             reason: self.refusal.reason,
             request_id: context.request_id,
-            is_about_sign_in,
-            is_worth_another_try: self.status().is_server_error(),
-            login_url: own_login.as_deref().or(embed_login),
-            popup_url: popup_url.as_deref(),
+            is_about_sign_in: self.is_about_sign_in(),
+            button: self.button(context, request),
             message_targets: embed.map_or_else(Vec::new, |embed| {
                 embed.parents.message_targets(field("referer").unwrap_or_default(), is_same_origin)
             }),

@@ -12,6 +12,7 @@ use actix_web::{HttpResponse, ResponseError};
 
 use super::EntranceRuntime;
 use crate::api_token::Scope;
+use crate::authn::oidc::AccountChoice;
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::EventDetails;
 
@@ -73,6 +74,8 @@ pub(super) enum Audience {
 pub(super) struct FailedSignIn {
     /// Where it begins again.
     pub login_again: String,
+    /// The account that it asks for then.
+    pub account: AccountChoice,
     /// The `Set-Cookie` that deletes its login cookie.
     pub set_cookie: Option<HeaderValue>,
 }

@@ -2,6 +2,7 @@
 //! any template; all are rendered once at start to find errors.
 
 mod brand;
+mod button;
 mod language;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use brand::{BadLogo, Brand, Color, Logo};
+pub use button::{Button, LinkLabel};
 pub use language::Language;
 use language::{PageLabels, Texts};
 
@@ -27,20 +29,16 @@ pub struct Pages {
 
 /// A page that explains a refusal.
 #[derive(Clone, Debug)]
-pub struct RefusalPage<'a> {
+pub struct RefusalPage {
     /// The reason.
     pub reason: Reason,
     /// The request's id.
     pub request_id: Uuid,
     /// Whether signing in may help.
     pub is_about_sign_in: bool,
-    /// Whether retrying may help.
-    pub is_worth_another_try: bool,
-    /// The login page, if signing in may help, or opening the app again.
-    pub login_url: Option<&'a str>,
-    /// The login page for a pop-up, which tells this page when the user is signed in.
-    pub popup_url: Option<&'a str>,
-    /// The origins that are notified of an expired login by `postMessage`.
+    /// What the user can do on the page.
+    pub button: Option<Button>,
+    /// The origins that are told of the refusal by `postMessage`.
     pub message_targets: Vec<String>,
 }
 
@@ -86,20 +84,22 @@ pub enum PageError {
     Texts(#[from] toml::de::Error),
 }
 
+const NOTICE: &str = "notice.html";
 const REFUSAL: &str = "refusal.html";
 const EMBED: &str = "embed.html";
 const PREVIEW: &str = "preview.html";
 const SIGNED_IN: &str = "signed_in.html";
 
 /// The names of all templates.
-pub const NAMES: [&str; 5] = ["base.html", REFUSAL, EMBED, PREVIEW, SIGNED_IN];
+pub const NAMES: [&str; 6] = ["base.html", REFUSAL, EMBED, PREVIEW, SIGNED_IN, NOTICE];
 
-const BUILT_IN: [&str; 5] = [
+const BUILT_IN: [&str; 6] = [
     include_str!("../../templates/base.html"),
     include_str!("../../templates/refusal.html"),
     include_str!("../../templates/embed.html"),
     include_str!("../../templates/preview.html"),
     include_str!("../../templates/signed_in.html"),
+    include_str!("../../templates/notice.html"),
 ];
 
 /// The variables of every template.
@@ -126,7 +126,10 @@ struct Refusal<'a> {
     advice: &'a str,
     request_id: Uuid,
     is_about_sign_in: bool,
+    /// What the button says, if there is one.
+    button_label: &'a str,
     is_worth_another_try: bool,
+    /// Where the button leads, if not to the page itself.
     login_url: Option<&'a str>,
     popup_url: Option<&'a str>,
     message_targets: &'a [String],
@@ -178,18 +181,18 @@ impl Pages {
     pub fn render_all(&self) -> Result<(), PageError> {
         for language in Language::ALL {
             for reason in Reason::ALL {
-                let url = Some("https://app.example.com/login");
-                for (is_about_sign_in, login_url) in [(false, None), (false, url), (true, None), (true, url)]
-                {
-                    let page = RefusalPage {
-                        reason,
-                        request_id: Uuid::nil(),
-                        is_about_sign_in,
-                        is_worth_another_try: !is_about_sign_in,
-                        login_url,
-                        popup_url: login_url,
-                        message_targets: login_url.iter().map(|_| "https://app.example.com".into()).collect(),
-                    };
+                let url = || "https://app.example.com/login".to_owned();
+                let link = |label, popup_url| Some(Button::Link { label, url: url(), popup_url });
+                for (is_about_sign_in, button) in [
+                    (false, None),
+                    (false, Some(Button::TryAgain)),
+                    (false, link(LinkLabel::OtherAccount, None)),
+                    (true, None),
+                    (true, link(LinkLabel::SignIn, Some(url()))),
+                ] {
+                    let message_targets = button.iter().map(|_| "https://app.example.com".into()).collect();
+                    let request_id = Uuid::nil();
+                    let page = RefusalPage { reason, request_id, is_about_sign_in, button, message_targets };
                     self.refusal(&page, language, "nonce")?;
                 }
             }
@@ -213,13 +216,12 @@ impl Pages {
     }
 
     /// Renders a refusal page.
-    pub fn refusal(
-        &self,
-        page: &RefusalPage<'_>,
-        language: Language,
-        nonce: &str,
-    ) -> Result<String, PageError> {
+    pub fn refusal(&self, page: &RefusalPage, language: Language, nonce: &str) -> Result<String, PageError> {
         let texts = self.texts.get(&language);
+        let (login_url, popup_url) = match &page.button {
+            Some(Button::Link { url, popup_url, .. }) => (Some(url.as_str()), popup_url.as_deref()),
+            Some(Button::TryAgain) | None => (None, None),
+        };
         self.render(
             REFUSAL,
             language,
@@ -230,9 +232,12 @@ impl Pages {
                 advice: texts.map_or("", |texts| texts.advice(page.reason)),
                 request_id: page.request_id,
                 is_about_sign_in: page.is_about_sign_in,
-                is_worth_another_try: page.is_worth_another_try,
-                login_url: page.login_url,
-                popup_url: page.popup_url,
+                button_label: texts
+                    .zip(page.button.as_ref())
+                    .map_or("", |(texts, button)| texts.label(button)),
+                is_worth_another_try: matches!(page.button, Some(Button::TryAgain)),
+                login_url,
+                popup_url,
                 message_targets: &page.message_targets,
             },
         )

@@ -1,6 +1,6 @@
-//! What operators are told of each reason: on the dashboard, and as the table in
-//! `docs/operating.md`, which a test compares with this. The texts are inline Markdown;
-//! links are relative to `docs/`.
+//! What operators are told of each reason: on the dashboard, and in `docs/runbook.md`,
+//! which a test compares with this. The texts are inline Markdown; links are relative to
+//! `docs/`.
 
 use super::Reason;
 
@@ -19,7 +19,7 @@ impl Reason {
         let (cause, remedy) = match self {
             Self::Unauthenticated => (
                 "the session expired; the proxy sends another header than the preset reads; `claims.sub` is empty for this user",
-                "log in again; read `detail` in the log, which names another preset's header if one was present; compare the proxy with the [preset table](recipes.md#what-every-recipe-does); `mint` with that user's data",
+                "log in again; read `detail` in the log, which names another preset's header if one was present; compare the proxy with the [preset table](recipes/README.md#what-every-recipe-does); `mint` with that user's data",
             ),
             Self::InvalidToken => (
                 "a token with the wrong issuer, audience or key; an `iat` or `nbf` in the future, by clocks that differ; below `/v1` an [API token](api.md) that is wrong, expired or revoked",
@@ -74,7 +74,7 @@ impl Reason {
                 "none; many of one user: the page reloads the frame and does not ask for another address",
             ),
             Self::TooManyRequests => (
-                "a limit of [`[limits]`](#limits), which `detail` in the log names: a frame that is reloaded again and again, or wrong API tokens",
+                "a limit of [`[limits]`](operating.md#limits), which `detail` in the log names: a frame that is reloaded again and again, or wrong API tokens",
                 "correct the page, or the program's token; `detail` names one that expired or was revoked",
             ),
             Self::NotFound => {
@@ -88,7 +88,7 @@ impl Reason {
                 "pass the browser's `Host` on at the proxy; add further names to `server.hosts`",
             ),
             Self::TokenTooLarge => {
-                ("the claims are too large", "the log names the largest; see [Sizes](#sizes)")
+                ("the claims are too large", "the log names the largest; see [Sizes](operating.md#sizes)")
             }
             Self::Internal => ("a fault in the service", "report it with the log line of the `request_id`"),
             Self::KeysUnavailable => (

@@ -7,6 +7,7 @@ use actix_web::web;
 use crate::clock::Timestamp;
 use crate::http::Shared;
 use crate::session::EndedKey;
+use crate::store::{Store, StoreError};
 
 /// A session that another replica has ended is valid here for so long at most.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -18,6 +19,16 @@ const OVERLAP: Duration = Duration::from_secs(30);
 /// Everything is read again after so many looks.
 const LOOKS_UNTIL_ALL: u32 = 60;
 
+/// How long a start waits for the first look. Until there was one, sessions are refused.
+const FIRST_LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads all that the store has, once, before requests are accepted. Where this fails, [`run`] goes on
+/// trying, and says so.
+pub(super) async fn read_before_start(shared: &Shared) {
+    let (Some(store), Some(longest)) = (&shared.store, shared.snapshot().longest_session()) else { return };
+    let _failed_or_late = tokio::time::timeout(FIRST_LOOK_TIMEOUT, read(shared, store, longest)).await;
+}
+
 /// Runs until aborted.
 pub(super) async fn run(shared: web::Data<Shared>) {
     let Some(store) = shared.store.clone() else { return };
@@ -25,16 +36,9 @@ pub(super) async fn run(shared: web::Data<Shared>) {
     loop {
         // a configuration without sessions may be replaced by one with them
         if let Some(longest) = shared.snapshot().longest_session() {
-            let now = Timestamp::now();
             let back = if looks % LOOKS_UNTIL_ALL == 0 { longest } else { OVERLAP + INTERVAL };
-            match store.ended_sessions(now.earlier_by(back).unix_microseconds()).await {
-                Ok(rows) => {
-                    let ended = rows.iter().filter_map(|row| {
-                        let at = Timestamp::from_unix_microseconds(row.ended_at_us);
-                        Some((EndedKey::from_bytes(&row.hash)?, at))
-                    });
-                    shared.ended_sessions.add(ended);
-                    shared.ended_sessions.set_read();
+            match read(&shared, &store, back).await {
+                Ok(()) => {
                     looks += 1;
                     is_failing = false;
                 }
@@ -49,4 +53,16 @@ pub(super) async fn run(shared: web::Data<Shared>) {
         }
         tokio::time::sleep(INTERVAL).await;
     }
+}
+
+/// Reads what ended in so long a time before now.
+async fn read(shared: &Shared, store: &Store, back: Duration) -> Result<(), StoreError> {
+    let rows = store.ended_sessions(Timestamp::now().earlier_by(back).unix_microseconds()).await?;
+    let ended = rows.iter().filter_map(|row| {
+        let at = Timestamp::from_unix_microseconds(row.ended_at_us);
+        Some((EndedKey::from_bytes(&row.hash)?, at))
+    });
+    shared.ended_sessions.add(ended);
+    shared.ended_sessions.set_read();
+    Ok(())
 }

@@ -197,7 +197,9 @@ async fn share_with_log_writer(
             (audit, Some(store))
         }
     };
-    Ok(web::Data::new(Shared::new(served(config), metrics, audit, store, log_writer)))
+    let shared = Shared::new(served(config), metrics, audit, store, log_writer);
+    ended_sessions::read_before_start(&shared).await;
+    Ok(web::Data::new(shared))
 }
 
 /// Moves what requests need out of the configuration.

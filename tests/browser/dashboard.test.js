@@ -176,10 +176,10 @@ test("the overview shows plots, their numbers, and what is unusual", async (t) =
 
 test("a search by request id leads to the advice", async (t) => {
   const { tab } = await open(t, `${service.admin}/dashboard/events`);
-  await tab.getByLabel("Request id, subject or jti").fill(refused);
+  await tab.getByLabel("Request ID, subject or jti").fill(refused);
   await tab.keyboard.press("Enter");
   await tab.getByRole("link", { name: `Request ${refused}` }).click();
-  await tab.getByText("The link is not right").waitFor();
+  await tab.getByText("The link parameters are not valid").waitFor();
   await tab.getByText("lists what is passed on").waitFor();
   assert.equal(await tab.getByText("<b>agent</b>").count(), 1);
   await tab.goto(`${service.admin}/dashboard/events?outcome=handed_off`);

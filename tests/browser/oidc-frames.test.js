@@ -14,8 +14,8 @@ const hosts = await startHosts({
   signsIn: true,
   services: {
     "sso.example.test": "",
-    // on another site than the app
-    "sso.elsewhere.test": `store.url = "sqlite:cross.db"`,
+    // on another site than the app, which a pattern allows
+    "sso.elsewhere.test": `store.url = "sqlite:cross.db"\nembed.parents = ["https://*.example.test"]`,
     "partitioned.elsewhere.test": `store.url = "sqlite:partitioned.db"\nsession.same_site = "none_partitioned"`,
   },
   more: ["evil.test"],
@@ -136,7 +136,7 @@ for (const [what, markup, button] of [["the component", component, inComponent],
     const [popup] = await Promise.all([context.waitForEvent("page"), button(tab).click()]);
     await atProvider(popup, "Cancel");
     const closed = popup.waitForEvent("close");
-    await popup.getByRole("link", { name: "Sign in" }).click();
+    await popup.getByRole("link", { name: "Use another account" }).click();
     await atProvider(popup, "Ada");
     await closed;
     await marketplace();

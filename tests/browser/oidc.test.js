@@ -202,9 +202,18 @@ test("a cancelled sign-in can be started again", async (t) => {
   assert.equal(await session(context), undefined);
   assert.deepEqual(await accessibility(tab), []);
   await picture(tab, "oidc-cancelled");
-  await signInLink(tab).click();
+  await tab.getByRole("link", { name: "Use another account" }).click();
   await atProvider(tab, "Ada");
   await atMarket(tab);
+});
+
+test("another account signs in where the provider knows the user", async (t) => {
+  const { tab, arrivals } = await start(t);
+  await signIn(tab);
+  await tab.goto(`${LOGIN}?account=other`);
+  await atProvider(tab, "Bob");
+  await atMarket(tab);
+  assert.deepEqual(arrivals().map(({ token }) => verified(token, SECRET).sub), ["ada", "bob"]);
 });
 
 test("a provider that is down before the sign-in is reported", async (t) => {

@@ -279,13 +279,13 @@ fn with_path<'a>(arguments: &[&'a str], path: &'a str) -> Vec<&'a str> {
 }
 
 #[rstest]
-#[case("bash", "complete -F _marketplace-sso")]
+#[case("bash", "complete -F _marketplace__sso")]
 #[case("zsh", "#compdef marketplace-sso")]
 #[case("fish", "complete -c marketplace-sso")]
 fn completions_know_every_command(#[case] shell: &str, #[case] text: &str) {
     let result = run(&["completions", shell]);
     assert_eq!((result.status, result.errors.as_str()), (0, ""), "{result:?}");
-    for text in [text, "healthcheck", "revoke", "--cookie-file"] {
+    for text in [text, "healthcheck", "revoke", "cookie-file"] {
         assert!(result.output.contains(text), "{text}: {}", result.output);
     }
 }

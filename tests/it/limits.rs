@@ -35,7 +35,7 @@ fn the_page_in_the_frame_does_not_reload_itself() {
     assert_eq!(refused.status, 429);
     assert!(refused.has("retry-after"));
     let page = refused.page();
-    assert!(page.contains("There were too many requests") && page.contains("Wait a minute"), "{page}");
+    assert!(page.contains("Too many requests") && page.contains("Wait a minute"), "{page}");
     assert!(!page.contains("http-equiv") && !page.contains("Try again"), "{page}");
     assert!(
         page.contains("data-type=\"refused\"") && page.contains("data-reason=\"too_many_requests\""),

@@ -188,7 +188,7 @@ fn the_page_of_an_expired_link_leads_back_to_the_app() {
         for (language, title, button) in [
             ("en", "This link is no longer valid", "Go to the app"),
             ("de", "Dieser Link ist nicht mehr gültig", "Zur Anwendung"),
-            ("fr", "Ce lien n’est plus valable", "Aller à l’application"),
+            ("fr", "Ce lien n’est plus valide", "Aller à l’application"),
             ("es", "Este enlace ya no es válido", "Ir a la aplicación"),
         ] {
             let response = service.app.get(path, &[HTML, ("Accept-Language", language)]);

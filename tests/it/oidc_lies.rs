@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use marketplace_sso::authn::oidc::{OidcClient, OidcError, PendingLogin};
+use marketplace_sso::authn::oidc::{AccountChoice, OidcClient, OidcError, PendingLogin};
 use marketplace_sso::clock::Timestamp;
 use rstest::rstest;
 use serde_json::json;
@@ -183,7 +183,11 @@ async fn a_slow_or_absent_provider_is_unavailable() {
     assert_refused(login.sign_in().await, "keys", ("keys_unavailable", "cannot be verified"));
     let text = "[identity]\nissuer = \"http://127.0.0.1:9\"\nclient_id = \"c\"";
     let absent = OidcClient::from_toml(text, "https://app.example.com/callback").unwrap();
-    assert_refused(absent.begin(Timestamp::now).await, "absent", ("upstream_unavailable", "no response"));
+    assert_refused(
+        absent.begin(AccountChoice::Any, Timestamp::now).await,
+        "absent",
+        ("upstream_unavailable", "no response"),
+    );
 }
 
 // T37

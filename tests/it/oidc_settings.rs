@@ -1,7 +1,7 @@
 //! The settings of `kind = "oidc"`: defaults, every problem at once with its key and
 //! remedy, and how claims map to the user.
 
-use marketplace_sso::authn::oidc::OidcClient;
+use marketplace_sso::authn::oidc::{AccountChoice, OidcClient};
 use rstest::rstest;
 use serde_json::json;
 
@@ -114,7 +114,7 @@ async fn a_provider_without_discovery_is_configured() {
          jwks_url = \"{origin}/keys\""
     );
     let client = read(&settings).unwrap();
-    let begun = client.begin(marketplace_sso::clock::Timestamp::now).await.unwrap();
+    let begun = client.begin(AccountChoice::Any, marketplace_sso::clock::Timestamp::now).await.unwrap();
     assert!(begun.url.starts_with(&format!("{origin}/a?")));
     assert_eq!(client.key_cache().unwrap().url(), format!("{origin}/keys"));
 }

@@ -6,6 +6,7 @@ use marketplace_sso::api_token::Scope;
 use marketplace_sso::refusal::Reason;
 use serde_json::Value;
 
+use crate::documents::runbook;
 use crate::harness::App;
 use crate::harness::tree::{files_below, read, root};
 
@@ -133,18 +134,13 @@ fn every_described_reason_has_its_status() {
     assert!(compared > 20, "{compared}");
 }
 
-/// The status of each reason, as `docs/operating.md` has them.
+/// The status of each reason, as `docs/runbook.md` has them.
 fn documented_statuses() -> BTreeMap<String, String> {
-    let text = read(&root().join("docs/operating.md"));
-    let rows = text.lines().filter(|line| line.starts_with("| `"));
-    let rows = rows.filter_map(|row| {
-        let mut cells = row.split('|').skip(1).map(str::trim);
-        let (reasons, status) = (cells.next()?, cells.next()?);
-        status.parse::<u16>().ok()?;
-        let reasons = reasons.split('`').skip(1).step_by(2);
-        Some(reasons.map(|reason| (reason.to_owned(), status.to_owned())).collect::<Vec<_>>())
-    });
-    rows.flatten().collect()
+    let status = |entry: String| {
+        let (status, _) = entry.trim_start().strip_prefix("Status ").unwrap().split_once('.').unwrap();
+        status.to_owned()
+    };
+    runbook().into_iter().map(|(reason, entry)| (reason, status(entry))).collect()
 }
 
 #[test]

@@ -4,7 +4,7 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use crate::harness::key_server::fetching;
-use crate::harness::{App, Field, Settings};
+use crate::harness::{ALICE, App, Field, Settings};
 
 const HTML: Field<'_> = ("Accept", "text/html");
 
@@ -13,11 +13,11 @@ fn a_page_uses_the_requested_language() {
     let app = App::standard();
     for (wanted, lang, title, button) in [
         ("de-AT,de;q=0.9", "de", "Sie sind nicht angemeldet", "Anmelden"),
-        ("fr", "fr", "Vous n’êtes pas connecté", "Se connecter"),
+        ("fr", "fr", "Aucune session active", "Se connecter"),
         ("es-MX", "es", "No ha iniciado sesión", "Iniciar sesión"),
-        ("en-GB", "en", "Nobody is signed in", "Sign in"),
-        ("ja", "en", "Nobody is signed in", "Sign in"),
-        ("ja, de;q=0.3, fr;q=0.7", "fr", "Vous n’êtes pas connecté", "Se connecter"),
+        ("en-GB", "en", "You’re not signed in", "Sign in"),
+        ("ja", "en", "You’re not signed in", "Sign in"),
+        ("ja, de;q=0.3, fr;q=0.7", "fr", "Aucune session active", "Se connecter"),
     ] {
         let response = app.get("/pandium-sso", &[HTML, ("Accept-Language", wanted)]);
         assert_eq!(response.status, 401, "{response:?}");
@@ -28,7 +28,7 @@ fn a_page_uses_the_requested_language() {
         assert!(response.header("vary").contains("Accept-Language"), "{response:?}");
         // problem documents are not translated
         let problem = app.get("/pandium-sso", &[("Accept-Language", wanted)]).json();
-        assert_eq!(problem["title"], "Nobody is signed in");
+        assert_eq!(problem["title"], "The user is not authenticated");
     }
 }
 
@@ -42,6 +42,36 @@ fn a_retry_is_offered_for_temporary_failures() {
     let response = key_server_down.get("/pandium-sso", &[HTML, ("Authorization", token)]);
     assert_eq!(response.status, 503);
     assert!(response.text().contains("Try again"), "{}", response.text());
+}
+
+#[rstest]
+#[case::another_account("/pandium-sso", 403, "Use another account")]
+#[case::an_unknown_path("/pandium-sso/nothing", 404, "Go to the app")]
+#[case::outside_of_entrances("/nothing", 404, "Go to the app")]
+#[case::a_bad_link("/pandium-sso?integration_id=x", 400, "Go to the app")]
+fn a_button_leads_to_the_login_page(#[case] target: &str, #[case] status: u16, #[case] label: &str) {
+    let denied = Settings::standard().set("access.denied_groups", ["guests"]);
+    let button = |settings: Settings| {
+        let response =
+            App::start(settings).get(target, &[ALICE, &[("X-Auth-Request-Groups", "guests"), HTML]].concat());
+        assert_eq!(response.status, status, "{response:?}");
+        let page = response.page();
+        let start = page.find("<a class=\"button\"")?;
+        page[start..].split_once("</a>").map(|(link, _)| link.to_owned())
+    };
+    let link = button(denied.clone()).unwrap();
+    assert!(link.contains("href=\"https://app.example.com/login\" target=\"_top\""), "{link}");
+    assert!(link.ends_with(&format!(">{label}")), "{link}");
+    assert_eq!(button(denied.without("embed.login_url")), None);
+}
+
+#[test]
+fn a_token_that_is_too_large_is_not_tried_again() {
+    let app = App::start(Settings::standard().set("pandium.max_location_bytes", 256));
+    let response = app.get("/pandium-sso", &[ALICE, &[HTML]].concat());
+    assert_eq!(response.status, 500, "{response:?}");
+    let page = response.page();
+    assert!(page.contains("support team the request ID") && !page.contains("ry again"), "{page}");
 }
 
 #[test]
@@ -71,17 +101,17 @@ fn a_custom_template_replaces_the_default() {
     std::fs::write(templates.join("refusal.html"), own).unwrap();
     let app = App::start_in(folder, Settings::standard().set("branding.templates_dir", &templates));
     let page = app.get("/pandium-sso", &[HTML]).text();
-    assert!(page.contains("<h1>Oh: Nobody is signed in</h1><i>unauthenticated</i>"), "{page}");
+    assert!(page.contains("<h1>Oh: You’re not signed in</h1><i>unauthenticated</i>"), "{page}");
     assert!(page.contains("<meta name=\"viewport\""), "ours is extended: {page}");
     assert!(page.contains("data-type=\"unauthenticated\""), "the embedding page is notified: {page}");
 
     // a changed template applies without a restart; an invalid one does not
     std::fs::write(templates.join("refusal.html"), "<h1>{{ title }}!</h1>").unwrap();
     app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], 1.0);
-    assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>Nobody is signed in!</h1>");
+    assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>You’re not signed in!</h1>");
     std::fs::write(templates.join("refusal.html"), "{{ titel }}").unwrap();
     app.reload("refused");
-    assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>Nobody is signed in!</h1>");
+    assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>You’re not signed in!</h1>");
 }
 
 #[rstest]

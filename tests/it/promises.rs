@@ -1,7 +1,6 @@
 //! The documents are true: every example loads, every command and file they name
 //! exists.
 
-use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,14 +8,14 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use marketplace_sso::config::{Config, Sources};
-use marketplace_sso::refusal::{Advice, Reason};
+use marketplace_sso::refusal::Reason;
 use tempfile::TempDir;
 
 use crate::harness::command::{File, run};
 use crate::harness::tree::{files_below, read, root};
 use crate::harness::{PROGRAM, SECRET};
 
-const SMALLEST: &str = r#"
+pub const SMALLEST: &str = r#"
 environment = "production"
 [server]
 listen = "unix:/run/marketplace-sso.sock"  # so that no proxy has to be named
@@ -78,13 +77,13 @@ fn every_configuration_in_the_documents_loads() {
     assert!(loaded >= 10, "only {loaded} were found");
 }
 
-/// Runs the commands of the README as they are, on other ports.
+/// Runs the commands of the first page as they are, on other ports.
 #[test]
-fn readme_commands_print_the_documented_output() {
+fn the_first_commands_print_the_documented_output() {
     let (_, _, script) = blocks()
         .into_iter()
         .find(|(file, language, code)| {
-            file.ends_with("README.md") && language == "sh" && code.contains("marketplace-sso mint")
+            file.ends_with("start.md") && language == "sh" && code.contains("marketplace-sso mint")
         })
         .unwrap();
     let shown: Vec<&str> = script
@@ -124,24 +123,15 @@ fn readme_commands_print_the_documented_output() {
 }
 
 #[test]
-fn the_readme_configuration_equals_its_example() {
+fn the_first_configuration_equals_its_example() {
     let matches =
-        |(file, language, _): &(PathBuf, String, String)| file.ends_with("README.md") && language == "toml";
+        |(file, language, _): &(PathBuf, String, String)| file.ends_with("start.md") && language == "toml";
     let (_, _, block) = blocks().into_iter().find(matches).unwrap();
     assert_eq!(block.trim(), read(&root().join("docs/examples/five-settings.toml")).trim());
 }
 
 #[test]
-fn every_reason_is_documented_and_raised() {
-    let table = read(&root().join("docs/operating.md"));
-    let documented: BTreeSet<&str> = table
-        .lines()
-        .filter(|line| line.starts_with("| `") && line.split('|').nth(2).is_some_and(is_status))
-        .flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
-        .collect();
-    let known: BTreeSet<&str> = Reason::ALL.into_iter().map(Reason::code).collect();
-    assert_eq!(documented, known);
-
+fn every_reason_is_raised() {
     // the list of all reasons, and the table of their statuses
     let is_list = |file: &PathBuf| file.ends_with("src/refusal.rs");
     let is_table_row = |line: &&str| line.contains("Reason::") && !line.contains(".because(");
@@ -153,18 +143,6 @@ fn every_reason_is_documented_and_raised() {
     let sources: String = sources.map(without_table).collect();
     for reason in Reason::ALL {
         assert!(sources.contains(&format!("Reason::{reason:?}")), "nothing raises {}", reason.code());
-    }
-}
-
-/// The dashboard shows the same advice.
-#[test]
-fn the_table_of_reasons_has_the_advice() {
-    let table = read(&root().join("docs/operating.md"));
-    for reason in Reason::ALL {
-        let Advice { cause, remedy } = reason.advice();
-        let row = format!("| `{}` | ", reason.code());
-        let row = table.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{row}"));
-        assert!(row.ends_with(&format!(" | {cause} | {remedy} |")), "{row}\nis not\n{cause} | {remedy}");
     }
 }
 
@@ -203,40 +181,36 @@ fn placeholder_secrets_of_the_examples_are_rejected() {
     }
 }
 
-fn is_status(cell: &str) -> bool {
-    cell.trim().parse::<u16>().is_ok()
-}
-
 #[test]
 fn the_readme_is_short() {
-    assert!(read(&root().join("README.md")).lines().count() <= 200);
+    assert!(read(&root().join("README.md")).lines().count() <= 100);
 }
 
+/// `--help` at the end ends each command before it does something, but after its arguments were parsed.
 #[test]
-fn every_command_in_the_documents_exists() {
-    let mut named = Vec::new();
+fn every_command_in_the_documents_is_accepted() {
+    let mut count = 0;
     for (file, _, block) in blocks() {
-        for line in block.lines() {
+        for line in block.replace("\\\n", " ").lines() {
             // a command begins a line or follows a pipe, `$` or a backtick
             for (start, name) in line.match_indices("marketplace-sso ") {
                 let before = line[..start].trim_end();
-                let begins = before.is_empty() || before.ends_with(['|', '$', '`']);
-                let word: String = line[start + name.len()..]
-                    .trim_start()
-                    .chars()
-                    .take_while(char::is_ascii_alphabetic)
-                    .collect();
-                if begins && !word.is_empty() {
-                    named.push((file.clone(), word));
+                if !(before.is_empty() || before.ends_with(['|', '$', '`'])) {
+                    continue;
+                }
+                let command = line[start + name.len()..].replace("2>", ">");
+                let command = command.split(['|', '#', '>', '<', '&', ';', '`']).next().unwrap();
+                let words: Vec<&str> =
+                    command.split_whitespace().map(|word| word.trim_matches('\'')).collect();
+                if words.first().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())) {
+                    let result = run(&[&words[..], &["--help"]].concat());
+                    assert_eq!(result.status, 0, "{}: {line}\n{}", file.display(), result.errors);
+                    count += 1;
                 }
             }
         }
     }
-    assert!(named.len() >= 3, "{named:?}");
-    for (file, command) in named {
-        let result = run(&[&command, "--help"]);
-        assert_eq!(result.status, 0, "{} names the command {command}", file.display());
-    }
+    assert!(count >= 20, "only {count} were found");
 }
 
 #[test]
@@ -248,19 +222,6 @@ fn every_make_target_in_the_documents_exists() {
             let target = target.split_whitespace().next().unwrap();
             let exists = makefile.lines().any(|line| line.starts_with(&format!("{target}:")));
             assert!(exists, "{} names the target {target}", file.display());
-        }
-    }
-}
-
-#[test]
-fn every_linked_file_exists() {
-    for file in documents() {
-        let text = read(&file);
-        for part in text.split("](").skip(1) {
-            let link = part.split([')', '#']).next().unwrap();
-            let is_file = !link.is_empty() && !link.contains("://") && !link.starts_with("mailto:");
-            let path = file.parent().unwrap().join(link);
-            assert!(!is_file || path.exists(), "{} links to {link}", file.display());
         }
     }
 }
@@ -296,13 +257,12 @@ fn the_dockerfile_copies_every_included_file() {
 
 #[test]
 fn every_recipe_forwards_the_component() {
-    let recipes = read(&root().join("docs/recipes.md"));
     let mut proxies = 0;
-    for section in recipes.split("\n## ").skip(2) {
-        let (heading, text) = section.split_once('\n').unwrap();
-        if heading.starts_with("A Unix socket") {
+    for file in files_below(&root().join("docs/recipes"), "md") {
+        if file.ends_with("unix-socket.md") {
             continue;
         }
+        let (heading, text) = (file.display(), read(&file));
         // some recipes proxy the whole host, or describe the paths in prose
         assert!(text.contains("/embed") || text.contains("component"), "{heading}");
         for block in text.split("\n```") {
@@ -363,7 +323,7 @@ fn no_page_in_the_documents_has_an_inline_style() {
 }
 
 /// Asserts that these layers load, with valid files for all secrets and keys.
-fn assert_loads(what: &str, layers: &[&str]) {
+pub fn assert_loads(what: &str, layers: &[&str]) {
     let folder = TempDir::new().unwrap();
     let named = |name: &str| folder.path().join(name);
     let (secret, others, keys, logo) = (named("secret"), named("others"), named("keys"), named("logo"));

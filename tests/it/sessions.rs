@@ -167,7 +167,7 @@ fn a_page_says_that_the_user_is_signed_out() {
     let browser = service.signed_in();
     let response = browser.post(&service.app, LOGOUT, &[("Origin", "https://app.example.com")], "");
     assert_eq!(response.status, 200, "{response:?}");
-    assert!(response.page().contains("You are signed out"), "{}", response.page());
+    assert!(response.page().contains("You’re signed out"), "{}", response.page());
     assert!(browser.names().is_empty());
 }
 

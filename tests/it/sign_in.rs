@@ -249,7 +249,7 @@ fn the_callback_leads_on_when_it_is_shown_again() {
     let session = browser.session();
     let again = browser.get(&service.app, &callback, WINDOW);
     assert_eq!(again.status, 200, "{again:?}");
-    assert!(again.page().contains("You are signed in") && again.page().contains("href=\"/pandium-sso\""));
+    assert!(again.page().contains("You’re signed in") && again.page().contains("href=\"/pandium-sso\""));
     assert_eq!(browser.session(), session, "the session is as before");
 }
 

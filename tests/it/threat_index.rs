@@ -1,8 +1,12 @@
-//! Keeps `docs/threat-model.md` and the tests that hold its threats in step.
+//! Keeps the threat model and the tests that hold its threats in step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::harness::tree::{files_below, read, root};
+
+/// The pages of the threat model.
+const PAGES: [&str; 3] =
+    ["docs/threat-model.md", "docs/threats-of-sign-in.md", "docs/threats-to-availability.md"];
 
 /// Tests as `file::name`, each with the ids of its threats.
 type Index = BTreeMap<String, BTreeSet<String>>;
@@ -57,13 +61,12 @@ fn documented() -> Index {
     index
 }
 
-/// The threats of the document, each with its tests.
+/// The threats of the pages, each with its tests.
 fn threats_in_document() -> Vec<(String, Vec<String>)> {
-    let document = read(&root().join("docs/threat-model.md"));
-    let (_, section) = document.split_once("\n## Threats\n").unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let threats = section.split("\n#### ").skip(1).map(|threat| {
-        let (id, rest) = threat.split_once(": ").unwrap();
+    let document = PAGES.map(|page| read(&root().join(page))).join("\n");
+    let entries =
+        document.split("### ").filter_map(|entry| entry.split_once(": ")).filter(|(id, _)| is_id(id));
+    let threats = entries.map(|(id, rest)| {
         let tests = rest.lines().filter_map(|line| line.strip_prefix("  - `")?.strip_suffix('`'));
         (id.to_owned(), tests.map(str::to_owned).collect())
     });

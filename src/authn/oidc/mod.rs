@@ -12,6 +12,7 @@ mod id_token;
 mod logout_token;
 mod metadata;
 mod pending;
+mod prompt;
 mod response;
 pub(crate) mod settings;
 mod token_request;
@@ -32,6 +33,7 @@ pub use id_token::TokenRules;
 pub use logout_token::{LoggedOut, LogoutToken};
 pub use metadata::{ConfiguredEndpoints, Discovery, Metadata, MetadataSource};
 pub use pending::{Begun, PendingLogin};
+pub use prompt::{AccountChoice, Prompt};
 pub use response::{AuthorizationResponse, BadResponse, Denial, MAX_QUERY_BYTES};
 pub use token_request::{ClientAuthentication, Registration};
 pub use user_info::AccessTokenHeader;
@@ -52,8 +54,8 @@ pub struct OidcClient {
     pub metadata: MetadataSource,
     /// The requested scopes.
     pub scopes: Vec<String>,
-    /// Further parameters of authorization requests, such as `prompt`.
-    pub parameters: Vec<(&'static str, String)>,
+    /// What the provider asks at each login.
+    pub prompt: Option<Prompt>,
     /// How users are identified.
     pub identification: Identification,
     /// How claims map to the user.
@@ -148,8 +150,13 @@ impl OidcClient {
         }
     }
 
+    /// Whether the provider can be told to ask for another account: plain OAuth 2.0 has no `prompt`.
+    pub const fn asks_for_account(&self) -> bool {
+        matches!(self.identification, Identification::IdToken { .. })
+    }
+
     /// Begins a login: where to send the browser, and what to remember until it comes back.
-    pub async fn begin(&self, clock: fn() -> Timestamp) -> Result<Begun, OidcError> {
+    pub async fn begin(&self, account: AccountChoice, clock: fn() -> Timestamp) -> Result<Begun, OidcError> {
         let metadata = self.metadata.get(self.http.fetcher(), clock).await?;
         let pending = PendingLogin::new(self.issuer(), clock())?;
         let authorization = AuthUrl::new(metadata.authorization.as_str().to_owned());
@@ -174,8 +181,14 @@ impl OidcClient {
             }
             Identification::LookUp { .. } => {}
         }
-        for (name, value) in &self.parameters {
-            request = request.add_extra_param(*name, value.as_str());
+        let prompt = match account {
+            AccountChoice::Other if self.asks_for_account() => {
+                Some(Prompt::for_other_account(self.prompt, self.issuer()))
+            }
+            AccountChoice::Other | AccountChoice::Any => self.prompt,
+        };
+        if let Some(prompt) = prompt {
+            request = request.add_extra_param("prompt", prompt.name());
         }
         let (url, _) = request.url();
         Ok(Begun { url: url.into(), pending })

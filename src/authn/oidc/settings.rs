@@ -8,6 +8,7 @@ use oauth2::RedirectUrl;
 use super::http_client::HttpClient;
 use super::id_token::TokenRules;
 use super::metadata::{ConfiguredEndpoints, Discovery, Metadata, MetadataSource};
+use super::prompt::Prompt;
 use super::token_request::{ClientAuthentication, Registration};
 use super::user_info::AccessTokenHeader;
 use super::{Identification, OidcClient, client_settings};
@@ -75,7 +76,7 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
     let authentication = client_settings::authentication(section, preset.is_some());
     let scopes = scopes(section, preset);
     let prompt = section.or_default("prompt", None, |section| {
-        let choices = ["login", "consent", "select_account"].map(|prompt| (prompt, prompt));
+        let choices = Prompt::ALL.map(|prompt| (prompt.name(), prompt));
         section.choice("prompt", &choices).map(Some)
     });
     let issuer = issuer(section, preset);
@@ -102,7 +103,7 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
         registration: Registration { issuer, client_id, authentication, redirect_uri: redirect_uri? },
         metadata,
         scopes: scopes?,
-        parameters: prompt?.map(|prompt| ("prompt", prompt.to_owned())).into_iter().collect(),
+        prompt: prompt?,
         identification,
         mapping: mapping?,
         http: HttpClient::new(fetching.fetcher().clone(), url.is_loopback()),

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
-use url::form_urlencoded;
 
-use super::{Mode, ReturnAddress, check_navigation, internal, redirect};
+use super::{LoginRequest, Mode, ReturnAddress, check_navigation, internal, redirect};
 use crate::authn::SignIn;
-use crate::authn::oidc::PendingLogin;
+use crate::authn::oidc::{AccountChoice, PendingLogin};
 use crate::clock::Timestamp;
 use crate::http::EntranceRuntime;
 use crate::http::context::{RequestContext, headers};
@@ -20,13 +19,15 @@ use crate::sign_on::Entrance;
 /// What is remembered until the provider responds, in the login cookie.
 #[derive(Deserialize, Serialize)]
 pub(super) struct BegunLogin {
-    pub pending: PendingLogin,
+    pending: PendingLogin,
     return_to: String,
-    pub mode: Mode,
+    mode: Mode,
+    #[serde(default)]
+    account: AccountChoice,
 }
 
 /// The longest `Set-Cookie` in bytes: proxies limit all cookies of a request, often to 4 kB, and a browser
-/// can have four. Of a longer one, the return address is left out.
+/// can have four. Of a longer one, the return address is left out, then the opener.
 const MAX_COOKIE: usize = 800;
 
 /// Handles `GET …/login`.
@@ -49,9 +50,10 @@ async fn begin(
 ) -> Result<HttpResponse, Refusal> {
     let headers = headers(request);
     check_navigation(&headers)?;
-    let (return_to, mode) = parse(request.uri().query().unwrap_or_default(), entrance);
-    let begun = sign_in.client.begin(Timestamp::now).await?;
-    let mut login = BegunLogin { pending: begun.pending, return_to: return_to.as_str().to_owned(), mode };
+    let LoginRequest { return_to, mode, account } = LoginRequest::parse(request, entrance);
+    let begun = sign_in.client.begin(account, Timestamp::now).await?;
+    let return_to = return_to.as_str().to_owned();
+    let mut login = BegunLogin { pending: begun.pending, return_to, mode, account };
     let set = |login: &BegunLogin| {
         let data = serde_json::to_vec(login).map_err(internal)?;
         sign_in.logins.set(&login.pending.state, context.received, &data).map_err(internal)
@@ -59,6 +61,12 @@ async fn begin(
     let mut cookie = set(&login)?;
     if cookie.len() > MAX_COOKIE {
         login.return_to = ReturnAddress::of(entrance).as_str().to_owned();
+        cookie = set(&login)?;
+    }
+    if let Mode::Popup { opener, .. } = &mut login.mode
+        && cookie.len() > MAX_COOKIE
+    {
+        *opener = None;
         cookie = set(&login)?;
     }
     let mut cookies = sign_in.logins.make_place(&headers);
@@ -69,28 +77,10 @@ async fn begin(
 impl BegunLogin {
     /// Reads what the cookie holds; the return address is parsed again, since the settings may have
     /// changed.
-    pub fn read(data: &[u8], entrance: &Entrance) -> Option<(Self, ReturnAddress)> {
-        let login: Self = serde_json::from_slice(data).ok()?;
-        let return_to = ReturnAddress::parse(&login.return_to, entrance);
-        Some((login, return_to.unwrap_or_else(|| ReturnAddress::of(entrance))))
+    pub fn read(data: &[u8], entrance: &Entrance) -> Option<(PendingLogin, LoginRequest)> {
+        let Self { pending, return_to, mode, account } = serde_json::from_slice(data).ok()?;
+        let return_to = ReturnAddress::parse(&return_to, entrance);
+        let return_to = return_to.unwrap_or_else(|| ReturnAddress::of(entrance));
+        Some((pending, LoginRequest { return_to, mode, account }))
     }
-}
-
-/// The return address of a request to sign in.
-pub(super) fn return_address(request: &HttpRequest, entrance: &Entrance) -> ReturnAddress {
-    parse(request.uri().query().unwrap_or_default(), entrance).0
-}
-
-/// The return address and the mode. What cannot be used is ignored, also a parameter that is repeated.
-fn parse(query: &str, entrance: &Entrance) -> (ReturnAddress, Mode) {
-    let only = |wanted: &str| {
-        let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == wanted);
-        values.next().map(|(_, value)| value).filter(|_| values.next().is_none())
-    };
-    let return_to = only("return").and_then(|text| ReturnAddress::parse(&text, entrance));
-    let mode = match only("mode").as_deref() {
-        Some("popup") => Mode::Popup { ticket: only("ticket").as_deref() == Some("1") },
-        _ => Mode::Top,
-    };
-    (return_to.unwrap_or_else(|| ReturnAddress::of(entrance)), mode)
 }

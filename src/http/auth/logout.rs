@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{internal, login_url, pages, redirect};
+use super::{LoginRequest, internal, pages, redirect};
 use crate::audit::Outcome;
 use crate::authn::SignIn;
 use crate::clock::Timestamp;
@@ -50,7 +50,7 @@ pub(super) async fn logout(
             None => pages::signed_out(
                 context,
                 request,
-                &login_url(runtime, request).unwrap_or_default(),
+                &LoginRequest::of(&runtime.entrance).address(runtime),
                 &cookies,
             ),
         },

@@ -3,6 +3,7 @@
 mod backchannel;
 mod callback;
 mod login;
+mod login_request;
 mod logout;
 mod pages;
 mod return_address;
@@ -12,16 +13,16 @@ use std::sync::Arc;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use url::form_urlencoded;
 
 use super::context::{Context, RequestContext};
 use super::refused::RefusedRequest;
 use super::{EntranceRuntime, Snapshot};
-use crate::authn::oidc::Identification;
+use crate::authn::oidc::{AccountChoice, Identification};
 use crate::embed::FetchMetadata;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
 
+use login_request::{LoginRequest, Mode};
 use return_address::ReturnAddress;
 
 /// The prefix of the paths.
@@ -34,19 +35,6 @@ enum Action {
     Callback,
     Logout,
     BackchannelLogout,
-}
-
-/// How a sign-in is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-pub(super) enum Mode {
-    /// In the window itself, which is redirected to the return address.
-    #[default]
-    Top,
-    /// In a pop-up, which tells its opener.
-    Popup {
-        /// Whether the opener gets a single-use address, since the cookie does not reach it.
-        ticket: bool,
-    },
 }
 
 /// Handles the paths.
@@ -82,18 +70,26 @@ pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
     find(snapshot, path).is_some()
 }
 
-/// The address at which the user of a refused request signs in, and comes back to the request.
-pub(super) fn login_url(runtime: &EntranceRuntime, request: &HttpRequest) -> Option<String> {
-    runtime.entrance.authenticator.sign_in()?;
+/// The address at which the user of a refused request signs in, and comes back to the request. `None`
+/// where this service does not sign users in, or its provider cannot be asked for this account.
+pub(super) fn login_url(
+    runtime: &EntranceRuntime,
+    request: &HttpRequest,
+    account: AccountChoice,
+) -> Option<String> {
+    let sign_in = runtime.entrance.authenticator.sign_in()?;
+    if account == AccountChoice::Other && !sign_in.client.asks_for_account() {
+        return None;
+    }
     let entrance = &runtime.entrance;
     let return_to = if request.path() == format!("{AUTH_PATH}{}/login", entrance.name) {
-        login::return_address(request, entrance)
+        LoginRequest::parse(request, entrance).return_to
     } else {
         let target = request.uri().path_and_query();
         let requested = target.map_or_else(|| request.path(), |target| target.as_str());
         ReturnAddress::parse(requested, entrance).unwrap_or_else(|| ReturnAddress::of(entrance))
     };
-    Some(address(runtime, &return_to, Mode::Top))
+    Some(LoginRequest { return_to, mode: Mode::Top, account }.address(runtime))
 }
 
 /// The address of a sign-in in a pop-up, for a request in a frame; `None` where a pop-up does not help
@@ -134,24 +130,9 @@ pub(super) fn component_login_url(
 ) -> Option<String> {
     runtime.entrance.authenticator.sign_in()?;
     let origin = context.snapshot.public_url.as_deref().unwrap_or_default();
-    let login_url = format!("{origin}{}", address(runtime, &ReturnAddress::of(&runtime.entrance), Mode::Top));
+    let login_url = format!("{origin}{}", LoginRequest::of(&runtime.entrance).address(runtime));
     let popup_url = popup_url(context, runtime, request, &login_url);
     Some(popup_url.unwrap_or_else(|| format!("{login_url}&mode=top")))
-}
-
-fn address(runtime: &EntranceRuntime, return_to: &ReturnAddress, mode: Mode) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("return", return_to.as_str());
-    match mode {
-        Mode::Top => {}
-        Mode::Popup { ticket } => {
-            query.append_pair("mode", "popup");
-            if ticket {
-                query.append_pair("ticket", "1");
-            }
-        }
-    }
-    format!("{AUTH_PATH}{}/login?{}", runtime.entrance.name, query.finish())
 }
 
 fn find(snapshot: &Snapshot, path: &str) -> Option<(Arc<EntranceRuntime>, Action)> {

@@ -18,9 +18,11 @@ use crate::refusal::Refusal;
 use crate::session::{SameSite, Session};
 
 /// The page that opened the pop-up.
-pub(super) struct Opener {
+pub(super) struct Opener<'a> {
     /// A single-use address for its frame.
     pub ticket: Option<String>,
+    /// Its origin, if a pattern of `embed.parents` has to allow it.
+    pub origin: Option<&'a str>,
 }
 
 /// Whether single-use addresses can be given.
@@ -68,11 +70,12 @@ pub(super) fn signed_in(
     runtime: &Arc<EntranceRuntime>,
     request: &HttpRequest,
     return_to: &ReturnAddress,
-    opener: Option<Opener>,
+    opener: Option<Opener<'_>>,
     cookies: &[String],
 ) -> Result<HttpResponse, Refusal> {
-    let targets = opener.as_ref().map(|_| {
-        let mut targets = runtime.entrance.embed.parents.message_targets("", false);
+    let targets = opener.as_ref().map(|opener| {
+        let parents = &runtime.entrance.embed.parents;
+        let mut targets = parents.message_targets(opener.origin.unwrap_or_default(), false);
         targets.extend(
             context
                 .snapshot

@@ -171,10 +171,7 @@ fn code(text: &str) -> Option<(Span<'_>, &str)> {
 fn link(text: &str) -> Option<(Span<'_>, &str)> {
     let (label, rest) = text.strip_prefix('[')?.split_once("](")?;
     let (target, after) = rest.split_once(')')?;
-    let (document, fragment) = target.split_once('#').unwrap_or((target, ""));
-    let document = if document.is_empty() { "operating.md" } else { document };
-    let fragment = if fragment.is_empty() { String::new() } else { format!("#{fragment}") };
-    Some((Span::Link { text: label, document: format!("docs/{document}{fragment}") }, after))
+    Some((Span::Link { text: label, document: format!("docs/{target}") }, after))
 }
 
 #[cfg(test)]
@@ -205,7 +202,7 @@ mod tests {
 
     #[test]
     fn code_and_links_are_split() {
-        let text = "read `detail`; see [Sizes](#sizes) or [tokens](tokens.md). [x] `";
+        let text = "read `detail`; see [Sizes](operating.md#sizes) or [tokens](tokens.md). [x] `";
         let document = |text: &str| text.to_owned();
         let expected = [
             Span::Text { text: "read " },

@@ -75,18 +75,19 @@ export async function startHosts({ services = { "sso.example.test": "" }, more =
   return { app, market, provider, setClock, services: Object.fromEntries(running.map((one) => [one.host, one])), port, certificate, folder };
 }
 
-/** The first block of code of a section of a document. */
+/** The first block of code of a section of a document, or without a heading of the document. */
 export async function documented(file, heading, language) {
   const text = await readFile(new URL(`docs/${file}`, ROOT), "utf8");
-  return text.split(`\n## ${heading}\n`)[1].split(`\n\`\`\`${language}\n`)[1].split("\n```")[0];
+  const section = heading ? text.split(`\n## ${heading}\n`)[1] : text;
+  return section.split(`\n\`\`\`${language}\n`)[1].split("\n```")[0];
 }
 
 /**
- * The nginx block of docs/recipes.md, "nginx and your own sessions", and the locations of docs/links.md, with other
- * names and addresses.
+ * The nginx block of docs/recipes/nginx-own-sessions.md and the locations of docs/links.md, with other names and
+ * addresses.
  */
 async function recipe() {
-  const block = await documented("recipes.md", "nginx and your own sessions", "nginx");
+  const block = await documented("recipes/nginx-own-sessions.md", null, "nginx");
   const links = (await documented("links.md", "Behind a proxy", "nginx")).replace("10.0.0.0/8", "127.0.0.1");
   return (host, n, service, app) =>
     block

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use marketplace_sso::authn::oidc::{AuthorizationResponse, Begun, OidcClient, OidcError, Previous, SignedIn};
+use marketplace_sso::authn::oidc::{
+    AccountChoice, AuthorizationResponse, Begun, OidcClient, OidcError, Previous, SignedIn,
+};
 use marketplace_sso::clock::Timestamp;
 pub use marketplace_sso::playground::provider::{
     Changes, FixedResponse, Lies, Provider, PublishedKeys, RegisteredAuthentication, RegisteredClient,
@@ -52,7 +54,7 @@ impl Login {
 
     /// Begins a login.
     pub async fn begin(&self) -> Result<Begun, OidcError> {
-        self.client.begin(Timestamp::now).await
+        self.client.begin(AccountChoice::Any, Timestamp::now).await
     }
 
     /// Finishes it with the URL that the browser is sent back to.

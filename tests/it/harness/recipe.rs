@@ -20,15 +20,13 @@ pub struct Recipe {
     service: &'static str,
     /// The `sub` of the signed-in user.
     pub sub: &'static str,
-    /// A short sample, whose outage page has no headers.
-    pub is_sample: bool,
 }
 
 /// Where a configuration is documented.
 #[derive(Clone, Copy, Debug)]
 pub enum Source {
-    /// The first nginx block of a section of a document.
-    Section(&'static str, &'static str),
+    /// The first nginx block of a page.
+    Page(&'static str),
     /// The annotations of an Ingress, as the ingress-nginx controller uses them.
     Ingress(&'static str),
 }
@@ -42,16 +40,12 @@ const OAUTH2_PROXY_LOGIN: &str = r#"
     }"#;
 
 pub const OAUTH2_PROXY: Recipe = Recipe {
-    source: Source::Section("docs/recipes.md", "nginx and oauth2-proxy"),
+    source: Source::Page("docs/recipes/nginx-oauth2-proxy.md"),
     login_address: "127.0.0.1:4180",
     login: OAUTH2_PROXY_LOGIN,
     service: "",
     sub: "alice@example.com",
-    is_sample: false,
 };
-
-pub const README: Recipe =
-    Recipe { source: Source::Section("README.md", "Recipes"), is_sample: true, ..OAUTH2_PROXY };
 
 pub const INGRESS_NGINX: Recipe = Recipe {
     source: Source::Ingress("deploy/kubernetes/ingress-nginx.yaml"),
@@ -60,7 +54,7 @@ pub const INGRESS_NGINX: Recipe = Recipe {
 };
 
 pub const OWN_SESSIONS: Recipe = Recipe {
-    source: Source::Section("docs/recipes.md", "nginx and your own sessions"),
+    source: Source::Page("docs/recipes/nginx-own-sessions.md"),
     login_address: "127.0.0.1:3000",
     login: r#"
         location = /internal/session {
@@ -83,11 +77,10 @@ pub const OWN_SESSIONS: Recipe = Recipe {
         sub = "id"
         "#,
     sub: "u-1",
-    is_sample: false,
 };
 
 pub const VOUCH: Recipe = Recipe {
-    source: Source::Section("docs/recipes.md", "nginx and vouch"),
+    source: Source::Page("docs/recipes/nginx-vouch.md"),
     login_address: "127.0.0.1:9090",
     login: r#"
         location = /validate {
@@ -98,11 +91,10 @@ pub const VOUCH: Recipe = Recipe {
         }"#,
     service: "[identity]\npreset = \"vouch\"\n",
     sub: "alice@example.com",
-    is_sample: false,
 };
 
 pub const AUTHELIA: Recipe = Recipe {
-    source: Source::Section("docs/recipes.md", "Authelia"),
+    source: Source::Page("docs/recipes/authelia.md"),
     login_address: "127.0.0.1:9091",
     login: r#"
         location = /api/authz/auth-request {
@@ -114,11 +106,10 @@ pub const AUTHELIA: Recipe = Recipe {
         }"#,
     service: "[identity]\npreset = \"authelia\"\n",
     sub: "alice@example.com",
-    is_sample: false,
 };
 
 pub const AUTHENTIK: Recipe = Recipe {
-    source: Source::Section("docs/recipes.md", "authentik"),
+    source: Source::Page("docs/recipes/authentik.md"),
     login_address: "127.0.0.1:9000",
     login: r#"
         location = /outpost.goauthentik.io/auth/nginx {
@@ -130,11 +121,10 @@ pub const AUTHENTIK: Recipe = Recipe {
         }"#,
     service: "[identity]\npreset = \"authentik\"\n",
     sub: "alice@example.com",
-    is_sample: false,
 };
 
 /// Every recipe.
-pub const ALL: &[Recipe] = &[OAUTH2_PROXY, README, INGRESS_NGINX, OWN_SESSIONS, VOUCH, AUTHELIA, AUTHENTIK];
+pub const ALL: &[Recipe] = &[OAUTH2_PROXY, INGRESS_NGINX, OWN_SESSIONS, VOUCH, AUTHELIA, AUTHENTIK];
 
 /// Maps the session cookie to the user.
 const COOKIES: &str = r#"
@@ -259,21 +249,24 @@ fn run(recipe: Recipe, folder: TempDir, text: &str, outage: Outage) -> Nginx {
 
 /// The contents of an `http` block, as documented.
 fn documented(source: Source) -> String {
-    let text = match source {
-        Source::Section(file, heading) => block(file, heading),
-        Source::Ingress(file) => controller_locations(&read(&root().join(file))),
-    };
-    if text.contains("server {") {
-        return text;
+    match source {
+        Source::Page(file) => first_block(&read(&root().join(file))),
+        Source::Ingress(file) => {
+            let locations = controller_locations(&read(&root().join(file)));
+            format!("server {{\nlisten 443 ssl;\nserver_name app.example.com;\n{locations}\n}}")
+        }
     }
-    format!("server {{\nlisten 443 ssl;\nserver_name app.example.com;\n{text}\n}}")
 }
 
 /// The first nginx block of a section.
 fn block(file: &str, heading: &str) -> String {
     let document = read(&root().join(file));
-    let (_, section) = document.split_once(&format!("\n## {heading}\n")).unwrap();
-    let (_, block) = section.split_once("\n```nginx\n").unwrap();
+    first_block(document.split_once(&format!("\n## {heading}\n")).unwrap().1)
+}
+
+/// The first nginx block of a text.
+fn first_block(text: &str) -> String {
+    let (_, block) = text.split_once("\n```nginx\n").unwrap();
     block.split("\n```").next().unwrap().to_owned()
 }
 
