@@ -171,9 +171,7 @@ impl Failure {
             Self::Reported(status) => ExitCode::from(*status),
         }
     }
-}
 
-impl Failure {
     fn print(&self, terminal: Terminal) {
         match self {
             Self::Running(error) => {
