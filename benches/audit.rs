@@ -88,6 +88,7 @@ async fn record(audit: &Audit, user: usize) {
         fetch_dest: FetchDestination::Frame,
         embed_violation: None,
         api_token: None,
+        instance_id: None,
         took_us: 42,
     };
     let subject = format!("user-{user}@example.com");

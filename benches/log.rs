@@ -26,6 +26,7 @@ fn audit(criterion: &mut Criterion) {
         peer: Peer::from_ip([127, 0, 0, 1].into()),
         fetch_dest: FetchDestination::Frame,
         api_token: None,
+        instance_id: None,
         embed_violation: None,
         took_us: 17,
     };

@@ -3,9 +3,12 @@
 //! `corpus`.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use marketplace_sso::authn::mittwald::{Delivery, Expected, Handling, PublicKey, WebhookSignature};
+use marketplace_sso::authn::oidc::AuthorizationResponse;
 use marketplace_sso::authn::{AuthRequest, Authentication, Authenticator, Vendor};
 use marketplace_sso::clock::Timestamp;
 use marketplace_sso::config::Config;
@@ -22,7 +25,7 @@ use marketplace_sso::user::{Email, Identifier};
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const ALL: [(&str, Target); 8] = [
+pub const ALL: [(&str, Target); 10] = [
     ("token", token),
     ("key_set", keys),
     ("authenticate_proxy_headers", |data| authenticate("pandium-sso", data)),
@@ -31,6 +34,8 @@ pub const ALL: [(&str, Target); 8] = [
     ("authenticate_commercetools", |data| authenticate("commercetools", data)),
     ("authenticate_caf", |data| authenticate("caf", data)),
     ("authenticate_aws_alb", |data| authenticate("aws_alb", data)),
+    ("mittwald_webhook", webhook),
+    ("authorization_response", authorization_response),
 ];
 
 /// The shared secret of all entrances that use one.
@@ -109,6 +114,70 @@ pub fn authentication(entrance: &str, data: &[u8]) -> Authentication {
     issuer.authenticator.authenticate(offer, now)
 }
 
+/// A webhook is refused unless its body is signed; a signed one is refused, or meant for this service.
+pub fn webhook(data: &[u8]) {
+    let (fields, body) = split_webhook(data);
+    let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    if let Ok(signature) = WebhookSignature::read(&headers) {
+        let serial = signature.serial().to_string();
+        assert!(serial.len() == 36 && serial.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'));
+        assert!(signature.verify(body, &WEBHOOK_KEY.1).is_err(), "only the holder of the key can sign");
+    }
+    assert_eq!(webhook_handling(data), webhook_handling(data));
+}
+
+/// What is done with the body of a webhook, signed as mittwald would. The lines before the first
+/// empty one are its header fields; `query: …` is the query of its request.
+pub fn webhook_handling(data: &[u8]) -> Option<Handling> {
+    let (fields, body) = split_webhook(data);
+    let query = fields.iter().find(|(name, _)| name == "query").map_or("", |(_, query)| query.as_str());
+    let (signer, key) = &*WEBHOOK_KEY;
+    let signature = STANDARD.encode(signer.signature(body).expect("a signature"));
+    let signed = [
+        ("x-marketplace-signature", signature.as_str()),
+        ("x-marketplace-signature-serial", EXTENSION),
+        ("x-marketplace-signature-algorithm", "Ed25519"),
+    ];
+    let headers: Headers<'_> = signed.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    let signature = WebhookSignature::read(&headers).expect("valid header fields");
+    let delivery = Delivery::parse(signature.verify(body, key).expect("a valid signature")).ok()?;
+    let extension = EXTENSION.parse().expect("a UUID");
+    let (age, ahead) = (Duration::from_secs(86_400), Duration::from_secs(60));
+    let expected = Expected {
+        url: "https://sso.example.com/mittwald/webhooks",
+        query,
+        extension_ids: &[extension],
+        max_age: age,
+        max_ahead: ahead,
+    };
+    let now = Timestamp::from_unix_seconds(NOW);
+    let handling = delivery.check(&expected, now).ok()?;
+    assert_eq!(delivery.extension_id, extension);
+    assert!(now.time_since(delivery.created_at) <= age && delivery.created_at.time_since(now) <= ahead);
+    Some(handling)
+}
+
+/// An authorization response has a code or an error, each parameter once, and visible characters only.
+pub fn authorization_response(data: &[u8]) {
+    let Ok(query) = str::from_utf8(data) else { return };
+    let Ok(response) = AuthorizationResponse::parse(query) else { return };
+    assert!(response.code.is_some() != response.error.is_some());
+    let written = [("code", response.code), ("state", response.state), ("iss", response.iss)];
+    for (name, value) in written.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        assert!(!value.is_empty() && value.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+        let sent = url::form_urlencoded::parse(data).filter(|(own, _)| own == name).collect::<Vec<_>>();
+        assert!(sent.len() == 1 && sent.iter().all(|(_, own)| *own == value), "{name}");
+    }
+}
+
+fn split_webhook(data: &[u8]) -> (Vec<(String, String)>, &[u8]) {
+    let end = data.windows(2).position(|end| end == b"\n\n");
+    let (head, body) = end.map_or((&b""[..], data), |end| (&data[..end], &data[end + 2..]));
+    let head = String::from_utf8_lossy(head);
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    (fields.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned())).collect(), body)
+}
+
 /// An entrance's authenticator and the signer of its tokens.
 struct Issuer {
     authenticator: Authenticator,
@@ -163,6 +232,16 @@ fn static_keys(signer: &Signer, kid: Option<&str>) -> anyhow::Result<KeySource> 
     let set = key_set(&[signer.jwk(kid)?]);
     Ok(KeySource::Static(KeySet::from_jwks(set.as_bytes())?))
 }
+
+/// The key that signs webhooks.
+static WEBHOOK_KEY: LazyLock<(Signer, PublicKey)> = LazyLock::new(|| {
+    let signer = Signer::new("EdDSA").expect("a key");
+    let key = PublicKey::parse(signer.public().expect("a public key")).expect("a public key");
+    (signer, key)
+});
+
+/// The extension, and the serial of the key.
+const EXTENSION: &str = "018f2c4e-0000-7000-8000-000000000001";
 
 /// The `kid` of the load balancers' only key.
 const KEY_ID: &str = "0f5a3c58-7f0e-4a4e-9a3e-2c9ff1f2a001";

@@ -93,6 +93,8 @@ pub struct EventDetails {
     pub credentials: Credentials,
     /// The name of the API token of the server that names the user, in place of credentials.
     pub api_token: Option<String>,
+    /// The extension instance that a program or a verified webhook names.
+    pub instance_id: Option<Uuid>,
     /// Where in the marketplace the user goes.
     pub link: Link,
 }

@@ -1,7 +1,7 @@
 // The types of <marketplace-frame>.
 
 /** The element's state. */
-export type MarketplaceFrameState = "idle" | "loading" | "ready" | "signed-out" | "error" | "popup";
+export type MarketplaceFrameState = "idle" | "loading" | "ready" | "refused" | "signed-out" | "error" | "popup";
 
 /** Returns the token that authenticates the user. `refresh` is true if the last one had expired. */
 export type TokenProvider = (request: { refresh: boolean }) => string | Promise<string>;
@@ -35,6 +35,9 @@ export interface MarketplaceFrameAttributes {
   "max-age"?: string | number;
   /** Seconds of loading after which an error is shown; 0: never. Default: 20. */
   timeout?: string | number;
+  /** The colour scheme of the panel and of pages in the frame that follow it; `auto`: as the system's. Default: the
+   * page's. */
+  appearance?: "light" | "dark" | "auto";
   /** The frame's title. Default: "Integrations", in the page's language. */
   title?: string;
 }
@@ -53,9 +56,28 @@ export interface MarketplaceErrorDetail {
   message: string;
 }
 
+/** Why the service does not show the marketplace, as in its log. */
+export interface MarketplaceRefusedDetail {
+  reason: string;
+  request_id: string;
+}
+
+/** The new state, with the detail of its own event. */
+export type MarketplaceStateChangeDetail =
+  | { state: "idle" | "loading" | "ready" | "popup" }
+  | { state: "signed-out"; reason: string }
+  | ({ state: "refused" } & MarketplaceRefusedDetail)
+  | ({ state: "error" } & MarketplaceErrorDetail);
+
 /** The events. All bubble, and cross shadow boundaries. */
 export interface MarketplaceFrameEventMap {
+  /** Before the event of the state itself. */
+  "marketplace-statechange": CustomEvent<MarketplaceStateChangeDetail>;
+  /** The frame has loaded, and not a refusal. */
   "marketplace-ready": CustomEvent<null>;
+  "marketplace-refused": CustomEvent<MarketplaceRefusedDetail>;
+  /** Before a frame is reloaded because of `max-age`; `preventDefault()` keeps it. */
+  "marketplace-beforereload": CustomEvent<null>;
   "marketplace-error": CustomEvent<MarketplaceErrorDetail>;
   "marketplace-unauthenticated": CustomEvent<{ reason: string }>;
   "marketplace-install-cancel": CustomEvent<null>;

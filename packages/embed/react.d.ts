@@ -22,10 +22,14 @@ export interface MarketplaceFrameProps {
   returnParameter?: string;
   maxAge?: number;
   timeout?: number;
+  appearance?: "light" | "dark" | "auto";
   title?: string;
   /** May be a new function on each render. */
   tokenProvider?: TokenProvider | null;
+  onStateChange?: (event: MarketplaceFrameEventMap["marketplace-statechange"]) => void;
   onReady?: (event: MarketplaceFrameEventMap["marketplace-ready"]) => void;
+  onRefused?: (event: MarketplaceFrameEventMap["marketplace-refused"]) => void;
+  onBeforeReload?: (event: MarketplaceFrameEventMap["marketplace-beforereload"]) => void;
   onError?: (event: MarketplaceFrameEventMap["marketplace-error"]) => void;
   onUnauthenticated?: (event: MarketplaceFrameEventMap["marketplace-unauthenticated"]) => void;
   onInstallCancel?: (event: MarketplaceFrameEventMap["marketplace-install-cancel"]) => void;

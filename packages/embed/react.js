@@ -15,7 +15,10 @@ const ATTRIBUTES = {
 };
 
 const EVENTS = {
+  onStateChange: "marketplace-statechange",
   onReady: "marketplace-ready",
+  onRefused: "marketplace-refused",
+  onBeforeReload: "marketplace-beforereload",
   onError: "marketplace-error",
   onUnauthenticated: "marketplace-unauthenticated",
   onInstallCancel: "marketplace-install-cancel",

@@ -81,6 +81,8 @@ pub struct AuditEvent<'a> {
     pub fetch_dest: FetchDestination,
     /// The name of the API token by which a server asked for the hand-off.
     pub api_token: Option<&'a str>,
+    /// The extension instance that a program or a verified webhook names.
+    pub instance_id: Option<Uuid>,
     /// Why the request violates the embed policy, if it was served nevertheless.
     pub embed_violation: Option<&'a str>,
     /// Time to decide, in microseconds.
@@ -106,12 +108,7 @@ pub enum Outcome<'a> {
     /// The provider ended sessions of the user.
     SessionsEnded,
     /// A webhook or a program was about an extension instance.
-    Instance {
-        /// What happened.
-        event: InstanceEvent,
-        /// The instance.
-        instance_id: Uuid,
-    },
+    Instance(InstanceEvent),
     /// The request was refused.
     Refused(&'a Refusal),
 }
@@ -224,7 +221,7 @@ fn write_json(event: &AuditEvent<'_>, line: &mut Vec<u8>) {
         reason: labels.reason,
         detail: labels.detail,
         jti: labels.jti,
-        instance_id: labels.instance_id,
+        instance_id: event.instance_id,
         subject: event.subject,
         peer: event.peer,
         fetch_dest: event.fetch_dest.name(),
@@ -251,7 +248,7 @@ fn write_text(event: &AuditEvent<'_>, line: &mut Vec<u8>) {
     field("entrance", event.entrance.as_ref().map(|entrance| entrance as _));
     field("environment", event.environment.as_ref().map(|environment| environment as _));
     field("jti", labels.jti.as_ref().map(|jti| jti as _));
-    field("instance_id", labels.instance_id.as_ref().map(|id| id as _));
+    field("instance_id", event.instance_id.as_ref().map(|id| id as _));
     let subject = event.subject.as_ref().map(|subject| format!("{subject:?}"));
     field("subject", subject.as_ref().map(|subject| subject as _));
     field("peer", Some(&event.peer));
@@ -274,7 +271,6 @@ struct Labels<'a> {
     reason: Option<&'static str>,
     detail: Option<&'a str>,
     jti: Option<Uuid>,
-    instance_id: Option<Uuid>,
 }
 
 impl<'a> Labels<'a> {
@@ -287,7 +283,6 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: Some(jti),
-                instance_id: None,
             },
             Outcome::LinkCreated => Self {
                 level: "INFO",
@@ -296,7 +291,6 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: None,
-                instance_id: None,
             },
             Outcome::Verified => Self {
                 level: "INFO",
@@ -305,16 +299,14 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: None,
-                instance_id: None,
             },
-            Outcome::Instance { event, instance_id } => Self {
+            Outcome::Instance(event) => Self {
                 level: "INFO",
                 message: event.message(),
                 outcome: event.code(),
                 reason: None,
                 detail: None,
                 jti: None,
-                instance_id: Some(instance_id),
             },
             Outcome::SignedIn => Self {
                 level: "INFO",
@@ -323,7 +315,6 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: None,
-                instance_id: None,
             },
             Outcome::SignedOut => Self {
                 level: "INFO",
@@ -332,7 +323,6 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: None,
-                instance_id: None,
             },
             Outcome::SessionsEnded => Self {
                 level: "INFO",
@@ -341,7 +331,6 @@ impl<'a> Labels<'a> {
                 reason: None,
                 detail: None,
                 jti: None,
-                instance_id: None,
             },
             Outcome::Refused(refusal) => Self {
                 level: "WARN",
@@ -353,7 +342,6 @@ impl<'a> Labels<'a> {
                     std::borrow::Cow::Owned(cause) => cause.as_str(),
                 }),
                 jti: None,
-                instance_id: None,
             },
         }
     }
@@ -405,6 +393,7 @@ mod tests {
             peer: Peer::from_ip([127, 0, 0, 1].into()),
             fetch_dest: FetchDestination::Frame,
             api_token: None,
+            instance_id: None,
             embed_violation: None,
             took_us: 7,
         }

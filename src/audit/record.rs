@@ -103,7 +103,7 @@ pub(super) fn of_request(event: &AuditEvent<'_>, details: &RecordDetails<'_>) ->
         embed_violation: event.embed_violation.map(text),
         link: details.link.filter(|link| !link.is_empty()).map(text),
         took_us: i64::try_from(event.took_us).ok(),
-        data: data(event.api_token, labels.instance_id),
+        data: data(event.api_token, event.instance_id),
         personal: Personal {
             subject: details.subject.map(text),
             peer: peer(event.peer),

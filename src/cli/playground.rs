@@ -21,8 +21,8 @@ pub(super) struct Arguments {
     /// By default 127.0.0.1:8088, or the next port that is free
     #[arg(long, value_name = "ADDR", value_parser = read_address)]
     listen: Option<SocketAddr>,
-    /// Simulate a platform whose page sends a token, or an OpenID provider (oidc), in place of a
-    /// sample app with a login
+    /// Simulate a platform whose page sends a token, an OpenID provider (oidc), or mStudio (mittwald),
+    /// in place of a sample app with a login
     #[arg(long = "as", value_name = "KIND", value_parser = kinds())]
     simulated: Option<Simulated>,
 }

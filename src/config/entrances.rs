@@ -15,18 +15,7 @@ use crate::settings::{Reported, Section};
 use crate::sign_on::Entrance;
 
 /// Reserved paths.
-const RESERVED: [&str; 10] = [
-    "/livez",
-    "/readyz",
-    "/healthz",
-    "/metrics",
-    "/embed",
-    "/embed.js",
-    "/embed.d.ts",
-    "/embed.json",
-    "/l",
-    "/auth",
-];
+const RESERVED: [&str; 7] = ["/livez", "/readyz", "/healthz", "/metrics", "/embed", "/l", "/auth"];
 
 /// All entrances, and the secret of each.
 pub(super) type Entrances = (Vec<Entrance>, Vec<SharedSecret>);
@@ -230,7 +219,8 @@ fn read_path(section: &Section<'_>, path: String, taken: &[(String, String)]) ->
 
 /// Whether a path is one of the service's own.
 pub(super) fn is_reserved(path: &str) -> bool {
-    RESERVED.contains(&path) || ["/v1/", "/l/", "/auth/"].iter().any(|prefix| path.starts_with(prefix))
+    RESERVED.contains(&path)
+        || ["/v1/", "/l/", "/auth/", "/embed."].iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// Whether two paths, each of an entrance, would have requests in common.

@@ -204,6 +204,7 @@ impl Config {
         let secrets = entrances.as_ref().map(|(_, secrets)| secrets.as_slice()).map_err(|reported| *reported);
         let audit =
             audit::read(&root.section("audit"), store.as_ref().map_err(|reported| *reported), secrets);
+        settings::secrets::check_own(&problems, &["session.key", "store.encryption_key", "audit.chain_key"]);
         root.finish();
         let read =
             (|| Ok((environment?, server?, log?, store?, audit?, limits?, mittwald?, entrances?, pages?)))();

@@ -1,85 +1,145 @@
-//! The component's public files for the app's page: its script and its types.
+//! The component's public files for the app's page: its script and its types, as they
+//! are and in the encodings that `build.rs` makes.
 
-use std::sync::LazyLock;
-
-use actix_web::http::header::{self, ETag, EntityTag, Header, HeaderValue, IfNoneMatch};
+use actix_web::http::header::{
+    self, AcceptEncoding, ETag, Encoding, EntityTag, Header, HeaderValue, IfNoneMatch,
+};
 use actix_web::{HttpRequest, HttpResponse};
-use aws_lc_rs::digest;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::refused::RefusedRequest;
 
 /// A public file.
 struct Asset {
-    text: String,
+    /// Changes with the content.
+    hash: &'static str,
     media_type: &'static str,
-    etag: EntityTag,
+    identity: &'static [u8],
+    gzip: &'static [u8],
+    brotli: &'static [u8],
 }
 
-static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    let text = without_comments(include_str!("../../packages/embed/embed.js"));
-    Asset { etag: etag(&text), text, media_type: "text/javascript; charset=utf-8" }
-});
+/// A file in `packages/embed`.
+macro_rules! asset {
+    ($name:literal, $hash:literal, $media_type:literal) => {
+        Asset {
+            hash: env!($hash),
+            media_type: $media_type,
+            identity: include_bytes!(concat!("../../packages/embed/", $name)),
+            gzip: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz")),
+            brotli: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".br")),
+        }
+    };
+}
 
-static TYPES: LazyLock<Asset> = LazyLock::new(|| {
-    let text = include_str!("../../packages/embed/embed.d.ts").to_owned();
-    Asset { etag: etag(&text), text, media_type: "text/plain; charset=utf-8" }
-});
+static SCRIPT: Asset = asset!("embed.js", "EMBED_JS_HASH", "text/javascript; charset=utf-8");
+static TYPES: Asset = asset!("embed.d.ts", "EMBED_D_TS_HASH", "text/plain; charset=utf-8");
+
+/// The path of this version of the script.
+pub(super) const HASHED_SCRIPT: &str = concat!("/embed.", env!("EMBED_JS_HASH"), ".js");
 
 /// Browsers revalidate after five minutes, so that a new version is used soon.
-const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
+const SHORT: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-/// The script.
+/// The content at the address never changes.
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// The script of the current version. `Content-Location` names its own address.
 pub(super) async fn script(request: HttpRequest) -> Result<HttpResponse, RefusedRequest> {
-    Ok(response(&request, &SCRIPT))
+    let mut response = response(&request, &SCRIPT, SHORT);
+    let location = HeaderValue::from_static(HASHED_SCRIPT);
+    response.headers_mut().insert(header::CONTENT_LOCATION, location);
+    Ok(response)
+}
+
+/// The script at the address of its version.
+pub(super) async fn hashed_script(request: HttpRequest) -> Result<HttpResponse, RefusedRequest> {
+    Ok(response(&request, &SCRIPT, IMMUTABLE))
 }
 
 /// Its TypeScript types.
 pub(super) async fn types(request: HttpRequest) -> Result<HttpResponse, RefusedRequest> {
-    Ok(response(&request, &TYPES))
+    Ok(response(&request, &TYPES, SHORT))
 }
 
-fn response(request: &HttpRequest, asset: &'static Asset) -> HttpResponse {
+fn response(request: &HttpRequest, asset: &'static Asset, cache_control: HeaderValue) -> HttpResponse {
+    let (encoding, body) = asset.encoded(request);
+    // each encoding is a representation of its own (RFC 9110, 8.8.3.3)
+    let tag = EntityTag::new_strong(match encoding {
+        Some(encoding) => format!("{}-{encoding}", asset.hash),
+        None => asset.hash.to_owned(),
+    });
     let is_cached = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,
-        // proxies that compress a response make its tag a weak one (RFC 9110, 8.8.3)
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&asset.etag)),
+        // proxies that change the encoding make the tag a weak one
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
         Err(_) => false,
     };
     let mut response = if is_cached { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
-        .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
-        .insert_header(ETag(asset.etag.clone()))
+        .insert_header((header::CACHE_CONTROL, cache_control))
+        .insert_header((header::VARY, HeaderValue::from_static("Accept-Encoding")))
+        .insert_header(ETag(tag))
         // a module script is fetched with CORS; its content is public
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))
         .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin")))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type)));
-    if is_cached { response.finish() } else { response.body(asset.text.as_str()) }
+    if is_cached {
+        return response.finish();
+    }
+    if let Some(encoding) = encoding {
+        response.insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(encoding)));
+    }
+    response.body(body)
 }
 
-/// A script without comment lines and indentation, which every browser would
-/// download.
-fn without_comments(script: &str) -> String {
-    let lines = script.lines().map(str::trim_start);
-    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).flat_map(|line| [line, "\n"]).collect()
-}
-
-/// The tag of a text: a part of its hash.
-fn etag(text: &str) -> EntityTag {
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
-    let short = digest.as_ref().get(..12).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_default();
-    EntityTag::new_strong(short)
+impl Asset {
+    /// The content in the encoding that the client prefers, and that encoding's name; brotli
+    /// among equals. Without an encoding where the client names none of these, and where it
+    /// accepts nothing.
+    fn encoded(&self, request: &HttpRequest) -> (Option<&'static str>, &'static [u8]) {
+        let supported = [Encoding::brotli(), Encoding::gzip(), Encoding::identity()];
+        let preferred =
+            AcceptEncoding::parse(request).ok().and_then(|accept| accept.negotiate(supported.iter()));
+        if preferred == Some(Encoding::brotli()) {
+            (Some("br"), self.brotli)
+        } else if preferred == Some(Encoding::gzip()) {
+            (Some("gzip"), self.gzip)
+        } else {
+            (None, self.identity)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::ACCEPT_ENCODING;
+    use actix_web::test::TestRequest;
+    use rstest::rstest;
+
     use super::*;
 
+    #[rstest]
+    #[case::browser("gzip, deflate, br, zstd", Some("br"))]
+    #[case::gzip_alone("gzip", Some("gzip"))]
+    #[case::capitals("GZIP", Some("gzip"))]
+    #[case::by_weight("br;q=0.5, gzip;q=0.8", Some("gzip"))]
+    #[case::brotli_refused("br;q=0, gzip", Some("gzip"))]
+    #[case::both_refused("br;q=0, gzip;q=0", None)]
+    #[case::identity_preferred("identity, gzip;q=0.5", None)]
+    #[case::identity_refused("identity;q=0, gzip", Some("gzip"))]
+    #[case::nothing_accepted("*;q=0", None)]
+    #[case::anything("*", None)]
+    #[case::others("zstd, deflate", None)]
+    #[case::empty("", None)]
+    #[case::malformed("gzip;q=x", None)]
+    fn the_encoding_is_negotiated(#[case] accept: &'static str, #[case] meant: Option<&str>) {
+        let request = TestRequest::default().insert_header((ACCEPT_ENCODING, accept)).to_http_request();
+        assert_eq!(SCRIPT.encoded(&request).0, meant);
+    }
+
     #[test]
-    fn a_script_is_served_without_what_only_its_readers_need() {
-        let script = "// why\nlet a = 1;\n\n  // because\n  let b = \"//\";\n";
-        assert_eq!(without_comments(script), "let a = 1;\nlet b = \"//\";\n");
+    fn without_accept_encoding_nothing_is_compressed() {
+        assert_eq!(SCRIPT.encoded(&TestRequest::default().to_http_request()).0, None);
     }
 }

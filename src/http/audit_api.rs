@@ -1,6 +1,5 @@
 //! `GET /v1/audit`: the stored audit events for programs, page by page.
 
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -8,6 +7,7 @@ use super::api_auth::authorize;
 use super::audit_query::{AuditQuery, Cursor};
 use super::context::Context;
 use super::refused::{ForProgram, RefusedRequest};
+use super::verify::json_response;
 use crate::api_token::Scope;
 use crate::audit::JsonEvent;
 use crate::store::events::{EventQuery, StoredEvent};
@@ -41,8 +41,7 @@ pub(super) async fn audit(context: Context, request: HttpRequest) -> Result<Http
         has_more,
         next_cursor: position.map(|position| Cursor { order, position }.to_text()),
     };
-    let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(HttpResponse::Ok().insert_header(nosniff).json(page))
+    Ok(json_response().json(page))
 }
 
 async fn read(context: &Context, query: EventQuery) -> Result<Vec<StoredEvent>, RefusedRequest> {

@@ -2,13 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::refused::{ForProgram, RefusedRequest};
+use super::page_query::{self, Wrong, is_lower_case};
+use super::refused::RefusedRequest;
 use crate::audit::{PseudonymKey, subject_forms};
 use crate::clock::Timestamp;
-use crate::refusal::Reason;
 use crate::store::events::{EventFilter, EventOrder, EventPosition, EventQuery};
 
 /// A valid query.
@@ -41,12 +40,6 @@ const PARAMETERS: [&str; 11] = [
     "cursor",
 ];
 
-/// Events on a page, where the request does not say.
-const DEFAULT_LIMIT: i64 = 100;
-
-/// Events on a page at most.
-const MAX_LIMIT: i64 = 1_000;
-
 /// The maximum length of a text, in characters.
 const MAX_TEXT: usize = 512;
 
@@ -54,21 +47,11 @@ const TIME: &str =
     "write 2026-10-01, 2026-10-01T12:00:00Z, or how long ago: 90m, 24h, 7d; a + is written %2B";
 const CURSOR: &str = "pass next_cursor on as it is, with the order that it was made for";
 
-/// A parameter, and what it should be.
-type Wrong = (&'static str, &'static str);
-
 impl AuditQuery {
     /// Parses the query part of a URL. An unknown, repeated or invalid parameter is refused.
     pub fn parse(query: &str, keys: &[PseudonymKey]) -> Result<Self, RefusedRequest> {
-        let mut values: [Option<String>; PARAMETERS.len()] = Default::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let known = PARAMETERS.iter().zip(&mut values).find(|(known, _)| **known == name);
-            let Some((name, place)) = known else { return Err(unknown(&name)) };
-            if place.replace(value.into_owned()).is_some() {
-                return Err(refuse(name, "it came twice"));
-            }
-        }
-        Self::of_values(values, keys).map_err(|(name, what)| refuse(name, what))
+        let values = page_query::values(query, PARAMETERS)?;
+        Self::of_values(values, keys).map_err(page_query::refuse)
     }
 
     fn of_values(values: [Option<String>; PARAMETERS.len()], keys: &[PseudonymKey]) -> Result<Self, Wrong> {
@@ -79,10 +62,7 @@ impl AuditQuery {
             Some("oldest") => EventOrder::OldestFirst,
             Some(_) => return Err(("order", "write newest or oldest")),
         };
-        let limit = match limit {
-            None => DEFAULT_LIMIT,
-            Some(text) => number(&text).ok_or(("limit", "write a whole number from 1 to 1000"))?,
-        };
+        let limit = page_query::limit(limit)?;
         let after = match cursor {
             None => None,
             Some(text) => {
@@ -168,35 +148,12 @@ fn code(text: &str) -> Option<String> {
     is_code.then(|| text.to_owned())
 }
 
-fn number(text: &str) -> Option<i64> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|limit| is_number && (1..=MAX_LIMIT).contains(limit))
-}
-
-fn is_lower_case(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-}
-
-fn refuse(name: &str, what: &'static str) -> RefusedRequest {
-    let refusal = Reason::BadRequest.because(format!("the parameter {name}: {what}"));
-    let members =
-        ForProgram { parameter: Some(name.to_owned()), detail: Some(what.into()), ..ForProgram::default() };
-    RefusedRequest::for_program(refusal, members)
-}
-
-/// Names the parameter to the program where that is harmless, and never in the log.
-fn unknown(name: &str) -> RefusedRequest {
-    let refusal = Reason::BadRequest.because("an unknown parameter");
-    let parameter = Some(name.to_owned()).filter(|name| name.len() <= 32 && is_lower_case(name));
-    let detail = Some("there is no such parameter; see /v1/openapi.json".into());
-    RefusedRequest::for_program(refusal, ForProgram { parameter, detail, ..ForProgram::default() })
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::refusal::Reason;
 
     fn wrong(query: &str) -> Option<String> {
         let refused = AuditQuery::parse(query, &[]).unwrap_err();

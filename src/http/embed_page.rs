@@ -77,6 +77,10 @@ pub(super) async fn page(context: Context, request: HttpRequest) -> Result<HttpR
     // parsed as for the frame's own request, so that a bad link is reported here
     let link = entrance.marketplace.links().parse(&query.link, query.install.as_deref());
     link.map_err(|refusal| RefusedRequest::at(&runtime, refusal))?;
+    if auth::is_out_of_reach(&context, &runtime, &request) {
+        let cause = "no session reaches this frame in a page of another site; with store.url, single-use addresses would";
+        return Err(RefusedRequest::at(&runtime, Reason::Unauthenticated.because(cause)));
+    }
     let nonce = nonce();
     let page = EmbedPage { entrance: &entrance.path, attributes: query.attributes() };
     let page = context.snapshot.pages.embed(&page, accept::language(&request), &nonce).map_err(|error| {

@@ -73,14 +73,17 @@ async fn sign_on(
     let sign_on = Box::pin(runtime.entrance.sign_on(&sign_on, Uuid::new_v4(), Timestamp::now)).await;
     let renews_session = sign_on.outcome.is_ok() && sign_on.details.credentials.renews_session;
     let mut response = respond(context, &runtime, sign_on, |hand_off| response(request, &runtime, hand_off))?;
-    if renews_session
-        && let Some(sign_in) = runtime.entrance.authenticator.sign_in()
-        && let Some(cookie) = sign_in.renewed_cookie(&headers, Timestamp::now())
-        && let Ok(cookie) = HeaderValue::try_from(cookie)
-    {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+    if renews_session && let Some(sign_in) = runtime.entrance.authenticator.sign_in() {
+        append_cookie(&mut response, sign_in.renewed_cookie(&headers, Timestamp::now()));
     }
     Ok(response)
+}
+
+/// Adds a `Set-Cookie`. Without one, the earlier cookie stays as it is.
+pub(super) fn append_cookie(response: &mut HttpResponse, cookie: Option<String>) {
+    if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok()) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
 }
 
 /// Responds with a hand-off, if it is within the user's limit.

@@ -17,7 +17,7 @@ use super::redeem::TICKET_PATH;
 use super::refused::{Audience, ForProgram, RefusedRequest};
 use super::served::ServedRequest;
 use super::verify::protect_json;
-use super::{EntranceRuntime, api_auth};
+use super::{EntranceRuntime, api_auth, body};
 use crate::api_token::Scope;
 use crate::audit::Outcome;
 use crate::clock::Timestamp;
@@ -71,7 +71,7 @@ async fn respond(
     payload: web::Payload,
     api_token: &str,
 ) -> Result<HttpResponse, RefusedRequest> {
-    let body = body(request, payload).await?;
+    let body = json_body(request, payload).await?;
     let LinkRequest { user, entrance, form, terms } = LinkRequest::parse(&body, api_token.to_owned())?;
     let details = EventDetails { api_token: Some(api_token.to_owned()), ..EventDetails::default() };
     let runtime = context.snapshot.entrances.iter().find(|runtime| runtime.entrance.name == entrance);
@@ -156,17 +156,11 @@ fn response(url: &str, expires: Timestamp) -> Result<HttpResponse, Refusal> {
 }
 
 /// The body, if it is JSON of an acceptable length.
-async fn body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, Refusal> {
-    let bad = |cause: &'static str| Reason::BadRequest.because(cause);
+async fn json_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, Refusal> {
     if !request.content_type().eq_ignore_ascii_case("application/json") {
-        return Err(bad("the Content-Type is not application/json"));
+        return Err(Reason::BadRequest.because("the Content-Type is not application/json"));
     }
-    match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(MAX_BODY)).await {
-        Ok(Ok(Ok(body))) => Ok(body),
-        Ok(Ok(Err(_))) => Err(bad("the body cannot be received")),
-        Ok(Err(_)) => Err(bad("the body has more than 16 KiB")),
-        Err(_) => Err(bad("the body is not complete within 10 s")),
-    }
+    Ok(body::receive(payload, MAX_BODY, BODY_TIMEOUT).await?)
 }
 
 /// A server that names a user is authenticated: the status 401 would be about its API token.

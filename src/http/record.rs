@@ -152,7 +152,7 @@ async fn store(
         | Outcome::SignedIn
         | Outcome::SignedOut
         | Outcome::SessionsEnded
-        | Outcome::Instance { .. } => details.link.to_text(),
+        | Outcome::Instance(_) => details.link.to_text(),
     };
     let stored = RecordDetails {
         subject: details.subject.recorded.as_deref(),
@@ -185,6 +185,7 @@ fn event<'a>(
         peer: context.peer,
         fetch_dest: details.fetch_dest,
         api_token: details.api_token.as_deref(),
+        instance_id: details.instance_id,
         embed_violation: details.embed_violation.as_ref().map(|violation| &*violation.cause),
         took_us: u64::try_from(context.stopwatch.elapsed().as_micros()).unwrap_or(u64::MAX),
     }
@@ -202,7 +203,7 @@ fn fill_span(event: &AuditEvent<'_>) {
         Outcome::SignedIn => ("signed_in", ""),
         Outcome::SignedOut => ("signed_out", ""),
         Outcome::SessionsEnded => ("sessions_ended", ""),
-        Outcome::Instance { event, instance_id: _ } => (event.code(), ""),
+        Outcome::Instance(event) => (event.code(), ""),
         Outcome::Refused(refusal) => ("refused", refusal.reason.code()),
     };
     span.record("entrance", event.entrance.unwrap_or_default());

@@ -104,9 +104,7 @@ async fn open(
     let mut response = response?;
     // the frame gets a session of its own
     let set_cookie = terms.signed_in.filter(|_| is_own_frame).and_then(|signed_in| signed_in.set_cookie);
-    if let Some(cookie) = set_cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok()) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
+    hand_off::append_cookie(&mut response, set_cookie);
     Ok(response)
 }
 

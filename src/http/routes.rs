@@ -17,8 +17,16 @@ use super::{
 use crate::ticket::Ticket;
 
 /// The other fixed paths of the public listener.
-const FIXED: [&str; 7] =
-    ["/embed", "/embed.js", "/embed.d.ts", "/embed.json", "/v1/audit", "/v1/openapi.json", links::PATH];
+const FIXED: [&str; 8] = [
+    "/embed",
+    "/embed.js",
+    assets::HASHED_SCRIPT,
+    "/embed.d.ts",
+    "/embed.json",
+    "/v1/audit",
+    "/v1/openapi.json",
+    links::PATH,
+];
 
 /// The prefix of paths that name an entrance to verify for.
 const VERIFY: &str = "/v1/verify";
@@ -36,6 +44,7 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
     let others = [
         fixed("/embed", embed_page::page),
         fixed("/embed.js", assets::script),
+        fixed(assets::HASHED_SCRIPT, assets::hashed_script),
         fixed("/embed.d.ts", assets::types),
         fixed("/embed.json", embed_page::settings),
         fixed("/v1/audit", audit_api::audit),

@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::context::{Context, headers};
 use super::refused::{Audience, RefusedRequest};
+use super::sender::Sender;
 use super::served::ServedRequest;
 use super::target::EntranceTarget;
 use crate::audit::Outcome;
 use crate::authn::token::TokenLocation;
 use crate::clock::Timestamp;
-use crate::embed::FetchMetadata;
 use crate::host::HostNames;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
@@ -71,6 +71,13 @@ pub(super) async fn verify(
     Ok(context.served(ServedRequest { outcome, details, ..ServedRequest::at(runtime) }, response))
 }
 
+/// A response with those header fields.
+pub(super) fn json_response() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    protect_json(&mut response);
+    response
+}
+
 /// Adds header fields of JSON about a user: pages of other origins can neither
 /// include it nor have it read as another media type.
 pub(super) fn protect_json(response: &mut HttpResponseBuilder) {
@@ -86,21 +93,18 @@ fn check_cookie_origin(entrance: &Entrance, hosts: &HostNames, headers: &Headers
     if !matches!(entrance.authenticator.token_location(), Some(TokenLocation::Cookie(_))) {
         return Ok(());
     }
-    let refuse = |cause: &'static str| Err(Reason::CrossSiteRequest.because(cause));
-    let metadata = match FetchMetadata::read(headers) {
-        Ok(metadata) => metadata,
-        Err(why) => return refuse(why.cause()),
-    };
-    let Ok(origin) = headers.only("origin") else { return refuse("Origin came twice") };
-    let origin = origin.map(|origin| std::str::from_utf8(origin).unwrap_or_default());
-    let is_foreign = match (origin, metadata.site) {
+    let Sender { origin, site } = Sender::read(headers)?;
+    let is_foreign = match (origin, site) {
         (Some(origin), _) if entrance.embed.allows_script(origin) => false,
         (_, Some(b"same-origin")) => false,
         (Some(origin), None) => !is_on(hosts, origin),
         (Some(_), Some(_)) | (None, Some(b"cross-site")) => true,
         (None, Some(_) | None) => false,
     };
-    if is_foreign { refuse("a page of another origin made the browser send its cookie") } else { Ok(()) }
+    if !is_foreign {
+        return Ok(());
+    }
+    Err(Reason::CrossSiteRequest.because("a page of another origin made the browser send its cookie"))
 }
 
 /// Whether an origin is on one of the service's configured hosts.

@@ -24,6 +24,7 @@ pub enum Language {
 #[derive(Debug, Deserialize)]
 pub struct Texts {
     words: PageLabels,
+    denied_sign_in: RefusalTexts,
     #[serde(flatten)]
     refusals: BTreeMap<String, RefusalTexts>,
 }
@@ -106,14 +107,14 @@ impl Texts {
         }
     }
 
-    /// The title of a refusal, for users.
-    pub fn title(&self, reason: Reason) -> &str {
-        self.refusals.get(reason.code()).map_or(reason.title(), |texts| &texts.title)
-    }
-
-    /// What the user can do.
-    pub fn advice(&self, reason: Reason) -> &str {
-        self.refusals.get(reason.code()).map_or("", |texts| &texts.advice)
+    /// The title of a refusal for users, and what they can do. A user who is not allowed to sign in may have
+    /// cancelled it.
+    pub fn of_refusal(&self, reason: Reason, is_about_sign_in: bool) -> (&str, &str) {
+        let texts = match reason {
+            Reason::NotAllowed if is_about_sign_in => Some(&self.denied_sign_in),
+            other => self.refusals.get(other.code()),
+        };
+        texts.map_or((reason.title(), ""), |texts| (&texts.title, &texts.advice))
     }
 }
 

@@ -218,6 +218,8 @@ impl Pages {
     /// Renders a refusal page.
     pub fn refusal(&self, page: &RefusalPage, language: Language, nonce: &str) -> Result<String, PageError> {
         let texts = self.texts.get(&language);
+        let (title, advice) = texts
+            .map_or((page.reason.title(), ""), |texts| texts.of_refusal(page.reason, page.is_about_sign_in));
         let (login_url, popup_url) = match &page.button {
             Some(Button::Link { url, popup_url, .. }) => (Some(url.as_str()), popup_url.as_deref()),
             Some(Button::TryAgain) | None => (None, None),
@@ -228,8 +230,8 @@ impl Pages {
             nonce,
             Refusal {
                 reason: page.reason.code(),
-                title: texts.map_or(page.reason.title(), |texts| texts.title(page.reason)),
-                advice: texts.map_or("", |texts| texts.advice(page.reason)),
+                title,
+                advice,
                 request_id: page.request_id,
                 is_about_sign_in: page.is_about_sign_in,
                 button_label: texts

@@ -1,12 +1,13 @@
 //! The playground: a front end, this service, and a stand-in marketplace, all on
 //! this machine. The front end is a sample app behind a login proxy, the page of a
-//! stand-in platform that authenticates its users, or a sample app whose users the
-//! service signs in at a stand-in OpenID provider. For demonstration, not for
-//! production.
+//! stand-in platform that authenticates its users, a sample app whose users the
+//! service signs in at a stand-in OpenID provider, or a stand-in mStudio. For
+//! demonstration, not for production.
 
 mod integrations;
 mod marketplace;
 pub mod mstudio;
+mod mstudio_app;
 mod openid_app;
 mod origin_guard;
 mod pages;
@@ -70,20 +71,23 @@ pub enum Simulated {
     Platform(&'static Kind),
     /// The service, at an OpenID provider.
     OpenIdProvider,
+    /// mittwald's mStudio, where the extension is installed.
+    Mstudio,
 }
 
 impl Simulated {
     /// The values of `--as`.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        kinds::ALL.into_iter().map(|kind| kind.name).chain([openid_app::NAME])
+        kinds::ALL.into_iter().map(|kind| kind.name).chain([openid_app::NAME, mstudio_app::NAME])
     }
 
     /// Finds what a value of `--as` names.
     pub fn find(name: &str) -> Option<Self> {
-        if name == openid_app::NAME {
-            return Some(Self::OpenIdProvider);
+        match name {
+            openid_app::NAME => Some(Self::OpenIdProvider),
+            mstudio_app::NAME => Some(Self::Mstudio),
+            _ => kinds::find(name).map(Self::Platform),
         }
-        kinds::find(name).map(Self::Platform)
     }
 }
 
@@ -126,6 +130,10 @@ impl Playground {
                 let servers = openid_app::start(&setup, marketplace).await?;
                 provider_server = Some(servers.provider);
                 (servers.service, serve(app_listener, &setup.app_origin, servers.app, openid_app::routes)?)
+            }
+            Simulated::Mstudio => {
+                let (service, state) = mstudio_app::start(&setup, marketplace).await?;
+                (service, serve(app_listener, &setup.app_origin, state, mstudio_app::routes)?)
             }
         };
         let _folder = setup.folder;
@@ -190,6 +198,7 @@ impl Playground {
             }
             Simulated::Platform(kind) => format!("{open}{}\nCtrl-C stops it.", kind.greeting()),
             Simulated::OpenIdProvider => format!("{open}{}\nCtrl-C stops it.", openid_app::GREETING),
+            Simulated::Mstudio => format!("{open}{}\nCtrl-C stops it.", mstudio_app::GREETING),
         }
     }
 }
@@ -202,6 +211,7 @@ async fn login_proxy(setup: &Setup) -> anyhow::Result<(Server, web::Data<SampleA
         marketplace_origin: &setup.marketplace_origin,
         secret: &setup.secret,
         folder: setup.folder.path(),
+        encryption_key: None,
     };
     let service = bind_service(&settings.to_toml(login_proxy_sections(&setup.app_origin))).await?;
     let upstream = service.addr().ip().context("the service does not listen on a port")?;

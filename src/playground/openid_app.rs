@@ -147,6 +147,7 @@ fn config(setup: &Setup, listen: SocketAddr, issuer: &str, secrets: &Secrets<'_>
         marketplace_origin: &setup.marketplace_origin,
         secret: secrets.signing,
         folder: setup.folder.path(),
+        encryption_key: None,
     };
     let Secrets { client, session, .. } = secrets;
     settings.to_toml(format_args!(

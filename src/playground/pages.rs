@@ -86,7 +86,7 @@ pub fn nonce() -> String {
 }
 
 /// Styles and scripts contain no values, so no escaping applies to them.
-const TEMPLATES: [(&str, &str); 20] = [
+const TEMPLATES: [(&str, &str); 22] = [
     ("tokens.css", include_str!("../../templates/playground/tokens.css")),
     ("icons.html", include_str!("../../templates/playground/icons.html")),
     ("frame.js", include_str!("../../templates/playground/frame.js")),
@@ -99,6 +99,8 @@ const TEMPLATES: [(&str, &str); 20] = [
     ("platform.html", include_str!("../../templates/playground/platform.html")),
     ("openid_app.js", include_str!("../../templates/playground/openid_app.js")),
     ("openid_app.html", include_str!("../../templates/playground/openid_app.html")),
+    ("mstudio_app.js", include_str!("../../templates/playground/mstudio_app.js")),
+    ("mstudio_app.html", include_str!("../../templates/playground/mstudio_app.html")),
     ("market.css", include_str!("../../templates/playground/market.css")),
     ("market.js", include_str!("../../templates/playground/market.js")),
     ("market_layout.html", include_str!("../../templates/playground/market_layout.html")),

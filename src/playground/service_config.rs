@@ -16,6 +16,8 @@ pub struct ServiceSettings<'a> {
     pub secret: &'a str,
     /// The folder of its store.
     pub folder: &'a Path,
+    /// The key that encrypts secrets in its store, for mittwald.
+    pub encryption_key: Option<&'a str>,
 }
 
 /// The account at the stand-in marketplace.
@@ -24,8 +26,10 @@ pub const ACCOUNT: &str = "playground";
 impl ServiceSettings<'_> {
     /// The whole configuration, including `sections` on identity, claims and embedding.
     pub fn to_toml(&self, sections: impl Display) -> String {
-        let Self { listen, public_url, marketplace_origin, secret, folder } = self;
-        let store = format!("sqlite:{}", folder.join("marketplace-sso.db").display());
+        let Self { listen, public_url, marketplace_origin, secret, folder, encryption_key } = self;
+        let store = store_url(folder);
+        let encryption_key =
+            encryption_key.map(|key| format!("encryption_key = \"{key}\"\n")).unwrap_or_default();
         format!(
             r#"environment = "sandbox"
 
@@ -44,7 +48,7 @@ base_url = "{marketplace_origin}"
 
 [store]
 url = {store:?}
-
+{encryption_key}
 [audit]
 durability = "commit"
 
@@ -54,6 +58,11 @@ format = "text"
 "#
         )
     }
+}
+
+/// The URL of the store in a folder.
+pub fn store_url(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("marketplace-sso.db").display())
 }
 
 /// The sections for the sample app with its login proxy.

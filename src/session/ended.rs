@@ -30,7 +30,7 @@ impl EndedKey {
         Self::new(b"session", &[&session.id.0])
     }
 
-    /// Each session that belongs to this session of the provider.
+    /// Each session that belongs to this session of the provider, at any time.
     pub fn of_sid(issuer: &str, sid: &str) -> Self {
         Self::new(b"sid", &[issuer.as_bytes(), sid.as_bytes()])
     }
@@ -180,6 +180,16 @@ mod tests {
             ended.end(key, START);
         }
         assert!(!ended.has(&session()));
+    }
+
+    /// A provider's sessions have ids of their own (Back-Channel Logout 1.0, 2.4), so one that has ended
+    /// does not begin again; a sign-in that was under way meanwhile ends with it.
+    #[test]
+    fn a_sid_that_was_ended_stays_ended() {
+        let ended = EndedSessions::default();
+        ended.end(EndedKey::of_sid("https://id.example.com", "s-1"), START);
+        let later = Session { created: START.later_by(Duration::from_secs(60)), ..session() };
+        assert!(ended.has(&later));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 use super::files::WatchedFile;
+use crate::secret::SharedSecret;
 
 /// What is wrong with an unknown key.
 pub(crate) const NO_SUCH_KEY: &str = "there is no such key";
@@ -43,6 +44,18 @@ pub(crate) struct Collector {
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
     files: RefCell<Vec<WatchedFile>>,
+    secrets: RefCell<Vec<NotedSecret>>,
+}
+
+/// A secret that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct NotedSecret {
+    /// The key that gave it.
+    pub key: String,
+    /// The origin of the value.
+    pub origin: Option<String>,
+    /// The secret.
+    pub secret: SharedSecret,
 }
 
 impl Collector {
@@ -72,6 +85,16 @@ impl Collector {
         if !warnings.contains(&warning) {
             warnings.push(warning);
         }
+    }
+
+    /// Notes a secret, to be compared with the others.
+    pub fn note_secret(&self, secret: NotedSecret) {
+        self.secrets.borrow_mut().push(secret);
+    }
+
+    /// The secrets that were read so far.
+    pub fn secrets(&self) -> Vec<NotedSecret> {
+        self.secrets.borrow().clone()
     }
 
     /// The file of an origin.

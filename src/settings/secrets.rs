@@ -1,7 +1,7 @@
 //! Shared secrets: `X` or `X_file`, and `X_encoding`; also several of one setting, for key rings.
 
-use super::merge::ENCODING;
-use super::problem::Reported;
+use super::merge::{ENCODING, FILE};
+use super::problem::{Collector, Reported};
 use super::section::Section;
 use crate::seal::{KeyRing, Purpose};
 use crate::secret::{BadSecret, SecretEncoding, SharedSecret};
@@ -32,6 +32,7 @@ pub(crate) fn read(
     let secret = decode(&text, encoding?, min_bytes).map_err(|why| {
         section.report(&given_by, format!("the secret cannot be used: {why}"), remedy(why, name, help))
     })?;
+    section.note_secret(&given_by, &secret);
     Ok((given_by, secret))
 }
 
@@ -48,10 +49,12 @@ pub(crate) fn key_rings<const N: usize>(
     let encoding = encoding?;
     let mut secrets = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
-        secrets.push(decode(text, encoding, SharedSecret::MIN_BYTES).map_err(|why| {
+        let secret = decode(text, encoding, SharedSecret::MIN_BYTES).map_err(|why| {
             let what = format!("key {} cannot be used: {why}", index + 1);
             section.report(&given_by, what, remedy(why, name, help))
-        })?);
+        })?;
+        section.note_secret(&given_by, &secret);
+        secrets.push(secret);
     }
     let mut rings = Vec::with_capacity(N);
     for purpose in purposes {
@@ -59,6 +62,30 @@ pub(crate) fn key_rings<const N: usize>(
         rings.push(ring.map_err(|why| section.report(&given_by, why, help))?);
     }
     rings.try_into().map_err(|_| section.report(&given_by, "it cannot be used", help))
+}
+
+/// Reports each of these settings that has a secret of another one. `own`: the full keys of settings
+/// whose secrets only this service may know, for one purpose each.
+pub(crate) fn check_own(problems: &Collector, own: &[&str]) {
+    let secrets = problems.secrets();
+    let setting = |key: &str| key.strip_suffix(FILE).unwrap_or(key).to_owned();
+    let place = |key: &str| own.iter().position(|own| *own == setting(key));
+    for noted in &secrets {
+        let Some(at) = place(&noted.key) else { continue };
+        let other = secrets.iter().find(|other| {
+            other.secret.expose_bytes() == noted.secret.expose_bytes()
+                // of two of these settings, the later one is reported
+                && place(&other.key).is_none_or(|other| other < at)
+        });
+        if let Some(other) = other {
+            let what = format!(
+                "it is {} too: who knows that one could forge or read what this one protects",
+                other.key
+            );
+            let help = "generate one of its own: openssl rand -hex 32";
+            problems.add(noted.key.clone(), noted.origin.clone(), what, help);
+        }
+    }
 }
 
 fn decode(text: &str, encoding: SecretEncoding, min_bytes: usize) -> Result<SharedSecret, BadSecret> {

@@ -14,8 +14,9 @@ use super::effective::is_secret;
 use super::files::too_open_mode;
 use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
 use super::merge::{FILE, merge, origin, without_other_forms};
-use super::problem::{Collector, NO_SUCH_KEY, Reported};
+use super::problem::{Collector, NO_SUCH_KEY, NotedSecret, Reported};
 use super::suggestion;
+use crate::secret::SharedSecret;
 
 /// The prefix of settings that disable a protection.
 const DANGEROUS: &str = "dangerous_";
@@ -344,6 +345,12 @@ impl<'a> Section<'a> {
             return Err(self.report(&key, "it is the placeholder of our own example, which is public", help));
         }
         Ok((key, secret))
+    }
+
+    /// Notes a secret that this entry gave, to be compared with the others.
+    pub fn note_secret(&self, name: &str, secret: &SharedSecret) {
+        let (key, origin) = (self.key(name), self.own_origin(name));
+        self.problems.note_secret(NotedSecret { key, origin, secret: secret.clone() });
     }
 
     /// One or several secrets: a list, or one in each line, directly or in a file. At least one;

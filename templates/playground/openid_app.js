@@ -7,7 +7,7 @@
 
   const say = (text) => (byId("said").textContent = text);
   const showState = () => (byId("state").textContent = element.state ?? "idle");
-  for (const name of ["ready", "unauthenticated", "error"]) element.addEventListener(`marketplace-${name}`, showState);
+  element.addEventListener("marketplace-statechange", showState);
 
   async function change(what) {
     const body = JSON.stringify({ do: what });

@@ -325,16 +325,11 @@ test("a return address at a listed parent is used", async (t) => {
 });
 
 test("the sign-in and signed-in pages pass axe-core at every size", async (t) => {
-  const { tab } = await start(t, { url: ENTRANCE });
+  const { tab, context } = await start(t, { url: ENTRANCE });
   const look = async (name) => {
     for (const width of [1280, 360]) {
       await tab.setViewportSize({ width, height: 700 });
       assert.deepEqual(await accessibility(tab), [], `${name} at ${width}`);
-      assert.equal(await tab.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
-      for (const colorScheme of ["light", "dark"]) {
-        await tab.emulateMedia({ colorScheme });
-        await picture(tab, `oidc-${name}-${width}-${colorScheme}`);
-      }
     }
   };
   await look("sign-in");
@@ -343,4 +338,19 @@ test("the sign-in and signed-in pages pass axe-core at every size", async (t) =>
   await atProvider(tab, "Ada");
   await tab.waitForURL(isCallback);
   await look("signed-in");
+  for (const locale of ["en", "de", "fr", "es"]) {
+    const other = await browser.newContext({ locale, storageState: await context.storageState() });
+    t.after(() => other.close());
+    const page = await other.newPage();
+    await page.goto(tab.url());
+    assert.equal(await page.locator("html").getAttribute("lang"), locale);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      for (const width of [1280, 768, 360]) {
+        await page.setViewportSize({ width, height: 700 });
+        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+        await picture(page, `oidc-signed-in-${locale}-${width}-${colorScheme}`);
+      }
+    }
+  }
 });

@@ -88,6 +88,28 @@ fn a_secret_readable_by_others_is_warned_of(#[case] mode: u32, #[case] is_report
     }
 }
 
+/// Each names both settings.
+#[rstest]
+#[case("session.key", "pandium.shared_secret")]
+#[case("store.encryption_key", "pandium.shared_secret")]
+#[case("audit.chain_key", "pandium.shared_secret")]
+#[case("audit.chain_key", "session.key")]
+#[case("store.encryption_key", "session.key")]
+#[case("session.key", "identity.client_secret")]
+fn a_key_of_the_service_is_no_other_secret(#[case] key: &str, #[case] other: &str) {
+    let shared = "a-secret-that-is-used-for-two-purposes";
+    let settings = Settings::of_kind("oidc").issuer("https://id.example.com").identity("client_id", "c");
+    let settings =
+        settings.set("session.key", "a-key-of-sessions-with-32-bytes-or-more").set("claims.sub", "id");
+    let both = settings.clone().set(other, shared).set(key, shared);
+    both.assert_wrong(key, &format!("it is {other} too"));
+    // several keys, and files, are compared as well
+    let file = File::new(shared);
+    let in_a_file = settings.clone().set(other, shared).set(&format!("{key}_file"), file.text());
+    let in_a_file = if key == "session.key" { in_a_file.without("session.key") } else { in_a_file };
+    in_a_file.assert_wrong(&format!("{key}_file"), &format!("it is {other} too"));
+}
+
 #[test]
 fn a_readable_configuration_with_a_secret_is_warned_of() {
     let file = File::new(STANDARD);

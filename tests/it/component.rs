@@ -1,8 +1,16 @@
 //! The files of the component, `/embed.json`, and the page `/embed`. How a browser
 //! runs them is tested in `tests/browser`.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use aws_lc_rs::digest::{SHA384, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::harness::tree::{read, root};
 use crate::harness::{ALICE, App, Field, Settings};
 
 const PARENT: Field<'_> = ("Origin", "https://app.example.com");
@@ -36,8 +44,75 @@ fn component_files_are_public_and_cacheable() {
             assert_eq!((again.status, again.body.len()), (304, 0), "{again:?}");
         }
         assert_eq!(app.get(path, &[("If-None-Match", "\"older\"")]).status, 200, "{path}");
+        assert_eq!(response.header("vary"), "Accept-Encoding");
         app.request("POST", path, &[]).assert_refused(405, "method_not_allowed");
     }
+}
+
+fn unzipped(content: &[u8]) -> Vec<u8> {
+    let mut child =
+        Command::new("gzip").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(content).unwrap();
+    child.wait_with_output().unwrap().stdout
+}
+
+fn without_brotli(mut content: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    brotli_decompressor::BrotliDecompress(&mut content, &mut text).unwrap();
+    text
+}
+
+#[rstest]
+#[case::gzip("gzip", unzipped)]
+#[case::brotli("br", without_brotli)]
+fn a_compressed_file_is_the_same_file(#[case] encoding: &str, #[case] decode: fn(&[u8]) -> Vec<u8>) {
+    let app = App::standard();
+    for path in ["/embed.js", "/embed.d.ts"] {
+        let plain = app.get(path, &[]);
+        assert!(!plain.has("content-encoding"));
+        let response = app.get(path, &[("Accept-Encoding", encoding)]);
+        assert_eq!((response.status, response.header("content-encoding")), (200, encoding));
+        assert_eq!(response.header("vary"), "Accept-Encoding");
+        println!("{path}: {} bytes, {} with {encoding}", plain.body.len(), response.body.len());
+        assert!(response.body.len() <= 6000, "{path} has {} bytes with {encoding}", response.body.len());
+        assert!(decode(&response.body) == plain.body, "{path} is another file with {encoding}");
+
+        // a representation of its own
+        let etag = response.header("etag");
+        assert_ne!(etag, plain.header("etag"));
+        let same = [("Accept-Encoding", encoding), ("If-None-Match", etag)];
+        let known = app.get(path, &same);
+        assert_eq!((known.status, known.header("vary")), (304, "Accept-Encoding"));
+        assert!(!known.has("content-encoding"));
+        assert_eq!(app.get(path, &[("If-None-Match", etag)]).status, 200);
+    }
+}
+
+#[test]
+fn the_script_has_an_address_that_never_changes() {
+    let app = App::standard();
+    let current = app.get("/embed.js", &[]);
+    let path = current.header("content-location");
+    assert!(path.starts_with("/embed.") && path.ends_with(".js") && path.len() == 26, "{path}");
+    let hashed = app.get(path, &[("Accept-Encoding", "br")]);
+    assert_eq!(hashed.header("cache-control"), "public, max-age=31536000, immutable");
+    assert_eq!(hashed.header("access-control-allow-origin"), "*");
+    assert_eq!(app.get(path, &[]).body, current.body);
+    app.get("/embed.0123456789abcdef.js", &[]).assert_refused(404, "not_found");
+    app.request("POST", path, &[]).assert_refused(405, "method_not_allowed");
+}
+
+#[test]
+fn the_documents_have_the_integrity_of_the_script() {
+    let script = App::standard().get("/embed.js", &[]);
+    let integrity = STANDARD.encode(digest(&SHA384, &script.body));
+    let path = script.header("content-location");
+    let expected = format!(
+        "<script type=\"module\" src=\"https://sso.app.example.com{path}\"\n        \
+         integrity=\"sha384-{integrity}\"></script>"
+    );
+    let text = read(&root().join("docs/embedding.md"));
+    assert!(text.contains(&expected), "docs/embedding.md needs:\n{expected}");
 }
 
 #[test]

@@ -36,3 +36,16 @@ fn valid_corpus_inputs_authenticate() {
         assert!(matches!(response, marketplace_sso::authn::Authentication::User(_)), "{kind}: {response:?}");
     }
 }
+
+#[test]
+fn valid_corpus_webhooks_are_accepted() {
+    use marketplace_sso::authn::mittwald::Handling;
+    let handling = |name: &str| {
+        let input = std::fs::read(root().join("fuzz/corpus/mittwald_webhook").join(name)).unwrap();
+        targets::webhook_handling(&input)
+    };
+    for name in ["added", "updated", "rotated", "removed"] {
+        assert_eq!(handling(name), Some(Handling::Store), "{name}");
+    }
+    assert_eq!((handling("dry_run"), handling("twice")), (Some(Handling::DryRun), None));
+}

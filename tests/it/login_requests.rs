@@ -40,6 +40,7 @@ fn a_denied_sign_in_leads_to_another_account() {
     let login = format!("{LOGIN}?return=%2Fpandium-sso&mode=popup");
     let denied = service.provider.deny(&browser.begin(&service.app, &login)).unwrap();
     let page = browser.get(&service.app, &target(&denied), WINDOW).page();
+    assert!(page.contains("<h1>You weren’t signed in</h1>"), "{page}");
     let other = in_html(&format!("{LOGIN}?return=%2Fpandium-sso&account=other&mode=popup"));
     assert!(page.contains(&format!("href=\"{other}\"")) && page.contains(">Use another account<"), "{page}");
 }

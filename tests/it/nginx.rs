@@ -5,7 +5,7 @@
 use rstest::rstest;
 
 use crate::harness::recipe::{
-    ALL, NginxSetup, OAUTH2_PROXY, Outage, start_before_echo_of_host, start_before_sign_in,
+    ALL, NginxSetup, OAUTH2_PROXY, Outage, Source, start_before_echo_of_host, start_before_sign_in,
 };
 use crate::harness::sign_in::SignInService;
 use crate::harness::{Field, Token};
@@ -60,6 +60,11 @@ fn the_component_needs_no_login() {
             let response = setup.get(path, &[]);
             assert_eq!((response.status, response.header("content-type")), (200, kind), "{path}");
         }
+        let script = setup.get("/embed.js", &[]);
+        let hashed = setup.get(script.header("content-location"), &[]);
+        // an Ingress has no rule for it
+        let is_forwarded = !matches!(recipe.source, Source::Ingress(_));
+        assert_eq!(hashed.status == 200, is_forwarded, "{:?}", recipe.source);
     }
 }
 

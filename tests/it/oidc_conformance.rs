@@ -23,6 +23,7 @@ use Expected::{Accept, Refuse};
 fn basic() -> Vec<(&'static str, &'static str, Lies, Expected)> {
     let token = |name, value| Lies { id_token: change(name, value), ..Lies::default() };
     let signature = |signature| Lies { signature, ..Lies::default() };
+    let elliptic = |signature| Lies { signature, keys: PublishedKeys::WithEs256, ..Lies::default() };
     let no_kid = |keys| Lies { header: change("kid", json!(null)), keys, ..Lies::default() };
     let user_info = |name, value| Lies { user_info: change(name, value), ..Lies::default() };
     let rejected = |detail| Refuse("invalid_token", detail);
@@ -54,6 +55,14 @@ fn basic() -> Vec<(&'static str, &'static str, Lies, Expected)> {
             signature(SignatureLie::ClientSecret),
             rejected("algorithm"),
         ),
+        (
+            "oidcc-client-test-invalid-sig-es256",
+            "algorithms = [\"ES256\"]",
+            elliptic(SignatureLie::DamagedEs256),
+            rejected("signature"),
+        ),
+        // its counterpart, which the list does not have
+        ("idtoken-sig-es256", "algorithms = [\"ES256\"]", elliptic(SignatureLie::Es256), Accept),
         (
             "oidcc-client-test-userinfo-invalid-sub",
             "user_info = true",
@@ -178,9 +187,8 @@ async fn a_refresh_may_be_later_than_max_age() {
 /// `oidcc-client-test-rp-init-logout`
 #[tokio::test]
 async fn the_logout_url_names_client_and_return_address() {
-    let login = Login::new("");
-    let url =
-        login.client.end_session_url(Some("https://app.example.com/a?b=c"), Timestamp::now).await.unwrap();
+    let login = Login::new("post_logout_redirect_uri = \"https://app.example.com/a?b=c\"");
+    let url = login.client.end_session_url(Timestamp::now).await.unwrap();
     let expected = format!(
         "{}/end_session?client_id={CLIENT_ID}&post_logout_redirect_uri=https%3A%2F%2Fapp.example.com%2Fa%3Fb%3Dc",
         login.provider.issuer()
@@ -188,7 +196,7 @@ async fn the_logout_url_names_client_and_return_address() {
     assert_eq!(url, expected);
     let lies = Lies { discovery: change("end_session_endpoint", json!(null)), ..Lies::default() };
     let login = Login::with_lies("", lies);
-    assert_eq!(login.client.end_session_url(None, Timestamp::now).await, None);
+    assert_eq!(login.client.end_session_url(Timestamp::now).await, None);
 }
 
 /// The profile back-channel logout.

@@ -161,6 +161,22 @@ fn a_sign_out_ends_the_session_and_leads_to_the_provider() {
 }
 
 #[test]
+fn the_provider_sends_the_browser_back_after_a_sign_out() {
+    let back = "https://app.example.com/signed-out?from=marketplace";
+    let service = SignInService::start_with(|own| own.identity("post_logout_redirect_uri", back));
+    let browser = service.signed_in();
+    // nothing of the request changes it
+    let target = format!("{LOGOUT}?post_logout_redirect_uri=https%3A%2F%2Fevil.example");
+    let response = browser.post(&service.app, &target, &[("Origin", "https://app.example.com")], "");
+    let url = url::Url::parse(response.header("location")).unwrap();
+    let sent: Vec<_> = url.query_pairs().filter(|(name, _)| name == "post_logout_redirect_uri").collect();
+    assert_eq!(sent, [("post_logout_redirect_uri".into(), back.into())]);
+    settings(&service.provider)
+        .identity("post_logout_redirect_uri", "javascript:alert(1)")
+        .assert_wrong("identity.post_logout_redirect_uri", "cannot be used");
+}
+
+#[test]
 fn a_page_says_that_the_user_is_signed_out() {
     let service = SignInService::start();
     service.provider.lie(Lies { discovery: change("end_session_endpoint", json!(null)), ..Lies::default() });
@@ -194,6 +210,9 @@ fn two_replicas(engine: Engine) -> (TestStore, SignInService, App) {
     let store = TestStore::new(engine);
     let service = SignInService::start_with(|own| own.set("store.url", &store.url));
     let other = App::start(settings(&service.provider).set("store.url", &store.url));
+    for app in [&service.app, &other] {
+        app.wait_until_ready();
+    }
     (store, service, other)
 }
 

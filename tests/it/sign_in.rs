@@ -435,6 +435,23 @@ fn the_component_learns_where_to_sign_in() {
     assert_eq!(login_url(&App::standard(), "same-site"), "https://app.example.com/login");
 }
 
+/// Without a store, the component in the page `/embed` would offer a pop-up again and again.
+#[test]
+fn an_embedded_page_that_no_session_reaches_leads_to_a_window() {
+    let service = SignInService::start();
+    let target = "/embed?integration_id=7";
+    let refused = service.app.get(target, &frame("cross-site"));
+    assert_eq!(refused.status, 401, "{refused:?}");
+    let page = refused.page();
+    let login = format!("href=\"{LOGIN}?return=%2Fembed%3Fintegration_id%3D7\" target=\"_top\"");
+    assert!(page.contains(&login) && !page.contains("data-popup"), "{page}");
+    assert_eq!(service.app.get(target, &frame("same-site")).status, 200);
+    assert_eq!(service.app.get(target, WINDOW).status, 200);
+    let store = TestStore::new(Engine::Sqlite);
+    let with_tickets = SignInService::start_with(|own| own.set("store.url", &store.url));
+    assert_eq!(with_tickets.app.get(target, &frame("cross-site")).status, 200);
+}
+
 #[test]
 fn any_frame_gets_a_ticket_where_there_are_tickets() {
     let store = TestStore::new(Engine::Sqlite);

@@ -139,14 +139,23 @@ test("the load timeout is 20 seconds by default, and 0 disables it", async (t) =
   }
 });
 
-test("a refusal is reported with its reason and request id", async (t) => {
-  const { world, tab, event, state } = await openPage(t, browser, { world: { settingsStatus: 404 } });
-  assert.equal((await event("marketplace-error")).code, "not_found");
-  assert.equal(await tab.locator("small").textContent(), "not_found · request-7");
-  world.settingsStatus = 200;
-  await tab.getByRole("button", { name: "Try again" }).click();
-  await state("ready");
-});
+for (const [status, isTemporary] of [[404, false], [503, true]]) {
+  test(`a refusal of the settings with ${status} is reported with reason and request id`, async (t) => {
+    const { world, tab, event, events, state, said } = await openPage(t, browser, { world: { settingsStatus: status } });
+    const detail = { reason: "a_reason", request_id: "request-7" };
+    assert.deepEqual(await event("marketplace-refused"), detail);
+    assert.deepEqual(await event("marketplace-statechange"), { state: "refused", ...detail });
+    assert.equal(await tab.locator("small").textContent(), "a_reason · Request ID request-7");
+    assert.ok(said.includes("error: <marketplace-frame>: The service refuses: a_reason. request-7"));
+    assert.deepEqual([...(await events("marketplace-ready")), ...(await events("marketplace-error"))], []);
+    const button = tab.getByRole("button", { name: "Try again" });
+    assert.equal(await button.count(), Number(isTemporary));
+    if (!isTemporary) return;
+    world.settingsStatus = 200;
+    await button.click();
+    await state("ready");
+  });
+}
 
 test("an unreachable service is an error with a retry button", async (t) => {
   const { event, said } = await openPage(t, browser, { markup: `<marketplace-frame base="http://nowhere.localhost:1"></marketplace-frame>` });
@@ -156,8 +165,35 @@ test("an unreachable service is an error with a retry button", async (t) => {
   assert.ok(said.some((line) => line.includes(message)));
 });
 
-test("an error page of the service is shown unchanged", async (t) => {
-  const { tab, state } = await openPage(t, browser, { world: { entranceStatus: 403 } });
+test("an error page of the service is shown unchanged, and is not ready", async (t) => {
+  const { world, tab, state, event, events } = await openPage(t, browser, { world: { entranceStatus: 403 } });
+  const detail = { reason: "reason_403", request_id: "request-8" };
+  assert.deepEqual(await event("marketplace-refused"), detail);
+  assert.deepEqual(await event("marketplace-statechange"), { state: "refused", ...detail });
+  await state("refused");
+  const again = tab.frameLocator("iframe").getByRole("link", { name: "Try again" });
+  await again.waitFor();
+  assert.equal(await tab.locator("[part~=panel]").isVisible(), false);
+  // the load event of the page follows its message
+  await tab.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)));
+  assert.deepEqual(await events("marketplace-ready"), []);
+  world.entranceStatus = 200;
+  await again.click();
   await state("ready");
-  await tab.frameLocator("iframe").getByText("Refused").waitFor();
+  assert.deepEqual((await events("marketplace-error")), []);
 });
+
+for (const [site, isLocal] of [["localhost", true], ["example.test", false]]) {
+  test(`the panel on ${site} ${isLocal ? "says the remedy" : "has the code only"}, and no button`, async (t) => {
+    const small = async (options) => {
+      const { tab, event } = await openPage(t, browser, { ...options, world: { site } });
+      const { code, message } = await event("marketplace-error");
+      assert.equal(await tab.locator("[part~=panel]").getByRole("button").count(), 0);
+      const shown = await tab.locator("small").textContent();
+      assert.equal(shown, isLocal ? message : code);
+      return message;
+    };
+    assert.match(await small({ page: policy({ "frame-src": "'none'" }) }), /Add: frame-src http:/);
+    assert.match(await small({ markup: `<marketplace-frame entrance="x"></marketplace-frame>` }), /Write base=/);
+  });
+}

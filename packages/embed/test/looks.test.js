@@ -14,7 +14,8 @@ const states = {
   loading: { world: never },
   ready: {},
   "signed-out": { world: signedOut },
-  error: { world: { settingsStatus: 404 } },
+  error: { markup: `<marketplace-frame base="http://nowhere.localhost:1"></marketplace-frame>` },
+  refused: { world: { settingsStatus: 503 } },
   popup: { markup: `<marketplace-frame mode="popup"></marketplace-frame>` },
 };
 for (const [name, options] of Object.entries(states)) {
@@ -25,7 +26,7 @@ for (const [name, options] of Object.entries(states)) {
     const { violations } = await tab.evaluate(() => window.axe.run(document, { iframes: false }));
     assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
     assert.equal(await tab.locator("section").getAttribute("aria-busy"), String(name === "loading"));
-    const role = name === "error" ? "alert" : "status";
+    const role = /error|refused/.test(name) ? "alert" : "status";
     assert.equal(await tab.locator("p[part=message]").getAttribute("role"), role);
     assert.equal(await tab.locator(`[part~=panel]`).getAttribute("part"), `panel ${name}`);
   });
@@ -34,8 +35,8 @@ for (const [name, options] of Object.entries(states)) {
 const languages = {
   en: ["Integrations", "Loading…", "Sign in", "Try again", "Open integrations"],
   de: ["Integrationen", "Wird geladen …", "Anmelden", "Erneut versuchen", "Integrationen öffnen"],
-  fr: ["Intégrations", "Chargement…", "Se connecter", "Réessayer", "Ouvrir les intégrations"],
-  es: ["Integraciones", "Cargando…", "Iniciar sesión", "Reintentar", "Abrir integraciones"],
+  fr: ["Intégrations", "Chargement…", "Se connecter", "Réessayer", "Ouvrir le catalogue d’intégrations"],
+  es: ["Integraciones", "Cargando…", "Iniciar sesión", "Reintentar", "Abrir el catálogo de integraciones"],
 };
 for (const [lang, [title, loading, signIn, again, open]] of Object.entries(languages)) {
   test(`its texts are in ${lang}`, async (t) => {
@@ -80,16 +81,16 @@ test("a changed lang attribute applies at once", async (t) => {
   assert.equal(world.entries().length, 1);
 });
 
-const slots = { loading: "loading", "signed-out": "sign-in", error: "error", popup: "open" };
+const slots = { loading: "loading", "signed-out": "sign-in", error: "error", refused: "error", popup: "open" };
 for (const [name, slot] of Object.entries(slots)) {
-  test(`the page's content fills the slots of ${slot}`, async (t) => {
-    const mode = name === "popup" ? `mode="popup"` : "";
+  test(`the page's content fills the slots of ${name}`, async (t) => {
+    const mode = { popup: `mode="popup"`, error: `base="http://nowhere.localhost:1"` }[name] ?? "";
     const { tab, state } = await openPage(t, browser, {
       ...states[name],
       markup: `<marketplace-frame ${mode}><b slot="${slot}">Our words</b><span slot="${slot}-button">Our button</span></marketplace-frame>`,
     });
     await state(name);
-    if (name !== "popup") assert.equal(await tab.getByText("Our words").isVisible(), true);
+    if (name !== "popup") await tab.getByText("Our words").waitFor();
     if (name === "loading") return;
     const button = tab.getByRole(name === "popup" ? "link" : "button", { name: "Our button" });
     assert.equal(await button.isVisible(), true);
@@ -130,6 +131,50 @@ test("the panel's part is loading while it loads", async (t) => {
   });
   await state("loading");
   assert.equal(await tab.locator("p[part=message]").evaluate((node) => getComputedStyle(node).letterSpacing), "4px");
+});
+
+test("the spinner is shown after 200 ms, near the top of a high element", async (t) => {
+  const { tab, state, marketplace, element } = await openPage(t, browser);
+  await state("ready");
+  await marketplace().evaluate(() => window.post({ message: "pandium-content-height-change", height: 2000 }));
+  await tab.waitForFunction(() => document.querySelector("marketplace-frame").offsetHeight === 2000);
+  // an element that loads for the first time has no earlier frame to show
+  await tab.route("**/pandium-sso**", () => {});
+  await element.evaluate((node) => node.setAttribute("display", "list"));
+  await state("loading");
+  const spinner = () => tab.locator("[part~=panel]").evaluate((node) => {
+    const [animation] = node.getAnimations();
+    animation.pause();
+    const shown = [0, 199, 201].map((ms) => {
+      animation.currentTime = ms;
+      return getComputedStyle(node).visibility;
+    });
+    return [shown, getComputedStyle(node).alignContent, node.getBoundingClientRect().height];
+  });
+  assert.deepEqual(await spinner(), [["hidden", "hidden", "visible"], "start", 2000]);
+});
+
+for (const [appearance, colorScheme, isDark] of [["light", "dark", false], ["dark", "light", true], ["auto", "dark", true], ["auto", "light", false]]) {
+  test(`with appearance ${appearance}, in a ${colorScheme} system, the element is ${isDark ? "dark" : "light"}`, async (t) => {
+    const { tab, state, element } = await openPage(t, browser, {
+      markup: `<marketplace-frame appearance="${appearance}"></marketplace-frame>`, context: { colorScheme },
+    });
+    await state("ready");
+    const colour = await tab.locator("section").evaluate((node) => getComputedStyle(node).backgroundColor);
+    assert.equal(colour === "rgb(255, 255, 255)", !isDark);
+    await element.evaluate((node) => node.removeAttribute("appearance"));
+    assert.equal(await tab.locator("section").evaluate((node) => getComputedStyle(node).backgroundColor), "rgba(0, 0, 0, 0)");
+  });
+}
+
+test("pages in the frame follow its appearance", async (t) => {
+  const { state, marketplace } = await openPage(t, browser, {
+    markup: `<marketplace-frame appearance="dark"></marketplace-frame>`,
+    // an emulated scheme would hold in every frame
+    context: { colorScheme: null },
+  });
+  await state("ready");
+  assert.equal(await marketplace().evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches), true);
 });
 
 for (const [motion, animation] of [["reduce", "none"], ["no-preference", "turn"]]) {

@@ -17,6 +17,8 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // a page that is not local
+  "--host-resolver-rules=MAP *.example.test 127.0.0.1",
 ];
 
 /** One browser for each test file. */
@@ -57,6 +59,8 @@ async function vendored([file, imports]) {
  */
 export async function startHosts(changes = {}) {
   const world = {
+    /** The site of the three hosts. */
+    site: "localhost",
     isSignedIn: true,
     loginUrl: (origin) => `${origin.app}/login`,
     proofHeader: null,
@@ -79,9 +83,9 @@ export async function startHosts(changes = {}) {
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address();
-  world.app = `http://app.localhost:${port}`;
-  world.sso = `http://sso.localhost:${port}`;
-  world.market = `http://market.localhost:${port}`;
+  world.app = `http://app.${world.site}:${port}`;
+  world.sso = `http://sso.${world.site}:${port}`;
+  world.market = `http://market.${world.site}:${port}`;
   world.close = () => {
     server.closeAllConnections();
     server.close();
@@ -120,7 +124,7 @@ async function answer(world, request, response) {
       }), allowed);
     if (path === "/embed.js") return file("embed.js", "text/javascript");
     if (path === "/embed.json") {
-      if (world.settingsStatus !== 200) return problem(world.settingsStatus, "not_found");
+      if (world.settingsStatus !== 200) return problem(world.settingsStatus, "a_reason");
       return send(200, "application/json", JSON.stringify({
         entrance: query.get("entrance"),
         marketplace_origin: world.market,
@@ -139,7 +143,7 @@ async function answer(world, request, response) {
         url: `${world.market}/acme?tenant=secret-token`, jti: "1", issued_at: 1, expires_at: null, ...given,
       }), allowed);
     }
-    if (world.entranceStatus !== 200) return send(world.entranceStatus, "text/html", "<h1>Refused</h1>");
+    if (world.entranceStatus !== 200) return send(world.entranceStatus, "text/html", REFUSED(world.entranceStatus));
     if (!world.isSignedIn) return send(401, "text/html", UNAUTHENTICATED);
     response.writeHead(307, { location: `${world.market}/acme?tenant=secret-token&${query}` });
     return response.end();
@@ -160,6 +164,11 @@ const MARKETPLACE = `<!doctype html><html lang="en"><title>Marketplace</title><m
 
 const UNAUTHENTICATED = `<!doctype html><html lang="en"><title>Sign in</title><main><h1>Sign in</h1></main><script>
   parent.postMessage({ type: "marketplace-sso:unauthenticated", reason: "unauthenticated" }, "*");
+</script></html>`;
+
+const REFUSED = (status) => `<!doctype html><html lang="en"><title>Refused</title><main><h1>Refused</h1>
+<a href="">Try again</a></main><script>
+  parent.postMessage({ type: "marketplace-sso:refused", reason: "reason_${status}", request_id: "request-8" }, "*");
 </script></html>`;
 
 // the user clicks, so that a test can look at the page before
@@ -195,7 +204,8 @@ export async function openPage(t, browser, { world: changes, markup = "<marketpl
   context.on("weberror", (error) => said.push(`thrown: ${error.error()}`));
   await tab.addInitScript(() => {
     window.events = [];
-    const names = ["ready", "error", "unauthenticated", "message", "height", "save-sync", "install-cancel"];
+    const names = ["ready", "error", "unauthenticated", "message", "height", "save-sync", "install-cancel",
+      "refused", "statechange", "beforereload"];
     for (const name of names) {
       window.addEventListener(`marketplace-${name}`, ({ type, detail, target }) =>
         window.events.push({ type, detail, id: target.id }));

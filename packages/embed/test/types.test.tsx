@@ -13,6 +13,13 @@ element.openSignIn();
 element.addEventListener("marketplace-height", ({ detail }) => detail.height.toFixed());
 document.addEventListener("marketplace-save-sync", ({ detail }) => detail.tenant.name?.trim());
 window.addEventListener("marketplace-error", ({ detail }) => detail.code === "csp" && detail.message.trim());
+element.addEventListener("marketplace-statechange", ({ detail }) => {
+  if (detail.state === "refused") detail.request_id.trim();
+  // @ts-expect-error the state ready has no reason
+  if (detail.state === "ready") detail.reason.trim();
+});
+element.addEventListener("marketplace-refused", ({ detail }) => detail.reason.trim());
+element.addEventListener("marketplace-beforereload", (event) => event.preventDefault());
 // @ts-expect-error state is read-only
 element.state = "ready";
 // @ts-expect-error a token is text
@@ -22,7 +29,7 @@ element.addEventListener("marketplace-height", ({ detail }) => detail.width);
 
 const ref = createRef<Element>();
 export const wrapped = (
-  <MarketplaceFrame ref={ref} integrationId={1121} display="settings" onSaveSync={({ detail }) => detail.tenant.id} className="a">
+  <MarketplaceFrame ref={ref} integrationId={1121} display="settings" appearance="auto" onStateChange={({ detail }) => detail.state.trim()} onSaveSync={({ detail }) => detail.tenant.id} className="a">
     <span slot="loading">Wait</span>
   </MarketplaceFrame>
 );

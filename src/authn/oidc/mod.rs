@@ -56,6 +56,8 @@ pub struct OidcClient {
     pub scopes: Vec<String>,
     /// What the provider asks at each login.
     pub prompt: Option<Prompt>,
+    /// Where the provider sends the browser after a sign-out; registered there.
+    pub post_logout_redirect_uri: Option<String>,
     /// How users are identified.
     pub identification: Identification,
     /// How claims map to the user.
@@ -254,15 +256,14 @@ impl OidcClient {
     }
 
     /// Where to send the browser so that the user is logged out at the provider too (RP-Initiated
-    /// Logout 1.0, 2); `return_to` has to be registered there. `None` where the provider has no such URL,
-    /// or is not available.
-    pub async fn end_session_url(&self, return_to: Option<&str>, clock: fn() -> Timestamp) -> Option<String> {
+    /// Logout 1.0, 2). `None` where the provider has no such URL, or is not available.
+    pub async fn end_session_url(&self, clock: fn() -> Timestamp) -> Option<String> {
         let metadata = self.metadata.get(self.http.fetcher(), clock).await.ok()?;
         let mut url = Url::parse(metadata.end_session.as_ref()?.as_str()).ok()?;
         {
             let mut query = url.query_pairs_mut();
             query.append_pair("client_id", &self.registration.client_id);
-            if let Some(return_to) = return_to {
+            if let Some(return_to) = &self.post_logout_redirect_uri {
                 query.append_pair("post_logout_redirect_uri", return_to);
             }
         }

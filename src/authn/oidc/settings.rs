@@ -81,6 +81,12 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
     });
     let issuer = issuer(section, preset);
     let endpoints = endpoints(section);
+    let help =
+        "write the URL of a page, as it is registered at the provider, such as \"https://app.example.com/\"";
+    let post_logout = section.optional("post_logout_redirect_uri", help, |text| {
+        // as it is written: the provider compares strings
+        KeyUrl::parse(text).map(|_| text.to_owned())
+    });
     let claims = preset.map_or(STANDARD_CLAIMS.as_slice(), |preset| preset.claims);
     let mapping = token::mapping(section, claims);
     let fetching = Fetching::read(section);
@@ -104,6 +110,7 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
         metadata,
         scopes: scopes?,
         prompt: prompt?,
+        post_logout_redirect_uri: post_logout?,
         identification,
         mapping: mapping?,
         http: HttpClient::new(fetching.fetcher().clone(), url.is_loopback()),

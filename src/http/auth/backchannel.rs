@@ -10,11 +10,11 @@ use crate::audit::Outcome;
 use crate::authn::SignIn;
 use crate::authn::oidc::LoggedOut;
 use crate::clock::Timestamp;
-use crate::http::EntranceRuntime;
 use crate::http::context::RequestContext;
 use crate::http::limiting;
 use crate::http::refused::{Audience, RefusedRequest};
 use crate::http::served::ServedRequest;
+use crate::http::{EntranceRuntime, body};
 use crate::refusal::{Reason, Refusal};
 use crate::session::EndedKey;
 use crate::sign_on::EventDetails;
@@ -143,12 +143,7 @@ async fn read(request: &HttpRequest, payload: web::Payload) -> Result<String, Re
     if !request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(bad("the Content-Type is not application/x-www-form-urlencoded"));
     }
-    let body = match tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(MAX_BODY)).await {
-        Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(_))) => return Err(bad("the body cannot be received")),
-        Ok(Err(_)) => return Err(bad("the body has more than 16 KiB")),
-        Err(_) => return Err(bad("the body is not complete within 10 s")),
-    };
+    let body = body::receive(payload, MAX_BODY, BODY_TIMEOUT).await?;
     let mut tokens = form_urlencoded::parse(&body).filter(|(name, _)| name == "logout_token");
     match (tokens.next(), tokens.next()) {
         (Some((_, token)), None) => Ok(token.into_owned()),

@@ -8,10 +8,11 @@ use super::{LoginRequest, internal, pages, redirect};
 use crate::audit::Outcome;
 use crate::authn::SignIn;
 use crate::clock::Timestamp;
-use crate::embed::{FetchDestination, FetchMetadata};
+use crate::embed::FetchDestination;
 use crate::http::EntranceRuntime;
 use crate::http::context::{RequestContext, headers};
 use crate::http::refused::RefusedRequest;
+use crate::http::sender::Sender;
 use crate::http::served::ServedRequest;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
@@ -43,7 +44,7 @@ pub(super) async fn logout(
         details.credentials = session.user.credentials;
     }
     let cookies = [sign_in.sessions.delete()];
-    let response = match sign_in.client.end_session_url(None, Timestamp::now).await {
+    let response = match sign_in.client.end_session_url(Timestamp::now).await {
         Some(url) => redirect(&url, &cookies),
         None => match &runtime.entrance.embed.login_url {
             Some(url) => redirect(&origin_of(url).map_err(at)?, &cookies),
@@ -66,14 +67,8 @@ fn check_origin(
     runtime: &EntranceRuntime,
     headers: &Headers<'_>,
 ) -> Result<(), Refusal> {
-    let refuse = |cause: &'static str| Err(Reason::CrossSiteRequest.because(cause));
-    let metadata = match FetchMetadata::read(headers) {
-        Ok(metadata) => metadata,
-        Err(why) => return refuse(why.cause()),
-    };
-    let Ok(origin) = headers.only("origin") else { return refuse("Origin came twice") };
-    let origin = origin.map(|origin| std::str::from_utf8(origin).unwrap_or_default());
-    match (origin, metadata.site) {
+    let Sender { origin, site } = Sender::read(headers)?;
+    match (origin, site) {
         (_, Some(b"same-origin")) => Ok(()),
         (Some(origin), None | Some(_))
             if context.snapshot.public_url.as_deref() == Some(origin)
@@ -82,7 +77,8 @@ fn check_origin(
             Ok(())
         }
         (Some(_) | None, None | Some(_)) => {
-            refuse("a sign-out is posted by a page of this service or of embed.parents")
+            let cause = "a sign-out is posted by a page of this service or of embed.parents";
+            Err(Reason::CrossSiteRequest.because(cause))
         }
     }
 }

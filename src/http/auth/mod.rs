@@ -106,12 +106,29 @@ pub(super) fn popup_url(
     login_url: &str,
 ) -> Option<String> {
     runtime.entrance.authenticator.sign_in()?;
+    Some(format!("{login_url}&{}", popup_mode(context, request)?))
+}
+
+/// Whether no sign-in can reach a frame: its own pages would offer one again and again.
+pub(super) fn is_out_of_reach(
+    context: &RequestContext,
+    runtime: &EntranceRuntime,
+    request: &HttpRequest,
+) -> bool {
+    let destination = request.headers().get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    matches!(destination, Some(b"iframe" | b"frame"))
+        && runtime.entrance.authenticator.sign_in().is_some()
+        && popup_mode(context, request).is_none()
+}
+
+/// The parameters by which a sign-in in a pop-up helps a frame.
+fn popup_mode(context: &RequestContext, request: &HttpRequest) -> Option<&'static str> {
     if pages::gives_tickets(context) {
-        return Some(format!("{login_url}&mode=popup&ticket=1"));
+        return Some("mode=popup&ticket=1");
     }
     // a cookie that is set in the pop-up does not reach a frame in a page of another site
     let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
-    (site != Some(b"cross-site")).then(|| format!("{login_url}&mode=popup"))
+    (site != Some(b"cross-site")).then_some("mode=popup")
 }
 
 /// The address of the sign-in for programs that show a log-in button.

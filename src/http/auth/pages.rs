@@ -76,15 +76,7 @@ pub(super) fn signed_in(
     let targets = opener.as_ref().map(|opener| {
         let parents = &runtime.entrance.embed.parents;
         let mut targets = parents.message_targets(opener.origin.unwrap_or_default(), false);
-        targets.extend(
-            context
-                .snapshot
-                .public_url
-                .iter()
-                .filter(|own| !targets.contains(own))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+        targets.extend(context.snapshot.public_url.clone().filter(|own| !targets.contains(own)));
         targets
     });
     let page = SignedInPage {

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use url::form_urlencoded;
 
+use super::super::body;
 use super::super::context::RequestContext;
 use super::super::refused::{OwnPage, RefusedRequest};
 use super::pages::{self, Current};
@@ -70,8 +71,7 @@ async fn open(context: &RequestContext, token: String) -> Result<HeaderValue, Re
 /// Reads the field `token` of a form.
 async fn read(payload: web::Payload) -> Result<String, Refusal> {
     let wrong = || Reason::InvalidToken.because("the form cannot be read: it is too long, too slow, or cut");
-    let body = tokio::time::timeout(FORM_TIMEOUT, payload.to_bytes_limited(MAX_FORM)).await;
-    let Ok(Ok(Ok(body))) = body else { return Err(wrong()) };
+    let body = body::receive(payload, MAX_FORM, FORM_TIMEOUT).await.map_err(|_| wrong())?;
     let mut fields = form_urlencoded::parse(&body).filter(|(name, _)| name == "token");
     let token = fields.next().map(|(_, token)| token.trim().to_owned()).filter(|token| !token.is_empty());
     token.ok_or_else(|| Reason::Unauthenticated.because("the form has no token"))

@@ -1,21 +1,21 @@
 //! The paths for programs: `GET /v1/mittwald/instances`, page by page, and an access token of one.
 
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::tokens::NoToken;
+use super::tokens::{NoToken, TokenRequest};
 use crate::api_token::Scope;
 use crate::audit::{InstanceEvent, Outcome, timestamp};
 use crate::clock::Timestamp;
 use crate::http::api_auth::authorize;
 use crate::http::context::RequestContext;
+use crate::http::page_query;
 use crate::http::record::record_outcome;
 use crate::http::refused::{ForProgram, RefusedRequest};
+use crate::http::verify::json_response;
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::EventDetails;
 use crate::store::instances::StoredInstance;
@@ -60,10 +60,6 @@ struct TokenJson<'a> {
     expires_at: u64,
 }
 
-/// Instances on a page, where the request does not say, and at most.
-const DEFAULT_LIMIT: i64 = 100;
-const MAX_LIMIT: i64 = 1_000;
-
 /// Responds with a page of instances.
 pub(super) async fn list(
     context: &RequestContext,
@@ -89,8 +85,7 @@ pub(super) async fn list(
     instances.retain(|instance| extension_ids.contains(&instance.extension_id));
     tracing::info!(api_token = caller.token_name, instances = instances.len(), "instances were read");
     let page = Page { instances: instances.into_iter().map(json_of).collect(), has_more, next_cursor: last };
-    let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(HttpResponse::Ok().insert_header(nosniff).json(page))
+    Ok(json_response().json(page))
 }
 
 /// Responds with an access token of an instance.
@@ -100,7 +95,8 @@ pub(super) async fn access_token(
     id: Uuid,
 ) -> Result<HttpResponse, RefusedRequest> {
     let caller = authorize(context, request, Scope::MittwaldTokens).await?;
-    let details = EventDetails { api_token: Some(caller.token_name), ..EventDetails::default() };
+    let api_token = Some(caller.token_name);
+    let details = EventDetails { api_token, instance_id: Some(id), ..EventDetails::default() };
     let responded = exchange(context, request, id, &details).await;
     responded.map_err(|mut refused| {
         refused.details = Box::new(details);
@@ -122,13 +118,13 @@ async fn exchange(
         return Err(no_extension());
     };
     let tokens = &mittwald.fetched.tokens;
-    let issued = tokens.get(store, &mittwald.settings, id, Timestamp::now).await;
+    let request_of = TokenRequest { store, settings: &mittwald.settings, id, clock: Timestamp::now };
+    let issued = tokens.get(request_of).await;
     let issued = issued.map_err(|why| refused(&why))?;
-    let outcome = Outcome::Instance { event: InstanceEvent::AccessTokenIssued, instance_id: id };
+    let outcome = Outcome::Instance(InstanceEvent::AccessTokenIssued);
     let recorded = record_outcome(context, request, outcome, details).await;
     recorded.map_err(|refusal| RefusedRequest::for_program(refusal, ForProgram::default()))?;
-    let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(HttpResponse::Ok().insert_header(nosniff).json(TokenJson {
+    Ok(json_response().json(TokenJson {
         access_token: issued.token.expose(),
         expires_at: issued.expires_at.unix_seconds(),
     }))
@@ -172,38 +168,10 @@ fn json_of(instance: StoredInstance) -> InstanceJson {
 
 /// The cursor and the limit of a query. An unknown, repeated or invalid parameter is refused.
 fn parse(query: &str) -> Result<(Option<Uuid>, i64), RefusedRequest> {
-    let (mut after, mut limit) = (None, None);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let is_repeated = match &*name {
-            "cursor" => {
-                let what = "pass next_cursor on as it is";
-                let id = URL_SAFE_NO_PAD.decode(&*value).ok().and_then(|bytes| Uuid::from_slice(&bytes).ok());
-                after.replace(id.ok_or_else(|| wrong("cursor", what))?).is_some()
-            }
-            "limit" => {
-                let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-                let number =
-                    value.parse().ok().filter(|number| is_number && (1..=MAX_LIMIT).contains(number));
-                let what = "write a whole number from 1 to 1000";
-                limit.replace(number.ok_or_else(|| wrong("limit", what))?).is_some()
-            }
-            _ => {
-                let detail = Some("there is no such parameter; see /v1/openapi.json".into());
-                let refusal = Reason::BadRequest.because("an unknown parameter");
-                let members = ForProgram { detail, ..ForProgram::default() };
-                return Err(RefusedRequest::for_program(refusal, members));
-            }
-        };
-        if is_repeated {
-            return Err(wrong(if name == "cursor" { "cursor" } else { "limit" }, "it came twice"));
-        }
-    }
-    Ok((after, limit.unwrap_or(DEFAULT_LIMIT)))
-}
-
-fn wrong(name: &'static str, what: &'static str) -> RefusedRequest {
-    let refusal = Reason::BadRequest.because(format!("the parameter {name}: {what}"));
-    let members =
-        ForProgram { parameter: Some(name.to_owned()), detail: Some(what.into()), ..ForProgram::default() };
-    RefusedRequest::for_program(refusal, members)
+    let [cursor, limit] = page_query::values(query, ["cursor", "limit"])?;
+    let id = |text: String| {
+        let id = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| Uuid::from_slice(&bytes).ok());
+        id.ok_or_else(|| page_query::refuse(("cursor", "pass next_cursor on as it is")))
+    };
+    Ok((cursor.map(id).transpose()?, page_query::limit(limit).map_err(page_query::refuse)?))
 }

@@ -23,6 +23,16 @@ pub(super) struct TokenCache {
     slots: Mutex<HashMap<Uuid, Arc<AsyncMutex<Slot>>>>,
 }
 
+/// Which token is asked for, and what it takes.
+#[derive(Clone, Copy)]
+pub(super) struct TokenRequest<'a> {
+    pub store: &'a Store,
+    pub settings: &'a MittwaldSettings,
+    /// The instance.
+    pub id: Uuid,
+    pub clock: fn() -> Timestamp,
+}
+
 /// The token of one instance. Locked during an exchange, so that there is one at a time.
 #[derive(Default)]
 struct Slot {
@@ -76,15 +86,8 @@ impl TokenCache {
     }
 
     /// A token of an instance that is installed and enabled.
-    pub async fn get(
-        &self,
-        store: &Store,
-        settings: &MittwaldSettings,
-        id: Uuid,
-        clock: fn() -> Timestamp,
-    ) -> Result<IssuedToken, NoToken> {
-        let get = self.get_without_limit(store, settings, id, clock);
-        let limited = tokio::time::timeout(LIMIT, get).await;
+    pub async fn get(&self, request: TokenRequest<'_>) -> Result<IssuedToken, NoToken> {
+        let limited = tokio::time::timeout(LIMIT, self.get_without_limit(request)).await;
         limited.unwrap_or(Err(NoToken::Upstream(ApiError::TimedOut(LIMIT))))
     }
 
@@ -93,18 +96,13 @@ impl TokenCache {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    async fn get_without_limit(
-        &self,
-        store: &Store,
-        settings: &MittwaldSettings,
-        id: Uuid,
-        clock: fn() -> Timestamp,
-    ) -> Result<IssuedToken, NoToken> {
+    async fn get_without_limit(&self, request: TokenRequest<'_>) -> Result<IssuedToken, NoToken> {
+        let TokenRequest { settings, id, clock, .. } = request;
         for _ in 0..MAX_EXCHANGES {
             let slot = self.slot(id);
             let mut slot = slot.lock().await;
             // after the lock: what was read before could be outdated by now
-            let instance = self.usable(store, settings, id).await?;
+            let instance = self.usable(request).await?;
             let revision = instance.revision;
             if let Some(token) = slot.valid(revision, clock()) {
                 return Ok(token);
@@ -124,7 +122,7 @@ impl TokenCache {
                 slot.failure = Some((revision, clock(), error.clone()));
             }
             // what came of a secret that was replaced meanwhile is dropped
-            if self.usable(store, settings, id).await?.revision == revision {
+            if self.usable(request).await?.revision == revision {
                 let issued = exchanged.map_err(NoToken::Upstream)?;
                 *slot = Slot { token: Some((revision, issued.clone())), failure: None };
                 return Ok(issued);
@@ -133,12 +131,8 @@ impl TokenCache {
         Err(NoToken::Changing)
     }
 
-    async fn usable(
-        &self,
-        store: &Store,
-        settings: &MittwaldSettings,
-        id: Uuid,
-    ) -> Result<StoredInstance, NoToken> {
+    async fn usable(&self, request: TokenRequest<'_>) -> Result<StoredInstance, NoToken> {
+        let TokenRequest { store, settings, id, .. } = request;
         let instance = store.instance(id).await?;
         let instance = instance.filter(|found| settings.extension_ids.contains(&found.extension_id));
         let usable = match instance {

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use actix_web::http::Method;
-use actix_web::web::{self, Bytes};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::Mittwald;
 use crate::audit::{InstanceEvent, Outcome};
@@ -14,6 +13,7 @@ use crate::authn::mittwald::{
     KeyUnavailable, NotForUs, WebhookSignature,
 };
 use crate::clock::Timestamp;
+use crate::http::body::{self, BadBody};
 use crate::http::context::{Context, RequestContext, headers};
 use crate::http::record::record_outcome;
 use crate::http::refused::{Audience, ForProgram, RefusedRequest};
@@ -38,29 +38,37 @@ pub(in crate::http) async fn receive(
         let refused = RefusedRequest::method_not_allowed("POST", "webhooks are delivered with POST");
         return Err(RefusedRequest { audience: Audience::Api, ..refused });
     }
-    let handled = tokio::time::timeout(LIMIT, Box::pin(handle(&context, &request, payload))).await;
+    let mut details = EventDetails::default();
+    let handle = Box::pin(handle(&context, &request, payload, &mut details));
+    let handled = tokio::time::timeout(LIMIT, handle).await;
     let handled = handled.unwrap_or_else(|_| {
         Err(Reason::StoreUnavailable.because("the webhook could not be received and stored within 3 s"))
     });
     match handled {
         Ok(()) => Ok(HttpResponse::NoContent().finish()),
-        Err(refusal) => Err(RefusedRequest::for_program(refusal, ForProgram::default())),
+        Err(refusal) => {
+            let refused = RefusedRequest::for_program(refusal, ForProgram::default());
+            Err(RefusedRequest { details: Box::new(details), ..refused })
+        }
     }
 }
 
+/// Handles a delivery; `details` gets the instance once it is known from a verified body.
 async fn handle(
     context: &RequestContext,
     request: &HttpRequest,
     payload: web::Payload,
+    details: &mut EventDetails,
 ) -> Result<(), Refusal> {
     let Some(mittwald) = &context.snapshot.mittwald else {
         return Err(Reason::NotFound.because("there is nothing at this path"));
     };
     let signature = WebhookSignature::read(&headers(request)).map_err(unsigned)?;
     let key = mittwald.fetched.keys.get(signature.serial()).await.map_err(no_key)?;
-    let body = body(payload).await?;
+    let body = body::receive(payload, MAX_BODY, LIMIT).await.map_err(no_body)?;
     let verified = signature.verify(&body, &key).map_err(unsigned)?;
     let delivery = Delivery::parse(verified).map_err(unreadable)?;
+    details.instance_id = Some(delivery.instance_id);
     let settings = &mittwald.settings;
     let expected = Expected {
         url: &settings.webhook_url,
@@ -73,8 +81,7 @@ async fn handle(
         Handling::DryRun => note_dry_run(context, &delivery).await?,
         Handling::Store => store(context, mittwald, &delivery).await?,
     };
-    let outcome = Outcome::Instance { event, instance_id: delivery.instance_id };
-    record_outcome(context, request, outcome, &EventDetails::default()).await
+    record_outcome(context, request, Outcome::Instance(event), details).await
 }
 
 /// Stores the id alone: neither a dry run nor a change can be replayed as the other.
@@ -153,11 +160,10 @@ fn change_of(delivery: &Delivery, secrets: &KeyRing) -> Result<InstanceChange, R
     })
 }
 
-async fn body(payload: web::Payload) -> Result<Bytes, Refusal> {
-    match payload.to_bytes_limited(MAX_BODY).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Reason::BadRequest.because("the body cannot be received")),
-        Err(_) => Err(Reason::BodyTooLarge.because("the body has more than 256 KiB")),
+fn no_body(why: BadBody) -> Refusal {
+    match why {
+        BadBody::TooLong(_) => Reason::BodyTooLarge.because(why.to_string()),
+        BadBody::TooSlow(_) | BadBody::Broken => why.into(),
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -25,6 +26,34 @@ use state::State;
 pub struct Mstudio {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+}
+
+/// A user of it.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The id.
+    pub id: Uuid,
+    /// The e-mail address.
+    pub email: String,
+    /// The first name.
+    pub first_name: String,
+    /// The last name.
+    pub last_name: String,
+}
+
+/// An instance, as it is known here.
+#[derive(Clone, Debug, Serialize)]
+pub struct InstanceView {
+    /// The id.
+    pub id: Uuid,
+    /// The project.
+    pub context_id: Uuid,
+    /// Whether it is enabled.
+    pub enabled: bool,
+    /// The variant that was bought.
+    pub variant: &'static str,
+    /// Whether it was removed.
+    pub is_removed: bool,
 }
 
 /// How it responds.
@@ -108,6 +137,22 @@ impl Mstudio {
         self.state().with(instance, |instance| instance.enabled = enabled);
     }
 
+    /// Changes the variant of an instance.
+    pub fn set_variant(&self, instance: Uuid, variant: &'static str) {
+        self.state().with(instance, |instance| instance.variant = variant);
+    }
+
+    /// An instance.
+    pub fn instance(&self, id: Uuid) -> Option<InstanceView> {
+        self.state().instances.get(&id).map(|instance| instance.view(id))
+    }
+
+    /// All instances, also those that were removed, in the order of their installation.
+    pub fn instances(&self) -> Vec<InstanceView> {
+        let state = self.state();
+        state.installed.iter().filter_map(|id| Some(state.instances.get(id)?.view(*id))).collect()
+    }
+
     /// Removes an instance: its secret is refused.
     pub fn remove(&self, instance: Uuid) {
         self.state().with(instance, |instance| instance.is_removed = true);
@@ -158,9 +203,16 @@ impl Mstudio {
         Ok(signature_fields(STANDARD.encode(key.sign(body)), self.state().serial.to_string()))
     }
 
-    /// A user who opens an instance, and may see no other: the retrieval key and the user's id.
+    /// A new user who opens an instance, and may see no other: the retrieval key and the user's id.
     pub fn open(&self, instance: Uuid, email: &str) -> (String, Uuid) {
-        self.state().open(instance, email)
+        let (id, email) = (Uuid::new_v4(), email.to_owned());
+        let user = User { id, email, first_name: "Alice".to_owned(), last_name: "Example".to_owned() };
+        (self.open_as(instance, user), id)
+    }
+
+    /// The retrieval key of this user, who opens an instance, and may see no other with it.
+    pub fn open_as(&self, instance: Uuid, user: User) -> String {
+        self.state().open(instance, user)
     }
 
     /// A session token for an instance, with members changed; `null` removes one.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Behaviour;
-use super::state::State;
+use super::state::{State, Visit};
 use crate::clock::Timestamp;
 
 /// A request.
@@ -119,35 +119,34 @@ fn instance_token(state: &State, id: &str, body: &[u8]) -> (u16, Value) {
 fn user_token(state: &mut State, body: &[u8]) -> (u16, Value) {
     let user = Uuid::try_parse(&member(body, "userId")).ok();
     let key = member(body, "accessTokenRetrievalKey");
-    let of_key = state.retrieval_keys.get(&key).copied();
-    match (of_key, user) {
-        (Some(of_key), Some(user)) if of_key == user => {
+    match state.retrieval_keys.get(&key).cloned() {
+        Some(visit) if user == Some(visit.user.id) => {
             state.retrieval_keys.remove(&key);
             let token = format!("mstudio-user-token-{}", Uuid::new_v4().simple());
-            state.user_tokens.insert(token.clone(), user);
+            state.user_tokens.insert(token.clone(), visit);
             let expires = crate::audit::timestamp(Timestamp::now().unix_microseconds() + 600_000_000);
             (200, json!({"token": token, "refreshToken": "mstudio-refresh", "expiresAt": expires}))
         }
-        _ => error(403, "the key is not valid"),
+        Some(_) | None => error(403, "the key is not valid"),
     }
 }
 
 fn user(state: &State, id: &str, token: Option<&str>) -> (u16, Value) {
-    let Some(user) = token.and_then(|token| state.user_tokens.get(token)) else {
+    let Some(Visit { user, .. }) = token.and_then(|token| state.user_tokens.get(token)) else {
         return error(401, "the token is not valid");
     };
-    if id != "self" && id != user.to_string() {
+    if id != "self" && id != user.id.to_string() {
         return error(403, "another user");
     }
-    let person = json!({"firstName": "Alice", "lastName": "Example"});
-    (200, json!({"userId": user, "email": state.users.get(user).map(|(email, _)| email), "person": person}))
+    let person = json!({"firstName": user.first_name, "lastName": user.last_name});
+    (200, json!({"userId": user.id, "email": user.email, "person": person}))
 }
 
 fn instance(state: &State, id: &str, token: Option<&str>) -> (u16, Value) {
-    let user = token.and_then(|token| state.user_tokens.get(token));
-    let seen = user.and_then(|user| state.users.get(user)).map(|(_, instance)| instance);
-    match seen {
-        Some(seen) if seen.to_string() == id => (200, json!({"id": seen, "extensionId": state.extension_id})),
+    match token.and_then(|token| state.user_tokens.get(token)) {
+        Some(Visit { instance, .. }) if instance.to_string() == id => {
+            (200, json!({"id": instance, "extensionId": state.extension_id}))
+        }
         Some(_) => error(403, "the user may not see the instance"),
         None => error(401, "the token is not valid"),
     }

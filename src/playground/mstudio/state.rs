@@ -8,8 +8,8 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Behaviour;
 use super::webhook::{Kind, Webhook};
+use super::{Behaviour, InstanceView, User};
 use crate::clock::Timestamp;
 
 pub(super) struct State {
@@ -24,12 +24,12 @@ pub(super) struct State {
     /// The published keys, raw.
     pub keys: HashMap<Uuid, Vec<u8>>,
     pub instances: HashMap<Uuid, Instance>,
-    /// Retrieval keys that are not used yet, each with its user.
-    pub retrieval_keys: HashMap<String, Uuid>,
+    /// Their ids, in order.
+    pub installed: Vec<Uuid>,
+    /// Retrieval keys that are not used yet.
+    pub retrieval_keys: HashMap<String, Visit>,
     /// Access tokens of users.
-    pub user_tokens: HashMap<String, Uuid>,
-    /// The e-mail address of each user, and the instance that the user may see.
-    pub users: HashMap<Uuid, (String, Uuid)>,
+    pub user_tokens: HashMap<String, Visit>,
     /// The last time of a webhook: each is later than the one before.
     last_webhook: Timestamp,
 }
@@ -39,7 +39,15 @@ pub(super) struct Instance {
     pub secret: String,
     pub next_secret: Option<String>,
     pub enabled: bool,
+    pub variant: &'static str,
     pub is_removed: bool,
+}
+
+/// A user who opens an instance, and may see no other.
+#[derive(Clone)]
+pub(super) struct Visit {
+    pub user: User,
+    pub instance: Uuid,
 }
 
 impl State {
@@ -56,9 +64,9 @@ impl State {
             key,
             serial,
             instances: HashMap::new(),
+            installed: Vec::new(),
             retrieval_keys: HashMap::new(),
             user_tokens: HashMap::new(),
-            users: HashMap::new(),
             last_webhook: Timestamp::from_unix_seconds(0),
         })
     }
@@ -77,9 +85,11 @@ impl State {
             secret: new_secret(),
             next_secret: None,
             enabled: true,
+            variant: "pro",
             is_removed: false,
         };
         self.instances.insert(id, instance);
+        self.installed.push(id);
         id
     }
 
@@ -91,11 +101,10 @@ impl State {
         self.instances.get_mut(&id).map(change)
     }
 
-    pub fn open(&mut self, instance: Uuid, email: &str) -> (String, Uuid) {
-        let (user, key) = (Uuid::new_v4(), format!("u{}", Uuid::new_v4().hyphenated()));
-        self.users.insert(user, (email.to_owned(), instance));
-        self.retrieval_keys.insert(key.clone(), user);
-        (key, user)
+    pub fn open(&mut self, instance: Uuid, user: User) -> String {
+        let key = format!("u{}", Uuid::new_v4().hyphenated());
+        self.retrieval_keys.insert(key.clone(), Visit { user, instance });
+        key
     }
 
     pub fn webhook(&mut self, kind: Kind, id: Uuid, url: &str) -> Webhook {
@@ -122,7 +131,8 @@ impl State {
             members.insert("consentedScopes".to_owned(), json!(["project:read", "app:write"]));
             let enabled = instance.is_none_or(|instance| instance.enabled);
             members.insert("state".to_owned(), json!({"enabled": enabled}));
-            members.insert("variantKey".to_owned(), json!("pro"));
+            let variant = instance.map_or("pro", |instance| instance.variant);
+            members.insert("variantKey".to_owned(), json!(variant));
         }
         if matches!(kind, Kind::Added | Kind::SecretRotated) {
             let secret = instance.map(|instance| instance.next_secret.as_ref().unwrap_or(&instance.secret));
@@ -146,6 +156,13 @@ impl State {
             "nbf": now_s,
             "exp": now_s + 60,
         })
+    }
+}
+
+impl Instance {
+    pub fn view(&self, id: Uuid) -> InstanceView {
+        let Self { context_id, enabled, variant, is_removed, .. } = *self;
+        InstanceView { id, context_id, enabled, variant, is_removed }
     }
 }
 

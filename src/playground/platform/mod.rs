@@ -42,6 +42,7 @@ pub async fn start(
             marketplace_origin: &setup.marketplace_origin,
             secret,
             folder: setup.folder.path(),
+            encryption_key: None,
         };
         let keys_origin = issuer.origin();
         let values =

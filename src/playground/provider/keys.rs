@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 use super::lies::{Lies, PublishedKeys, SignatureLie};
 use crate::playground::stand_ins::{Signer, key_set};
 
-/// The signing key, and a key for the same algorithm that is published or not.
+/// The signing key, and keys for the same algorithm and for another that are published or not.
 pub struct Keys {
     signing: Signer,
     kid: String,
     other: Signer,
+    elliptic: Signer,
     rotations: usize,
 }
 
@@ -19,7 +20,8 @@ impl Keys {
     /// Creates keys.
     pub fn new() -> anyhow::Result<Self> {
         let (signing, other) = (Signer::new("RS256")?, Signer::fresh("RS256")?);
-        Ok(Self { signing, kid: "key-1".to_owned(), other, rotations: 0 })
+        let elliptic = Signer::fresh("ES256")?;
+        Ok(Self { signing, kid: "key-1".to_owned(), other, elliptic, rotations: 0 })
     }
 
     /// Signs with a new key from now on. The earlier one is no longer published.
@@ -36,6 +38,7 @@ impl Keys {
         match which {
             PublishedKeys::One => {}
             PublishedKeys::Several => keys.push(self.other.jwk(Some("other"))?),
+            PublishedKeys::WithEs256 => keys.push(self.elliptic.jwk(Some(ELLIPTIC))?),
         }
         Ok(key_set(&keys))
     }
@@ -48,14 +51,17 @@ impl Keys {
         client_secret: &str,
         lies: &Lies,
     ) -> anyhow::Result<String> {
-        let algorithm = match lies.signature {
-            SignatureLie::None | SignatureLie::AnotherKey | SignatureLie::Damaged => "RS256",
-            SignatureLie::Unsigned => "none",
-            SignatureLie::Rs512 => "RS512",
-            SignatureLie::ClientSecret | SignatureLie::PublicKey => "HS256",
+        let (algorithm, kid) = match lies.signature {
+            SignatureLie::None | SignatureLie::AnotherKey | SignatureLie::Damaged => {
+                ("RS256", self.kid.as_str())
+            }
+            SignatureLie::Unsigned => ("none", self.kid.as_str()),
+            SignatureLie::Rs512 => ("RS512", self.kid.as_str()),
+            SignatureLie::ClientSecret | SignatureLie::PublicKey => ("HS256", self.kid.as_str()),
+            SignatureLie::Es256 | SignatureLie::DamagedEs256 => ("ES256", ELLIPTIC),
         };
         let mut header = Map::new();
-        for (name, value) in [("alg", algorithm), ("typ", typ), ("kid", &self.kid)] {
+        for (name, value) in [("alg", algorithm), ("typ", typ), ("kid", kid)] {
             header.insert(name.to_owned(), json!(value));
         }
         lies.header.apply(&mut header);
@@ -70,12 +76,19 @@ impl Keys {
             }
             SignatureLie::ClientSecret => sign(&Signer::shared(client_secret.as_bytes())),
             SignatureLie::PublicKey => sign(&Signer::shared(self.signing.pem()?.as_bytes())),
-            SignatureLie::Damaged => {
-                let token = sign(&self.signing)?;
-                let (signed, signature) = token.rsplit_once('.').unwrap_or_default();
-                let first = if signature.starts_with('A') { "B" } else { "A" };
-                Ok(format!("{signed}.{first}{}", signature.get(1..).unwrap_or_default()))
-            }
+            SignatureLie::Es256 => sign(&self.elliptic),
+            SignatureLie::Damaged => sign(&self.signing).map(|token| damage(&token)),
+            SignatureLie::DamagedEs256 => sign(&self.elliptic).map(|token| damage(&token)),
         }
     }
 }
+
+/// A token with the first byte of its signature changed.
+fn damage(token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').unwrap_or_default();
+    let first = if signature.starts_with('A') { "B" } else { "A" };
+    format!("{signed}.{first}{}", signature.get(1..).unwrap_or_default())
+}
+
+/// The `kid` of the key for ES256.
+const ELLIPTIC: &str = "key-es256";

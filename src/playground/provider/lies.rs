@@ -57,6 +57,10 @@ pub enum SignatureLie {
     PublicKey,
     /// With the first byte of the signature changed.
     Damaged,
+    /// With ES256 and a published key of it, which is no lie.
+    Es256,
+    /// The same, with the first byte of the signature changed.
+    DamagedEs256,
 }
 
 /// Which keys are published.
@@ -67,6 +71,8 @@ pub enum PublishedKeys {
     One,
     /// Another key for the same algorithm too.
     Several,
+    /// A key for ES256 too.
+    WithEs256,
 }
 
 /// A response that does not depend on the request.

@@ -117,7 +117,8 @@ function watch() {
   document.addEventListener("securitypolicyviolation", (event) =>
     window.tellOfViolation(`${document.location.origin}: ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
   window.events = [];
-  for (const name of ["ready", "error", "unauthenticated", "message", "height", "save-sync", "install-cancel"]) {
+  for (const name of ["ready", "error", "unauthenticated", "message", "height", "save-sync", "install-cancel", "refused",
+    "statechange", "beforereload"]) {
     window.addEventListener(`marketplace-${name}`, ({ type, detail, target }) => window.events.push({ type, detail, id: target.id }));
   }
 }

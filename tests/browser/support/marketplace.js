@@ -11,17 +11,23 @@ export async function startMarketplace(socket) {
     arrivals: [],
     /** A promise that it waits for before it responds. */
     patience: null,
+    /** A promise that its script waits for, which delays the load event only. */
+    slowScript: null,
     close: () => close(server),
   };
   const server = createServer(async (request, response) => {
     const { pathname: path, searchParams } = new URL(request.url, "http://x");
     if (path === "/favicon.ico") return response.writeHead(204).end();
+    if (path === "/slow.js") {
+      await state.slowScript;
+      return response.writeHead(200, { "content-type": "text/javascript" }).end();
+    }
     const link = Object.fromEntries(searchParams);
     delete link.tenant;
     state.arrivals.push({ path, link, token: searchParams.get("tenant"), tokens: searchParams.getAll("tenant").length, headers: request.headers });
     await state.patience;
     response.writeHead(200, { "content-type": "text/html; charset=utf-8" });
-    return response.end(PAGE(path));
+    return response.end(PAGE(path, state.slowScript));
   });
   await new Promise((resolve) => server.listen(socket, resolve));
   return state;
@@ -36,7 +42,7 @@ export function verified(token, secret) {
   return read(claims);
 }
 
-const PAGE = (path) => `<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><title>Marketplace</title>
+const PAGE = (path, hasSlowScript) => `<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><title>Marketplace</title>
 <style>body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem; color: #1c2330; background: #f4f6fa }</style></head>
 <body><main><h1>Marketplace</h1><p>You are at ${path.replaceAll(/[<&]/g, "")}.</p></main>
-<script>window.post = (data, to = parent) => to.postMessage(data, "*");</script></body></html>`;
+${hasSlowScript ? `<script async src="/slow.js"></script>` : ""}<script>window.post = (data, to = parent) => to.postMessage(data, "*");</script></body></html>`;

@@ -64,6 +64,7 @@ impl TestAudit {
             peer: Peer::from_ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             fetch_dest: FetchDestination::Frame,
             api_token: None,
+            instance_id: None,
             embed_violation: None,
             took_us: 42,
         };

@@ -1,0 +1,111 @@
+(() => {
+  "use strict";
+  const byId = (id) => document.getElementById(id);
+  const { marketplaceOrigin } = document.body.dataset;
+  const frame = byId("marketplace");
+  const people = [...document.querySelectorAll("[data-person]")];
+  let person = people[0];
+  let opened = null;
+
+  {% include "frame.js" %}
+  onMessage(frame, (origin, data) => {
+    if (origin === marketplaceOrigin) fitHeight(frame, data);
+  });
+
+  const pretty = (value) => JSON.stringify(value, null, 2);
+  const badge = (status) => (status < 300 ? "badge ok" : "badge bad");
+
+  async function request(path, body) {
+    const options = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+    const response = await fetch(path, options);
+    if (!response.ok) throw new Error(await response.text());
+    return response.json();
+  }
+
+  function log(text, className) {
+    const line = document.createElement("li");
+    const said = document.createElement("span");
+    said.className = className;
+    said.textContent = text;
+    line.append(said);
+    byId("webhooks").querySelector(".empty")?.remove();
+    byId("webhooks").prepend(line);
+  }
+
+  // the first instance is installed by the page
+  async function start() {
+    const { instances } = await request("/mstudio");
+    await (instances.length ? show() : change({ do: "install" }));
+  }
+
+  async function show() {
+    const { instances, known } = await request("/mstudio");
+    byId("known").textContent = pretty(known);
+    const focused = document.activeElement?.dataset.do;
+    const focusedId = document.activeElement?.closest("[data-id]")?.dataset.id;
+    byId("instances").replaceChildren(...instances.map(item));
+    if (focused) byId("instances").querySelector(`[data-id="${focusedId}"] [data-do="${focused}"]:enabled`)?.focus();
+  }
+
+  function item({ id, enabled, variant, is_removed: isRemoved }) {
+    const line = byId("instance").content.firstElementChild.cloneNode(true);
+    line.dataset.id = id;
+    line.querySelector("code").textContent = id.slice(0, 8);
+    line.querySelector("[data-is=variant]").textContent = variant;
+    const state = line.querySelector("[data-is=state]");
+    state.textContent = isRemoved ? "removed" : enabled ? "enabled" : "disabled";
+    state.className = enabled && !isRemoved ? "badge ok" : "badge bad";
+    line.querySelector("[data-do=toggle]").textContent = enabled ? "Disable" : "Enable";
+    for (const button of line.querySelectorAll("[data-do]")) {
+      const what = button.dataset.do;
+      button.disabled = isRemoved && what !== "open" && what !== "token";
+      button.addEventListener("click", () => attempt(() => act(what, id)));
+    }
+    return line;
+  }
+
+  async function act(what, id) {
+    if (what === "open") return open(id);
+    if (what === "token") {
+      const { status, body } = await request("/mstudio/access-token", { instance: id });
+      byId("token-status").textContent = status;
+      byId("token-status").className = badge(status);
+      byId("token").textContent = pretty(body);
+      return undefined;
+    }
+    return change({ do: what, instance: id });
+  }
+
+  async function change(what) {
+    const { kind, status, body } = await request("/mstudio/change", what);
+    log(`${what.do === "forge" ? "Forged: " : ""}${kind}: ${status}${body ? ` ${body.reason}` : ""}`, badge(status));
+    await show();
+  }
+
+  // each time with another key, which works once
+  async function open(id) {
+    opened = id;
+    const { url } = await request("/mstudio/open", { instance: id, person: person.dataset.person });
+    byId("address").textContent = url.replace(/(atrek=.{8}).*/u, "$1…");
+    byId("nothing").hidden = true;
+    frame.hidden = false;
+    frame.src = url;
+  }
+
+  function choose(other) {
+    person = other;
+    for (const each of people) each.setAttribute("aria-pressed", String(each === person));
+  }
+
+  const attempt = (work) => Promise.resolve(work()).catch((error) => log(`No answer: ${error.message}`, "badge bad"));
+
+  byId("install").addEventListener("click", () => attempt(() => change({ do: "install" })));
+  for (const each of people) {
+    each.addEventListener("click", () => {
+      choose(each);
+      if (opened) attempt(() => open(opened));
+    });
+  }
+  choose(person);
+  attempt(start);
+})();
