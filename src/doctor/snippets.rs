@@ -108,27 +108,23 @@ const fn pass_signed_out(front: Front) -> &'static str {
 const fn pass_component(front: Front) -> &'static str {
     match front {
         Front::Nginx => {
-            "location ~ ^/embed(\\.js|\\.json|\\.d\\.ts)?$ {\n    \
+            "location ~ ^/embed(\\.[0-9a-z]+)*$ {\n    \
                  proxy_pass http://127.0.0.1:8080;\n    \
                  proxy_set_header Host $host;\n\
              }"
         }
         Front::Caddy => {
-            "@embed path /embed /embed.js /embed.json /embed.d.ts\n\
+            "@embed path_regexp ^/embed(\\.[0-9a-z]+)*$\n\
              handle @embed {\n\
              \treverse_proxy 127.0.0.1:8080\n\
              }"
         }
-        Front::Apache => {
-            "ProxyPassMatch \"^(/embed(\\.js|\\.json|\\.d\\.ts)?)$\" \"http://127.0.0.1:8080$1\""
-        }
+        Front::Apache => "ProxyPassMatch \"^(/embed(\\.[0-9a-z]+)*)$\" \"http://127.0.0.1:8080$1\"",
         Front::Haproxy => {
-            "acl component path /embed /embed.js /embed.json /embed.d.ts\n\
+            "acl component path_reg ^/embed(\\.[0-9a-z]+)*$\n\
              use_backend marketplace_sso if component"
         }
-        Front::Traefik => {
-            "rule: Host(`…`) && (Path(`/embed`) || Path(`/embed.js`) || Path(`/embed.json`) || Path(`/embed.d.ts`))"
-        }
+        Front::Traefik => "rule: Host(`…`) && PathRegexp(`^/embed(\\.[0-9a-z]+)*$`)",
     }
 }
 
