@@ -34,6 +34,7 @@ COPY src ./src
 COPY config ./config
 COPY templates ./templates
 COPY docs/openapi.json ./docs/
+COPY docs/examples ./docs/examples
 COPY build.rs ./
 COPY packages/embed/embed.js packages/embed/embed.d.ts ./packages/embed/
 RUN cargo build --release --locked --no-default-features --bin marketplace-sso

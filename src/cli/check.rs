@@ -2,8 +2,12 @@
 //! settings.
 
 use clap::Args;
+use serde::Serialize;
 
-use super::{CommandResult, ConfigArguments, Failure, print, print_error};
+use super::report::{ProblemJson, Reporter, count};
+use super::terminal::{Format, Mark, Terminal};
+use super::{CommandResult, ConfigArguments, EX_CONFIG, Failure};
+use crate::config::{Config, Problems};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -11,8 +15,10 @@ Examples:
   marketplace-sso check --config sso.toml
   marketplace-sso check --config sso.toml --show      the effective settings, secrets hidden
   marketplace-sso check --config sso.toml --strict    for CI: warnings are problems too
+  marketplace-sso check --config sso.toml --format json
 
-Problems and warnings go to standard error. Exit status 78 if there is a problem.")]
+Problems and warnings go to standard error, the verdict to standard output; as JSON, everything to
+standard output. Exit status 78 if there is a problem.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
@@ -22,25 +28,107 @@ pub(super) struct Arguments {
     /// Show the effective settings, and where each was given; secrets are hidden
     #[arg(long)]
     show: bool,
+    #[arg(long, value_enum, default_value_t, help = "The form of the result")]
+    format: Format,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let config = arguments.config.load()?;
+pub(super) fn run(arguments: &Arguments, terminal: Terminal) -> CommandResult {
+    let loaded = arguments.config.read();
+    if arguments.format == Format::Json {
+        return print_json(arguments, loaded, terminal);
+    }
+    let config = loaded.map_err(Failure::Configuration)?;
     let warnings = config.warnings();
-    if arguments.show {
-        print(config.effective())?;
-    }
-    for warning in &warnings {
-        print_error(&format!("warning: {warning}"));
-    }
-    if arguments.strict && !warnings.is_empty() {
-        return Err(Failure::Warnings(warnings.len()));
-    }
-    let summary = match warnings.len() {
-        0 => "The configuration is in order.".to_owned(),
-        1 => "The configuration can be used, with a warning.".to_owned(),
-        count => format!("The configuration can be used, with {count} warnings."),
+    let (mark, verdict) = verdict(warnings.len());
+    let is_refused = arguments.strict && !warnings.is_empty();
+    let (mark, verdict) = if is_refused {
+        (Mark::Bad, format!("With --strict, {} is as bad as a problem.", count(warnings.len(), "warning")))
+    } else {
+        (mark, verdict)
     };
+    if !warnings.is_empty() {
+        let reported = Reporter::new(&config.files).to_text(&warnings, Mark::Warning);
+        terminal.print_error(format!("{mark} {verdict}\n{reported}"));
+    }
+    if is_refused {
+        terminal.print_error(format!("{mark} {verdict}"));
+        return Err(Failure::Reported(EX_CONFIG));
+    }
     // the output of --show is TOML
-    if arguments.show { print(format!("# {summary}")) } else { print(summary) }
+    if arguments.show {
+        terminal.print(format!("# {verdict}\n{}\n# {verdict}", config.effective()))
+    } else {
+        terminal.print(format!("{mark} {verdict}"))
+    }
+}
+
+/// The verdict on a configuration that can be used.
+pub(super) fn verdict(warnings: usize) -> (Mark, String) {
+    match warnings {
+        0 => (Mark::Good, "The configuration is in order.".to_owned()),
+        number => {
+            (Mark::Warning, format!("The configuration can be used, with {}.", count(number, "warning")))
+        }
+    }
+}
+
+/// The result for programs.
+#[derive(Serialize)]
+struct ResultJson<'a> {
+    /// Whether the exit status is 0.
+    valid: bool,
+    problems: Vec<ProblemJson<'a>>,
+    warnings: Vec<ProblemJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Vec<SettingJson>>,
+}
+
+#[derive(Serialize)]
+struct SettingJson {
+    key: String,
+    /// As TOML; a secret is hidden.
+    value: String,
+    /// `None` for a built-in default.
+    origin: Option<String>,
+}
+
+fn print_json(arguments: &Arguments, loaded: Result<Config, Problems>, terminal: Terminal) -> CommandResult {
+    let valid = match &loaded {
+        Ok(config) => {
+            let warnings = config.warnings();
+            let valid = !arguments.strict || warnings.is_empty();
+            let result = ResultJson {
+                valid,
+                problems: Vec::new(),
+                warnings: Reporter::new(&config.files).to_json(&warnings),
+                settings: arguments.show.then(|| settings(config)),
+            };
+            terminal.print_json(&result)?;
+            valid
+        }
+        Err(Problems { problems, files }) => {
+            let problems = Reporter::new(files).to_json(problems);
+            terminal.print_json(&ResultJson {
+                valid: false,
+                problems,
+                warnings: Vec::new(),
+                settings: None,
+            })?;
+            false
+        }
+    };
+    if valid { Ok(()) } else { Err(Failure::Reported(EX_CONFIG)) }
+}
+
+fn settings(config: &Config) -> Vec<SettingJson> {
+    let json = |setting: crate::settings::EffectiveSetting| SettingJson {
+        key: if setting.section.is_empty() {
+            setting.name
+        } else {
+            format!("{}.{}", setting.section, setting.name)
+        },
+        value: setting.value,
+        origin: setting.origin,
+    };
+    config.effective_settings().into_iter().map(json).collect()
 }

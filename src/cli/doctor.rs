@@ -4,10 +4,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
 use url::Url;
 
-use super::{CommandResult, Failure, print};
-use crate::doctor::{self, Setup, Severity};
+use super::report::count;
+use super::terminal::{FAINT, Format, Mark, STRONG, Terminal, hang, output_width};
+use super::{CommandResult, Failure};
+use crate::doctor::{self, Finding, Front, Group, Report, Setup, Severity};
 use crate::request::FieldName;
 use crate::sign_on::Entrance;
 
@@ -21,7 +25,8 @@ Examples:
 Run it from outside, where your users are. It changes nothing: it sends requests as a browser does,
 as a client that forges identity headers does, and, with a cookie, as that user.
 
-Exit status 1 if something is broken.")]
+Findings are grouped: proxy, frame, keys, sizes. Where the proxy is recognised, or named with --front,
+it says what to write. Exit status 1 if something is broken.")]
 pub(super) struct Arguments {
     /// The URL of the entrance, as browsers use it; without a path, /pandium-sso
     #[arg(value_name = "URL", value_parser = read_url)]
@@ -38,6 +43,18 @@ pub(super) struct Arguments {
     /// A certificate authority to trust in addition to the system's, in PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// The proxy in front, if its responses do not name it
+    #[arg(long, value_name = "PROXY", value_parser = fronts())]
+    front: Option<Front>,
+    #[arg(long, value_enum, default_value_t, help = "The form of the result")]
+    format: Format,
+}
+
+fn fronts() -> impl TypedValueParser<Value = Front> {
+    let names = PossibleValuesParser::new(Front::ALL.map(Front::name));
+    names.try_map(|name| {
+        Front::ALL.into_iter().find(|front| front.name() == name).ok_or("there is no such proxy here")
+    })
 }
 
 fn read_url(text: &str) -> Result<Url, &'static str> {
@@ -49,17 +66,104 @@ fn read_header_name(text: &str) -> Result<String, &'static str> {
     FieldName::parse(text).map(|name| name.as_str().to_owned()).ok_or("it is not a header name")
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let findings = actix_web::rt::System::new().block_on(doctor::run(&setup(arguments)?))?;
-    let mut text = String::new();
-    for finding in &findings {
-        let _ = writeln!(text, "{:<7} {:<15} {}", finding.severity, finding.topic, finding.message);
+pub(super) fn run(arguments: &Arguments, terminal: Terminal) -> CommandResult {
+    let setup = setup(arguments)?;
+    let report = actix_web::rt::System::new().block_on(doctor::run(&setup))?;
+    let number = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let (broken, warnings) = (number(Severity::Broken), number(Severity::Warning));
+    match arguments.format {
+        Format::Json => terminal.print_json(&ReportJson::of(&report))?,
+        Format::Text => {
+            let with = match warnings {
+                0 => String::new(),
+                number => format!(", with {}", count(number, "warning")),
+            };
+            let (mark, verdict) = match broken {
+                0 if warnings == 0 => (Mark::Good, "Nothing is broken.".to_owned()),
+                0 => (Mark::Warning, format!("Nothing is broken{with}.")),
+                number => (Mark::Bad, format!("{number} of {} checks failed{with}.", report.findings.len())),
+            };
+            terminal.print(format!("{mark} {verdict}\n{}", to_text(&report)))?;
+            match broken {
+                0 => terminal.print(format!("{mark} {verdict}"))?,
+                _ => terminal.print_error(format!("{mark} {verdict}")),
+            }
+        }
     }
-    print(text.trim_end())?;
-    match findings.iter().filter(|finding| finding.severity == Severity::Broken).count() {
-        0 => Ok(()),
-        1 => Err(Failure::Running(anyhow::anyhow!("1 check failed"))),
-        count => Err(Failure::Running(anyhow::anyhow!("{count} checks failed"))),
+    if broken > 0 { Err(Failure::Reported(1)) } else { Ok(()) }
+}
+
+fn to_text(report: &Report) -> String {
+    let mut text = String::new();
+    let width = report.findings.iter().map(|finding| finding.topic.name.len()).max().unwrap_or_default();
+    let mut needs_front = false;
+    for group in Group::ALL {
+        let of_group: Vec<&Finding> =
+            report.findings.iter().filter(|finding| finding.topic.group == group).collect();
+        if of_group.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "\n{STRONG}{}{STRONG:#}", group.name());
+        for Finding { severity, topic, message, remedy } in of_group {
+            let mark = mark(*severity);
+            let message = hang(message, "  ✓   ".chars().count() + width, output_width());
+            let _ = writeln!(text, "  {mark} {:<width$}  {message}", topic.name);
+            let snippet = remedy.as_ref().map(|remedy| remedy.snippet(report.front));
+            needs_front |= matches!(snippet, Some(None)) && report.front.is_none();
+            for line in snippet.flatten().iter().flat_map(|snippet| snippet.lines()) {
+                let _ = writeln!(text, "        {FAINT}|{FAINT:#} {line}");
+            }
+        }
+    }
+    if needs_front {
+        let hint = "The proxy in front is not recognised; name it with --front to see what to write in it.";
+        let _ = writeln!(text, "\n{}", hang(hint, 0, output_width()));
+    }
+    text
+}
+
+const fn mark(severity: Severity) -> Mark {
+    match severity {
+        Severity::Ok => Mark::Good,
+        Severity::Skipped => Mark::Skipped,
+        Severity::Warning => Mark::Warning,
+        Severity::Broken => Mark::Bad,
+    }
+}
+
+/// The result for programs.
+#[derive(Serialize)]
+struct ReportJson<'a> {
+    /// Whether nothing is broken.
+    ok: bool,
+    front: Option<&'static str>,
+    findings: Vec<FindingJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct FindingJson<'a> {
+    group: &'static str,
+    topic: &'static str,
+    /// `ok`, `skipped`, `warning` or `broken`.
+    severity: &'static str,
+    message: &'a str,
+    snippet: Option<String>,
+}
+
+impl<'a> ReportJson<'a> {
+    fn of(Report { front, findings }: &'a Report) -> Self {
+        let json = |Finding { severity, topic, message, remedy }: &'a Finding| FindingJson {
+            group: topic.group.name(),
+            topic: topic.name,
+            severity: severity.name(),
+            message,
+            snippet: remedy.as_ref().and_then(|remedy| remedy.snippet(*front)),
+        };
+        Self {
+            ok: findings.iter().all(|finding| finding.severity != Severity::Broken),
+            front: front.map(Front::name),
+            findings: findings.iter().map(json).collect(),
+        }
     }
 }
 
@@ -89,5 +193,5 @@ fn setup(arguments: &Arguments) -> Result<Setup, Failure> {
     }
     let authority = arguments.ca_file.as_ref().map(read).transpose()?;
     let (page, identity_headers) = (arguments.page.clone(), arguments.identity_headers.clone());
-    Ok(Setup { entrance, page, identity_headers, cookie, authority })
+    Ok(Setup { entrance, page, identity_headers, cookie, authority, front: arguments.front })
 }

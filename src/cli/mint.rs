@@ -1,12 +1,15 @@
 //! `mint`: prints the hand-off URL of a user, by the same code as `serve`.
 
 use clap::{ArgGroup, Args};
+use serde::Serialize;
 use serde_json::Value;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::{CommandResult, ConfigArguments, Failure, print};
+use super::terminal::{FAINT, Format, STRONG, Terminal};
+use super::{CommandResult, ConfigArguments, Failure};
 use crate::clock::Timestamp;
+use crate::pandium::HandOff;
 use crate::sign_on::Entrance;
 use crate::user::{BadText, Email, Identifier, Label, User};
 
@@ -53,9 +56,21 @@ pub(super) struct Arguments {
     /// Another link parameter; may be repeated
     #[arg(long = "link", value_name = "NAME=VALUE")]
     links: Vec<String>,
+    #[arg(long, value_enum, default_value_t, help = "The form of the result")]
+    format: Format,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+/// A hand-off for programs. Times are Unix seconds.
+#[derive(Serialize)]
+struct HandOffJson<'a> {
+    url: &'a str,
+    jti: Uuid,
+    subject: &'a str,
+    issued_at: u64,
+    expires_at: Option<u64>,
+}
+
+pub(super) fn run(arguments: &Arguments, terminal: Terminal) -> CommandResult {
     let user = user(arguments)?;
     let config = arguments.config.load()?;
     let entrance = config.entrance(&arguments.entrance).ok_or_else(|| {
@@ -76,7 +91,21 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         .map_err(refused)?;
     entrance.access.allow(&user).map_err(refused)?;
     let hand_off = entrance.hand_off(&user, &link, Uuid::new_v4(), Timestamp::now()).map_err(refused)?;
-    print(hand_off.url.expose())
+    let HandOff { url, jti, subject, issued_at, expires_at } = &hand_off;
+    let url = url.expose();
+    match arguments.format {
+        Format::Json => terminal.print_json(&HandOffJson {
+            url,
+            jti: *jti,
+            subject,
+            issued_at: *issued_at,
+            expires_at: *expires_at,
+        }),
+        Format::Text => {
+            let (page, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+            terminal.print(format!("{STRONG}{page}{STRONG:#}{FAINT}{query}{FAINT:#}"))
+        }
+    }
 }
 
 fn query(arguments: &Arguments) -> Result<String, Failure> {

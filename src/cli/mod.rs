@@ -4,23 +4,29 @@
 mod audit;
 mod check;
 mod doctor;
+mod generate;
 mod healthcheck;
+mod init;
 mod inspect;
 mod mint;
 #[cfg(feature = "playground")]
 mod playground;
+mod report;
 mod serve;
 mod store;
+mod terminal;
 mod token;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use report::{Reporter, count};
+use terminal::{Color, Mark, Terminal, write_line};
 
 use crate::config::{Config, Problem, Problems, Sources};
 use crate::store::{IfMissing, Store, StoreSettings};
@@ -31,6 +37,9 @@ use crate::store::{IfMissing, Store, StoreSettings};
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,
+    /// When output is coloured
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
 }
 
 #[derive(Debug, Subcommand)]
@@ -40,6 +49,8 @@ enum Command {
     /// Run a demo on this machine: a sample app or a platform's page, this service, a stand-in marketplace
     #[cfg(feature = "playground")]
     Playground(playground::Arguments),
+    /// Write a configuration, and the snippets for your proxy and your page
+    Init(init::Arguments),
     /// Report problems of the configuration, and show the effective settings
     Check(check::Arguments),
     /// Print the URL to which a user would be redirected
@@ -56,6 +67,10 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Check whether a running service is ready; for images without a shell
     Healthcheck(healthcheck::Arguments),
+    /// Print the completions for a shell
+    Completions(generate::CompletionArguments),
+    /// Write the manual pages
+    Man(generate::ManArguments),
 }
 
 fn examples() -> String {
@@ -66,6 +81,7 @@ fn examples() -> String {
     };
     format!(
         "Examples:\n{playground}  \
+         marketplace-sso init                            write a configuration for your login\n  \
          marketplace-sso check --config sso.toml         find problems in the settings\n  \
          marketplace-sso serve --config sso.toml         run the service\n\n\
          Exit status: 0 done, 1 failed while running, 2 wrong arguments, 78 wrong configuration."
@@ -92,8 +108,8 @@ enum Failure {
     Arguments(String),
     /// Exit status 78.
     Configuration(Problems),
-    /// Exit status 78: the number of warnings, with `--strict`.
-    Warnings(usize),
+    /// This exit status; the command has said why.
+    Reported(u8),
 }
 
 type CommandResult = Result<(), Failure>;
@@ -107,23 +123,27 @@ const STORE_TIME_LIMIT: Duration = Duration::from_secs(600);
 impl CommandLine {
     /// Runs the command.
     pub fn run(self) -> ExitCode {
+        let terminal = Terminal::new(self.color);
         let result = match self.command {
             Command::Serve(arguments) => serve::run(&arguments),
             #[cfg(feature = "playground")]
             Command::Playground(arguments) => playground::run(&arguments),
-            Command::Check(arguments) => check::run(&arguments),
-            Command::Mint(arguments) => mint::run(&arguments),
-            Command::Inspect(arguments) => inspect::run(&arguments),
+            Command::Init(arguments) => init::run(&arguments, terminal),
+            Command::Check(arguments) => check::run(&arguments, terminal),
+            Command::Mint(arguments) => mint::run(&arguments, terminal),
+            Command::Inspect(arguments) => inspect::run(&arguments, terminal),
             Command::Audit(arguments) => audit::run(&arguments),
             Command::Token(arguments) => token::run(&arguments),
             Command::Store(arguments) => store::run(&arguments),
-            Command::Doctor(arguments) => doctor::run(&arguments),
+            Command::Doctor(arguments) => doctor::run(&arguments, terminal),
             Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+            Command::Completions(arguments) => generate::completions(&arguments, Self::command(), terminal),
+            Command::Man(arguments) => generate::man(&arguments, Self::command()),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                print_error(&failure);
+                failure.print(terminal);
                 failure.exit_code()
             }
         }
@@ -132,9 +152,13 @@ impl CommandLine {
 
 impl ConfigArguments {
     fn load(&self) -> Result<Config, Failure> {
+        self.read().map_err(Failure::Configuration)
+    }
+
+    fn read(&self) -> Result<Config, Problems> {
         let environment = self.environment.iter().map(|value| ("environment".to_owned(), value.clone()));
         let sources = Sources::from_process(self.config.clone(), environment.collect::<BTreeMap<_, _>>());
-        Config::load(&sources).map_err(Failure::Configuration)
+        Config::load(&sources)
     }
 }
 
@@ -143,21 +167,26 @@ impl Failure {
         match self {
             Self::Running(_) => ExitCode::FAILURE,
             Self::Arguments(_) => ExitCode::from(2),
-            Self::Configuration(_) | Self::Warnings(_) => ExitCode::from(EX_CONFIG),
+            Self::Configuration(_) => ExitCode::from(EX_CONFIG),
+            Self::Reported(status) => ExitCode::from(*status),
         }
     }
-}
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn print(&self, terminal: Terminal) {
         match self {
-            Self::Running(error) => write!(f, "error: {error:#}"),
-            Self::Arguments(message) => write!(f, "error: {message}"),
-            Self::Configuration(problems) => write!(f, "error: {problems}"),
-            Self::Warnings(1) => write!(f, "error: with --strict, the warning above is a problem"),
-            Self::Warnings(count) => {
-                write!(f, "error: with --strict, the {count} warnings above are problems")
+            Self::Running(error) => {
+                terminal.print_error(format!("{0}error:{0:#} {error:#}", Mark::Bad.style()))
             }
+            Self::Arguments(message) => {
+                terminal.print_error(format!("{0}error:{0:#} {message}", Mark::Bad.style()))
+            }
+            Self::Configuration(Problems { problems, files }) => {
+                let verdict =
+                    format!("{} The configuration has {}.", Mark::Bad, count(problems.len(), "problem"));
+                let reported = Reporter::new(files).to_text(problems, Mark::Bad);
+                terminal.print_error(format!("{verdict}\n{reported}\n{verdict}"));
+            }
+            Self::Reported(_) => {}
         }
     }
 }
@@ -196,13 +225,4 @@ fn print_error(text: &impl fmt::Display) {
 /// Writes to standard output.
 fn print(text: impl fmt::Display) -> CommandResult {
     Ok(write_line(std::io::stdout(), &text)?)
-}
-
-/// Writes a line. A closed pipe is not an error: its reader, such as `head`, has
-/// read enough.
-fn write_line(mut to: impl Write, text: &impl fmt::Display) -> io::Result<()> {
-    match to.write_all(format!("{text}\n").as_bytes()).and_then(|()| to.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
 }

@@ -34,6 +34,6 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 
 fn log_warnings(config: &crate::config::Config) {
     for warning in config.warnings() {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", warning.one_line());
     }
 }

@@ -50,7 +50,7 @@ pub struct Config {
     pub pages: Pages,
     /// The files that were read; a change of one triggers a reload.
     pub files: Vec<WatchedFile>,
-    warnings: Vec<String>,
+    warnings: Vec<Problem>,
     effective: Value,
     sources: Option<Sources>,
 }
@@ -117,56 +117,58 @@ impl Config {
     }
 
     /// Settings that are valid but probably a mistake.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Problem> {
         let mut warnings = self.warnings.clone();
+        let mut warn = |key: &str, what: String, help: &str| {
+            warnings.push(Problem { key: key.to_owned(), origin: None, what, help: help.to_owned() });
+        };
         if self.server.hosts.is_empty() {
-            warnings.push(
-                "server.public_url and server.hosts are empty, so requests are answered only for local names and IP \
-                 addresses; name the host by which browsers reach this service"
-                    .to_owned(),
+            warn(
+                "server.public_url",
+                "it and server.hosts are empty, so requests are answered only for local names and IP addresses".into(),
+                "name the host by which browsers reach this service",
             );
         }
         if self.store.is_some() && self.server.public_url.is_none() {
-            warnings.push(
-                "server.public_url is empty, so POST /v1/links creates no single-use addresses; set it"
-                    .to_owned(),
-            );
+            let what = "it is empty, so POST /v1/links creates no single-use addresses";
+            warn("server.public_url", what.into(), "set it");
         }
         if self.store.is_none()
             && self.entrances.iter().any(|entrance| entrance.authenticator.sign_in().is_some())
         {
-            warnings.push(
-                "store.url is empty, so a sign-out ends a session at one replica only, and frames in pages of other \
-                 sites cannot sign in; set it, or run one replica"
-                    .to_owned(),
-            );
+            let what = "it is empty, so a sign-out ends a session at one replica only, and frames in pages of other \
+                        sites cannot sign in";
+            warn("store.url", what.into(), "set it, or run one replica");
         }
         for Entrance { name, authenticator, embed, marketplace, .. } in &self.entrances {
             let reads = marketplace.subject_names();
             if !authenticator.can_yield_all(reads)
                 && marketplace.subject(&authenticator.sample(reads)).is_none()
             {
-                warnings.push(format!(
-                    "entrance {name}: claims.sub reads {}, which no configured header provides, so no user can sign on",
+                let what = format!(
+                    "at the entrance {name} it reads {}, which no configured header provides, so no user can sign on",
                     reads.join(" and ")
-                ));
+                );
+                warn("claims.sub", what, "read what the identity provides, or name the header that has it");
             }
             let skipped = authenticator.skipped_keys();
             if !skipped.is_empty() {
-                warnings.push(format!(
-                    "entrance {name}: unusable keys of identity.jwks_file are skipped ({}); remove them",
+                let what = format!(
+                    "at the entrance {name} unusable keys in it are skipped ({})",
                     jwks::list(&skipped)
-                ));
+                );
+                warn("identity.jwks_file", what, "remove them");
             }
             if embed.login_url.is_none() && authenticator.sign_in().is_none() {
-                warnings.push(format!(
-                    "entrance {name}: embed.login_url is empty, so the page for an expired login has no link back; set it"
-                ));
+                let what = format!(
+                    "at the entrance {name} it is empty, so the page for an expired login has no link back"
+                );
+                warn("embed.login_url", what, "set it");
             }
             if embed.parents.is_empty() {
-                warnings.push(format!(
-                    "entrance {name}: embed.parents is empty, so no page can frame the marketplace; set your app's origin"
-                ));
+                let what =
+                    format!("at the entrance {name} it is empty, so no page can frame the marketplace");
+                warn("embed.parents", what, "set your app's origin");
             }
         }
         warnings

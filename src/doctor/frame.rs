@@ -5,15 +5,15 @@ use reqwest::Url;
 
 use super::probe::{Probe, Response};
 use super::service::EntranceInfo;
-use super::{Finding, Setup, display_url, is_on_this_machine};
+use super::snippets::Remedy;
+use super::{Finding, Setup, Topic, display_url, is_on_this_machine};
+
+const PAGE: Topic = Topic::frame("page");
 
 /// `entrance`: the content of `/embed.json`, where it could be read.
 pub(super) async fn run(probe: &Probe, setup: &Setup, entrance: Option<&EntranceInfo>) -> Vec<Finding> {
     let Some(page) = &setup.page else {
-        return vec![Finding::skipped(
-            "page",
-            "not checked: name the page that embeds the frame with --page",
-        )];
+        return vec![Finding::skipped(PAGE, "not checked: name the page that embeds the frame with --page")];
     };
     // the cookie must not be sent to a site that is not the app's
     let cookie = setup.cookie.iter().filter(|_| is_same_site(page, &setup.entrance));
@@ -25,10 +25,10 @@ pub(super) async fn run(probe: &Probe, setup: &Setup, entrance: Option<&Entrance
             let (page, status) = (display_url(page), response.status);
             let message =
                 format!("{page} responds with {status}, so its headers may differ; give --cookie-file");
-            return vec![Finding::skipped("page", message)];
+            return vec![Finding::skipped(PAGE, message)];
         }
         Err(error) => {
-            return vec![Finding::broken("page", format!("{} does not respond: {error}", display_url(page)))];
+            return vec![Finding::broken(PAGE, format!("{} does not respond: {error}", display_url(page)))];
         }
     };
     vec![
@@ -59,7 +59,7 @@ fn is_same_site(page: &Url, entrance: &Url) -> bool {
 
 /// `frame-src`, which browsers check again after the redirect.
 fn frame_src(response: &Response, page: &Url, setup: &Setup, entrance: Option<&EntranceInfo>) -> Finding {
-    const TOPIC: &str = "frame-src";
+    const TOPIC: Topic = Topic::frame("frame-src");
     let marketplace = entrance.map(|entrance| entrance.marketplace_origin.origin().ascii_serialization());
     let ours = setup.entrance.origin().ascii_serialization();
     let directives = ["frame-src", "child-src", "default-src"];
@@ -88,12 +88,13 @@ fn frame_src(response: &Response, page: &Url, setup: &Setup, entrance: Option<&E
         "the page's Content-Security-Policy blocks the frame: add {} to its frame-src",
         missing.join(" and ")
     );
-    Finding::broken(TOPIC, message)
+    let remedy = Remedy::Header(format!("Content-Security-Policy: frame-src {}", missing.join(" ")));
+    Finding::broken(TOPIC, message).with(remedy)
 }
 
 /// `script-src` and `connect-src`, for the optional component `<marketplace-frame>`.
 fn component(response: &Response, page: &Url, setup: &Setup) -> Finding {
-    const TOPIC: &str = "component";
+    const TOPIC: Topic = Topic::frame("component");
     let ours = setup.entrance.origin().ascii_serialization();
     let scripts = ["script-src-elem", "script-src", "default-src"];
     let connections = ["connect-src", "default-src"];
@@ -107,12 +108,13 @@ fn component(response: &Response, page: &Url, setup: &Setup) -> Finding {
         "the page's Content-Security-Policy blocks <marketplace-frame>; if the page uses it, add {ours} \
          to its script-src and connect-src"
     );
-    Finding::warning(TOPIC, message)
+    let remedy = format!("Content-Security-Policy: script-src {ours}; connect-src {ours}");
+    Finding::warning(TOPIC, message).with(Remedy::Header(remedy))
 }
 
 /// `Cross-Origin-Opener-Policy`: connectors open their login in a pop-up window.
 fn opener(response: &Response) -> Finding {
-    const TOPIC: &str = "opener";
+    const TOPIC: Topic = Topic::frame("opener");
     match response.header("cross-origin-opener-policy").as_str() {
         policy if policy.starts_with("same-origin") && !policy.starts_with("same-origin-allow-popups") => {
             Finding::broken(
@@ -120,6 +122,7 @@ fn opener(response: &Response) -> Finding {
                 "Cross-Origin-Opener-Policy: same-origin disconnects connectors' pop-ups from the frame; write \
                  same-origin-allow-popups",
             )
+            .with(Remedy::Header("Cross-Origin-Opener-Policy: same-origin-allow-popups".to_owned()))
         }
         policy if policy.starts_with("noopener-allow-popups") => Finding::warning(
             TOPIC,
@@ -132,7 +135,7 @@ fn opener(response: &Response) -> Finding {
 /// `Cross-Origin-Embedder-Policy`: a page with one blocks frames without one, as
 /// the marketplace is.
 fn embedder(response: &Response) -> Finding {
-    const TOPIC: &str = "embedder";
+    const TOPIC: Topic = Topic::frame("embedder");
     match response.header("cross-origin-embedder-policy").as_str() {
         "" | "unsafe-none" => {
             Finding::ok(TOPIC, "the page does not require a Cross-Origin-Embedder-Policy of frames")
@@ -148,7 +151,7 @@ fn embedder(response: &Response) -> Finding {
 
 /// Whether the service allows this page to frame it.
 async fn parents(probe: &Probe, setup: &Setup, page: &Url) -> Finding {
-    const TOPIC: &str = "parents";
+    const TOPIC: Topic = Topic::frame("parents");
     let referer = format!("{}/", page.origin().ascii_serialization());
     let headers = [
         ("Accept", "application/json"),
@@ -165,6 +168,7 @@ async fn parents(probe: &Probe, setup: &Setup, page: &Url) -> Finding {
         Some("embedding_not_allowed") => {
             let origin = referer.trim_end_matches('/');
             Finding::broken(TOPIC, format!("the service refuses this page: add {origin} to embed.parents"))
+                .with(Remedy::Setting(format!("[embed]\nparents = [{origin:?}]")))
         }
         Some(_) => Finding::ok(TOPIC, "the service allows this page to frame it"),
         None if response.is_hand_off() => Finding::ok(TOPIC, "the service allows this page to frame it"),

@@ -3,15 +3,16 @@
 //! and does not print or send on tokens that it receives.
 
 mod frame;
+mod hand_off;
 mod probe;
 mod service;
+mod snippets;
 mod tls;
-
-use std::fmt;
 
 use url::{Host, Url};
 
 use probe::Probe;
+pub use snippets::{Front, Remedy};
 
 /// The deployment to check.
 #[derive(Debug)]
@@ -26,6 +27,39 @@ pub struct Setup {
     pub cookie: Option<String>,
     /// Certificate authorities to trust in addition to the system's, in PEM.
     pub authority: Option<Vec<u8>>,
+    /// The proxy in front; `None`: as its responses name it.
+    pub front: Option<Front>,
+}
+
+/// The results of all checks.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The proxy in front, where it is known.
+    pub front: Option<Front>,
+    /// The results.
+    pub findings: Vec<Finding>,
+}
+
+/// What a check is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// The part of the set-up.
+    pub group: Group,
+    /// What was checked, in one or two words.
+    pub name: &'static str,
+}
+
+/// A part of a set-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// The service behind its proxy.
+    Proxy,
+    /// The page with the frame, and what the frame shows.
+    Frame,
+    /// What users are verified with: keys and clocks.
+    Keys,
+    /// The sizes of responses.
+    Sizes,
 }
 
 /// The result of one check.
@@ -33,10 +67,12 @@ pub struct Setup {
 pub struct Finding {
     /// How severe it is.
     pub severity: Severity,
-    /// What was checked, in one or two words.
-    pub topic: &'static str,
+    /// What was checked.
+    pub topic: Topic,
     /// The result, and what to do about it.
     pub message: String,
+    /// What to write, where that can be said.
+    pub remedy: Option<Remedy>,
 }
 
 /// How severe a finding is, in ascending order.
@@ -58,49 +94,89 @@ pub enum Severity {
 pub struct ClientError(#[from] reqwest::Error);
 
 impl Finding {
-    fn new(severity: Severity, topic: &'static str, message: impl Into<String>) -> Self {
-        Self { severity, topic, message: message.into() }
+    fn new(severity: Severity, topic: Topic, message: impl Into<String>) -> Self {
+        Self { severity, topic, message: message.into(), remedy: None }
     }
 
-    fn ok(topic: &'static str, message: impl Into<String>) -> Self {
+    fn ok(topic: Topic, message: impl Into<String>) -> Self {
         Self::new(Severity::Ok, topic, message)
     }
 
-    fn skipped(topic: &'static str, message: impl Into<String>) -> Self {
+    fn skipped(topic: Topic, message: impl Into<String>) -> Self {
         Self::new(Severity::Skipped, topic, message)
     }
 
-    fn warning(topic: &'static str, message: impl Into<String>) -> Self {
+    fn warning(topic: Topic, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, topic, message)
     }
 
-    fn broken(topic: &'static str, message: impl Into<String>) -> Self {
+    fn broken(topic: Topic, message: impl Into<String>) -> Self {
         Self::new(Severity::Broken, topic, message)
+    }
+
+    fn with(self, remedy: Remedy) -> Self {
+        Self { remedy: Some(remedy), ..self }
     }
 }
 
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Topic {
+    const fn proxy(name: &'static str) -> Self {
+        Self { group: Group::Proxy, name }
+    }
+
+    const fn frame(name: &'static str) -> Self {
+        Self { group: Group::Frame, name }
+    }
+
+    const fn keys(name: &'static str) -> Self {
+        Self { group: Group::Keys, name }
+    }
+
+    const fn sizes(name: &'static str) -> Self {
+        Self { group: Group::Sizes, name }
+    }
+}
+
+impl Group {
+    /// All groups, in the order of a report.
+    pub const ALL: [Self; 4] = [Self::Proxy, Self::Frame, Self::Keys, Self::Sizes];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Frame => "frame",
+            Self::Keys => "keys",
+            Self::Sizes => "sizes",
+        }
+    }
+}
+
+impl Severity {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Ok => "ok",
-            Self::Skipped => "-",
-            Self::Warning => "DOUBT",
-            Self::Broken => "BROKEN",
-        })
+            Self::Skipped => "skipped",
+            Self::Warning => "warning",
+            Self::Broken => "broken",
+        }
     }
 }
 
 /// Runs all checks.
-pub async fn run(setup: &Setup) -> Result<Vec<Finding>, ClientError> {
+pub async fn run(setup: &Setup) -> Result<Report, ClientError> {
     let probe = Probe::new(setup.authority.as_deref(), is_on_this_machine(&setup.entrance))?;
     // without a response every other check would report the same cause again
     let response = match service::first_response(&probe, &setup.entrance).await {
         Ok(response) => response,
-        Err(finding) => return Ok(vec![finding]),
+        Err(finding) => return Ok(Report { front: setup.front, findings: vec![finding] }),
     };
+    let front = setup.front.or_else(|| response.front());
     let (mut findings, entrance) = service::run(&probe, setup, response).await;
+    findings.extend(hand_off::run(&probe, setup).await);
     findings.extend(frame::run(&probe, setup, entrance.as_ref()).await);
-    Ok(findings)
+    Ok(Report { front, findings })
 }
 
 fn is_on_this_machine(url: &Url) -> bool {

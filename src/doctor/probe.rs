@@ -33,6 +33,15 @@ pub(super) enum ProbeError {
     Other(String),
 }
 
+/// The Fetch Metadata that a browser sends when a frame of the app navigates.
+pub(super) const FRAME_NAVIGATION: [(&str, &str); 3] =
+    [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-origin")];
+
+/// A browser's request for a page.
+pub(super) const PAGE: (&str, &str) = ("Accept", "text/html");
+/// A program's request.
+pub(super) const JSON: (&str, &str) = ("Accept", "application/json");
+
 /// The time limit for a whole response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::probe::{Probe, ProbeError, Response};
-use super::{Finding, Setup, display_url, is_on_this_machine};
+use super::probe::{FRAME_NAVIGATION, JSON, PAGE, Probe, ProbeError, Response};
+use super::snippets::Remedy;
+use super::{Finding, Front, Setup, Topic, display_url, is_on_this_machine};
 use crate::authn::proxy_headers::presets;
 use crate::clock::Timestamp;
 
@@ -18,13 +19,6 @@ pub(super) struct EntranceInfo {
     pub marketplace_origin: Url,
     pub login_url: Option<String>,
 }
-
-/// The Fetch Metadata that a browser sends when a frame of the app navigates.
-const FRAME_NAVIGATION: [(&str, &str); 3] =
-    [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-origin")];
-
-const PAGE: (&str, &str) = ("Accept", "text/html");
-const JSON: (&str, &str) = ("Accept", "application/json");
 
 /// The user in forged headers, with a reserved domain (RFC 2606, 2).
 const FORGED_USER: &str = "doctor@forged.invalid";
@@ -38,15 +32,30 @@ const FORGED_PRINCIPAL: &str = concat!(
 /// The clock skew in seconds above which tokens may be rejected.
 const MAX_SKEW_S: u64 = 5;
 
-/// nginx's default buffer for the header of a response.
-const PROXY_BUFFER_BYTES: usize = 4096;
-
 /// The entrance's response to a browser without a login, and the times before
 /// and after it.
 pub(super) struct FirstResponse {
     page: Response,
     before: Timestamp,
     after: Timestamp,
+}
+
+impl FirstResponse {
+    /// The proxy that its header fields name.
+    pub fn front(&self) -> Option<Front> {
+        let server = self.page.header("server").to_ascii_lowercase();
+        let via = self.page.header("via").to_ascii_lowercase();
+        let is = |name: &str| server.starts_with(name);
+        if is("nginx") || is("openresty") {
+            Some(Front::Nginx)
+        } else if is("caddy") || via.contains("caddy") {
+            Some(Front::Caddy)
+        } else if is("apache") {
+            Some(Front::Apache)
+        } else {
+            None
+        }
+    }
 }
 
 /// Sends the first request. The error is a finding that explains why every
@@ -83,8 +92,8 @@ pub(super) async fn first_response(probe: &Probe, entrance: &Url) -> Result<Firs
     Ok(FirstResponse { page, before, after })
 }
 
-const RESPONSE: &str = "response";
-const ENCRYPTION: &str = "encryption";
+const RESPONSE: Topic = Topic::proxy("response");
+const ENCRYPTION: Topic = Topic::proxy("encryption");
 
 pub(super) async fn run(
     probe: &Probe,
@@ -100,14 +109,15 @@ pub(super) async fn run(
     findings.push(without_login(&page, &anonymous));
     findings.push(forged_headers(probe, setup, &anonymous).await);
     findings.push(other_methods(probe, entrance).await);
-    findings.push(with_login(probe, setup).await);
+    findings.push(keys(json.as_ref()));
     findings.push(internal_paths(probe, entrance).await);
     match entrance_info(probe, entrance).await {
         Ok(info) => {
             findings.push(marketplace(probe, &info).await);
             if info.login_url.is_none() {
                 let message = "embed.login_url is empty, so a page whose login has expired cannot start a new one; set it";
-                findings.push(Finding::warning("login", message));
+                let remedy = Remedy::Setting("[embed]\nlogin_url = \"https://…\"".to_owned());
+                findings.push(Finding::warning(Topic::frame("login"), message).with(remedy));
             }
             (findings, Some(info))
         }
@@ -159,13 +169,14 @@ fn encryption(entrance: &Url, response: &Response) -> Finding {
             ENCRYPTION,
             "https, without Strict-Transport-Security: have the proxy add \
              \"max-age=31536000\", so that browsers never try http",
-        );
+        )
+        .with(Remedy::StrictTransportSecurity);
     }
     Finding::ok(ENCRYPTION, "https, with Strict-Transport-Security")
 }
 
 fn clock(response: &Response, before: Timestamp, after: Timestamp) -> Finding {
-    const TOPIC: &str = "clock";
+    const TOPIC: Topic = Topic::keys("clock");
     // an RFC 9110 date differs from an RFC 2822 date only in the zone
     let date = response.header("date").replace("GMT", "+0000");
     let date =
@@ -185,7 +196,7 @@ fn clock(response: &Response, before: Timestamp, after: Timestamp) -> Finding {
 
 /// What a frame shows when the login has expired.
 fn without_login(page: &Response, anonymous: &AnonymousResult) -> Finding {
-    const TOPIC: &str = "no login";
+    const TOPIC: Topic = Topic::proxy("no login");
     match anonymous {
         AnonymousResult::SignedOn => {
             let message = "EVERY REQUEST IS SIGNED ON, without any login: where does the identity come from?";
@@ -211,14 +222,16 @@ fn without_login(page: &Response, anonymous: &AnonymousResult) -> Finding {
                  the request on without an identity instead",
                 host_or_placeholder(&page.header("location"))
             ),
-        ),
+        )
+        .with(Remedy::PassSignedOut),
         status => Finding::warning(
             TOPIC,
             format!(
                 "without a login the proxy responds with {status} itself; pass the request on, so that the service's \
                  page is shown"
             ),
-        ),
+        )
+        .with(Remedy::PassSignedOut),
     }
 }
 
@@ -231,7 +244,7 @@ fn component_url(entrance: &Url) -> Url {
 }
 
 async fn entrance_info(probe: &Probe, entrance: &Url) -> Result<EntranceInfo, Finding> {
-    const TOPIC: &str = "entrance";
+    const TOPIC: Topic = Topic::proxy("entrance");
     let url = component_url(entrance);
     let unreadable = |why: String| {
         let message = format!(
@@ -239,7 +252,7 @@ async fn entrance_info(probe: &Probe, entrance: &Url) -> Result<EntranceInfo, Fi
              service, without a login; and write the entrance's path exactly, without a trailing slash",
             display_url(&url)
         );
-        Err(Finding::warning(TOPIC, message))
+        Err(Finding::warning(TOPIC, message).with(Remedy::PassComponent))
     };
     let response = match probe.get(&url, &[]).await {
         Ok(response) if response.status == 200 => response,
@@ -282,10 +295,11 @@ async fn forged_set(probe: &Probe, entrance: &Url, names: &[&str], anonymous: &A
         "a client's own {first} is accepted. Have the proxy overwrite it on every request, and let no other \
          client connect to the service"
     );
+    let overwrite = || Remedy::Overwrite(names.iter().map(|name| (*name).to_owned()).collect());
     let is_always_identified = matches!(anonymous, AnonymousResult::SignedOn | AnonymousResult::Refused(_));
     match response.reason().as_deref() {
         _ if response.is_hand_off_of(FORGED_USER) => {
-            Finding::broken(FORGED, format!("ANY CLIENT CAN SIGN ON AS ANY USER: {remedy}"))
+            Finding::broken(FORGED, format!("ANY CLIENT CAN SIGN ON AS ANY USER: {remedy}")).with(overwrite())
         }
         // the same without these headers: the identity does not come from them
         reason
@@ -298,20 +312,22 @@ async fn forged_set(probe: &Probe, entrance: &Url, names: &[&str], anonymous: &A
             )
         }
         _ if response.is_hand_off() => {
-            Finding::broken(FORGED, format!("A CLIENT WITHOUT A LOGIN IS SIGNED ON: {remedy}"))
+            Finding::broken(FORGED, format!("A CLIENT WITHOUT A LOGIN IS SIGNED ON: {remedy}")).with(overwrite())
         }
         // the forged user was authenticated, and refused only by authorization
         Some(reason) if is_after_authentication(reason) => Finding::broken(
             FORGED,
             format!("A FORGED USER IS REFUSED ONLY BY AUTHORIZATION ({reason}): {remedy}"),
-        ),
+        )
+        .with(overwrite()),
         Some("ambiguous_identity") => Finding::warning(
             FORGED,
             format!(
                 "a client's own {first} reaches the service, which refuses it in addition to the proxy's: have the \
                  proxy overwrite it"
             ),
-        ),
+        )
+        .with(overwrite()),
         _ => Finding::ok(
             FORGED,
             format!("a client's own identity headers do not sign on ({})", response.status),
@@ -319,14 +335,14 @@ async fn forged_set(probe: &Probe, entrance: &Url, names: &[&str], anonymous: &A
     }
 }
 
-const FORGED: &str = "forged headers";
+const FORGED: Topic = Topic::proxy("forged headers");
 
 fn is_after_authentication(reason: &str) -> bool {
     REASONS_AFTER_AUTHENTICATION.contains(&reason)
 }
 
 async fn other_methods(probe: &Probe, entrance: &Url) -> Finding {
-    const TOPIC: &str = "methods";
+    const TOPIC: Topic = Topic::proxy("methods");
     match probe.send(Method::POST, entrance, &[]).await {
         Ok(response) if response.is_hand_off() => {
             Finding::broken(TOPIC, "a POST is redirected to the marketplace with its body")
@@ -336,54 +352,24 @@ async fn other_methods(probe: &Probe, entrance: &Url) -> Finding {
     }
 }
 
-/// The hand-off of a user who has logged in, with the cookie of `--cookie-file`.
-async fn with_login(probe: &Probe, setup: &Setup) -> Finding {
-    const TOPIC: &str = "signed in";
-    let Some(cookie) = &setup.cookie else {
-        return Finding::skipped(
+/// Whether the service has the keys of its issuers.
+fn keys(json: Option<&Response>) -> Finding {
+    const TOPIC: Topic = Topic::keys("fetched keys");
+    match json.and_then(Response::reason).as_deref() {
+        Some(reason @ ("keys_unavailable" | "upstream_unavailable")) => Finding::broken(
             TOPIC,
-            "not checked: give the cookie of a signed-in user with --cookie-file",
-        );
-    };
-    let get = async |accept| {
-        let headers = [&[accept, ("Cookie", cookie.as_str())], FRAME_NAVIGATION.as_slice()].concat();
-        probe.get(&setup.entrance, &headers).await
-    };
-    let response = match get(PAGE).await {
-        Ok(response) => response,
-        Err(error) => return Finding::broken(TOPIC, format!("no response: {error}")),
-    };
-    if matches!(response.status, 500 | 502) && response.reason().is_none() {
-        let message = format!(
-            "the proxy responds with {}: usually the Location is longer than its buffer; raise proxy_buffer_size",
-            response.status
-        );
-        return Finding::broken(TOPIC, message);
+            format!(
+                "the service cannot fetch what it verifies users with ({reason}): see its log for the URL, and let \
+                 it connect there"
+            ),
+        ),
+        Some(_) => Finding::ok(TOPIC, "the service lacks no keys"),
+        None => Finding::skipped(TOPIC, "unknown: the service did not respond itself"),
     }
-    if !response.is_hand_off() {
-        let reason = get(JSON).await.ok().and_then(|response| response.reason());
-        let why = reason.unwrap_or_else(|| "the proxy's own response; has the cookie expired?".to_owned());
-        return Finding::broken(TOPIC, format!("the user is not signed on: {} ({why})", response.status));
-    }
-    if !response.header("cache-control").contains("no-store") {
-        return Finding::broken(
-            TOPIC,
-            "the response may be cached: do not change the service's Cache-Control",
-        );
-    }
-    let (location, all) = (response.header("location").len(), response.header_bytes());
-    let sizes = format!("the Location has {location} bytes, all headers {all}");
-    if all > PROXY_BUFFER_BYTES {
-        let message = format!(
-            "the user is signed on; {sizes}: more than a proxy buffers by default, raise its buffers"
-        );
-        return Finding::warning(TOPIC, message);
-    }
-    Finding::ok(TOPIC, format!("the user is signed on; {sizes}"))
 }
 
 async fn marketplace(probe: &Probe, info: &EntranceInfo) -> Finding {
-    const TOPIC: &str = "marketplace";
+    const TOPIC: Topic = Topic::frame("marketplace");
     let origin = info.marketplace_origin.origin().ascii_serialization();
     match probe.get(&info.marketplace_origin, &[]).await {
         Ok(response) => Finding::ok(TOPIC, format!("{origin} responds ({})", response.status)),
@@ -393,7 +379,7 @@ async fn marketplace(probe: &Probe, info: &EntranceInfo) -> Finding {
 
 /// Metrics and health details, which only operators should reach.
 async fn internal_paths(probe: &Probe, entrance: &Url) -> Finding {
-    const TOPIC: &str = "internal paths";
+    const TOPIC: Topic = Topic::proxy("internal paths");
     let url_of = |path: &str| {
         let mut url = entrance.clone();
         url.set_path(path);
@@ -404,16 +390,15 @@ async fn internal_paths(probe: &Probe, entrance: &Url) -> Finding {
         && response.status == 200
         && response.body.contains("marketplace_sso_requests")
     {
-        return Finding::broken(
-            TOPIC,
-            "/metrics can be read from outside: pass only the entrances and /embed… on",
-        );
+        let message = "/metrics can be read from outside: pass only the entrances and /embed… on";
+        return Finding::broken(TOPIC, message).with(Remedy::HideInternalPaths);
     }
     match probe.get(&url_of("/readyz"), &[]).await {
         Ok(response) if response.status == 200 && response.body.contains("\"version\"") => Finding::warning(
             TOPIC,
             "/readyz can be read from outside and shows the version: pass only the entrances and /embed… on",
-        ),
+        )
+        .with(Remedy::HideInternalPaths),
         _ => Finding::ok(TOPIC, "health and metrics cannot be read from outside"),
     }
 }

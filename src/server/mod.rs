@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::audit::{Audit, AuditLog};
 use crate::clock::Timestamp;
-use crate::config::Config;
+use crate::config::{Config, Problem};
 use crate::http::{InEffect, Served, Shared};
 use crate::log_writer::LogWriter;
 use crate::metrics::Metrics;
@@ -222,7 +222,7 @@ fn in_effect(config: &Config) -> InEffect {
     InEffect {
         settings: config.effective_settings(),
         files,
-        warnings: config.warnings(),
+        warnings: config.warnings().iter().map(Problem::one_line).collect(),
         read_at: Timestamp::now(),
         durability: config.audit.durability,
     }

@@ -198,7 +198,7 @@ async fn apply(loaded: Loaded, config: &Config, shared: &Shared) -> Result<Confi
                 );
             }
             for warning in newer.warnings() {
-                tracing::warn!("{warning}");
+                tracing::warn!("{}", warning.one_line());
             }
             if newer.store != config.store || newer.audit.needs_restart_after(&config.audit) {
                 tracing::warn!("settings in [store] or [audit] have changed; they apply after a restart");

@@ -50,7 +50,8 @@ fn add_table(settings: &mut Vec<EffectiveSetting>, key: &str, value: &Value) {
     let entries: BTreeMap<&String, &Value> = table.iter().collect();
     let is_table = |value: &Value| matches!(value.kind, ValueKind::Table(_));
     for (name, value) in entries.iter().filter(|(_, value)| !is_table(value)) {
-        let shown = if is_secret(key, name, value) { "\"[hidden]\"".to_owned() } else { write_value(value) };
+        let text = if let ValueKind::String(text) = &value.kind { text } else { "" };
+        let shown = if is_secret(key, name, text) { "\"[hidden]\"".to_owned() } else { write_value(value) };
         let origin = value.origin().filter(|origin| !origin.starts_with(BUILT_IN_DEFAULT));
         settings.push(EffectiveSetting {
             section: key.to_owned(),
@@ -66,13 +67,14 @@ fn add_table(settings: &mut Vec<EffectiveSetting>, key: &str, value: &Value) {
     }
 }
 
-/// Whether the value of this key is a secret, not the path of its file.
-fn is_secret(section: &str, name: &str, value: &Value) -> bool {
+/// Whether the value of this key is a secret, not the path of its file. `text`: the value, where
+/// it is a string.
+pub(super) fn is_secret(section: &str, name: &str, text: &str) -> bool {
     match (section, name) {
         (_, "dangerous_allow_short_secret") => false,
         ("audit", "chain_key") => true,
         // the URL of a server may hold a password
-        ("store", "url") => matches!(&value.kind, ValueKind::String(text) if text.contains("//")),
+        ("store", "url") => text.contains("//"),
         ("session", "key") | ("store", "encryption_key") => true,
         (_, name) => name.ends_with("_secret"),
     }

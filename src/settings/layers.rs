@@ -8,7 +8,8 @@ use config::{Map, Source, Value, ValueKind};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::Collector;
+use super::excerpt::line_of;
+use super::problem::{Collector, NO_SUCH_KEY};
 
 /// The sources of a configuration, apart from the built-in ones.
 #[derive(Clone, Debug, Default)]
@@ -144,12 +145,7 @@ fn toml_layer(origin: &str, text: &str, problems: &Collector) -> Option<Layer> {
                     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
                 if !is_plain {
                     let origin = value.origin().map(str::to_owned);
-                    problems.add(
-                        name,
-                        origin,
-                        "there is no such key",
-                        "write it without quotes, in its section",
-                    );
+                    problems.add(name, origin, NO_SUCH_KEY, "write it without quotes, in its section");
                 }
                 is_plain
             });
@@ -201,10 +197,6 @@ impl Origins<'_> {
         };
         Value::new(Some(&format!("{}:{line}", self.origin)), kind)
     }
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
 /// `SSO_PANDIUM__ACCOUNT` gives `pandium.account`. All values are strings.

@@ -2,6 +2,7 @@
 //! It knows no setting; what each means is the reader's matter.
 
 mod effective;
+mod excerpt;
 mod files;
 mod json;
 mod layers;
@@ -14,11 +15,12 @@ mod suggestion;
 
 pub use effective::EffectiveSetting;
 pub(crate) use effective::{effective, write as write_effective};
+pub(crate) use excerpt::{Excerpt, Mark, excerpt};
 pub use files::WatchedFile;
 pub(crate) use json::to_json;
 pub use layers::Sources;
 pub(crate) use layers::{BuiltIn, read, read_text};
 pub(crate) use origin::web_origin;
-pub(crate) use problem::{Collector, Reported};
+pub(crate) use problem::{Collector, NO_SUCH_KEY, Reported, file_and_line};
 pub use problem::{Problem, Problems};
 pub(crate) use section::Section;

@@ -8,7 +8,10 @@ use std::{fmt, io};
 use super::files::WatchedFile;
 use crate::secret::SharedSecret;
 
-/// One problem.
+/// What is wrong with an unknown key.
+pub(crate) const NO_SUCH_KEY: &str = "there is no such key";
+
+/// One problem, or a setting that is valid but probably a mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The key, such as `pandium.account`, or the file.
@@ -39,7 +42,7 @@ pub(crate) struct Reported(());
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     problems: RefCell<Vec<Problem>>,
-    warnings: RefCell<Vec<String>>,
+    warnings: RefCell<Vec<Problem>>,
     files: RefCell<Vec<WatchedFile>>,
     secrets: RefCell<Vec<NotedSecret>>,
 }
@@ -75,8 +78,8 @@ impl Collector {
 
     /// Adds a warning: a setting that is valid but probably a mistake.
     pub fn warn(&self, key: &str, origin: Option<&str>, what: &str, help: &str) {
-        let origin = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
-        let warning = format!("{key}{origin}: {what}; {help}");
+        let origin = origin.map(str::to_owned);
+        let warning = Problem { key: key.to_owned(), origin, what: what.to_owned(), help: help.to_owned() };
         let mut warnings = self.warnings.borrow_mut();
         // sections that entrances share are read once for each of them
         if !warnings.contains(&warning) {
@@ -96,9 +99,7 @@ impl Collector {
 
     /// The file of an origin.
     pub fn file_of(&self, origin: &str) -> Option<PathBuf> {
-        let (path, _line) = origin.rsplit_once(':')?;
-        let files = self.files.borrow();
-        files.iter().map(|file| &file.path).find(|file| file.as_path() == Path::new(path)).cloned()
+        file_and_line(origin, &self.files.borrow()).map(|(file, _line)| file.path.clone())
     }
 
     /// Reads a file and records its digest.
@@ -128,12 +129,28 @@ impl Collector {
     pub fn finish<T>(
         self,
         read: Result<T, Reported>,
-    ) -> Result<(T, Vec<WatchedFile>, Vec<String>), Problems> {
+    ) -> Result<(T, Vec<WatchedFile>, Vec<Problem>), Problems> {
         let (problems, files) = (self.problems.into_inner(), self.files.into_inner());
         match read {
             Ok(read) if problems.is_empty() => Ok((read, files, self.warnings.into_inner())),
             Ok(_) | Err(Reported(())) => Err(Problems { problems, files }),
         }
+    }
+}
+
+/// The file of an origin, if it is one of these, and the line.
+pub(crate) fn file_and_line<'a>(origin: &str, files: &'a [WatchedFile]) -> Option<(&'a WatchedFile, usize)> {
+    let (path, line) = origin.rsplit_once(':')?;
+    let file = files.iter().find(|file| file.path == Path::new(path))?;
+    Some((file, line.parse().ok()?))
+}
+
+impl Problem {
+    /// The problem in one line, for a log.
+    pub fn one_line(&self) -> String {
+        let Self { key, origin, what, help } = self;
+        let origin = origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
+        format!("{key}{origin}: {what}; {help}")
     }
 }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use config::{Value, ValueKind};
 
+use super::effective::is_secret;
 use super::files::too_open_mode;
 use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
 use super::merge::{FILE, merge, origin, without_other_forms};
-use super::problem::{Collector, NotedSecret, Reported};
+use super::problem::{Collector, NO_SUCH_KEY, NotedSecret, Reported};
 use super::suggestion;
 use crate::secret::SharedSecret;
 
@@ -324,8 +325,11 @@ impl<'a> Section<'a> {
             }
             (Some(_), None) => {
                 let text = self.text(name)?;
-                let holder = self.origin(name).and_then(|origin| self.problems.file_of(&origin));
-                self.warn_if_too_open(name, holder.as_deref());
+                // the path of a database is given as its URL, too
+                if is_secret(&self.key, name, &text) {
+                    let holder = self.origin(name).and_then(|origin| self.problems.file_of(&origin));
+                    self.warn_if_too_open(name, holder.as_deref());
+                }
                 (name.to_owned(), text)
             }
             (None, Some(_)) => {
@@ -418,7 +422,7 @@ impl<'a> Section<'a> {
             } else {
                 suggestion::key(&self.key(""), name, &known)
             };
-            self.report(name, "there is no such key", help);
+            self.report(name, NO_SUCH_KEY, help);
         }
     }
 }

@@ -9,21 +9,21 @@ use rstest::rstest;
 use crate::harness::command::{CommandResult, File, run, run_with};
 use crate::harness::{SECRET, STANDARD, Settings};
 
-const IN_ORDER: &str = "The configuration is in order.\n";
+const IN_ORDER: &str = "✓ The configuration is in order.\n";
+const ONE_WARNING: &str = "! The configuration can be used, with a warning.\n";
 
 /// Checks these settings.
 fn check(settings: &Settings, arguments: &[&str]) -> CommandResult {
     run(&[&["check", "--config", &settings.file().text()], arguments].concat())
 }
 
-/// The only warning of a run that succeeded.
+/// The only warning of a run that succeeded: its paragraph. The verdict stands before and after it.
 fn warning(result: &CommandResult) -> &str {
-    assert_eq!(result.status, 0, "{result:?}");
-    assert_eq!(result.output, "The configuration can be used, with a warning.\n");
-    let warnings: Vec<&str> =
-        result.errors.lines().filter_map(|line| line.strip_prefix("warning: ")).collect();
-    assert_eq!(warnings.len(), 1, "{result:?}");
-    warnings[0]
+    assert_eq!((result.status, result.output.as_str()), (0, ONE_WARNING), "{result:?}");
+    let warning = result.errors.strip_prefix(ONE_WARNING).and_then(|rest| rest.strip_prefix("\n! "));
+    let warning = warning.unwrap_or_else(|| panic!("{result:?}"));
+    assert!(!warning.contains("\n! "), "{result:?}");
+    warning
 }
 
 #[test]
@@ -47,7 +47,8 @@ fn check_shows_effective_values_and_hides_secrets() {
         result.output
     );
     assert!(result.output.contains("max_location_bytes = 4096"), "what is built in is shown, too");
-    assert!(result.output.ends_with(IN_ORDER), "{}", result.output);
+    let verdict = "# The configuration is in order.\n";
+    assert!(result.output.starts_with(verdict) && result.output.ends_with(verdict), "{}", result.output);
     // the output is a valid TOML document
     result.output.parse::<toml::Table>().unwrap();
 }
@@ -55,7 +56,7 @@ fn check_shows_effective_values_and_hides_secrets() {
 #[test]
 fn strict_turns_a_warning_into_a_problem() {
     let without_login = Settings::standard().without("embed.login_url");
-    let message = warning(&without_login.check()).to_owned();
+    let message = warning(&without_login.check()).lines().next().unwrap().to_owned();
     assert!(message.contains("embed.login_url"), "{message}");
 
     let strict = check(&without_login, &["--strict"]);
@@ -63,7 +64,7 @@ fn strict_turns_a_warning_into_a_problem() {
     assert!(strict.errors.contains(&message) && strict.errors.contains("--strict"), "{strict:?}");
 
     let shown = check(&without_login, &["--show"]);
-    assert!(!shown.output.contains("in order") && !shown.output.contains("warning:"), "{shown:?}");
+    assert!(!shown.output.contains("in order") && !shown.output.contains("embed.login_url:"), "{shown:?}");
     shown.output.parse::<toml::Table>().unwrap();
 }
 
@@ -79,7 +80,7 @@ fn a_secret_readable_by_others_is_warned_of(#[case] mode: u32, #[case] is_report
     if is_reported {
         let message = warning(&result);
         assert!(
-            message.contains("pandium.shared_secret_file") && message.contains(&format!("{mode:o}")),
+            message.contains("pandium.shared_secret_file: ") && message.contains(&format!("{mode:o}")),
             "{message}"
         );
     } else {
@@ -115,7 +116,7 @@ fn a_readable_configuration_with_a_secret_is_warned_of() {
     std::fs::set_permissions(file.path(), Permissions::from_mode(0o644)).unwrap();
     let result = run(&["check", "--config", &file.text()]);
     assert!(
-        warning(&result).contains("pandium.shared_secret ") && result.errors.contains(&file.text()),
+        warning(&result).contains("pandium.shared_secret: ") && result.errors.contains(&file.text()),
         "{result:?}"
     );
     // a file without a secret may be readable
@@ -172,7 +173,7 @@ fn no_trusted_proxy_is_an_error_except_on_a_unix_socket() {
     let file = Settings::standard().without("identity.trusted_proxies").file();
     let result = run(&["check", "--config", &file.text()]);
     assert_eq!(result.status, 78, "{result:?}");
-    assert!(result.errors.contains("\nidentity.trusted_proxies: "), "{result:?}");
+    assert!(result.errors.contains("\n✗ identity.trusted_proxies: "), "{result:?}");
     assert_eq!(run(&["serve", "--config", &file.text()]).errors, result.errors);
 
     let by_socket = Settings::on_socket(Path::new("/run/sso.sock"));
@@ -230,4 +231,70 @@ fn the_variables_of_a_service_named_sso_are_ignored() {
     assert_eq!((result.output.as_str(), result.errors.as_str()), (IN_ORDER, ""));
     let none = run_with(&["check"], &variables, "");
     assert!(none.status == 78 && none.errors.contains("nothing is configured"), "{none:?}");
+}
+
+const PROBLEMS: &str = r#"[pandium]
+account = "a/b"         # hush-hush
+shared_secret = "hush-hush"
+shared_secrte = "hush-hush"
+[server]
+workers = 1000
+"#;
+
+#[test]
+fn problems_are_in_the_order_of_the_file_with_their_lines() {
+    let file = File::new(PROBLEMS);
+    let path = file.text();
+    let result = run(&["check", "--config", &path]);
+    assert_eq!((result.status, result.output.as_str()), (78, ""), "{result:?}");
+    let verdict = "✗ The configuration has 6 problems.\n";
+    assert!(result.errors.starts_with(verdict) && result.errors.ends_with(verdict), "{}", result.errors);
+    assert!(
+        result.errors.contains(&format!(
+            "\n  given in: {path}:2:11\n    2 | account = \"a/b\"\n      |           ^^^^^\n  to do: "
+        )),
+        "{}",
+        result.errors
+    );
+    let order = ["given in: PATH:2", "    3 | shared_secret = [hidden]", "    4 | shared_secrte = [hidden]"];
+    let order = order.map(|text| text.replace("PATH", &path));
+    let rest = ["workers = 1000".to_owned(), "✗ environment: ".to_owned()];
+    let places = order.iter().chain(&rest).map(|text| result.errors.find(text.as_str()));
+    assert!(places.clone().all(|place| place.is_some()) && places.is_sorted(), "{}", result.errors);
+    assert!(!result.errors.contains("hush"), "{}", result.errors);
+}
+
+#[test]
+fn check_gives_json_for_programs() {
+    let file = File::new(PROBLEMS);
+    let result = run(&["check", "--format", "json", "--config", &file.text()]);
+    assert_eq!((result.status, result.errors.as_str()), (78, ""), "{result:?}");
+    assert!(!result.output.contains("hush"), "{}", result.output);
+    let json: serde_json::Value = serde_json::from_str(&result.output).unwrap();
+    let first = &json["problems"][0];
+    assert_eq!(json["valid"], false);
+    assert_eq!(
+        (&first["key"], &first["line"], &first["column"]),
+        (&"pandium.account".into(), &2.into(), &11.into())
+    );
+    assert_eq!(first["file"], file.text());
+
+    let warned = check(&Settings::standard().without("embed.login_url"), &["--format", "json", "--show"]);
+    let json: serde_json::Value = serde_json::from_str(&warned.output).unwrap();
+    assert_eq!((warned.status, &json["valid"], &json["problems"]), (0, &true.into(), &serde_json::json!([])));
+    assert_eq!(json["warnings"][0]["key"], "embed.login_url");
+    let account =
+        json["settings"].as_array().unwrap().iter().find(|setting| setting["key"] == "pandium.account");
+    assert_eq!(account.unwrap()["value"], "\"acme\"");
+    let strict = check(&Settings::standard().without("embed.login_url"), &["--format", "json", "--strict"]);
+    assert_eq!(strict.status, 78);
+}
+
+#[test]
+fn color_is_for_terminals_unless_it_is_asked_for() {
+    let settings = Settings::standard();
+    let is_coloured = |arguments: &[&str]| check(&settings, arguments).output.contains("\x1b[");
+    assert!(!is_coloured(&[]) && !is_coloured(&["--color", "never"]));
+    assert!(is_coloured(&["--color", "always"]));
+    assert!(!check(&settings, &["--color", "always", "--format", "json"]).output.contains("\x1b["));
 }

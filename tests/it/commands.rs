@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rstest::rstest;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::command::{CommandResult, File, run, run_unread, run_with};
@@ -36,7 +37,7 @@ fn check_reports_every_problem_at_once() {
         "claims.sub",
         "embed.parents",
     ] {
-        assert!(result.errors.contains(&format!("\n{key}: ")), "{key} is missing: {}", result.errors);
+        assert!(result.errors.contains(&format!("\n✗ {key}: ")), "{key} is missing: {}", result.errors);
     }
     assert!(result.errors.contains("is pandium.account meant?"), "{}", result.errors);
     assert!(result.errors.contains(&format!("given in: {}:6", file.text())), "{}", result.errors);
@@ -81,7 +82,7 @@ fn minted_tokens_can_be_inspected() {
         let inspected = run_with(&["inspect", "--config", &config, argument], &[], input);
         assert_eq!(inspected.status, 0, "{inspected:?}");
         for message in
-            ["signature  valid", "sub = \"alice@example.com\"", "ti.xti.user_tier = \"pro\"", "Alice Ä"]
+            ["✓ signature  valid", "sub = \"alice@example.com\"", "ti.xti.user_tier = \"pro\"", "Alice Ä"]
         {
             assert!(inspected.output.contains(message), "{message} is missing: {}", inspected.output);
         }
@@ -235,9 +236,13 @@ fn a_missing_secret_file_is_named_with_its_setting() {
 #[case("serve")]
 #[case("playground")]
 #[case("check")]
+#[case("init")]
 #[case("mint")]
 #[case("inspect")]
 #[case("audit")]
+#[case("doctor")]
+#[case("completions")]
+#[case("man")]
 #[case("healthcheck")]
 fn every_command_shows_an_example(#[case] command: &str) {
     let CommandResult { status, output, .. } = run(&[command, "--help"]);
@@ -271,6 +276,67 @@ fn a_closed_pipe_does_not_panic(#[case] arguments: &[&str], #[case] status: i32)
 /// The arguments with a path in place of `FILE`.
 fn with_path<'a>(arguments: &[&'a str], path: &'a str) -> Vec<&'a str> {
     arguments.iter().map(|argument| if *argument == "FILE" { path } else { argument }).collect()
+}
+
+#[rstest]
+#[case("bash", "complete -F _marketplace__sso")]
+#[case("zsh", "#compdef marketplace-sso")]
+#[case("fish", "complete -c marketplace-sso")]
+fn completions_know_every_command(#[case] shell: &str, #[case] text: &str) {
+    let result = run(&["completions", shell]);
+    assert_eq!((result.status, result.errors.as_str()), (0, ""), "{result:?}");
+    for text in [text, "healthcheck", "revoke", "cookie-file"] {
+        assert!(result.output.contains(text), "{text}: {}", result.output);
+    }
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let folder = TempDir::new().unwrap();
+    let dir = folder.path().join("man1");
+    assert_eq!(run(&["man", dir.to_str().unwrap()]).status, 0);
+    for (page, text) in [
+        ("marketplace-sso.1", "Signs logged"),
+        ("marketplace-sso-check.1", "Fail if there is a warning"),
+        ("marketplace-sso-token-create.1", "scope"),
+    ] {
+        let written = std::fs::read_to_string(dir.join(page)).unwrap();
+        assert!(written.contains(".TH") && written.contains(text), "{page}: {written}");
+    }
+    let nowhere = run(&["man", "/proc/nowhere"]);
+    assert!(nowhere.status == 1 && nowhere.errors.contains("/proc/nowhere"), "{nowhere:?}");
+}
+
+#[test]
+fn mint_and_inspect_give_json_for_programs() {
+    let file = File::new(STANDARD);
+    let config = file.text();
+    let minted = run(&["mint", "--config", &config, "--email", "alice@example.com", "--format", "json"]);
+    let minted: Value = serde_json::from_str(&minted.output).unwrap();
+    let token = Token::in_url(minted["url"].as_str().unwrap(), SECRET);
+    assert_eq!((&minted["jti"], &minted["subject"]), (&token.claims["jti"], &"alice@example.com".into()));
+
+    let inspect = |config: &str| {
+        let result = run(&["inspect", "--config", config, "--format", "json", &token.text]);
+        (result.status, serde_json::from_str::<Value>(&result.output).unwrap())
+    };
+    let (status, accepted) = inspect(&config);
+    assert_eq!(
+        (status, &accepted["accepted"], &accepted["signature"]["valid"]),
+        (0, &true.into(), &true.into())
+    );
+    assert_eq!(accepted["claims"]["sub"], "alice@example.com");
+    assert!(
+        accepted["meanings"]["ti.uem"].is_string() && accepted["rules"][0]["holds"] == true,
+        "{accepted}"
+    );
+
+    let other = Settings::standard().set("pandium.shared_secret", SECRET.to_uppercase()).file();
+    let (status, refused) = inspect(&other.text());
+    assert_eq!(
+        (status, &refused["accepted"], &refused["signature"]["valid"]),
+        (1, &false.into(), &false.into())
+    );
 }
 
 #[test]

@@ -112,75 +112,77 @@ impl Setup {
     }
 }
 
+/// The lines of the findings, each beginning with its mark.
+fn findings(result: &CommandResult) -> Vec<&str> {
+    let is_finding = |line: &&str| ["✓ ", "- ", "! ", "✗ "].iter().any(|mark| line.starts_with(mark));
+    // the verdict has marks too, but is not indented
+    result.output.lines().filter_map(|line| line.strip_prefix("  ")).filter(is_finding).collect()
+}
+
 /// The line of a check, empty if absent.
 fn line_about(result: &CommandResult, check: &str) -> String {
-    let line = result.output.lines().find(|line| line.get(8..).is_some_and(|rest| rest.starts_with(check)));
-    line.unwrap_or_default().to_owned()
+    let is_about = |line: &&str| line.chars().skip(2).collect::<String>().starts_with(check);
+    findings(result).into_iter().find(is_about).unwrap_or_default().to_owned()
 }
 
 #[test]
 fn a_correct_setup_passes_every_check() {
     let result = Setup::correct().run_doctor();
     assert_eq!(result.status, 0, "{result:?}");
-    let grades: Vec<&str> = result.output.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(grades.len() > 10 && grades.iter().all(|grade| *grade == "ok"), "{}", result.output);
+    let findings = findings(&result);
+    assert!(findings.len() > 10 && findings.iter().all(|line| line.starts_with("✓")), "{}", result.output);
+    let verdict = "✓ Nothing is broken.\n";
+    assert!(result.output.starts_with(verdict) && result.output.ends_with(verdict), "{}", result.output);
+    for group in ["proxy", "frame", "keys", "sizes"] {
+        assert!(result.output.contains(&format!("\n\n{group}\n")), "{group}: {}", result.output);
+    }
     assert!(!result.output.contains("eyJ"), "a token is shown: {}", result.output);
 }
 
 #[rstest]
-#[case::forged("proxy_set_header X-Auth-Request-Email $email;", "", "BROKEN", "forged headers")]
+#[case::forged("proxy_set_header X-Auth-Request-Email $email;", "", "✗", "forged headers")]
 #[case::metrics_outside(
     "location / { return 404; }",
     "location / { return 200 \"marketplace_sso_requests_total 1\"; }",
-    "BROKEN",
+    "✗",
     "internal paths"
 )]
-#[case::no_hsts(
-    "add_header Strict-Transport-Security \"max-age=31536000\" always;",
-    "",
-    "DOUBT",
-    "encryption"
-)]
-#[case::no_frame_src("frame-src https://127.0.0.1:PORT MARKET", "frame-src 'self'", "BROKEN", "frame-src")]
-#[case::coop("same-origin-allow-popups", "same-origin", "BROKEN", "opener")]
+#[case::no_hsts("add_header Strict-Transport-Security \"max-age=31536000\" always;", "", "!", "encryption")]
+#[case::no_frame_src("frame-src https://127.0.0.1:PORT MARKET", "frame-src 'self'", "✗", "frame-src")]
+#[case::coop("same-origin-allow-popups", "same-origin", "✗", "opener")]
 #[case::coep(
     "add_header Cross-Origin-Opener-Policy \"same-origin-allow-popups\";",
     "add_header Cross-Origin-Embedder-Policy require-corp;",
-    "BROKEN",
+    "✗",
     "embedder"
 )]
 #[case::health_outside(
     "location / { return 404; }",
     "location / { proxy_pass http://SERVICE; }",
-    "DOUBT",
+    "!",
     "internal paths"
 )]
 #[case::login_redirect(
     "proxy_set_header X-Auth-Request-Email $email;",
     "proxy_set_header X-Auth-Request-Email $email; if ($email = \"\") { return 302 https://login.example.com/; }",
-    "DOUBT",
+    "!",
     "no login"
 )]
-#[case::login_lost("\"session=alice\" \"alice@example.com\";", "", "BROKEN", "signed in")]
+#[case::login_lost("\"session=alice\" \"alice@example.com\";", "", "✗", "signed in")]
 #[case::small_buffers(
     "add_header Strict-Transport-Security \"max-age=31536000\" always;",
     "add_header Strict-Transport-Security \"max-age=31536000\" always; add_header X-Padding LONG;",
-    "DOUBT",
-    "signed in"
+    "!",
+    "headers"
 )]
-#[case::component_blocked_by_csp(
-    "script-src https://127.0.0.1:PORT",
-    "script-src 'none'",
-    "DOUBT",
-    "component"
-)]
+#[case::component_blocked_by_csp("script-src https://127.0.0.1:PORT", "script-src 'none'", "!", "component")]
 #[case::everyone_is_alice(
     "X-Auth-Request-Email $email",
     "X-Auth-Request-Email alice@example.com",
-    "BROKEN",
+    "✗",
     "no login"
 )]
-#[case::component_not_proxied("location /embed { proxy_pass http://SERVICE; }", "", "DOUBT", "entrance")]
+#[case::component_not_proxied("location /embed { proxy_pass http://SERVICE; }", "", "!", "entrance")]
 fn each_setup_error_is_reported(
     #[case] from: &str,
     #[case] to: &str,
@@ -191,7 +193,43 @@ fn each_setup_error_is_reported(
     let result = Setup::new(from, &to, &[]).run_doctor();
     let line = line_about(&result, check);
     assert!(line.starts_with(grade), "{check} is not {grade}:\n{}", result.output);
-    assert_eq!(result.status, i32::from(result.output.contains("BROKEN")), "{result:?}");
+    assert_eq!(result.status, i32::from(result.output.contains("  ✗ ")), "{result:?}");
+}
+
+/// nginx names itself, so that doctor says what to write in it.
+#[rstest]
+#[case::forged(
+    "proxy_set_header X-Auth-Request-Email $email;",
+    "",
+    "| proxy_set_header x-auth-request-email \"\";"
+)]
+#[case::no_frame_src(
+    "frame-src https://127.0.0.1:PORT MARKET",
+    "frame-src 'self'",
+    "| Content-Security-Policy: frame-src http://127.0.0.1:"
+)]
+#[case::component("location /embed { proxy_pass http://SERVICE; }", "", "| location ~ ^/embed")]
+fn doctor_says_what_to_write(#[case] from: &str, #[case] to: &str, #[case] snippet: &str) {
+    let result = Setup::new(from, to, &[]).run_doctor();
+    let is_shown = result.output.lines().any(|line| line.trim_start().starts_with(snippet));
+    assert!(is_shown, "{snippet}: {}", result.output);
+}
+
+#[test]
+fn doctor_gives_json_for_programs() {
+    let app = App::standard();
+    let url = format!("http://{}", app.address());
+    let result = run(&["doctor", &url, "--format", "json", "--front", "caddy"]);
+    assert_eq!((result.status, result.errors.as_str()), (1, ""), "{result:?}");
+    let json: serde_json::Value = serde_json::from_str(&result.output).unwrap();
+    assert_eq!((&json["ok"], &json["front"]), (&false.into(), &"caddy".into()));
+    let forged =
+        json["findings"].as_array().unwrap().iter().find(|finding| finding["topic"] == "forged headers");
+    let forged = forged.unwrap();
+    assert_eq!((&forged["group"], &forged["severity"]), (&"proxy".into(), &"broken".into()));
+    assert!(forged["snippet"].as_str().unwrap().contains("request_header -"), "{forged}");
+    // the address of the service itself names no proxy
+    assert!(run(&["doctor", &url]).output.contains("name it with --front"));
 }
 
 #[test]
@@ -207,10 +245,10 @@ fn an_unreachable_backend_is_one_finding() {
     let _nginx = Nginx::start(folder, &conf);
     let origin = format!("http://127.0.0.1:{port}");
     let result = run(&["doctor", &origin, "--page", &format!("{origin}/")]);
-    let lines: Vec<&str> = result.output.lines().collect();
+    let lines = findings(&result);
     assert_eq!((lines.len(), result.status), (1, 1), "{result:?}");
     assert!(
-        lines[0].starts_with("BROKEN") && lines[0].contains("nothing responds behind the proxy"),
+        lines[0].starts_with("✗") && lines[0].contains("nothing responds behind the proxy"),
         "{result:?}"
     );
     assert!(lines[0].contains("502"), "{result:?}");
@@ -223,7 +261,7 @@ fn a_503_refusal_is_not_an_unreachable_backend() {
     let service = KeyServer::start(Behaviour::Respond(503, response.into())).unwrap();
     let result = run(&["doctor", &service.origin()]);
     assert!(!result.output.contains("nothing responds"), "{result:?}");
-    assert!(result.output.lines().count() > 3, "{result:?}");
+    assert!(findings(&result).len() > 3, "{result:?}");
 }
 
 #[rstest]
@@ -242,7 +280,7 @@ fn a_fixed_login_is_not_reported_as_forged_headers(#[case] settings: Settings, #
     let _nginx = Nginx::start(folder, &conf);
     let result = run(&["doctor", &format!("http://127.0.0.1:{port}")]);
     let line = line_about(&result, "no login");
-    assert!(line.starts_with("BROKEN") && line.contains(message), "{}", result.output);
+    assert!(line.starts_with("✗") && line.contains(message), "{}", result.output);
     let line = line_about(&result, "forged headers");
     assert!(line.starts_with("- "), "forged headers cannot be judged here: {}", result.output);
 }
@@ -265,16 +303,16 @@ fn forged_headers_that_override_a_login_are_reported() {
     let _nginx = Nginx::start(folder, &conf);
     let result = run(&["doctor", &format!("http://127.0.0.1:{port}")]);
     assert!(line_about(&result, "no login").contains("EVERY REQUEST IS SIGNED ON"), "{}", result.output);
-    assert!(line_about(&result, "forged headers").starts_with("BROKEN"), "{}", result.output);
+    assert!(line_about(&result, "forged headers").starts_with("✗"), "{}", result.output);
     assert!(!result.output.contains("eyJ"), "a token is shown: {}", result.output);
 }
 
 #[test]
 fn a_tls_failure_is_reported_once_in_plain_words() {
     let result = Setup::correct().run_doctor_without_ca();
-    let lines: Vec<&str> = result.output.lines().collect();
+    let lines = findings(&result);
     assert_eq!((lines.len(), result.status), (1, 1), "{result:?}");
-    assert!(lines[0].starts_with("BROKEN  encryption") && lines[0].contains("--ca-file"), "{result:?}");
+    assert!(lines[0].starts_with("✗ encryption") && lines[0].contains("--ca-file"), "{result:?}");
     assert!(!lines[0].contains("UnknownIssuer"), "{result:?}");
 }
 
@@ -284,7 +322,7 @@ fn the_page_is_checked_without_embed_json() {
     let result = Setup::new(without, "", &[]).run_doctor();
     assert!(line_about(&result, "entrance").contains("/embed.json"), "{}", result.output);
     for check in ["component", "opener", "embedder", "parents"] {
-        assert!(line_about(&result, check).starts_with("ok"), "{check}: {}", result.output);
+        assert!(line_about(&result, check).starts_with("✓"), "{check}: {}", result.output);
     }
     assert!(line_about(&result, "frame-src").starts_with("- "), "{}", result.output);
 }
@@ -293,7 +331,7 @@ fn the_page_is_checked_without_embed_json() {
 fn a_page_outside_embed_parents_is_reported() {
     let result = Setup::new("", "", &["https://elsewhere.example"]).run_doctor();
     let line = line_about(&result, "parents");
-    assert!(line.starts_with("BROKEN") && line.contains("to embed.parents"), "{}", result.output);
+    assert!(line.starts_with("✗") && line.contains("to embed.parents"), "{}", result.output);
 }
 
 #[rstest]
@@ -303,7 +341,7 @@ fn a_forged_user_without_access_is_reported(#[case] key: &str, #[case] allowed: 
     let app = App::start(Settings::standard().set(key, [allowed]));
     let result = run(&["doctor", &format!("http://{}", app.address())]);
     let line = line_about(&result, "forged headers");
-    assert!(line.starts_with("BROKEN") && line.contains("(not_allowed)"), "{}", result.output);
+    assert!(line.starts_with("✗") && line.contains("(not_allowed)"), "{}", result.output);
     assert_eq!(result.status, 1);
 }
 
@@ -311,7 +349,7 @@ fn a_forged_user_without_access_is_reported(#[case] key: &str, #[case] allowed: 
 fn forged_azure_principals_are_reported() {
     let app = App::start(Settings::proxy_headers("azure"));
     let result = run(&["doctor", &format!("http://{}", app.address())]);
-    assert!(line_about(&result, "forged headers").starts_with("BROKEN"), "{}", result.output);
+    assert!(line_about(&result, "forged headers").starts_with("✗"), "{}", result.output);
 }
 
 #[test]
@@ -331,7 +369,7 @@ fn secrets_are_not_printed_or_sent_to_other_origins() {
         "--ca-file",
         &ca.text(),
     ]);
-    assert!(line_about(&result, "signed in").starts_with("ok"), "{}", result.output);
+    assert!(line_about(&result, "signed in").starts_with("✓"), "{}", result.output);
     assert!(
         !format!("{result:?}").contains("hush-hush") && !format!("{result:?}").contains("eyJ"),
         "{result:?}"

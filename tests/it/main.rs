@@ -31,6 +31,7 @@ mod dashboard;
 mod doctor;
 mod documents;
 mod hand_off;
+mod init;
 mod inspect;
 mod keys;
 mod keys_by_https;

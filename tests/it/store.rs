@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use marketplace_sso::config::Config;
+use marketplace_sso::config::{Config, Problem};
 use marketplace_sso::store::{IfMissing, Store, StoreError};
 use rstest::rstest;
 use tempfile::TempDir;
@@ -107,7 +107,8 @@ fn a_wrong_setting_is_reported_with_a_remedy(#[case] toml: &str, #[case] reporte
 #[test]
 fn a_connection_without_a_verified_server_is_warned_of() {
     let of = |url: &str| {
-        Config::from_toml(&format!("{STANDARD}\n[store]\nurl = {url:?}")).unwrap().warnings().join("\n")
+        let config = Config::from_toml(&format!("{STANDARD}\n[store]\nurl = {url:?}")).unwrap();
+        config.warnings().iter().map(Problem::one_line).collect::<Vec<_>>().join("\n")
     };
     let warned = of("postgres://sso:hush@db.example.com/sso");
     assert!(warned.contains("store.url") && warned.contains("sslmode=verify-full"), "{warned}");

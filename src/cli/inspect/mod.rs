@@ -7,16 +7,20 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 
 use clap::Args;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
 use url::Url;
 
-use super::{CommandResult, ConfigArguments, Failure, print};
+use entrances::EntranceResult;
+
+use super::terminal::{Format, Mark, STRONG, Terminal, hang, output_width};
+use super::{CommandResult, ConfigArguments, Failure};
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::jwt::compact::Compact;
 use crate::jwt::verify::VerifyError;
-use crate::pandium::{LinkRules, known_rules};
+use crate::pandium::LinkRules;
+use crate::pandium::known_rules::{self, Finding};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -37,71 +41,172 @@ pub(super) struct Arguments {
     /// - to read it from standard input; or a token, or a URL that carries one
     #[arg(value_name = "TOKEN|URL|-")]
     token: String,
+    #[arg(long, value_enum, default_value_t, help = "The form of the result")]
+    format: Format,
+}
+
+/// What there is to say of a token.
+struct Inspection<'a> {
+    parts: &'a Compact<'a>,
+    /// The entrances whose secret signed it.
+    by_marketplace: Result<Vec<String>, VerifyError>,
+    by_entrances: Vec<EntranceResult<'a>>,
+    /// The rules for marketplace tokens; empty for a token that is not for the marketplace.
+    findings: Vec<Finding>,
+    is_for_marketplace: bool,
+    is_accepted: bool,
 }
 
 /// The maximum size of standard input, in bytes.
 const MAX_INPUT: u64 = 128 * 1024;
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &Arguments, terminal: Terminal) -> CommandResult {
     let input = if arguments.token == "-" { read_input()? } else { arguments.token.clone() };
     let token = find_token(input.trim())?;
     let parts = Compact::parse(&token)
         .or_else(|why| Compact::parse_padded(&token).map_err(|_| why))
         .map_err(|why| Failure::Running(anyhow::anyhow!("this is not a token: {why}")))?;
     let config = arguments.config.load()?;
-    let by_marketplace = verify(&config, &token);
-    let by_entrances = entrances::check(&config, &token, &parts.claims)?;
+    let inspection = inspect(&config, &token, &parts)?;
+    match arguments.format {
+        Format::Json => terminal.print_json(&inspection.to_json())?,
+        Format::Text => terminal.print(inspection.to_text().trim_end())?,
+    }
+    if inspection.is_accepted {
+        Ok(())
+    } else {
+        let rejected = "neither the marketplace nor any entrance accepts this token";
+        let rejected = if inspection.by_entrances.is_empty() {
+            "the marketplace does not accept this token"
+        } else {
+            rejected
+        };
+        Err(Failure::Running(anyhow::anyhow!(rejected)))
+    }
+}
+
+fn inspect<'a>(config: &'a Config, token: &str, parts: &'a Compact<'a>) -> std::io::Result<Inspection<'a>> {
+    let by_marketplace = verify(config, token);
+    let by_entrances = entrances::check(config, token, &parts.claims)?;
     let is_accepted = by_entrances.iter().any(|result| result.outcome.is_ok());
     let is_ours = by_marketplace.is_ok();
     // any other algorithm is meant for an entrance, not for the marketplace
     let could_be_ours = parts.header.get("alg").is_some_and(|alg| alg == "HS256") || by_entrances.is_empty();
     let is_for_marketplace = is_ours || (could_be_ours && !is_accepted);
-    let findings = known_rules::check(&parts.claims, Timestamp::now());
+    let findings =
+        if is_for_marketplace { known_rules::check(&parts.claims, Timestamp::now()) } else { Vec::new() };
+    let is_accepted = is_accepted || (is_ours && findings.iter().all(|finding| finding.holds));
+    Ok(Inspection { parts, by_marketplace, by_entrances, findings, is_for_marketplace, is_accepted })
+}
 
-    let mut text = String::new();
-    let _ = match &by_marketplace {
-        Ok(entrances) => writeln!(text, "signature  valid: the secret of {}\n", entrances.join(", ")),
-        Err(_) if !is_for_marketplace => {
-            writeln!(text, "signature  not for the marketplace; see the entrances\n")
+impl Inspection<'_> {
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        let _ = match &self.by_marketplace {
+            Ok(entrances) => {
+                writeln!(text, "{} signature  valid: the secret of {}\n", Mark::Good, entrances.join(", "))
+            }
+            Err(_) if !self.is_for_marketplace => {
+                writeln!(text, "{} signature  not for the marketplace; see the entrances\n", Mark::Skipped)
+            }
+            Err(why) => writeln!(text, "{} signature  WRONG: {why}\n", Mark::Bad),
+        };
+        explain_entrances(&mut text, &self.by_entrances);
+        let _ = writeln!(text, "{STRONG}header{STRONG:#}");
+        explain(&mut text, "", &self.parts.header, &registered_meaning);
+        let _ = writeln!(text, "\n{STRONG}claims{STRONG:#}");
+        explain(&mut text, "", &self.parts.claims, &self.meaning());
+        if self.is_for_marketplace {
+            let _ = writeln!(text, "\n{STRONG}known rules{STRONG:#}");
+            for Finding { claim, what, holds } in &self.findings {
+                let (mark, word) = if *holds { (Mark::Good, "holds ") } else { (Mark::Bad, "BROKEN") };
+                let what = hang(&format!("{claim} {what}"), "  ✓ BROKEN  ".chars().count(), output_width());
+                let _ = writeln!(text, "  {mark} {word}  {what}");
+            }
         }
-        Err(why) => writeln!(text, "signature  WRONG: {why}\n"),
-    };
-    explain_entrances(&mut text, &by_entrances);
-    let _ = writeln!(text, "header");
-    explain(&mut text, "", &parts.header, &registered_meaning);
-    let _ = writeln!(text, "\nclaims");
-    let meaning = if is_for_marketplace { known_rules::meaning } else { registered_meaning };
-    explain(&mut text, "", &parts.claims, &meaning);
-    if is_for_marketplace {
-        let _ = writeln!(text, "\nknown rules");
-        for finding in &findings {
-            let mark = if finding.holds { "holds " } else { "BROKEN" };
-            let _ = writeln!(text, "  {mark}  {} {}", finding.claim, finding.what);
-        }
+        text
     }
-    print(text.trim_end())?;
 
-    if is_accepted || (is_ours && findings.iter().all(|finding| finding.holds)) {
-        Ok(())
-    } else {
-        let rejected = "neither the marketplace nor any entrance accepts this token";
-        let rejected =
-            if by_entrances.is_empty() { "the marketplace does not accept this token" } else { rejected };
-        Err(Failure::Running(anyhow::anyhow!(rejected)))
+    fn to_json(&self) -> Value {
+        let entrances = self.by_entrances.iter().map(|EntranceResult { entrance, kind, outcome }| {
+            let common = json!({ "entrance": entrance, "kind": kind, "accepted": outcome.is_ok() });
+            let more = match outcome {
+                Ok(user) => json!({ "user": user }),
+                Err(why) => json!({ "reason": why.reason.code(), "detail": why.cause.to_string() }),
+            };
+            merged(common, more)
+        });
+        let rules = self
+            .findings
+            .iter()
+            .map(|Finding { claim, what, holds }| json!({ "claim": claim, "rule": what, "holds": holds }));
+        json!({
+            "accepted": self.is_accepted,
+            "signature": match &self.by_marketplace {
+                Ok(entrances) => json!({ "valid": true, "secret_of": entrances }),
+                Err(why) => json!({
+                    "valid": false,
+                    "for_marketplace": self.is_for_marketplace,
+                    "detail": why.to_string(),
+                }),
+            },
+            "entrances": entrances.collect::<Vec<_>>(),
+            "header": self.parts.header,
+            "claims": self.parts.claims,
+            "meanings": meanings("", &self.parts.claims, &self.meaning()),
+            "rules": rules.collect::<Vec<_>>(),
+        })
+    }
+
+    /// What a claim means, by its path.
+    fn meaning(&self) -> fn(&str) -> Option<&'static str> {
+        if self.is_for_marketplace { known_rules::meaning } else { registered_meaning }
     }
 }
 
+/// Two JSON objects as one.
+fn merged(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
+    }
+    object
+}
+
+/// The meaning of each claim that has one, by its path.
+fn meanings(
+    path: &str,
+    claims: &Map<String, Value>,
+    meaning: &dyn Fn(&str) -> Option<&'static str>,
+) -> Map<String, Value> {
+    let mut all = Map::new();
+    for (name, value) in claims {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        if let Value::Object(below) = value {
+            all.extend(meanings(&path, below, meaning));
+        }
+        if let Some(meaning) = meaning(&path) {
+            all.insert(path, meaning.into());
+        }
+    }
+    all
+}
+
 /// Writes the result of each entrance that uses tokens.
-fn explain_entrances(text: &mut String, results: &[entrances::EntranceResult<'_>]) {
+fn explain_entrances(text: &mut String, results: &[EntranceResult<'_>]) {
     if results.is_empty() {
         return;
     }
-    let _ = writeln!(text, "entrances");
-    for entrances::EntranceResult { entrance, kind, outcome } in results {
+    let _ = writeln!(text, "{STRONG}entrances{STRONG:#}");
+    for EntranceResult { entrance, kind, outcome } in results {
         let entrance = format!("{entrance} ({kind})");
+        let column = "  ✓ ACCEPTED ".chars().count() + 32 + 2;
         let _ = match outcome {
-            Ok(user) => writeln!(text, "  ACCEPTED {entrance:<32}  {user}"),
-            Err(why) => writeln!(text, "  refused  {entrance:<32}  {}: {}", why.reason.code(), why.cause),
+            Ok(user) => writeln!(text, "  {} ACCEPTED {entrance:<32}  {user}", Mark::Good),
+            Err(why) => {
+                let why = format!("{}: {}", why.reason.code(), why.cause);
+                let why = hang(&why, column, output_width());
+                writeln!(text, "  {} refused  {entrance:<32}  {why}", Mark::Bad)
+            }
         };
     }
     let _ = writeln!(text);

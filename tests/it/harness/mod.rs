@@ -25,7 +25,7 @@ pub mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,6 +105,18 @@ impl App {
         command::write_private(&standard, &settings.text());
         command::write_private(&own, "");
         program.arg("serve").arg("--config").arg(standard).arg("--config").arg(own);
+        Self::spawn(program, folder)
+    }
+
+    /// Starts a service with a configuration that is written already, at other addresses.
+    pub fn start_written(folder: TempDir, config: &Path) -> Self {
+        let mut program = Command::new(PROGRAM);
+        program.env_clear().arg("serve").arg("--config").arg(config);
+        program.env("SSO_SERVER__LISTEN", "127.0.0.1:0").env("SSO_SERVER__ADMIN_LISTEN", "127.0.0.1:0");
+        Self::spawn(&mut program, folder)
+    }
+
+    fn spawn(program: &mut Command, folder: TempDir) -> Self {
         let (child, lines) = OutputLines::spawn(program);
         let mut app = Self { child, lines, listen: String::new(), admin_listen: String::new(), folder };
         let line = app.lines.wait_for_text(TIMEOUT, |line| line.contains("listening"));

@@ -211,6 +211,12 @@ pub fn start_before_replicas(recipe: Recipe, replicas: [SocketAddr; 2]) -> Nginx
     run(recipe, TempDir::new().unwrap(), &text, Outage::None)
 }
 
+/// nginx with a configuration like that of a recipe, in front of a service.
+pub fn start_written(recipe: Recipe, text: &str, service: SocketAddr) -> Nginx {
+    let text = text.replace("127.0.0.1:8080", &service.to_string());
+    run(recipe, TempDir::new().unwrap(), &text, Outage::None)
+}
+
 /// nginx as documented where the service signs users in itself.
 pub fn start_before_sign_in(service: SocketAddr) -> Nginx {
     let text = block("docs/sign-in.md", "Behind a proxy").replace("127.0.0.1:8080", &service.to_string());

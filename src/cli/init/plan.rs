@@ -1,0 +1,227 @@
+//! The files that `init` writes, from the answers to its questions. Pure, but for the random secrets.
+
+use std::path::{Path, PathBuf};
+
+use super::login::Login;
+use super::platform::Platform;
+use crate::pandium::{Account, Environment};
+
+/// What the files depend on.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// The host of the application.
+    pub domain: String,
+    pub environment: Environment,
+    pub account: Account,
+    pub login: &'static Login,
+    pub platforms: Vec<Platform>,
+}
+
+/// A file to write.
+#[derive(Debug)]
+pub(super) struct PlannedFile {
+    pub path: PathBuf,
+    /// What it is, in a few words.
+    pub purpose: &'static str,
+    pub content: Content,
+}
+
+/// The content of a file.
+#[derive(Debug)]
+pub(super) enum Content {
+    Text(String),
+    /// Random text; for its owner alone.
+    Secret,
+}
+
+/// A secret that a configuration names.
+struct SecretFile {
+    /// The path in the examples.
+    example: &'static str,
+    name: &'static str,
+    purpose: &'static str,
+    /// Who issues it; `None` where the random text is as good as any.
+    issuer: Option<&'static str>,
+}
+
+const SECRETS: [SecretFile; 6] = [
+    SecretFile {
+        example: "/run/secrets/pandium",
+        name: "pandium.secret",
+        purpose: "the key that signs tokens",
+        issuer: Some("Pandium"),
+    },
+    SecretFile {
+        example: "/mnt/sso/pandium",
+        name: "pandium.secret",
+        purpose: "the key that signs tokens",
+        issuer: Some("Pandium"),
+    },
+    SecretFile {
+        example: "/run/secrets/oidc",
+        name: "oidc.secret",
+        purpose: "the client's secret at the OpenID provider",
+        issuer: Some("the OpenID provider"),
+    },
+    SecretFile {
+        example: "/run/secrets/caf",
+        name: "caf.secret",
+        purpose: "the secret that CAF signs with",
+        issuer: Some("CAF"),
+    },
+    SecretFile {
+        example: "/run/secrets/session",
+        name: "session.key",
+        purpose: "seals the sessions of users",
+        issuer: None,
+    },
+    SecretFile {
+        example: "/run/secrets/store",
+        name: "store.key",
+        purpose: "encrypts secrets in the store",
+        issuer: None,
+    },
+];
+
+/// The name of the configuration.
+pub(super) const CONFIG: &str = "marketplace-sso.toml";
+
+/// The name of the page's snippet.
+pub(super) const PAGE: &str = "page.html";
+
+/// Everything to write, and what the user has to do then.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub files: Vec<PlannedFile>,
+    /// The files whose random text is to be replaced, each with who issues the real secret.
+    pub issued_secrets: Vec<(PathBuf, &'static str)>,
+    /// Whether the configuration has values to replace.
+    pub has_placeholders: bool,
+    /// What to do with the proxy's files.
+    pub proxy_step: String,
+    /// The origin by which browsers reach the service.
+    pub service_origin: String,
+}
+
+impl Answers {
+    /// What to write into this folder, whose path is absolute.
+    pub fn plan(&self, folder: &Path) -> Plan {
+        let Login { snippets, service_host, step, .. } = self.login;
+        let mut config = self.config(folder);
+        let mut files = Vec::new();
+        let mut issued_secrets = Vec::new();
+        for secret in &SECRETS {
+            let example = quoted(secret.example);
+            if !config.contains(&example) {
+                continue;
+            }
+            let path = folder.join(secret.name);
+            config = config.replace(&example, &quoted(&path.display().to_string()));
+            issued_secrets.extend(secret.issuer.map(|issuer| (path.clone(), issuer)));
+            files.push(PlannedFile { path, purpose: secret.purpose, content: Content::Secret });
+        }
+        let has_placeholders = config.contains("# replace:");
+        let text = |name: &str, purpose, text| PlannedFile {
+            path: folder.join(name),
+            purpose,
+            content: Content::Text(text),
+        };
+        files.insert(0, text(CONFIG, "the service's configuration", config));
+        for (name, snippet) in *snippets {
+            files.push(text(name, "for the proxy and its login", self.snippet(name, snippet)));
+        }
+        let service_origin = format!("https://{}", self.adapted(service_host));
+        files.push(text(PAGE, "for your page", self.page(&service_origin)));
+        let mut proxy_step = self.adapted(step);
+        let prefixes: Vec<&str> = self.platforms.iter().map(|platform| platform.proxied_prefix()).collect();
+        if !prefixes.is_empty() && !snippets.iter().any(|(name, _)| is_nginx(name)) {
+            proxy_step
+                .push_str(&format!(". Also pass {} on to the service, without a login", prefixes.join(", ")));
+        }
+        Plan { files, issued_secrets, has_placeholders, proxy_step, service_origin }
+    }
+
+    fn config(&self, folder: &Path) -> String {
+        // the comment at its top is about the documents
+        let is_header = |line: &&str| line.starts_with('#') || line.is_empty();
+        let example: Vec<&str> = self.login.config.lines().skip_while(is_header).collect();
+        let account = format!("account = {:?}", self.account.as_str());
+        let environment = format!("environment = {:?}", self.environment.name());
+        let body = self.adapted(&example.join("\n")).replace("account = \"acme\"", &account);
+        let body = Environment::ALL.iter().fold(body, |body, other| {
+            body.replace(&format!("environment = {:?}", other.name()), &environment)
+        });
+        let mut config = format!(
+            "# Written by marketplace-sso init, for {}.\n\
+             # Every other setting has a default: marketplace-sso check --show --config {CONFIG}\n\n{body}\n",
+            self.login.title
+        );
+        for platform in &self.platforms {
+            config.push_str(&self.adapted(platform.config()));
+        }
+        let database = format!("sqlite:{}", folder.join("marketplace-sso.db").display());
+        let store = format!("url = {}", quoted(&database));
+        let config = config.replace("url = \"sqlite:marketplace-sso.db\"", &store);
+        if !self.platforms.contains(&Platform::Mittwald) {
+            return config;
+        }
+        let key = "encryption_key_file = \"/run/secrets/store\"";
+        if config.contains("[store]") {
+            config.replace(&store, &format!("{store}\n{key}"))
+        } else {
+            format!("{config}\n[store]\n{store}\n{key}\n")
+        }
+    }
+
+    /// A snippet for this domain, with the entrances of the platforms where it is nginx's.
+    fn snippet(&self, name: &str, text: &str) -> String {
+        const SERVER_NAME: &str = "    server_name app.example.com;\n";
+        if !is_nginx(name) {
+            return self.adapted(text);
+        }
+        let locations: String = self
+            .platforms
+            .iter()
+            .map(|platform| {
+                format!(
+                    "\n    location {} {{\n        proxy_pass http://127.0.0.1:8080;\n        \
+                     proxy_set_header Host $host;\n    }}\n",
+                    platform.proxied_prefix()
+                )
+            })
+            .collect();
+        self.adapted(&text.replacen(SERVER_NAME, &format!("{SERVER_NAME}{locations}"), 1))
+    }
+
+    /// What the page that shows the marketplace contains.
+    fn page(&self, service: &str) -> String {
+        let marketplace = self.environment.base_url();
+        format!(
+            "<!-- In the page of https://{} that shows the marketplace. -->\n\
+             <script type=\"module\" src=\"{service}/embed.js\"></script>\n\
+             <marketplace-frame entrance=\"/pandium-sso\"></marketplace-frame>\n\n\
+             <!-- If the page has a Content-Security-Policy, it needs:\n     \
+             frame-src {service} {marketplace}; script-src {service}; connect-src {service} -->\n",
+            self.domain
+        )
+    }
+
+    /// A text of the documents, for this domain.
+    fn adapted(&self, text: &str) -> String {
+        /// Stands for the domain, which may contain what is replaced next.
+        const DOMAIN: &str = "\u{1}";
+        let registrable = psl::domain_str(&self.domain).unwrap_or(&self.domain);
+        text.replace("app.example.com", DOMAIN)
+            .replace("example.com", registrable)
+            .replace(DOMAIN, &self.domain)
+    }
+}
+
+/// A string as TOML.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn is_nginx(name: &str) -> bool {
+    name == "nginx.conf"
+}

@@ -1,0 +1,184 @@
+//! The part of a configuration file that a problem is about: one entry, with its
+//! position. Values that may be secrets are hidden, and so is the rest of the line.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::effective::is_secret;
+use super::merge::FILE;
+
+/// What is written in place of a value that may be a secret.
+const HIDDEN: &str = "[hidden]";
+
+/// An entry of a file, to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Excerpt {
+    /// The column of what is marked, counted from 1, in characters.
+    pub column: usize,
+    /// The entry, without the rest of its line.
+    pub text: String,
+    /// What is marked in `text`: its start and its length, in characters.
+    pub marked: (usize, usize),
+}
+
+/// What to mark in an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The value.
+    Value,
+    /// The key, which is unknown; the value is hidden, since it may belong to a secret's key.
+    Key,
+}
+
+/// The entry with the last name of this key in a line of a TOML text. `None` where there is none.
+pub(crate) fn excerpt(text: &str, line: usize, key: &str, mark: Mark) -> Option<Excerpt> {
+    let name = key.rsplit('.').next().unwrap_or(key).trim_matches('"');
+    let table = DeTable::parse(text).ok()?;
+    let mut entries = Vec::new();
+    collect(table.get_ref(), "", &mut entries);
+    let entry = entries
+        .into_iter()
+        .rev()
+        .find(|entry| entry.name == name && line_of(text, entry.key.start) == line)?;
+    entry.excerpt(text, mark)
+}
+
+/// The number of the line at this offset, counted from 1.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// An entry and its position, in bytes.
+struct Entry<'a> {
+    section: String,
+    name: &'a str,
+    key: Range<usize>,
+    value: Range<usize>,
+    content: &'a DeValue<'a>,
+}
+
+fn collect<'a>(table: &'a DeTable<'a>, section: &str, entries: &mut Vec<Entry<'a>>) {
+    for (key, value) in table {
+        let name: &str = Spanned::<Cow<'_, str>>::get_ref(key);
+        let content = value.get_ref();
+        entries.push(Entry {
+            section: section.to_owned(),
+            name,
+            key: key.span(),
+            value: value.span(),
+            content,
+        });
+        if let DeValue::Table(table) = content {
+            let below = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
+            collect(table, &below, entries);
+        }
+    }
+}
+
+impl Entry<'_> {
+    fn excerpt(&self, text: &str, mark: Mark) -> Option<Excerpt> {
+        let line_start = text.get(..self.key.start)?.rfind('\n').map_or(0, |end| end + 1);
+        let before = text.get(line_start..self.key.start)?.trim_start();
+        let key = text.get(self.key.clone())?;
+        let count = |text: &str| text.chars().count();
+        let column_of = |offset: usize| text.get(line_start..offset).map(|before| count(before) + 1);
+        if before.starts_with('[') {
+            let shown = format!("{before}{key}]");
+            return Some(Excerpt {
+                column: column_of(self.key.start)?,
+                marked: (count(before), count(key)),
+                text: shown,
+            });
+        }
+        // an inline table may hold a secret before this entry
+        let before = if before.contains(['=', ',', '{']) { "… " } else { before };
+        let value = self.shown_value(text, mark)?;
+        let is_value_marked = mark == Mark::Value && !matches!(self.content, DeValue::Table(_));
+        let (column, marked) = if is_value_marked {
+            let start = count(before) + count(key) + count(" = ");
+            (column_of(self.value.start)?, (start, count(&value)))
+        } else {
+            (column_of(self.key.start)?, (count(before), count(key)))
+        };
+        Some(Excerpt { column, text: format!("{before}{key} = {value}"), marked })
+    }
+
+    /// The first line of the value, or a placeholder.
+    fn shown_value(&self, text: &str, mark: Mark) -> Option<String> {
+        let source = text.get(self.value.clone())?;
+        let plain = match self.content {
+            DeValue::Table(_) => return Some("{ … }".to_owned()),
+            DeValue::String(text) => text.as_ref(),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => source,
+        };
+        let may_be_secret = mark == Mark::Key
+            || is_secret(&self.section, self.name, plain)
+            // a URL with a password
+            || (plain.contains('@') && plain.contains(':'))
+            // a secret under the key of its file
+            || (self.name.ends_with(FILE) && !plain.contains('/'));
+        if may_be_secret {
+            return Some(HIDDEN.to_owned());
+        }
+        let first = source.lines().next().unwrap_or_default().replace('\t', " ");
+        Some(if source.contains('\n') { format!("{first} …") } else { first })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const TEXT: &str = "environment = \"test\" # a comment\n\
+        [pandium]\n\
+        account   = \"a/b\"\n\
+        shared_secret = \"hush-hush\"\n\
+        shared_secret_file = \"hush-hush\"\n\
+        base_url = \"https://u:hush-hush@h\"\n\
+        parents = [\n  \"a\",\n]\n\
+        [entrances.x]\n\
+        identity = { shared_secret = \"hush-hush\", kind = \"odd\" }\n\
+        claims.ti.ufn = \"naem\"\n";
+
+    #[rstest]
+    #[case(1, "environment", Mark::Value, "environment = \"test\"", 15, "\"test\"")]
+    #[case(3, "pandium.account", Mark::Value, "account = \"a/b\"", 13, "\"a/b\"")]
+    #[case(3, "pandium.account", Mark::Key, "account = [hidden]", 1, "account")]
+    #[case(4, "pandium.shared_secret", Mark::Value, "shared_secret = [hidden]", 17, HIDDEN)]
+    #[case(5, "pandium.shared_secret_file", Mark::Value, "shared_secret_file = [hidden]", 22, HIDDEN)]
+    #[case(6, "pandium.base_url", Mark::Value, "base_url = [hidden]", 12, HIDDEN)]
+    #[case(7, "pandium.parents", Mark::Value, "parents = [ …", 11, "[ …")]
+    #[case(10, "entrances.x", Mark::Value, "[entrances.x]", 12, "x")]
+    #[case(11, "entrances.x.identity", Mark::Value, "identity = { … }", 1, "identity")]
+    #[case(11, "entrances.x.identity.kind", Mark::Value, "… kind = \"odd\"", 50, "\"odd\"")]
+    #[case(12, "entrances.x.claims.ti.ufn", Mark::Value, "claims.ti.ufn = \"naem\"", 17, "\"naem\"")]
+    fn an_excerpt_shows_one_entry_without_secrets(
+        #[case] line: usize,
+        #[case] key: &str,
+        #[case] mark: Mark,
+        #[case] text: &str,
+        #[case] column: usize,
+        #[case] marked: &str,
+    ) {
+        let excerpt = excerpt(TEXT, line, key, mark).unwrap();
+        let (start, length) = excerpt.marked;
+        let shown: String = excerpt.text.chars().skip(start).take(length).collect();
+        assert_eq!((excerpt.text.as_str(), excerpt.column, shown.as_str()), (text, column, marked));
+    }
+
+    #[test]
+    fn an_entry_of_another_line_or_name_has_no_excerpt() {
+        assert_eq!(excerpt(TEXT, 2, "pandium.account", Mark::Value), None);
+        assert_eq!(excerpt(TEXT, 3, "pandium.acount", Mark::Value), None);
+        assert_eq!(excerpt("not = [toml", 1, "not", Mark::Value), None);
+    }
+}
