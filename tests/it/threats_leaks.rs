@@ -143,7 +143,7 @@ fn a_500_has_only_its_class_and_the_request_id() {
     let mut keys: Vec<&String> = body.as_object().unwrap().keys().collect();
     keys.sort();
     assert_eq!(keys, ["reason", "request_id", "status", "title", "type"]);
-    assert_eq!(body["title"], "Something went wrong");
+    assert_eq!(body["title"], "An internal error occurred");
     assert_eq!(body["request_id"], fault.header("x-request-id"));
 
     let page = request("canary-group", "text/html");
