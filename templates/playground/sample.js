@@ -93,7 +93,7 @@
     async expire() {
       const said = await post("/playground/expire");
       // only the stand-in knows this message: it loads its page, with the same token, again
-      marketplace.shadowRoot.querySelector("iframe")?.contentWindow.postMessage({ message: "stand-in-reload" }, "*");
+      [...marketplace.shadowRoot.querySelectorAll("iframe")].at(-1)?.contentWindow.postMessage({ message: "stand-in-reload" }, "*");
       return said;
     },
     embed() {

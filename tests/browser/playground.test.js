@@ -12,7 +12,8 @@ const playground = await startPlayground();
 
 const button = (tab, name) => tab.getByRole("button", { name });
 const step = (tab, number) => tab.locator(".step").nth(number - 1);
-const marketplace = (tab) => tab.locator("marketplace-frame iframe").contentFrame();
+// the old frame stays until the new one has loaded
+const marketplace = (tab) => tab.locator("marketplace-frame iframe").last().contentFrame();
 
 /** Opens the app, signed in. */
 async function start(t, who = "Ben Okafor", options = {}) {
@@ -57,7 +58,7 @@ test("an ended session leaves no user, and a pop-up signs in again", async (t) =
   const { tab, context, state } = await start(t);
   await button(tab, "Let the session end").click();
   await state("signed-out");
-  await tab.getByText("Not signed in").waitFor();
+  await tab.getByText("Not signed in", { exact: true }).waitFor();
   await step(tab, 2).getByText("no identity headers").waitFor();
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.locator("marketplace-frame").getByRole("button").click()]);
   await popup.getByText("Carla Mendes").click();
