@@ -30,6 +30,8 @@ mod cors;
 mod dashboard;
 mod doctor;
 mod documents;
+mod ended_sessions;
+mod framed_sign_in;
 mod hand_off;
 mod init;
 mod inspect;
