@@ -138,8 +138,10 @@ fn session(criterion: &mut Criterion) {
         token: serde_json::from_value(claims).unwrap(),
         ..User::default()
     };
+    let id = SessionId::random().unwrap();
     let session = Session {
-        id: SessionId::random().unwrap(),
+        id,
+        sign_in: id,
         created: now,
         authenticated: None,
         used: now,

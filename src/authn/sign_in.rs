@@ -74,7 +74,7 @@ impl SignIn {
                 // the session goes on until it is idle
                 Some(Refreshed::Unavailable) => {}
                 Some(Refreshed::Over) => {
-                    self.ended.end(EndedKey::of_session(&session), now);
+                    self.ended.end(EndedKey::of_sign_in(&session), now);
                     let cause = "the session has ended: the provider refused to refresh it";
                     return Authentication::Rejected(Reason::ExpiredToken.because(cause));
                 }
@@ -115,8 +115,10 @@ impl SignIn {
 /// The system has no random numbers.
 pub fn new_session(signed_in: SignedIn, now: Timestamp) -> Result<Session, CryptoFailure> {
     let SignedIn { user, issuer, subject, sid, nonce, authenticated_at, refresh_token } = signed_in;
+    let id = SessionId::random()?;
     Ok(Session {
-        id: SessionId::random()?,
+        id,
+        sign_in: id,
         created: now,
         authenticated: authenticated_at.map(Timestamp::from_unix_seconds),
         used: now,
@@ -131,7 +133,7 @@ pub fn new_session(signed_in: SignedIn, now: Timestamp) -> Result<Session, Crypt
 }
 
 /// The session of a frame that cannot have the browser's cookie. It has an id of its own, and no refresh
-/// token, which two sessions cannot share: most providers accept it once. The provider ends both.
+/// token, which two sessions cannot share: most providers accept it once. Both end together.
 ///
 /// # Errors
 ///

@@ -16,6 +16,9 @@ struct Content<'a> {
     /// [`VERSION`].
     v: u8,
     id: [u8; ID_BYTES],
+    /// The sign-in, where it is not `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    w: Option<[u8; ID_BYTES]>,
     /// Created, in microseconds: sessions are ended by it.
     c: i64,
     /// Authenticated, used and refreshed, in seconds.
@@ -46,6 +49,7 @@ impl Session {
         let content = Content {
             v: VERSION,
             id: self.id.0,
+            w: (self.sign_in != self.id).then_some(self.sign_in.0),
             c: self.created.unix_microseconds(),
             a: self.authenticated.map(Timestamp::unix_seconds),
             u: self.used.unix_seconds(),
@@ -71,6 +75,7 @@ impl Session {
         user.credentials = Credentials { issuer: Some(issuer.clone()), ..Credentials::default() };
         Some(Self {
             id: SessionId(content.id),
+            sign_in: SessionId(content.w.unwrap_or(content.id)),
             created: Timestamp::from_unix_microseconds(content.c),
             authenticated: content.a.map(Timestamp::from_unix_seconds),
             used: Timestamp::from_unix_seconds(content.u),
@@ -136,6 +141,7 @@ mod tests {
         };
         Session {
             id: SessionId([7; ID_BYTES]),
+            sign_in: SessionId([6; ID_BYTES]),
             created: START,
             authenticated: Some(START),
             used: START,

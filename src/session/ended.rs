@@ -25,9 +25,9 @@ pub struct EndedKey([u8; HASH_BYTES]);
 const HASH_BYTES: usize = 32;
 
 impl EndedKey {
-    /// One session of this service.
-    pub fn of_session(session: &Session) -> Self {
-        Self::new(b"session", &[&session.id.0])
+    /// The sessions of one sign-in: of the window, and of frames.
+    pub fn of_sign_in(session: &Session) -> Self {
+        Self::new(b"session", &[&session.sign_in.0])
     }
 
     /// Each session that belongs to this session of the provider, at any time.
@@ -124,7 +124,7 @@ impl EndedSessions {
         // a user may sign in again after all sessions of the user were ended
         let had = |key: EndedKey| ended.get(&key).is_some_and(|at| session.created <= *at);
         let (issuer, subject) = (session.issuer.as_str(), session.subject.as_str());
-        has(EndedKey::of_session(session))
+        has(EndedKey::of_sign_in(session))
             || had(EndedKey::of_subject(issuer, subject))
             || match session.sid.as_deref() {
                 Some(sid) => has(EndedKey::of_sid(issuer, sid)),
@@ -141,10 +141,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_ended_by_its_id_sid_or_subject() {
+    fn a_session_is_ended_by_its_sign_in_sid_or_subject() {
         let (session, issuer) = (session(), "https://id.example.com");
         for key in [
-            EndedKey::of_session(&session),
+            EndedKey::of_sign_in(&session),
             EndedKey::of_sid(issuer, "s-1"),
             EndedKey::of_subject(issuer, "u-1"),
         ] {

@@ -30,6 +30,9 @@ pub use login::{LoginCookies, NoLogin};
 pub struct Session {
     /// Its id, which no other session has.
     pub id: SessionId,
+    /// The sign-in that it began with: the id of the session in the window. That of a frame has the same
+    /// one, so that they end together.
+    pub sign_in: SessionId,
     /// When the user signed in.
     pub created: Timestamp,
     /// When the user logged in at the provider, if it says so.

@@ -9,6 +9,7 @@ use crate::harness::provider::{ADA, CLIENT_ID};
 use crate::harness::sign_in::{Browser, LOGIN, SESSION_KEY, SignInService, WINDOW, session_settings};
 use crate::harness::store::{Engine, TestStore};
 use crate::harness::{App, Token};
+use crate::sessions::LOGOUT;
 
 const SESSION: &str = "__Host-sso-pandium-sso";
 
@@ -75,7 +76,7 @@ fn a_partitioned_cookie_is_set_in_the_frame() {
     let service = SignInService::start_with(|own| {
         own.set("store.url", &store.url).set("session.same_site", "none_partitioned")
     });
-    let (in_window, ticket) = sign_in_by_pop_up(&service);
+    let (in_window, ticket) = sign_in_by_pop_up(&service, &Browser::default());
     let framed = Browser::default();
     let response = framed.get(&service.app, &ticket, &frame("cross-site"));
     assert_eq!((response.status, framed.names()), (307, vec![format!("{SESSION}-partitioned")]));
@@ -94,10 +95,26 @@ fn a_partitioned_cookie_is_set_in_the_frame() {
     assert_eq!(framed.get(&service.app, "/pandium-sso", &[]).status, 307);
 }
 
+// T40
+#[test]
+fn a_sign_out_in_the_window_ends_the_frames_session() {
+    let store = TestStore::new(Engine::Sqlite);
+    let service = SignInService::start_with(|own| {
+        own.set("store.url", &store.url).set("session.same_site", "none_partitioned")
+    });
+    let (window, framed) = (Browser::default(), Browser::default());
+    let (_, ticket) = sign_in_by_pop_up(&service, &window);
+    assert_eq!(framed.get(&service.app, &ticket, &frame("cross-site")).status, 307);
+    assert_eq!(framed.get(&service.app, "/pandium-sso", &[]).status, 307);
+    let signed_out = window.post(&service.app, LOGOUT, &[("Origin", "https://app.example.com")], "");
+    assert_eq!(signed_out.status, 303, "{signed_out:?}");
+    assert_eq!(framed.get(&service.app, "/pandium-sso", &[]).status, 401);
+}
+
 /// Signs in by a pop-up: its cookie, and the single-use address that the page gets which opened it.
-fn sign_in_by_pop_up(service: &SignInService) -> (String, String) {
+fn sign_in_by_pop_up(service: &SignInService, window: &Browser) -> (String, String) {
     let login = format!("{LOGIN}?mode=popup&ticket=1");
-    let done = Browser::default().sign_in(&service.app, &service.provider, &login);
+    let done = window.sign_in(&service.app, &service.provider, &login);
     let cookie = done.all("set-cookie")[0].to_owned();
     assert!(cookie.ends_with("; Secure; SameSite=None; Partitioned"), "{cookie}");
     let text = done.page();
@@ -118,7 +135,7 @@ fn a_ticket_sets_no_cookie_outside_a_frame() {
     let elsewhere = [elsewhere, vec![("Referer", "https://evil.example/")]].concat();
     for headers in [&[][..], WINDOW, elsewhere.as_slice()] {
         let victim = Browser::default();
-        let (_, ticket) = sign_in_by_pop_up(&service);
+        let (_, ticket) = sign_in_by_pop_up(&service, &Browser::default());
         let response = victim.get(&service.app, &ticket, headers);
         assert_eq!((response.status, victim.names()), (307, vec![]), "{headers:?}");
     }

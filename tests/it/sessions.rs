@@ -26,8 +26,10 @@ fn ago(seconds: u64) -> Timestamp {
 
 /// A browser with the cookie of a session that began and was last used so many seconds ago.
 fn browser_with(service: &SignInService, key: &str, created_s: u64, used_s: u64) -> Browser {
+    let id = SessionId::random().unwrap();
     let session = Session {
-        id: SessionId::random().unwrap(),
+        id,
+        sign_in: id,
         created: ago(created_s),
         authenticated: None,
         used: ago(used_s),

@@ -109,7 +109,7 @@ pub(super) async fn callback(
 async fn end_earlier(context: &RequestContext, sign_in: &SignIn, headers: &Headers<'_>) {
     let now = Timestamp::now();
     let Some(earlier) = sign_in.session(headers, now) else { return };
-    let key = EndedKey::of_session(&earlier);
+    let key = EndedKey::of_sign_in(&earlier);
     if let Err(refusal) = backchannel::end(context, sign_in, &[key], None, now).await {
         // the browser gets the new one all the same
         tracing::warn!(cause = %refusal.cause, "the earlier session of a user ends in this process only");
