@@ -13,8 +13,10 @@ fn main() -> anyhow::Result<()> {
     let entrance = config.entrances.first().context("there is no entrance")?;
     let sign_in = entrance.authenticator.sign_in().context("its users do not sign in")?;
     let now = Timestamp::now();
+    let id = SessionId::random()?;
     let session = Session {
-        id: SessionId::random()?,
+        id,
+        sign_in: id,
         created: now,
         authenticated: None,
         used: now,

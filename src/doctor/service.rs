@@ -214,7 +214,11 @@ fn without_login(page: &Response, anonymous: &AnonymousResult) -> Finding {
     let is_ours = matches!(anonymous, AnonymousResult::Unauthenticated);
     match page.status {
         401 if is_ours => Finding::ok(TOPIC, "without a login the service's own page is shown (401)"),
-        200..=299 => Finding::broken(TOPIC, "without a login the entrance responds as if there were one"),
+        200..=299 => Finding::broken(
+            TOPIC,
+            "without a login the entrance responds with a page that is not the service's: the request does not reach \
+             it, or the proxy adds an identity. Is the entrance's location in the server block that the proxy uses?",
+        ),
         301..=303 | 307 | 308 => Finding::warning(
             TOPIC,
             format!(

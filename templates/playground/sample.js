@@ -98,7 +98,7 @@
     },
     embed() {
       show(true);
-      return `${otherOrigin} is not in embed.parents, so the service refuses, in spite of the session.`;
+      return `${otherOrigin} is not in embed.parents, so the service refuses.`;
     },
     rotate: () => post("/playground/rotate"),
     async json() {

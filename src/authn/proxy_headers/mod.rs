@@ -93,13 +93,17 @@ impl ProxyHeaders {
         }
     }
 
-    /// A hint for the log where a request has no configured header but the
-    /// primary one of another preset. It quotes no value.
+    /// A hint for the log where a request lacks the primary header: it has other ones that are
+    /// configured, or the primary one of another preset. It quotes no value.
     pub fn explain_absence(&self, request: AuthRequest<'_>) -> Option<String> {
-        if !Gathered::from(&self.layout, request.headers).is_empty() {
-            return None;
-        }
         let (_, own) = self.layout.fields.first()?;
+        let gathered = Gathered::from(&self.layout, request.headers);
+        if !gathered.is_empty() {
+            let is_trusted = self.trusted.contains(request.peer);
+            let cause =
+                || format!("{} is missing or empty; without it there is no user", own.in_title_case());
+            return is_trusted.then(cause);
+        }
         let mut others: Vec<String> = Vec::new();
         for (_, name) in presets::ALL.iter().filter_map(|preset| preset.fields.first()) {
             let is_present = || request.headers.all(name).any(|value| !read::means_no_user(value));
@@ -225,7 +229,6 @@ mod tests {
         Some("preset oauth2_proxy reads X-Forwarded-Email; X-Auth-Request-Email was present"))]
     #[case::two_others("vouch", &[("remote-user", "a"), ("x-forwarded-email", "a@b.example")],
         Some("preset vouch reads X-Vouch-User; X-Forwarded-Email and Remote-User were present"))]
-    #[case::its_own_is_there("oauth2_proxy", &[("x-forwarded-user", "a"), ("x-auth-request-email", "a@b.example")], None)]
     #[case::another_without_a_value("oauth2_proxy", &[("x-auth-request-email", "")], None)]
     #[case::nothing("oauth2_proxy", &[("x-unrelated", "a")], None)]
     fn a_wrong_preset_is_explained(
@@ -233,20 +236,30 @@ mod tests {
         #[case] fields: &[(&str, &str)],
         #[case] cause: Option<&str>,
     ) {
+        assert_eq!(explain(preset, fields, Peer::UnixSocket).as_deref(), cause);
+        let by_untrusted =
+            cause.map(|cause| format!("{cause}, from a peer outside identity.trusted_proxies"));
+        assert_eq!(explain(preset, fields, Peer::Unknown), by_untrusted);
+    }
+
+    #[test]
+    fn a_missing_primary_header_is_named() {
+        let fields = [("x-forwarded-user", "a"), ("x-auth-request-email", "a@b.example")];
+        let cause = "X-Forwarded-Email is missing or empty; without it there is no user";
+        assert_eq!(explain("oauth2_proxy", &fields, Peer::UnixSocket).as_deref(), Some(cause));
+        assert_eq!(explain("oauth2_proxy", &fields, Peer::Unknown), None);
+    }
+
+    fn explain(preset: &str, fields: &[(&str, &str)], peer: Peer) -> Option<String> {
         let preset = presets::ALL.iter().find(|known| known.name == preset).unwrap();
         let headers: Headers<'_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-        let request = |peer| AuthRequest {
+        ProxyHeaders::new(TrustedProxies::default(), preset.layout()).explain_absence(AuthRequest {
             peer,
             path: None,
             headers: &headers,
             query: "",
             received: crate::clock::Timestamp::now(),
             fetched: None,
-        };
-        let authenticator = ProxyHeaders::new(TrustedProxies::default(), preset.layout());
-        assert_eq!(authenticator.explain_absence(request(Peer::UnixSocket)).as_deref(), cause);
-        let by_untrusted =
-            cause.map(|cause| format!("{cause}, from a peer outside identity.trusted_proxies"));
-        assert_eq!(authenticator.explain_absence(request(Peer::Unknown)), by_untrusted);
+        })
     }
 }

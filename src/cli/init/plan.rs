@@ -133,6 +133,12 @@ impl Answers {
         let service_origin = format!("https://{}", self.adapted(service_host));
         files.push(text(PAGE, "for your page", self.page(&service_origin)));
         let mut proxy_step = self.adapted(step);
+        if snippets.iter().any(|(name, _)| is_nginx(name)) {
+            proxy_step.push_str(
+                ". If nginx has a server for this host already, copy the upstreams and locations into that one: \
+                 nginx ignores the second",
+            );
+        }
         let prefixes: Vec<&str> = self.platforms.iter().map(|platform| platform.proxied_prefix()).collect();
         if !prefixes.is_empty() && !snippets.iter().any(|(name, _)| is_nginx(name)) {
             proxy_step
