@@ -10,6 +10,7 @@ use super::terminal::{FAINT, Format, STRONG, Terminal};
 use super::{CommandResult, ConfigArguments, Failure};
 use crate::clock::Timestamp;
 use crate::pandium::HandOff;
+use crate::refusal::{Reason, Refusal};
 use crate::sign_on::Entrance;
 use crate::user::{BadText, Email, Identifier, Label, User};
 
@@ -81,8 +82,11 @@ pub(super) fn run(arguments: &Arguments, terminal: Terminal) -> CommandResult {
             names.join(", ")
         ))
     })?;
-    let refused = |refusal: crate::refusal::Refusal| {
-        Failure::Running(anyhow::anyhow!("refused ({}): {}", refusal.reason.code(), refusal.cause))
+    let refused = |refusal: Refusal| {
+        let is_without_subject = refusal.reason == Reason::Unauthenticated;
+        let remedy =
+            if is_without_subject { "; give the value that it reads: --id, --email or --set" } else { "" };
+        Failure::Running(anyhow::anyhow!("refused ({}): {}{remedy}", refusal.reason.code(), refusal.cause))
     };
     let link = entrance
         .marketplace
