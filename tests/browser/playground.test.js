@@ -38,7 +38,7 @@ test("the four steps follow the frame, and open to what was sent", async (t) => 
   assert.deepEqual(said, []);
 });
 
-test("a forged identity is refused, and the reason is told", async (t) => {
+test("a forged identity is refused, and the reason is shown", async (t) => {
   const { tab } = await start(t);
   await button(tab, "Forge an identity header").click();
   await step(tab, 3).getByText("untrusted_peer").waitFor();
