@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::terminal::{FAINT, Mark, STRONG, error_width, hang};
 use crate::config::{Problem, WatchedFile};
-use crate::settings::{self, Excerpt, NO_SUCH_KEY};
+use crate::settings::{self, Excerpt};
 
 /// Reports on a configuration that was read from these files.
 pub(super) struct Reporter<'a> {
@@ -88,7 +88,7 @@ impl<'a> Reporter<'a> {
 
     fn write(&self, text: &mut String, problem: &Problem, mark: Mark) {
         let Problem { key, origin, what, help } = problem;
-        let width = error_width();
+        let (key, width) = (settings::printable(key), error_width());
         // styles have no width
         let what = hang(what, "✗ : ".chars().count() + key.chars().count(), width);
         let _ = writeln!(text, "\n{mark} {STRONG}{key}{STRONG:#}: {what}");
@@ -116,7 +116,7 @@ impl<'a> Reporter<'a> {
     /// The file and line of a problem; `None` where it is of no file.
     fn place(&self, problem: &Problem) -> Option<Place<'a>> {
         let (file, line) = settings::file_and_line(problem.origin.as_ref()?, self.files)?;
-        let mark = if problem.what == NO_SUCH_KEY { settings::Mark::Key } else { settings::Mark::Value };
+        let mark = if problem.is_about_key() { settings::Mark::Key } else { settings::Mark::Value };
         let mut texts = self.texts.borrow_mut();
         let text = texts.entry(file.path.clone()).or_insert_with(|| {
             // a pipe was read to its end

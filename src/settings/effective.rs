@@ -73,8 +73,8 @@ pub(super) fn is_secret(section: &str, name: &str, text: &str) -> bool {
     match (section, name) {
         (_, "dangerous_allow_short_secret") => false,
         ("audit", "chain_key") => true,
-        // the URL of a server may hold a password
-        ("store", "url") => text.contains("//"),
+        // all but a file may hold a password, also what is no URL: host=… password=…
+        ("store", "url") => !text.is_empty() && !text.starts_with("sqlite:"),
         ("session", "key") | ("store", "encryption_key") => true,
         (_, name) => name.ends_with("_secret"),
     }

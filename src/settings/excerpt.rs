@@ -8,10 +8,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::effective::is_secret;
-use super::merge::FILE;
+use super::merge::{ENCODING, FILE};
 
 /// What is written in place of a value that may be a secret.
 const HIDDEN: &str = "[hidden]";
+
+/// What is written in place of a character that a terminal would act on.
+const HARMLESS: char = char::REPLACEMENT_CHARACTER;
 
 /// An entry of a file, to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +32,7 @@ pub(crate) struct Excerpt {
 pub(crate) enum Mark {
     /// The value.
     Value,
-    /// The key, which is unknown; the value is hidden, since it may belong to a secret's key.
+    /// The key, since it is unknown or a section; the value is hidden, since it may be that of another key.
     Key,
 }
 
@@ -44,6 +47,30 @@ pub(crate) fn excerpt(text: &str, line: usize, key: &str, mark: Mark) -> Option<
         .rev()
         .find(|entry| entry.name == name && line_of(text, entry.key.start) == line)?;
     entry.excerpt(text, mark)
+}
+
+/// A text with spaces for tabs, and a placeholder for each other character that could change how a
+/// terminal shows what is around it. The number of characters stays the same.
+pub(crate) fn printable(text: &str) -> String {
+    let shown = |char: char| match char {
+        '\t' => ' ',
+        // directional marks and embeddings, separators of lines
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => HARMLESS,
+        char if char.is_control() => HARMLESS,
+        char => char,
+    };
+    text.chars().map(shown).collect()
+}
+
+/// A value in quotes, unless it may contain a password; without the query of a URL.
+pub(super) fn quoted(text: &str) -> String {
+    if text.contains('@') && text.contains(':') {
+        return "the value".to_owned();
+    }
+    match text.split_once('?') {
+        Some((before, _query)) => format!("{:?}", format!("{before}?…")),
+        None => format!("{text:?}"),
+    }
 }
 
 /// The number of the line at this offset, counted from 1.
@@ -86,11 +113,10 @@ impl Entry<'_> {
         let count = |text: &str| text.chars().count();
         let column_of = |offset: usize| text.get(line_start..offset).map(|before| count(before) + 1);
         if before.starts_with('[') {
-            let shown = format!("{before}{key}]");
             return Some(Excerpt {
                 column: column_of(self.key.start)?,
                 marked: (count(before), count(key)),
-                text: shown,
+                text: printable(&format!("{before}{key}]")),
             });
         }
         // an inline table may hold a secret before this entry
@@ -103,7 +129,7 @@ impl Entry<'_> {
         } else {
             (column_of(self.key.start)?, (count(before), count(key)))
         };
-        Some(Excerpt { column, text: format!("{before}{key} = {value}"), marked })
+        Some(Excerpt { column, text: printable(&format!("{before}{key} = {value}")), marked })
     }
 
     /// The first line of the value, or a placeholder.
@@ -111,6 +137,7 @@ impl Entry<'_> {
         let source = text.get(self.value.clone())?;
         let plain = match self.content {
             DeValue::Table(_) => return Some("{ … }".to_owned()),
+            DeValue::Array(_) if has_table(self.content) => return Some("[ … ]".to_owned()),
             DeValue::String(text) => text.as_ref(),
             DeValue::Integer(_)
             | DeValue::Float(_)
@@ -123,12 +150,33 @@ impl Entry<'_> {
             // a URL with a password
             || (plain.contains('@') && plain.contains(':'))
             // a secret under the key of its file
-            || (self.name.ends_with(FILE) && !plain.contains('/'));
+            || (self.name.ends_with(FILE) && !plain.contains('/'))
+            // a secret under the key of its encoding
+            || self.name.ends_with(ENCODING);
         if may_be_secret {
             return Some(HIDDEN.to_owned());
         }
-        let first = source.lines().next().unwrap_or_default().replace('\t', " ");
-        Some(if source.contains('\n') { format!("{first} …") } else { first })
+        let first = source.lines().next().unwrap_or_default();
+        // the query of a URL may hold a secret
+        if (plain.contains("//") || self.name.ends_with("url"))
+            && let Some((before, _query)) = first.split_once('?')
+        {
+            return Some(format!("{before}?…"));
+        }
+        Some(if source.contains('\n') { format!("{first} …") } else { first.to_owned() })
+    }
+}
+
+/// Whether a value is a table or an array that contains one, whose values have other keys.
+fn has_table(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(_) => true,
+        DeValue::Array(items) => items.iter().any(|item| has_table(item.get_ref())),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => false,
     }
 }
 
@@ -147,7 +195,15 @@ mod tests {
         parents = [\n  \"a\",\n]\n\
         [entrances.x]\n\
         identity = { shared_secret = \"hush-hush\", kind = \"odd\" }\n\
-        claims.ti.ufn = \"naem\"\n";
+        claims.ti.ufn = \"naem\"\n\
+        [store]\n\
+        url = \"host=db user=sso password=hush-hush\"\n\
+        listen = [ 1, [ { shared_secret = \"hush-hush\" } ] ]\n\
+        key_encoding = \"hush-hush\"\n\
+        login_url = \"//h/\u{9b}\u{202e}?token=hush-hush\"\n\
+        \"o\u{9b}\" = \"\u{9b}31m\u{2066}\" \n\
+        [stores]\n\
+        url = \"sqlite:a\"\n";
 
     #[rstest]
     #[case(1, "environment", Mark::Value, "environment = \"test\"", 15, "\"test\"")]
@@ -161,6 +217,12 @@ mod tests {
     #[case(11, "entrances.x.identity", Mark::Value, "identity = { … }", 1, "identity")]
     #[case(11, "entrances.x.identity.kind", Mark::Value, "… kind = \"odd\"", 50, "\"odd\"")]
     #[case(12, "entrances.x.claims.ti.ufn", Mark::Value, "claims.ti.ufn = \"naem\"", 17, "\"naem\"")]
+    #[case(14, "store.url", Mark::Value, "url = [hidden]", 7, HIDDEN)]
+    #[case(15, "store.listen", Mark::Value, "listen = [ … ]", 10, "[ … ]")]
+    #[case(16, "store.key_encoding", Mark::Value, "key_encoding = [hidden]", 16, HIDDEN)]
+    #[case(17, "store.login_url", Mark::Value, "login_url = \"//h/��?…", 13, "\"//h/��?…")]
+    #[case(18, "store.o\u{9b}", Mark::Value, "\"o�\" = \"�31m�\"", 8, "\"�31m�\"")]
+    #[case(20, "stores.url", Mark::Value, "url = \"sqlite:a\"", 7, "\"sqlite:a\"")]
     fn an_excerpt_shows_one_entry_without_secrets(
         #[case] line: usize,
         #[case] key: &str,

@@ -15,12 +15,12 @@ mod suggestion;
 
 pub use effective::EffectiveSetting;
 pub(crate) use effective::{effective, write as write_effective};
-pub(crate) use excerpt::{Excerpt, Mark, excerpt};
+pub(crate) use excerpt::{Excerpt, Mark, excerpt, printable};
 pub use files::WatchedFile;
 pub(crate) use json::to_json;
 pub use layers::Sources;
 pub(crate) use layers::{BuiltIn, read, read_text};
 pub(crate) use origin::web_origin;
-pub(crate) use problem::{Collector, NO_SUCH_KEY, Reported, file_and_line};
+pub(crate) use problem::{Collector, Reported, file_and_line};
 pub use problem::{Problem, Problems};
 pub(crate) use section::Section;

@@ -11,6 +11,9 @@ use crate::secret::SharedSecret;
 /// What is wrong with an unknown key.
 pub(crate) const NO_SUCH_KEY: &str = "there is no such key";
 
+/// What is wrong with a value where a section is expected.
+pub(crate) const NOT_A_SECTION: &str = "it is a single value";
+
 /// One problem, or a setting that is valid but probably a mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -146,6 +149,11 @@ pub(crate) fn file_and_line<'a>(origin: &str, files: &'a [WatchedFile]) -> Optio
 }
 
 impl Problem {
+    /// Whether the value may be anything, such as the secret of another key.
+    pub(crate) fn is_about_key(&self) -> bool {
+        matches!(self.what.as_str(), NO_SUCH_KEY | NOT_A_SECTION)
+    }
+
     /// The problem in one line, for a log.
     pub fn one_line(&self) -> String {
         let Self { key, origin, what, help } = self;

@@ -11,10 +11,11 @@ use std::time::Duration;
 use config::{Value, ValueKind};
 
 use super::effective::is_secret;
+use super::excerpt::quoted;
 use super::files::too_open_mode;
 use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
-use super::merge::{FILE, merge, origin, without_other_forms};
-use super::problem::{Collector, NO_SUCH_KEY, NotedSecret, Reported};
+use super::merge::{ENCODING, FILE, merge, origin, without_other_forms};
+use super::problem::{Collector, NO_SUCH_KEY, NOT_A_SECTION, NotedSecret, Reported};
 use super::suggestion;
 use crate::secret::SharedSecret;
 
@@ -44,7 +45,7 @@ impl<'a> Section<'a> {
             ValueKind::Table(table) => table.into_iter().collect(),
             ValueKind::Nil => BTreeMap::new(),
             _ => {
-                problems.add(&key, origin, "it is a single value", format!("write it as a table: [{key}]"));
+                problems.add(&key, origin, NOT_A_SECTION, format!("write it as a table: [{key}]"));
                 BTreeMap::new()
             }
         };
@@ -212,9 +213,11 @@ impl<'a> Section<'a> {
         let chosen = choices.iter().find(|(value, _)| *value == text).map(|(_, choice)| *choice);
         chosen.ok_or_else(|| {
             let values: Vec<String> = choices.iter().map(|(value, _)| format!("{value:?}")).collect();
+            // the encoding of a secret stands beside it, and may be mistaken for it
+            let shown = if name.ends_with(ENCODING) { "the value".to_owned() } else { format!("{text:?}") };
             self.report(
                 name,
-                format!("{text:?} is not one of its values"),
+                format!("{shown} is not one of its values"),
                 format!("write one of {}", values.join(", ")),
             )
         })
@@ -425,11 +428,6 @@ impl<'a> Section<'a> {
             self.report(name, NO_SUCH_KEY, help);
         }
     }
-}
-
-/// A value in quotes, unless it may contain a password.
-fn quoted(text: &str) -> String {
-    if text.contains('@') && text.contains(':') { "the value".to_owned() } else { format!("{text:?}") }
 }
 
 fn kind(value: &ValueKind) -> &'static str {

@@ -264,6 +264,28 @@ fn problems_are_in_the_order_of_the_file_with_their_lines() {
     assert!(!result.errors.contains("hush"), "{}", result.errors);
 }
 
+#[rstest]
+#[case::libpq_form("[store]\nurl = \"host=db user=sso password=HUSH\"")]
+#[case::libpq_form_with_scheme("[store]\nurl = \"postgres:host=db password=HUSH\"")]
+#[case::table_in_an_array("[pandium]\naccount = [ { shared_secret = \"HUSH\" } ]")]
+#[case::scalar_as_section("session = \"HUSH\"")]
+#[case::scalar_as_entrance("entrances.x = \"HUSH\"")]
+#[case::encoding("[pandium]\nshared_secret_encoding = \"HUSH\"")]
+#[case::query("[pandium]\nbase_url = \"https://h.example/?token=HUSH\"")]
+#[case::query_without_scheme("[pandium]\nbase_url = \"h.example?token=HUSH\"")]
+#[case::query_in_a_list("[embed]\nparents = [\"https://h.example/?token=HUSH\"]")]
+fn a_secret_in_the_wrong_place_is_not_printed(#[case] text: &str) {
+    let file = File::new(text);
+    for more in [&[][..], &["--show"], &["--format", "json"]] {
+        let result = run(&[&["check", "--config", &file.text()], more].concat());
+        assert_eq!(result.status, 78, "{result:?}");
+        assert!(!format!("{result:?}").contains("HUSH"), "{result:?}");
+        // it is reported all the same
+        let name = text.rsplit('\n').next().and_then(|line| line.split(['.', ' ']).next()).unwrap();
+        assert!(format!("{result:?}").contains(name), "{result:?}");
+    }
+}
+
 #[test]
 fn check_gives_json_for_programs() {
     let file = File::new(PROBLEMS);

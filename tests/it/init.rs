@@ -122,6 +122,56 @@ fn existing_files_are_never_overwritten_without_force() {
     assert_eq!(written(&folder, "pandium.secret"), secret, "a secret is kept");
 }
 
+#[rstest]
+#[case("*.example.com")]
+#[case("a.b;return")]
+#[case("a.b\"")]
+#[case("-a.example.com")]
+#[case("a..example.com")]
+#[case("a_b.example.com")]
+#[case("app.example.com:8080")]
+fn what_is_no_host_name_is_refused(#[case] domain: &str) {
+    let folder = TempDir::new().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let domain = format!("--domain={domain}");
+    let result = run(&["init", &domain, "--environment=demo", "--account=a", "--login=oidc", "--dir", dir]);
+    assert_eq!(result.status, 2, "{result:?}");
+    assert!(result.errors.contains("such as app.example.com"), "{result:?}");
+    assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0);
+}
+
+#[test]
+fn a_failure_leaves_no_file() {
+    // a database cannot have a colon in its path
+    let folder = TempDir::with_prefix("a:b").unwrap();
+    let result = init(folder.path(), "oidc", &["--platform", "mittwald"]);
+    assert!(result.status == 2 && result.errors.contains("store.url"), "{result:?}");
+    assert!(!result.errors.contains("-init-"), "{result:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    // the last file cannot be written
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("page.html.tmp"), "mine").unwrap();
+    let result = init(folder.path(), "oidc", &[]);
+    assert!(result.status == 1 && result.errors.contains("page.html.tmp"), "{result:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn force_replaces_a_symbolic_link_and_keeps_the_mode() {
+    let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (page, target) = (folder.path().join("page.html"), elsewhere.path().join("target"));
+    std::fs::write(&target, "mine").unwrap();
+    std::os::unix::fs::symlink(&target, &page).unwrap();
+    let config = folder.path().join("marketplace-sso.toml");
+    std::fs::write(&config, "").unwrap();
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(init(folder.path(), "oidc", &["--force"]).status, 0);
+    assert_eq!(read(&target), "mine");
+    assert!(page.symlink_metadata().unwrap().is_file() && read(&page).contains("<marketplace-frame"));
+    assert_eq!(config.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+}
+
 #[test]
 fn missing_arguments_are_asked_for() {
     let folder = TempDir::new().unwrap();

@@ -17,7 +17,7 @@ use super::check;
 use super::report::Reporter;
 use super::terminal::{FAINT, Mark, STRONG, Terminal, hang, output_width};
 use super::{CommandResult, Failure};
-use crate::config::{Config, Sources};
+use crate::config::{Config, Problem, Problems, Sources};
 use crate::pandium::{Account, Environment};
 use login::Login;
 use plan::{Answers, CONFIG, PAGE, Plan};
@@ -79,9 +79,11 @@ fn write_all(answers: &Answers, folder: &Path, force: bool, terminal: Terminal) 
         );
         return Err(Failure::Arguments(message));
     }
-    for file in &plan.files {
-        let written = match write::write(file, force).map_err(Failure::Running)? {
-            Written::New => "wrote",
+    rehearse(answers, folder)?;
+    let written = write::write_all(&plan.files, force).map_err(Failure::Running)?;
+    for (file, written) in plan.files.iter().zip(written) {
+        let written = match written {
+            Written::New | Written::Replaced => "wrote",
             Written::Kept => "kept ",
         };
         let (path, purpose) = (file.path.display(), file.purpose);
@@ -89,6 +91,24 @@ fn write_all(answers: &Answers, folder: &Path, force: bool, terminal: Terminal) 
     }
     check(&folder.join(CONFIG), terminal)?;
     terminal.print(next_steps(&plan, answers, folder).trim_end())
+}
+
+/// Writes everything to a folder within this one, which is removed again, and loads the configuration
+/// there: a failure leaves nothing behind.
+fn rehearse(answers: &Answers, folder: &Path) -> CommandResult {
+    let rehearsal = write::TemporaryFolder::new(folder).map_err(Failure::Running)?;
+    let plan = answers.plan(rehearsal.path());
+    write::write_all(&plan.files, false).map_err(Failure::Running)?;
+    let sources = Sources { files: vec![rehearsal.path().join(CONFIG)], ..Sources::default() };
+    Config::load(&sources).map(drop).map_err(|Problems { problems, .. }| {
+        let mut message = "nothing was written, since the configuration could not be used:".to_owned();
+        for problem in problems {
+            // the lines are of a file that is removed
+            let _ = write!(message, "\n  {}", Problem { origin: None, ..problem }.one_line());
+        }
+        let (path, place) = (rehearsal.path().display().to_string(), folder.display().to_string());
+        Failure::Arguments(message.replace(&path, &place))
+    })
 }
 
 /// Reports on the configuration as written, without the environment variables of this process.
@@ -239,7 +259,21 @@ fn read_account(text: &str) -> Result<Account, String> {
 fn read_domain(text: &str) -> Result<String, String> {
     let host = text.trim().trim_start_matches("https://").trim_end_matches('/');
     match Host::parse(host) {
-        Ok(Host::Domain(name)) if name.contains('.') => Ok(name),
-        _ => Err("write the host name of your application, such as app.example.com".to_owned()),
+        Ok(Host::Domain(name)) if name.contains('.') && name.split('.').all(is_label) => Ok(name),
+        Ok(Host::Domain(_) | Host::Ipv4(_) | Host::Ipv6(_)) | Err(_) => {
+            Err("write the host name of your application, such as app.example.com: letters, digits and \
+                 hyphens between dots"
+                .to_owned())
+        }
     }
+}
+
+/// Whether a part of a lower-case host name is one of a host (RFC 1123, section 2.1).
+fn is_label(label: &str) -> bool {
+    let is_letter_or_digit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    label.len() <= 63
+        && !label.is_empty()
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(|byte| is_letter_or_digit(byte) || byte == b'-')
 }

@@ -1,10 +1,10 @@
-//! Writes the files of a plan: all or none, where one exists already.
+//! Writes the files of a plan: all or none. Each is complete, or is not there.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -13,8 +13,10 @@ use super::plan::{Content, PlannedFile};
 /// What became of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// It was written.
+    /// It was not there, and was written.
     New,
+    /// It was there, and was replaced.
+    Replaced,
     /// It was there, and is kept.
     Kept,
 }
@@ -24,25 +26,91 @@ pub(super) fn existing(files: &[PlannedFile]) -> Vec<&Path> {
     files.iter().map(|file| file.path.as_path()).filter(|path| path.symlink_metadata().is_ok()).collect()
 }
 
-/// Writes a file. With `replace`, one that exists is replaced, but a secret is kept: it may be the one
-/// in use.
-pub(super) fn write(file: &PlannedFile, replace: bool) -> anyhow::Result<Written> {
-    let PlannedFile { path, content, .. } = file;
+/// Writes files. With `replace`, one that exists is replaced, but a secret is kept: it may be the one
+/// in use. At a failure, the files that were new are removed again.
+pub(super) fn write_all(files: &[PlannedFile], replace: bool) -> anyhow::Result<Vec<Written>> {
+    let mut all = Vec::with_capacity(files.len());
+    for file in files {
+        let written = write(file, replace)
+            .with_context(|| format!("the file {} cannot be written", file.path.display()));
+        match written {
+            Ok(written) => all.push(written),
+            Err(error) => {
+                for (file, _) in files.iter().zip(all).filter(|(_, written)| *written == Written::New) {
+                    // the first failure is the one to report
+                    let _ = std::fs::remove_file(&file.path);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Writes a file under another name first: what has the name is complete, and is not written through,
+/// where it is a symbolic link.
+fn write(PlannedFile { path, content, .. }: &PlannedFile, replace: bool) -> anyhow::Result<Written> {
+    let found = path.symlink_metadata().ok();
     let mut options = OpenOptions::new();
-    options.write(true);
-    match content {
-        Content::Secret if replace && path.symlink_metadata().is_ok() => return Ok(Written::Kept),
-        Content::Secret => options.create_new(true).mode(0o600),
-        Content::Text(_) if replace => options.create(true).truncate(true),
-        Content::Text(_) => options.create_new(true),
-    };
+    options.write(true).create_new(true);
     let text = match content {
-        Content::Secret => random_text()?,
+        Content::Secret if replace && found.is_some() => return Ok(Written::Kept),
+        Content::Secret => {
+            options.mode(0o600);
+            random_text()?
+        }
         Content::Text(text) => text.clone(),
     };
-    let written = options.open(path).and_then(|mut file: File| file.write_all(text.as_bytes()));
-    written.with_context(|| format!("the file {} cannot be written", path.display()))?;
-    Ok(Written::New)
+    if found.is_some() && !replace {
+        return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
+    }
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = PathBuf::from(temporary);
+    let mut file =
+        options.open(&temporary).with_context(|| format!("{} cannot be created", temporary.display()))?;
+    let written = found
+        .as_ref()
+        .filter(|found| found.is_file())
+        .map_or(Ok(()), |found| {
+            // only root may give files away
+            let _ = fchown(&file, Some(found.uid()), Some(found.gid()));
+            file.set_permissions(found.permissions())
+        })
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| File::sync_all(&file))
+        .and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        // the first failure is the one to report
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written?;
+    Ok(if found.is_some() { Written::Replaced } else { Written::New })
+}
+
+/// A folder for this process and user alone, removed when it is dropped.
+pub(super) struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    /// Creates one within this folder.
+    pub fn new(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join(format!(".marketplace-sso-init-{}", std::process::id()));
+        let created = DirBuilder::new().mode(0o700).create(&path);
+        created.with_context(|| format!("the folder {} cannot be created", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        // a drop cannot report
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// 32 random bytes in hexadecimal.
