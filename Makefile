@@ -12,10 +12,14 @@ test: tools
 	$(MAKE) api-test
 	$(MAKE) browser
 
+# The program as `cargo test` has built it: `cargo build` would build again each dependency that has other
+# features without those of the tests.
+BUILD = cargo test --locked --no-run --test it
+
 # Generated requests (schemathesis) to every path that docs/openapi.json describes.
 API_TEST = target/api-test
 api-test: tools $(API_TEST)/installed
-	cargo build --locked
+	$(BUILD)
 	$(API_TEST)/bin/python tests/api/run.py target/debug/marketplace-sso
 
 $(API_TEST)/installed: tests/api/requirements.txt | tools
@@ -26,12 +30,12 @@ $(API_TEST)/installed: tests/api/requirements.txt | tools
 BROWSER_TESTS = packages/embed tests/browser
 browser: tools $(BROWSER_TESTS:%=%/node_modules/.package-lock.json)
 	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' || { echo "these tests need Node.js 20 or newer"; exit 1; }
-	cargo build --locked
+	$(BUILD)
 	@for folder in $(BROWSER_TESTS); do (cd $$folder && npm test) || exit 1; done
 
 # The pictures at the top of README.md, from the playground's page.
 pictures: tools tests/browser/node_modules/.package-lock.json
-	cargo build --locked
+	$(BUILD)
 	cd tests/browser && node --test readme-pictures.js
 
 # npm's copy of the lock file shows when it was installed last.
