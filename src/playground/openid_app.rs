@@ -71,7 +71,7 @@ pub async fn start(setup: &Setup, base: SocketAddr) -> anyhow::Result<Servers> {
     };
     let service_origin = origin(listen);
     let provider = start_provider(provider_listener, &issuer, &service_origin, client_secret)?;
-    let hidden = Secrets { signing: HIDDEN, client: HIDDEN, session: HIDDEN };
+    let hidden = Secrets { signing: super::HIDDEN, client: super::HIDDEN, session: super::HIDDEN };
     let app = OpenIdApp {
         pages: Pages::compile()?,
         provider: Arc::clone(&provider.0),
@@ -238,9 +238,6 @@ fn unavailable() -> FixedResponse {
 }
 
 const CLIENT_ID: &str = "marketplace-sso";
-
-/// Replaces secrets in the configuration that the page shows, as in `check`.
-const HIDDEN: &str = "[hidden]";
 
 /// Another process may take a free port before the service binds it.
 const MAX_ATTEMPTS: usize = 5;

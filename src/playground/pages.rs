@@ -27,6 +27,13 @@ pub struct ContentSecurityPolicy<'a> {
     pub frame_ancestors: &'a str,
 }
 
+impl<'a> ContentSecurityPolicy<'a> {
+    /// The policy of a page that has no frames, is in none, and requests its own origin only.
+    pub const fn alone(nonce: &'a str) -> Self {
+        Self { nonce, connect_src: None, frame_src: None, frame_ancestors: "'none'" }
+    }
+}
+
 impl Pages {
     /// Compiles all templates.
     pub fn compile() -> Result<Self, minijinja::Error> {
@@ -46,12 +53,7 @@ impl Pages {
     /// Responds to a request for an unknown address.
     pub fn not_found(&self) -> HttpResponse {
         let nonce = nonce();
-        let policy = ContentSecurityPolicy {
-            nonce: &nonce,
-            connect_src: None,
-            frame_src: None,
-            frame_ancestors: "'none'",
-        };
+        let policy = ContentSecurityPolicy::alone(&nonce);
         self.respond(StatusCode::NOT_FOUND, &policy, "not_found.html", &NotFoundPage { nonce: &nonce })
     }
 

@@ -181,12 +181,7 @@ fn is_from_own_page(origin: &str, fields: &[(String, String)]) -> bool {
 /// The page that a pop-up shows after the login, which closes it.
 fn signed_in_page(state: &SampleApp) -> HttpResponse {
     let nonce = nonce();
-    let policy = ContentSecurityPolicy {
-        nonce: &nonce,
-        connect_src: None,
-        frame_src: None,
-        frame_ancestors: "'none'",
-    };
+    let policy = ContentSecurityPolicy::alone(&nonce);
     let page = SignedInPage { nonce: &nonce, product: PRODUCT };
     state.pages.respond(StatusCode::OK, &policy, "signed_in.html", &page)
 }
@@ -198,12 +193,7 @@ fn login_page(
     error: Option<&'static str>,
 ) -> HttpResponse {
     let nonce = nonce();
-    let policy = ContentSecurityPolicy {
-        nonce: &nonce,
-        connect_src: None,
-        frame_src: None,
-        frame_ancestors: "'none'",
-    };
+    let policy = ContentSecurityPolicy::alone(&nonce);
     let page = LoginPage {
         nonce: &nonce,
         product: PRODUCT,

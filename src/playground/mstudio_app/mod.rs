@@ -60,7 +60,7 @@ pub async fn start(setup: &Setup, base: SocketAddr) -> anyhow::Result<(Server, w
     let service_origin = origin(listen);
     let app = MstudioApp {
         pages: Pages::compile()?,
-        config: config(setup, listen, &mstudio, (HIDDEN, HIDDEN)),
+        config: config(setup, listen, &mstudio, (super::HIDDEN, super::HIDDEN)),
         backend: Backend::new(mstudio, &service_origin, api_token)?,
         origin: setup.app_origin.clone(),
         service_origin,
@@ -132,9 +132,6 @@ login_url = "{}/"
         setup.app_origin
     ))
 }
-
-/// Replaces secrets in the configuration that the page shows, as in `check`.
-const HIDDEN: &str = "[hidden]";
 
 /// Another process may take a free port before the service binds it.
 const MAX_ATTEMPTS: usize = 5;
