@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc2822;
 
 use super::probe::{FRAME_NAVIGATION, JSON, PAGE, Probe, ProbeError, Response};
 use super::snippets::Remedy;
+use super::tls::TlsError;
 use super::{Finding, Front, Setup, Topic, display_url, is_on_this_machine};
 use crate::authn::proxy_headers::presets;
 use crate::clock::Timestamp;
@@ -64,8 +65,21 @@ pub(super) async fn first_response(probe: &Probe, entrance: &Url) -> Result<Firs
     let before = Timestamp::now();
     let page = probe.get(entrance, &[&[PAGE], FRAME_NAVIGATION.as_slice()].concat()).await;
     let page = page.map_err(|error| match error {
-        ProbeError::Tls(message) => {
-            Finding::broken(ENCRYPTION, format!("{}: {message}", display_url(entrance)))
+        ProbeError::Tls(TlsError { message, is_of_authority }) => {
+            let finding = Finding::broken(ENCRYPTION, format!("{}: {message}", display_url(entrance)));
+            match entrance.host() {
+                Some(host) if is_of_authority => finding.with(Remedy::Certificate(host.to_owned())),
+                Some(_) | None => finding,
+            }
+        }
+        ProbeError::Dns(_) => {
+            let host = entrance.host_str().unwrap_or_default();
+            let port = entrance.port_or_known_default().unwrap_or_default();
+            let message = format!(
+                "{}: {error}; before DNS has it, give the proxy's address: --resolve {host}:{port}:ADDRESS",
+                display_url(entrance)
+            );
+            Finding::broken(RESPONSE, message)
         }
         ProbeError::Other(error) => {
             Finding::broken(RESPONSE, format!("{} does not respond: {error}", display_url(entrance)))
