@@ -253,6 +253,29 @@ fn every_command_shows_an_example(#[case] command: &str) {
     assert!(run(&["--help"]).output.contains(&format!("  {command} ")), "missing in the list of commands");
 }
 
+#[test]
+fn examples_in_help_are_not_wrapped() {
+    let mut commands: Vec<Vec<String>> = vec![Vec::new()];
+    let mut count = 0;
+    while let Some(command) = commands.pop() {
+        let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = |width| run_with(&arguments, &[("COLUMNS", width)], "").output;
+        let (narrow, wide) = (help("80"), help("100"));
+        let examples = |help: &str| help.split_once("\nExample").map(|(_, examples)| examples.to_owned());
+        let shown = examples(&narrow).unwrap_or_else(|| panic!("{command:?}: {narrow}"));
+        assert_eq!(Some(&shown), examples(&wide).as_ref(), "{command:?}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 78), "{command:?}: {shown}");
+        let list = wide.split_once("\nCommands:\n").map_or("", |(_, list)| list);
+        // each takes one line
+        let names =
+            list.lines().take_while(|line| !line.is_empty()).map(|line| line.split_whitespace().next());
+        let names = names.flatten().filter(|name| *name != "help");
+        commands.extend(names.map(|name| [&command[..], &[name.to_owned()]].concat()));
+        count += 1;
+    }
+    assert!(count > 20, "only {count} were found");
+}
+
 /// The exit status of a command whose output pipes are closed.
 #[rstest]
 #[case::inspect(&["inspect", "--config", "FILE", "-"], 0)]

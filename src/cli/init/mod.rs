@@ -27,13 +27,14 @@ use write::Written;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  marketplace-sso init                      asks for what it needs
-  marketplace-sso init --domain app.example.com --environment sandbox --account acme \\
-    --login nginx-oauth2-proxy --dir /etc/marketplace-sso
+  marketplace-sso init                   asks for what it needs
+  marketplace-sso init --domain app.example.com --environment sandbox \\
+    --account acme --login nginx-oauth2-proxy --dir /etc/marketplace-sso
 
-It writes marketplace-sso.toml, the secrets that it names (random, mode 600), the files for the proxy
-and its login, and page.html; then it checks the configuration. Existing files are never overwritten
-without --force, and secrets not even then.")]
+It writes marketplace-sso.toml, the secrets that it names (random, mode 600),
+the files for the proxy and its login, and page.html; then it checks the
+configuration. Existing files are never overwritten without --force, and
+secrets not even then.")]
 pub(super) struct Arguments {
     /// The host name of your application, as its users see it
     #[arg(long, value_name = "HOST", value_parser = read_domain)]
