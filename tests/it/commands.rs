@@ -150,14 +150,17 @@ fn a_failed_command_has_a_status_and_a_message(
     assert!(result.errors.contains(message), "{message} is missing: {}", result.errors);
 }
 
-#[test]
-fn an_address_in_use_is_named() {
+#[rstest]
+#[case("server.listen")]
+#[case("server.admin_listen")]
+fn an_address_in_use_is_named_with_its_setting(#[case] setting: &str) {
     let app = App::standard();
     let taken = app.address().to_string();
-    let file = Settings::standard().set("server.listen", &taken).file();
+    let file = Settings::standard().set(setting, &taken).file();
     let result = run(&["serve", "--config", &file.text()]);
     assert_eq!(result.status, 1);
-    assert!(result.errors.contains(&taken), "{result:?}");
+    assert!(result.errors.contains(&format!("{setting}: cannot listen at http://{taken}")), "{result:?}");
+    assert!(result.errors.contains(&format!("set {setting} to another address")), "{result:?}");
 }
 
 #[test]
