@@ -33,7 +33,7 @@ pub(super) struct Response {
 pub(super) enum ProbeError {
     /// TLS failed.
     Tls(TlsError),
-    /// The host name has no address; the text has the causes.
+    /// The host name has no address; the text has the cause.
     Dns(String),
     /// Anything else.
     Other(String),
@@ -176,7 +176,7 @@ impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls(TlsError { message, .. }) | Self::Other(message) => f.write_str(message),
-            Self::Dns(causes) => write!(f, "its host name cannot be resolved ({causes})"),
+            Self::Dns(cause) => write!(f, "its host name cannot be resolved ({cause})"),
         }
     }
 }
@@ -186,7 +186,9 @@ fn to_probe_error(error: reqwest::Error) -> ProbeError {
     let causes = error_chain(&error.without_url());
     match tls::explain(&causes) {
         Some(error) => ProbeError::Tls(error),
-        None if causes.contains("dns error") => ProbeError::Dns(causes),
+        None if causes.contains("dns error") => {
+            ProbeError::Dns(causes.rsplit(": ").next().unwrap_or(&causes).to_owned())
+        }
         None => ProbeError::Other(causes),
     }
 }

@@ -172,6 +172,13 @@ fn a_correct_setup_passes_every_check() {
     "!",
     "no login"
 )]
+#[case::login_down("location /pandium-sso {", "location /pandium-sso { return 503;", "✗", "no login")]
+#[case::login_down_forged(
+    "location /pandium-sso {",
+    "location /pandium-sso { return 503;",
+    "-",
+    "forged headers"
+)]
 #[case::login_lost("\"session=alice\" \"alice@example.com\";", "", "✗", "signed in")]
 #[case::small_buffers(
     "add_header Strict-Transport-Security \"max-age=31536000\" always;",
@@ -233,7 +240,9 @@ fn doctor_gives_json_for_programs() {
     assert_eq!((&forged["group"], &forged["severity"]), (&"proxy".into(), &"broken".into()));
     assert!(forged["snippet"].as_str().unwrap().contains("request_header -"), "{forged}");
     // the address of the service itself names no proxy
-    assert!(run(&["doctor", &url]).output.contains("name it with --front"));
+    let direct = run(&["doctor", &url]);
+    assert!(direct.output.contains("name it with --front"), "{direct:?}");
+    assert!(line_about(&direct, "forged headers").contains("check the proxy's"), "{direct:?}");
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments, terminal: Terminal) -> CommandResult {
     let token = find_token(input.trim())?;
     let parts = Compact::parse(&token)
         .or_else(|why| Compact::parse_padded(&token).map_err(|_| why))
-        .map_err(|why| Failure::Running(anyhow::anyhow!("this is not a token: {why}")))?;
+        .map_err(|why| Failure::Running(anyhow::anyhow!("the text cannot be read as a token: {why}")))?;
     let config = arguments.config.load()?;
     let inspection = inspect(&config, &token, &parts)?;
     match arguments.format {
