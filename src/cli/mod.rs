@@ -23,6 +23,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use report::{Reporter, count};
@@ -122,6 +124,18 @@ const EX_CONFIG: u8 = 78;
 const STORE_TIME_LIMIT: Duration = Duration::from_secs(600);
 
 impl CommandLine {
+    /// Parses the arguments of this process. Ends it, with what is wrong, where they cannot be used.
+    pub fn of_process() -> Self {
+        Self::try_parse().unwrap_or_else(|mut error| {
+            let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+            if argument.is_some_and(|argument| argument.ends_with(".toml")) {
+                let tip = StyledStr::from("name a configuration file with '--config FILE'");
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+            }
+            error.exit()
+        })
+    }
+
     /// Runs the command.
     pub fn run(self) -> ExitCode {
         let terminal = Terminal::new(self.color);

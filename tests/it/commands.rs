@@ -123,6 +123,7 @@ fn inspect_fails_for_a_token_of_another_secret() {
 #[rstest]
 #[case::no_command(&[], 2, "Usage")]
 #[case::unknown_command(&["frobnicate"], 2, "frobnicate")]
+#[case::file_without_option(&["serve", "sso.toml"], 2, "--config FILE")]
 #[case::unknown_option(&["serve", "--port", "1"], 2, "--port")]
 #[case::no_email(&["mint", "--config", "FILE"], 2, "--email")]
 #[case::no_id_either(&["mint", "--config", "FILE"], 2, "--id")]

@@ -216,12 +216,12 @@ fn missing_arguments_are_asked_for() {
 fn arguments_give_what_only_the_user_knows() {
     let folder = TempDir::new().unwrap();
     let given =
-        ["--issuer=https://id.example.net", "--audience=sso", "--jwks-url=https://id.example.net/keys"];
+        ["--issuer=https://app.example.com", "--audience=sso", "--jwks-url=https://id.example.net/keys"];
     let result = init(folder.path(), "bearer", &given);
     assert!(result.status == 0 && !result.output.contains("replace the values"), "{result:?}");
     let config = written(&folder, "marketplace-sso.toml");
     for line in [
-        "issuer = \"https://id.example.net\"",
+        "issuer = \"https://app.example.com\"",
         "audience = \"sso\"",
         "jwks_url = \"https://id.example.net/keys\"",
     ] {

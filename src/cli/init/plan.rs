@@ -168,8 +168,10 @@ impl Answers {
     fn config(&self, folder: &Path) -> String {
         // the comment at its top is about the documents
         let is_header = |line: &&str| line.starts_with('#') || line.is_empty();
+        // adapted first, since a value of the user may contain what is replaced
+        let example = self.adapted(self.login.config);
         let mut example: Vec<String> =
-            self.login.config.lines().skip_while(is_header).map(|line| self.filled(line)).collect();
+            example.lines().skip_while(is_header).map(|line| self.filled(line)).collect();
         if !self.login.config.contains("admin_listen = ")
             && let Some(listen) = example.iter().position(|line| line.starts_with("listen = "))
         {
@@ -177,7 +179,7 @@ impl Answers {
         }
         let account = format!("account = {:?}", self.account.as_str());
         let environment = format!("environment = {:?}", self.environment.name());
-        let body = self.adapted(&example.join("\n")).replace("account = \"acme\"", &account);
+        let body = example.join("\n").replace("account = \"acme\"", &account);
         let body = Environment::ALL.iter().fold(body, |body, other| {
             body.replace(&format!("environment = {:?}", other.name()), &environment)
         });

@@ -25,8 +25,10 @@ struct Sections {
     identity: &'static str,
     /// The expression of `claims.sub`.
     subject: &'static str,
-    /// Sections before the entrance, and claims after it.
-    around: [&'static str; 2],
+    /// Sections before the entrance.
+    before: &'static str,
+    /// More claims of the entrance.
+    claims: &'static str,
 }
 
 impl Platform {
@@ -51,12 +53,12 @@ impl Platform {
 
     /// Its sections of the configuration. Values to replace are no real ones.
     pub fn config(self) -> String {
-        let Sections { entrance, kind, identity, subject, around: [before, after] } = self.sections();
+        let Sections { entrance, kind, identity, subject, before, claims } = self.sections();
         let path = self.path();
         format!(
             "{before}\n[entrances.{entrance}]\npath = {path:?}\n\n\
              [entrances.{entrance}.identity]\nkind = {kind:?}\n{identity}\n\
-             [entrances.{entrance}.claims]\nsub = {subject:?}\n{after}"
+             [entrances.{entrance}.claims]\nsub = {subject:?}\n{claims}"
         )
     }
 
@@ -70,7 +72,8 @@ jwks_url = "https://replace-me.invalid/keys"   # replace: request it from AppDir
 tenant = "replace-me"                          # replace: the tokens' tenant, exactly
 "#,
                 subject: "id",
-                around: [""; 2],
+                before: "",
+                claims: "",
             },
             Self::Commercetools => Sections {
                 entrance: "merchant_center",
@@ -79,7 +82,8 @@ tenant = "replace-me"                          # replace: the tokens' tenant, ex
 project_keys = ["replace-me"]                  # replace: the allowed projects
 "#,
                 subject: "attributes.project_key ~ ':' ~ id",
-                around: [""; 2],
+                before: "",
+                claims: "",
             },
             Self::Caf => Sections {
                 entrance: "verified",
@@ -88,18 +92,17 @@ project_keys = ["replace-me"]                  # replace: the allowed projects
 policy_id = "replace-me"                       # replace: the policy that verifies your users
 "#,
                 subject: "id",
-                around: [""; 2],
+                before: "",
+                claims: "",
             },
             Self::Mittwald => Sections {
                 entrance: "mittwald",
                 kind: "mittwald",
                 identity: "",
                 subject: "id",
-                around: [
-                    "\n[mittwald]\n\
-                     extension_ids = [\"00000000-0000-0000-0000-000000000000\"] # replace: the id of your extension\n",
-                    "\n[entrances.mittwald.claims.ti]\naid = \"attributes.context_id\"\n",
-                ],
+                before: "\n[mittwald]\n\
+                         extension_ids = [\"00000000-0000-0000-0000-000000000000\"] # replace: the id of your extension\n",
+                claims: "\n[entrances.mittwald.claims.ti]\naid = \"attributes.context_id\"\n",
             },
         }
     }
