@@ -6,7 +6,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::login::BegunLogin;
-use super::{LoginRequest, Mode, backchannel, check_navigation, internal, pages, redirect};
+use super::{LoginRequest, Mode, check_navigation, internal, pages, redirect};
 use crate::audit::Outcome;
 use crate::authn::SignIn;
 use crate::authn::oidc::{AccountChoice, AuthorizationResponse, OidcError};
@@ -77,7 +77,7 @@ pub(super) async fn callback(
         .and_then(|signed_in| new_session(signed_in, Timestamp::now()).map_err(internal));
     let session = session.map_err(at)?;
     let cookies = [sign_in.sessions.set(&session).map_err(internal).map_err(at)?, deleted.clone()];
-    end_earlier(context, sign_in, &headers).await;
+    end_earlier(sign_in, &headers).await;
     let return_to = &login.return_to;
     let response = match &login.mode {
         Mode::Top => redirect(return_to.as_str(), &cookies),
@@ -106,11 +106,11 @@ pub(super) async fn callback(
 }
 
 /// Ends the session that the browser had before.
-async fn end_earlier(context: &RequestContext, sign_in: &SignIn, headers: &Headers<'_>) {
+async fn end_earlier(sign_in: &SignIn, headers: &Headers<'_>) {
     let now = Timestamp::now();
     let Some(earlier) = sign_in.session(headers, now) else { return };
     let key = EndedKey::of_sign_in(&earlier);
-    if let Err(refusal) = backchannel::end(context, sign_in, &[key], None, now).await {
+    if let Err(refusal) = sign_in.end(&[key], None, now).await {
         // the browser gets the new one all the same
         tracing::warn!(cause = %refusal.cause, "the earlier session of a user ends in this process only");
     }
