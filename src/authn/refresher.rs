@@ -12,7 +12,7 @@ use super::oidc::{NotRefreshed, OidcClient, OidcError, Previous, SignedIn};
 use super::shared_sessions::{Refreshing, SharedSessions};
 use crate::clock::Timestamp;
 use crate::refusal::Refusal;
-use crate::session::{NotACookie, RefreshKey, Session, SessionCookies, SessionId};
+use crate::session::{EndedKey, NotACookie, RefreshKey, Session, SessionCookies, SessionId};
 
 /// The refreshes of the last minute.
 #[derive(Default)]
@@ -36,7 +36,8 @@ pub(super) enum Refreshed {
     /// The provider does not answer, its answer is of no use, or another replica still waits for it. The
     /// earlier data stays.
     Unavailable,
-    /// The provider has ended the session, or no longer vouches for its user.
+    /// The provider has ended the session, or no longer vouches for its user. The sessions of its sign-in have
+    /// ended.
     Over,
 }
 
@@ -114,12 +115,20 @@ impl NeedsRefresh {
             Refreshing::Done(session) => return Refreshed::Session(session),
             Refreshing::Elsewhere => return Refreshed::Unavailable,
         }
+        let sign_in = EndedKey::of_sign_in(&session);
         let refreshed = refresh(&client, &cookies, session, clock).await;
-        let session = match &refreshed {
-            Refreshed::Session(session) => Some(session.as_ref()),
-            Refreshed::Unavailable | Refreshed::Over => None,
+        let newer = match &refreshed {
+            Refreshed::Session(newer) => Some(newer.as_ref()),
+            Refreshed::Unavailable => None,
+            Refreshed::Over => {
+                let ended = shared.end(&cookies, &[sign_in], None, clock()).await;
+                if let Err(refusal) = ended {
+                    tracing::error!(cause = %refusal.cause, "a session whose refresh was refused ends in this process only");
+                }
+                None
+            }
         };
-        shared.end_refresh(&cookies, key, session).await;
+        shared.end_refresh(&cookies, key, newer).await;
         refreshed
     }
 }

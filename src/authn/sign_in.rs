@@ -76,9 +76,7 @@ impl SignIn {
                 // the session goes on until it is idle
                 Some(Refreshed::Unavailable) => {}
                 Some(Refreshed::Over) => {
-                    self.shared.ended().end(EndedKey::of_sign_in(&session), now);
-                    let cause = "the session has ended: the provider refused to refresh it";
-                    return Authentication::Rejected(Reason::ExpiredToken.because(cause));
+                    return Authentication::Rejected(Reason::ExpiredToken.because(NoSession::Ended.cause()));
                 }
             }
         }

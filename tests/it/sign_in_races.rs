@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use marketplace_sso::clock::Timestamp;
 use rstest::rstest;
 use secrecy::ExposeSecret;
 
@@ -11,7 +10,7 @@ use crate::harness::provider::{CLIENT_SECRET, Lies, RegisteredAuthentication, pr
 use crate::harness::sign_in::{Browser, LOGIN, SESSION_KEY, SignInService, WINDOW, settings};
 use crate::harness::store::{Engine, TestStore, block_on};
 use crate::harness::{App, Settings, wait_until};
-use crate::sessions::outcome;
+use crate::sessions::{outcome, wait_until_stale};
 
 /// The requests for tokens so far.
 fn token_requests(service: &SignInService, grant: &str) -> usize {
@@ -40,11 +39,6 @@ fn two_replicas(change: impl Fn(Settings) -> Settings) -> (SignInService, App, B
     let browser = service.signed_in();
     wait_until_stale();
     (service, other, browser)
-}
-
-fn wait_until_stale() {
-    let first = Timestamp::now();
-    wait_until("the data is stale", || Timestamp::now().seconds_since(first) >= 2);
 }
 
 /// Opens a page in eight tabs at once, at each service in turn.

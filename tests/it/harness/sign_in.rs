@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use marketplace_sso::authn::sign_in::of_frame;
 use marketplace_sso::clock::Timestamp;
 use marketplace_sso::seal::{KeyRing, Purpose};
 use marketplace_sso::secret::SharedSecret;
@@ -60,6 +61,15 @@ impl SignInService {
         let cookie = browser.header();
         let headers = std::iter::once(("cookie", cookie.as_bytes())).collect();
         *self.cookies().open(&headers, Timestamp::now(), &EndedSessions::default()).unwrap()
+    }
+
+    /// A frame with a session of its own, which began with that of a browser.
+    pub fn frame_of(&self, browser: &Browser) -> Browser {
+        let set = self.cookies().set(&of_frame(&self.session_of(browser)).unwrap()).unwrap();
+        let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
+        let frame = Browser::default();
+        frame.set(name, value);
+        frame
     }
 
     fn cookies(&self) -> SessionCookies {
