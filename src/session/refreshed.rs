@@ -37,7 +37,7 @@ impl SessionCookies {
     /// The result of this refresh; `None` where it is of another entrance, host, provider, key or refresh.
     pub fn open_refreshed(&self, key: RefreshKey, sealed: &[u8]) -> Option<Box<Session>> {
         let content = self.settings.session_keys.open(&self.refreshed_context(key), sealed)?;
-        Session::from_content(&content).map(Box::new)
+        Session::from_content(&content, &self.issuer).map(Box::new)
     }
 
     /// No cookie's context begins so.
