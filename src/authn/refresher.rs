@@ -108,15 +108,16 @@ impl NeedsRefresh {
 
     /// Refreshes the data at one of the replicas.
     async fn refresh(self, clock: fn() -> Timestamp) -> Refreshed {
-        let Some(key) = RefreshKey::of(&self.session) else { return Refreshed::Over };
         let Self { client, refresher: _, shared, cookies, session } = self;
+        let Some(token) = session.refresh_token.clone() else { return Refreshed::Unavailable };
+        let key = RefreshKey::new(session.id, &token);
         match shared.begin_refresh(&cookies, key, clock).await {
             Refreshing::Here => {}
             Refreshing::Done(session) => return Refreshed::Session(session),
             Refreshing::Elsewhere => return Refreshed::Unavailable,
         }
         let sign_in = EndedKey::of_sign_in(&session);
-        let refreshed = refresh(&client, &cookies, session, clock).await;
+        let refreshed = refresh(&client, &cookies, session, &token, clock).await;
         let newer = match &refreshed {
             Refreshed::Session(newer) => Some(newer.as_ref()),
             Refreshed::Unavailable => None,
@@ -137,9 +138,9 @@ async fn refresh(
     client: &OidcClient,
     cookies: &SessionCookies,
     session: Box<Session>,
+    token: &SecretString,
     clock: fn() -> Timestamp,
 ) -> Refreshed {
-    let Some(token) = &session.refresh_token else { return Refreshed::Over };
     let token = oauth2::RefreshToken::new(token.expose_secret().to_owned());
     let previous = Previous {
         subject: &session.subject,

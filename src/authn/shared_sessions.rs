@@ -35,16 +35,19 @@ pub(super) enum Refreshing {
     Elsewhere,
 }
 
-/// How long a refresh is that of one replica, and how long others find its result, from its beginning. All
-/// requests to a provider take less; the [`Refresher`](super::Refresher) keeps results as long.
+/// How long a refresh is that of one replica, and how long others find its result, from its beginning. With
+/// the default time limits, all requests to a provider take less. The [`Refresher`](super::Refresher) keeps
+/// results for as long.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// How long a request waits for the refresh of another replica, and looks for it.
+/// How long a request waits for the refresh of another replica.
 const WAIT: Duration = Duration::from_secs(5);
+
+/// The time between two looks at it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 impl SharedSessions {
-    /// With these ended sessions, which are read from the store.
+    /// With these ended sessions, and the store that all replicas have.
     pub fn new(ended: &Arc<EndedSessions>, store: Option<&Store>) -> Self {
         Self { ended: Arc::clone(ended), store: store.cloned() }
     }

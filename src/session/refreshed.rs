@@ -1,20 +1,19 @@
 //! A refreshed session for other replicas: what names the refresh, and the session, sealed. Who reads the
 //! store can use neither: the name is a hash, and what is sealed for the store does not open as a cookie.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::ended::{HASH_BYTES, hash};
-use super::{NotACookie, Session, SessionCookies};
+use super::{NotACookie, Session, SessionCookies, SessionId};
 
 /// Names one refresh of a session: a hash of the session and of the refresh token that it uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshKey([u8; HASH_BYTES]);
 
 impl RefreshKey {
-    /// The next refresh of this session; `None` where it has no refresh token.
-    pub fn of(session: &Session) -> Option<Self> {
-        let token = session.refresh_token.as_ref()?.expose_secret();
-        Some(Self(hash(b"refresh", &[&session.id.0, token.as_bytes()])))
+    /// The refresh of this session with this refresh token.
+    pub fn new(session: SessionId, token: &SecretString) -> Self {
+        Self(hash(b"refresh", &[&session.0, token.expose_secret().as_bytes()]))
     }
 
     /// Its bytes.
