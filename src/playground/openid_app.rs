@@ -31,6 +31,7 @@ pub const NAME: &str = "oidc";
 pub const GREETING: &str = "\
 It stands for an app without a login of its own, and an OpenID provider.
 Sign in: a pop-up leads to the provider, and the marketplace is shown in the page.
+Dora Lindqvist may sign in, but has no access.
 End the session at the provider, make the provider fail, or rotate its keys.";
 
 /// The state of the app.
