@@ -2,7 +2,10 @@
 //! independent of actix-web.
 
 use std::borrow::Cow;
+use std::iter;
 use std::net::IpAddr;
+
+use memchr::memchr;
 
 /// The peer of the connection, regardless of any header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +64,7 @@ impl<'a> Headers<'a> {
     /// The cookies (RFC 6265, 4.2.1): name and value, as bytes, since those of other applications
     /// need not be UTF-8.
     pub fn cookies(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.all("cookie").flat_map(|field| field.split(|byte| *byte == b';')).filter_map(|pair| {
-            let pair = pair.trim_ascii();
-            let at = pair.iter().position(|byte| *byte == b'=')?;
-            let (name, value) = pair.split_at_checked(at)?;
-            Some((name, value.strip_prefix(b"=")?))
-        })
+        self.all("cookie").flat_map(cookie_pairs).filter_map(|pair| split_at_first(b'=', pair.trim_ascii()))
     }
 
     /// The single value of a field; `name` in lower case.
@@ -77,6 +75,24 @@ impl<'a> Headers<'a> {
             (_, Some(_)) => Err(Repeated),
         }
     }
+}
+
+/// The parts of a `Cookie` field. A cookie may have 4,096 bytes: `memchr` finds its end many times as
+/// fast as a loop does.
+fn cookie_pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(field);
+    iter::from_fn(move || {
+        let field = rest.take()?;
+        let Some((pair, after)) = split_at_first(b';', field) else { return Some(field) };
+        rest = Some(after);
+        Some(pair)
+    })
+}
+
+/// What precedes and what follows the first `separator`.
+fn split_at_first(separator: u8, text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(memchr(separator, text)?)?;
+    Some((before, rest.split_first()?.1))
 }
 
 impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers<'a> {

@@ -116,15 +116,16 @@ impl KeyRing {
     /// What was sealed in this context. `None`: by a key that the ring lacks, in another context,
     /// or changed since.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        let (id, rest) = sealed.split_first_chunk()?;
-        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>()?;
+        self.open_in_place(context, &mut sealed.to_vec()).map(<[u8]>::to_vec)
+    }
+
+    /// The same, decrypted where it is. Afterwards `sealed` can no longer be opened.
+    pub fn open_in_place<'a>(&self, context: &[u8], sealed: &'a mut [u8]) -> Option<&'a [u8]> {
+        let (id, rest) = sealed.split_first_chunk_mut()?;
+        let (nonce, ciphertext) = rest.split_first_chunk_mut::<NONCE_LEN>()?;
         let key = self.key(KeyId(*id))?;
-        let mut ciphertext = ciphertext.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = key.cipher.open_in_place(nonce, Aad::from(context), &mut ciphertext);
-        let length = opened.ok()?.len();
-        ciphertext.truncate(length);
-        Some(ciphertext)
+        key.cipher.open_in_place(nonce, Aad::from(context), ciphertext).ok().map(|plaintext| &*plaintext)
     }
 
     /// The key that seals.

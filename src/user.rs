@@ -3,12 +3,16 @@
 //! Each value is parsed once, on input, and not checked again. Independent of headers
 //! and tokens.
 
+mod token_claims;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+
+pub use token_claims::TokenClaims;
 
 /// An authenticated user. Fields that the authenticator does not provide are empty,
 /// and undefined in expressions: a null would evaluate to the string `none`, the same
@@ -34,7 +38,7 @@ pub struct User {
     /// Further values from the authenticator.
     pub attributes: BTreeMap<String, Value>,
     /// The verified claims, if a token was the credential; otherwise empty.
-    pub token: BTreeMap<String, Value>,
+    pub token: TokenClaims,
     /// What authenticated the user, for audit events.
     #[serde(skip)]
     pub credentials: Credentials,

@@ -1,8 +1,6 @@
 //! A user with a value in each of some fields, with which the configuration finds
 //! out whether an expression can be evaluated.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use crate::user::{Email, Identifier, Label, User};
@@ -19,18 +17,21 @@ pub(super) fn user<'a>(names: impl Iterator<Item = &'a str>) -> User {
             None if name == "username" => user.username = Identifier::parse("username").ok(),
             Some(("organization", "id")) => user.organization.id = Identifier::parse("org").ok(),
             Some(("organization", "name")) => user.organization.name = Label::parse("Org").ok(),
-            Some(("attributes", path)) => insert(&mut user.attributes, path),
-            Some(("token", path)) => insert(&mut user.token, path),
+            Some(("attributes", path)) => user.attributes.extend([at_path(path)]),
+            Some(("token", path)) => {
+                let (name, value) = at_path(path);
+                user.token.insert(name, value);
+            }
             _ => {}
         }
     }
     user
 }
 
-/// Inserts a string at a dotted path.
-fn insert(table: &mut BTreeMap<String, Value>, path: &str) {
+/// The first name of a dotted path, and a value that has a string at the rest of it.
+fn at_path(path: &str) -> (String, Value) {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     let nested = rest.into_iter().flat_map(|rest| rest.rsplit('.'));
     let value = nested.fold(Value::from("value"), |value, name| json!({ name: value }));
-    table.insert(first.to_owned(), value);
+    (first.to_owned(), value)
 }

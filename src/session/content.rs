@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::display::Base64Display;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ID_BYTES, Session, SessionId};
+use super::{Session, SessionId};
 use crate::clock::Timestamp;
 use crate::user::{Credentials, User};
 
@@ -15,10 +19,10 @@ use crate::user::{Credentials, User};
 struct Content<'a> {
     /// [`VERSION`].
     v: u8,
-    id: [u8; ID_BYTES],
+    id: SessionId,
     /// The sign-in, where it is not `id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    w: Option<[u8; ID_BYTES]>,
+    w: Option<SessionId>,
     /// Created, in microseconds: sessions are ended by it.
     c: i64,
     /// Authenticated, used and refreshed, in seconds.
@@ -26,8 +30,6 @@ struct Content<'a> {
     a: Option<u64>,
     u: u64,
     r: u64,
-    #[serde(borrow)]
-    iss: Cow<'a, str>,
     #[serde(borrow)]
     sub: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -41,20 +43,19 @@ struct Content<'a> {
 }
 
 /// The first number; another form gets another.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Session {
     /// The content of its cookie; `None` where a value is no JSON.
     pub(super) fn to_content(&self) -> Option<Vec<u8>> {
         let content = Content {
             v: VERSION,
-            id: self.id.0,
-            w: (self.sign_in != self.id).then_some(self.sign_in.0),
+            id: self.id,
+            w: (self.sign_in != self.id).then_some(self.sign_in),
             c: self.created.unix_microseconds(),
             a: self.authenticated.map(Timestamp::unix_seconds),
             u: self.used.unix_seconds(),
             r: self.refreshed.unix_seconds(),
-            iss: Cow::Borrowed(&self.issuer),
             sub: Cow::Borrowed(&self.subject),
             sid: self.sid.as_deref().map(Cow::Borrowed),
             n: Cow::Borrowed(if self.refresh_token.is_some() { &self.nonce } else { "" }),
@@ -64,23 +65,23 @@ impl Session {
         serde_json::to_vec(&content).ok()
     }
 
-    /// The session of a cookie's content; `None` in another form, such as of another version.
-    pub(super) fn from_content(content: &[u8]) -> Option<Self> {
+    /// The session of a cookie's content, at this provider; `None` in another form, such as of another
+    /// version.
+    pub(super) fn from_content(content: &[u8], issuer: &str) -> Option<Self> {
         let content: Content<'_> = serde_json::from_slice(content).ok()?;
         if content.v != VERSION {
             return None;
         }
         let mut user = content.user.into_owned();
-        let issuer = content.iss.into_owned();
-        user.credentials = Credentials { issuer: Some(issuer.clone()), ..Credentials::default() };
+        user.credentials = Credentials { issuer: Some(issuer.to_owned()), ..Credentials::default() };
         Some(Self {
-            id: SessionId(content.id),
-            sign_in: SessionId(content.w.unwrap_or(content.id)),
+            id: content.id,
+            sign_in: content.w.unwrap_or(content.id),
             created: Timestamp::from_unix_microseconds(content.c),
             authenticated: content.a.map(Timestamp::from_unix_seconds),
             used: Timestamp::from_unix_seconds(content.u),
             refreshed: Timestamp::from_unix_seconds(content.r),
-            issuer,
+            issuer: issuer.to_owned(),
             subject: content.sub.into_owned(),
             sid: content.sid.map(Cow::into_owned),
             nonce: content.n.into_owned(),
@@ -107,6 +108,21 @@ impl Session {
     }
 }
 
+/// Base64url: a list of numbers would be three times as long.
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(&self.0, &URL_SAFE_NO_PAD))
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = URL_SAFE_NO_PAD.decode(<&str>::deserialize(deserializer)?).ok();
+        let id = id.and_then(|id| id.try_into().ok());
+        id.map(Self).ok_or_else(|| D::Error::custom("not the id of a session"))
+    }
+}
+
 #[cfg(test)]
 pub(super) use tests::{START, session};
 
@@ -116,6 +132,8 @@ mod tests {
 
     use super::*;
     use crate::user::{Email, Identifier, Label, Organization};
+
+    const ISSUER: &str = "https://id.example.com";
 
     pub const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -133,20 +151,17 @@ mod tests {
                 name: Some(text("Acme")),
             },
             attributes: [("plan".to_owned(), json!({"tier": ["pro", 1, null]}))].into(),
-            token: [("sub".to_owned(), json!("u-1"))].into(),
-            credentials: Credentials {
-                issuer: Some("https://id.example.com".into()),
-                ..Credentials::default()
-            },
+            token: [("sub".to_owned(), json!("u-1"))].into_iter().collect(),
+            credentials: Credentials { issuer: Some(ISSUER.into()), ..Credentials::default() },
         };
         Session {
-            id: SessionId([7; ID_BYTES]),
-            sign_in: SessionId([6; ID_BYTES]),
+            id: SessionId([7; 16]),
+            sign_in: SessionId([6; 16]),
             created: START,
             authenticated: Some(START),
             used: START,
             refreshed: START,
-            issuer: "https://id.example.com".into(),
+            issuer: ISSUER.into(),
             subject: "u-1".into(),
             sid: Some("s-1".into()),
             nonce: "nonce".into(),
@@ -158,11 +173,11 @@ mod tests {
     #[test]
     fn a_session_is_read_as_it_was_written() {
         let content = session().to_content().unwrap();
-        let read = Session::from_content(&content).unwrap();
+        let read = Session::from_content(&content, ISSUER).unwrap();
         assert_eq!(read.user, session().user);
         assert_eq!(read.to_content().unwrap(), content);
         let empty = Session { sid: None, refresh_token: None, user: User::default(), ..session() };
-        let read = Session::from_content(&empty.to_content().unwrap()).unwrap();
+        let read = Session::from_content(&empty.to_content().unwrap(), ISSUER).unwrap();
         assert_eq!((read.sid, read.user.groups.len()), (None, 0));
     }
 
@@ -173,11 +188,14 @@ mod tests {
             ("\"alice@example.com\"", "\"alice@evil.com@example.com\""),
             ("\"id\":\"u-1\"", "\"id\":\"null\""),
             ("\"staff\"", "\"st\\u202eaff\""),
-            ("\"v\":1", "\"v\":2"),
-            ("\"v\":1", "\"v\":1,\"w\":1"),
+            ("\"v\":2", "\"v\":1"),
+            ("\"v\":2", "\"v\":2,\"x\":1"),
+            ("\"id\":\"B", "\"id\":\""),
+            ("\"id\":\"B", "\"id\":\"BBBBB"),
         ] {
             assert!(content.contains(good), "{good}");
-            assert!(Session::from_content(content.replacen(good, bad, 1).as_bytes()).is_none(), "{bad}");
+            let changed = content.replacen(good, bad, 1);
+            assert!(Session::from_content(changed.as_bytes(), ISSUER).is_none(), "{bad}");
         }
     }
 }

@@ -8,13 +8,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::{EndedSessions, Provider, SameSite, Session, SessionSettings};
 use crate::clock::Timestamp;
 use crate::request::Headers;
-use crate::seal::{CryptoFailure, KeyRing};
+use crate::seal::CryptoFailure;
 
 /// The session cookies of one entrance at one host.
 #[derive(Clone, Debug)]
 pub struct SessionCookies {
     settings: Arc<SessionSettings>,
     scope: Scope,
+    /// The provider's, which every cookie that opens is of.
+    issuer: Arc<str>,
 }
 
 /// What ties a cookie to an entrance, a host and a provider.
@@ -83,7 +85,8 @@ impl SessionCookies {
             SameSite::Lax => "",
             SameSite::NonePartitioned => "-partitioned",
         };
-        Self { scope: Scope::new("session", entrance, public_url, provider, suffix), settings }
+        let scope = Scope::new("session", entrance, public_url, provider, suffix);
+        Self { settings, scope, issuer: provider.issuer.into() }
     }
 
     /// The settings.
@@ -131,9 +134,7 @@ impl SessionCookies {
         ended: &EndedSessions,
     ) -> Result<Box<Session>, NoSession> {
         let value = self.scope.find(headers)?;
-        let content = open(&self.settings.session_keys, &self.scope.context, value);
-        let session = content.and_then(|content| Session::from_content(&content));
-        let session = Box::new(session.ok_or(NoSession::Unreadable)?);
+        let session = Box::new(self.parse(value).ok_or(NoSession::Unreadable)?);
         let SessionSettings { idle, absolute, .. } = *self.settings;
         if !session.created.is_within(absolute.as_secs(), now) {
             return Err(NoSession::TooOld);
@@ -156,6 +157,12 @@ impl SessionCookies {
     pub fn is_to_refresh(&self, session: &Session, now: Timestamp) -> bool {
         let after = self.settings.refresh_after.filter(|_| session.refresh_token.is_some());
         after.is_some_and(|after| now.seconds_since(session.refreshed) >= after.as_secs())
+    }
+
+    fn parse(&self, value: &[u8]) -> Option<Session> {
+        let mut sealed = decode(value)?;
+        let content = self.settings.session_keys.open_in_place(&self.scope.context, &mut sealed)?;
+        Session::from_content(content, &self.issuer)
     }
 
     fn attributes(&self) -> &'static str {
@@ -192,12 +199,9 @@ impl Scope {
     }
 }
 
-/// What is in a cookie's value.
-pub(super) fn open(keys: &KeyRing, context: &[u8], value: &[u8]) -> Option<Vec<u8>> {
-    if value.len() > MAX_BYTES {
-        return None;
-    }
-    keys.open(context, &URL_SAFE_NO_PAD.decode(value).ok()?)
+/// What a cookie's value has sealed.
+pub(super) fn decode(value: &[u8]) -> Option<Vec<u8>> {
+    if value.len() > MAX_BYTES { None } else { URL_SAFE_NO_PAD.decode(value).ok() }
 }
 
 impl NoSession {

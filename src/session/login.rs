@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::cookie::{MAX_BYTES, NotACookie, Scope, open};
+use super::cookie::{MAX_BYTES, NotACookie, Scope, decode};
 use super::{Provider, SessionSettings};
 use crate::clock::Timestamp;
 use crate::request::Headers;
@@ -84,7 +84,8 @@ impl LoginCookies {
         let mut found = headers.cookies().filter(|(own, _)| *own == name.as_bytes()).map(|(_, value)| value);
         let (Some(value), None) = (found.next(), found.next()) else { return Err(NoLogin::Absent) };
         let (begun, sealed) = parse(value).ok_or(NoLogin::Unreadable)?;
-        let data = open(&self.settings.login_keys, &self.context(state, begun), sealed);
+        let keys = &self.settings.login_keys;
+        let data = decode(sealed).and_then(|sealed| keys.open(&self.context(state, begun), &sealed));
         let data = data.ok_or(NoLogin::Unreadable)?;
         if begun.is_within(Self::LIFETIME.as_secs(), now) { Ok(data) } else { Err(NoLogin::TooOld) }
     }

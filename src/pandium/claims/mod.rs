@@ -235,7 +235,8 @@ mod tests {
         #[case] is_bad: bool,
     ) {
         let claims = Claims::compile(&json!({"sub": expression})).unwrap();
-        let user = User { token: [("sub".to_owned(), json!(value))].into(), ..User::default() };
+        let user =
+            User { token: [("sub".to_owned(), json!(value))].into_iter().collect(), ..User::default() };
         match claims.evaluate(&user) {
             Ok(claims) => assert!(!is_bad && claims.subject().is_none()),
             Err(error) => assert!(is_bad && error.is_bad_identity, "{error}"),

@@ -109,7 +109,7 @@ impl LookUp {
             Self::OrganizationId => Resolved::text(user.organization.id.as_ref().map(Identifier::as_str)),
             Self::OrganizationName => Resolved::text(user.organization.name.as_ref().map(Label::as_str)),
             Self::Attribute(path) => within(&user.attributes, path),
-            Self::Token(path) => within(&user.token, path),
+            Self::Token(path) => within(user.token.all(), path),
         }
     }
 }
