@@ -1,5 +1,5 @@
-//! Limits of how often something may happen in a minute: hand-offs of a user, and refusals and
-//! guesses of a peer. Each process counts for itself. Memory is bounded.
+//! Limits of how often something may happen: hand-offs of a user, refusals and guesses of a peer in a
+//! minute, and what is shared fairly between peers. Each process counts for itself. Memory is bounded.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -28,15 +28,33 @@ pub struct LimitSettings {
 /// Counts against the limits.
 pub struct Limits {
     settings: LimitSettings,
-    hand_offs: PerMinute,
-    refusals: PerMinute,
-    guesses: PerMinute,
+    hand_offs: Counts,
+    refusals: Counts,
+    guesses: Counts,
     /// Keyed at random, so that no client can choose a subject or a peer that shares another's count.
     hasher: RandomState,
 }
 
+/// A limit for each peer inside a limit for all peers together, so that a few peers cannot use up what
+/// all share.
+pub struct FairLimit {
+    of_peer: Counts,
+    of_all: Counts,
+    /// Keyed at random, as in [`Limits`].
+    hasher: RandomState,
+}
+
+/// So many at once, and one more after each interval; no limit where either is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many may happen at once.
+    pub at_once: u32,
+    /// After this time one more may happen.
+    pub interval: Duration,
+}
+
 /// One limit; `None`: off.
-struct PerMinute(Option<Limiter>);
+struct Counts(Option<Limiter>);
 
 type Limiter = RateLimiter<u32, HashMapStateStore<u32>, MonotonicClock, NoOpMiddleware<Instant>>;
 type Instant = <MonotonicClock as Clock>::Instant;
@@ -50,9 +68,9 @@ impl Limits {
     pub fn new(settings: LimitSettings) -> Self {
         Self {
             settings,
-            hand_offs: PerMinute::new(settings.handoffs_per_subject),
-            refusals: PerMinute::new(settings.refusals_per_peer),
-            guesses: PerMinute::new(settings.token_guesses_per_peer),
+            hand_offs: Counts::per_minute(settings.handoffs_per_subject),
+            refusals: Counts::per_minute(settings.refusals_per_peer),
+            guesses: Counts::per_minute(settings.token_guesses_per_peer),
             hasher: RandomState::new(),
         }
     }
@@ -65,18 +83,18 @@ impl Limits {
     /// Counts a hand-off of a user at an entrance. After an error it must not happen before this
     /// time is over.
     pub fn check_handoff(&self, entrance: &str, subject: &str) -> Result<(), Duration> {
-        self.hand_offs.count(|| self.bucket((entrance, subject)))
+        self.hand_offs.count(|| bucket(&self.hasher, (entrance, subject)))
     }
 
     /// Counts a refused request. An error: the peer has more than the limit allows; after this time
     /// it may try again.
     pub fn check_refusal(&self, peer: Peer) -> Result<(), Duration> {
-        self.count_peer(&self.refusals, peer)
+        self.refusals.count_peer(&self.hasher, peer)
     }
 
     /// Counts a wrong ticket or a wrong API token. An error: as for [`Self::check_refusal`].
     pub fn check_guess(&self, peer: Peer) -> Result<(), Duration> {
-        self.count_peer(&self.guesses, peer)
+        self.guesses.count_peer(&self.hasher, peer)
     }
 
     /// Forgets what is within the limits again. To be called regularly.
@@ -88,32 +106,55 @@ impl Limits {
 
     /// The number of subjects and peers that are counted now.
     pub fn len(&self) -> usize {
-        [&self.hand_offs, &self.refusals, &self.guesses].into_iter().map(PerMinute::len).sum()
+        [&self.hand_offs, &self.refusals, &self.guesses].into_iter().map(Counts::len).sum()
     }
 
     /// Whether nothing is counted now.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
 
-    fn count_peer(&self, limit: &PerMinute, peer: Peer) -> Result<(), Duration> {
-        match peer {
-            Peer::Ip(address) => limit.count(|| self.bucket(network(address))),
-            // one peer for all clients
-            Peer::UnixSocket | Peer::Unknown => Ok(()),
-        }
+impl FairLimit {
+    /// Starts to count.
+    pub fn new(of_peer: Rate, of_all: Rate) -> Self {
+        let [of_peer, of_all] = [of_peer, of_all].map(|rate| Counts::new(rate.quota()));
+        Self { of_peer, of_all, hasher: RandomState::new() }
     }
 
-    fn bucket(&self, key: impl Hash) -> u32 {
-        // less than BUCKETS
-        u32::try_from(self.hasher.hash_one(key) % BUCKETS).unwrap_or_default()
+    /// Counts what a peer is about to cause. After an error it must not happen before this time is over.
+    /// A peer above its own limit takes nothing from the others.
+    pub fn check(&self, peer: Peer) -> Result<(), Duration> {
+        self.of_peer.count_peer(&self.hasher, peer)?;
+        self.of_all.count(|| 0)?;
+        // as often as the limit of all peers allows
+        self.of_peer.forget_old();
+        Ok(())
     }
 }
 
-impl PerMinute {
-    fn new(limit: u32) -> Self {
-        let quota = NonZeroU32::new(limit).map(Quota::per_minute);
+impl Rate {
+    fn quota(self) -> Option<Quota> {
+        let quota = Quota::with_period(self.interval)?;
+        NonZeroU32::new(self.at_once).map(|at_once| quota.allow_burst(at_once))
+    }
+}
+
+impl Counts {
+    fn per_minute(limit: u32) -> Self {
+        Self::new(NonZeroU32::new(limit).map(Quota::per_minute))
+    }
+
+    fn new(quota: Option<Quota>) -> Self {
         Self(quota.map(|quota| RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock)))
+    }
+
+    fn count_peer(&self, hasher: &RandomState, peer: Peer) -> Result<(), Duration> {
+        match peer {
+            Peer::Ip(address) => self.count(|| bucket(hasher, network(address))),
+            // one peer for all clients
+            Peer::UnixSocket | Peer::Unknown => Ok(()),
+        }
     }
 
     fn count(&self, key: impl FnOnce() -> u32) -> Result<(), Duration> {
@@ -137,6 +178,17 @@ impl fmt::Debug for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Limits").field(&self.settings).finish()
     }
+}
+
+impl fmt::Debug for FairLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FairLimit")
+    }
+}
+
+fn bucket(hasher: &RandomState, key: impl Hash) -> u32 {
+    // less than BUCKETS
+    u32::try_from(hasher.hash_one(key) % BUCKETS).unwrap_or_default()
 }
 
 /// The address, or the network of an IPv6 address: a host has all of a /64.
@@ -195,6 +247,21 @@ mod tests {
         for peer in [Peer::UnixSocket, Peer::Unknown] {
             assert!((0..5).all(|_| limits.check_refusal(peer).is_ok()));
         }
+    }
+
+    // T41
+    #[test]
+    fn a_peer_above_its_part_takes_nothing_from_others() {
+        let rate = |at_once, interval_s| Rate { at_once, interval: Duration::from_secs(interval_s) };
+        let limit = FairLimit::new(rate(2, 100), rate(5, 50));
+        let counted = |peer, times| (0..times).filter(|_| limit.check(peer).is_ok()).count();
+        let (one, other) = (peer("192.0.2.1"), peer("192.0.2.2"));
+        assert_eq!([counted(one, 100), counted(other, 1)], [2, 1]);
+        let wait = limit.check(one).unwrap_err().as_secs();
+        assert!((95..=100).contains(&wait), "{wait}");
+        // the rest is for all, also for peers that have no limit of their own
+        assert_eq!([counted(Peer::Unknown, 100), counted(other, 1), counted(peer("::1"), 1)], [2, 0, 0]);
+        assert!(limit.check(Peer::UnixSocket).unwrap_err().as_secs() <= 50);
     }
 
     #[test]

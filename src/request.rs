@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::iter;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use memchr::memchr;
 
@@ -37,6 +37,19 @@ impl Peer {
     /// The peer with this IP address.
     pub fn from_ip(address: IpAddr) -> Self {
         Self::Ip(address.to_canonical())
+    }
+
+    /// Whose request it is, for limits that share something fairly, and for nothing else. Of a peer
+    /// with a public address: the peer. Any other may be a proxy: the address that it added to
+    /// `X-Forwarded-For`, the last one, or [`Self::Unknown`]. A client may have sent that field itself.
+    pub fn unverified_client(self, headers: &Headers<'_>) -> Self {
+        match self {
+            Self::Ip(address) if is_public(address) => self,
+            Self::Ip(_) | Self::UnixSocket | Self::Unknown => {
+                let last = headers.all("x-forwarded-for").last().and_then(|value| str::from_utf8(value).ok());
+                last.and_then(last_address).map_or(Self::Unknown, Self::from_ip)
+            }
+        }
     }
 }
 
@@ -140,9 +153,53 @@ impl FieldName {
     }
 }
 
+/// The last address of a list; some proxies add the port.
+fn last_address(list: &str) -> Option<IpAddr> {
+    let last = list.rsplit(',').next()?.trim();
+    last.parse().ok().or_else(|| last.parse().ok().map(|address: SocketAddr| address.ip()))
+}
+
+/// Whether an address is not one of this machine, a private network or the shared space (RFC 6598).
+const fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let is_shared = matches!(address.octets(), [100, 64..=127, ..]);
+            !(address.is_loopback() || address.is_private() || address.is_link_local() || is_shared)
+        }
+        IpAddr::V6(address) => {
+            !(address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local())
+        }
+    }
+}
+
 const fn folded(byte: u8) -> u8 {
     match byte {
         b'_' | b'.' => b'-',
         other => other.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    // T41
+    #[rstest]
+    #[case::public("203.0.113.9", &["198.51.100.7"], "203.0.113.9")]
+    #[case::public_v6("2001:db8::1", &["198.51.100.7"], "2001:db8::1")]
+    #[case::loopback("127.0.0.1", &["192.0.2.1, 198.51.100.7"], "198.51.100.7")]
+    #[case::mapped("::ffff:10.0.0.1", &["198.51.100.7"], "198.51.100.7")]
+    #[case::shared("100.100.0.1", &["::ffff:198.51.100.7"], "198.51.100.7")]
+    #[case::unique_local("fd00::1", &["2001:db8::7"], "2001:db8::7")]
+    #[case::two_fields("127.0.0.1", &["192.0.2.1", "198.51.100.7"], "198.51.100.7")]
+    #[case::with_port("127.0.0.1", &["198.51.100.7:4711"], "198.51.100.7")]
+    #[case::no_address("127.0.0.1", &["198.51.100.7, unknown"], "unknown")]
+    #[case::no_field("127.0.0.1", &[], "unknown")]
+    fn a_proxy_names_its_client(#[case] peer: &str, #[case] fields: &[&str], #[case] client: &str) {
+        let headers: Headers<'_> = fields.iter().map(|value| ("x-forwarded-for", value.as_bytes())).collect();
+        let peer = Peer::from_ip(peer.parse().unwrap());
+        assert_eq!(peer.unverified_client(&headers).to_string(), client);
     }
 }

@@ -14,6 +14,7 @@ pub mod proxy_headers;
 mod refresher;
 mod sample;
 pub(crate) mod settings;
+mod shared_sessions;
 pub mod sign_in;
 pub mod token;
 
@@ -26,7 +27,6 @@ use crate::clock::Timestamp;
 use crate::jwt::jwks::{FetchCounts, JwksCache, SkippedKey};
 use crate::request::Peer;
 use crate::secret::SharedSecret;
-use crate::session::EndedSessions;
 use crate::store::Store;
 use crate::user::User;
 
@@ -34,6 +34,7 @@ pub use authentication::{AuthRequest, Authentication, Fetched, Needs};
 pub use mittwald::MittwaldIdentity;
 pub use proxy_headers::ProxyHeaders;
 pub use refresher::Refresher;
+pub use shared_sessions::{Once, SharedSessions};
 pub use sign_in::SignIn;
 pub use token::{IssuerKeys, TokenAuthenticator, TokenLocation, Vendor};
 
@@ -167,11 +168,11 @@ impl Authenticator {
         }
     }
 
-    /// Uses these ended sessions and refreshes, which outlast a reload.
-    pub fn share_sessions(&mut self, ended: &Arc<EndedSessions>, refresher: &Arc<Refresher>) {
+    /// Uses what replicas share of sessions, and these refreshes, which outlast a reload.
+    pub fn share_sessions(&mut self, shared: &SharedSessions, refresher: &Arc<Refresher>) {
         match self {
             Self::ProxyHeaders(_) | Self::Token(_) | Self::Mittwald(_) => {}
-            Self::Oidc(sign_in) => sign_in.share(ended, refresher),
+            Self::Oidc(sign_in) => sign_in.share(shared, refresher),
         }
     }
 

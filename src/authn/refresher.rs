@@ -1,5 +1,5 @@
-//! Refreshes the data of signed-in users: once for all requests of a session that wait for it, and
-//! not again for a minute.
+//! Refreshes the data of signed-in users: once for all requests of a session that wait for it, at all
+//! replicas that share a store, and not again for a minute.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,9 +9,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use super::oidc::{NotRefreshed, OidcClient, OidcError, Previous, SignedIn};
+use super::shared_sessions::{Refreshing, SharedSessions};
 use crate::clock::Timestamp;
 use crate::refusal::Refusal;
-use crate::session::{NotACookie, Session, SessionCookies, SessionId};
+use crate::session::{EndedKey, NotACookie, RefreshKey, Session, SessionCookies, SessionId};
 
 /// The refreshes of the last minute.
 #[derive(Default)]
@@ -22,6 +23,7 @@ pub struct Refresher(Mutex<HashMap<SessionId, Attempt>>);
 pub struct NeedsRefresh {
     pub(super) client: Arc<OidcClient>,
     pub(super) refresher: Arc<Refresher>,
+    pub(super) shared: SharedSessions,
     pub(super) cookies: SessionCookies,
     pub(super) session: Box<Session>,
 }
@@ -31,9 +33,11 @@ pub struct NeedsRefresh {
 pub(super) enum Refreshed {
     /// The session with newer data, or with a newer refresh token only.
     Session(Box<Session>),
-    /// The provider does not answer, or its answer is of no use. The earlier data stays.
+    /// The provider does not answer, its answer is of no use, or another replica still waits for it. The
+    /// earlier data stays.
     Unavailable,
-    /// The provider has ended the session, or no longer vouches for its user.
+    /// The provider has ended the session, or no longer vouches for its user. The sessions of its sign-in have
+    /// ended.
     Over,
 }
 
@@ -50,11 +54,17 @@ const KEPT_S: u64 = 60;
 const MAX_ATTEMPTS: usize = 10_000;
 
 impl Refresher {
-    /// The result of the last refresh.
-    pub(super) fn result(&self, id: SessionId, now: Timestamp) -> Option<Refreshed> {
+    /// The result of the last refresh of a session.
+    pub(super) fn result(&self, session: &Session, now: Timestamp) -> Option<Refreshed> {
         let attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempt = attempts.get(&id).filter(|attempt| attempt.begun.is_within(KEPT_S, now))?;
-        attempt.result.borrow().clone()
+        let attempt = attempts.get(&session.id).filter(|attempt| attempt.begun.is_within(KEPT_S, now))?;
+        match attempt.result.borrow().clone()? {
+            // the request has the result of a later refresh, at another replica
+            Refreshed::Session(earlier) if earlier.refreshed < session.refreshed => {
+                Some(Refreshed::Unavailable)
+            }
+            result @ (Refreshed::Session(_) | Refreshed::Unavailable | Refreshed::Over) => Some(result),
+        }
     }
 
     /// The running refresh of a session, or one that starts now.
@@ -83,7 +93,7 @@ impl Refresher {
         let needs = needs.clone();
         // a task of its own: where a disconnecting client cancelled it, the new refresh token would be lost
         tokio::spawn(async move {
-            let _ = sender.send(Some(refresh(needs, clock).await));
+            let _ = sender.send(Some(needs.refresh(clock).await));
         });
         result
     }
@@ -95,11 +105,42 @@ impl NeedsRefresh {
         let mut result = self.refresher.join_or_start(self, clock);
         result.wait_for(Option::is_some).await.is_ok()
     }
+
+    /// Refreshes the data at one of the replicas.
+    async fn refresh(self, clock: fn() -> Timestamp) -> Refreshed {
+        let Self { client, refresher: _, shared, cookies, session } = self;
+        let Some(token) = session.refresh_token.clone() else { return Refreshed::Unavailable };
+        let key = RefreshKey::new(session.id, &token);
+        match shared.begin_refresh(&cookies, key, clock).await {
+            Refreshing::Here => {}
+            Refreshing::Done(session) => return Refreshed::Session(session),
+            Refreshing::Elsewhere => return Refreshed::Unavailable,
+        }
+        let sign_in = EndedKey::of_sign_in(&session);
+        let refreshed = refresh(&client, &cookies, session, &token, clock).await;
+        let newer = match &refreshed {
+            Refreshed::Session(newer) => Some(newer.as_ref()),
+            Refreshed::Unavailable => None,
+            Refreshed::Over => {
+                let ended = shared.end(&cookies, &[sign_in], None, clock()).await;
+                if let Err(refusal) = ended {
+                    tracing::error!(cause = %refusal.cause, "a session whose refresh was refused ends in this process only");
+                }
+                None
+            }
+        };
+        shared.end_refresh(&cookies, key, newer).await;
+        refreshed
+    }
 }
 
-async fn refresh(needs: NeedsRefresh, clock: fn() -> Timestamp) -> Refreshed {
-    let NeedsRefresh { client, refresher: _, cookies, session } = needs;
-    let Some(token) = &session.refresh_token else { return Refreshed::Over };
+async fn refresh(
+    client: &OidcClient,
+    cookies: &SessionCookies,
+    session: Box<Session>,
+    token: &SecretString,
+    clock: fn() -> Timestamp,
+) -> Refreshed {
     let token = oauth2::RefreshToken::new(token.expose_secret().to_owned());
     let previous = Previous {
         subject: &session.subject,

@@ -7,12 +7,13 @@ use secrecy::SecretString;
 
 use super::oidc::{OidcClient, SignedIn};
 use super::refresher::{NeedsRefresh, Refreshed, Refresher};
+use super::shared_sessions::{Once, SharedSessions};
 use super::{AuthRequest, Authentication, Needs};
 use crate::clock::Timestamp;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
 use crate::seal::CryptoFailure;
-use crate::session::{EndedKey, EndedSessions, LoginCookies, NoSession, Session, SessionCookies, SessionId};
+use crate::session::{EndedKey, LoginCookies, NoSession, Session, SessionCookies, SessionId};
 
 /// Signs users in at a provider, and authenticates them by their sessions.
 #[derive(Debug)]
@@ -23,26 +24,26 @@ pub struct SignIn {
     pub sessions: SessionCookies,
     /// The cookies of sign-ins that have begun.
     pub logins: LoginCookies,
-    ended: Arc<EndedSessions>,
+    shared: SharedSessions,
     refresher: Arc<Refresher>,
 }
 
 impl SignIn {
     /// Signs users in by this client.
     pub fn new(client: OidcClient, sessions: SessionCookies, logins: LoginCookies) -> Self {
-        let (ended, refresher) = Default::default();
-        Self { client: Arc::new(client), sessions, logins, ended, refresher }
+        let (shared, refresher) = Default::default();
+        Self { client: Arc::new(client), sessions, logins, shared, refresher }
     }
 
-    /// Uses these ended sessions and refreshes, which outlast a reload.
-    pub(super) fn share(&mut self, ended: &Arc<EndedSessions>, refresher: &Arc<Refresher>) {
-        self.ended = Arc::clone(ended);
+    /// Uses what replicas share of sessions, and these refreshes, which outlast a reload.
+    pub(super) fn share(&mut self, shared: &SharedSessions, refresher: &Arc<Refresher>) {
+        self.shared = shared.clone();
         self.refresher = Arc::clone(refresher);
     }
 
     /// Authenticates a request by its session. Pure, given the ended sessions and the refreshed ones.
     pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
-        let mut session = match self.sessions.open(request.headers, now, &self.ended) {
+        let mut session = match self.sessions.open(request.headers, now, self.shared.ended()) {
             Ok(session) => session,
             Err(NoSession::Absent | NoSession::Unreadable) => return Authentication::NoCredentials,
             Err(why @ NoSession::Repeated) => {
@@ -52,17 +53,18 @@ impl SignIn {
                 return Authentication::Rejected(Reason::ExpiredToken.because(why.cause()));
             }
         };
-        if !self.ended.is_read() {
+        if !self.shared.ended().is_read() {
             let cause = "the ended sessions have not been read from the store since the start";
             return Authentication::Rejected(Reason::StoreUnavailable.because(cause));
         }
         let mut renews_session = self.sessions.is_to_extend(&session, now);
         if self.sessions.is_to_refresh(&session, now) {
-            match self.refresher.result(session.id, now) {
+            match self.refresher.result(&session, now) {
                 None => {
                     return Authentication::Needs(Needs::Session(NeedsRefresh {
                         client: Arc::clone(&self.client),
                         refresher: Arc::clone(&self.refresher),
+                        shared: self.shared.clone(),
                         cookies: self.sessions.clone(),
                         session,
                     }));
@@ -74,9 +76,7 @@ impl SignIn {
                 // the session goes on until it is idle
                 Some(Refreshed::Unavailable) => {}
                 Some(Refreshed::Over) => {
-                    self.ended.end(EndedKey::of_sign_in(&session), now);
-                    let cause = "the session has ended: the provider refused to refresh it";
-                    return Authentication::Rejected(Reason::ExpiredToken.because(cause));
+                    return Authentication::Rejected(Reason::ExpiredToken.because(NoSession::Ended.cause()));
                 }
             }
         }
@@ -86,19 +86,29 @@ impl SignIn {
 
     /// Why a request has no session, for the log.
     pub fn explain_absence(&self, headers: &Headers<'_>, now: Timestamp) -> Option<String> {
-        self.sessions.open(headers, now, &self.ended).err().map(|why| why.cause().to_owned())
+        self.sessions.open(headers, now, self.shared.ended()).err().map(|why| why.cause().to_owned())
     }
 
     /// The session of a request, if it is valid.
     pub fn session(&self, headers: &Headers<'_>, now: Timestamp) -> Option<Box<Session>> {
-        self.sessions.open(headers, now, &self.ended).ok()
+        self.sessions.open(headers, now, self.shared.ended()).ok()
+    }
+
+    /// Ends sessions, here and in the store. `once`: what may have been used before, for nothing then.
+    ///
+    /// # Errors
+    ///
+    /// It was used before; or the store does not answer: then the sessions have ended in this process only,
+    /// and `once` counts as not used.
+    pub async fn end(&self, keys: &[EndedKey], once: Option<Once>, now: Timestamp) -> Result<(), Refusal> {
+        self.shared.end(&self.sessions, keys, once, now).await
     }
 
     /// The `Set-Cookie` by which the session of a request goes on, with the user's data as it was
     /// last refreshed. `None` where it cannot be set: the earlier cookie stays valid.
     pub fn renewed_cookie(&self, headers: &Headers<'_>, now: Timestamp) -> Option<String> {
         let mut session = self.session(headers, now)?;
-        if let Some(Refreshed::Session(refreshed)) = self.refresher.result(session.id, now) {
+        if let Some(Refreshed::Session(refreshed)) = self.refresher.result(&session, now) {
             session = refreshed;
         }
         session.used = now;

@@ -12,7 +12,7 @@ use super::Mittwald;
 use super::dashboard::Sessions;
 use crate::audit::{Audit, Durability, PseudonymKey};
 use crate::authn::mittwald::MittwaldSettings;
-use crate::authn::{Refresher, key_caches};
+use crate::authn::{Refresher, SharedSessions, key_caches};
 use crate::clock::{Stopwatch, Timestamp};
 use crate::host::HostNames;
 use crate::limits::{LimitSettings, Limits};
@@ -145,7 +145,8 @@ impl Shared {
             None => Arc::default(),
         };
         let refresher = Arc::default();
-        let snapshot = Snapshot::new(served, limits, None, &metrics, (&ended_sessions, &refresher));
+        let sessions = SharedSessions::new(&ended_sessions, store.as_ref());
+        let snapshot = Snapshot::new(served, limits, None, &metrics, (&sessions, &refresher));
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             is_draining: AtomicBool::new(false),
@@ -191,7 +192,7 @@ impl Shared {
             limits,
             snapshot.mittwald.as_ref(),
             &self.metrics,
-            (&self.ended_sessions, &self.refresher),
+            (&SharedSessions::new(&self.ended_sessions, self.store.as_ref()), &self.refresher),
         )));
     }
 
@@ -228,14 +229,14 @@ impl Snapshot {
         limits: Arc<Limits>,
         earlier: Option<&Mittwald>,
         metrics: &Metrics,
-        (ended_sessions, refresher): (&Arc<EndedSessions>, &Arc<Refresher>),
+        (sessions, refresher): (&SharedSessions, &Arc<Refresher>),
     ) -> Self {
         let Served { entrances, pages, hosts, public_url, limits: _, pseudonym_keys, mittwald, in_effect } =
             served;
         let mittwald = mittwald.map(|settings| Mittwald::new(settings, earlier));
         let ticket_key = entrances.first().map(|main| main.marketplace.ticket_key());
         let entrances = entrances.into_iter().map(|mut entrance| {
-            entrance.authenticator.share_sessions(ended_sessions, refresher);
+            entrance.authenticator.share_sessions(sessions, refresher);
             Arc::new(EntranceRuntime::new(entrance, metrics))
         });
         let entrances = entrances.collect();

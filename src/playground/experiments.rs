@@ -65,7 +65,10 @@ async fn change_plan(
         return cross_site_response();
     }
     if !app.sessions.change_plan(&request, form.plan) {
-        return said(StatusCode::UNAUTHORIZED, "Sign in first: the plan is that of the user's company.");
+        return said(
+            StatusCode::UNAUTHORIZED,
+            "Sign in again first: the plan is that of the user's company.",
+        );
     }
     app.trace.wake();
     said(StatusCode::OK, "The next request carries the new plan in X-Auth-Request-Plan.")
@@ -114,6 +117,9 @@ async fn expire(app: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse
     if !is_from_origin(&app.origin, request.headers()) {
         return cross_site_response();
     }
+    if app.sessions.user(&request).is_none() {
+        return said(StatusCode::UNAUTHORIZED, "Sign in again first: without a session, no token is in use.");
+    }
     let Some(token) = app.trace.framed_token() else {
         return said(StatusCode::CONFLICT, "No token is in use: open the marketplace first.");
     };
@@ -126,7 +132,7 @@ async fn rotate(app: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse
         return cross_site_response();
     }
     let Some(user) = app.sessions.user(&request) else {
-        return said(StatusCode::UNAUTHORIZED, "Sign in first: the requests are those of a user.");
+        return said(StatusCode::UNAUTHORIZED, "Sign in again first: the requests are those of a user.");
     };
     let Ok(_running) = app.rotation.try_lock() else {
         return said(StatusCode::CONFLICT, "The secret is being rotated already.");

@@ -124,6 +124,7 @@ mod tests {
             organization: "Winter".into(),
             age_s: 0,
             tier,
+            is_tier_named: true,
             allowed_installs,
             hidden: BTreeSet::from([1129]),
             installed: installed.iter().copied().collect(),

@@ -188,6 +188,7 @@ impl<'a> TenantRequest<'a> {
                 organization: &self.claims.organization,
                 tier: self.claims.tier,
                 tier_label: self.claims.tier.label(),
+                is_tier_named: self.claims.is_tier_named,
             },
             installs: InstallCount { used: self.catalog.used, allowed: self.catalog.allowed },
             hidden_count: self.catalog.hidden,
@@ -410,7 +411,7 @@ impl Marketplace {
     }
 
     fn policy<'a>(&'a self, nonce: &'a str) -> ContentSecurityPolicy<'a> {
-        ContentSecurityPolicy { nonce, connect_src: None, frame_src: None, frame_ancestors: &self.app_origin }
+        ContentSecurityPolicy { frame_ancestors: &self.app_origin, ..ContentSecurityPolicy::alone(nonce) }
     }
 }
 

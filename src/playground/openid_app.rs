@@ -14,12 +14,12 @@ use serde_json::json;
 
 use super::origin_guard::{cross_site_response, is_from_origin};
 use super::pages::{ContentSecurityPolicy, Pages, nonce};
-use super::people::PEOPLE;
+use super::people::provider_users;
 use super::provider::{
     FixedResponse, Lies, Provider, RegisteredAuthentication, RegisteredClient, routes as provider_routes,
 };
 use super::serve;
-use super::service_config::ServiceSettings;
+use super::service_config::{ALLOWED_INSTALLS, ServiceSettings};
 use super::setup::{Setup, bind_next_port, bind_service, free_address, origin, random_secret};
 use crate::server::Server;
 use crate::sign_on::Entrance;
@@ -31,6 +31,7 @@ pub const NAME: &str = "oidc";
 pub const GREETING: &str = "\
 It stands for an app without a login of its own, and an OpenID provider.
 Sign in: a pop-up leads to the provider, and the marketplace is shown in the page.
+Dora Lindqvist may sign in, but has no access.
 End the session at the provider, make the provider fail, or rotate its keys.";
 
 /// The state of the app.
@@ -162,6 +163,10 @@ jwks_min_refresh_interval_s = 1
 [identity.user]
 organization.id = "organization_id"
 organization.name = "organization_name"
+attributes.plan = "plan"
+
+[access]
+groups = ["staff"]
 
 [session]
 key = "{session}"
@@ -169,6 +174,9 @@ key = "{session}"
 [claims]
 sub = "email"
 external_id = "id"
+
+[claims.ti.xti]
+{ALLOWED_INSTALLS}
 
 [embed]
 parents = ["{}"]
@@ -179,11 +187,13 @@ parents = ["{}"]
 
 async fn page(app: web::Data<OpenIdApp>) -> HttpResponse {
     let nonce = nonce();
+    // a sign-out leads from the service to the provider
+    let requests = format!("{} {}", app.service_origin, app.provider.issuer());
+    let frames = format!("{} {}", app.service_origin, app.marketplace_origin);
     let policy = ContentSecurityPolicy {
-        nonce: &nonce,
-        connect_src: Some(&app.service_origin),
-        frame_src: Some(&format!("{} {}", app.service_origin, app.marketplace_origin)),
-        frame_ancestors: "'none'",
+        connect_src: Some(&requests),
+        frame_src: Some(&frames),
+        ..ContentSecurityPolicy::alone(&nonce)
     };
     let page = OpenIdPage {
         nonce: &nonce,
@@ -214,7 +224,7 @@ async fn apply(provider: &Provider, change: Change) -> anyhow::Result<Vec<u16>> 
     let mut statuses = Vec::new();
     match change {
         Change::End => {
-            for person in &PEOPLE {
+            for person in provider_users() {
                 for sid in provider.end_sessions(person.id) {
                     let token = provider.logout_token(Some(person.id), Some(&sid))?;
                     statuses.push(provider.send_logout_token(&token).await?);

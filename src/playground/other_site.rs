@@ -32,10 +32,9 @@ pub fn routes(app: &mut web::ServiceConfig) {
 async fn page(site: web::Data<OtherSite>) -> HttpResponse {
     let nonce = nonce();
     let policy = ContentSecurityPolicy {
-        nonce: &nonce,
-        connect_src: None,
         frame_src: Some(&site.app_origin),
         frame_ancestors: &site.app_origin,
+        ..ContentSecurityPolicy::alone(&nonce)
     };
     let page = OtherSitePage { nonce: &nonce, app_origin: &site.app_origin, origin: &site.origin };
     site.pages.respond(StatusCode::OK, &policy, "other_site.html", &page)

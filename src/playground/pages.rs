@@ -25,12 +25,14 @@ pub struct ContentSecurityPolicy<'a> {
     pub frame_src: Option<&'a str>,
     /// The source for `frame-ancestors`: `'none'` or an origin.
     pub frame_ancestors: &'a str,
+    /// Whether the response to a form redirects to other origins. `form-action` would apply to these, and is left out.
+    pub redirects_forms: bool,
 }
 
 impl<'a> ContentSecurityPolicy<'a> {
     /// The policy of a page that has no frames, is in none, and requests its own origin only.
     pub const fn alone(nonce: &'a str) -> Self {
-        Self { nonce, connect_src: None, frame_src: None, frame_ancestors: "'none'" }
+        Self { nonce, connect_src: None, frame_src: None, frame_ancestors: "'none'", redirects_forms: false }
     }
 }
 
@@ -88,9 +90,10 @@ impl ContentSecurityPolicy<'_> {
         let connect_src = self.connect_src.unwrap_or_default();
         let frame_src =
             self.frame_src.map(|source| format!("frame-src 'self' {source}; ")).unwrap_or_default();
+        let form_action = if self.redirects_forms { "" } else { "form-action 'self'; " };
         format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; \
-             connect-src 'self' {connect_src}; form-action 'self'; base-uri 'none'; {frame_src}frame-ancestors {}",
+             connect-src 'self' {connect_src}; {form_action}base-uri 'none'; {frame_src}frame-ancestors {}",
             self.frame_ancestors
         )
     }
@@ -102,7 +105,11 @@ pub fn nonce() -> String {
 }
 
 /// Styles and scripts contain no values, so no escaping applies to them.
-const TEMPLATES: [(&str, &str); 27] = [
+const TEMPLATES: [(&str, &str); 31] = [
+    ("page.html", include_str!("../../templates/playground/page.html")),
+    ("shell.html", include_str!("../../templates/playground/shell.html")),
+    ("parts.html", include_str!("../../templates/playground/parts.html")),
+    ("provider_login.html", include_str!("../../templates/playground/provider_login.html")),
     ("tokens.css", include_str!("../../templates/playground/tokens.css")),
     ("icons.html", include_str!("../../templates/playground/icons.html")),
     ("frame.js", include_str!("../../templates/playground/frame.js")),

@@ -17,6 +17,8 @@ pub struct Person {
     pub name: &'static str,
     /// Two letters for the avatar.
     pub initials: &'static str,
+    /// The avatar's colour, 0 to 3.
+    pub hue: u8,
     pub groups: &'static [&'static str],
     /// The company's plan.
     pub plan: Tier,
@@ -57,6 +59,11 @@ impl Person {
     }
 }
 
+/// The users of the stand-in provider: the sample users, and one without access.
+pub fn provider_users() -> impl Iterator<Item = &'static Person> {
+    PEOPLE.iter().chain([&OUTSIDER])
+}
+
 fn comma_list(ids: &[u32]) -> String {
     ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
@@ -70,6 +77,7 @@ pub static PEOPLE: [Person; 3] = [
         username: "ada",
         name: "Ada Winter",
         initials: "AW",
+        hue: 0,
         groups: &["staff"],
         plan: Tier::Free,
         organization_id: "org-17",
@@ -85,6 +93,7 @@ pub static PEOPLE: [Person; 3] = [
         username: "ben",
         name: "Ben Okafor",
         initials: "BO",
+        hue: 1,
         groups: &["staff", "buyers"],
         plan: Tier::Pro,
         organization_id: "org-42",
@@ -100,6 +109,7 @@ pub static PEOPLE: [Person; 3] = [
         username: "carla",
         name: "Carla Mendes",
         initials: "CM",
+        hue: 2,
         groups: &["staff", "admins"],
         plan: Tier::Enterprise,
         organization_id: "org-63",
@@ -109,6 +119,24 @@ pub static PEOPLE: [Person; 3] = [
         hidden: &[1123, 1126],
     },
 ];
+
+/// A user of the stand-in provider whose group has no access to the marketplace.
+static OUTSIDER: Person = Person {
+    id: "usr-512",
+    uuid: "5a0c7f46-9e21-4b7d-8c35-e4d16b902512",
+    email: "dora@lindqvist-consulting.example",
+    username: "dora",
+    name: "Dora Lindqvist",
+    initials: "DL",
+    hue: 3,
+    groups: &["contractors"],
+    plan: Tier::Free,
+    organization_id: "org-88",
+    organization_name: "Lindqvist Consulting",
+    project_key: "lindqvist-consulting",
+    installed: &[],
+    hidden: &[],
+};
 
 /// The password of all sample users; it protects nothing.
 pub const PASSWORD: &str = "playground";

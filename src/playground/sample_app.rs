@@ -78,12 +78,7 @@ async fn home(state: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse
     };
     let nonce = nonce();
     let frames = format!("{} {}", state.marketplace_origin, state.other_origin);
-    let policy = ContentSecurityPolicy {
-        nonce: &nonce,
-        connect_src: None,
-        frame_src: Some(&frames),
-        frame_ancestors: "'none'",
-    };
+    let policy = ContentSecurityPolicy { frame_src: Some(&frames), ..ContentSecurityPolicy::alone(&nonce) };
     let page = AppPage {
         nonce: &nonce,
         product: PRODUCT,

@@ -28,6 +28,15 @@ pub struct ServiceSettings<'a> {
     pub encryption_key: Option<&'a str>,
 }
 
+/// The installs that a plan includes, where the user has the attribute `plan`.
+pub const ALLOWED_INSTALLS: &str =
+    "allowed_installs = \"50 if attributes.plan == 'enterprise' else 5 if attributes.plan == 'pro' else 2\"";
+
+/// The plan and its installs by the company's domain, for tokens without a plan.
+pub const PLAN_BY_DOMAIN: &str = "\
+user_tier = \"{'okafor-cycles.example': 'pro', 'mendes-trading.example': 'enterprise'}[email|split('@')|last]|default('free')\"
+allowed_installs = \"{'okafor-cycles.example': 5, 'mendes-trading.example': 50}[email|split('@')|last]|default(2)\"";
+
 /// The account at the stand-in marketplace.
 pub const ACCOUNT: &str = "playground";
 
@@ -163,7 +172,7 @@ ili = "attributes.installed|split(',')|list if attributes.installed else []"
 [claims.ti.xti]
 user_tier = "attributes.plan"
 hidden_integrations = "attributes.hidden|split(',')|list if attributes.hidden else []"
-allowed_installs = "50 if attributes.plan == 'enterprise' else 5 if attributes.plan == 'pro' else 2"
+{ALLOWED_INSTALLS}
 
 [embed]
 parents = ["{app_origin}"]

@@ -21,6 +21,8 @@ pub struct ParsedClaims {
     pub age_s: u64,
     /// The plan in `ti.xti.user_tier`; defaults to free.
     pub tier: Tier,
+    /// Whether the token names that plan.
+    pub is_tier_named: bool,
     /// The install limit, if the token has one.
     pub allowed_installs: Option<u64>,
     /// Ids of integrations hidden from the user.
@@ -102,13 +104,15 @@ impl ParsedClaims {
             Some(_) => return Err(ClaimError::InstalledList),
         };
         let extra = information.get("xti").and_then(Value::as_object).unwrap_or(&empty);
+        let tier = extra.get("user_tier").and_then(Value::as_str).and_then(Tier::parse);
         let text = |key: &str| information.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         Ok(Self {
             sub: sub.to_owned(),
             name: text("udn").or(text("ufn")).unwrap_or(sub).to_owned(),
             organization: text("adn").unwrap_or("your company").to_owned(),
             age_s,
-            tier: extra.get("user_tier").and_then(Value::as_str).and_then(Tier::parse).unwrap_or(Tier::Free),
+            tier: tier.unwrap_or(Tier::Free),
+            is_tier_named: tier.is_some(),
             allowed_installs: extra.get("allowed_installs").and_then(Value::as_u64),
             hidden: extra
                 .get("hidden_integrations")

@@ -40,6 +40,15 @@ pub struct Plan {
     pub label: &'static str,
 }
 
+/// The login page of the stand-in provider.
+#[derive(Serialize)]
+pub struct ProviderLoginPage<'a> {
+    pub nonce: &'a str,
+    pub people: Vec<PersonCard>,
+    /// The query of the authorization request.
+    pub request: &'a str,
+}
+
 /// The end of a login in a pop-up.
 #[derive(Serialize)]
 pub struct SignedInPage<'a> {
@@ -59,6 +68,9 @@ pub struct PersonCard {
     pub id: &'static str,
     pub name: &'static str,
     pub initials: &'static str,
+    /// The avatar's colour, 0 to 3.
+    pub hue: u8,
+    pub groups: &'static [&'static str],
     pub organization: &'static str,
     pub plan: Tier,
     pub plan_label: &'static str,
@@ -82,6 +94,7 @@ pub struct TokenPanel {
 /// The list of visible integrations.
 #[derive(Serialize)]
 pub struct ListPage<'a> {
+    #[serde(flatten)]
     pub frame: PageCommon<'a>,
     pub token: TokenPanel,
     pub who: UserSummary<'a>,
@@ -97,6 +110,8 @@ pub struct UserSummary<'a> {
     pub organization: &'a str,
     pub tier: Tier,
     pub tier_label: &'static str,
+    /// Whether the token names the plan.
+    pub is_tier_named: bool,
 }
 
 /// The number of installs and their limit.
@@ -132,6 +147,7 @@ pub struct Tenant {
 /// The settings, the installs or the install form of an integration.
 #[derive(Serialize)]
 pub struct IntegrationPage<'a> {
+    #[serde(flatten)]
     pub frame: PageCommon<'a>,
     pub token: TokenPanel,
     pub home: String,
@@ -145,6 +161,7 @@ pub struct IntegrationPage<'a> {
 /// A refusal and its reason.
 #[derive(Serialize)]
 pub struct RefusedPage<'a> {
+    #[serde(flatten)]
     pub frame: PageCommon<'a>,
     pub token: Option<TokenPanel>,
     pub home: Option<String>,
@@ -163,6 +180,8 @@ impl From<&'static Person> for PersonCard {
             id: person.id,
             name: person.name,
             initials: person.initials,
+            hue: person.hue,
+            groups: person.groups,
             organization: person.organization_name,
             plan: person.plan,
             plan_label: person.plan.label(),

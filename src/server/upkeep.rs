@@ -1,5 +1,5 @@
-//! Deletes what has expired, regularly: tickets, ended sessions, received webhooks and removed
-//! extension instances in the store, and counts of limits.
+//! Deletes what has expired, regularly: tickets, ended sessions and refreshes of sessions, received webhooks
+//! and removed extension instances in the store, and counts of limits.
 
 use std::time::Duration;
 
@@ -35,6 +35,9 @@ pub(super) async fn run(shared: web::Data<Shared>) {
         let forget = now.earlier_by(CLOCK_MARGIN);
         if let Err(error) = store.purge_ended_sessions(forget.unix_microseconds()).await {
             tracing::warn!(%error, "ended sessions cannot be deleted; the next attempt is in a minute");
+        }
+        if let Err(error) = store.purge_session_refreshes(now.unix_microseconds()).await {
+            tracing::warn!(%error, "old refreshes of sessions cannot be deleted; the next attempt is in a minute");
         }
         let forget = now.earlier_by(WEBHOOKS_KNOWN_FOR);
         if let Err(error) = store.purge_instances(forget.unix_microseconds()).await {

@@ -13,10 +13,10 @@ use crate::seal::CryptoFailure;
 /// The session cookies of one entrance at one host.
 #[derive(Clone, Debug)]
 pub struct SessionCookies {
-    settings: Arc<SessionSettings>,
-    scope: Scope,
+    pub(super) settings: Arc<SessionSettings>,
+    pub(super) scope: Scope,
     /// The provider's, which every cookie that opens is of.
-    issuer: Arc<str>,
+    pub(super) issuer: Arc<str>,
 }
 
 /// What ties a cookie to an entrance, a host and a provider.
@@ -41,7 +41,7 @@ pub enum NoSession {
     Idle,
     /// Older than `session.absolute_s`.
     TooOld,
-    /// The user signed out, or the provider ended it.
+    /// The user signed out, or the provider ended it, or refused to refresh it.
     Ended,
 }
 
@@ -215,7 +215,9 @@ impl NoSession {
             }
             Self::Idle => "the session has ended: there was no request for session.idle_s",
             Self::TooOld => "the session has ended: it is older than session.absolute_s",
-            Self::Ended => "the session has ended: the user signed out, or the provider ended it",
+            Self::Ended => {
+                "the session has ended: the user signed out, or the provider ended it, or refused to refresh it"
+            }
         }
     }
 }

@@ -5,6 +5,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use rstest::rstest;
 
     use super::super::content::{START, session};
@@ -159,6 +161,20 @@ mod tests {
         let future = Session { created: after(43_201), used: after(43_201), ..session() };
         let set = cookies.set(&future).unwrap();
         assert!(open(&cookies, pair(&set), START).is_err(), "the clock was set back");
+    }
+
+    // T38
+    #[test]
+    fn a_refreshed_session_opens_for_its_refresh_alone() {
+        let (cookies, session) = (cookies("a"), session());
+        let key = RefreshKey::new(session.id, &"first".into());
+        let sealed = cookies.seal_refreshed(key, &session).unwrap();
+        let opened = cookies.open_refreshed(key, &sealed).unwrap();
+        assert_eq!((opened.id, &opened.user), (session.id, &session.user));
+        let next = RefreshKey::new(session.id, &"next".into());
+        assert!(cookies.open_refreshed(next, &sealed).is_none());
+        let cookie = format!("{}={}", cookies.name(), URL_SAFE_NO_PAD.encode(&sealed));
+        assert_eq!(open(&cookies, &cookie, START).unwrap_err(), NoSession::Unreadable);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct EndedSessions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EndedKey([u8; HASH_BYTES]);
 
-const HASH_BYTES: usize = 32;
+pub(super) const HASH_BYTES: usize = 32;
 
 impl EndedKey {
     /// The sessions of one sign-in: of the window, and of frames.
@@ -61,17 +61,22 @@ impl EndedKey {
     }
 
     fn new(kind: &[u8], values: &[&[u8]]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(kind);
-        for value in values {
-            // with their lengths, so that no two lists have the same bytes
-            context.update(&u64::try_from(value.len()).unwrap_or(u64::MAX).to_be_bytes());
-            context.update(value);
-        }
-        let mut hash = [0; HASH_BYTES];
-        hash.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        Self(hash)
+        Self(hash(kind, values))
     }
+}
+
+/// A hash of values of one kind.
+pub(super) fn hash(kind: &[u8], values: &[&[u8]]) -> [u8; HASH_BYTES] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(kind);
+    for value in values {
+        // with their lengths, so that no two lists have the same bytes
+        context.update(&u64::try_from(value.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(value);
+    }
+    let mut hash = [0; HASH_BYTES];
+    hash.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    hash
 }
 
 impl EndedSessions {

@@ -7,6 +7,7 @@ mod content;
 mod cookie;
 mod ended;
 mod login;
+mod refreshed;
 
 #[cfg(test)]
 mod cookie_tests;
@@ -24,6 +25,7 @@ use crate::user::User;
 pub use cookie::{NoSession, NotACookie, SessionCookies};
 pub use ended::{EndedKey, EndedSessions};
 pub use login::{LoginCookies, NoLogin};
+pub use refreshed::RefreshKey;
 
 /// The session of a user.
 #[derive(Clone)]

@@ -32,13 +32,14 @@ macro_rules! migration {
 }
 
 /// All migrations, in order.
-const ALL: [Source; 6] = [
+const ALL: [Source; 7] = [
     migration!(1, "audit", "0001_audit.sql"),
     migration!(2, "api_tokens", "0002_api_tokens.sql"),
     migration!(3, "tickets", "0003_tickets.sql"),
     migration!(4, "counts", "0004_counts.sql"),
     migration!(5, "ended_sessions", "0005_ended_sessions.sql"),
     migration!(6, "instances", "0006_instances.sql"),
+    migration!(7, "session_refreshes", "0007_session_refreshes.sql"),
 ];
 
 /// The migrations of SQLite.

@@ -3,7 +3,7 @@
 //!
 //! Tables are grouped by what they hold, a module each: [`events`] and `writers`
 //! for the audit, whose events [`statistics`] counts, [`api_tokens`] for the API, `tickets` for single-use addresses,
-//! `ended_sessions` for sign-outs, [`instances`] for mittwald. To add
+//! `ended_sessions` for sign-outs, `session_refreshes` for sessions, [`instances`] for mittwald. To add
 //! one: a migration (see `migrations`), and a module with its rows, and methods of
 //! [`Store`] written with `reading!` and `writing!`. Their body is compiled for each
 //! engine; SQL is the same for both, with parameters `$1`, `$2`, … and these types:
@@ -24,6 +24,7 @@ pub mod instances;
 mod macros;
 mod migrations;
 mod runtime;
+mod session_refreshes;
 pub mod statistics;
 mod tickets;
 mod url;
@@ -37,6 +38,7 @@ use std::time::Duration;
 pub use self::ended_sessions::EndedSession;
 pub use self::error::StoreError;
 pub use self::events::{Anchor, Batch};
+pub use self::session_refreshes::SessionRefresh;
 pub use self::tickets::{FoundTicket, NewTicket};
 pub use self::url::{BadStoreUrl, PostgresUrl, StoreUrl};
 pub use self::writers::{Head, Witnessed, Writer};

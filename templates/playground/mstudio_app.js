@@ -12,8 +12,14 @@
     if (origin === marketplaceOrigin) fitHeight(frame, data);
   });
 
+  // Says the result beside the buttons; the details are further below.
+  function say(text, className) {
+    byId("said").textContent = text;
+    byId("said").className = `said near ${className}`;
+  }
+
   const pretty = (value) => JSON.stringify(value, null, 2);
-  const badge = (status) => (status < 300 ? "badge ok" : "badge bad");
+  const quality = (status) => (status < 300 ? "ok" : "bad");
 
   async function request(path, body) {
     const options = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
@@ -25,7 +31,7 @@
   function log(text, className) {
     const line = document.createElement("li");
     const said = document.createElement("span");
-    said.className = className;
+    said.className = `badge ${className}`;
     said.textContent = text;
     line.append(said);
     byId("webhooks").querySelector(".empty")?.remove();
@@ -69,8 +75,9 @@
     if (what === "token") {
       const { status, body } = await request("/mstudio/access-token", { instance: id });
       byId("token-status").textContent = status;
-      byId("token-status").className = badge(status);
+      byId("token-status").className = `badge ${quality(status)}`;
       byId("token").textContent = pretty(body);
+      say(`Access token: the service answers ${status}. ${body?.access_token ?? body?.title ?? ""}`, quality(status));
       return undefined;
     }
     return change({ do: what, instance: id });
@@ -78,7 +85,10 @@
 
   async function change(what) {
     const { kind, status, body } = await request("/mstudio/change", what);
-    log(`${what.do === "forge" ? "Forged: " : ""}${kind}: ${status}${body ? ` ${body.reason}` : ""}`, badge(status));
+    const sent = `${what.do === "forge" ? "Forged: " : ""}${kind}`;
+    const answer = `${status}${body ? ` ${body.reason}` : ""}`;
+    log(`${sent}: ${answer}`, quality(status));
+    say(`${sent} was sent, and the service answers ${answer}.`, quality(status));
     await show();
   }
 
@@ -90,6 +100,9 @@
     byId("nothing").hidden = true;
     frame.hidden = false;
     frame.src = url;
+    say(`The extension is opened for ${person.dataset.name}, with a key that works once.`, "ok");
+    const stage = byId("stage");
+    if (stage.getBoundingClientRect().top > 0.7 * window.innerHeight) stage.scrollIntoView();
   }
 
   function choose(other) {
@@ -97,7 +110,7 @@
     for (const each of people) each.setAttribute("aria-pressed", String(each === person));
   }
 
-  const attempt = (work) => Promise.resolve(work()).catch((error) => log(`No answer: ${error.message}`, "badge bad"));
+  const attempt = (work) => Promise.resolve(work()).catch((error) => say(`No answer: ${error.message}`, "bad"));
 
   byId("install").addEventListener("click", () => attempt(() => change({ do: "install" })));
   for (const each of people) {

@@ -11,7 +11,7 @@
     if (origin === marketplaceOrigin) fitHeight(frame, data);
   });
 
-  let current = people[0];
+  let current = null;
   let latest = 0;
   let cached = null;
 
@@ -112,18 +112,20 @@
     outcome.querySelector("span").textContent = text;
     frame.hidden = url === null;
     byId("nothing").hidden = url !== null;
+    byId("nothing").textContent = "Nothing is open: the service has returned no address.";
     byId("address").textContent = url === null ? marketplaceOrigin : shorten(url);
     if (url === null) frame.removeAttribute("src");
     else frame.src = url;
   }
 
   for (const person of people) person.addEventListener("click", () => open(person));
-  unauthorized?.addEventListener("change", () => open(current));
+  unauthorized?.addEventListener("change", () => {
+    if (current) void open(current);
+  });
   byId("again").addEventListener("click", () => open(current));
 
   const rotate = byId("rotate");
   const down = byId("down");
-  const reopen = byId("try");
   let isDown = false;
 
   async function showKeys(response) {
@@ -131,9 +133,9 @@
     const keyStatus = await (response ?? await fetch("/platform/keys")).json();
     isDown = keyStatus.is_down;
     const status = byId("keys-status");
-    status.textContent = isDown ? "server down" : "server up";
+    status.textContent = isDown ? "key server down" : "key server up";
     status.className = isDown ? "badge bad" : "badge ok";
-    down.textContent = isDown ? "Bring it back" : "Take the issuer’s keys away";
+    down.textContent = isDown ? "Bring the key server back" : "Take the key server down";
     byId("keys").replaceChildren(...keyStatus.published.map((id) => {
       const line = document.createElement("li");
       const name = document.createElement("code");
@@ -148,38 +150,35 @@
     return keyStatus;
   }
 
+  // The outcome is above, outside the viewport, so it is repeated here.
   async function change(what, before, after) {
     const message = byId("keys-said");
-    rotate.disabled = down.disabled = reopen.disabled = true;
+    rotate.disabled = down.disabled = true;
     message.textContent = before;
     try {
-      const keyStatus = await showKeys(await post("/platform/keys", { do: what }));
-      message.textContent = after(keyStatus);
+      const said = after(await showKeys(await post("/platform/keys", { do: what })));
+      if (current) await open(current);
+      const outcome = current ? byId("outcome").querySelector("span").textContent : "Choose a person to see that no user is refused.";
+      message.textContent = `${said} ${outcome}`;
     } catch (error) {
       message.textContent = `No answer: ${error.message}`;
     } finally {
-      rotate.disabled = down.disabled = reopen.disabled = false;
+      rotate.disabled = down.disabled = false;
     }
   }
 
   rotate?.addEventListener("click", async () => {
     await change("rotate", "The new key is published; it signs once the service has fetched it.", (keyStatus) => (keyStatus.is_newest_waiting
-      ? `${keyStatus.published.at(-1)} cannot be fetched yet, so ${keyStatus.signing} keeps signing. Open again: no user is refused.`
-      : `${keyStatus.signing} signs now. ${reusesToken() ? "The token of before is still good; another person gets one of the new key." : "Open again: no user is refused."}`));
+      ? `${keyStatus.published.at(-1)} cannot be fetched yet, so ${keyStatus.signing} keeps signing.`
+      : `${keyStatus.signing} signs now.${reusesToken() ? " The token of before is still good; another person gets one of the new key." : ""}`));
     rotate.focus();
   });
   down?.addEventListener("click", async () => {
     await change(isDown ? "up" : "down", isDown ? "The key server comes back." : "", (keyStatus) => (keyStatus.is_down
-      ? "The key server does not answer. Open again: the keys that are known still serve."
+      ? "The key server does not answer; the service goes on with the keys that it knows."
       : `The key server answers again. It was asked ${keyStatus.requests} times so far.`));
     down.focus();
   });
 
-  // the outcome is above, outside the viewport
-  reopen?.addEventListener("click", async () => {
-    await open(current);
-    byId("keys-said").textContent = byId("outcome").querySelector("span").textContent;
-  });
-
-  void open(current);
+  void showKeys();
 })();

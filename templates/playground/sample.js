@@ -57,7 +57,10 @@
 
   // ---- the user ----
 
-  function showUser(user) {
+  let user = null;
+
+  function showUser(current) {
+    user = current;
     byId("me").hidden = user === null;
     byId("signed-out").hidden = user !== null;
     for (const input of document.querySelectorAll("#plan input")) {
@@ -66,7 +69,7 @@
     }
     if (user === null) return;
     const avatar = byId("me").querySelector(".avatar");
-    avatar.className = `avatar ${user.plan}`;
+    avatar.className = `avatar hue-${user.hue}`;
     avatar.textContent = user.initials;
     byId("me").querySelector(".names strong").textContent = user.name;
     byId("me").querySelector(".names span").textContent = user.organization;
@@ -97,6 +100,7 @@
       return said;
     },
     embed() {
+      if (user === null) return "Sign in again first: without a session, the service refuses every site.";
       show(true);
       return `${otherOrigin} is not in embed.parents, so the service refuses.`;
     },

@@ -21,7 +21,15 @@ test("the extension opens in a frame, and every button is answered", async (t) =
   await click("Ben Okafor Okafor Cycles");
   await marketplace.getByText("Signed on as Ben Okafor").first().waitFor();
   await click("Access token");
-  await tab.getByText("mstudio-token-").waitFor();
+  await tab.locator("#token").getByText("mstudio-token-").waitFor();
+  const said = tab.getByRole("status");
+  await said.getByText("Access token: the service answers 200. mstudio-token-").waitFor();
+  for (const width of [360, 768, 1280]) {
+    await tab.setViewportSize({ width, height: 800 });
+    await tab.getByRole("button", { name: "Access token" }).scrollIntoViewIfNeeded();
+    const { y, height } = await said.boundingBox();
+    assert.ok(y >= 0 && y + height <= 800, `the result is out of sight at ${width}`);
+  }
   await click("Rotate the secret");
   await webhook("SecretRotated: 204");
   await click("Forge a removal");

@@ -12,9 +12,16 @@ const playground = await startPlayground("--as", "oidc");
 const start = (t) => open(t, hosts, browser, { who: null, url: playground });
 const button = (tab, name) => tab.getByRole("button", { name });
 
+/** Opens the provider's login page. */
+async function openPopup(context, tab) {
+  const [popup] = await Promise.all([context.waitForEvent("page"), button(tab, "Sign in").click()]);
+  await popup.getByRole("heading", { name: "Sign in" }).waitFor();
+  return popup;
+}
+
 /** Signs in in the pop-up, up to the provider's response. */
 async function popupOf(context, tab, who = "Ada Winter") {
-  const [popup] = await Promise.all([context.waitForEvent("page"), button(tab, "Sign in").click()]);
+  const popup = await openPopup(context, tab);
   await popup.getByRole("button", { name: who }).click();
   return popup;
 }
@@ -24,11 +31,35 @@ const marketplace = (tab) => tab.locator("marketplace-frame iframe").contentFram
 test("a pop-up signs in, and the marketplace is shown", async (t) => {
   const { tab, context, state } = await start(t);
   await state("signed-out");
-  await popupOf(context, tab);
+  await popupOf(context, tab, "Ben Okafor");
   await state("ready");
-  await marketplace(tab).getByText("Signed on as Ada Winter").first().waitFor();
+  await marketplace(tab).getByText("Signed on as Ben Okafor Pro").first().waitFor();
   await button(tab, "Load again").click();
   await state("ready");
+});
+
+test("the console has nothing but the statuses of refusals", async (t) => {
+  const { tab, context, state, said } = await start(t);
+  await state("signed-out");
+  await popupOf(context, tab);
+  await state("ready");
+  await button(tab, "Sign out").click();
+  await state("signed-out");
+  // a pop-up that is closed at once is not one that was cut off
+  const popup = await openPopup(context, tab);
+  await popup.close();
+  await tab.waitForResponse((response) => response.status() === 401 && response.url().includes("/pandium-sso"));
+  await popupOf(context, tab);
+  await state("ready");
+  assert.deepEqual(said.filter((words) => !words.includes("status of 401")), []);
+});
+
+test("a user of another group is refused", async (t) => {
+  const { tab, context, state } = await start(t);
+  await state("signed-out");
+  await popupOf(context, tab, "Dora Lindqvist");
+  await state("refused");
+  await marketplace(tab).getByText("not_allowed").waitFor();
 });
 
 test("a session that the provider ends is over in the page", async (t) => {
@@ -75,8 +106,13 @@ test("a rotation of the keys is not noticed by users", async (t) => {
 });
 
 test("the page passes axe-core, and fits a small screen", async (t) => {
-  const { tab, state } = await start(t);
+  const { tab, context, state } = await start(t);
   await state("signed-out");
+  const popup = await openPopup(context, tab);
+  assert.deepEqual(await accessibility(popup), []);
+  assert.equal(await popup.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+  await picture(popup, "playground-oidc-popup", { fullPage: true });
+  await popup.close();
   for (const width of [1280, 360]) {
     await tab.setViewportSize({ width, height: 800 });
     assert.deepEqual(await accessibility(tab), [], `at ${width}`);

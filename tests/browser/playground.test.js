@@ -59,7 +59,13 @@ test("an ended session leaves no user, and a pop-up signs in again", async (t) =
   await button(tab, "Let the session end").click();
   await state("signed-out");
   await tab.getByText("Not signed in", { exact: true }).waitFor();
-  await step(tab, 2).getByText("no identity headers").waitFor();
+  await step(tab, 2).getByText("The proxy adds no identity").waitFor();
+  for (const what of ["Expire the token", "Embed from another site"]) {
+    await button(tab, what).click();
+    await tab.locator("#said").getByText("Sign in again").waitFor();
+    await button(tab, "Ask for JSON").click();
+    await tab.locator("#said").getByText("answered 401").waitFor();
+  }
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.locator("marketplace-frame").getByRole("button").click()]);
   await popup.getByText("Carla Mendes").click();
   await clickToClose(popup, button(popup, "Sign in"));

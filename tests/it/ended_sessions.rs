@@ -1,4 +1,5 @@
-//! Sessions that have ended: on every replica, without the store, after a restart, and by logout tokens.
+//! Sessions that have ended: on every replica, without the store, after a restart, by logout tokens, and by
+//! refused refreshes.
 
 use rstest::rstest;
 use serde_json::json;
@@ -6,16 +7,25 @@ use serde_json::json;
 use crate::harness::provider::{ADA, Lies, change};
 use crate::harness::sign_in::{Browser, LOGIN, SignInService, WINDOW, settings};
 use crate::harness::store::{Engine, TestStore, block_on};
-use crate::harness::{App, wait_until};
-use crate::sessions::{LOGOUT, outcome};
+use crate::harness::{App, Settings, wait_until};
+use crate::sessions::{LOGOUT, outcome, wait_until_stale};
 
 const BACKCHANNEL: &str = "/auth/pandium-sso/backchannel-logout";
 
 /// Two services that share a store, and their provider.
 fn two_replicas(engine: Engine) -> (TestStore, SignInService, App) {
+    two_replicas_with(engine, |settings| settings)
+}
+
+/// The same, with other settings.
+fn two_replicas_with(
+    engine: Engine,
+    change: impl Fn(Settings) -> Settings,
+) -> (TestStore, SignInService, App) {
     let store = TestStore::new(engine);
-    let service = SignInService::start_with(|own| own.set("store.url", &store.url));
-    let other = App::start(settings(&service.provider).set("store.url", &store.url));
+    let change = |settings: Settings| change(settings.set("store.url", &store.url));
+    let service = SignInService::start_with(change);
+    let other = App::start(change(settings(&service.provider)));
     for app in [&service.app, &other] {
         app.wait_until_ready();
     }
@@ -58,6 +68,25 @@ fn a_sign_out_ends_the_session_on_every_replica() {
     wait_until("the other replica learns it", || outcome(&other, &copy) == "expired_token");
     // a replica that starts later knows it as well
     drop(other);
+}
+
+// T40
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn a_refused_refresh_ends_the_sign_in_on_every_replica(#[case] engine: Engine) {
+    let (_store, service, other) = two_replicas_with(engine, |own| {
+        own.set("session.refresh_after_s", 1).identity("scopes", ["openid", "offline_access"])
+    });
+    let window = service.signed_in();
+    // it has no refresh token of its own
+    let frame = service.frame_of(&window);
+    wait_until_stale();
+    assert_eq!(outcome(&other, &frame), "handed_off");
+    service.provider.revoke_refresh_tokens();
+    assert_eq!(outcome(&service.app, &window), "expired_token");
+    assert_eq!(outcome(&service.app, &frame), "expired_token");
+    wait_until("the other replica learns it", || outcome(&other, &frame) == "expired_token");
 }
 
 // T40

@@ -185,6 +185,27 @@ fn an_invalid_session_token_is_rejected(#[case] changes: Value, #[case] status: 
 
 // T45
 #[test]
+fn a_client_with_random_keys_does_not_block_others() {
+    let service = start(Engine::Sqlite);
+    let instance = service.installed();
+    let send_for = |client: &str, changes: &Value| {
+        let token = service.mstudio.session_token(instance, now_s(), changes);
+        let headers = [
+            ("X-Session-Token", token.as_str()),
+            ("X-Forwarded-For", client),
+            ("Accept", "application/json"),
+        ];
+        service.app.get(PATH, &headers).status
+    };
+    let hostile: Vec<u16> = (0..20)
+        .map(|_| send_for("203.0.113.66", &json!({"publicKeySerial": Uuid::new_v4().to_string()})))
+        .collect();
+    assert_eq!(hostile[..3], [401, 401, 503]);
+    assert_eq!(send_for("198.51.100.7", &json!({})), 200);
+}
+
+// T45
+#[test]
 fn only_the_published_key_signs_session_tokens() {
     let service = start(Engine::Sqlite);
     let instance = service.installed();

@@ -6,7 +6,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::mittwald::{MittwaldService, PATH, URL, post, request};
+use crate::harness::mittwald::{MittwaldService, PATH, URL, post, post_for, request};
 use crate::harness::store::{Engine, block_on};
 use crate::harness::{App, Connection, Settings, wait_until};
 
@@ -269,6 +269,29 @@ fn random_serials_do_not_block_a_genuine_key() {
     // one request for each serial
     assert_eq!(service.mstudio.requests().len(), 3);
     assert_eq!(service.deliver(&webhook).status, 204);
+}
+
+// T41
+#[test]
+fn a_client_with_random_serials_does_not_block_others() {
+    let service = MittwaldService::start(Engine::Sqlite);
+    let body = service.mstudio.webhook(Kind::Added, service.mstudio.install(), URL).bytes();
+    let genuine = service.mstudio.sign(&body);
+    let hostile: Vec<u16> = (0..50)
+        .map(|_| {
+            let mut signature = genuine.clone();
+            signature[1].1 = Uuid::new_v4().to_string();
+            // the client sends the first address itself
+            post_for(&service.app, "198.51.100.7, 203.0.113.66", &signature, &body).status
+        })
+        .collect();
+    assert_eq!(hostile[..3], [401, 401, 503]);
+    assert!(service.mstudio.requests().len() < 9, "{:?}", service.mstudio.requests());
+    // a serial that is not known yet, from mittwald's address
+    assert_eq!(post_for(&service.app, "198.51.100.7", &genuine, &body).status, 204);
+    // what is known by now is for all
+    let again = service.mstudio.webhook(Kind::Added, service.mstudio.install(), URL).bytes();
+    assert_eq!(post_for(&service.app, "203.0.113.66", &service.mstudio.sign(&again), &again).status, 204);
 }
 
 #[test]

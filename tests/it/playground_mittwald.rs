@@ -75,7 +75,10 @@ fn a_user_opens_the_extension() {
     let handed_off = mstudio.frame(&url);
     assert_eq!(handed_off.status, 307, "{handed_off:?}");
     let shown = mstudio.frame(&Url::parse(handed_off.header("location")).unwrap()).page();
-    assert!(shown.contains("Signed on as Ada Winter") && shown.contains("signature verified"), "{shown}");
+    for part in ["Signed on as Ada Winter", ">Free</span></p>", "0 of 2 installs used", "signature verified"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
     // the key was used
     assert_eq!(mstudio.frame(&url).status, 401);
 }

@@ -13,6 +13,9 @@ const WINDOW: [Field<'static>; 3] =
     [("Accept", "text/html"), ("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate")];
 
 const ADA: &str = "usr-201";
+const BEN: &str = "usr-318";
+/// Of a group without access.
+const DORA: &str = "usr-512";
 
 /// The playground, and the cookies of a browser.
 struct Session {
@@ -59,13 +62,17 @@ impl Session {
 
     /// Signs Ada in, and returns the response to the provider's.
     fn sign_in(&mut self) -> Response {
+        self.sign_in_as(ADA)
+    }
+
+    fn sign_in_as(&mut self, person: &str) -> Response {
         let login = self.service.join("login").unwrap();
         let begun = self.open(&login);
         assert_eq!(begun.status, 303, "{begun:?}");
         let provider = location(&begun);
         assert!(self.open(&provider).page().contains("Ada Winter"));
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("request", provider.query().unwrap()).append_pair("user", ADA);
+        form.append_pair("request", provider.query().unwrap()).append_pair("user", person);
         let kind = [("Content-Type", "application/x-www-form-urlencoded")];
         let signed_in = post(&provider, &kind, &form.finish());
         self.open(&location(&signed_in))
@@ -101,6 +108,23 @@ fn a_user_signs_in_at_the_provider() {
     let shown = session.open(&location(&handed_off)).page();
     assert!(shown.contains("Signed on as Ada Winter") && shown.contains("signature verified"), "{shown}");
     session.playground.interrupt();
+}
+
+#[test]
+fn the_plan_of_the_provider_is_that_of_the_marketplace() {
+    let mut session = Session::start();
+    session.sign_in_as(BEN);
+    let handed_off = session.open_marketplace();
+    let shown = session.open(&location(&handed_off)).page();
+    assert!(shown.contains("0 of 5 installs used") && shown.contains(">Pro</span></p>"), "{shown}");
+}
+
+#[test]
+fn a_user_of_another_group_has_no_access() {
+    let mut session = Session::start();
+    assert_eq!(session.sign_in_as(DORA).status, 303);
+    let refused = session.open_marketplace();
+    assert!(refused.status == 403 && refused.page().contains("not_allowed"), "{refused:?}");
 }
 
 #[test]

@@ -155,10 +155,15 @@ fn an_ended_session_has_no_user_and_no_headers() {
     app.post("/logout", &json!({}));
     assert_eq!(app.get("/pandium-sso", &FRAME).status, 401);
     let story = app.story(is_logged);
-    assert_eq!(story["steps"][1]["line"], "no session, so no identity headers");
+    let titles = [1, 2, 3].map(|step| story["steps"][step]["title"].as_str().unwrap());
+    let expected = ["The proxy adds no identity", "marketplace-sso refuses", "The marketplace is not asked"];
+    assert_eq!(titles, expected);
     assert_eq!(story["frame"]["party"], "service");
     assert_eq!(app.get("/playground/trace?after=0", &[]).json()["user"], Value::Null);
-    assert_eq!(app.post("/playground/plan", &json!({"plan": "pro"})).status, 401);
+    for (path, body) in [("plan", json!({"plan": "pro"})), ("expire", json!({})), ("rotate", json!({}))] {
+        let said = app.post(&format!("/playground/{path}"), &body);
+        assert!(said.status == 401 && said.text().contains("Sign in again"), "{path}: {said:?}");
+    }
 }
 
 #[rstest]

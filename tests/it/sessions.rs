@@ -221,7 +221,8 @@ fn refreshing_settings(provider: &StandIn) -> Settings {
         .identity("user_info", true)
 }
 
-fn wait_until_stale() {
+/// Waits until sessions that are refreshed after a second are to be refreshed.
+pub fn wait_until_stale() {
     let first = Timestamp::now();
     wait_until("the data is stale", || Timestamp::now().seconds_since(first) >= 2);
 }

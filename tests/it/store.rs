@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use marketplace_sso::config::{Config, Problem};
-use marketplace_sso::store::{IfMissing, Store, StoreError};
+use marketplace_sso::store::{IfMissing, SessionRefresh, Store, StoreError};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -61,6 +61,31 @@ fn a_logout_token_is_remembered_while_it_is_valid(#[case] engine: Engine) {
         assert!(!use_token().await.unwrap(), "a replay");
         store.purge_ended_sessions(3_000).await.unwrap();
         assert!(use_token().await.unwrap());
+    });
+}
+
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn a_refresh_is_of_one_process_until_it_expires(#[case] engine: Engine) {
+    let test_store = TestStore::new(engine);
+    block_on(async {
+        let store = test_store.open().await;
+        let hash = vec![1; 32];
+        let begin =
+            async |now_us| store.begin_session_refresh(hash.clone(), now_us, now_us + 60).await.unwrap();
+        let end = async |session| store.end_session_refresh(hash.clone(), session).await.unwrap();
+        assert_eq!((begin(0).await, begin(59).await), (SessionRefresh::Begun, SessionRefresh::Running));
+        end(Some(vec![2])).await;
+        // a process that was slow changes nothing
+        end(Some(vec![3])).await;
+        end(None).await;
+        assert_eq!(begin(59).await, SessionRefresh::Done(vec![2]));
+        assert_eq!(begin(60).await, SessionRefresh::Begun, "it has expired");
+        end(None).await;
+        assert_eq!(begin(61).await, SessionRefresh::Begun, "there was no result");
+        assert_eq!(store.purge_session_refreshes(120).await.unwrap(), 0);
+        assert_eq!(store.purge_session_refreshes(121).await.unwrap(), 1);
     });
 }
 

@@ -118,6 +118,8 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     const mode = query.get("mode");
     const isOwn = /^(popup|top)$/.test(mode);
     if (isOwn) query.set("return", this.#target.path);
+    // a ticket is posted to the opener
+    if (query.has("ticket")) query.set("opener", location.origin);
     // mode=top: no pop-up helps a frame that gets neither a cookie nor a ticket
     if (mode !== "top" && this.getAttribute("sign-in") !== "top") {
       if (this.#popup && !this.#popup.closed) {
@@ -128,14 +130,14 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
       // opened empty, so that opener can be removed and closing still be observed
       const popup = (this.#popup = window.open("", "", "popup,width=520,height=680"));
       if (popup) {
-        // a ticket is posted to the opener
         if (!query.has("ticket")) popup.opener = null;
         popup.location.replace(login);
         const opened = Date.now();
         const watching = setInterval(() => {
           if (!popup.closed) return;
           clearInterval(watching);
-          this.#wasSevered = Date.now() - opened < 2000;
+          // one that the user has closed gives the focus back
+          this.#wasSevered = Date.now() - opened < 2000 && !document.hasFocus();
           this.#retry();
         }, 250);
         return this.#connected.signal.addEventListener("abort", () => clearInterval(watching));

@@ -174,6 +174,8 @@ test("the console explains an opener policy that breaks the pop-up", async (t) =
     world: { ...signedOut, loginUrl: (origin) => `${origin.market}/login` },
     page: { headers: { "cross-origin-opener-policy": "same-origin" } },
   });
+  // the pop-up is in front; Playwright emulates the focus for each page
+  await tab.evaluate(() => (document.hasFocus = () => false));
   await state("signed-out");
   await signIn(tab).click();
   await waitUntil(() => said.join().includes("Cross-Origin-Opener-Policy: same-origin-allow-popups"));

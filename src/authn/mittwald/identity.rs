@@ -20,6 +20,7 @@ use super::values::Serial;
 use crate::authn::authentication::{AuthRequest, Authentication, Fetched, Needs};
 use crate::clock::Timestamp;
 use crate::refusal::{Reason, Refusal};
+use crate::request::Peer;
 use crate::store::Store;
 use crate::store::instances::StoredInstance;
 use crate::user::{Credentials, Email, Identifier, Label, User};
@@ -45,8 +46,8 @@ pub struct MittwaldNeeds {
 
 #[derive(Clone, Debug)]
 enum What {
-    /// The key that verifies a session token.
-    Key(Serial),
+    /// The key that verifies a session token of a client.
+    Key(Serial, Peer),
     /// The instance of a verified session token.
     Instance(Uuid),
     /// The user who opens an instance.
@@ -121,7 +122,7 @@ impl MittwaldIdentity {
             (None, Ok(None)) => Authentication::NoCredentials,
             (None, Ok(Some(opening))) => self.opened(opening, request.fetched),
             (Some(token), Ok(None)) => {
-                self.by_session_token(token, request.fetched, now).unwrap_or_else(Authentication::Rejected)
+                self.by_session_token(token, request, now).unwrap_or_else(Authentication::Rejected)
             }
             (Some(_), Ok(Some(_))) => Authentication::Rejected(
                 Reason::AmbiguousIdentity.because("there are a session token and a retrieval key"),
@@ -143,18 +144,20 @@ impl MittwaldIdentity {
     fn by_session_token(
         &self,
         token: &[u8],
-        fetched: Option<&Fetched>,
+        request: AuthRequest<'_>,
         now: Timestamp,
     ) -> Result<Authentication, Refusal> {
         let token = SessionToken::parse(token)?;
         let serial = token.serial;
-        let Some(key) = self.0.keys.known(serial) else { return Ok(self.needs(What::Key(serial))) };
+        let Some(key) = self.0.keys.known(serial) else {
+            return Ok(self.needs(What::Key(serial, request.peer.unverified_client(request.headers))));
+        };
         let claims = token.verify(&key, now)?;
         if !self.0.extension_ids.contains(&claims.extension) {
             return Err(Reason::NotAllowed
                 .because("extensionId of the session token is not in mittwald.extension_ids"));
         }
-        let Some(Fetched::Mittwald(MittwaldFetched::Instance(instance))) = fetched else {
+        let Some(Fetched::Mittwald(MittwaldFetched::Instance(instance))) = request.fetched else {
             return Ok(self.needs(What::Instance(claims.instance)));
         };
         if instance.extension_id != claims.extension || instance.context_id != claims.context {
@@ -216,7 +219,7 @@ impl MittwaldNeeds {
     /// Fetches it.
     pub async fn fetch(&self) -> MittwaldFetched {
         let fetched = match &self.what {
-            What::Key(serial) => match self.identity.0.keys.get(*serial).await {
+            What::Key(serial, client) => match self.identity.0.keys.get(*serial, *client).await {
                 Ok(_) => Ok(MittwaldFetched::Key),
                 Err(why) => Err(no_key(&why)),
             },
@@ -273,7 +276,7 @@ fn user_at(instance: &StoredInstance, id: Uuid, scopes: &[String]) -> User {
 fn no_key(why: &KeyUnavailable) -> Refusal {
     match why {
         KeyUnavailable::Unknown => invalid("mittwald has no key of its publicKeySerial"),
-        KeyUnavailable::TooMany | KeyUnavailable::Failed(_) => {
+        KeyUnavailable::TooMany(_) | KeyUnavailable::Failed(_) => {
             Reason::KeysUnavailable.because(format!("the session token is not verified: {why}"))
         }
     }

@@ -1,6 +1,6 @@
 //! mittwald's public keys by serial. A serial always names the same key, so a key is fetched once
 //! and kept. A serial is untrusted text: those that have no key are remembered for a while, and
-//! fetches are limited in their rate.
+//! fetches are limited in their rate, for each client and for all together.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,6 +15,8 @@ use super::api::{Api, ApiError, KeyPurpose};
 use super::values::Serial;
 use crate::clock::Stopwatch;
 use crate::jwt::key_set::KeySet;
+use crate::limits::{FairLimit, Rate};
+use crate::request::Peer;
 
 /// An Ed25519 public key.
 #[derive(Clone)]
@@ -29,17 +31,17 @@ pub struct PublicKeys {
     api: Arc<Api>,
     purpose: KeyPurpose,
     since_start: Stopwatch,
+    limit: Arc<FairLimit>,
     state: Arc<Mutex<State>>,
 }
 
 /// What is known, and what is being fetched. Times are those since the start.
+#[derive(Default)]
 struct State {
     known: HashMap<Serial, Arc<PublicKey>>,
     /// Serials that have no key, and when that was found.
     unknown: HashMap<Serial, Duration>,
     fetching: HashMap<Serial, watch::Receiver<Option<Fetched>>>,
-    /// Fetches that may begin at once, and since when that many.
-    allowed: (u32, Duration),
 }
 
 type Fetched = Result<Arc<PublicKey>, KeyUnavailable>;
@@ -50,9 +52,10 @@ pub enum KeyUnavailable {
     /// mittwald has none.
     #[error("mittwald has no key of this serial")]
     Unknown,
-    /// It is not fetched now, since many others were a moment ago.
-    #[error("too many keys were fetched a moment ago; the next fetch is within {} s", INTERVAL.as_secs())]
-    TooMany,
+    /// It is not fetched now, since the client, or all clients together, caused many fetches. The time
+    /// after which one more may begin.
+    #[error("too many unknown keys were asked for a moment ago; the next fetch may begin in {} s", .0.as_secs() + 1)]
+    TooMany(Duration),
     /// It cannot be fetched.
     #[error("the key cannot be fetched: {0}")]
     Failed(ApiError),
@@ -62,9 +65,11 @@ pub enum KeyUnavailable {
 const UNKNOWN_KEPT: Duration = Duration::from_secs(30);
 const MAX_UNKNOWN: usize = 1_024;
 
-/// Fetches that may begin at once; one more after each interval.
-const BURST: u32 = 5;
-const INTERVAL: Duration = Duration::from_secs(2);
+/// Fetches that one client may cause.
+const OF_CLIENT: Rate = Rate { at_once: 2, interval: Duration::from_secs(10) };
+
+/// Fetches that all clients may cause. Up to nine that do so all the time leave some for the others.
+const OF_ALL: Rate = Rate { at_once: 10, interval: Duration::from_secs(1) };
 
 /// Keys that are kept. mittwald has few in use.
 const MAX_KEYS: usize = 64;
@@ -97,13 +102,8 @@ impl PublicKey {
 impl PublicKeys {
     /// No keys yet.
     pub fn new(api: Arc<Api>, purpose: KeyPurpose) -> Self {
-        let state = State {
-            known: HashMap::new(),
-            unknown: HashMap::new(),
-            fetching: HashMap::new(),
-            allowed: (BURST, Duration::ZERO),
-        };
-        Self { api, purpose, since_start: Stopwatch::start(), state: Arc::new(Mutex::new(state)) }
+        let limit = Arc::new(FairLimit::new(OF_CLIENT, OF_ALL));
+        Self { api, purpose, since_start: Stopwatch::start(), limit, state: Arc::default() }
     }
 
     /// Takes over the keys of an earlier configuration, where they come from the same place.
@@ -123,12 +123,13 @@ impl PublicKeys {
         self.state().known.get(&serial).cloned()
     }
 
-    /// The key, fetched if it is not known. The fetch goes on where the caller does not wait for it.
+    /// The key, fetched if it is not known. A fetch that begins is counted for `client`. It goes on where the
+    /// caller does not wait for it.
     ///
     /// # Errors
     ///
     /// mittwald has no such key, cannot be reached, or is not asked now.
-    pub async fn get(&self, serial: Serial) -> Result<Arc<PublicKey>, KeyUnavailable> {
+    pub async fn get(&self, serial: Serial, client: Peer) -> Result<Arc<PublicKey>, KeyUnavailable> {
         let mut fetching = {
             let mut state = self.state();
             if let Some(key) = state.known.get(&serial) {
@@ -136,7 +137,7 @@ impl PublicKeys {
             }
             match state.fetch_of(serial) {
                 Some(fetching) => fetching,
-                None => self.start_fetch(&mut state, serial)?,
+                None => self.start_fetch(&mut state, serial, client)?,
             }
         };
         let fetched = fetching.wait_for(Option::is_some).await.ok().and_then(|fetched| fetched.clone());
@@ -148,8 +149,12 @@ impl PublicKeys {
         &self,
         state: &mut State,
         serial: Serial,
+        client: Peer,
     ) -> Result<watch::Receiver<Option<Fetched>>, KeyUnavailable> {
-        state.may_fetch(serial, self.since_start.elapsed())?;
+        if state.is_unknown(serial, self.since_start.elapsed()) {
+            return Err(KeyUnavailable::Unknown);
+        }
+        self.limit.check(client).map_err(KeyUnavailable::TooMany)?;
         let (sender, fetching) = watch::channel(None);
         state.fetching.insert(serial, fetching.clone());
         let keys = self.clone();
@@ -161,7 +166,7 @@ impl PublicKeys {
             match &fetched {
                 Ok(key) => state.keep(serial, key),
                 Err(KeyUnavailable::Unknown) => state.keep_unknown(serial, keys.since_start.elapsed()),
-                Err(KeyUnavailable::TooMany | KeyUnavailable::Failed(_)) => {}
+                Err(KeyUnavailable::TooMany(_) | KeyUnavailable::Failed(_)) => {}
             }
             drop(state);
             sender.send_replace(Some(fetched));
@@ -189,21 +194,9 @@ impl State {
         fetching.has_changed().is_ok().then(|| fetching.clone())
     }
 
-    /// Counts a fetch, if it may begin.
-    fn may_fetch(&mut self, serial: Serial, now: Duration) -> Result<(), KeyUnavailable> {
-        let is_kept = |at: &Duration| now.saturating_sub(*at) < UNKNOWN_KEPT;
-        if self.unknown.get(&serial).is_some_and(is_kept) {
-            return Err(KeyUnavailable::Unknown);
-        }
-        let (mut count, mut since) = self.allowed;
-        while count < BURST && now.saturating_sub(since) >= INTERVAL {
-            (count, since) = (count + 1, since + INTERVAL);
-        }
-        if count == BURST {
-            since = now;
-        }
-        self.allowed = (count.saturating_sub(1), since);
-        if count == 0 { Err(KeyUnavailable::TooMany) } else { Ok(()) }
+    /// Whether it was found a moment ago that a serial has no key.
+    fn is_unknown(&self, serial: Serial, now: Duration) -> bool {
+        self.unknown.get(&serial).is_some_and(|at| now.saturating_sub(*at) < UNKNOWN_KEPT)
     }
 
     fn keep_unknown(&mut self, serial: Serial, now: Duration) {
@@ -232,26 +225,5 @@ impl fmt::Debug for PublicKey {
 impl fmt::Debug for PublicKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKeys({:?}, {} known)", self.purpose, self.state().known.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn five_fetches_may_begin_at_once_and_one_more_each_two_seconds() {
-        let mut state = State {
-            known: HashMap::new(),
-            unknown: HashMap::new(),
-            fetching: HashMap::new(),
-            allowed: (BURST, Duration::ZERO),
-        };
-        let mut begun = |at: f32| {
-            let serial = Serial::parse(&uuid::Uuid::new_v4().to_string()).unwrap();
-            (0..10).filter(|_| state.may_fetch(serial, Duration::from_secs_f32(at)).is_ok()).count()
-        };
-        assert_eq!([begun(1.0), begun(2.5), begun(3.5), begun(5.5)], [5, 0, 1, 1]);
-        assert_eq!(begun(500.0), 5);
     }
 }

@@ -7,8 +7,8 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use url::form_urlencoded;
 
 use crate::audit::Outcome;
-use crate::authn::SignIn;
 use crate::authn::oidc::LoggedOut;
+use crate::authn::{Once, SignIn};
 use crate::clock::Timestamp;
 use crate::http::context::RequestContext;
 use crate::http::limiting;
@@ -34,7 +34,7 @@ pub(super) async fn logout(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, RefusedRequest> {
-    let details = end_sessions(context, runtime, sign_in, request, payload).await;
+    let details = end_sessions(runtime, sign_in, request, payload).await;
     let details = details.map_err(|refusal| {
         // 400 is the status of a bad logout token (2.8); a provider tries again after a 503
         let reason = match refusal.reason {
@@ -55,7 +55,6 @@ pub(super) async fn logout(
 }
 
 async fn end_sessions(
-    context: &RequestContext,
     runtime: &EntranceRuntime,
     sign_in: &SignIn,
     request: &HttpRequest,
@@ -78,63 +77,12 @@ async fn end_sessions(
         key: EndedKey::of_logout_token(issuer, &token.jti),
         until: Timestamp::from_unix_seconds(token.remember_until),
     };
-    end(context, sign_in, &keys, Some(once), Timestamp::now()).await?;
+    sign_in.end(&keys, Some(once), Timestamp::now()).await?;
     Ok(EventDetails {
         subject: subject.map(|subject| runtime.entrance.subject_forms.write(subject)).unwrap_or_default(),
         credentials: Credentials { issuer: Some(token.issuer.clone()), ..Credentials::default() },
         ..EventDetails::default()
     })
-}
-
-/// What is used once, such as a logout token.
-#[derive(Clone, Copy)]
-pub(super) struct Once {
-    key: EndedKey,
-    /// It is remembered until then.
-    until: Timestamp,
-}
-
-/// Ends sessions, here and in the store. `once`: what may have been used before, for nothing then.
-///
-/// # Errors
-///
-/// It was used before; or the store does not answer: then the sessions have ended in this process only,
-/// and `once` counts as not used.
-pub(super) async fn end(
-    context: &RequestContext,
-    sign_in: &SignIn,
-    keys: &[EndedKey],
-    once: Option<Once>,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    let replayed = || Reason::BadRequest.because("the logout token was used before");
-    let ended = &context.shared.ended_sessions;
-    let end_here = || ended.add(keys.iter().map(|key| (*key, now)));
-    match once {
-        Some(once) if ended.contains(&once.key) => return Err(replayed()),
-        // a token that another replica has used must not end newer sessions here
-        Some(_) => {}
-        None => end_here(),
-    }
-    if let Some(store) = &context.shared.store {
-        let rows = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
-        let once = once.map(|once| (once.key.as_bytes().to_vec(), once.until.unix_microseconds()));
-        // a session that begins while its user is logged out has ended, too
-        let forget = now.later_by(sign_in.sessions.settings().absolute);
-        let (now_us, forget_us) = (now.unix_microseconds(), forget.unix_microseconds());
-        match store.end_sessions(rows, once, now_us, forget_us).await {
-            Ok(true) => {}
-            Ok(false) => return Err(replayed()),
-            Err(error) => {
-                end_here();
-                return Err(error.into());
-            }
-        }
-    }
-    end_here();
-    // a time ahead, before which it is not forgotten
-    ended.add(once.map(|once| (once.key, once.until.max(now))));
-    Ok(())
 }
 
 /// The logout token of a form.

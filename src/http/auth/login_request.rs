@@ -26,8 +26,8 @@ pub(super) enum Mode {
     Popup {
         /// Whether the opener gets a single-use address, since the cookie does not reach it.
         ticket: bool,
-        /// The opener's origin, where a pattern of `embed.parents` allows it. Those that are listed by
-        /// name are told in any case.
+        /// The opener's origin, if it is known and among `embed.parents`. Without it, each of those that
+        /// are listed by name is told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         opener: Option<String>,
     },
@@ -54,7 +54,7 @@ impl LoginRequest {
                 Some(named) => Some(named.as_ref()),
                 None => referer(request),
             };
-            let opener = opener.and_then(|page| entrance.embed.parents.origin_by_pattern(page));
+            let opener = opener.and_then(|page| entrance.embed.parents.allowed_origin(page));
             Mode::Popup { ticket: is("ticket", "1"), opener }
         } else {
             Mode::Top

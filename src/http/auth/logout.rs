@@ -34,7 +34,7 @@ pub(super) async fn logout(
     let (mut outcome, mut details) = (None, Box::<EventDetails>::default());
     if let Some(session) = session {
         let key = EndedKey::of_sign_in(&session);
-        if let Err(refusal) = super::backchannel::end(context, sign_in, &[key], None, now).await {
+        if let Err(refusal) = sign_in.end(&[key], None, now).await {
             // the cookie is deleted all the same
             tracing::error!(cause = %refusal.cause, "a session that its user has ended ends in this process only");
         }

@@ -21,7 +21,7 @@ use crate::session::{SameSite, Session};
 pub(super) struct Opener<'a> {
     /// A single-use address for its frame.
     pub ticket: Option<String>,
-    /// Its origin, if a pattern of `embed.parents` has to allow it.
+    /// Its origin, if it is known.
     pub origin: Option<&'a str>,
 }
 
@@ -73,11 +73,13 @@ pub(super) fn signed_in(
     opener: Option<Opener<'_>>,
     cookies: &[String],
 ) -> Result<HttpResponse, Refusal> {
-    let targets = opener.as_ref().map(|opener| {
-        let parents = &runtime.entrance.embed.parents;
-        let mut targets = parents.message_targets(opener.origin.unwrap_or_default(), false);
-        targets.extend(context.snapshot.public_url.clone().filter(|own| !targets.contains(own)));
-        targets
+    let targets = opener.as_ref().map(|opener| match opener.origin {
+        Some(origin) => vec![origin.to_owned()],
+        None => {
+            let mut targets = runtime.entrance.embed.parents.message_targets("", false);
+            targets.extend(context.snapshot.public_url.clone().filter(|own| !targets.contains(own)));
+            targets
+        }
     });
     let page = SignedInPage {
         is_signed_in: true,

@@ -63,8 +63,10 @@ async fn handle(
     let Some(mittwald) = &context.snapshot.mittwald else {
         return Err(Reason::NotFound.because("there is nothing at this path"));
     };
-    let signature = WebhookSignature::read(&headers(request)).map_err(unsigned)?;
-    let key = mittwald.fetched.keys.get(signature.serial()).await.map_err(no_key)?;
+    let headers = headers(request);
+    let signature = WebhookSignature::read(&headers).map_err(unsigned)?;
+    let client = context.peer.unverified_client(&headers);
+    let key = mittwald.fetched.keys.get(signature.serial(), client).await.map_err(no_key)?;
     let body = body::receive(payload, MAX_BODY, LIMIT).await.map_err(no_body)?;
     let verified = signature.verify(&body, &key).map_err(unsigned)?;
     let delivery = Delivery::parse(verified).map_err(unreadable)?;
@@ -179,7 +181,7 @@ fn unsigned(why: BadSignature) -> Refusal {
 fn no_key(why: KeyUnavailable) -> Refusal {
     let reason = match why {
         KeyUnavailable::Unknown => Reason::InvalidToken,
-        KeyUnavailable::TooMany | KeyUnavailable::Failed(_) => Reason::KeysUnavailable,
+        KeyUnavailable::TooMany(_) | KeyUnavailable::Failed(_) => Reason::KeysUnavailable,
     };
     reason.because(format!("the webhook is not verified: {why}"))
 }

@@ -14,7 +14,7 @@ use self::backend::Backend;
 pub use self::routes::routes;
 use super::mstudio::Mstudio;
 use super::pages::Pages;
-use super::service_config::{ServiceSettings, store_url};
+use super::service_config::{PLAN_BY_DOMAIN, ServiceSettings, store_url};
 use super::setup::{Setup, bind_service, free_address, origin, random_secret};
 use crate::api_token::{ApiToken, ApiTokenName, Scope};
 use crate::clock::Timestamp;
@@ -118,7 +118,9 @@ ufn = "name"
 udn = "name"
 aid = "attributes.context_id"
 
+# the user has no plan, but the domains of companies are known
 [claims.ti.xti]
+{PLAN_BY_DOMAIN}
 instance = "attributes.extension_instance_id"
 
 [embed]

@@ -48,12 +48,8 @@ struct TokenOf {
 
 async fn page(app: web::Data<MstudioApp>) -> HttpResponse {
     let nonce = nonce();
-    let policy = ContentSecurityPolicy {
-        nonce: &nonce,
-        connect_src: None,
-        frame_src: Some(&format!("{} {}", app.service_origin, app.marketplace_origin)),
-        frame_ancestors: "'none'",
-    };
+    let frames = format!("{} {}", app.service_origin, app.marketplace_origin);
+    let policy = ContentSecurityPolicy { frame_src: Some(&frames), ..ContentSecurityPolicy::alone(&nonce) };
     let page = MstudioPage {
         nonce: &nonce,
         people: PEOPLE.iter().map(PersonCard::from).collect(),

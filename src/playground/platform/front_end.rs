@@ -73,10 +73,9 @@ enum Change {
 async fn page(front_end: web::Data<FrontEnd>) -> HttpResponse {
     let nonce = nonce();
     let policy = ContentSecurityPolicy {
-        nonce: &nonce,
         connect_src: Some(&front_end.service_origin),
         frame_src: Some(&front_end.marketplace_origin),
-        frame_ancestors: "'none'",
+        ..ContentSecurityPolicy::alone(&nonce)
     };
     let page = PlatformPage {
         nonce: &nonce,

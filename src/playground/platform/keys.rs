@@ -58,15 +58,17 @@ const MAX_PUBLISHED: usize = 4;
 const JWKS_PATHS: [&str; 2] = ["/keys", "/.well-known/jwks.json"];
 
 impl Keys {
-    /// Creates a platform's first keys and their server.
+    /// Creates a platform's first key and its server.
     pub fn start(platform: &'static PublishedKeys) -> anyhow::Result<Self> {
         let server = KeyServer::start(Behaviour::Down).context("the key server cannot start")?;
-        let published: Vec<_> = (1..=platform.initial)
-            .map(|number| new_key(platform.algorithm, number))
-            .collect::<anyhow::Result<_>>()?;
-        let signing = published.last().map(Arc::clone).context("there are no initial keys")?;
-        let created = published.len();
-        let state = KeyState { published, signing, fetches_before: 0, created, is_down: false };
+        let first = new_key(platform.algorithm, 1)?;
+        let state = KeyState {
+            published: vec![Arc::clone(&first)],
+            signing: first,
+            fetches_before: 0,
+            created: 1,
+            is_down: false,
+        };
         let keys = Self { platform, server, state: Mutex::new(state) };
         keys.serve(&keys.state())?;
         Ok(keys)
@@ -192,14 +194,17 @@ mod tests {
 
     #[test]
     fn keys_are_published_before_and_after_they_sign() {
-        static PLATFORM: PublishedKeys = PublishedKeys { algorithm: "ES256", initial: 3, has_kid: true };
+        static PLATFORM: PublishedKeys = PublishedKeys { algorithm: "ES256", has_kid: true };
         let keys = Keys::start(&PLATFORM).unwrap();
-        assert_eq!(keys.status().published, ["key-1", "key-2", "key-3"]);
+        assert_eq!(keys.status().published, ["key-1"]);
         keys.publish_next().unwrap();
-        assert_eq!((keys.status().published.len(), keys.status().signing.as_str()), (4, "key-3"));
+        assert_eq!((keys.status().published.len(), keys.status().signing.as_str()), (2, "key-1"));
         keys.sign_with_newest();
-        assert_eq!(keys.status().signing, "key-4");
-        keys.publish_next().unwrap();
+        assert_eq!(keys.status().signing, "key-2");
+        for _ in 0..3 {
+            keys.publish_next().unwrap();
+            keys.sign_with_newest();
+        }
         assert_eq!(keys.status().published, ["key-2", "key-3", "key-4", "key-5"]);
     }
 }

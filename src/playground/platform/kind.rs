@@ -32,8 +32,6 @@ pub struct Kind {
 pub struct PublishedKeys {
     /// The signature algorithm.
     pub algorithm: &'static str,
-    /// The number of keys at the start.
-    pub initial: usize,
     /// Whether tokens have a `kid`.
     pub has_kid: bool,
 }

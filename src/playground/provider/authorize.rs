@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Provider;
 use crate::clock::Timestamp;
-use crate::playground::people::Person;
+use crate::playground::people::{Person, provider_users};
 
 /// What a code or a token was issued for.
 #[derive(Clone)]
@@ -75,7 +75,9 @@ impl Provider {
             Choice::SignIn(person) => {
                 let code = Uuid::new_v4().simple().to_string();
                 let grant = Grant {
-                    person: Person::find(person).context("there is no such user")?,
+                    person: provider_users()
+                        .find(|user| user.id == person)
+                        .context("there is no such user")?,
                     scopes: text("scope").unwrap_or_default(),
                     nonce: text("nonce"),
                     code_challenge: text("code_challenge").unwrap_or_default(),

@@ -21,6 +21,7 @@ pub use self::routes::routes;
 
 use self::authorize::Grant;
 use self::keys::Keys;
+use super::pages::Pages;
 use super::people::Person;
 use crate::jwt::key_set::KeySet;
 
@@ -28,6 +29,7 @@ use crate::jwt::key_set::KeySet;
 pub struct Provider {
     origin: String,
     client: RegisteredClient,
+    pages: Pages,
     state: Mutex<State>,
 }
 
@@ -88,7 +90,7 @@ impl Provider {
             access_tokens: BTreeMap::new(),
             requests: Vec::new(),
         };
-        Ok(Self { origin, client, state: Mutex::new(state) })
+        Ok(Self { origin, client, pages: Pages::compile()?, state: Mutex::new(state) })
     }
 
     /// Starts one on a port that the system chooses, in a thread of its own. It runs until the process ends.
@@ -183,6 +185,7 @@ fn claims_of(person: &Person, scopes: &str) -> Map<String, Value> {
         claims.insert("groups".to_owned(), json!(person.groups));
         claims.insert("organization_id".to_owned(), json!(person.organization_id));
         claims.insert("organization_name".to_owned(), json!(person.organization_name));
+        claims.insert("plan".to_owned(), json!(person.plan.as_str()));
     }
     if has("email") {
         claims.insert("email".to_owned(), json!(person.email));

@@ -1,7 +1,6 @@
 //! The stand-in provider's routes and login page.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -14,12 +13,11 @@ use url::Url;
 
 use super::authorize::Choice;
 use super::{FixedResponse, Provider, RecordedRequest};
-use crate::playground::people::PEOPLE;
+use crate::playground::pages::{ContentSecurityPolicy, nonce};
+use crate::playground::people::provider_users;
+use crate::playground::views::{PersonCard, ProviderLoginPage};
 
 type Form = web::Form<BTreeMap<String, String>>;
-
-/// The users on the login page.
-const USERS: usize = 2;
 
 /// Registers the routes; they need a `web::Data<Provider>`.
 pub fn routes(app: &mut web::ServiceConfig) {
@@ -85,27 +83,14 @@ async fn login_page(provider: web::Data<Provider>, request: HttpRequest) -> Http
     if let Err(error) = provider.check_request(request.query_string()) {
         return HttpResponse::BadRequest().body(format!("The request is rejected: {error}.\n"));
     }
-    let mut buttons = String::new();
-    for person in PEOPLE.iter().take(USERS) {
-        let _ = write!(
-            buttons,
-            "<p><button name=user value=\"{}\">Sign in as {}</button>",
-            person.id, person.name
-        );
-    }
-    let query = escape(request.query_string());
-    // a form-action would also apply to the redirect to the client
-    let policy = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";
-    HttpResponse::Ok()
-        .content_type(ContentType::html())
-        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(format!(
-            "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-             <title>Sign in</title><main><h1>Stand-in provider</h1><form method=post>\
-             <input type=hidden name=request value=\"{query}\">{buttons}\
-             <p><button name=user value=\"\">Deny</button></form></main></html>"
-        ))
+    let nonce = nonce();
+    let policy = ContentSecurityPolicy { redirects_forms: true, ..ContentSecurityPolicy::alone(&nonce) };
+    let page = ProviderLoginPage {
+        nonce: &nonce,
+        people: provider_users().map(PersonCard::from).collect(),
+        request: request.query_string(),
+    };
+    provider.pages.respond(StatusCode::OK, &policy, "provider_login.html", &page)
 }
 
 async fn sign_in(provider: web::Data<Provider>, form: Form) -> HttpResponse {
@@ -172,9 +157,4 @@ fn record(provider: &Provider, request: &HttpRequest, form: &BTreeMap<String, St
         authorization: field(request, "authorization").map(str::to_owned),
         form: form.clone(),
     });
-}
-
-/// Escapes an attribute's value.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
 }

@@ -128,18 +128,7 @@ fn steps_of(exchange: &Exchange, settings: &Settings) -> Vec<Step> {
     let Exchange { asked, forwarded, answered, log_line, visit } = exchange;
     let verify = match visit {
         Some(visit) => verify_step(visit, false),
-        None => Step {
-            party: Party::Marketplace,
-            outcome: Outcome::Skipped,
-            title: "The marketplace verifies".to_owned(),
-            line: if answered.token().is_some() {
-                "not asked yet".to_owned()
-            } else {
-                "not asked: there is no token".to_owned()
-            },
-            badge: String::new(),
-            sections: Vec::new(),
-        },
+        None => unasked_step(answered),
     };
     vec![
         ask_step(asked, forwarded),
@@ -177,12 +166,14 @@ fn ask_step(asked: &Asked, forwarded: &Forwarded) -> Step {
 
 fn forward_step(forwarded: &Forwarded, settings: &Settings) -> Step {
     let Forwarded { user, removed, added, is_direct } = forwarded;
-    let line = match (user, removed.len()) {
-        _ if *is_direct => "passed by: the request goes to the service directly".to_owned(),
-        (Some(user), 0) => format!("{} identity headers for {user}", added.len()),
-        (Some(user), forged) => format!("{} for {user}; {forged} forged removed", added.len()),
-        (None, 0) => "no session, so no identity headers".to_owned(),
-        (None, forged) => format!("no session; {forged} forged removed"),
+    let (title, line) = match (user, removed.len()) {
+        _ if *is_direct => ("The request passes the proxy by", "it goes to the service directly".to_owned()),
+        (Some(user), 0) => (ADDS_IDENTITY, format!("{} identity headers for {user}", added.len())),
+        (Some(user), forged) => {
+            (ADDS_IDENTITY, format!("{} for {user}; {forged} forged removed", added.len()))
+        }
+        (None, 0) => (ADDS_NO_IDENTITY, "no session, so no identity headers".to_owned()),
+        (None, forged) => (ADDS_NO_IDENTITY, format!("no session; {forged} forged removed")),
     };
     let mut sections = Vec::new();
     if !added.is_empty() {
@@ -202,8 +193,8 @@ fn forward_step(forwarded: &Forwarded, settings: &Settings) -> Step {
     }
     Step {
         party: Party::App,
-        outcome: if *is_direct { Outcome::Skipped } else { Outcome::Done },
-        title: "The proxy adds the identity".to_owned(),
+        outcome: if user.is_some() { Outcome::Done } else { Outcome::Skipped },
+        title: title.to_owned(),
         line,
         badge: String::new(),
         sections,
@@ -254,6 +245,23 @@ fn token_sections(token: &str, settings: &Settings) -> Vec<Section> {
         Section::table("The claims", &["claim", "value", "meaning", "from the setting"], rows),
         Section::text("The token", format!("{header}\n\n{token}")),
     ]
+}
+
+/// The last step of an exchange that has not led to the marketplace.
+fn unasked_step(answered: &Answered) -> Step {
+    let (title, line) = if answered.token().is_some() {
+        ("The marketplace is not asked yet", "the address has not been opened")
+    } else {
+        ("The marketplace is not asked", "there is no token")
+    };
+    Step {
+        party: Party::Marketplace,
+        outcome: Outcome::Skipped,
+        title: title.to_owned(),
+        line: line.to_owned(),
+        badge: String::new(),
+        sections: Vec::new(),
+    }
 }
 
 fn verify_step(visit: &Visit, is_again: bool) -> Step {
@@ -317,13 +325,7 @@ fn load_steps(report: &LoadReport) -> Vec<Step> {
             format!("{requests} in {took_ms} ms, {CLIENTS} at a time"),
             String::new(),
         ),
-        step(
-            Party::App,
-            Outcome::Done,
-            "The proxy adds the identity",
-            "to each of them".to_owned(),
-            String::new(),
-        ),
+        step(Party::App, Outcome::Done, ADDS_IDENTITY, "to each of them".to_owned(), String::new()),
         step(
             Party::Service,
             outcome,
@@ -361,6 +363,10 @@ fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let mut values = line.split(' ').filter_map(|part| part.strip_prefix(name)?.strip_prefix('='));
     if name == "reason" { values.next() } else { values.next_back() }
 }
+
+/// The titles of the second step.
+const ADDS_IDENTITY: &str = "The proxy adds the identity";
+const ADDS_NO_IDENTITY: &str = "The proxy adds no identity";
 
 /// How a page embeds the marketplace.
 const EMBEDDING: &str = "<script type=\"module\" src=\"/embed.js\"></script>

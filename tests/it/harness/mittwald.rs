@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::api::{create_token, settings};
 use super::store::{Engine, TestStore};
-use super::{App, Connection, Response, Settings, wire};
+use super::{App, Connection, Field, Response, Settings, wire};
 
 /// Services that share a store, and a token with the scope `mittwald:tokens`.
 pub struct MittwaldService {
@@ -93,15 +93,29 @@ impl MittwaldService {
 
 /// Posts a body with these header fields.
 pub fn post(app: &App, target: &str, signature: &SignatureFields, body: &[u8]) -> Response {
+    send(app, &request(target, signature, body))
+}
+
+/// Posts a webhook as a proxy on this machine does for a client.
+pub fn post_for(app: &App, client: &str, signature: &SignatureFields, body: &[u8]) -> Response {
+    send(app, &request_with(&[("X-Forwarded-For", client)], PATH, signature, body))
+}
+
+/// The bytes of a request with these header fields.
+pub fn request(target: &str, signature: &SignatureFields, body: &[u8]) -> Vec<u8> {
+    request_with(&[], target, signature, body)
+}
+
+fn send(app: &App, request: &[u8]) -> Response {
     let mut connection = Connection::open(app.address()).unwrap();
-    connection.write(&request(target, signature, body)).unwrap();
+    connection.write(request).unwrap();
     connection.read("POST").unwrap()
 }
 
-/// The bytes of that request.
-pub fn request(target: &str, signature: &SignatureFields, body: &[u8]) -> Vec<u8> {
+fn request_with(fields: &[Field<'_>], target: &str, signature: &SignatureFields, body: &[u8]) -> Vec<u8> {
     let length = body.len().to_string();
     let mut headers = vec![("Content-Type", "application/json"), ("Content-Length", length.as_str())];
+    headers.extend(fields);
     headers.extend(signature.iter().map(|(name, value)| (*name, value.as_str())));
     let mut bytes = wire::request_bytes("POST", target, &headers);
     bytes.extend(body);

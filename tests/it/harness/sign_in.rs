@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use marketplace_sso::authn::sign_in::of_frame;
+use marketplace_sso::clock::Timestamp;
 use marketplace_sso::seal::{KeyRing, Purpose};
 use marketplace_sso::secret::SharedSecret;
-use marketplace_sso::session::{SameSite, SessionSettings};
+use marketplace_sso::session::{self, EndedSessions, SameSite, Session, SessionCookies, SessionSettings};
 use url::form_urlencoded;
 
 use super::provider::{ADA, CLIENT_ID, CLIENT_SECRET, Provider, RegisteredAuthentication, provider};
@@ -52,6 +54,27 @@ impl SignInService {
         let response = browser.sign_in(&self.app, &self.provider, LOGIN);
         assert_eq!(response.status, 303, "{response:?}");
         browser
+    }
+
+    /// What the session cookie of a browser holds.
+    pub fn session_of(&self, browser: &Browser) -> Session {
+        let cookie = browser.header();
+        let headers = std::iter::once(("cookie", cookie.as_bytes())).collect();
+        *self.cookies().open(&headers, Timestamp::now(), &EndedSessions::default()).unwrap()
+    }
+
+    /// A frame with a session of its own, which began with that of a browser.
+    pub fn frame_of(&self, browser: &Browser) -> Browser {
+        let set = self.cookies().set(&of_frame(&self.session_of(browser)).unwrap()).unwrap();
+        let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
+        let frame = Browser::default();
+        frame.set(name, value);
+        frame
+    }
+
+    fn cookies(&self) -> SessionCookies {
+        let provider = session::Provider { issuer: self.provider.issuer(), client_id: CLIENT_ID };
+        SessionCookies::new(session_settings(SESSION_KEY), "pandium-sso", "https://app.example.com", provider)
     }
 }
 

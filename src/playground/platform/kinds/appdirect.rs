@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use crate::playground::platform::kind::{
     JWKS_REFRESH, Kind, PlatformTexts, PublishedKeys, SectionValues, TokenRequest,
 };
+use crate::playground::service_config::PLAN_BY_DOMAIN;
 
 pub static APP_DIRECT: Kind = Kind {
     name: "appdirect",
     page_header: Some("MP-Authorization"),
     reuse_s: 180,
-    published_keys: Some(PublishedKeys { algorithm: "RS256", initial: 1, has_kid: false }),
+    published_keys: Some(PublishedKeys { algorithm: "RS256", has_kid: false }),
     may_be_unauthorized: false,
     texts: PlatformTexts {
         brand: "Northgate Marketplace",
@@ -56,7 +57,7 @@ aid = "attributes.tenant"
 
 # the token has no plan, but the domains of companies are known
 [claims.ti.xti]
-user_tier = "'enterprise' if email|split('@')|last == 'mendes-trading.example' else 'pro' if email|split('@')|last == 'okafor-cycles.example' else 'free'"
+{PLAN_BY_DOMAIN}
 "#
     )
 }

@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use crate::playground::platform::kind::{
     JWKS_REFRESH, Kind, PlatformTexts, PublishedKeys, SectionValues, TokenRequest,
 };
+use crate::playground::service_config::ALLOWED_INSTALLS;
 
 pub static BEARER: Kind = Kind {
     name: "bearer",
     page_header: Some("Authorization"),
     reuse_s: 0,
-    published_keys: Some(PublishedKeys { algorithm: "ES256", initial: 3, has_kid: true }),
+    published_keys: Some(PublishedKeys { algorithm: "ES256", has_kid: true }),
     may_be_unauthorized: false,
     texts: PlatformTexts {
         brand: "Larkspur",
@@ -63,6 +64,9 @@ attributes.plan = "plan"
 
 [claims]
 sub = "id"
+
+[claims.ti.xti]
+{ALLOWED_INSTALLS}
 
 [embed]
 parents = ["{page_origin}"]

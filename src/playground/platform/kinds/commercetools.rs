@@ -11,7 +11,7 @@ pub static COMMERCETOOLS: Kind = Kind {
     name: "commercetools",
     page_header: None,
     reuse_s: 0,
-    published_keys: Some(PublishedKeys { algorithm: "RS256", initial: 1, has_kid: true }),
+    published_keys: Some(PublishedKeys { algorithm: "RS256", has_kid: true }),
     may_be_unauthorized: false,
     texts: PlatformTexts {
         brand: "Merchant Center",
@@ -69,6 +69,7 @@ adn = "attributes.project_key"
 [claims.ti.xti]
 permissions = "attributes.permissions"
 user_tier = "'enterprise' if 'ManageProjectSettings' in attributes.permissions else 'pro' if 'ManageProducts' in attributes.permissions else 'free'"
+allowed_installs = "50 if 'ManageProjectSettings' in attributes.permissions else 5 if 'ManageProducts' in attributes.permissions else 2"
 "#
     )
 }

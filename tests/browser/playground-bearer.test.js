@@ -1,0 +1,32 @@
+// `playground --as bearer`: an app whose page sends a token of an issuer that rotates its keys.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { accessibility, open, picture, startBrowser } from "./support/browser.js";
+import { startHosts } from "./support/hosts.js";
+import { startPlayground } from "./support/playground.js";
+
+const hosts = await startHosts({ services: {} });
+const browser = await startBrowser(hosts);
+const playground = await startPlayground("--as", "bearer");
+
+test("a person is chosen first, and a rotation refuses no user", async (t) => {
+  const { tab, said } = await open(t, hosts, browser, { who: null, url: playground });
+  const button = (name) => tab.getByRole("button", { name });
+  const keys = tab.locator("#keys li");
+  await tab.getByText("Choose a person above.").waitFor();
+  await keys.getByText("signs").waitFor();
+  assert.equal(await keys.count(), 1);
+  await button("Ben Okafor").click();
+  await tab.locator("#marketplace").contentFrame().getByText("Signed on as Ben Okafor Pro").waitFor();
+  await button("Rotate the keys").click();
+  await tab.getByText("key-2 signs now. Ben Okafor is signed on.").waitFor();
+  assert.equal(await button("Open again").count(), 1);
+  for (const width of [1280, 360]) {
+    await tab.setViewportSize({ width, height: 800 });
+    assert.deepEqual(await accessibility(tab), [], `at ${width}`);
+    assert.equal(await tab.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+    await picture(tab, `playground-bearer-${width}`, { fullPage: true });
+  }
+  assert.deepEqual(said, []);
+});
