@@ -27,7 +27,8 @@ pub(super) struct BegunLogin {
 }
 
 /// The longest `Set-Cookie` in bytes: proxies limit all cookies of a request, often to 4 kB, and a browser
-/// can have four. Of a longer one, the return address is left out, then the opener.
+/// can have four. Of a longer one, an opener that is listed by name is left out, then the return address,
+/// then any opener.
 const MAX_COOKIE: usize = 800;
 
 /// Handles `GET …/login`.
@@ -59,19 +60,33 @@ async fn begin(
         sign_in.logins.set(&login.pending.state, context.received, &data).map_err(internal)
     };
     let mut cookie = set(&login)?;
-    if cookie.len() > MAX_COOKIE {
-        login.return_to = ReturnAddress::of(entrance).as_str().to_owned();
-        cookie = set(&login)?;
-    }
-    if let Mode::Popup { opener, .. } = &mut login.mode
-        && cookie.len() > MAX_COOKIE
-    {
-        *opener = None;
-        cookie = set(&login)?;
+    for shorten in [leave_out_listed_opener, leave_out_return_address, leave_out_opener] {
+        if cookie.len() > MAX_COOKIE {
+            shorten(&mut login, entrance);
+            cookie = set(&login)?;
+        }
     }
     let mut cookies = sign_in.logins.make_place(&headers);
     cookies.push(cookie);
     redirect(&begun.url, &cookies)
+}
+
+/// Without it, each parent that is listed by name is told.
+fn leave_out_listed_opener(login: &mut BegunLogin, entrance: &Entrance) {
+    if let Mode::Popup { opener, .. } = &mut login.mode {
+        let listed = entrance.embed.parents.message_targets("", false);
+        opener.take_if(|opener| listed.contains(opener));
+    }
+}
+
+fn leave_out_return_address(login: &mut BegunLogin, entrance: &Entrance) {
+    login.return_to = ReturnAddress::of(entrance).as_str().to_owned();
+}
+
+fn leave_out_opener(login: &mut BegunLogin, _entrance: &Entrance) {
+    if let Mode::Popup { opener, .. } = &mut login.mode {
+        *opener = None;
+    }
 }
 
 impl BegunLogin {
