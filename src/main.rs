@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use marketplace_sso::cli::CommandLine;
 
 fn main() -> ExitCode {
-    CommandLine::parse().run()
+    CommandLine::of_process().run()
 }

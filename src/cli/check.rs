@@ -13,12 +13,13 @@ use crate::config::{Config, Problems};
 #[command(after_help = "\
 Examples:
   marketplace-sso check --config sso.toml
-  marketplace-sso check --config sso.toml --show      the effective settings, secrets hidden
-  marketplace-sso check --config sso.toml --strict    for CI: warnings are problems too
-  marketplace-sso check --config sso.toml --format json
+  marketplace-sso check --config sso.toml --show          effective settings
+  marketplace-sso check --config sso.toml --strict        for CI
+  marketplace-sso check --config sso.toml --format json   for programs
 
-Problems and warnings go to standard error, the verdict to standard output; as JSON, everything to
-standard output. Exit status 78 if there is a problem.")]
+Standard output has the verdict on a configuration that can be used, or, as
+JSON, everything. Problems, with the verdict on them, and warnings go to
+standard error. Exit status 78 if there is a problem.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

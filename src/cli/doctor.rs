@@ -11,7 +11,7 @@ use url::Url;
 use super::report::count;
 use super::terminal::{FAINT, Format, Mark, STRONG, Terminal, hang, output_width};
 use super::{CommandResult, Failure};
-use crate::doctor::{self, Finding, Front, Group, Report, Setup, Severity};
+use crate::doctor::{self, Finding, Front, GivenAddress, Group, Report, Setup, Severity};
 use crate::request::FieldName;
 use crate::sign_on::Entrance;
 
@@ -19,14 +19,20 @@ use crate::sign_on::Entrance;
 #[command(after_help = "\
 Examples:
   marketplace-sso doctor https://app.example.com
-  marketplace-sso doctor https://sso.example.com/pandium-sso --page https://app.example.com/integrations
-  marketplace-sso doctor https://app.example.com --page https://app.example.com/integrations --cookie-file cookie.txt
+  marketplace-sso doctor https://sso.example.com/pandium-sso \\
+    --page https://app.example.com/integrations
+  marketplace-sso doctor https://app.example.com \\
+    --page https://app.example.com/integrations --cookie-file cookie.txt
+  marketplace-sso doctor https://app.example.com \\
+    --resolve app.example.com:443:192.0.2.7 --ca-file cert.pem
 
-Run it from outside, where your users are. It changes nothing: it sends requests as a browser does,
-as a client that forges identity headers does, and, with a cookie, as that user.
+Run it from outside, where your users are. It changes nothing: it sends
+requests as a browser does, as a client that forges identity headers does,
+and, with a cookie, as that user.
 
-Findings are grouped: proxy, frame, keys, sizes. Where the proxy is recognised, or named with --front,
-it says what to write. Exit status 1 if something is broken.")]
+Findings are grouped: proxy, frame, keys, sizes. Where the proxy is
+recognised, or named with --front, it says what to write. Exit status 1 if
+something is broken.")]
 pub(super) struct Arguments {
     /// The URL of the entrance, as browsers use it; without a path, /pandium-sso
     #[arg(value_name = "URL", value_parser = read_url)]
@@ -43,6 +49,9 @@ pub(super) struct Arguments {
     /// A certificate authority to trust in addition to the system's, in PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// The IP address for a host and a port in place of DNS, as curl takes it; may be repeated
+    #[arg(long = "resolve", value_name = "HOST:PORT:ADDRESS", value_parser = GivenAddress::parse)]
+    addresses: Vec<GivenAddress>,
     /// The proxy in front, if its responses do not name it
     #[arg(long, value_name = "PROXY", value_parser = fronts())]
     front: Option<Front>,
@@ -193,5 +202,16 @@ fn setup(arguments: &Arguments) -> Result<Setup, Failure> {
     }
     let authority = arguments.ca_file.as_ref().map(read).transpose()?;
     let (page, identity_headers) = (arguments.page.clone(), arguments.identity_headers.clone());
-    Ok(Setup { entrance, page, identity_headers, cookie, authority, front: arguments.front })
+    let addresses = arguments.addresses.clone();
+    let is_used = |given: &&GivenAddress| {
+        given.applies_to(&entrance) || page.as_ref().is_some_and(|page| given.applies_to(page))
+    };
+    if let Some(unused) = addresses.iter().find(|given| !is_used(given)) {
+        return Err(Failure::Arguments(format!(
+            "--resolve names {}, which neither URL nor --page has: compare the host and the port, 443 for https and \
+             80 for http",
+            unused.authority()
+        )));
+    }
+    Ok(Setup { entrance, page, identity_headers, cookie, authority, front: arguments.front, addresses })
 }

@@ -12,9 +12,12 @@ use super::{CommandResult, Failure};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  marketplace-sso completions bash > /usr/share/bash-completion/completions/marketplace-sso
-  marketplace-sso completions zsh > /usr/share/zsh/site-functions/_marketplace-sso
-  marketplace-sso completions fish > ~/.config/fish/completions/marketplace-sso.fish")]
+  marketplace-sso completions bash \\
+    > /usr/share/bash-completion/completions/marketplace-sso
+  marketplace-sso completions zsh \\
+    > /usr/share/zsh/site-functions/_marketplace-sso
+  marketplace-sso completions fish \\
+    > ~/.config/fish/completions/marketplace-sso.fish")]
 pub(super) struct CompletionArguments {
     /// The shell that reads them
     #[arg(value_name = "SHELL", value_enum)]
@@ -26,7 +29,8 @@ pub(super) struct CompletionArguments {
 Example:
   marketplace-sso man /usr/share/man/man1
 
-It writes marketplace-sso.1, and a page for each command, such as marketplace-sso-check.1.")]
+It writes marketplace-sso.1, and a page for each command, such as
+marketplace-sso-check.1.")]
 pub(super) struct ManArguments {
     /// The folder to write to
     #[arg(value_name = "DIR")]

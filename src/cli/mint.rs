@@ -19,9 +19,11 @@ use crate::user::{BadText, Email, Identifier, Label, User};
 #[command(after_help = "\
 Examples:
   marketplace-sso mint --config sso.toml --email alice@example.com
-  marketplace-sso mint --config sso.toml --email alice@example.com --group admins \\
-    --set attributes.plan=pro --set organization.id=org-1 --integration-id 1121 --display settings
-  marketplace-sso mint --config sso.toml --entrance merchant_center --id u-1 --set attributes.project_key=acme
+  marketplace-sso mint --config sso.toml --email alice@example.com \\
+    --group admins --set attributes.plan=pro --set organization.id=org-1 \\
+    --integration-id 1121 --display settings
+  marketplace-sso mint --config sso.toml --entrance merchant_center \\
+    --id u-1 --set attributes.project_key=acme
 
 The URL is a credential: whoever has it acts as that user.")]
 pub(super) struct Arguments {

@@ -23,6 +23,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use report::{Reporter, count};
@@ -46,26 +48,26 @@ pub struct CommandLine {
 enum Command {
     /// Run the service
     Serve(serve::Arguments),
-    /// Run a demo on this machine: a sample app or a platform's page, this service, a stand-in marketplace
+    /// Run a demo on this machine, without an account
     #[cfg(feature = "playground")]
     Playground(playground::Arguments),
-    /// Write a configuration, and the snippets for your proxy and your page
+    /// Write a configuration, and the snippets for proxy and page
     Init(init::Arguments),
-    /// Report problems of the configuration, and show the effective settings
+    /// Report problems of the configuration; show effective settings
     Check(check::Arguments),
     /// Print the URL to which a user would be redirected
     Mint(mint::Arguments),
     /// Verify a token and explain each claim
     Inspect(inspect::Arguments),
-    /// Read the stored audit events, verify that none was changed, erase a person
+    /// Read, export and verify stored audit events; erase a person
     Audit(audit::Arguments),
     /// Create, list and revoke the API tokens of programs
     Token(token::Arguments),
     /// Maintain the store: encrypt its secrets with another key
     Store(store::Arguments),
-    /// Check a running deployment from outside, and report what is broken
+    /// Check a running deployment from outside; report what is broken
     Doctor(doctor::Arguments),
-    /// Check whether a running service is ready; for images without a shell
+    /// Check whether a service is ready; for images without a shell
     Healthcheck(healthcheck::Arguments),
     /// Print the completions for a shell
     Completions(generate::CompletionArguments),
@@ -75,16 +77,17 @@ enum Command {
 
 fn examples() -> String {
     let playground = if cfg!(feature = "playground") {
-        "  marketplace-sso playground                      try it out, without an account\n"
+        "  marketplace-sso playground                try it out, without an account\n"
     } else {
         ""
     };
     format!(
         "Examples:\n{playground}  \
-         marketplace-sso init                            write a configuration for your login\n  \
-         marketplace-sso check --config sso.toml         find problems in the settings\n  \
-         marketplace-sso serve --config sso.toml         run the service\n\n\
-         Exit status: 0 done, 1 failed while running, 2 wrong arguments, 78 wrong configuration."
+         marketplace-sso init                      write a configuration\n  \
+         marketplace-sso check --config sso.toml   find problems in the settings\n  \
+         marketplace-sso serve --config sso.toml   run the service\n\n\
+         Exit status: 0 done, 1 failed while running, 2 wrong arguments,\n\
+         78 wrong configuration."
     )
 }
 
@@ -121,6 +124,18 @@ const EX_CONFIG: u8 = 78;
 const STORE_TIME_LIMIT: Duration = Duration::from_secs(600);
 
 impl CommandLine {
+    /// Parses the arguments of this process. Ends it, with what is wrong, where they cannot be used.
+    pub fn of_process() -> Self {
+        Self::try_parse().unwrap_or_else(|mut error| {
+            let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+            if argument.is_some_and(|argument| argument.ends_with(".toml")) {
+                let tip = StyledStr::from("name a configuration file with '--config FILE'");
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+            }
+            error.exit()
+        })
+    }
+
     /// Runs the command.
     pub fn run(self) -> ExitCode {
         let terminal = Terminal::new(self.color);

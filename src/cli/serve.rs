@@ -9,11 +9,13 @@ use crate::telemetry;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  SSO_PANDIUM__SHARED_SECRET_FILE=/run/secrets/pandium marketplace-sso serve --config sso.toml
+Examples:
+  marketplace-sso serve --config sso.toml
+  SSO_PANDIUM__SHARED_SECRET_FILE=/run/secrets/pandium \\
+    marketplace-sso serve --config sso.toml
 
-SIGHUP, or a change of a configuration or secret file, reloads the configuration. SIGTERM stops
-after the requests in progress are done.")]
+SIGHUP, or a change of a configuration or secret file, reloads the
+configuration. SIGTERM stops after the requests in progress are done.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

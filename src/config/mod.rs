@@ -76,8 +76,9 @@ impl Config {
             problems.add(
                 "configuration",
                 None,
-                "nothing is configured: no --config FILE, no SSO_CONFIG, and no other SSO_ variable",
-                "write a file, as docs/start.md shows one, and name it with --config",
+                "nothing is configured: there is no --config FILE, no SSO_CONFIG, and no other SSO_ variable; files are \
+                 looked for nowhere else",
+                "write a file with marketplace-sso init, or as docs/start.md shows one, and name it with --config",
             );
             return Err(problems.take());
         }

@@ -2,6 +2,7 @@
 //! forges identity headers, and, with a cookie, as a user. It changes nothing,
 //! and does not print or send on tokens that it receives.
 
+mod address;
 mod frame;
 mod hand_off;
 mod probe;
@@ -11,6 +12,7 @@ mod tls;
 
 use url::{Host, Url};
 
+pub use address::{GivenAddress, NotAGivenAddress};
 use probe::Probe;
 pub use snippets::{Front, Remedy};
 
@@ -29,6 +31,8 @@ pub struct Setup {
     pub authority: Option<Vec<u8>>,
     /// The proxy in front; `None`: as its responses name it.
     pub front: Option<Front>,
+    /// Addresses in place of DNS; of several for a host and port, the last.
+    pub addresses: Vec<GivenAddress>,
 }
 
 /// The results of all checks.
@@ -166,7 +170,7 @@ impl Severity {
 
 /// Runs all checks.
 pub async fn run(setup: &Setup) -> Result<Report, ClientError> {
-    let probe = Probe::new(setup.authority.as_deref(), is_on_this_machine(&setup.entrance))?;
+    let probe = Probe::new(setup)?;
     // without a response every other check would report the same cause again
     let response = match service::first_response(&probe, &setup.entrance).await {
         Ok(response) => response,

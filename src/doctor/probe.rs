@@ -9,12 +9,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, Url};
 
-use super::tls;
+use super::address::GivenAddress;
+use super::tls::{self, TlsError};
+use super::{Setup, is_on_this_machine};
 use crate::jwt::jwks::fetch::error_chain;
 
-/// The client.
+/// The clients.
 pub(super) struct Probe {
     client: Client,
+    /// Those for the hosts and ports whose addresses are given.
+    to_addresses: Vec<(GivenAddress, Client)>,
 }
 
 /// A response, with its body cut at [`MAX_BODY_BYTES`].
@@ -27,8 +31,10 @@ pub(super) struct Response {
 /// Why there is no response.
 #[derive(Debug)]
 pub(super) enum ProbeError {
-    /// TLS failed; the text is for the operator.
-    Tls(String),
+    /// TLS failed.
+    Tls(TlsError),
+    /// The host name has no address; the text has the cause.
+    Dns(String),
     /// Anything else.
     Other(String),
 }
@@ -49,20 +55,34 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
 impl Probe {
-    /// `authority`: PEM. `is_direct`: ignore `HTTPS_PROXY` and the like.
-    pub fn new(authority: Option<&[u8]>, is_direct: bool) -> Result<Self, reqwest::Error> {
-        let mut client = Client::builder()
-            .redirect(Policy::none())
-            .timeout(TIMEOUT)
-            .referer(false)
-            .user_agent(concat!("marketplace-sso-doctor/", env!("CARGO_PKG_VERSION")));
-        if is_direct {
-            client = client.no_proxy();
-        }
-        if let Some(pem) = authority {
-            client = client.tls_certs_merge(Certificate::from_pem_bundle(pem)?);
-        }
-        Ok(Self { client: client.build()? })
+    /// The client for this deployment. Where it is on this machine, or its address is given,
+    /// `HTTPS_PROXY` and the like are ignored.
+    pub fn new(setup: &Setup) -> Result<Self, reqwest::Error> {
+        let authorities = match &setup.authority {
+            Some(pem) => Certificate::from_pem_bundle(pem)?,
+            None => Vec::new(),
+        };
+        let builder = || {
+            Client::builder()
+                .redirect(Policy::none())
+                .timeout(TIMEOUT)
+                .referer(false)
+                .user_agent(concat!("marketplace-sso-doctor/", env!("CARGO_PKG_VERSION")))
+                .tls_certs_merge(authorities.clone())
+        };
+        let is_direct = is_on_this_machine(&setup.entrance);
+        let client = if is_direct { builder().no_proxy() } else { builder() }.build()?;
+        let to_address = |given: &GivenAddress| {
+            let (host, address) = given.resolution();
+            Ok((given.clone(), builder().no_proxy().resolve(host, address).build()?))
+        };
+        let to_addresses = setup.addresses.iter().map(to_address).collect::<Result<_, reqwest::Error>>()?;
+        Ok(Self { client, to_addresses })
+    }
+
+    fn client_for(&self, url: &Url) -> &Client {
+        let given = self.to_addresses.iter().rev().find(|(given, _)| given.applies_to(url));
+        given.map_or(&self.client, |(_, client)| client)
     }
 
     /// Sends a GET request.
@@ -77,7 +97,7 @@ impl Probe {
         url: &Url,
         headers: &[(&str, &str)],
     ) -> Result<Response, ProbeError> {
-        let mut request = self.client.request(method, url.clone());
+        let mut request = self.client_for(url).request(method, url.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -155,7 +175,8 @@ impl Response {
 impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tls(message) | Self::Other(message) => f.write_str(message),
+            Self::Tls(TlsError { message, .. }) | Self::Other(message) => f.write_str(message),
+            Self::Dns(cause) => write!(f, "its host name cannot be resolved ({cause})"),
         }
     }
 }
@@ -164,7 +185,10 @@ impl fmt::Display for ProbeError {
 fn to_probe_error(error: reqwest::Error) -> ProbeError {
     let causes = error_chain(&error.without_url());
     match tls::explain(&causes) {
-        Some(message) => ProbeError::Tls(message),
+        Some(error) => ProbeError::Tls(error),
+        None if causes.contains("dns error") => {
+            ProbeError::Dns(causes.rsplit(": ").next().unwrap_or(&causes).to_owned())
+        }
         None => ProbeError::Other(causes),
     }
 }

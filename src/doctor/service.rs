@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc2822;
 
 use super::probe::{FRAME_NAVIGATION, JSON, PAGE, Probe, ProbeError, Response};
 use super::snippets::Remedy;
+use super::tls::TlsError;
 use super::{Finding, Front, Setup, Topic, display_url, is_on_this_machine};
 use crate::authn::proxy_headers::presets;
 use crate::clock::Timestamp;
@@ -64,8 +65,21 @@ pub(super) async fn first_response(probe: &Probe, entrance: &Url) -> Result<Firs
     let before = Timestamp::now();
     let page = probe.get(entrance, &[&[PAGE], FRAME_NAVIGATION.as_slice()].concat()).await;
     let page = page.map_err(|error| match error {
-        ProbeError::Tls(message) => {
-            Finding::broken(ENCRYPTION, format!("{}: {message}", display_url(entrance)))
+        ProbeError::Tls(TlsError { message, is_of_authority }) => {
+            let finding = Finding::broken(ENCRYPTION, format!("{}: {message}", display_url(entrance)));
+            match entrance.host() {
+                Some(host) if is_of_authority => finding.with(Remedy::Certificate(host.to_owned())),
+                Some(_) | None => finding,
+            }
+        }
+        ProbeError::Dns(_) => {
+            let host = entrance.host_str().unwrap_or_default();
+            let port = entrance.port_or_known_default().unwrap_or_default();
+            let message = format!(
+                "{}: {error}; before DNS has it, give the proxy's address: --resolve {host}:{port}:ADDRESS",
+                display_url(entrance)
+            );
+            Finding::broken(RESPONSE, message)
         }
         ProbeError::Other(error) => {
             Finding::broken(RESPONSE, format!("{} does not respond: {error}", display_url(entrance)))
@@ -106,7 +120,7 @@ pub(super) async fn run(
     findings.push(clock(&page, before, after));
     let json = probe.get(entrance, &[&[JSON], FRAME_NAVIGATION.as_slice()].concat()).await.ok();
     let anonymous = AnonymousResult::of(&page, json.as_ref());
-    findings.push(without_login(&page, &anonymous));
+    findings.push(without_login(&page, json.as_ref(), &anonymous));
     findings.push(forged_headers(probe, setup, &anonymous).await);
     findings.push(other_methods(probe, entrance).await);
     findings.push(keys(json.as_ref()));
@@ -195,7 +209,7 @@ fn clock(response: &Response, before: Timestamp, after: Timestamp) -> Finding {
 }
 
 /// What a frame shows when the login has expired.
-fn without_login(page: &Response, anonymous: &AnonymousResult) -> Finding {
+fn without_login(page: &Response, json: Option<&Response>, anonymous: &AnonymousResult) -> Finding {
     const TOPIC: Topic = Topic::proxy("no login");
     match anonymous {
         AnonymousResult::SignedOn => {
@@ -228,6 +242,10 @@ fn without_login(page: &Response, anonymous: &AnonymousResult) -> Finding {
             ),
         )
         .with(Remedy::PassSignedOut),
+        status if json.is_some_and(Response::is_gateway_error) => {
+            let message = format!("the proxy responds with {status}: start the login in front, and run doctor again");
+            Finding::broken(TOPIC, message)
+        }
         status => Finding::warning(
             TOPIC,
             format!(
@@ -295,9 +313,14 @@ async fn forged_set(probe: &Probe, entrance: &Url, names: &[&str], anonymous: &A
         Err(error) => return Finding::warning(FORGED, format!("no response: {error}")),
     };
     let first = names.first().copied().unwrap_or_default();
+    let direct = if is_on_this_machine(entrance) {
+        ". Where this is the address of the service itself, check the proxy's in place of it"
+    } else {
+        ""
+    };
     let remedy = format!(
         "a client's own {first} is accepted. Have the proxy overwrite it on every request, and let no other \
-         client connect to the service"
+         client connect to the service{direct}"
     );
     let overwrite = || Remedy::Overwrite(names.iter().map(|name| (*name).to_owned()).collect());
     let is_always_identified = matches!(anonymous, AnonymousResult::SignedOn | AnonymousResult::Refused(_));
@@ -332,6 +355,9 @@ async fn forged_set(probe: &Probe, entrance: &Url, names: &[&str], anonymous: &A
             ),
         )
         .with(overwrite()),
+        _ if response.is_gateway_error() => {
+            Finding::skipped(FORGED, format!("unknown: the proxy responds with {}", response.status))
+        }
         _ => Finding::ok(
             FORGED,
             format!("a client's own identity headers do not sign on ({})", response.status),

@@ -1,5 +1,7 @@
 //! What to write to correct a finding, in the language of the proxy in front.
 
+use url::Host;
+
 /// A proxy in front of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Front {
@@ -34,6 +36,8 @@ pub enum Remedy {
     Header(String),
     /// The service's configuration has this.
     Setting(String),
+    /// A self-signed certificate for this host is made by this command; for tests.
+    Certificate(Host),
 }
 
 impl Front {
@@ -58,6 +62,7 @@ impl Remedy {
         match self {
             Self::Header(field) => Some(field.clone()),
             Self::Setting(text) => Some(text.clone()),
+            Self::Certificate(host) => Some(certificate(host)),
             Self::Overwrite(names) => front.map(|front| overwrite(front, names)),
             Self::PassSignedOut => front.map(|front| pass_signed_out(front).to_owned()),
             Self::PassComponent => front.map(|front| pass_component(front).to_owned()),
@@ -66,6 +71,20 @@ impl Remedy {
             Self::Buffers => buffers(front?).map(str::to_owned),
         }
     }
+}
+
+fn certificate(host: &Host) -> String {
+    let name = match host {
+        Host::Domain(name) => format!("DNS:{name}"),
+        Host::Ipv4(ip) => format!("IP:{ip}"),
+        Host::Ipv6(ip) => format!("IP:{ip}"),
+    };
+    format!(
+        "# for a test; users need the certificate of an authority that their browsers trust\n\
+         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \\\n  \
+           -subj /CN=marketplace-sso -addext subjectAltName={name} \\\n  \
+           -addext basicConstraints=critical,CA:FALSE -keyout key.pem -out cert.pem"
+    )
 }
 
 fn overwrite(front: Front, names: &[String]) -> String {

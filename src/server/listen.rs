@@ -24,22 +24,28 @@ pub enum BoundAddr {
 
 /// A listener cannot be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen at {address}: {error}{}", hint(error))]
+#[error("{setting}: cannot listen at {address}: {error}{}", self.hint())]
 pub struct BindError {
+    setting: &'static str,
     address: String,
     error: io::Error,
 }
 
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; stop what listens there, or choose another address in server.listen or server.admin_listen"
+impl BindError {
+    fn hint(&self) -> String {
+        let Self { setting, .. } = self;
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("; stop what listens there, or set {setting} to another address")
+            }
+            io::ErrorKind::PermissionDenied => {
+                format!("; set {setting} to a port above 1023, or to a folder that this user may write to")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                format!("; this machine does not have that address: set {setting} to another one")
+            }
+            _ => String::new(),
         }
-        io::ErrorKind::PermissionDenied => {
-            "; choose a port above 1023, or a folder that this user may write to"
-        }
-        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-        _ => "",
     }
 }
 
@@ -81,13 +87,13 @@ impl fmt::Display for BoundAddr {
 }
 
 impl BoundListener {
-    /// Binds an address. `mode` is the file mode of a Unix socket.
-    pub fn bind(listen: &Listen, mode: u32, backlog: u32) -> Result<Self, BindError> {
+    /// Binds the address of a setting. `mode` is the file mode of a Unix socket.
+    pub fn bind(setting: &'static str, listen: &Listen, mode: u32, backlog: u32) -> Result<Self, BindError> {
         let bound = match listen {
             Listen::Tcp(address) => bind_tcp(*address, backlog),
             Listen::Unix(path) => bind_unix(path, mode),
         };
-        bound.map_err(|error| BindError { address: listen.to_string(), error })
+        bound.map_err(|error| BindError { setting, address: listen.to_string(), error })
     }
 }
 

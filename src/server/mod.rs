@@ -98,9 +98,9 @@ impl Server {
         let sighup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let capacities = Capacities::from_process_limit(&config.server)?;
         let mode = config.server.unix_socket_mode;
-        let public = BoundListener::bind(&config.server.listen, mode, BACKLOG)?;
+        let public = BoundListener::bind("server.listen", &config.server.listen, mode, BACKLOG)?;
         let admin = match &config.server.admin_listen {
-            Some(listen) => Some(BoundListener::bind(listen, mode, BACKLOG)?),
+            Some(listen) => Some(BoundListener::bind("server.admin_listen", listen, mode, BACKLOG)?),
             None => None,
         };
         let shared = share_with_log_writer(&mut config, log_writer).await?;

@@ -2,6 +2,7 @@
 //! What a value means is not known here.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 
 use config::{Map, Source, Value, ValueKind};
@@ -75,12 +76,15 @@ pub(crate) fn read(sources: &Sources, built_in: &BuiltIn, problems: &Collector) 
         match problems.read_file(file) {
             Ok(text) => own.extend(toml_layer(&file.display().to_string(), &text, problems)),
             Err(error) => {
-                problems.add(
-                    file.display().to_string(),
-                    None,
-                    format!("the file cannot be read: {error}"),
-                    "name a file that exists with --config or SSO_CONFIG",
-                );
+                let what = match std::path::absolute(file) {
+                    Ok(path) if error.kind() == io::ErrorKind::NotFound => {
+                        format!("there is no such file at {}", path.display())
+                    }
+                    Ok(_) | Err(_) => format!("the file cannot be read: {error}"),
+                };
+                let help =
+                    "name a file that exists with --config or SSO_CONFIG, or write one: marketplace-sso init";
+                problems.add(file.display().to_string(), None, what, help);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The generic part of configuration: layers, sections, secrets and problems.
 //! It knows no setting; what each means is the reader's matter.
 
+mod choice;
 mod effective;
 mod excerpt;
 mod files;

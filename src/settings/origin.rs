@@ -1,11 +1,19 @@
 //! Parses a URL setting into its origin.
 
-use url::Url;
+use url::{ParseError, Url};
 
 /// The origin of a URL (RFC 6454), and whether the URL has nothing else. With
 /// `https`, only that scheme is accepted.
 pub(crate) fn web_origin(text: &str, https: bool) -> Result<(String, bool), String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    const NO_SCHEME: &str = "it needs a scheme, such as https://app.example.com";
+    let url = Url::parse(text).map_err(|error| match error {
+        ParseError::RelativeUrlWithoutBase => NO_SCHEME.to_owned(),
+        other => other.to_string(),
+    })?;
+    // a host and a port: the host is parsed as the scheme
+    if url.cannot_be_a_base() && url.path().starts_with(|first: char| first.is_ascii_digit()) {
+        return Err(NO_SCHEME.to_owned());
+    }
     if url.scheme() != "https" && (https || url.scheme() != "http") {
         return Err("it is not https".to_owned());
     }

@@ -14,7 +14,7 @@ use super::effective::is_secret;
 use super::excerpt::quoted;
 use super::files::too_open_mode;
 use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
-use super::merge::{ENCODING, FILE, merge, origin, without_other_forms};
+use super::merge::{FILE, merge, origin, without_other_forms};
 use super::problem::{Collector, NO_SUCH_KEY, NOT_A_SECTION, NotedSecret, Reported};
 use super::suggestion;
 use crate::secret::SharedSecret;
@@ -205,22 +205,6 @@ impl<'a> Section<'a> {
             return Ok(None);
         }
         self.parsed(name, help, parse).map(Some)
-    }
-
-    /// One of some string values.
-    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, Reported> {
-        let text = self.text(name)?;
-        let chosen = choices.iter().find(|(value, _)| *value == text).map(|(_, choice)| *choice);
-        chosen.ok_or_else(|| {
-            let values: Vec<String> = choices.iter().map(|(value, _)| format!("{value:?}")).collect();
-            // the encoding of a secret stands beside it, and may be mistaken for it
-            let shown = if name.ends_with(ENCODING) { "the value".to_owned() } else { format!("{text:?}") };
-            self.report(
-                name,
-                format!("{shown} is not one of its values"),
-                format!("write one of {}", values.join(", ")),
-            )
-        })
     }
 
     /// An integer within bounds.

@@ -1,4 +1,6 @@
-//! Suggestions for unknown keys.
+//! Suggestions for unknown keys and values.
+
+use std::cmp::Reverse;
 
 /// The Jaro-Winkler similarity above which a name is suggested.
 const MIN_SIMILARITY: f64 = 0.8;
@@ -22,7 +24,7 @@ pub(crate) fn key(prefix: &str, name: &str, known: &[String]) -> String {
     if let Some(now) = renamed(name, known) {
         return format!("it is renamed to {prefix}{now}");
     }
-    match nearest(name, known) {
+    match nearest_key(name, known) {
         Some(near) => format!("is {prefix}{near} meant? Otherwise remove it"),
         None => "remove it; config/default.toml lists every key".to_owned(),
     }
@@ -37,11 +39,21 @@ pub(crate) fn variable(prefix: &str, name: &str, known: &[String]) -> String {
     if let Some(now) = renamed(name, known) {
         return format!("it is renamed to {}", variable(now));
     }
-    match nearest(name, known) {
+    match nearest_key(name, known) {
         Some(near) => format!("is {} meant? Otherwise unset it", variable(near)),
         None => {
             "unset it; variables are SSO_SECTION__KEY, and config/default.toml lists every key".to_owned()
         }
+    }
+}
+
+/// Help with a value that is none of these.
+pub(crate) fn value(text: &str, values: &[&str]) -> String {
+    let all: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
+    let help = format!("write one of {}", all.join(", "));
+    match nearest(text, values.iter().copied()) {
+        Some(near) => format!("is {near:?} meant? Otherwise {help}"),
+        None => help,
     }
 }
 
@@ -62,8 +74,37 @@ fn renamed(name: &str, known: &[String]) -> Option<&'static str> {
     known.iter().any(|known| known == now).then_some(now)
 }
 
-fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
-    let similarity = |known: &'a String| (strsim::jaro_winkler(name, known), known.as_str());
-    let similar = known.iter().map(similarity).filter(|(similarity, _)| *similarity > MIN_SIMILARITY);
-    similar.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, near)| near)
+fn nearest_key<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    nearest(name, known.iter().map(String::as_str))
+}
+
+/// Of the similar names the one with the fewest edits, where a transposition is one; of several, the one
+/// whose beginning is the same for longer.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let similar = known.filter(|known| strsim::jaro_winkler(name, known) > MIN_SIMILARITY);
+    similar.min_by_key(|known| {
+        let common_prefix = name.chars().zip(known.chars()).take_while(|(a, b)| a == b).count();
+        (strsim::osa_distance(name, known), Reverse(common_prefix))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("sevre", Some("server"))]
+    #[case("sevrer", Some("server"))]
+    #[case("stroe", Some("store"))]
+    #[case("sesion", Some("session"))]
+    #[case("emebd", Some("embed"))]
+    #[case("identiy", Some("identity"))]
+    #[case("quota", None)]
+    fn the_nearest_name_is_suggested(#[case] name: &str, #[case] expected: Option<&str>) {
+        let sections = ["access", "embed", "entrances", "identity", "server", "session", "store"];
+        assert_eq!(nearest(name, sections.into_iter()), expected);
+        assert_eq!(nearest(name, sections.into_iter().rev()), expected);
+    }
 }

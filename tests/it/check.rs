@@ -233,6 +233,47 @@ fn the_variables_of_a_service_named_sso_are_ignored() {
     assert!(none.status == 78 && none.errors.contains("nothing is configured"), "{none:?}");
 }
 
+#[test]
+fn without_a_file_init_is_named_and_where_it_looked() {
+    let nothing = run(&["serve"]);
+    assert_eq!(nothing.status, 78, "{nothing:?}");
+    for text in ["--config", "SSO_CONFIG", "marketplace-sso init"] {
+        assert!(nothing.errors.contains(text), "{text}: {nothing:?}");
+    }
+    let missing = run(&["check", "--config", "nowhere.toml"]);
+    let path = std::env::current_dir().unwrap().join("nowhere.toml");
+    assert_eq!(missing.status, 78, "{missing:?}");
+    for text in [path.to_str().unwrap(), "marketplace-sso init"] {
+        assert!(missing.errors.contains(text), "{text}: {missing:?}");
+    }
+}
+
+#[rstest]
+#[case("app.example.com")]
+#[case("app.example.com:8443")]
+#[case("localhost:8080")]
+#[case("//app.example.com")]
+fn a_url_without_scheme_is_told_in_plain_words(#[case] url: &str) {
+    let settings = Settings::standard().set("server.public_url", url);
+    settings.assert_wrong("server.public_url", "it needs a scheme, such as https://app.example.com");
+}
+
+#[rstest]
+#[case(Settings::proxy_headers("auth_reqest").set("identity.headers.attributes.plan", "X-Plan"), "auth_request")]
+#[case(Settings::proxy_headers("custm").set("identity.headers.email", "X-E"), "custom")]
+#[case(Settings::of_kind("oidc").identity("preset", "mitwald").identity("client_id", "c"), "mittwald")]
+fn a_misspelt_preset_is_the_only_problem(#[case] settings: Settings, #[case] meant: &str) {
+    let settings = settings.set("session.key", "a-key-of-sessions-with-32-bytes-or-more");
+    let result = settings.check();
+    assert!(result.errors.starts_with("✗ The configuration has a problem.\n"), "{result:?}");
+    settings.assert_wrong("identity.preset", &format!("is \"{meant}\" meant?"));
+}
+
+#[test]
+fn a_misspelt_section_is_compared_with_the_nearest() {
+    Settings::standard().set("sevre.workers", 1).assert_wrong("sevre", "is server meant?");
+}
+
 const PROBLEMS: &str = r#"[pandium]
 account = "a/b"         # hush-hush
 shared_secret = "hush-hush"

@@ -123,6 +123,7 @@ fn inspect_fails_for_a_token_of_another_secret() {
 #[rstest]
 #[case::no_command(&[], 2, "Usage")]
 #[case::unknown_command(&["frobnicate"], 2, "frobnicate")]
+#[case::file_without_option(&["serve", "sso.toml"], 2, "--config FILE")]
 #[case::unknown_option(&["serve", "--port", "1"], 2, "--port")]
 #[case::no_email(&["mint", "--config", "FILE"], 2, "--email")]
 #[case::no_id_either(&["mint", "--config", "FILE"], 2, "--id")]
@@ -150,14 +151,17 @@ fn a_failed_command_has_a_status_and_a_message(
     assert!(result.errors.contains(message), "{message} is missing: {}", result.errors);
 }
 
-#[test]
-fn an_address_in_use_is_named() {
+#[rstest]
+#[case("server.listen")]
+#[case("server.admin_listen")]
+fn an_address_in_use_is_named_with_its_setting(#[case] setting: &str) {
     let app = App::standard();
     let taken = app.address().to_string();
-    let file = Settings::standard().set("server.listen", &taken).file();
+    let file = Settings::standard().set(setting, &taken).file();
     let result = run(&["serve", "--config", &file.text()]);
     assert_eq!(result.status, 1);
-    assert!(result.errors.contains(&taken), "{result:?}");
+    assert!(result.errors.contains(&format!("{setting}: cannot listen at http://{taken}")), "{result:?}");
+    assert!(result.errors.contains(&format!("set {setting} to another address")), "{result:?}");
 }
 
 #[test]
@@ -251,6 +255,29 @@ fn every_command_shows_an_example(#[case] command: &str) {
     assert!(!output.contains("eyJ"), "an argument is visible in the shell history and the process list");
     assert!(examples.contains(&format!("marketplace-sso {command}")), "{output}");
     assert!(run(&["--help"]).output.contains(&format!("  {command} ")), "missing in the list of commands");
+}
+
+#[test]
+fn examples_in_help_are_not_wrapped() {
+    let mut commands: Vec<Vec<String>> = vec![Vec::new()];
+    let mut count = 0;
+    while let Some(command) = commands.pop() {
+        let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = |width| run_with(&arguments, &[("COLUMNS", width)], "").output;
+        let (narrow, wide) = (help("80"), help("100"));
+        let examples = |help: &str| help.split_once("\nExample").map(|(_, examples)| examples.to_owned());
+        let shown = examples(&narrow).unwrap_or_else(|| panic!("{command:?}: {narrow}"));
+        assert_eq!(Some(&shown), examples(&wide).as_ref(), "{command:?}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 78), "{command:?}: {shown}");
+        let list = wide.split_once("\nCommands:\n").map_or("", |(_, list)| list);
+        // each takes one line
+        let names =
+            list.lines().take_while(|line| !line.is_empty()).map(|line| line.split_whitespace().next());
+        let names = names.flatten().filter(|name| *name != "help");
+        commands.extend(names.map(|name| [&command[..], &[name.to_owned()]].concat()));
+        count += 1;
+    }
+    assert!(count > 20, "only {count} were found");
 }
 
 /// The exit status of a command whose output pipes are closed.

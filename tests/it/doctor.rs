@@ -22,6 +22,11 @@ struct Setup {
     cookie: File,
 }
 
+/// Needs openssl: `make tools`.
+const CERTIFICATE: &str = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 \
+    -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE \
+    -keyout key.pem -out cert.pem";
+
 const GOOD: &str = r#"
 map $http_cookie $email { default ""; "session=alice" "alice@example.com"; }
 server {
@@ -54,6 +59,11 @@ impl Setup {
     /// One with a text of the nginx configuration replaced, and other `embed.parents`
     /// than its own origin.
     fn new(from: &str, to: &str, embed_parents: &[&str]) -> Self {
+        Self::with_certificate(CERTIFICATE, from, to, embed_parents)
+    }
+
+    /// The same, with the certificate that this command makes.
+    fn with_certificate(command: &str, from: &str, to: &str, embed_parents: &[&str]) -> Self {
         assert!(GOOD.contains(from), "{from} is not in the good configuration");
         // a port that was just released is not assigned again soon
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -73,13 +83,7 @@ impl Setup {
         let app = App::start(settings.embed_parents(parents));
         let folder = TempDir::new().unwrap();
         let dir = folder.path().to_str().unwrap().to_owned();
-        let created = Command::new("openssl")
-            .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1".split(' '))
-            .args("-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1".split(' '))
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .args(["-keyout", &format!("{dir}/key.pem"), "-out", &format!("{dir}/cert.pem")])
-            .output()
-            .expect("openssl is needed: make tools");
+        let created = Command::new("sh").args(["-c", command]).current_dir(&dir).output().unwrap();
         assert!(created.status.success(), "{created:?}");
         let ca = std::fs::read_to_string(format!("{dir}/cert.pem")).unwrap();
         let conf = GOOD
@@ -168,6 +172,13 @@ fn a_correct_setup_passes_every_check() {
     "!",
     "no login"
 )]
+#[case::login_down("location /pandium-sso {", "location /pandium-sso { return 503;", "✗", "no login")]
+#[case::login_down_forged(
+    "location /pandium-sso {",
+    "location /pandium-sso { return 503;",
+    "-",
+    "forged headers"
+)]
 #[case::login_lost("\"session=alice\" \"alice@example.com\";", "", "✗", "signed in")]
 #[case::small_buffers(
     "add_header Strict-Transport-Security \"max-age=31536000\" always;",
@@ -229,7 +240,9 @@ fn doctor_gives_json_for_programs() {
     assert_eq!((&forged["group"], &forged["severity"]), (&"proxy".into(), &"broken".into()));
     assert!(forged["snippet"].as_str().unwrap().contains("request_header -"), "{forged}");
     // the address of the service itself names no proxy
-    assert!(run(&["doctor", &url]).output.contains("name it with --front"));
+    let direct = run(&["doctor", &url]);
+    assert!(direct.output.contains("name it with --front"), "{direct:?}");
+    assert!(line_about(&direct, "forged headers").contains("check the proxy's"), "{direct:?}");
 }
 
 #[test]
@@ -314,6 +327,36 @@ fn a_tls_failure_is_reported_once_in_plain_words() {
     assert_eq!((lines.len(), result.status), (1, 1), "{result:?}");
     assert!(lines[0].starts_with("✗ encryption") && lines[0].contains("--ca-file"), "{result:?}");
     assert!(!lines[0].contains("UnknownIssuer"), "{result:?}");
+}
+
+#[test]
+fn a_certificate_of_an_authority_comes_with_a_command() {
+    let command = CERTIFICATE.replace("CA:FALSE", "CA:TRUE");
+    let result = Setup::with_certificate(&command, "", "", &[]).run_doctor();
+    let line = line_about(&result, "encryption");
+    assert!(line.starts_with("✗") && line.contains("CA:TRUE") && line.contains("--ca-file"), "{result:?}");
+    let command = result.output.lines().filter_map(|line| line.trim_start().strip_prefix("| "));
+    let command = command.collect::<Vec<_>>().join("\n");
+    assert!(command.contains("\nopenssl req "), "{}", result.output);
+    // the certificate that it makes is accepted
+    let result = Setup::with_certificate(&command, "", "", &[]).run_doctor();
+    assert_eq!(result.status, 0, "{result:?}");
+}
+
+#[test]
+fn an_address_may_be_given_in_place_of_dns() {
+    let app = App::standard();
+    let authority = format!("app.example.com:{}", app.address().port());
+    let (url, address) = (format!("http://{authority}"), format!("{authority}:127.0.0.1"));
+    let result = run(&["doctor", &url, "--page", &format!("{url}/x"), "--resolve", &address]);
+    assert!(line_about(&result, "clock").starts_with("✓"), "{result:?}");
+    assert!(line_about(&result, "page").contains("responds with 404"), "{result:?}");
+
+    let refused = run(&["doctor", "https://app.example.com", "--resolve", &address]);
+    assert_eq!((refused.status, refused.output.as_str()), (2, ""), "{refused:?}");
+    assert!(refused.errors.contains(&authority) && refused.errors.contains("443"), "{refused:?}");
+    let invalid = run(&["doctor", &url, "--resolve", "app.example.com:127.0.0.1"]);
+    assert!(invalid.status == 2 && invalid.errors.contains("HOST:PORT:ADDRESS"), "{invalid:?}");
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn written(folder: &TempDir, name: &str) -> String {
 fn what_it_writes_for_each_login_is_in_order(
     #[values(
         "oidc",
+        "bearer",
         "nginx-own-session",
         "nginx-oauth2-proxy",
         "nginx-vouch",
@@ -52,8 +53,8 @@ fn what_it_writes_for_each_login_is_in_order(
     assert_eq!((result.status, result.errors.as_str()), (0, ""), "{result:?}");
     assert!(result.output.contains("✓ The configuration is in order."), "{}", result.output);
 
-    let config = folder.path().join("marketplace-sso.toml");
-    let checked = run(&["check", "--strict", "--config", config.to_str().unwrap()]);
+    let path = folder.path().join("marketplace-sso.toml");
+    let checked = run(&["check", "--strict", "--config", path.to_str().unwrap()]);
     assert_eq!((checked.status, checked.errors.as_str()), (0, ""), "{checked:?}");
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let path = file.unwrap().path();
@@ -64,6 +65,14 @@ fn what_it_writes_for_each_login_is_in_order(
         assert!(!is_secret || mode == 0o600, "{name}: {mode:o}");
         assert!(!read(&path).contains("example.com"), "{name}: {}", read(&path));
     }
+    // what has to be replaced is named, and cannot be taken for a real value
+    let config = written(&folder, "marketplace-sso.toml");
+    for line in config.lines().filter(|line| line.contains("# replace:")) {
+        assert!(line.contains("replace-me") || line.contains("[\"00000000-"), "{line}");
+        assert!(result.output.contains(line.split(' ').next().unwrap()), "{line}: {}", result.output);
+    }
+    assert!(config.contains("\nadmin_listen = \"127.0.0.1:"), "{config}");
+    assert!(result.output.contains("(server.admin_listen)"), "{}", result.output);
     let page = written(&folder, "page.html");
     assert!(page.contains("/embed.js\"") && page.contains("https://imp.sandbox.pandium.com"), "{page}");
     let nginx = std::fs::read_to_string(folder.path().join("nginx.conf")).unwrap_or_default();
@@ -176,14 +185,22 @@ fn force_replaces_a_symbolic_link_and_keeps_the_mode() {
 fn missing_arguments_are_asked_for() {
     let folder = TempDir::new().unwrap();
     let dir = folder.path().to_str().unwrap();
-    let answers = format!("localhost\nhttps://{DOMAIN}/\n\nledgerline\nnope\n1\ncaf, mittwald\n");
+    let answers = format!(
+        "localhost\nhttps://{DOMAIN}/x\n\nledgerline\nnope\n1\nid.{DOMAIN}\nhttps://id.{DOMAIN}/\n\ncaf, mittwald\n"
+    );
     let result = run_with(&["init", "--dir", dir], &[], &answers);
     assert_eq!(result.status, 0, "{result:?}");
-    for message in ["write the host name", "[sandbox]", "one of the numbers or names"] {
+    let taken = format!("the host of the URL is taken: {DOMAIN}\n");
+    for message in
+        ["write the host name", &taken, "[sandbox]", "one of the numbers or names", "begins with https://"]
+    {
         assert!(result.errors.contains(message), "{message}: {}", result.errors);
     }
     let config = written(&folder, "marketplace-sso.toml");
-    for line in ["environment = \"sandbox\"", "kind = \"oidc\"", "kind = \"caf\"", "kind = \"mittwald\""] {
+    let issuer = format!("issuer = \"https://id.{DOMAIN}/\"\nclient_id = \"replace-me\" ");
+    for line in
+        ["environment = \"sandbox\"", "kind = \"oidc\"", &issuer, "kind = \"caf\"", "kind = \"mittwald\""]
+    {
         assert!(config.contains(line), "{line}: {config}");
     }
     for (given, missing) in
@@ -193,6 +210,30 @@ fn missing_arguments_are_asked_for() {
         assert_eq!(result.status, 2, "{result:?}");
         assert!(result.errors.contains(&format!("error: {missing} is missing")), "{result:?}");
     }
+}
+
+#[test]
+fn arguments_give_what_only_the_user_knows() {
+    let folder = TempDir::new().unwrap();
+    let given =
+        ["--issuer=https://app.example.com", "--audience=sso", "--jwks-url=https://id.example.net/keys"];
+    let result = init(folder.path(), "bearer", &given);
+    assert!(result.status == 0 && !result.output.contains("replace the values"), "{result:?}");
+    let config = written(&folder, "marketplace-sso.toml");
+    for line in [
+        "issuer = \"https://app.example.com\"",
+        "audience = \"sso\"",
+        "jwks_url = \"https://id.example.net/keys\"",
+    ] {
+        assert!(config.contains(&format!("\n{line}\n")), "{line}: {config}");
+    }
+    assert!(written(&folder, "page.html").contains("tokenProvider"));
+
+    let other = init(TempDir::new().unwrap().path(), "caddy", &["--issuer=https://id.example.net"]);
+    assert!(
+        other.status == 2 && other.errors.contains("--issuer is for --login oidc and bearer only"),
+        "{other:?}"
+    );
 }
 
 #[test]

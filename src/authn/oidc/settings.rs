@@ -68,7 +68,7 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
     let preset = if section.is_built_in("preset") {
         None
     } else {
-        section.or_default("preset", None, |section| section.choice("preset", &PRESETS).map(Some))?
+        section.or_default("preset", None, |section| section.choice_of_form("preset", &PRESETS).map(Some))?
     };
     let redirect_uri = read_redirect_uri(section, redirect_uri);
     let client_id =

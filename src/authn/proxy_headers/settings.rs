@@ -58,7 +58,7 @@ fn layout(section: &Section<'_>) -> Result<Layout, Reported> {
     let known: Vec<(&str, Option<&presets::Preset>)> =
         presets::ALL.iter().map(|preset| (preset.name, Some(preset))).chain([custom]).collect();
     section.require("preset", "name the login proxy, such as preset = \"oauth2_proxy\"")?;
-    match section.choice("preset", &known)? {
+    match section.choice_of_form("preset", &known)? {
         Some(preset) => {
             let headers = section.section("headers");
             let more = additional_headers(&headers);

@@ -12,10 +12,12 @@ use crate::store::events::{EventOrder, EventQuery};
 #[command(after_help = "\
 Examples:
   marketplace-sso audit export --config sso.toml > events.jsonl
-  marketplace-sso audit export --config sso.toml --since 2026-10-01 --until 2026-11-01 --format csv > october.csv
+  marketplace-sso audit export --config sso.toml --format csv \\
+    --since 2026-10-01 --until 2026-11-01 > october.csv
 
-Events of the last seconds may be added after later ones were written, by other replicas. For
-exports that follow each other, choose an --until a minute ago or earlier.")]
+Events of the last seconds may be added after later ones were written, by
+other replicas. For exports that follow each other, choose an --until a
+minute ago or earlier.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

@@ -13,9 +13,10 @@ use crate::store::events::{EventFilter, EventOrder, EventQuery};
 Example:
   marketplace-sso audit forget --config sso.toml --subject alice@example.com
 
-Subject, peer and user agent of all events of this user are overwritten, in plain and in hashed
-form. The events stay, and stay verifiable. That an erasure took place is recorded, without the subject.
-Logs, exports and backups are not changed; nor is what PostgreSQL keeps until its vacuum.")]
+Subject, peer and user agent of all events of this user are overwritten, in
+plain and in hashed form. The events stay, and stay verifiable. That an
+erasure took place is recorded, without the subject. Logs, exports and
+backups are not changed; nor is what PostgreSQL keeps until its vacuum.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

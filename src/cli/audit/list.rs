@@ -11,9 +11,12 @@ use crate::store::events::{EventOrder, EventQuery};
 #[command(after_help = "\
 Examples:
   marketplace-sso audit list --config sso.toml
-  marketplace-sso audit list --config sso.toml --subject alice@example.com --since 7d
-  marketplace-sso audit list --config sso.toml --outcome refused --reason not_allowed --limit 1000
-  marketplace-sso audit list --config sso.toml --jti 0b0e9b3e-4d34-4c7c-9f6e-8c1f0e8d7a11 --format jsonl")]
+  marketplace-sso audit list --config sso.toml \\
+    --subject alice@example.com --since 7d
+  marketplace-sso audit list --config sso.toml \\
+    --outcome refused --reason not_allowed --limit 1000
+  marketplace-sso audit list --config sso.toml \\
+    --jti 0b0e9b3e-4d34-4c7c-9f6e-8c1f0e8d7a11 --format jsonl")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

@@ -18,10 +18,11 @@ use crate::store::{IfMissing, Store};
 #[command(after_help = "\
 Examples:
   marketplace-sso audit list --config sso.toml --subject alice@example.com
-  marketplace-sso audit export --config sso.toml --since 2026-10-01 --format csv > october.csv
+  marketplace-sso audit export --config sso.toml > events.jsonl
   marketplace-sso audit verify --config sso.toml
 
-They read the events of [store], so audit.durability has to be \"queued\" or \"commit\".")]
+They read the events of [store], so audit.durability has to be \"queued\" or
+\"commit\".")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,

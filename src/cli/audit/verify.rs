@@ -16,12 +16,12 @@ use crate::store::Writer;
 #[command(after_help = "\
 Examples:
   marketplace-sso audit verify --config sso.toml
-  marketplace-sso audit verify --config sso.toml --key-file old-secret    after the secret was changed
-  marketplace-sso audit verify --config sso.toml --heads > heads.txt      to keep elsewhere
+  marketplace-sso audit verify --config sso.toml --key-file old-secret
+  marketplace-sso audit verify --config sso.toml --heads > heads.txt
 
-Each process writes a chain of its own. The first event of each chain that is not in order is
-named. Whoever can change the whole database could also restore an older copy of it: compare
-with heads that you keep elsewhere.
+Each process writes a chain of its own. The first event of each chain that is
+not in order is named. Whoever can change the whole database could also
+restore an older copy of it: compare with heads that you keep elsewhere.
 
 Exit status 1 if anything is not in order.")]
 pub(super) struct Arguments {

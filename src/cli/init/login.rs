@@ -18,6 +18,54 @@ pub(super) struct Login {
     pub step: &'static str,
 }
 
+/// A setting of `[identity]` whose value only the user knows.
+#[derive(Debug)]
+pub(super) struct ToSet {
+    /// Its name.
+    pub key: &'static str,
+    /// The argument that gives it.
+    pub flag: &'static str,
+    /// The question for it.
+    pub question: &'static str,
+    /// Whether it is an https URL.
+    pub is_url: bool,
+}
+
+/// In the order of the questions.
+pub(super) const TO_SET: [ToSet; 4] = [
+    ToSet {
+        key: "issuer",
+        flag: "--issuer",
+        question: "Issuer, exactly as its discovery document or its tokens have it, such as https://id.example.com",
+        is_url: true,
+    },
+    ToSet {
+        key: "client_id",
+        flag: "--client-id",
+        question: "Id of the client that you register at the provider",
+        is_url: false,
+    },
+    ToSet {
+        key: "audience",
+        flag: "--audience",
+        question: "Audience (aud) of the tokens for this service",
+        is_url: false,
+    },
+    ToSet { key: "jwks_url", flag: "--jwks-url", question: "URL of the issuer's keys (JWKS)", is_url: true },
+];
+
+impl Login {
+    /// Whether its configuration has this setting.
+    pub fn has(&self, setting: &ToSet) -> bool {
+        self.config.contains(&format!("\n{} = ", setting.key))
+    }
+
+    /// Whether the page sends a token.
+    pub fn is_by_token(&self) -> bool {
+        self.name == BEARER
+    }
+}
+
 macro_rules! example {
     ($name:literal) => {
         include_str!(concat!("../../../docs/examples/", $name))
@@ -26,6 +74,7 @@ macro_rules! example {
 
 const APP: &str = "app.example.com";
 const NGINX: &str = "nginx.conf";
+const BEARER: &str = "bearer";
 
 /// In the order of the list of choices.
 pub(super) const ALL: &[Login] = &[
@@ -37,6 +86,15 @@ pub(super) const ALL: &[Login] = &[
         snippets: &[(NGINX, example!("oidc.conf"))],
         step: "Register https://app.example.com/auth/pandium-sso/callback as redirect URI at the provider. Set the \
                certificate's paths in nginx.conf, include it inside http { … } of nginx, and reload nginx",
+    },
+    Login {
+        name: BEARER,
+        title: "no login proxy: your page sends a signed token (JWT), verified with the keys of a JWKS URL",
+        service_host: APP,
+        config: example!("bearer.toml"),
+        snippets: &[(NGINX, example!("oidc.conf"))],
+        step: "Have your page get a token of its user, as page.html shows. Set the certificate's paths in nginx.conf, \
+               include it inside http { … } of nginx, and reload nginx",
     },
     Login {
         name: "nginx-own-session",

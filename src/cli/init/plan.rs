@@ -14,6 +14,8 @@ pub(super) struct Answers {
     pub environment: Environment,
     pub account: Account,
     pub login: &'static Login,
+    /// Settings of `[identity]` that the login's example leaves to the user, where they are known: key and value.
+    pub identity: Vec<(&'static str, String)>,
     pub platforms: Vec<Platform>,
 }
 
@@ -89,14 +91,30 @@ pub(super) const CONFIG: &str = "marketplace-sso.toml";
 /// The name of the page's snippet.
 pub(super) const PAGE: &str = "page.html";
 
+/// Begins the comment of a value to replace.
+const REPLACE: &str = "# replace:";
+
+/// The default of the admin listener, which is written since its port may be taken.
+const ADMIN_LISTEN: &str =
+    "admin_listen = \"127.0.0.1:9090\"   # health, metrics and the dashboard; \"\" for none";
+
+/// For a page that sends a token.
+const TOKEN_SCRIPT: &str = "
+<!-- A script of the page gives a token of its user, from your backend or your OpenID client. It is called again, with
+     { refresh: true }, once the token has expired:
+     document.querySelector(\"marketplace-frame\").tokenProvider = async () => (await fetch(\"/api/token\")).text(); -->
+";
+
 /// Everything to write, and what the user has to do then.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub files: Vec<PlannedFile>,
     /// The files whose random text is to be replaced, each with who issues the real secret.
     pub issued_secrets: Vec<(PathBuf, &'static str)>,
-    /// Whether the configuration has values to replace.
-    pub has_placeholders: bool,
+    /// The keys of the configuration whose values are to be replaced.
+    pub to_replace: Vec<String>,
+    /// The address of the admin listener.
+    pub admin_listen: String,
     /// What to do with the proxy's files.
     pub proxy_step: String,
     /// The origin by which browsers reach the service.
@@ -120,7 +138,7 @@ impl Answers {
             issued_secrets.extend(secret.issuer.map(|issuer| (path.clone(), issuer)));
             files.push(PlannedFile { path, purpose: secret.purpose, content: Content::Secret });
         }
-        let has_placeholders = config.contains("# replace:");
+        let (to_replace, admin_listen) = (to_replace(&config), admin_listen(&config));
         let text = |name: &str, purpose, text| PlannedFile {
             path: folder.join(name),
             purpose,
@@ -144,16 +162,24 @@ impl Answers {
             proxy_step
                 .push_str(&format!(". Also pass {} on to the service, without a login", prefixes.join(", ")));
         }
-        Plan { files, issued_secrets, has_placeholders, proxy_step, service_origin }
+        Plan { files, issued_secrets, to_replace, admin_listen, proxy_step, service_origin }
     }
 
     fn config(&self, folder: &Path) -> String {
         // the comment at its top is about the documents
         let is_header = |line: &&str| line.starts_with('#') || line.is_empty();
-        let example: Vec<&str> = self.login.config.lines().skip_while(is_header).collect();
+        // adapted first, since a value of the user may contain what is replaced
+        let example = self.adapted(self.login.config);
+        let mut example: Vec<String> =
+            example.lines().skip_while(is_header).map(|line| self.filled(line)).collect();
+        if !self.login.config.contains("admin_listen = ")
+            && let Some(listen) = example.iter().position(|line| line.starts_with("listen = "))
+        {
+            example.insert(listen + 1, ADMIN_LISTEN.to_owned());
+        }
         let account = format!("account = {:?}", self.account.as_str());
         let environment = format!("environment = {:?}", self.environment.name());
-        let body = self.adapted(&example.join("\n")).replace("account = \"acme\"", &account);
+        let body = example.join("\n").replace("account = \"acme\"", &account);
         let body = Environment::ALL.iter().fold(body, |body, other| {
             body.replace(&format!("environment = {:?}", other.name()), &environment)
         });
@@ -163,7 +189,7 @@ impl Answers {
             self.login.title
         );
         for platform in &self.platforms {
-            config.push_str(&self.adapted(platform.config()));
+            config.push_str(&platform.config());
         }
         let database = format!("sqlite:{}", folder.join("marketplace-sso.db").display());
         let store = format!("url = {}", quoted(&database));
@@ -177,6 +203,21 @@ impl Answers {
         } else {
             format!("{config}\n[store]\n{store}\n{key}\n")
         }
+    }
+
+    /// A line of the login's example, with the user's value in place of the example's. Where it is not known, with
+    /// one that cannot be taken for a real one.
+    fn filled(&self, line: &str) -> String {
+        let Some((assignment, comment)) = line.split_once(REPLACE) else { return line.to_owned() };
+        let Some((key, example)) = assignment.split_once(" = ") else { return line.to_owned() };
+        let value = match self.identity.iter().find(|(own, _)| *own == key) {
+            Some((_, value)) => return format!("{key} = {}", quoted(value)),
+            None if example.starts_with("\"https:") => "https://replace-me.invalid",
+            None => "replace-me",
+        };
+        // the comments stay below each other
+        let width = assignment.len();
+        format!("{:<width$}{REPLACE}{comment}", format!("{key} = {value:?} "))
     }
 
     /// A snippet for this domain, with the entrances of the platforms where it is nginx's.
@@ -202,10 +243,11 @@ impl Answers {
     /// What the page that shows the marketplace contains.
     fn page(&self, service: &str) -> String {
         let marketplace = self.environment.base_url();
+        let script = if self.login.is_by_token() { TOKEN_SCRIPT } else { "" };
         format!(
             "<!-- In the page of https://{} that shows the marketplace. -->\n\
              <script type=\"module\" src=\"{service}/embed.js\"></script>\n\
-             <marketplace-frame entrance=\"/pandium-sso\"></marketplace-frame>\n\n\
+             <marketplace-frame entrance=\"/pandium-sso\"></marketplace-frame>\n{script}\n\
              <!-- If the page has a Content-Security-Policy, it needs:\n     \
              frame-src {service} {marketplace}; script-src {service}; connect-src {service} -->\n",
             self.domain
@@ -221,6 +263,27 @@ impl Answers {
             .replace("example.com", registrable)
             .replace(DOMAIN, &self.domain)
     }
+}
+
+/// The keys of the values to replace.
+fn to_replace(config: &str) -> Vec<String> {
+    let mut section = "";
+    let mut keys = Vec::new();
+    for line in config.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name;
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && line.contains(REPLACE)
+        {
+            keys.push(format!("{section}.{key}"));
+        }
+    }
+    keys
+}
+
+fn admin_listen(config: &str) -> String {
+    let value = config.lines().find_map(|line| line.strip_prefix("admin_listen = \"")?.split('"').next());
+    value.unwrap_or_default().to_owned()
 }
 
 /// A string as TOML.

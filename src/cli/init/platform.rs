@@ -15,6 +15,22 @@ pub(super) enum Platform {
     Mittwald,
 }
 
+/// What the configuration says of a platform.
+struct Sections {
+    /// The name of the entrance.
+    entrance: &'static str,
+    /// The value of `identity.kind`.
+    kind: &'static str,
+    /// The other lines of its `[identity]`, each with its line feed.
+    identity: &'static str,
+    /// The expression of `claims.sub`.
+    subject: &'static str,
+    /// Sections before the entrance.
+    before: &'static str,
+    /// More claims of the entrance.
+    claims: &'static str,
+}
+
 impl Platform {
     /// The path of its entrance.
     pub const fn path(self) -> &'static str {
@@ -35,70 +51,59 @@ impl Platform {
         }
     }
 
-    /// Its sections of the configuration.
-    pub const fn config(self) -> &'static str {
+    /// Its sections of the configuration. Values to replace are no real ones.
+    pub fn config(self) -> String {
+        let Sections { entrance, kind, identity, subject, before, claims } = self.sections();
+        let path = self.path();
+        format!(
+            "{before}\n[entrances.{entrance}]\npath = {path:?}\n\n\
+             [entrances.{entrance}.identity]\nkind = {kind:?}\n{identity}\n\
+             [entrances.{entrance}.claims]\nsub = {subject:?}\n{claims}"
+        )
+    }
+
+    const fn sections(self) -> Sections {
         match self {
-            Self::Appdirect => {
-                r#"
-[entrances.appdirect]
-path = "/appdirect/pandium-sso"
-
-[entrances.appdirect.identity]
-kind = "appdirect"
-marketplace_url = "https://marketplace.example.com" # replace: the marketplace's origin
-jwks_url = "https://marketplace.example.com/keys"   # replace: request it from AppDirect
-tenant = "acme-partner"                             # replace: the tokens' tenant, exactly
-
-[entrances.appdirect.claims]
-sub = "id"
-"#
-            }
-            Self::Commercetools => {
-                r#"
-[entrances.merchant_center]
-path = "/merchant-center/pandium-sso"
-
-[entrances.merchant_center.identity]
-kind = "commercetools"
-issuer = "gcp-eu"                         # replace: gcp-au, gcp-eu, gcp-us, aws-eu, aws-us, or a gateway's URL
-project_keys = ["acme-prod"]              # replace: the allowed projects
-
-[entrances.merchant_center.claims]
-sub = "attributes.project_key ~ ':' ~ id"
-"#
-            }
-            Self::Caf => {
-                r#"
-[entrances.verified]
-path = "/verified/pandium-sso"
-
-[entrances.verified.identity]
-kind = "caf"
-client_secret_file = "/run/secrets/caf"
-policy_id = "8f14e45f"                    # replace: the policy that verifies your users
-
-[entrances.verified.claims]
-sub = "id"
-"#
-            }
-            Self::Mittwald => {
-                r#"
-[mittwald]
-extension_ids = ["018f2c4e-0000-7000-8000-000000000001"] # replace: the id of your extension
-
-[entrances.mittwald]
-path = "/mittwald/pandium-sso"
-
-[entrances.mittwald.identity]
-kind = "mittwald"
-
-[entrances.mittwald.claims]
-sub = "id"
-
-[entrances.mittwald.claims.ti]
-aid = "attributes.context_id"
-"#
-            }
+            Self::Appdirect => Sections {
+                entrance: "appdirect",
+                kind: "appdirect",
+                identity: r#"marketplace_url = "https://replace-me.invalid" # replace: the marketplace's origin
+jwks_url = "https://replace-me.invalid/keys"   # replace: request it from AppDirect
+tenant = "replace-me"                          # replace: the tokens' tenant, exactly
+"#,
+                subject: "id",
+                before: "",
+                claims: "",
+            },
+            Self::Commercetools => Sections {
+                entrance: "merchant_center",
+                kind: "commercetools",
+                identity: r#"issuer = "https://replace-me.invalid"          # replace: gcp-au, gcp-eu, gcp-us, aws-eu, aws-us, or a gateway's URL
+project_keys = ["replace-me"]                  # replace: the allowed projects
+"#,
+                subject: "attributes.project_key ~ ':' ~ id",
+                before: "",
+                claims: "",
+            },
+            Self::Caf => Sections {
+                entrance: "verified",
+                kind: "caf",
+                identity: r#"client_secret_file = "/run/secrets/caf"
+policy_id = "replace-me"                       # replace: the policy that verifies your users
+"#,
+                subject: "id",
+                before: "",
+                claims: "",
+            },
+            Self::Mittwald => Sections {
+                entrance: "mittwald",
+                kind: "mittwald",
+                identity: "",
+                subject: "id",
+                before: "\n[mittwald]\n\
+                         extension_ids = [\"00000000-0000-0000-0000-000000000000\"] # replace: the id of your extension\n",
+                claims: "\n[entrances.mittwald.claims.ti]\naid = \"attributes.context_id\"\n",
+            },
         }
     }
 }

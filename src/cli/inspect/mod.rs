@@ -26,15 +26,18 @@ use crate::pandium::known_rules::{self, Finding};
 #[command(after_help = "\
 Examples:
   marketplace-sso inspect --config sso.toml - < token.txt
-  marketplace-sso mint --config sso.toml --email alice@example.com | marketplace-sso inspect --config sso.toml -
+  marketplace-sso mint --config sso.toml --email alice@example.com \\
+    | marketplace-sso inspect --config sso.toml -
 
-Write - and pass the token on standard input: an argument stays in the shell's history, and
-every user of this machine can see it in the list of processes.
+Write - and pass the token on standard input: an argument stays in the
+shell's history, and every user of this machine can see it in the list of
+processes.
 
-Tokens of platforms and issuers are explained too: which entrance accepts one, and why the
-others reject it. Keys are fetched where they are needed.
+Tokens of platforms and issuers are explained too: which entrance accepts
+one, and why the others reject it. Keys are fetched where they are needed.
 
-Exit status 1 where neither the marketplace nor any entrance accepts the token.")]
+Exit status 1 where neither the marketplace nor any entrance accepts the
+token.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
@@ -65,7 +68,7 @@ pub(super) fn run(arguments: &Arguments, terminal: Terminal) -> CommandResult {
     let token = find_token(input.trim())?;
     let parts = Compact::parse(&token)
         .or_else(|why| Compact::parse_padded(&token).map_err(|_| why))
-        .map_err(|why| Failure::Running(anyhow::anyhow!("this is not a token: {why}")))?;
+        .map_err(|why| Failure::Running(anyhow::anyhow!("the text cannot be read as a token: {why}")))?;
     let config = arguments.config.load()?;
     let inspection = inspect(&config, &token, &parts)?;
     match arguments.format {

@@ -15,10 +15,12 @@ use crate::store::{IfMissing, Store};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example: put the new key into the first line of store.encryption_key_file, before the old one; let the
-service read it, which takes two seconds; then
+Example:
   marketplace-sso store rekey --config sso.toml
-until it prints \"0 remaining\", and remove the old key from the file.")]
+
+First put the new key into the first line of store.encryption_key_file,
+before the old one, and let the service read it, which takes two seconds.
+Run this until it prints \"0 remaining\"; then remove the old key.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

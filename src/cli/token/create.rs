@@ -16,11 +16,14 @@ use crate::store::api_tokens::{AddApiToken, MAX_API_TOKENS, StoredApiToken};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  marketplace-sso token create --config sso.toml --name siem --scope audit:read
-  marketplace-sso token create --config sso.toml --name shop --scope links:create --expires-in 365d > token
+  marketplace-sso token create --config sso.toml \\
+    --name siem --scope audit:read
+  marketplace-sso token create --config sso.toml \\
+    --name shop --scope links:create --expires-in 365d > token
 
-The token alone is on standard output. It cannot be shown again: only its hash is stored.
-With SQLite, run it as the user of the service, which has to be able to write the file.")]
+The token alone is on standard output. It cannot be shown again: only its
+hash is stored. With SQLite, run it as the user of the service, which has to
+be able to write the file.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

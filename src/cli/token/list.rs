@@ -17,7 +17,8 @@ Examples:
   marketplace-sso token list --config sso.toml
   marketplace-sso token list --config sso.toml --format json
 
-The id is the beginning of a token, after mkt_. The last use is exact to the minute.")]
+The id is the beginning of a token, after mkt_. The last use is exact to the
+minute.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

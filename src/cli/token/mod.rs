@@ -15,7 +15,8 @@ use crate::store::{IfMissing, Store};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  marketplace-sso token create --config sso.toml --name siem --scope audit:read
+  marketplace-sso token create --config sso.toml \\
+    --name siem --scope audit:read
   marketplace-sso token list --config sso.toml
   marketplace-sso token revoke --config sso.toml siem
 

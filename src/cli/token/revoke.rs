@@ -15,7 +15,9 @@ use crate::store::api_tokens::ApiTokenKey;
 #[command(after_help = "\
 Examples:
   marketplace-sso token revoke --config sso.toml siem
-  marketplace-sso token revoke --config sso.toml --id 3fT9kQz1    of a token that leaked: the 8 characters after mkt_")]
+  marketplace-sso token revoke --config sso.toml --id 3fT9kQz1
+
+The id of a token that leaked is its 8 characters after mkt_.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
