@@ -181,7 +181,7 @@ mod tests {
     fn an_ended_session_does_not_open() {
         let (cookies, ended) = (cookies("a"), EndedSessions::default());
         let set = cookies.set(&session()).unwrap();
-        ended.end(EndedKey::of_sign_in(&session()), START);
+        ended.add([(EndedKey::of_sign_in(&session()), START)]);
         assert_eq!(cookies.open(&headers(pair(&set)), START, &ended).unwrap_err(), NoSession::Ended);
     }
 
