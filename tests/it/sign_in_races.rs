@@ -44,7 +44,7 @@ fn two_replicas(change: impl Fn(Settings) -> Settings) -> (SignInService, App, B
     (service, other, browser)
 }
 
-/// A service with such sessions and a store, and a browser whose session is older, also than its last use.
+/// A service with such sessions and a store, and a browser whose session was refreshed and used long ago.
 fn with_older_session(store: &TestStore, timeout_s: u32) -> (SignInService, Browser, Session) {
     let service = SignInService::start_with(|own| {
         refreshing(own).set("store.url", &store.url).set("store.timeout_s", timeout_s)
