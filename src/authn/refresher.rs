@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use super::oidc::{NotRefreshed, OidcClient, OidcError, Previous, SignedIn};
-use super::shared_sessions::{Refreshing, SharedSessions};
+use super::shared_sessions::{OtherRefresh, Refreshing, SharedSessions};
 use crate::clock::Timestamp;
 use crate::refusal::Refusal;
 use crate::session::{EndedKey, NotACookie, RefreshKey, Session, SessionCookies, SessionId};
@@ -33,9 +34,14 @@ pub struct NeedsRefresh {
 pub(super) enum Refreshed {
     /// The session with newer data, or with a newer refresh token only.
     Session(Box<Session>),
-    /// The provider does not answer, its answer is of no use, or another replica still waits for it. The
-    /// earlier data stays.
+    /// The provider does not answer, or its answer is of no use. The earlier data stays.
     Unavailable,
+    /// Another replica does it. The earlier data stays until then, and the cookie as it is: the browser may
+    /// have a newer one from that replica.
+    Elsewhere {
+        /// From then on, the next request asks again.
+        until: Timestamp,
+    },
     /// The provider has ended the session, or no longer vouches for its user. The sessions of its sign-in have
     /// ended.
     Over,
@@ -43,12 +49,17 @@ pub(super) enum Refreshed {
 
 struct Attempt {
     begun: Timestamp,
+    /// What was refreshed: a result is of no use for other data, or for another refresh token.
+    key: RefreshKey,
     result: watch::Receiver<Option<Refreshed>>,
 }
 
 /// Seconds for which a result is kept: for requests that were sent with the earlier cookie, since most
 /// providers accept a refresh token once.
 const KEPT_S: u64 = 60;
+
+/// For how long another replica is not asked again for its result.
+const ELSEWHERE_KEPT: Duration = Duration::from_secs(5);
 
 /// Above it, the oldest refreshes that have ended are forgotten early.
 const MAX_ATTEMPTS: usize = 10_000;
@@ -57,14 +68,10 @@ impl Refresher {
     /// The result of the last refresh of a session.
     pub(super) fn result(&self, session: &Session, now: Timestamp) -> Option<Refreshed> {
         let attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempt = attempts.get(&session.id).filter(|attempt| attempt.begun.is_within(KEPT_S, now))?;
-        match attempt.result.borrow().clone()? {
-            // the request has the result of a later refresh, at another replica
-            Refreshed::Session(earlier) if earlier.refreshed < session.refreshed => {
-                Some(Refreshed::Unavailable)
-            }
-            result @ (Refreshed::Session(_) | Refreshed::Unavailable | Refreshed::Over) => Some(result),
-        }
+        let attempt = attempts.get(&session.id).filter(|attempt| attempt.is_kept(now))?;
+        let result = attempt.result.borrow().clone()?;
+        // otherwise the request has the result of a later refresh, maybe at another replica
+        Some(if attempt.key == RefreshKey::of(session) { result } else { Refreshed::Unavailable })
     }
 
     /// The running refresh of a session, or one that starts now.
@@ -79,23 +86,31 @@ impl Refresher {
         let has_failed =
             |attempt: &Attempt| attempt.result.has_changed().is_err() && attempt.result.borrow().is_none();
         if let Some(attempt) = attempts.get(&session.id)
-            && attempt.begun.is_within(KEPT_S, now)
+            && attempt.is_kept(now)
             && !has_failed(attempt)
         {
             return attempt.result.clone();
         }
-        attempts.retain(|_, attempt| attempt.begun.is_within(KEPT_S, now));
+        attempts.retain(|_, attempt| attempt.is_kept(now));
         if attempts.len() >= MAX_ATTEMPTS {
             forget_oldest(&mut attempts);
         }
         let (sender, result) = watch::channel(None);
-        attempts.insert(session.id, Attempt { begun: now, result: result.clone() });
-        let needs = needs.clone();
+        let attempt = Attempt { begun: now, key: RefreshKey::of(session), result: result.clone() };
+        attempts.insert(session.id, attempt);
         // a task of its own: where a disconnecting client cancelled it, the new refresh token would be lost
-        tokio::spawn(async move {
-            let _ = sender.send(Some(needs.refresh(clock).await));
-        });
+        tokio::spawn(needs.clone().refresh(sender, clock));
         result
+    }
+}
+
+impl Attempt {
+    fn is_kept(&self, now: Timestamp) -> bool {
+        let is_past = match *self.result.borrow() {
+            Some(Refreshed::Elsewhere { until }) => until <= now,
+            Some(Refreshed::Session(_) | Refreshed::Unavailable | Refreshed::Over) | None => false,
+        };
+        self.begun.is_within(KEPT_S, now) && !is_past
     }
 }
 
@@ -106,80 +121,100 @@ impl NeedsRefresh {
         result.wait_for(Option::is_some).await.is_ok()
     }
 
-    /// Refreshes the data at one of the replicas.
-    async fn refresh(self, clock: fn() -> Timestamp) -> Refreshed {
+    /// Refreshes the data at one of the replicas. The requests here have the result before the store has it,
+    /// which may not answer.
+    async fn refresh(self, result: watch::Sender<Option<Refreshed>>, clock: fn() -> Timestamp) {
         let Self { client, refresher: _, shared, cookies, session } = self;
-        let Some(token) = session.refresh_token.clone() else { return Refreshed::Unavailable };
-        let key = RefreshKey::new(session.id, &token);
-        match shared.begin_refresh(&cookies, key, clock).await {
-            Refreshing::Here => {}
-            Refreshing::Done(session) => return Refreshed::Session(session),
-            Refreshing::Elsewhere => return Refreshed::Unavailable,
-        }
-        let sign_in = EndedKey::of_sign_in(&session);
-        let refreshed = refresh(&client, &cookies, session, &token, clock).await;
-        let newer = match &refreshed {
-            Refreshed::Session(newer) => Some(newer.as_ref()),
-            Refreshed::Unavailable => None,
-            Refreshed::Over => {
-                let ended = shared.end(&cookies, &[sign_in], None, clock()).await;
-                if let Err(refusal) = ended {
-                    tracing::error!(cause = %refusal.cause, "a session whose refresh was refused ends in this process only");
+        let claim = match shared.begin_refresh(&cookies, RefreshKey::of(&session), clock).await {
+            Refreshing::Here(claim) => claim,
+            Refreshing::Elsewhere(other) => {
+                let _ = result.send(Some(Refreshed::by(other, clock())));
+                return;
+            }
+        };
+        let refreshed = match refresh(&client, &cookies, &session, clock).await {
+            Ok(newer) => Refreshed::Session(newer),
+            Err(NotRefreshed { error, refresh_token }) => {
+                let is_used = matches!(error, OidcError::GrantRejected(_)) && !claim.is_exclusive;
+                let other = if is_used { shared.other_refresh(&cookies, &claim, clock).await } else { None };
+                match other {
+                    Some(other) => Refreshed::by(other, clock()),
+                    None => not_refreshed(error, refresh_token, &session, clock()),
                 }
+            }
+        };
+        let sign_in = EndedKey::of_sign_in(&session);
+        let newer = match &refreshed {
+            Refreshed::Session(newer) => Some(newer.clone()),
+            Refreshed::Unavailable | Refreshed::Elsewhere { .. } => None,
+            Refreshed::Over => {
+                shared.ended().add([(sign_in, clock())]);
                 None
             }
         };
-        shared.end_refresh(&cookies, key, newer).await;
-        refreshed
+        let is_over = matches!(refreshed, Refreshed::Over);
+        let _ = result.send(Some(refreshed));
+        if is_over && let Err(refusal) = shared.end(&cookies, &[sign_in], None, clock()).await {
+            tracing::error!(cause = %refusal.cause, "a session whose refresh was refused ends in this process only");
+        }
+        shared.end_refresh(&cookies, claim, newer.as_deref()).await;
     }
 }
 
+impl Refreshed {
+    /// The result of another replica.
+    fn by(other: OtherRefresh, now: Timestamp) -> Self {
+        match other {
+            OtherRefresh::Done(session) => Self::Session(session),
+            OtherRefresh::Running => Self::Elsewhere { until: now.later_by(ELSEWHERE_KEPT) },
+        }
+    }
+}
+
+/// The session with newer data, or, where that has no place, with the newer refresh token.
 async fn refresh(
     client: &OidcClient,
     cookies: &SessionCookies,
-    session: Box<Session>,
-    token: &SecretString,
+    session: &Session,
     clock: fn() -> Timestamp,
-) -> Refreshed {
-    let token = oauth2::RefreshToken::new(token.expose_secret().to_owned());
+) -> Result<Box<Session>, NotRefreshed> {
+    let token = session.refresh_token.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
+    let token = oauth2::RefreshToken::new(token.to_owned());
     let previous = Previous {
         subject: &session.subject,
         sid: session.sid.as_deref(),
         nonce: &session.nonce,
         authenticated_at: session.authenticated.map(Timestamp::unix_seconds),
     };
-    match client.refresh(&token, previous, clock).await {
-        Ok(SignedIn { user, sid, nonce, authenticated_at, refresh_token, issuer: _, subject: _ }) => {
-            let refreshed = Box::new(Session {
-                refreshed: clock(),
-                authenticated: authenticated_at.map(Timestamp::from_unix_seconds),
-                sid,
-                nonce,
-                refresh_token: refresh_token.as_ref().map(secret),
-                user,
-                ..(*session).clone()
-            });
-            match cookies.set(&refreshed) {
-                // otherwise the browser would keep a refresh token that was used
-                Err(error @ NotACookie::TooLarge { .. }) => {
-                    tracing::error!(%error, "the newer data of a signed-in user has no place; the earlier data stays in use");
-                    Refreshed::Session(Box::new(Session {
-                        refreshed: refreshed.refreshed,
-                        refresh_token: refreshed.refresh_token,
-                        ..*session
-                    }))
-                }
-                Ok(_) | Err(NotACookie::NoJson | NotACookie::Crypto(_)) => Refreshed::Session(refreshed),
+    let SignedIn { user, sid, nonce, authenticated_at, refresh_token, issuer: _, subject: _ } =
+        client.refresh(&token, previous, clock).await?;
+    let refreshed = Session {
+        refreshed: clock(),
+        authenticated: authenticated_at.map(Timestamp::from_unix_seconds),
+        sid,
+        nonce,
+        refresh_token: refresh_token.as_ref().map(secret),
+        user,
+        ..session.clone()
+    };
+    Ok(Box::new(match cookies.set(&refreshed) {
+        // otherwise the browser would keep a refresh token that was used
+        Err(error @ NotACookie::TooLarge { .. }) => {
+            tracing::error!(%error, "the newer data of a signed-in user has no place; the earlier data stays in use");
+            Session {
+                refreshed: refreshed.refreshed,
+                refresh_token: refreshed.refresh_token,
+                ..session.clone()
             }
         }
-        Err(NotRefreshed { error, refresh_token }) => not_refreshed(error, refresh_token, session, clock()),
-    }
+        Ok(_) | Err(NotACookie::NoJson | NotACookie::Crypto(_)) => refreshed,
+    }))
 }
 
 fn not_refreshed(
     error: OidcError,
     refresh_token: Option<oauth2::RefreshToken>,
-    session: Box<Session>,
+    session: &Session,
     now: Timestamp,
 ) -> Refreshed {
     let (is_over, is_supported) = (error.ends_session(), !matches!(error, OidcError::NotSupported(_)));
@@ -199,7 +234,7 @@ fn not_refreshed(
         // what failed is tried again after a minute, what is not supported as if it had been refreshed
         refreshed: if is_supported { session.refreshed } else { now },
         refresh_token: Some(secret(&newest)),
-        ..*session
+        ..session.clone()
     }))
 }
 

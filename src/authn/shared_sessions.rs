@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Stopwatch, Timestamp};
+use crate::clock::Timestamp;
 use crate::refusal::{Reason, Refusal};
 use crate::session::{EndedKey, EndedSessions, RefreshKey, Session, SessionCookies};
-use crate::store::{SessionRefresh, Store};
+use crate::store::{SessionRefresh, Store, StoreError};
 
 /// What replicas share of sessions. Clones share it, too.
 #[derive(Clone, Debug, Default)]
@@ -28,11 +28,26 @@ pub struct Once {
 /// Which replica refreshes a session.
 pub(super) enum Refreshing {
     /// This one, which then says how it [ended](SharedSessions::end_refresh).
-    Here,
-    /// Another one has done so; this is the result.
+    Here(Claim),
+    /// Another one.
+    Elsewhere(OtherRefresh),
+}
+
+/// The refresh of a session by another replica.
+pub(super) enum OtherRefresh {
+    /// It has ended; this is the result.
     Done(Box<Session>),
-    /// Another one, which takes long, or was ended.
-    Elsewhere,
+    /// It takes long, the replica was ended, or the result cannot be opened here.
+    Running,
+}
+
+/// A refresh that was begun here.
+pub(super) struct Claim {
+    key: RefreshKey,
+    /// Names it among the refreshes of this key: when it expires, in microseconds since the Unix epoch.
+    expires_at_us: i64,
+    /// Whether the store says that no other replica does the same.
+    pub is_exclusive: bool,
 }
 
 /// How long a refresh is that of one replica, and how long others find its result, from its beginning. With
@@ -40,7 +55,7 @@ pub(super) enum Refreshing {
 /// results for as long.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// How long a request waits for the refresh of another replica.
+/// How long a request waits for the store, and for the refresh of another replica.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// The time between two looks at it.
@@ -107,46 +122,109 @@ impl SharedSessions {
         key: RefreshKey,
         clock: fn() -> Timestamp,
     ) -> Refreshing {
-        let Some(store) = &self.store else { return Refreshing::Here };
-        let waiting = Stopwatch::start();
-        loop {
-            let now = clock();
-            let expires_us = now.later_by(KEPT).unix_microseconds();
-            let begun =
-                store.begin_session_refresh(key.as_bytes().to_vec(), now.unix_microseconds(), expires_us);
-            match begun.await {
-                Ok(SessionRefresh::Begun) => return Refreshing::Here,
-                Ok(SessionRefresh::Done(sealed)) => {
-                    // nothing: another replica has keys that this one lacks
-                    let session = cookies.open_refreshed(key, &sealed);
-                    return session.map_or(Refreshing::Elsewhere, Refreshing::Done);
-                }
-                Ok(SessionRefresh::Running) if waiting.elapsed() < WAIT => {
-                    tokio::time::sleep(LOOK_INTERVAL).await;
-                }
-                Ok(SessionRefresh::Running) => return Refreshing::Elsewhere,
-                Err(error) => {
-                    tracing::warn!(%error, "a session is refreshed by this replica alone: the store does not answer");
-                    return Refreshing::Here;
+        let expires_at_us = clock().later_by(KEPT).unix_microseconds();
+        let claim = Claim { key, expires_at_us, is_exclusive: false };
+        let Some(store) = &self.store else { return Refreshing::Here(claim) };
+        let mut is_running = false;
+        let begun = tokio::time::timeout(WAIT, async {
+            while let Some(found) = claim.begin(store, clock).await? {
+                is_running = true;
+                if let Some(found) = claim.wait_for(store, found, clock).await? {
+                    return Ok(Some(found));
                 }
             }
+            Ok::<_, StoreError>(None)
+        });
+        match begun.await {
+            Ok(Ok(None)) => Refreshing::Here(Claim { is_exclusive: true, ..claim }),
+            Ok(Ok(Some(found))) => Refreshing::Elsewhere(OtherRefresh::open(cookies, key, found)),
+            Ok(Err(_)) | Err(_) if is_running => Refreshing::Elsewhere(OtherRefresh::Running),
+            Ok(Err(error)) => claim.without_store(&error),
+            Err(_) => claim.without_store(&StoreError::TimedOut(WAIT)),
         }
+    }
+
+    /// The refresh of another replica, which has used the refresh token before this one.
+    pub(super) async fn other_refresh(
+        &self,
+        cookies: &SessionCookies,
+        claim: &Claim,
+        clock: fn() -> Timestamp,
+    ) -> Option<OtherRefresh> {
+        let found = tokio::time::timeout(WAIT, claim.look(self.store.as_ref()?, clock)).await;
+        // otherwise the store does not answer
+        let found = found.ok()?.ok()??;
+        Some(OtherRefresh::open(cookies, claim.key, found))
     }
 
     /// Ends a refresh that was begun here, for the other replicas. Without a session each may try itself.
     pub(super) async fn end_refresh(
         &self,
         cookies: &SessionCookies,
-        key: RefreshKey,
+        Claim { key, expires_at_us, is_exclusive: _ }: Claim,
         session: Option<&Session>,
     ) {
         let Some(store) = &self.store else { return };
         let sealed = session.map(|session| cookies.seal_refreshed(key, session)).transpose();
         let sealed =
             sealed.inspect_err(|error| tracing::error!(%error, "a refreshed session cannot be sealed"));
-        let ended = store.end_session_refresh(key.as_bytes().to_vec(), sealed.unwrap_or_default());
+        let ended =
+            store.end_session_refresh(key.as_bytes().to_vec(), expires_at_us, sealed.unwrap_or_default());
         if let Err(error) = ended.await {
             tracing::warn!(%error, "other replicas do not learn of a refreshed session");
+        }
+    }
+}
+
+impl Claim {
+    async fn begin(
+        &self,
+        store: &Store,
+        clock: fn() -> Timestamp,
+    ) -> Result<Option<SessionRefresh>, StoreError> {
+        let (hash, now_us) = (self.key.as_bytes().to_vec(), clock().unix_microseconds());
+        store.begin_session_refresh(hash, now_us, self.expires_at_us).await
+    }
+
+    async fn look(
+        &self,
+        store: &Store,
+        clock: fn() -> Timestamp,
+    ) -> Result<Option<SessionRefresh>, StoreError> {
+        let (hash, now_us) = (self.key.as_bytes().to_vec(), clock().unix_microseconds());
+        store.session_refresh(hash, now_us, self.expires_at_us).await
+    }
+
+    /// Waits until the refresh of another replica has a result. `None`: it has none.
+    async fn wait_for(
+        &self,
+        store: &Store,
+        mut found: SessionRefresh,
+        clock: fn() -> Timestamp,
+    ) -> Result<Option<SessionRefresh>, StoreError> {
+        while found == SessionRefresh::Running {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            let Some(next) = self.look(store, clock).await? else { return Ok(None) };
+            found = next;
+        }
+        Ok(Some(found))
+    }
+
+    /// The store may have begun it all the same: so it is ended like any other.
+    fn without_store(self, error: &StoreError) -> Refreshing {
+        tracing::warn!(%error, "a session is refreshed by this replica alone: the store does not answer");
+        Refreshing::Here(self)
+    }
+}
+
+impl OtherRefresh {
+    fn open(cookies: &SessionCookies, key: RefreshKey, found: SessionRefresh) -> Self {
+        match found {
+            SessionRefresh::Running => Self::Running,
+            // `None`: it was sealed with a key that this replica lacks
+            SessionRefresh::Done(sealed) => {
+                cookies.open_refreshed(key, &sealed).map_or(Self::Running, Self::Done)
+            }
         }
     }
 }

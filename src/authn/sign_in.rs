@@ -75,6 +75,7 @@ impl SignIn {
                 }
                 // the session goes on until it is idle
                 Some(Refreshed::Unavailable) => {}
+                Some(Refreshed::Elsewhere { .. }) => renews_session = false,
                 Some(Refreshed::Over) => {
                     return Authentication::Rejected(Reason::ExpiredToken.because(NoSession::Ended.cause()));
                 }
@@ -108,8 +109,12 @@ impl SignIn {
     /// last refreshed. `None` where it cannot be set: the earlier cookie stays valid.
     pub fn renewed_cookie(&self, headers: &Headers<'_>, now: Timestamp) -> Option<String> {
         let mut session = self.session(headers, now)?;
-        if let Some(Refreshed::Session(refreshed)) = self.refresher.result(&session, now) {
-            session = refreshed;
+        match self.refresher.result(&session, now) {
+            Some(Refreshed::Session(refreshed)) => session = refreshed,
+            // the browser may have a newer cookie by now
+            Some(Refreshed::Elsewhere { .. }) => return None,
+            None if self.sessions.is_to_refresh(&session, now) => return None,
+            Some(Refreshed::Unavailable | Refreshed::Over) | None => {}
         }
         session.used = now;
         let set = self.sessions.set(&session);

@@ -167,12 +167,16 @@ mod tests {
     #[test]
     fn a_refreshed_session_opens_for_its_refresh_alone() {
         let (cookies, session) = (cookies("a"), session());
-        let key = RefreshKey::new(session.id, &"first".into());
+        let key = RefreshKey::of(&session);
         let sealed = cookies.seal_refreshed(key, &session).unwrap();
         let opened = cookies.open_refreshed(key, &sealed).unwrap();
         assert_eq!((opened.id, &opened.user), (session.id, &session.user));
-        let next = RefreshKey::new(session.id, &"next".into());
-        assert!(cookies.open_refreshed(next, &sealed).is_none());
+        let rotated = Session { refresh_token: Some("next".into()), ..session.clone() };
+        // by a provider that sends the same refresh token again
+        let later = Session { refreshed: after(300), ..session };
+        for next in [rotated, later] {
+            assert!(cookies.open_refreshed(RefreshKey::of(&next), &sealed).is_none());
+        }
         let cookie = format!("{}={}", cookies.name(), URL_SAFE_NO_PAD.encode(&sealed));
         assert_eq!(open(&cookies, &cookie, START).unwrap_err(), NoSession::Unreadable);
     }
@@ -181,7 +185,7 @@ mod tests {
     fn an_ended_session_does_not_open() {
         let (cookies, ended) = (cookies("a"), EndedSessions::default());
         let set = cookies.set(&session()).unwrap();
-        ended.end(EndedKey::of_sign_in(&session()), START);
+        ended.add([(EndedKey::of_sign_in(&session()), START)]);
         assert_eq!(cookies.open(&headers(pair(&set)), START, &ended).unwrap_err(), NoSession::Ended);
     }
 

@@ -95,11 +95,6 @@ impl EndedSessions {
         !self.is_unread.load(Ordering::Acquire)
     }
 
-    /// Ends what has this key, at this time.
-    pub fn end(&self, key: EndedKey, at: Timestamp) {
-        self.add([(key, at)]);
-    }
-
     /// Ends what has these keys. A later time replaces an earlier one.
     pub fn add(&self, more: impl IntoIterator<Item = (EndedKey, Timestamp)>) {
         let mut ended = self.ended.write().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +150,7 @@ mod tests {
         ] {
             let ended = EndedSessions::default();
             assert!(!ended.has(&session));
-            ended.end(key, START);
+            ended.add([(key, START)]);
             assert!(ended.has(&session), "{key:?}");
             ended.forget_before(START.later_by(Duration::from_secs(1)));
             assert!(!ended.has(&session));
@@ -165,7 +160,7 @@ mod tests {
     #[test]
     fn a_session_without_a_sid_is_ended_with_those_of_its_user() {
         let ended = EndedSessions::default();
-        ended.end(EndedKey::of_subject_without_sid("https://id.example.com", "u-1"), START);
+        ended.add([(EndedKey::of_subject_without_sid("https://id.example.com", "u-1"), START)]);
         let without_sid = Session { sid: None, ..session() };
         assert!(ended.has(&without_sid) && !ended.has(&session()));
     }
@@ -182,7 +177,7 @@ mod tests {
             EndedKey::of_subject("https://other.example.com", "u-1"),
             EndedKey::of_logout_token(issuer, "s-1"),
         ] {
-            ended.end(key, START);
+            ended.add([(key, START)]);
         }
         assert!(!ended.has(&session()));
     }
@@ -192,7 +187,7 @@ mod tests {
     #[test]
     fn a_sid_that_was_ended_stays_ended() {
         let ended = EndedSessions::default();
-        ended.end(EndedKey::of_sid("https://id.example.com", "s-1"), START);
+        ended.add([(EndedKey::of_sid("https://id.example.com", "s-1"), START)]);
         let later = Session { created: START.later_by(Duration::from_secs(60)), ..session() };
         assert!(ended.has(&later));
     }
@@ -200,7 +195,7 @@ mod tests {
     #[test]
     fn a_user_whose_sessions_were_ended_may_sign_in_again() {
         let ended = EndedSessions::default();
-        ended.end(EndedKey::of_subject("https://id.example.com", "u-1"), START);
+        ended.add([(EndedKey::of_subject("https://id.example.com", "u-1"), START)]);
         let later = Session { created: START.later_by(Duration::from_micros(1)), ..session() };
         assert!(ended.has(&session()) && !ended.has(&later));
     }

@@ -1,19 +1,23 @@
 //! A refreshed session for other replicas: what names the refresh, and the session, sealed. Who reads the
 //! store can use neither: the name is a hash, and what is sealed for the store does not open as a cookie.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::ended::{HASH_BYTES, hash};
-use super::{NotACookie, Session, SessionCookies, SessionId};
+use super::{NotACookie, Session, SessionCookies};
 
-/// Names one refresh of a session: a hash of the session and of the refresh token that it uses.
+/// Names one refresh of a session: a hash of the session, of the refresh token that it uses, and of when its
+/// data is from, since providers may send the same refresh token again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshKey([u8; HASH_BYTES]);
 
 impl RefreshKey {
-    /// The refresh of this session with this refresh token.
-    pub fn new(session: SessionId, token: &SecretString) -> Self {
-        Self(hash(b"refresh", &[&session.0, token.expose_secret().as_bytes()]))
+    /// The next refresh of this session.
+    pub fn of(session: &Session) -> Self {
+        let token = session.refresh_token.as_ref().map_or("", |token| token.expose_secret());
+        // in seconds, as a cookie has it
+        let refreshed = session.refreshed.unix_seconds().to_be_bytes();
+        Self(hash(b"refresh", &[&session.id.0, token.as_bytes(), &refreshed]))
     }
 
     /// Its bytes.

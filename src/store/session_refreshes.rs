@@ -1,61 +1,88 @@
 //! The table `session_refreshes`: which sessions are being refreshed, and what came of it, so that of all
-//! processes one uses a refresh token.
+//! processes one uses a refresh token. Times are microseconds since the Unix epoch.
 
-use super::macros::writing;
+use super::macros::{reading, writing};
 use super::{Engine, Store, StoreError};
 
-/// The refresh of a session, for a process that is about to begin it.
+/// The refresh of a session by another process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionRefresh {
-    /// It has begun: this process does it.
-    Begun,
-    /// Another process does it, or has ended without a result.
+    /// It runs, or the process has ended without a result.
     Running,
-    /// Another process has done it: the session, encrypted.
+    /// It has ended: the session, encrypted.
     Done(Vec<u8>),
 }
 
 impl Store {
-    /// Begins a refresh, unless another process has begun it and that has not expired. Times are
-    /// microseconds since the Unix epoch.
+    /// Begins a refresh that expires then, unless another process has begun it and that has not expired.
+    /// `None`: it has begun, and this process does it.
     pub async fn begin_session_refresh(
         &self,
         hash: Vec<u8>,
         now_us: i64,
         expires_at_us: i64,
-    ) -> Result<SessionRefresh, StoreError> {
+    ) -> Result<Option<SessionRefresh>, StoreError> {
         writing!(self, |transaction| {
             let sql = "INSERT INTO session_refreshes (hash, expires_at_us) VALUES ($1, $2)
                 ON CONFLICT (hash) DO UPDATE SET session = NULL, expires_at_us = excluded.expires_at_us
-                WHERE session_refreshes.expires_at_us <= $3";
-            let begun =
-                sqlx::query(sql).bind(&hash).bind(expires_at_us).bind(now_us).execute(&mut *transaction);
+                WHERE session_refreshes.expires_at_us <= $3 OR session_refreshes.expires_at_us > $4";
+            let begun = sqlx::query(sql)
+                .bind(&hash)
+                .bind(expires_at_us)
+                .bind(now_us)
+                .bind(latest_expiry_us(now_us, expires_at_us))
+                .execute(&mut *transaction);
             if begun.await?.rows_affected() > 0 {
-                SessionRefresh::Begun
+                None
             } else {
                 let sql = "SELECT session FROM session_refreshes WHERE hash = $1";
                 let found: Option<Option<Vec<u8>>> =
                     sqlx::query_scalar(sql).bind(&hash).fetch_optional(&mut *transaction).await?;
-                found.flatten().map_or(SessionRefresh::Running, SessionRefresh::Done)
+                Some(SessionRefresh::of(found.flatten()))
             }
         })
     }
 
-    /// Ends a refresh that this process has begun. Without a session, any process may begin it again.
+    /// The refresh by another process. `None`: it ended without a result, or expired, and one that expires
+    /// then can be begun.
+    pub async fn session_refresh(
+        &self,
+        hash: Vec<u8>,
+        now_us: i64,
+        expires_at_us: i64,
+    ) -> Result<Option<SessionRefresh>, StoreError> {
+        reading!(self, |connection| {
+            let sql = "SELECT session FROM session_refreshes
+                WHERE hash = $1 AND expires_at_us > $2 AND expires_at_us <= $3";
+            let found: Option<Option<Vec<u8>>> = sqlx::query_scalar(sql)
+                .bind(hash)
+                .bind(now_us)
+                .bind(latest_expiry_us(now_us, expires_at_us))
+                .fetch_optional(&mut *connection)
+                .await?;
+            found.map(SessionRefresh::of)
+        })
+    }
+
+    /// Ends the refresh that this process has begun and that expires then; one that another process has begun
+    /// since stays. Without a session, any process may begin it again.
     pub async fn end_session_refresh(
         &self,
         hash: Vec<u8>,
+        expires_at_us: i64,
         session: Option<Vec<u8>>,
     ) -> Result<(), StoreError> {
         writing!(self, |transaction| {
             let statement = match session {
                 Some(session) => {
-                    let sql = "UPDATE session_refreshes SET session = $2 WHERE hash = $1 AND session IS NULL";
-                    sqlx::query(sql).bind(hash).bind(session)
+                    let sql = "UPDATE session_refreshes SET session = $3
+                        WHERE hash = $1 AND expires_at_us = $2 AND session IS NULL";
+                    sqlx::query(sql).bind(hash).bind(expires_at_us).bind(session)
                 }
                 None => {
-                    let sql = "DELETE FROM session_refreshes WHERE hash = $1 AND session IS NULL";
-                    sqlx::query(sql).bind(hash)
+                    let sql = "DELETE FROM session_refreshes
+                        WHERE hash = $1 AND expires_at_us = $2 AND session IS NULL";
+                    sqlx::query(sql).bind(hash).bind(expires_at_us)
                 }
             };
             statement.execute(&mut *transaction).await?;
@@ -69,4 +96,15 @@ impl Store {
             sqlx::query(sql).bind(now_us).execute(&mut *transaction).await?.rows_affected()
         })
     }
+}
+
+impl SessionRefresh {
+    fn of(session: Option<Vec<u8>>) -> Self {
+        session.map_or(Self::Running, Self::Done)
+    }
+}
+
+/// What expires later, by as long again as one that begins now, was begun before the clock was set back.
+fn latest_expiry_us(now_us: i64, expires_at_us: i64) -> i64 {
+    expires_at_us.saturating_add(expires_at_us.saturating_sub(now_us))
 }

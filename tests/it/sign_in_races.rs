@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
+use marketplace_sso::clock::{Stopwatch, Timestamp};
+use marketplace_sso::session::{RefreshKey, Session};
+use marketplace_sso::store::{SessionRefresh, Store};
 use rstest::rstest;
 use secrecy::ExposeSecret;
 
-use crate::harness::provider::{CLIENT_SECRET, Lies, RegisteredAuthentication, provider};
+use crate::harness::provider::{CLIENT_SECRET, FixedResponse, Lies, RegisteredAuthentication, provider};
 use crate::harness::sign_in::{Browser, LOGIN, SESSION_KEY, SignInService, WINDOW, settings};
 use crate::harness::store::{Engine, TestStore, block_on};
 use crate::harness::{App, Settings, wait_until};
@@ -39,6 +42,31 @@ fn two_replicas(change: impl Fn(Settings) -> Settings) -> (SignInService, App, B
     let browser = service.signed_in();
     wait_until_stale();
     (service, other, browser)
+}
+
+/// A service with such sessions and a store, and a browser whose session was refreshed and used long ago.
+fn with_older_session(store: &TestStore, timeout_s: u32) -> (SignInService, Browser, Session) {
+    let service = SignInService::start_with(|own| {
+        refreshing(own).set("store.url", &store.url).set("store.timeout_s", timeout_s)
+    });
+    service.app.wait_until_ready();
+    let earlier = Timestamp::now().earlier_by(Duration::from_secs(600));
+    let session = service.session_of(&service.signed_in());
+    let session = Session { used: earlier, refreshed: earlier, ..session };
+    let browser = service.browser_with(&session);
+    (service, browser, session)
+}
+
+/// The refresh of a session in the store, as other processes see it.
+fn refresh_in(store: &Store, session: &Session) -> Option<SessionRefresh> {
+    let hash = RefreshKey::of(session).as_bytes().to_vec();
+    let now_us = Timestamp::now().unix_microseconds();
+    block_on(store.session_refresh(hash, now_us, now_us + 60_000_000)).unwrap()
+}
+
+/// The refresh token in the cookie of a browser.
+fn refresh_token(service: &SignInService, browser: &Browser) -> String {
+    service.session_of(browser).refresh_token.unwrap().expose_secret().to_owned()
 }
 
 /// Opens a page in eight tabs at once, at each service in turn.
@@ -76,10 +104,77 @@ fn replicas_at_once_use_one_refresh_token(#[case] engine: Engine) {
     assert_eq!(statuses, [307; 8]);
     assert_eq!(token_requests(&service, "refresh_token"), 1);
     // each response has the newer refresh token, whichever comes last
-    let token = |browser: &Browser| service.session_of(browser).refresh_token.unwrap();
-    let newer = token(&tabs[0]);
-    assert!(tabs.iter().all(|tab| token(tab).expose_secret() == newer.expose_secret()));
-    assert_ne!(newer.expose_secret(), token(&browser).expose_secret());
+    let newer = refresh_token(&service, &tabs[0]);
+    assert!(tabs.iter().all(|tab| refresh_token(&service, tab) == newer));
+    assert_ne!(newer, refresh_token(&service, &browser));
+}
+
+/// Each refresh yields a refresh token, and no newer data.
+#[test]
+fn a_replica_keeps_the_newer_refresh_token_of_another() {
+    let store = TestStore::new(Engine::Sqlite);
+    let (service, other, browser) =
+        two_replicas(|own| own.set("store.url", &store.url).identity("user_info", true));
+    let response =
+        FixedResponse { path: "/userinfo", status: 503, content_type: "text/plain", body: String::new() };
+    service.provider.lie(Lies { response: Some(response), ..Lies::default() });
+    let [first, second, third] = [&service.app, &other, &service.app].map(|app| {
+        assert_eq!(outcome(app, &browser), "handed_off");
+        refresh_token(&service, &browser)
+    });
+    assert_ne!(first, second);
+    assert_eq!(second, third);
+}
+
+/// The other replica takes longer than a request waits, and its response does not reach the browser.
+#[test]
+fn a_late_result_of_another_replica_is_used() {
+    let store = TestStore::new(Engine::Sqlite);
+    let (service, browser, session) = with_older_session(&store, 5);
+    let (before, key) = (browser.session(), RefreshKey::of(&session));
+    let replica = block_on(store.open());
+    let now_us = Timestamp::now().unix_microseconds();
+    let (hash, expires_us) = (key.as_bytes().to_vec(), now_us + 60_000_000);
+    let begun = block_on(replica.begin_session_refresh(hash.clone(), now_us, expires_us));
+    assert_eq!(begun.unwrap(), None);
+    assert_eq!(outcome(&service.app, &browser), "handed_off");
+    assert_eq!(browser.session(), before, "the browser may have a newer cookie of the other replica");
+    let newer = Session { refreshed: Timestamp::now(), refresh_token: Some("newer".into()), ..session };
+    let sealed = service.cookies().seal_refreshed(key, &newer).unwrap();
+    block_on(replica.end_session_refresh(hash, expires_us, Some(sealed))).unwrap();
+    wait_until("the result is used", || {
+        outcome(&service.app, &browser) == "handed_off" && refresh_token(&service, &browser) == "newer"
+    });
+    assert_eq!(token_requests(&service, "refresh_token"), 0);
+}
+
+#[test]
+fn a_stalled_store_delays_a_refresh_by_seconds() {
+    let store = TestStore::new(Engine::Sqlite);
+    let (service, browser, _) = with_older_session(&store, 20);
+    let refreshing = Stopwatch::start();
+    block_on(store.locked("session_refreshes", || {
+        assert_eq!(outcome(&service.app, &browser), "handed_off");
+    }));
+    assert!(refreshing.elapsed() < Duration::from_secs(10), "{:?}", refreshing.elapsed());
+    assert_eq!(token_requests(&service, "refresh_token"), 1);
+}
+
+/// The refresh token was used by another replica.
+#[test]
+fn a_replica_that_the_store_does_not_answer_ends_no_session() {
+    let store = TestStore::new(Engine::Sqlite);
+    let (service, browser, session) = with_older_session(&store, 1);
+    let copy = browser.clone();
+    let other = App::start(refreshing(settings(&service.provider)).set("store.url", &store.url));
+    other.wait_until_ready();
+    assert_eq!(outcome(&other, &browser), "handed_off");
+    let replica = block_on(store.open());
+    let is_done = || matches!(refresh_in(&replica, &session), Some(SessionRefresh::Done(_)));
+    wait_until("the result is in the store", is_done);
+    let response = block_on(store.locked("session_refreshes", || outcome(&service.app, &copy)));
+    assert_eq!(response, "handed_off");
+    assert_eq!(refresh_token(&service, &copy), refresh_token(&service, &browser));
 }
 
 #[test]

@@ -74,18 +74,49 @@ fn a_refresh_is_of_one_process_until_it_expires(#[case] engine: Engine) {
         let hash = vec![1; 32];
         let begin =
             async |now_us| store.begin_session_refresh(hash.clone(), now_us, now_us + 60).await.unwrap();
-        let end = async |session| store.end_session_refresh(hash.clone(), session).await.unwrap();
-        assert_eq!((begin(0).await, begin(59).await), (SessionRefresh::Begun, SessionRefresh::Running));
-        end(Some(vec![2])).await;
+        let look = async |now_us| store.session_refresh(hash.clone(), now_us, now_us + 60).await.unwrap();
+        let end = async |begun_us: i64, session| {
+            store.end_session_refresh(hash.clone(), begun_us + 60, session).await
+        };
+        let (running, done) = (Some(SessionRefresh::Running), Some(SessionRefresh::Done(vec![2])));
+        assert_eq!(
+            (begin(0).await, begin(59).await, look(59).await),
+            (None, running.clone(), running.clone())
+        );
+        end(0, Some(vec![2])).await.unwrap();
         // a process that was slow changes nothing
-        end(Some(vec![3])).await;
-        end(None).await;
-        assert_eq!(begin(59).await, SessionRefresh::Done(vec![2]));
-        assert_eq!(begin(60).await, SessionRefresh::Begun, "it has expired");
-        end(None).await;
-        assert_eq!(begin(61).await, SessionRefresh::Begun, "there was no result");
+        end(0, Some(vec![3])).await.unwrap();
+        end(0, None).await.unwrap();
+        assert_eq!((begin(59).await, look(59).await), (done.clone(), done));
+        assert_eq!((look(60).await, begin(60).await), (None, None), "it has expired");
+        // the process that began it first has only now ended
+        end(0, None).await.unwrap();
+        end(0, Some(vec![3])).await.unwrap();
+        assert_eq!((begin(61).await, look(61).await), (running.clone(), running));
+        end(60, None).await.unwrap();
+        assert_eq!((look(61).await, begin(61).await), (None, None), "there was no result");
         assert_eq!(store.purge_session_refreshes(120).await.unwrap(), 0);
         assert_eq!(store.purge_session_refreshes(121).await.unwrap(), 1);
+    });
+}
+
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+fn a_refresh_expires_when_the_clock_is_set_back(#[case] engine: Engine) {
+    let test_store = TestStore::new(engine);
+    block_on(async {
+        let store = test_store.open().await;
+        let begin =
+            async |now_us| store.begin_session_refresh(vec![1; 32], now_us, now_us + 60).await.unwrap();
+        let look = async |now_us| store.session_refresh(vec![1; 32], now_us, now_us + 60).await.unwrap();
+        assert_eq!(begin(1000).await, None);
+        // clocks differ slightly
+        assert_eq!(
+            (begin(940).await, look(940).await),
+            (Some(SessionRefresh::Running), Some(SessionRefresh::Running))
+        );
+        assert_eq!((look(939).await, begin(939).await), (None, None));
     });
 }
 

@@ -22,7 +22,7 @@ use crate::request::Headers;
 use crate::session::{EndedKey, Session};
 use crate::sign_on::EventDetails;
 
-/// A response of the provider, and what it meets.
+/// A response of the provider, and the request that carries it.
 struct Callback<'a> {
     context: &'a RequestContext,
     runtime: &'a Arc<EntranceRuntime>,

@@ -65,14 +65,20 @@ impl SignInService {
 
     /// A frame with a session of its own, which began with that of a browser.
     pub fn frame_of(&self, browser: &Browser) -> Browser {
-        let set = self.cookies().set(&of_frame(&self.session_of(browser)).unwrap()).unwrap();
-        let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
-        let frame = Browser::default();
-        frame.set(name, value);
-        frame
+        self.browser_with(&of_frame(&self.session_of(browser)).unwrap())
     }
 
-    fn cookies(&self) -> SessionCookies {
+    /// A browser that has this session.
+    pub fn browser_with(&self, session: &Session) -> Browser {
+        let set = self.cookies().set(session).unwrap();
+        let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
+        let browser = Browser::default();
+        browser.set(name, value);
+        browser
+    }
+
+    /// The session cookies of the service.
+    pub fn cookies(&self) -> SessionCookies {
         let provider = session::Provider { issuer: self.provider.issuer(), client_id: CLIENT_ID };
         SessionCookies::new(session_settings(SESSION_KEY), "pandium-sso", "https://app.example.com", provider)
     }
