@@ -12,6 +12,8 @@ mod server;
 mod session;
 mod store;
 
+use std::path::Path;
+
 use config::Value;
 
 pub use server::{Listen, LogSettings, ServerSettings};

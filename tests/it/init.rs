@@ -51,7 +51,8 @@ fn what_it_writes_lacks_only_what_it_names(
     let platforms: Vec<&str> = ALL_PLATFORMS.iter().flat_map(|platform| ["--platform", platform]).collect();
     let result = init(folder.path(), login, if with_platforms { &platforms } else { &[] });
     assert_eq!((result.status, result.errors.as_str()), (0, ""), "{result:?}");
-    let missing = result.output.lines().find_map(|line| line.strip_prefix("! The configuration is complete but for "));
+    let missing =
+        result.output.lines().find_map(|line| line.strip_prefix("! The configuration is complete but for "));
     let missing: Vec<&str> = missing.unwrap().trim_end_matches('.').split(", ").collect();
     assert!(missing.contains(&"pandium.shared_secret_file"), "{missing:?}");
 
@@ -165,7 +166,9 @@ fn existing_files_are_never_overwritten_without_force() {
 
     assert_eq!(init(folder.path(), "caddy", &["--force"]).status, 0);
     let secret = written(&folder, "pandium.secret");
-    assert!(secret.starts_with("trial-only-") && secret.len() == 75 && read(&page).contains("<marketplace-frame"));
+    assert!(
+        secret.starts_with("trial-only-") && secret.len() == 75 && read(&page).contains("<marketplace-frame")
+    );
     let again = init(folder.path(), "caddy", &["--force"]);
     assert!(again.status == 0 && again.output.contains("kept"), "{again:?}");
     assert_eq!(written(&folder, "pandium.secret"), secret, "a secret is kept");
