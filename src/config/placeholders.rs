@@ -1,7 +1,9 @@
 //! Values that `init` writes where only the user knows the real one: warnings, and problems in production.
 
+use std::collections::BTreeMap;
+
 use config::{Value, ValueKind};
-use url::{Host, Url};
+use url::Url;
 
 use crate::settings::{Collector, PLACEHOLDER};
 
@@ -35,7 +37,8 @@ pub(super) fn check(root: &Value, problems: &Collector, is_production: bool) {
 /// Calls `report` with the key and the origin of each placeholder.
 fn check_value(key: &str, value: &Value, report: &impl Fn(&str, Option<&str>)) {
     if let ValueKind::Table(table) = &value.kind {
-        for (name, value) in table {
+        let entries: BTreeMap<&String, &Value> = table.iter().collect();
+        for (name, value) in entries {
             let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
             check_value(&key, value, report);
         }
@@ -55,8 +58,9 @@ fn check_value(key: &str, value: &Value, report: &impl Fn(&str, Option<&str>)) {
 
 /// Whether a text stands for another one. A name that ends in `.invalid` never has an address (RFC 6761, section 6.4).
 fn is_placeholder(text: &str) -> bool {
-    let is_invalid_host = |url: Url| matches!(url.host(), Some(Host::Domain(name)) if name.trim_end_matches('.').ends_with(".invalid"));
-    matches!(text, REPLACE_ME | NIL_UUID) || Url::parse(text).is_ok_and(is_invalid_host)
+    let is_invalid = |name: &str| name.trim_end_matches('.').ends_with(".invalid");
+    matches!(text, REPLACE_ME | NIL_UUID)
+        || Url::parse(text).is_ok_and(|url| url.host_str().is_some_and(is_invalid))
 }
 
 /// What to write as the value of a key.
