@@ -7,9 +7,12 @@ mod embed;
 mod entrances;
 mod limits;
 mod marketplace;
+pub(crate) mod placeholders;
 mod server;
 mod session;
 mod store;
+
+use std::path::Path;
 
 use config::Value;
 
@@ -73,12 +76,17 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
         let problems = Collector::default();
         if sources.is_empty() {
+            let help = if Path::new("marketplace-sso.toml").is_file() {
+                "marketplace-sso.toml is here: --config marketplace-sso.toml"
+            } else {
+                "write a file with marketplace-sso init, or as docs/start.md shows one, and name it with --config"
+            };
             problems.add(
                 "configuration",
                 None,
                 "nothing is configured: there is no --config FILE, no SSO_CONFIG, and no other SSO_ variable; files are \
                  looked for nowhere else",
-                "write a file with marketplace-sso init, or as docs/start.md shows one, and name it with --config",
+                help,
             );
             return Err(problems.take());
         }
@@ -206,6 +214,7 @@ impl Config {
         let audit =
             audit::read(&root.section("audit"), store.as_ref().map_err(|reported| *reported), secrets);
         settings::secrets::check_own(&problems, &["session.key", "store.encryption_key", "audit.chain_key"]);
+        placeholders::check(&effective, &problems, environment == Ok(Environment::Production));
         root.finish();
         let read =
             (|| Ok((environment?, server?, log?, store?, audit?, limits?, mittwald?, entrances?, pages?)))();

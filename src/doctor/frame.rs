@@ -23,8 +23,12 @@ pub(super) async fn run(probe: &Probe, setup: &Setup, entrance: Option<&Entrance
         Ok(response) if response.status == 200 => response,
         Ok(response) => {
             let (page, status) = (display_url(page), response.status);
-            let message =
-                format!("{page} responds with {status}, so its headers may differ; give --cookie-file");
+            let remedy = match status {
+                404 | 410 => "check the page's address",
+                _ if setup.cookie.is_some() => "check the page's address and the cookie",
+                _ => "give --cookie-file",
+            };
+            let message = format!("{page} responds with {status}, so its headers may differ; {remedy}");
             return vec![Finding::skipped(PAGE, message)];
         }
         Err(error) => {

@@ -314,7 +314,7 @@ async fn forged_set(probe: &Probe, entrance: &Url, names: &[&str], anonymous: &A
     };
     let first = names.first().copied().unwrap_or_default();
     let direct = if is_on_this_machine(entrance) {
-        ". Where this is the address of the service itself, check the proxy's in place of it"
+        ". If this is the service itself, run doctor on the proxy's address"
     } else {
         ""
     };

@@ -22,6 +22,6 @@ pub(crate) use json::to_json;
 pub use layers::Sources;
 pub(crate) use layers::{BuiltIn, read, read_text};
 pub(crate) use origin::web_origin;
-pub(crate) use problem::{Collector, Reported, file_and_line};
+pub(crate) use problem::{Collector, PLACEHOLDER, Reported, file_and_line};
 pub use problem::{Problem, Problems};
 pub(crate) use section::Section;

@@ -14,6 +14,9 @@ pub(crate) const NO_SUCH_KEY: &str = "there is no such key";
 /// What is wrong with a value where a section is expected.
 pub(crate) const NOT_A_SECTION: &str = "it is a single value";
 
+/// What is wrong with a value that stands for one that only the user knows.
+pub(crate) const PLACEHOLDER: &str = "it is a placeholder";
+
 /// One problem, or a setting that is valid but probably a mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -152,6 +155,11 @@ impl Problem {
     /// Whether the value may be anything, such as the secret of another key.
     pub(crate) fn is_about_key(&self) -> bool {
         matches!(self.what.as_str(), NO_SUCH_KEY | NOT_A_SECTION)
+    }
+
+    /// Whether the value stands for one that only the user knows.
+    pub(crate) fn is_placeholder(&self) -> bool {
+        self.what == PLACEHOLDER
     }
 
     /// The problem in one line, for a log.

@@ -242,7 +242,7 @@ fn doctor_gives_json_for_programs() {
     // the address of the service itself names no proxy
     let direct = run(&["doctor", &url]);
     assert!(direct.output.contains("name it with --front"), "{direct:?}");
-    assert!(line_about(&direct, "forged headers").contains("check the proxy's"), "{direct:?}");
+    assert!(line_about(&direct, "forged headers").contains("run doctor on the proxy's"), "{direct:?}");
 }
 
 #[test]

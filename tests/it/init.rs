@@ -26,7 +26,7 @@ fn written(folder: &TempDir, name: &str) -> String {
 }
 
 #[rstest]
-fn what_it_writes_for_each_login_is_in_order(
+fn what_it_writes_lacks_only_what_it_names(
     #[values(
         "oidc",
         "bearer",
@@ -51,11 +51,18 @@ fn what_it_writes_for_each_login_is_in_order(
     let platforms: Vec<&str> = ALL_PLATFORMS.iter().flat_map(|platform| ["--platform", platform]).collect();
     let result = init(folder.path(), login, if with_platforms { &platforms } else { &[] });
     assert_eq!((result.status, result.errors.as_str()), (0, ""), "{result:?}");
-    assert!(result.output.contains("✓ The configuration is in order."), "{}", result.output);
+    let missing =
+        result.output.lines().find_map(|line| line.strip_prefix("! The configuration is complete but for "));
+    let missing: Vec<&str> = missing.unwrap().trim_end_matches('.').split(", ").collect();
+    assert!(missing.contains(&"pandium.shared_secret_file"), "{missing:?}");
 
     let path = folder.path().join("marketplace-sso.toml");
     let checked = run(&["check", "--strict", "--config", path.to_str().unwrap()]);
-    assert_eq!((checked.status, checked.errors.as_str()), (0, ""), "{checked:?}");
+    assert_eq!(checked.status, 78, "{checked:?}");
+    assert_eq!(checked.errors.matches(": it is a placeholder").count(), missing.len(), "{checked:?}");
+    for key in &missing {
+        assert!(checked.errors.contains(&format!("{key}: it is a placeholder")), "{key}: {checked:?}");
+    }
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -69,7 +76,8 @@ fn what_it_writes_for_each_login_is_in_order(
     let config = written(&folder, "marketplace-sso.toml");
     for line in config.lines().filter(|line| line.contains("# replace:")) {
         assert!(line.contains("replace-me") || line.contains("[\"00000000-"), "{line}");
-        assert!(result.output.contains(line.split(' ').next().unwrap()), "{line}: {}", result.output);
+        let key = line.split(' ').next().unwrap();
+        assert!(missing.iter().any(|missing| missing.ends_with(key)), "{line}: {missing:?}");
     }
     assert!(config.contains("\nadmin_listen = \"127.0.0.1:"), "{config}");
     assert!(result.output.contains("(server.admin_listen)"), "{}", result.output);
@@ -78,6 +86,39 @@ fn what_it_writes_for_each_login_is_in_order(
     let nginx = std::fs::read_to_string(folder.path().join("nginx.conf")).unwrap_or_default();
     let has_entrances = nginx.contains("location /merchant-center/pandium-sso {");
     assert_eq!(has_entrances, with_platforms && !nginx.is_empty(), "{nginx}");
+}
+
+#[test]
+fn production_does_not_start_with_its_placeholders() {
+    let folder = TempDir::new().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let environment = "--environment=production";
+    let result =
+        run(&["init", "--domain", DOMAIN, environment, "--account=ledgerline", "--login=oidc", "--dir", dir]);
+    assert_eq!((result.status, result.errors.as_str()), (0, ""), "{result:?}");
+    assert!(result.output.contains("Tell Pandium the domain"), "{result:?}");
+
+    let path = folder.path().join("marketplace-sso.toml");
+    let refused = run(&["serve", "--config", path.to_str().unwrap()]);
+    assert_eq!(refused.status, 78, "{refused:?}");
+    for key in ["issuer", "client_id", "client_secret_file"].map(|key| format!("identity.{key}")) {
+        assert!(refused.errors.contains(&format!("{key}: it is a placeholder")), "{key}: {refused:?}");
+    }
+    let is_trial = refused.errors.contains("pandium.shared_secret_file: it is a placeholder");
+    assert!(is_trial && !refused.errors.contains("trial-only-"), "{refused:?}");
+}
+
+#[test]
+fn what_oauth2_proxy_needs_is_marked_and_named() {
+    let folder = TempDir::new().unwrap();
+    let result = init(folder.path(), "nginx-oauth2-proxy", &[]);
+    let marked = written(&folder, "oauth2-proxy.cfg");
+    let marked: Vec<&str> = marked.lines().filter(|line| line.contains("# replace:")).collect();
+    assert_eq!(marked.len(), 5, "{marked:?}");
+    for line in marked {
+        let key = line.split(' ').next().unwrap();
+        assert!(result.output.contains(key), "{key}: {}", result.output);
+    }
 }
 
 /// From `init` to a hand-off behind nginx, with nothing edited but the addresses.
@@ -125,7 +166,9 @@ fn existing_files_are_never_overwritten_without_force() {
 
     assert_eq!(init(folder.path(), "caddy", &["--force"]).status, 0);
     let secret = written(&folder, "pandium.secret");
-    assert!(secret.len() == 64 && read(&page).contains("<marketplace-frame"));
+    assert!(
+        secret.starts_with("trial-only-") && secret.len() == 75 && read(&page).contains("<marketplace-frame")
+    );
     let again = init(folder.path(), "caddy", &["--force"]);
     assert!(again.status == 0 && again.output.contains("kept"), "{again:?}");
     assert_eq!(written(&folder, "pandium.secret"), secret, "a secret is kept");
@@ -218,7 +261,7 @@ fn arguments_give_what_only_the_user_knows() {
     let given =
         ["--issuer=https://app.example.com", "--audience=sso", "--jwks-url=https://id.example.net/keys"];
     let result = init(folder.path(), "bearer", &given);
-    assert!(result.status == 0 && !result.output.contains("replace the values"), "{result:?}");
+    assert!(result.status == 0 && !result.output.contains("placeholders"), "{result:?}");
     let config = written(&folder, "marketplace-sso.toml");
     for line in [
         "issuer = \"https://app.example.com\"",

@@ -60,6 +60,11 @@ impl Login {
         self.config.contains(&format!("\n{} = ", setting.key))
     }
 
+    /// Whether no login proxy is in front of the service.
+    pub fn is_without_proxy(&self) -> bool {
+        self.name == OIDC || self.is_by_token()
+    }
+
     /// Whether the page sends a token.
     pub fn is_by_token(&self) -> bool {
         self.name == BEARER
@@ -74,12 +79,13 @@ macro_rules! example {
 
 const APP: &str = "app.example.com";
 const NGINX: &str = "nginx.conf";
+const OIDC: &str = "oidc";
 const BEARER: &str = "bearer";
 
 /// In the order of the list of choices.
 pub(super) const ALL: &[Login] = &[
     Login {
-        name: "oidc",
+        name: OIDC,
         title: "no login proxy: the service signs users in at an OpenID provider",
         service_host: APP,
         config: example!("oidc.toml"),

@@ -113,26 +113,46 @@ fn rehearse(answers: &Answers, folder: &Path) -> CommandResult {
     let plan = answers.plan(rehearsal.path());
     write::write_all(&plan.files, false).map_err(Failure::Running)?;
     let sources = Sources { files: vec![rehearsal.path().join(CONFIG)], ..Sources::default() };
-    Config::load(&sources).map(drop).map_err(|Problems { problems, .. }| {
-        let mut message = "nothing was written, since the configuration could not be used:".to_owned();
-        for problem in problems {
-            // the lines are of a file that is removed
-            let _ = write!(message, "\n  {}", Problem { origin: None, ..problem }.one_line());
-        }
-        let (path, place) = (rehearsal.path().display().to_string(), folder.display().to_string());
-        Failure::Arguments(message.replace(&path, &place))
-    })
+    let problems = match Config::load(&sources) {
+        Ok(_) => return Ok(()),
+        Err(Problems { problems, .. }) => problems,
+    };
+    let mut others = problems.into_iter().filter(|problem| !problem.is_placeholder()).peekable();
+    if others.peek().is_none() {
+        return Ok(());
+    }
+    let mut message = "nothing was written, since the configuration could not be used:".to_owned();
+    for problem in others {
+        // the lines are of a file that is removed
+        let _ = write!(message, "\n  {}", Problem { origin: None, ..problem }.one_line());
+    }
+    let (path, place) = (rehearsal.path().display().to_string(), folder.display().to_string());
+    Err(Failure::Arguments(message.replace(&path, &place)))
 }
 
-/// Reports on the configuration as written, without the environment variables of this process.
+/// Reports on the configuration as written, without the environment variables of this process. The next steps
+/// say what to write in place of its placeholders.
 fn check(config: &Path, terminal: Terminal) -> CommandResult {
     let sources = Sources { files: vec![config.to_owned()], ..Sources::default() };
-    let config = Config::load(&sources).map_err(Failure::Configuration)?;
-    let warnings = config.warnings();
-    let (mark, verdict) = check::verdict(warnings.len());
+    let (found, files) = match Config::load(&sources) {
+        Ok(config) => (config.warnings(), config.files),
+        // in production placeholders are problems
+        Err(Problems { problems, files }) if problems.iter().all(Problem::is_placeholder) => {
+            (problems, files)
+        }
+        Err(problems) => return Err(Failure::Configuration(problems)),
+    };
+    let (placeholders, warnings): (Vec<Problem>, Vec<Problem>) =
+        found.into_iter().partition(Problem::is_placeholder);
     if !warnings.is_empty() {
-        terminal.print_error(Reporter::new(&config.files).to_text(&warnings, Mark::Warning));
+        terminal.print_error(Reporter::new(&files).to_text(&warnings, Mark::Warning));
     }
+    let (mark, verdict) = if placeholders.is_empty() {
+        check::verdict(warnings.len())
+    } else {
+        let keys: Vec<&str> = placeholders.iter().map(|problem| problem.key.as_str()).collect();
+        (Mark::Warning, format!("The configuration is complete but for {}.", keys.join(", ")))
+    };
     terminal.print(format!("\n{mark} {verdict}\n"))
 }
 
@@ -150,10 +170,15 @@ fn next_steps(plan: &Plan, answers: &Answers, folder: &Path) -> String {
     let mut steps = vec![first];
     if !plan.to_replace.is_empty() {
         steps.push(format!(
-            "In {CONFIG}, replace the values of {}: they are no real ones, and the comments there say by what",
+            "In {CONFIG}, replace {}: they are placeholders; the comments say with what",
             plan.to_replace.join(", ")
         ));
     }
+    steps.push(
+        "Choose claims.sub before the first real user: it is the e-mail address unless set, and never changes \
+         (docs/claims.md)"
+            .to_owned(),
+    );
     steps.push(plan.proxy_step.clone());
     steps.push(format!(
         "Run marketplace-sso serve --config {}. Beside server.listen it listens at {} (server.admin_listen) for health, \
@@ -165,6 +190,15 @@ fn next_steps(plan: &Plan, answers: &Answers, folder: &Path) -> String {
         "Copy the lines of {PAGE} into your page, and see whether it works: marketplace-sso doctor {}",
         plan.service_origin
     ));
+    match answers.environment {
+        Environment::Production => {
+            steps.push(format!(
+                "Tell Pandium the domain of the page, {}; production requires it",
+                answers.domain
+            ));
+        }
+        Environment::Sandbox | Environment::Demo => {}
+    }
     let mut text = format!("{STRONG}Next{STRONG:#}, in {}:\n", folder.display());
     for (number, step) in steps.iter().enumerate() {
         let _ = writeln!(text, "{}. {}.", number + 1, hang(step, "1. ".len(), output_width()));

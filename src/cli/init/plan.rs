@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::login::Login;
 use super::platform::Platform;
+use crate::config::placeholders::REPLACE_ME;
 use crate::pandium::{Account, Environment};
 
 /// What the files depend on.
@@ -33,7 +34,10 @@ pub(super) struct PlannedFile {
 pub(super) enum Content {
     Text(String),
     /// Random text; for its owner alone.
-    Secret,
+    Secret {
+        /// Whether it is recognised as one that its issuer does not know.
+        is_trial: bool,
+    },
 }
 
 /// A secret that a configuration names.
@@ -98,6 +102,24 @@ const REPLACE: &str = "# replace:";
 const ADMIN_LISTEN: &str =
     "admin_listen = \"127.0.0.1:9090\"   # health, metrics and the dashboard; \"\" for none";
 
+/// The user's identifier, which cannot be changed later.
+const SUBJECT: &str = "
+# [claims]
+# sub = \"email\"   # never changes after the first real user; see docs/claims.md
+";
+
+/// The name of oauth2-proxy's configuration.
+const OAUTH2_PROXY: &str = "oauth2-proxy.cfg";
+
+/// Its settings that only the user knows, each with what to write.
+const OF_OAUTH2_PROXY: [(&str, &str); 5] = [
+    ("oidc_issuer_url", "the provider's issuer"),
+    ("client_id", "the client that you register there"),
+    ("client_secret_file", "a file with the client's secret"),
+    ("cookie_secret_file", "a file with the output of: openssl rand -hex 16 | tr -d '\\n'"),
+    ("email_domains", "guessed from the host name: the domains of your users' addresses"),
+];
+
 /// For a page that sends a token.
 const TOKEN_SCRIPT: &str = "
 <!-- A script of the page gives a token of its user, from your backend or your OpenID client. It is called again, with
@@ -136,7 +158,11 @@ impl Answers {
             let path = folder.join(secret.name);
             config = config.replace(&example, &quoted(&path.display().to_string()));
             issued_secrets.extend(secret.issuer.map(|issuer| (path.clone(), issuer)));
-            files.push(PlannedFile { path, purpose: secret.purpose, content: Content::Secret });
+            files.push(PlannedFile {
+                path,
+                purpose: secret.purpose,
+                content: Content::Secret { is_trial: secret.issuer.is_some() },
+            });
         }
         let (to_replace, admin_listen) = (to_replace(&config), admin_listen(&config));
         let text = |name: &str, purpose, text| PlannedFile {
@@ -146,7 +172,9 @@ impl Answers {
         };
         files.insert(0, text(CONFIG, "the service's configuration", config));
         for (name, snippet) in *snippets {
-            files.push(text(name, "for the proxy and its login", self.snippet(name, snippet)));
+            let purpose =
+                if self.login.is_without_proxy() { "for the proxy" } else { "for the proxy and its login" };
+            files.push(text(name, purpose, self.snippet(name, snippet)));
         }
         let service_origin = format!("https://{}", self.adapted(service_host));
         files.push(text(PAGE, "for your page", self.page(&service_origin)));
@@ -156,6 +184,9 @@ impl Answers {
                 ". If nginx has a server for this host already, copy the upstreams and locations into that one: \
                  nginx ignores the second",
             );
+        }
+        if snippets.iter().any(|(name, _)| *name == OAUTH2_PROXY) {
+            proxy_step.push_str(&oauth2_proxy_step());
         }
         let prefixes: Vec<&str> = self.platforms.iter().map(|platform| platform.proxied_prefix()).collect();
         if !prefixes.is_empty() && !snippets.iter().any(|(name, _)| is_nginx(name)) {
@@ -188,6 +219,9 @@ impl Answers {
              # Every other setting has a default: marketplace-sso check --show --config {CONFIG}\n\n{body}\n",
             self.login.title
         );
+        if !body.contains("[claims]") {
+            config.push_str(SUBJECT);
+        }
         for platform in &self.platforms {
             config.push_str(&platform.config());
         }
@@ -213,7 +247,7 @@ impl Answers {
         let value = match self.identity.iter().find(|(own, _)| *own == key) {
             Some((_, value)) => return format!("{key} = {}", quoted(value)),
             None if example.starts_with("\"https:") => "https://replace-me.invalid",
-            None => "replace-me",
+            None => REPLACE_ME,
         };
         // the comments stay below each other
         let width = assignment.len();
@@ -223,6 +257,9 @@ impl Answers {
     /// A snippet for this domain, with the entrances of the platforms where it is nginx's.
     fn snippet(&self, name: &str, text: &str) -> String {
         const SERVER_NAME: &str = "    server_name app.example.com;\n";
+        if name == OAUTH2_PROXY {
+            return marked(&self.adapted(text));
+        }
         if !is_nginx(name) {
             return self.adapted(text);
         }
@@ -263,6 +300,29 @@ impl Answers {
             .replace("example.com", registrable)
             .replace(DOMAIN, &self.domain)
     }
+}
+
+/// The configuration of oauth2-proxy, whose values to replace are marked.
+fn marked(text: &str) -> String {
+    let mut marked = String::new();
+    for line in text.lines() {
+        let key = line.split([' ', '=']).next();
+        let setting = OF_OAUTH2_PROXY.iter().find(|(own, _)| Some(*own) == key);
+        marked.push_str(line);
+        if let Some((_, by)) = setting {
+            marked.push_str(&format!("   {REPLACE} {by}"));
+        }
+        marked.push('\n');
+    }
+    marked
+}
+
+fn oauth2_proxy_step() -> String {
+    let keys = OF_OAUTH2_PROXY.map(|(key, _)| key).join(", ");
+    format!(
+        ". In {OAUTH2_PROXY}, replace {keys} (guessed from the host name); make the cookie's secret with: openssl rand \
+         -hex 16 | tr -d '\\n'"
+    )
 }
 
 /// The keys of the values to replace.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::plan::{Content, PlannedFile};
+use crate::config::placeholders::TRIAL_SECRET;
 
 /// What became of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +55,11 @@ fn write(PlannedFile { path, content, .. }: &PlannedFile, replace: bool) -> anyh
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     let text = match content {
-        Content::Secret if replace && found.is_some() => return Ok(Written::Kept),
-        Content::Secret => {
+        Content::Secret { .. } if replace && found.is_some() => return Ok(Written::Kept),
+        Content::Secret { is_trial } => {
             options.mode(0o600);
-            random_text()?
+            let prefix = if *is_trial { TRIAL_SECRET } else { "" };
+            format!("{prefix}{}", random_text()?)
         }
         Content::Text(text) => text.clone(),
     };
