@@ -1,21 +1,34 @@
 (() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
-  const { marketplaceOrigin } = document.body.dataset;
+  const { serviceOrigin, marketplaceOrigin } = document.body.dataset;
   const frame = byId("marketplace");
   const people = [...document.querySelectorAll("[data-person]")];
   let person = people[0];
   let opened = null;
+  let isLoading = false;
 
   {% include "frame.js" %}
   onMessage(frame, (origin, data) => {
-    if (origin === marketplaceOrigin) fitHeight(frame, data);
+    if (origin === marketplaceOrigin) {
+      if (fitHeight(frame, data) && isLoading) showResult("framed", `The extension is open for ${person.dataset.name}. The key of its URL works once.`, "ok");
+    } else if (origin === serviceOrigin && String(data.type).startsWith("marketplace-sso:")) {
+      showResult("refused", `The service refuses to open the extension for ${person.dataset.name}: ${data.reason}.`, "bad");
+    }
   });
 
   // Says the result beside the buttons; the details are further below.
   function say(text, className) {
     byId("said").textContent = text;
     byId("said").className = `said near ${className}`;
+  }
+
+  // What the page in the frame has reported.
+  function showResult(state, text, className) {
+    isLoading = false;
+    byId("state").textContent = state;
+    byId("state").className = `badge ${className}`;
+    say(text, className);
   }
 
   const pretty = (value) => JSON.stringify(value, null, 2);
@@ -72,15 +85,18 @@
 
   async function act(what, id) {
     if (what === "open") return open(id);
-    if (what === "token") {
-      const { status, body } = await request("/mstudio/access-token", { instance: id });
-      byId("token-status").textContent = status;
-      byId("token-status").className = `badge ${quality(status)}`;
-      byId("token").textContent = pretty(body);
-      say(`Access token: the service answers ${status}. ${body?.access_token ?? body?.title ?? ""}`, quality(status));
-      return undefined;
-    }
-    return change({ do: what, instance: id });
+    await (what === "token" ? requestToken(id) : change({ do: what, instance: id }));
+    // on a small screen it is below the buttons
+    byId("said").scrollIntoView({ block: "nearest" });
+    return undefined;
+  }
+
+  async function requestToken(id) {
+    const { status, body } = await request("/mstudio/access-token", { instance: id });
+    byId("token-status").textContent = status;
+    byId("token-status").className = `badge ${quality(status)}`;
+    byId("token").textContent = pretty(body);
+    say(`Access token: the service answers ${status}. ${body?.access_token ?? body?.detail ?? ""}`, quality(status));
   }
 
   async function change(what) {
@@ -99,8 +115,11 @@
     byId("address").textContent = url.replace(/(atrek=.{8}).*/u, "$1…");
     byId("nothing").hidden = true;
     frame.hidden = false;
+    isLoading = true;
+    byId("state").textContent = "loading";
+    byId("state").className = "badge";
+    say(`The extension is opening for ${person.dataset.name}.`, "");
     frame.src = url;
-    say(`The extension is opened for ${person.dataset.name}, with a key that works once.`, "ok");
     const stage = byId("stage");
     if (stage.getBoundingClientRect().top > 0.7 * window.innerHeight) stage.scrollIntoView();
   }

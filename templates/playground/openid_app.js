@@ -4,10 +4,18 @@
   const element = document.querySelector("marketplace-frame");
   const { logoutUrl } = document.body.dataset;
   let isDown = false;
+  let isSignedOut = true;
 
   const say = (text) => (byId("said").textContent = text);
-  const showState = () => (byId("state").textContent = element.state ?? "idle");
-  element.addEventListener("marketplace-statechange", showState);
+  element.addEventListener("marketplace-statechange", ({ detail: { state } }) => {
+    byId("state").textContent = state;
+    if (state === "loading") return;
+    const wasSignedOut = isSignedOut;
+    isSignedOut = state === "signed-out";
+    byId("sign-out").disabled = byId("reload").disabled = isSignedOut;
+    // a sign-in makes the last message out of date
+    if (wasSignedOut && !isSignedOut) say("");
+  });
 
   async function change(what) {
     const body = JSON.stringify({ do: what });
@@ -24,6 +32,7 @@
       say("Signed out. The next sign-in leads to the provider again.");
     },
     reload() {
+      say("");
       element.reload();
     },
     async end() {

@@ -8,7 +8,7 @@
 
   {% include "frame.js" %}
   onMessage(frame, (origin, data) => {
-    if (origin === marketplaceOrigin) fitHeight(frame, data);
+    if (origin === marketplaceOrigin && fitHeight(frame, data) && !frame.hidden) byId("state").textContent = "framed";
   });
 
   let current = null;
@@ -83,6 +83,7 @@
   async function open(person) {
     const attempt = (latest += 1);
     current = person;
+    if (rotate) byId("keys-said").textContent = "";
     for (const other of people) other.setAttribute("aria-pressed", String(other === person));
     let response;
     let text;
@@ -111,6 +112,7 @@
     outcome.hidden = false;
     outcome.querySelector("span").textContent = text;
     frame.hidden = url === null;
+    byId("state").textContent = url === null ? "empty" : "loading";
     byId("nothing").hidden = url !== null;
     byId("nothing").textContent = "Nothing is open: the service has returned no address.";
     byId("address").textContent = url === null ? marketplaceOrigin : shorten(url);

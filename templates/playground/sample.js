@@ -29,6 +29,7 @@
   /** Shows the marketplace, or the page of another site in its place. */
   function show(elsewhere) {
     isElsewhere = elsewhere;
+    byId("said").textContent = "";
     byId("saved").hidden = true;
     marketplace.hidden = elsewhere;
     byId("elsewhere").hidden = !elsewhere;
@@ -60,6 +61,8 @@
   let user = null;
 
   function showUser(current) {
+    // a sign-in makes the last message out of date
+    if (user === null && current !== null) byId("said").textContent = "";
     user = current;
     byId("me").hidden = user === null;
     byId("signed-out").hidden = user !== null;
@@ -131,8 +134,9 @@
     marketplace.reload();
   });
   byId("plan").addEventListener("change", async ({ target }) => {
-    byId("said").textContent = await post("/playground/plan", { plan: target.value });
+    const said = await post("/playground/plan", { plan: target.value });
     show(false);
+    byId("said").textContent = said;
     marketplace.reload();
   });
 

@@ -48,6 +48,7 @@
   function stepItem(story, step, number) {
     const button = make("button", "", "step");
     button.type = "button";
+    button.setAttribute("aria-haspopup", "dialog");
     const body = make("span", "", "body");
     const title = make("strong", step.title);
     if (step.badge) title.append(" ", make("span", step.badge, `badge ${step.outcome === "refused" ? "bad" : "ok"}`));

@@ -15,6 +15,7 @@ test("a person is chosen first, and a rotation refuses no user", async (t) => {
   const button = (name) => tab.getByRole("button", { name });
   const keys = tab.locator("#keys li");
   await tab.getByText("Choose a person above.").waitFor();
+  await tab.locator("#state").getByText("empty").waitFor();
   await keys.getByText("signs").waitFor();
   assert.equal(await keys.count(), 1);
   await button("Ben Okafor").click();
@@ -22,6 +23,10 @@ test("a person is chosen first, and a rotation refuses no user", async (t) => {
   await button("Rotate the keys").click();
   await tab.getByText("key-2 signs now. Ben Okafor is signed on.").waitFor();
   assert.equal(await button("Open again").count(), 1);
+  await tab.locator("#state").getByText("framed").waitFor();
+  await button("Ada Winter").click();
+  await tab.getByText("Ada Winter is signed on.").waitFor();
+  assert.equal(await tab.locator("#keys-said").textContent(), "");
   for (const width of [1280, 360]) {
     await tab.setViewportSize({ width, height: 800 });
     assert.deepEqual(await accessibility(tab), [], `at ${width}`);

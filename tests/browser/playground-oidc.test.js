@@ -80,6 +80,10 @@ test("a sign-out asks for the next sign-in", async (t) => {
   await button(tab, "Sign out").click();
   await tab.getByText("Signed out.").waitFor();
   await state("signed-out");
+  assert.ok(await button(tab, "Sign out").isDisabled() && await button(tab, "Load again").isDisabled());
+  await popupOf(context, tab);
+  await state("ready");
+  assert.equal(await tab.locator("#said").textContent(), "");
 });
 
 test("users are told that the provider is down, and sign in when it is back", async (t) => {

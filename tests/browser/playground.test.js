@@ -67,10 +67,14 @@ test("an ended session leaves no user, and a pop-up signs in again", async (t) =
     await tab.locator("#said").getByText("answered 401").waitFor();
   }
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.locator("marketplace-frame").getByRole("button").click()]);
+  await popup.setViewportSize({ width: 520, height: 680 });
+  const { y, height } = await button(popup, "Sign in").boundingBox();
+  assert.ok(y + height <= 680, "the button is below the fold");
   await popup.getByText("Carla Mendes").click();
   await clickToClose(popup, button(popup, "Sign in"));
   await state("ready");
   await tab.getByRole("banner").getByText("Carla Mendes").waitFor();
+  assert.equal(await tab.locator("#said").textContent(), "");
 });
 
 test("another site may not embed it", async (t) => {
@@ -79,6 +83,7 @@ test("another site may not embed it", async (t) => {
   await step(tab, 3).getByText("embedding_not_allowed").waitFor();
   assert.equal(await tab.locator("#shown").textContent(), "Another site");
   await button(tab, "Back to Larkspur").click();
+  assert.equal(await tab.locator("#said").textContent(), "");
   await marketplace(tab).getByText("Signed on as Ben Okafor").waitFor();
 });
 

@@ -43,8 +43,6 @@ pub struct PlatformTexts {
     pub brand: &'static str,
     /// The simulated platform.
     pub simulated: &'static str,
-    /// Menu entries; only the last one is a link.
-    pub menu: &'static [&'static str],
     /// The platform's term for the part of the page that embeds the marketplace.
     pub slot: &'static str,
     /// The platform's term for its token.

@@ -16,7 +16,6 @@ pub static APP_DIRECT: Kind = Kind {
     texts: PlatformTexts {
         brand: "Northgate Marketplace",
         simulated: "an AppDirect marketplace",
-        menu: &["Products", "Subscriptions", "Invoices", "Integrations"],
         slot: "platform extension",
         token: "secure token",
         path: &["extension page", "marketplace-sso", "marketplace"],

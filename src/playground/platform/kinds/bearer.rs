@@ -16,8 +16,7 @@ pub static BEARER: Kind = Kind {
     texts: PlatformTexts {
         brand: "Larkspur",
         simulated: "a single-page app and its OpenID Connect issuer",
-        menu: &["Orders", "Stock", "Shipping", "Integrations"],
-        slot: "a view of the app",
+        slot: "single-page app",
         token: "access token",
         path: &["single-page app", "marketplace-sso", "marketplace"],
         description: "The app holds a token of the issuer and brings it in Authorization. The service found the keys \

@@ -14,7 +14,6 @@ pub static CAF: Kind = Kind {
     texts: PlatformTexts {
         brand: "Larkspur Onboarding",
         simulated: "a page of your own behind CAF",
-        menu: &["Documents", "Face check", "Integrations"],
         slot: "after the identity check",
         token: "identity attestation",
         path: &["identity check", "your page", "marketplace-sso", "marketplace"],

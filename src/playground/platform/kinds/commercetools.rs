@@ -16,7 +16,6 @@ pub static COMMERCETOOLS: Kind = Kind {
     texts: PlatformTexts {
         brand: "Merchant Center",
         simulated: "the Merchant Center of commercetools",
-        menu: &["Orders", "Products", "Customers", "Integrations"],
         slot: "custom application",
         token: "exchange token",
         path: &["application page", "gateway", "marketplace-sso", "marketplace"],
