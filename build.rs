@@ -34,8 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The first 64 bits of the SHA-256, in hexadecimal digits: it tells versions apart, and is no
-/// protection.
+/// The first 64 bits of the SHA-256, in hexadecimal digits: it distinguishes versions, and does not
+/// protect against forgery.
 fn short_hash(content: &[u8]) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     for byte in Sha256::digest(content).iter().take(8) {

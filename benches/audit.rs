@@ -1,4 +1,4 @@
-//! Stored audit events per second, of 64 requests at a time, for each `audit.durability`:
+//! Stored audit events per second, with 64 concurrent requests, for each `audit.durability`:
 //! `cargo bench --bench audit -- sqlite:/tmp/audit.db 200000`. The URL may be that of a
 //! PostgreSQL database; without one, a temporary SQLite file is used.
 

@@ -116,7 +116,7 @@ fn hand_off(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The same hand-off by a session cookie, to compare with the one by headers.
+/// The hand-off of a user with a session cookie, to compare it with the one by headers.
 fn session(criterion: &mut Criterion) {
     let by_session =
         CONFIG.replace("[pandium]", "[server]\npublic_url = \"https://app.example.com\"\n[pandium]").replace(

@@ -1,4 +1,4 @@
-//! Duration of writing an audit event. `cargo bench --bench log`
+//! The duration of writing an audit event. `cargo bench --bench log`
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may fail loudly")]
 

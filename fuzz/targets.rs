@@ -114,7 +114,8 @@ pub fn authentication(entrance: &str, data: &[u8]) -> Authentication {
     issuer.authenticator.authenticate(offer, now)
 }
 
-/// A webhook is refused unless its body is signed; a signed one is refused, or meant for this service.
+/// A webhook without a valid signature is refused; a signed one is refused, or is meant for this
+/// service.
 pub fn webhook(data: &[u8]) {
     let (fields, body) = split_webhook(data);
     let headers: Headers<'_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
@@ -126,8 +127,8 @@ pub fn webhook(data: &[u8]) {
     assert_eq!(webhook_handling(data), webhook_handling(data));
 }
 
-/// What is done with the body of a webhook, signed as mittwald would. The lines before the first
-/// empty one are its header fields; `query: …` is the query of its request.
+/// The handling of a webhook, signed as mittwald signs it. The lines before the first empty line
+/// are its header fields; `query: …` is the query of its request; the rest is its body.
 pub fn webhook_handling(data: &[u8]) -> Option<Handling> {
     let (fields, body) = split_webhook(data);
     let query = fields.iter().find(|(name, _)| name == "query").map_or("", |(_, query)| query.as_str());

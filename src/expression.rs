@@ -1,6 +1,6 @@
 //! A compiled expression in MiniJinja's expression syntax
-//! (<https://docs.rs/minijinja/latest/minijinja/syntax/>). Callers can resolve plain
-//! names and dotted paths without the interpreter, and decide which names are allowed.
+//! (<https://docs.rs/minijinja/latest/minijinja/syntax/>). Callers decide which names are allowed,
+//! and can resolve plain names and dotted paths without the interpreter.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -24,11 +24,11 @@ pub struct ExpressionError(pub String);
 /// How an expression treats a missing value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingValue {
-    /// The whole expression is undefined. For identifiers: concatenated with an empty
-    /// string, all users without the value would get the same one.
+    /// The whole expression is undefined. Used for identifiers: if the value were an empty string,
+    /// an expression such as `'user-' ~ id` would give all users without it the same identifier.
     Undefined,
-    /// It is empty, and equals no other value. For other claims: a condition on a plan
-    /// also applies to users without one.
+    /// The value is empty, and equals no other value. Used for other claims: a condition such as
+    /// `plan == 'pro'` is then false for users without a plan.
     Empty,
 }
 
@@ -71,7 +71,7 @@ impl Expression {
         Ok(Self { source: written.to_owned(), path: plain_path(written.trim()), names, compiled })
     }
 
-    /// The segments, if the expression is a plain path.
+    /// The segments, if the expression is only a dotted path.
     pub fn path(&self) -> Option<&[String]> {
         self.path.as_deref()
     }
@@ -88,7 +88,7 @@ impl Expression {
                 .map(Some)
                 .map_err(|_| ExpressionError("the result cannot be represented in JSON".into())),
             Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(None),
-            // only the kind, since the error's text may quote a value
+            // quotes only the kind, because the error's text may contain a value
             Err(error) => {
                 Err(ExpressionError(format!("the expression fails for this user: {}", error.kind())))
             }

@@ -1,4 +1,4 @@
-//! The host names that the service accepts, against DNS rebinding.
+//! The host names that the service accepts, as a defence against DNS rebinding.
 //!
 //! An attacker's page can make its own public DNS name resolve to this service, and
 //! then read responses as same-origin. So the service accepts configured names, and
@@ -49,8 +49,8 @@ impl HostNames {
         host_of(authority).is_ok_and(|host| self.contains(host))
     }
 
-    /// Whether requests for this authority are served. It is from a `Host` field or a
-    /// request target (RFC 9110, 7.2; RFC 3986, 3.2).
+    /// Whether requests for this authority are served. The authority is that of a `Host` field or
+    /// of a request target (RFC 9110, 7.2; RFC 3986, 3.2).
     pub fn accepts(&self, authority: &str) -> bool {
         // a configured name without a port needs no parsing
         self.contains(authority) || host_of(authority).is_ok_and(|host| self.contains(host) || is_local(host))

@@ -10,9 +10,9 @@
 //!            parse   who?     may they?  sign,link  event    307 · JSON · page
 //! ```
 //!
-//! To follow one request, begin at [`http::public`], go on to
-//! [`sign_on::Entrance::sign_on`], and come back. `docs/architecture.md` has the
-//! vocabulary, the life of a request, and recipes for changes.
+//! To follow one request, begin at [`http::public`], and continue with
+//! [`sign_on::Entrance::sign_on`]. `docs/architecture.md` has the vocabulary, the life of a
+//! request, and recipes for changes.
 //!
 //! # Modules
 //!
@@ -34,17 +34,17 @@
 //! | [`page`] | HTML pages: typed contexts for `templates/`, in four languages |
 //! | [`config`] | from written settings to a usable `Config`; every problem at once |
 //! | [`http`] | routes, responses, header fields, CORS, spans; knows actix-web |
-//! | [`telemetry`], [`server`], [`playground`], [`doctor`], [`cli`] | log events; bind, run, drain, reload; stand-ins; checks from outside; one file a command |
+//! | [`telemetry`], [`server`], [`playground`], [`doctor`], [`cli`] | log events; bind, run, drain, reload; stand-ins; checks from outside; one file for each command |
 //!
 //! # Invariants
 //!
 //! 1. A module uses only those above it, and no two files use each other. Vendors
 //!    know neither each other nor actix.
-//! 2. Deciding is pure: time and the token's id are arguments. Where a decision
-//!    lacks something that can be fetched, it says so by a type; that is fetched,
-//!    and the decision is made again.
+//! 2. Deciding is pure: time and the token's id are arguments. If a decision
+//!    lacks data that can be fetched, its result is a type that names this data;
+//!    the data is fetched, and the decision is made again.
 //! 3. Exactly one authenticator for an entrance. No credentials, a user and
-//!    rejected are three results; bad credentials never fall through.
+//!    rejected are three results; bad credentials never count as absent.
 //! 4. Nothing is signed without a parsed user.
 //! 5. The destination's origin comes from the configuration alone.
 //! 6. Secrets and signed URLs are types that cannot be printed.

@@ -211,7 +211,7 @@ impl Metrics {
         self.refusal_counter(entrance, reason).inc();
     }
 
-    /// Refusals counted so far; does not export a counter that was not.
+    /// The number of refusals so far. Reading it does not create a counter that would be exported.
     pub fn refusals(&self, entrance: &str, reason: Reason) -> u64 {
         let labels = RefusalLabels { entrance: entrance.to_owned(), reason: reason.code() };
         self.refusals.get(&labels).map_or(0, |counter| counter.get())

@@ -39,9 +39,10 @@ impl Peer {
         Self::Ip(address.to_canonical())
     }
 
-    /// Whose request it is, for limits that share something fairly, and for nothing else. Of a peer
-    /// with a public address: the peer. Any other may be a proxy: the address that it added to
-    /// `X-Forwarded-For`, the last one, or [`Self::Unknown`]. A client may have sent that field itself.
+    /// The client that sent the request, only for limits that share something fairly between
+    /// clients: it is not verified. A peer with a public address is the client. Any other peer may
+    /// be a proxy: then the client is the last address in `X-Forwarded-For`, or [`Self::Unknown`].
+    /// A client may have sent that field itself.
     pub fn unverified_client(self, headers: &Headers<'_>) -> Self {
         match self {
             Self::Ip(address) if is_public(address) => self,
@@ -90,8 +91,8 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// The parts of a `Cookie` field. A cookie may have 4,096 bytes: `memchr` finds its end many times as
-/// fast as a loop does.
+/// The parts of a `Cookie` field. A cookie may have 4,096 bytes, and `memchr` finds its end many
+/// times faster than a loop.
 fn cookie_pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(field);
     iter::from_fn(move || {
@@ -118,7 +119,7 @@ impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers<'a> {
 }
 
 impl FieldName {
-    /// Parses a name; `None` where it is not a `token` (RFC 9110, 5.6.2).
+    /// Parses a name; `None` if it is not a `token` (RFC 9110, 5.6.2).
     pub fn parse(text: &str) -> Option<Self> {
         let is_token = !text.is_empty()
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
@@ -130,8 +131,8 @@ impl FieldName {
         Self(Cow::Borrowed(name))
     }
 
-    /// Whether a name equals this one to software that ignores case and treats `-`,
-    /// `_` and `.` alike (CGI variables, many frameworks).
+    /// Whether software that ignores case and treats `-`, `_` and `.` as equal (CGI variables, many
+    /// frameworks) would take a name for this one.
     #[inline]
     pub fn is_equal_when_folded(&self, other: &str) -> bool {
         self.0.len() == other.len() && self.0.bytes().map(folded).eq(other.bytes().map(folded))

@@ -1,4 +1,4 @@
-//! Log lines for events: start, stop, configuration, faults. Hand-offs and
+//! Log lines about the process: start, stop, configuration, errors. Hand-offs and
 //! refusals are audit events (`audit`), written by the same [`LogWriter`].
 
 use tracing::level_filters::LevelFilter;
@@ -26,19 +26,19 @@ pub fn start(settings: LogSettings, log_writer: &LogWriter) -> Result<(), TryIni
     Ok(())
 }
 
-/// The service's own events at the configured level, those of libraries at WARN
-/// and above, root spans only at DEBUG, since audit events hold the same.
+/// The filter: the service's own events at the configured level, those of libraries at WARN and
+/// above, and root spans only at DEBUG, because audit events have the same fields.
 fn filter(level: LevelFilter) -> Targets {
     let spans = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
     Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("marketplace_sso", level)
-        // it logs every malformed request as an error, so any client could fill the log
+        // actix-http logs every malformed request as an error, so any client could fill the log
         .with_target("actix_http", LevelFilter::OFF)
         .with_target(SPAN_TARGET, spans)
 }
 
-/// Logs a panic's source location only: its message may contain secrets.
+/// Logs only the source location of a panic: its message may contain secrets.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map_or_else(String::new, ToString::to_string);

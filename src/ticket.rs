@@ -1,6 +1,6 @@
-//! Tickets: each leads to a hand-off once (`/l/<ticket>`). A ticket is random. Only its hash is
-//! stored, beside data that it alone opens. Its tag shows that this service issued it, so that a
-//! guess is refused without the store.
+//! Tickets, the secret part of single-use addresses (`/l/<ticket>`). A ticket is random. The store
+//! has only its hash, and data that is encrypted with a key derived from the ticket. A tag proves
+//! that this service issued it, so that a guess is refused without the store.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,18 +27,19 @@ pub struct TicketKey(hmac::Key);
 /// How long a ticket is valid.
 pub const LIFETIME: Duration = Duration::from_secs(60);
 
-/// 192 bits, which cannot be guessed.
+/// The length of the random part: 192 bits, which cannot be guessed.
 const RANDOM_BYTES: usize = 24;
 
-/// 64 bits: whoever finds a tag has still not found a ticket.
+/// The length of the tag. 64 bits are enough: an attacker who finds a valid tag still has to find a
+/// stored ticket.
 const TAG_BYTES: usize = 8;
 
-/// The purposes of keys, so that none has two.
+/// The inputs of the key derivation: one for each purpose, so that no key has two.
 const TAGS: &[u8] = b"marketplace-sso: tags of tickets";
 const DATA: &[u8] = b"marketplace-sso: data of a ticket";
 
 impl TicketKey {
-    /// The key that follows from a shared secret.
+    /// Derives the key from a shared secret.
     pub fn derive(secret: &SharedSecret) -> Self {
         let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_bytes());
         Self(hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&secret, TAGS).as_ref()))
@@ -51,7 +52,7 @@ impl TicketKey {
         Ok(Ticket { random, tag: self.tag(&random).ok_or(CryptoFailure)? })
     }
 
-    /// The ticket of this text; `None` if it was not issued with this key.
+    /// Parses a ticket; `None` if it was not issued with this key.
     pub fn recognize(&self, text: &str) -> Option<Ticket> {
         let ticket = Ticket::parse(text)?;
         let tag = self.tag(&ticket.random)?;
@@ -65,7 +66,7 @@ impl TicketKey {
 }
 
 impl Ticket {
-    /// Parses a ticket, of this or another service.
+    /// Parses a ticket without checking its tag.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; RANDOM_BYTES + TAG_BYTES];
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
@@ -78,12 +79,12 @@ impl Ticket {
         URL_SAFE_NO_PAD.encode([&self.random[..], &self.tag[..]].concat())
     }
 
-    /// What the store knows the ticket by.
+    /// The hash by which the store finds the ticket.
     pub fn hash(&self) -> Vec<u8> {
         digest::digest(&digest::SHA256, &self.random).as_ref().to_vec()
     }
 
-    /// Encrypts what is stored for the ticket, which only the ticket decrypts.
+    /// Encrypts the data that is stored for the ticket. Only the ticket can decrypt it.
     pub fn seal(&self, data: &[u8]) -> Result<Vec<u8>, CryptoFailure> {
         let mut sealed = data.to_vec();
         let (key, nonce) = self.data_key()?;
@@ -98,7 +99,8 @@ impl Ticket {
         Ok(data.to_vec())
     }
 
-    /// A ticket's key encrypts once, so the nonce may be the same for all.
+    /// The key that is derived from the ticket, and a nonce. Each key encrypts only once, so the
+    /// nonce may be constant.
     fn data_key(&self) -> Result<(LessSafeKey, Nonce), CryptoFailure> {
         let random = hmac::Key::new(hmac::HMAC_SHA256, &self.random);
         let key = UnboundKey::new(&AES_256_GCM, hmac::sign(&random, DATA).as_ref());

@@ -14,12 +14,12 @@ use serde_json::Value;
 
 pub use token_claims::TokenClaims;
 
-/// An authenticated user. Fields that the authenticator does not provide are empty,
-/// and undefined in expressions: a null would evaluate to the string `none`, the same
-/// for all users without a value.
+/// An authenticated user. Fields that the authenticator does not provide are empty, and undefined
+/// in expressions: a null could become the string `none`, which all users without a value would
+/// share.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    /// The user's id at the identity provider, if it is not the e-mail.
+    /// The user's id at the identity provider, if it is not the e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Identifier>,
     /// The e-mail address.
@@ -33,29 +33,29 @@ pub struct User {
     pub username: Option<Identifier>,
     /// The user's groups or roles.
     pub groups: Vec<Label>,
-    /// The customer that the user belongs to.
+    /// The customer to which the user belongs.
     pub organization: Organization,
     /// Further values from the authenticator.
     pub attributes: BTreeMap<String, Value>,
     /// The verified claims, if a token was the credential; otherwise empty.
     pub token: TokenClaims,
-    /// What authenticated the user, for audit events.
+    /// The credentials of the user, for audit events.
     #[serde(skip)]
     pub credentials: Credentials,
 }
 
-/// What authenticated a user: its issuer and its key, if it was a token.
+/// The credentials that authenticated a user: issuer and key, if they were a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// `iss` of the token.
     pub issuer: Option<String>,
     /// `kid` of the token.
     pub key_id: Option<String>,
-    /// Whether a session authenticated the user, and its cookie is to be set again.
+    /// Whether a session authenticated the user, and its cookie has to be set again.
     pub renews_session: bool,
 }
 
-/// The customer that a user belongs to.
+/// The customer to which a user belongs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Organization {
     /// Its id.
@@ -104,10 +104,10 @@ pub enum BadText {
     NotAnEmail,
 }
 
-/// The longest id, name or group, in characters.
+/// The maximum length of an id, a name or a group, in characters.
 pub const MAX_TEXT: usize = 1024;
 
-/// The longest e-mail address, in characters (RFC 5321).
+/// The maximum length of an e-mail address, in characters (RFC 5321).
 pub const MAX_EMAIL: usize = 254;
 
 impl Email {
@@ -163,7 +163,7 @@ impl Label {
     }
 }
 
-/// Reads a text through its parser, so that a stored user is parsed as a received one.
+/// Deserializes a text with its parser, so that a stored user is parsed like a received one.
 macro_rules! deserialize_by_parse {
     ($($text:ident),+) => {$(
         impl<'de> Deserialize<'de> for $text {

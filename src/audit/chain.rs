@@ -1,8 +1,9 @@
 //! The chain of a writer's events: each event's hash covers its content and the hash
 //! before it, keyed with a secret that the store does not hold.
 //!
-//! The personal part of an event enters its hash by a commitment with a random salt. It can
-//! be erased with its salt: the commitment stays, and says nothing about what it covered.
+//! The personal part of an event enters its hash by a commitment with a random salt. It can be
+//! erased together with its salt: the commitment stays, and reveals nothing about the erased
+//! values.
 
 use std::fmt;
 
@@ -26,16 +27,16 @@ pub(super) type Hash = Vec<u8>;
 /// The version of the encoding below: a writer's `version`.
 pub(super) const VERSION: i64 = 1;
 
-/// Bytes of a key's id.
+/// The length of a key's id, in bytes.
 const ID_BYTES: usize = 8;
 
 impl ChainKey {
-    /// A key of its own (`audit.chain_key`).
+    /// The key in `audit.chain_key`.
     pub fn new(secret: &SharedSecret) -> Self {
         Self::labelled(secret, b"marketplace-sso audit.chain_key 1")
     }
 
-    /// The key that is derived from a shared secret, where there is no other.
+    /// The key that is derived from a shared secret, if `audit.chain_key` is not set.
     pub fn derive(secret: &SharedSecret) -> Self {
         Self::labelled(secret, b"marketplace-sso audit.chain 1")
     }
@@ -48,7 +49,7 @@ impl ChainKey {
         Self { key, id }
     }
 
-    /// The id: it says which key it is, and nothing about the key.
+    /// The id, which identifies the key and reveals nothing about it.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -83,7 +84,7 @@ impl ChainKey {
         self.verifies(Encoding::of_position("head", writer, head.seq, &head.hash), &head.mac)
     }
 
-    /// Where a chain continues, authenticated.
+    /// The anchor where a chain continues, authenticated.
     pub(super) fn anchor(&self, writer: Uuid, through_seq: i64, hash: Hash) -> Anchor {
         let mac = self.sign(Encoding::of_position("anchor", writer, through_seq, &hash));
         Anchor { through_seq, hash, chain_key_id: self.id.clone(), mac }
@@ -94,7 +95,7 @@ impl ChainKey {
         self.verifies(Encoding::of_position("anchor", writer, anchor.through_seq, &anchor.hash), &anchor.mac)
     }
 
-    /// What stands for the personal part of an event once it is erased.
+    /// Creates the record that replaces the personal part of an event when it is erased.
     pub(super) fn erase(&self, stored: &StoredEvent) -> Erasure {
         let commitment = match (&stored.erasure, &stored.salt) {
             (Some(earlier), _) => earlier.commitment.clone(),
@@ -119,7 +120,7 @@ impl ChainKey {
     }
 }
 
-/// What a hash covers in place of the personal part.
+/// The commitment: what a hash covers in place of the personal part.
 pub(super) fn commitment(salt: &[u8], personal: &Personal) -> Vec<u8> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, salt);
     let Personal { subject, peer, user_agent } = personal;
@@ -130,14 +131,14 @@ pub(super) fn commitment(salt: &[u8], personal: &Personal) -> Vec<u8> {
     hmac::sign(&key, &encoding.0).as_ref().to_vec()
 }
 
-/// 122 random bits. A UUID of version 4 comes from a cryptographic generator that is kept in
-/// the process; one of aws-lc would cost more than the hashes.
+/// 122 random bits. A UUID of version 4 has them from a cryptographic generator in the process; the
+/// generator of aws-lc would take longer than the hashes.
 fn new_salt() -> Vec<u8> {
     Uuid::new_v4().into_bytes().to_vec()
 }
 
-/// Bytes that stand for exactly one content: a label for each use, numbers in eight bytes,
-/// texts after their length, and a mark for what is absent.
+/// An unambiguous encoding: a label for each use, numbers in eight bytes, texts after their length,
+/// and a mark for absent values.
 struct Encoding(Vec<u8>);
 
 impl Encoding {
@@ -174,7 +175,7 @@ impl Encoding {
 
     fn of_event(writer: Uuid, seq: i64, previous: &[u8], event: &Event, commitment: &[u8]) -> Self {
         let mut encoding = Self::of_position("event", writer, seq, previous);
-        // a new column belongs here, with the next version
+        // add new columns here, and increment VERSION
         let Event {
             at_us,
             outcome,

@@ -1,10 +1,10 @@
-//! Erases a person: what identifies one in stored events is overwritten, and the chains stay
+//! Erases a person: overwrites the personal data in stored events, while the chains stay
 //! verifiable.
 
 use super::writer::ChainWriter;
 use crate::store::{Store, StoreError};
 
-/// Events that one transaction erases.
+/// The maximum number of events that one transaction erases.
 const STEP: i64 = 1_000;
 
 /// Erases subject, peer and user agent of every event with one of these subjects, and records

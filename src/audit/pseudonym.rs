@@ -10,7 +10,7 @@ use crate::secret::SharedSecret;
 pub enum SubjectLog {
     /// Not at all.
     None,
-    /// By a keyed hash: the same for each event of a user, and not computable without
+    /// By a keyed hash, which is the same in each event of a user, and cannot be computed without
     /// the shared secret.
     Hashed(PseudonymKey),
     /// By `sub`.
@@ -55,7 +55,7 @@ impl SubjectForms {
     pub fn write(&self, subject: &str) -> SubjectNames {
         let logged = self.log.write(subject);
         let recorded = match (&self.log, &self.record) {
-            // the key is the same
+            // both are hashed with the same key
             (SubjectLog::Hashed(_), SubjectLog::Hashed(_)) => logged.clone(),
             (_, record) => record.write(subject),
         };

@@ -1,4 +1,4 @@
-//! Deletes old events, in small steps between which others write.
+//! Deletes old events, in small steps, so that other writes can take place between them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError};
 /// The time between two runs.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Events that one transaction deletes.
+/// The maximum number of events that one transaction deletes.
 const STEP: i64 = 500;
 
 /// The pause between two steps.
@@ -37,9 +37,9 @@ pub(super) async fn run(store: Store, key: ChainKey, retention: Duration, record
     }
 }
 
-/// Deletes each chain's first events, as far as they are older than `before`, and leaves
-/// an anchor where the chain continues. Returns the number of events deleted. An event with
-/// a later time keeps those after it.
+/// Deletes the first events of each chain that are older than `before`, and stores an anchor where
+/// the chain continues. Returns the number of deleted events. Events after one that is not older
+/// are kept.
 pub async fn purge(store: &Store, key: &ChainKey, before: Timestamp) -> Result<u64, StoreError> {
     let mut purged = 0;
     for writer in store.writers_of_events().await? {

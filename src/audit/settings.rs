@@ -1,4 +1,4 @@
-//! The settings of the audit, as the section `[audit]` gives them.
+//! The settings in the section `[audit]`.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct AuditSettings {
     pub on_failure: OnFailure,
     /// The maximum number of events that wait for the store.
     pub queue_length: usize,
-    /// How long events are kept; `None`: they are not deleted.
+    /// How long events are kept; `None` if they are not deleted.
     pub retention: Option<Duration>,
     /// The key of the chains.
     pub chain_key: ChainKey,
@@ -62,8 +62,8 @@ impl AuditSettings {
     }
 }
 
-/// The forms that stored events may have of a subject: as it is, and hashed with the key of
-/// each entrance.
+/// The forms in which stored events may contain a subject: plain, and hashed with the key of each
+/// entrance.
 pub fn subject_forms(subject: &str, keys: &[PseudonymKey]) -> Vec<String> {
     let mut forms = vec![subject.to_owned()];
     for form in keys.iter().map(|key| key.pseudonym(subject)) {
@@ -75,8 +75,8 @@ pub fn subject_forms(subject: &str, keys: &[PseudonymKey]) -> Vec<String> {
 }
 
 impl AuditSettings {
-    /// Whether they differ from earlier settings in what only a restart applies. Another chain
-    /// key applies from the next start on, too, but events verify with the old one until then.
+    /// Whether a setting differs that only a restart applies. The chain key does not count: a new
+    /// one is used from the next start on, and until then events verify with the old one.
     pub fn needs_restart_after(&self, earlier: &Self) -> bool {
         let of = |settings: &Self| {
             let Self { durability, on_failure, queue_length, retention, .. } = *settings;

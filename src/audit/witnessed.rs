@@ -14,7 +14,7 @@ pub(super) fn to_json(head: &Witnessed) -> Value {
     json!({ "writer": head.writer, "seq": head.seq, "hash": to_hex(&head.hash) })
 }
 
-/// The heads that an event holds.
+/// The heads in an event.
 pub(super) fn of(event: &Event) -> Vec<Witnessed> {
     let data: Value =
         event.data.as_deref().and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();

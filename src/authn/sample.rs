@@ -1,12 +1,11 @@
-//! A user with a value in each of some fields, with which the configuration finds
-//! out whether an expression can be evaluated.
+//! A sample user, with which the configuration tests whether an expression can be evaluated.
 
 use serde_json::{Value, json};
 
 use crate::user::{Email, Identifier, Label, User};
 
-/// A user with a value in each of these fields, such as `email` or
-/// `attributes.plan`.
+/// A user with a value in each of these fields, such as `email` or `attributes.plan`, and in no
+/// other.
 pub(super) fn user<'a>(names: impl Iterator<Item = &'a str>) -> User {
     let mut user = User::default();
     for name in names {

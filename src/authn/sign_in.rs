@@ -35,13 +35,15 @@ impl SignIn {
         Self { client: Arc::new(client), sessions, logins, shared, refresher }
     }
 
-    /// Uses what replicas share of sessions, and these refreshes, which outlast a reload.
+    /// Uses the session data that replicas share, and the refreshes in progress, which outlast a
+    /// reload.
     pub(super) fn share(&mut self, shared: &SharedSessions, refresher: &Arc<Refresher>) {
         self.shared = shared.clone();
         self.refresher = Arc::clone(refresher);
     }
 
-    /// Authenticates a request by its session. Pure, given the ended sessions and the refreshed ones.
+    /// Authenticates a request by its session. Pure: the result depends only on the arguments, the
+    /// ended sessions and the refreshed ones.
     pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
         let mut session = match self.sessions.open(request.headers, now, self.shared.ended()) {
             Ok(session) => session,
@@ -73,7 +75,7 @@ impl SignIn {
                     session = refreshed;
                     renews_session = true;
                 }
-                // the session goes on until it is idle
+                // the session stays valid until it has been idle for too long
                 Some(Refreshed::Unavailable) => {}
                 Some(Refreshed::Elsewhere { .. }) => renews_session = false,
                 Some(Refreshed::Over) => {
@@ -95,18 +97,19 @@ impl SignIn {
         self.sessions.open(headers, now, self.shared.ended()).ok()
     }
 
-    /// Ends sessions, here and in the store. `once`: what may have been used before, for nothing then.
+    /// Ends sessions, in this process and in the store. `once`: nothing happens if it was used
+    /// before.
     ///
     /// # Errors
     ///
-    /// It was used before; or the store does not answer: then the sessions have ended in this process only,
-    /// and `once` counts as not used.
+    /// `once` was used before; or the store does not respond: then the sessions have ended only in
+    /// this process, and `once` counts as not used.
     pub async fn end(&self, keys: &[EndedKey], once: Option<Once>, now: Timestamp) -> Result<(), Refusal> {
         self.shared.end(&self.sessions, keys, once, now).await
     }
 
-    /// The `Set-Cookie` by which the session of a request goes on, with the user's data as it was
-    /// last refreshed. `None` where it cannot be set: the earlier cookie stays valid.
+    /// The `Set-Cookie` that extends the session of a request, with the user's last refreshed data.
+    /// `None` if it cannot be set: the earlier cookie stays valid.
     pub fn renewed_cookie(&self, headers: &Headers<'_>, now: Timestamp) -> Option<String> {
         let mut session = self.session(headers, now)?;
         match self.refresher.result(&session, now) {
@@ -122,8 +125,8 @@ impl SignIn {
     }
 }
 
-/// The session of a user who has just signed in. It has an id of its own: nothing that the browser
-/// had before has a part in it.
+/// The session of a user who has just signed in. Its id is new and does not depend on anything that
+/// the browser sent.
 ///
 /// # Errors
 ///
@@ -147,8 +150,9 @@ pub fn new_session(signed_in: SignedIn, now: Timestamp) -> Result<Session, Crypt
     })
 }
 
-/// The session of a frame that cannot have the browser's cookie. It has an id of its own, and no refresh
-/// token, which two sessions cannot share: most providers accept it once. Both end together.
+/// The session of a frame that cannot use the browser's cookie. It has a new id, and no refresh
+/// token: two sessions cannot share one, because most providers accept it only once. Both sessions
+/// end together.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! `completions` and `man`: what packages install beside the program, from its own arguments.
+//! `completions` and `man`: files that packages install next to the program, generated from its
+//! arguments.
 
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ Examples:
   marketplace-sso completions fish \\
     > ~/.config/fish/completions/marketplace-sso.fish")]
 pub(super) struct CompletionArguments {
-    /// The shell that reads them
+    /// The shell for which they are
     #[arg(value_name = "SHELL", value_enum)]
     shell: Shell,
 }
@@ -37,7 +38,7 @@ pub(super) struct ManArguments {
     dir: PathBuf,
 }
 
-/// Writes the completions of a shell to standard output. `command`: that of the whole program.
+/// Writes the completions of a shell to standard output. `command`: the whole program's.
 pub(super) fn completions(
     arguments: &CompletionArguments,
     mut command: Command,
@@ -49,7 +50,7 @@ pub(super) fn completions(
     terminal.print(String::from_utf8_lossy(&script).trim_end())
 }
 
-/// Writes the manual pages. `command`: that of the whole program.
+/// Writes the manual pages. `command`: the whole program's.
 pub(super) fn man(arguments: &ManArguments, command: Command) -> CommandResult {
     let ManArguments { dir } = arguments;
     let written = std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(command, dir));

@@ -29,7 +29,7 @@ The URL is a credential: whoever has it acts as that user.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// The user's e-mail address; optional where users have an --id
+    /// The user's e-mail address; optional with --id
     #[arg(long, value_name = "E")]
     email: Option<String>,
     /// The user's id

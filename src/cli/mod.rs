@@ -94,7 +94,8 @@ fn examples() -> String {
 /// The arguments that name the configuration.
 #[derive(Debug, Args)]
 struct ConfigArguments {
-    /// A configuration file; may be repeated, the later wins. Without one, the file named by SSO_CONFIG
+    /// A configuration file; may be repeated, later files override. Without one, the file named by
+    /// SSO_CONFIG
     #[arg(long, value_name = "FILE")]
     config: Vec<PathBuf>,
     /// Pandium's environment: production, sandbox or demo
@@ -111,7 +112,7 @@ enum Failure {
     Arguments(String),
     /// Exit status 78.
     Configuration(Problems),
-    /// This exit status; the command has said why.
+    /// This exit status; the command has reported why.
     Reported(u8),
 }
 
@@ -120,11 +121,12 @@ type CommandResult = Result<(), Failure>;
 /// `EX_CONFIG` of sysexits.h.
 const EX_CONFIG: u8 = 78;
 
-/// The time limit of an operation of the store, where no response waits for it.
+/// The time limit of a store operation in a command. It is long, because no request waits for a
+/// response.
 const STORE_TIME_LIMIT: Duration = Duration::from_secs(600);
 
 impl CommandLine {
-    /// Parses the arguments of this process. Ends it, with what is wrong, where they cannot be used.
+    /// Parses the arguments of this process. If they are invalid, reports why and exits.
     pub fn of_process() -> Self {
         Self::try_parse().unwrap_or_else(|mut error| {
             let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
@@ -212,7 +214,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
     }
 }
 
-/// Opens the configured store. `what` and `help`: what it means that there is none, and the
+/// Opens the configured store. `what` and `help`: the problem to report if there is none, and the
 /// remedy.
 async fn open_store(
     config: &Config,

@@ -1,4 +1,4 @@
-//! Where a command writes: colours and marks, and lines that fit the terminal.
+//! The terminal to which a command writes: colours, marks, and lines that fit its width.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -32,14 +32,13 @@ pub(super) enum Format {
     Json,
 }
 
-/// Standard output and standard error. Styles in what is written are removed where it is not
-/// coloured.
+/// Standard output and standard error. Styles are removed where output is not coloured.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terminal {
     color: ColorChoice,
 }
 
-/// The verdict on one thing, as the mark before its line.
+/// The mark before a line, which shows whether the result is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
     Good,
@@ -48,15 +47,16 @@ pub(super) enum Mark {
     Bad,
 }
 
-/// What matters most in a line.
+/// The style of the most important part of a line.
 pub(super) const STRONG: Style = Style::new().bold();
-/// What matters least in a line.
+/// The style of the least important part of a line.
 pub(super) const FAINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// Longer lines are hard to read, even where the terminal is wider.
+/// The maximum width of text, in columns: longer lines are hard to read, even if the terminal is
+/// wider.
 const MAX_WIDTH: usize = 100;
 
 impl Terminal {
@@ -112,12 +112,12 @@ impl fmt::Display for Mark {
     }
 }
 
-/// The width of the terminal to which standard output goes; `None` where it goes elsewhere.
+/// The width of the terminal, if standard output is one.
 pub(super) fn output_width() -> Option<usize> {
     width_of(terminal_size_of(io::stdout()))
 }
 
-/// The same of standard error.
+/// The width of the terminal, if standard error is one.
 pub(super) fn error_width() -> Option<usize> {
     width_of(terminal_size_of(io::stderr()))
 }
@@ -126,8 +126,8 @@ fn width_of(size: Option<(Width, terminal_size::Height)>) -> Option<usize> {
     size.map(|(Width(width), _)| usize::from(width).min(MAX_WIDTH))
 }
 
-/// Text without styles, broken between words where it exceeds the width; its later lines begin in
-/// the column in which it begins.
+/// Text without styles, broken between words if it exceeds the width; later lines are indented to
+/// the column of the first.
 pub(super) fn hang(text: &str, column: usize, width: Option<usize>) -> String {
     let Some(width) = width else { return text.to_owned() };
     let mut lines = String::new();
@@ -148,8 +148,7 @@ pub(super) fn hang(text: &str, column: usize, width: Option<usize>) -> String {
     lines
 }
 
-/// Writes a line. A closed pipe is not an error: its reader, such as `head`, has
-/// read enough.
+/// Writes a line. A closed pipe is not an error: its reader, such as `head`, has ended.
 pub(super) fn write_line(mut to: impl Write, text: &impl fmt::Display) -> io::Result<()> {
     match to.write_all(format!("{text}\n").as_bytes()).and_then(|()| to.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -12,8 +12,8 @@ const MAX_RETENTION_DAYS: u64 = 36_500;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// `store`: the section `[store]`, if it was read. `shared_secrets`: those of all
-/// entrances, the main one first.
+/// `store`: the section `[store]`, if it was read. `shared_secrets`: the secrets of all entrances,
+/// that of the main entrance first.
 pub(super) fn read(
     section: &Section<'_>,
     store: Result<&Option<StoreSettings>, Reported>,
@@ -25,7 +25,7 @@ pub(super) fn read(
     let queue_length = section.count("queue_length", 1, 1_000_000);
     let retention_days = section.number("retention_days", 0, MAX_RETENTION_DAYS);
     let chain_key = chain_key(section, shared_secrets);
-    // read with the entrances, whose secret keys the hash
+    // its value is read with each entrance, because the entrance's secret is the key of the hash
     section.value("subject");
     section.finish();
     if durability.is_ok_and(|durability| durability != Durability::Log) && store == Ok(&None) {

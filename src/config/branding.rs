@@ -36,7 +36,7 @@ fn logo(section: &Section<'_>) -> Result<Option<Logo>, Reported> {
         .map_err(|why| section.report("logo_file", format!("it cannot be used: {why}"), help))
 }
 
-/// Replaces templates by those in the directory, and renders each page once.
+/// Replaces templates by those in the directory, and renders each page once to find errors.
 fn exchange(section: &Section<'_>, mut pages: Pages, folder: &Path) -> Result<Pages, Reported> {
     let help = format!("put templates there, named as the built-in ones: {}", NAMES.join(", "));
     let wrong = |what: String| section.report("templates_dir", what, &help);

@@ -1,5 +1,5 @@
-//! The entrance at `/pandium-sso` and those of `[entrances.NAME]`: each with its
-//! own authenticator, and the top-level sections as defaults.
+//! The entrance at `/pandium-sso` and those of `[entrances.NAME]`: each has its own authenticator;
+//! the top-level sections are its defaults.
 
 use super::server::Listen;
 use super::{embed, marketplace, session};
@@ -20,8 +20,8 @@ const RESERVED: [&str; 7] = ["/livez", "/readyz", "/healthz", "/metrics", "/embe
 /// All entrances, and the secret of each.
 pub(super) type Entrances = (Vec<Entrance>, Vec<SharedSecret>);
 
-/// Reads all entrances, and the secret of each. Without a known environment, the rules for
-/// production are not reported.
+/// Reads all entrances, and the secret of each. Without a known environment, violations of the
+/// rules for production are not reported.
 pub(super) fn read(
     root: &Section<'_>,
     environment: Environment,
@@ -107,7 +107,7 @@ impl Context<'_, '_> {
             })
         });
         let reads = marketplace.subject_names();
-        // for proxy headers only a warning: see Config::warnings
+        // for proxy headers this is only a warning: see Config::warnings
         let is_empty = || marketplace.subject(&authenticator.sample(reads)).is_none();
         if authenticator.has_fixed_fields() && !authenticator.can_yield_all(reads) && is_empty() {
             claims.report(
@@ -142,8 +142,8 @@ impl Context<'_, '_> {
     }
 }
 
-/// Reports secrets that verify an entrance's tokens and sign marketplace tokens
-/// too: the marketplace would accept the entrance's tokens directly.
+/// Reports secrets that both verify an entrance's tokens and sign marketplace tokens: the
+/// marketplace would accept the entrance's tokens directly.
 fn check_secrets_are_separate(all: &[(Entrance, SharedSecret)], root: &Section<'_>, more: &Section<'_>) {
     const SECRETS: [&str; 4] = ["client_secret", "client_secret_file", "shared_secret", "shared_secret_file"];
     for (entrance, _) in all {
@@ -223,7 +223,7 @@ pub(super) fn is_reserved(path: &str) -> bool {
         || ["/v1/", "/l/", "/auth/", "/embed."].iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// Whether two paths, each of an entrance, would have requests in common.
+/// Whether a request could belong to both of two entrances' paths.
 pub(super) fn conflicts(path: &str, other: &str) -> bool {
     path == other || is_below(path, other) || is_below(other, path)
 }

@@ -3,7 +3,7 @@
 use crate::limits::LimitSettings;
 use crate::settings::{Reported, Section};
 
-/// More is no limit in practice.
+/// The maximum value; a higher limit would have no effect in practice.
 const MAX: u64 = 1_000_000;
 
 pub(super) fn read(section: &Section<'_>) -> Result<LimitSettings, Reported> {

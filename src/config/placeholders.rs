@@ -1,4 +1,5 @@
-//! Values that `init` writes where only the user knows the real one: warnings, and problems in production.
+//! Detects the placeholders that `init` writes for values that only the user knows. They cause
+//! warnings, and problems in production.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +8,16 @@ use url::Url;
 
 use crate::settings::{Collector, PLACEHOLDER};
 
-/// The value of a text that only the user knows.
+/// The placeholder for a text.
 pub(crate) const REPLACE_ME: &str = "replace-me";
 
-/// Begins a secret that is random, but that its issuer does not know.
+/// The prefix of a random secret that stands in for one from an issuer.
 pub(crate) const TRIAL_SECRET: &str = "trial-only-";
 
-/// An id of an extension that only the user knows.
+/// The placeholder for the id of an extension.
 const NIL_UUID: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Reports each placeholder below this table, and each trial secret that was read.
+/// Reports each placeholder in this table, and each trial secret that was read.
 pub(super) fn check(root: &Value, problems: &Collector, is_production: bool) {
     let report = |key: String, origin: Option<&str>, help: &str| {
         if is_production {
@@ -56,7 +57,8 @@ fn check_value(key: &str, value: &Value, report: &impl Fn(&str, Option<&str>)) {
     }
 }
 
-/// Whether a text stands for another one. A name that ends in `.invalid` never has an address (RFC 6761, section 6.4).
+/// Whether a text is a placeholder. A name that ends in `.invalid` never has an address (RFC 6761,
+/// section 6.4).
 fn is_placeholder(text: &str) -> bool {
     let is_invalid = |name: &str| name.trim_end_matches('.').ends_with(".invalid");
     matches!(text, REPLACE_ME | NIL_UUID)

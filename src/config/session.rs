@@ -10,13 +10,13 @@ use crate::settings::{Reported, Section, secrets};
 const HELP: &str =
     "name a file with a random key in each line in session.key_file, the newest first: openssl rand -hex 32";
 
-/// Reads the section; `None`: there is no key, so no user can sign in here.
+/// Reads the section; `None` if it has no key, so that no user can sign in at this service.
 pub(super) fn read(section: &Section<'_>) -> Result<Option<Arc<SessionSettings>>, Reported> {
     let keys = if section.has("key") || section.has("key_file") {
         let purposes = [Purpose::SessionCookie, Purpose::LoginCookie];
         secrets::key_rings(section, "key", purposes, HELP).map(Some)
     } else {
-        // keys that may be absent are known all the same
+        // these settings are optional; reading them avoids that they are reported as unknown
         for name in ["key", "key_file", "key_encoding"] {
             section.value(name);
         }

@@ -24,7 +24,7 @@ impl GivenAddress {
     ///
     /// # Errors
     ///
-    /// A part is missing or is not what its name says.
+    /// A part is missing or invalid.
     pub fn parse(text: &str) -> Result<Self, NotAGivenAddress> {
         let mut parts = text.splitn(3, ':');
         let mut part = || parts.next().ok_or(NotAGivenAddress);
@@ -37,7 +37,7 @@ impl GivenAddress {
         Ok(Self { host, port, address })
     }
 
-    /// Whether requests for this URL are sent there.
+    /// Whether requests for this URL are sent to the given address.
     pub fn applies_to(&self, url: &Url) -> bool {
         url.host_str() == Some(self.host.as_str()) && url.port_or_known_default() == Some(self.port)
     }
@@ -47,7 +47,7 @@ impl GivenAddress {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The host, and the address as the HTTP client takes it: the URL has the port.
+    /// The host and the address for the HTTP client, which takes the port from the URL.
     pub(super) fn resolution(&self) -> (&str, SocketAddr) {
         (&self.host, SocketAddr::new(self.address, 0))
     }

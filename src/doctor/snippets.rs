@@ -22,19 +22,20 @@ pub enum Front {
 pub enum Remedy {
     /// The proxy overwrites these identity headers on every request.
     Overwrite(Vec<String>),
-    /// The proxy passes requests of users who are signed out on.
+    /// The proxy passes on requests of users who are signed out.
     PassSignedOut,
-    /// The proxy passes the component on.
+    /// The proxy passes on requests for the component.
     PassComponent,
-    /// The proxy does not pass health and metrics on.
+    /// The proxy does not pass on requests for health and metrics.
     HideInternalPaths,
     /// The proxy adds `Strict-Transport-Security`.
     StrictTransportSecurity,
-    /// The proxy buffers longer headers.
+    /// The proxy has larger buffers for headers.
     Buffers,
-    /// The page sends this header field; sources are added to those that it has.
+    /// The page sends this header field; its sources are added to those that the page sends
+    /// already.
     Header(String),
-    /// The service's configuration has this.
+    /// The service's configuration contains this line.
     Setting(String),
     /// A self-signed certificate for this host is made by this command; for tests.
     Certificate(Host),
@@ -57,7 +58,7 @@ impl Front {
 }
 
 impl Remedy {
-    /// What to write. `None` where the proxy is unknown, or needs nothing.
+    /// What to write. `None` if the proxy is unknown, or needs no change.
     pub fn snippet(&self, front: Option<Front>) -> Option<String> {
         match self {
             Self::Header(field) => Some(field.clone()),
@@ -167,7 +168,8 @@ const fn strict_transport_security(front: Front) -> &'static str {
     }
 }
 
-/// Caddy and Traefik buffer whole headers; Apache's limit is far above any hand-off.
+/// `None` for proxies whose default is enough: Caddy and Traefik buffer headers of any size, and
+/// Apache's limit is far above any hand-off.
 const fn buffers(front: Front) -> Option<&'static str> {
     match front {
         Front::Nginx => {

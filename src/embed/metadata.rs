@@ -10,12 +10,12 @@ pub struct FetchMetadata<'a> {
     pub destination: Option<&'a [u8]>,
     /// `Sec-Fetch-Mode`.
     pub mode: Option<&'a [u8]>,
-    /// `Sec-Fetch-Site`: how the initiator relates to this origin.
+    /// `Sec-Fetch-Site`: the relation between the initiator's origin and this one.
     pub site: Option<&'a [u8]>,
 }
 
-/// Why Fetch Metadata is rejected. Browsers send each field at most once, with a value
-/// of the specification, and always with `Sec-Fetch-Dest`.
+/// Why Fetch Metadata is rejected. Browsers send each field at most once, with a value that the
+/// specification defines, and always together with `Sec-Fetch-Dest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadMetadata {
     /// A prefetch, a prerender or a preview.
@@ -97,7 +97,7 @@ impl BadMetadata {
     }
 }
 
-/// Whether the value contains `prefetch`, `preview`, `instant` or `prerender`, also with
+/// Whether the value contains `prefetch`, `preview`, `instant` or `prerender`, alone, with
 /// parameters or in a list.
 fn is_speculative(purpose: &[u8]) -> bool {
     let tokens = purpose.split(|byte| b",;\"".contains(byte));

@@ -1,5 +1,5 @@
-//! Content negotiation: the media type by `Accept` (RFC 9110, 12.5.1), and the
-//! language by `Accept-Language` (12.5.4).
+//! Content negotiation: the media type from `Accept` (RFC 9110, 12.5.1), and the language from
+//! `Accept-Language` (12.5.4).
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{ACCEPT, Accept, AcceptLanguage, Header, Preference, Quality};
@@ -17,16 +17,16 @@ pub(super) enum Wanted {
     Any,
 }
 
-/// Whether JSON is preferred. A navigation's `Accept` has no `j`, which decides
-/// most requests without parsing it.
+/// Whether JSON is preferred. A value without the letter `j` does not name JSON, so most
+/// navigations need no parsing.
 pub(super) fn prefers_json(request: &HttpRequest) -> bool {
     let may_name_json = |value: &[u8]| value.contains(&b'j') || value.contains(&b'J');
     request.headers().get_all(ACCEPT).any(|value| may_name_json(value.as_bytes()))
         && wanted(request) == Wanted::Json
 }
 
-/// The preferred type. Only named types count; `*/*` is no preference. Items that
-/// are malformed do not count; nor does a field that is not ASCII.
+/// The preferred type. Only named types count; `*/*` is no preference. Malformed items, and a field
+/// that is not ASCII, are ignored.
 pub(super) fn wanted(request: &HttpRequest) -> Wanted {
     let (mut html, mut json) = (Quality::ZERO, Quality::ZERO);
     for range in Accept::parse(request).map_or_else(|_| Vec::new(), |accept| accept.0) {
@@ -44,7 +44,7 @@ pub(super) fn wanted(request: &HttpRequest) -> Wanted {
     }
 }
 
-/// The supported language with the highest weight; the first of equal ones.
+/// The supported language with the highest weight; the first one if several have it.
 pub(super) fn language(request: &HttpRequest) -> Language {
     let mut best = (Quality::ZERO, Language::English);
     for range in AcceptLanguage::parse(request).map_or_else(|_| Vec::new(), |accept| accept.0) {

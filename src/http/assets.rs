@@ -1,5 +1,5 @@
-//! The component's public files for the app's page: its script and its types, as they
-//! are and in the encodings that `build.rs` makes.
+//! The component's public files for the app's page: its script and its types, uncompressed and in
+//! the encodings that `build.rs` creates.
 
 use actix_web::http::header::{
     self, AcceptEncoding, ETag, Encoding, EntityTag, Header, HeaderValue, IfNoneMatch,
@@ -10,7 +10,7 @@ use super::refused::RefusedRequest;
 
 /// A public file.
 struct Asset {
-    /// Changes with the content.
+    /// A hash of the content.
     hash: &'static str,
     media_type: &'static str,
     identity: &'static [u8],
@@ -18,7 +18,7 @@ struct Asset {
     brotli: &'static [u8],
 }
 
-/// A file in `packages/embed`.
+/// Defines a file of `packages/embed`.
 macro_rules! asset {
     ($name:literal, $hash:literal, $media_type:literal) => {
         Asset {
@@ -56,14 +56,14 @@ pub(super) async fn hashed_script(request: HttpRequest) -> Result<HttpResponse, 
     Ok(response(&request, &SCRIPT, IMMUTABLE))
 }
 
-/// Its TypeScript types.
+/// The TypeScript types of the script.
 pub(super) async fn types(request: HttpRequest) -> Result<HttpResponse, RefusedRequest> {
     Ok(response(&request, &TYPES, SHORT))
 }
 
 fn response(request: &HttpRequest, asset: &'static Asset, cache_control: HeaderValue) -> HttpResponse {
     let (encoding, body) = asset.encoded(request);
-    // each encoding is a representation of its own (RFC 9110, 8.8.3.3)
+    // each encoding is a separate representation with its own tag (RFC 9110, 8.8.3.3)
     let tag = EntityTag::new_strong(match encoding {
         Some(encoding) => format!("{}-{encoding}", asset.hash),
         None => asset.hash.to_owned(),
@@ -94,9 +94,8 @@ fn response(request: &HttpRequest, asset: &'static Asset, cache_control: HeaderV
 }
 
 impl Asset {
-    /// The content in the encoding that the client prefers, and that encoding's name; brotli
-    /// among equals. Without an encoding where the client names none of these, and where it
-    /// accepts nothing.
+    /// The content in the encoding that the client prefers, and that encoding's name; brotli, if
+    /// several are preferred equally. Uncompressed, if the client accepts neither brotli nor gzip.
     fn encoded(&self, request: &HttpRequest) -> (Option<&'static str>, &'static [u8]) {
         let supported = [Encoding::brotli(), Encoding::gzip(), Encoding::identity()];
         let preferred =

@@ -18,7 +18,8 @@ struct Page<'a> {
     events: Vec<JsonEvent<'a>>,
     /// Whether there are more events now.
     has_more: bool,
-    /// Continues after the last event; also where there are no more, for those that follow.
+    /// The cursor after the last event; also present if there are no more events now, to continue
+    /// with later ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
@@ -29,7 +30,7 @@ pub(super) async fn audit(context: Context, request: HttpRequest) -> Result<Http
     let query = request.uri().query().unwrap_or_default();
     let AuditQuery { query, limit } = AuditQuery::parse(query, &context.snapshot.pseudonym_keys)?;
     let (order, after) = (query.order, query.after);
-    // one more shows whether there are more
+    // one event more than requested shows whether there are more
     let mut events = read(&context, EventQuery { limit: limit + 1, ..query }).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = events.len() > limit;
@@ -45,7 +46,7 @@ pub(super) async fn audit(context: Context, request: HttpRequest) -> Result<Http
 }
 
 async fn read(context: &Context, query: EventQuery) -> Result<Vec<StoredEvent>, RefusedRequest> {
-    // without a store there is no token, and the program was refused
+    // not reached: without a store there are no API tokens, so the program was refused already
     let Some(store) = &context.shared.store else {
         return Err(RefusedRequest::internal("there is no store"));
     };

@@ -1,4 +1,4 @@
-//! Receives the body of a request, up to a length and within a time.
+//! Receives the body of a request, with a maximum length and a time limit.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use actix_web::web::{Bytes, Payload};
 
 use crate::refusal::{Reason, Refusal};
 
-/// Why there is no body. Never quotes it.
+/// Why a body was not received. The message never quotes it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum BadBody {
     /// It is longer than this number of bytes.
@@ -15,7 +15,7 @@ pub(super) enum BadBody {
     /// It is not complete after this time.
     #[error("the body is not complete within {} s", .0.as_secs())]
     TooSlow(Duration),
-    /// The connection was closed, or the body is no valid HTTP.
+    /// The connection was closed, or the body is not valid HTTP.
     #[error("the body cannot be received")]
     Broken,
 }

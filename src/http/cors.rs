@@ -19,7 +19,7 @@ pub(super) fn allow_origin(response: &mut HttpResponseBuilder, headers: &HeaderM
     response.insert_header((header::VARY, HeaderValue::from_static("Origin, Accept")));
     let mut origins = headers.get_all(header::ORIGIN);
     let Some(origin) = origins.next() else { return false };
-    // no browser sends two origins; neither is allowed then
+    // no browser sends two origins, so neither is allowed
     let is_only = origins.next().is_none();
     let is_allowed = is_only && origin.to_str().is_ok_and(|origin| embed.allows_script(origin));
     if is_allowed {
@@ -44,7 +44,7 @@ pub(super) fn allow_error_read<'a>(
     }
 }
 
-/// Adds what an allowed preflight permits: the method, and the header fields of a
+/// Adds what the response to an allowed preflight permits: the method, and the header fields of a
 /// script's credentials.
 pub(super) fn allow_request(response: &mut HttpResponseBuilder, credentials: &[&str]) {
     let headers = [&["accept"], credentials].concat().join(", ");

@@ -1,7 +1,7 @@
-//! Health and metrics, for load balancers and operators. Readiness waits for
-//! the first fetch from every issuer whose keys are fetched at the start,
-//! successful or not; after that it depends on no other server but the store,
-//! where requests are refused without it, nor on a new configuration.
+//! Health and metrics, for load balancers and operators. Readiness waits for the first fetch from
+//! every issuer whose keys are fetched at the start, successful or not; after that it depends on no
+//! other server, except on the store if requests are refused without it, and not on reloads of the
+//! configuration.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -16,14 +16,14 @@ use crate::refusal::Reason;
 /// The paths of health checks, which are served for any host.
 pub(super) const PATHS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
 
-/// Ready. Entrances without keys respond 503 to every token.
+/// The body of a ready response. It names entrances without keys, which respond 503 to every token.
 #[derive(Serialize)]
 struct Health<'a> {
     status: &'static str,
     version: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     entrances_without_keys: Vec<&'a str>,
-    /// Absent where events are not stored.
+    /// Absent if events are not stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     audit: Option<&'static str>,
 }
@@ -45,7 +45,7 @@ pub(super) async fn live(context: Context) -> Result<HttpResponse, RefusedReques
     }))
 }
 
-/// Readiness: the service takes requests.
+/// Readiness: the service accepts requests.
 pub(super) async fn ready(context: Context) -> Result<HttpResponse, RefusedRequest> {
     if context.shared.is_draining() {
         return Err(Reason::Draining.because("the service is about to stop").into());

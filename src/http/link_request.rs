@@ -1,4 +1,5 @@
-//! The body of `POST /v1/links`: parsed strictly, since it names the user. No cause quotes it.
+//! The body of `POST /v1/links`, parsed strictly, because it names the user. No error message
+//! quotes it.
 
 use std::fmt;
 
@@ -21,22 +22,22 @@ pub(super) struct LinkRequest {
     pub terms: Terms,
 }
 
-/// What a hand-off needs, as it is stored, encrypted, for a ticket.
+/// The data of a hand-off that is stored, encrypted, with a ticket.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Terms {
     user: Box<RawValue>,
-    /// The link, as the query of a request to the entrance.
+    /// The link parameters, as the query of a request to the entrance.
     pub query: String,
     /// The integration whose install page is linked to.
     pub install: Option<String>,
-    /// The name of the API token by which a server asked for it.
+    /// The name of the API token with which a server requested it.
     pub api_token: Option<String>,
-    /// The user who has signed in, in place of one that a server names.
+    /// The user who has signed in, if the ticket is for a frame and was not requested by a server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_in: Option<SignedInUser>,
 }
 
-/// A user for whom a ticket was created after a sign-in, for a frame that the cookie does not reach.
+/// A user for whom a ticket was created after a sign-in, for a frame whose requests have no cookie.
 #[derive(Deserialize, Serialize)]
 pub(super) struct SignedInUser {
     pub user: User,
@@ -46,7 +47,7 @@ pub(super) struct SignedInUser {
     pub set_cookie: Option<String>,
 }
 
-/// Which address is asked for.
+/// The kind of address that is requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Form {
@@ -90,7 +91,7 @@ struct OrganizationBody {
     name: Option<Value>,
 }
 
-/// The member of `link` that is a part of the path.
+/// The member of `link` that becomes a part of the path.
 const INSTALL: &str = "install";
 
 impl fmt::Debug for LinkRequest {
@@ -129,7 +130,7 @@ impl fmt::Debug for SignedInUser {
 }
 
 impl Terms {
-    /// What a hand-off of a user who has signed in needs.
+    /// The data of a hand-off for a user who has signed in.
     pub fn of_signed_in(
         signed_in: SignedInUser,
         query: &str,
@@ -178,7 +179,7 @@ fn group_label(group: &str) -> Result<Label, Refusal> {
     Label::parse(group).map_err(bad)
 }
 
-/// A text, or a whole number, as an id may be; `None` where it is null.
+/// A text, or a whole number, since ids may be numbers; `None` for null.
 fn text<T>(
     value: Option<Value>,
     what: &str,
@@ -195,7 +196,7 @@ fn text<T>(
     parse(&text).map(Some).map_err(|why| Reason::BadIdentity.because(format!("{what} cannot be used: {why}")))
 }
 
-/// The link as a query, and the integration whose install page it is.
+/// The link parameters as a query, and the integration whose install page is linked.
 fn link(members: Map<String, Value>) -> Result<(String, Option<String>), Refusal> {
     let (mut query, mut install) = (form_urlencoded::Serializer::new(String::new()), None);
     for (name, value) in members {
@@ -218,7 +219,7 @@ fn link(members: Map<String, Value>) -> Result<(String, Option<String>), Refusal
     Ok((query.finish(), install))
 }
 
-/// What is wrong with JSON, without a part of it.
+/// What is wrong with JSON. The text quotes no part of it.
 fn describe(what: &str, error: &serde_json::Error) -> String {
     let wrong = match error.classify() {
         serde_json::error::Category::Data => {

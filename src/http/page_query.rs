@@ -1,17 +1,17 @@
-//! The query of paths that respond page by page: each parameter at most once, and a limit.
+//! Parses the query of paths that respond page by page: each parameter at most once, and `limit`.
 
 use url::form_urlencoded;
 
 use super::refused::{ForProgram, RefusedRequest};
 use crate::refusal::Reason;
 
-/// Items on a page, where the request does not say.
+/// The number of items on a page, if the request has no `limit`.
 const DEFAULT_LIMIT: i64 = 100;
 
-/// Items on a page at most.
+/// The maximum number of items on a page.
 const MAX_LIMIT: i64 = 1_000;
 
-/// A parameter, and what it should be.
+/// The name of an invalid parameter, and what to write as its value.
 pub(super) type Wrong = (&'static str, &'static str);
 
 /// The values of these parameters. An unknown or repeated one is refused.
@@ -51,7 +51,8 @@ pub(super) fn is_lower_case(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
-/// Names the parameter to the program where that is harmless, and never in the log.
+/// Refuses an unknown parameter. The response names it if the name cannot be a secret; the log
+/// never does.
 fn unknown(name: &str) -> RefusedRequest {
     let refusal = Reason::BadRequest.because("an unknown parameter");
     let parameter = Some(name.to_owned()).filter(|name| name.len() <= 32 && is_lower_case(name));

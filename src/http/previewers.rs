@@ -1,5 +1,5 @@
-//! Programs that preview links in chats and mails. They send no Fetch Metadata, so they are known by
-//! their `User-Agent`.
+//! Programs that preview links in chats and mails. They send no Fetch Metadata, so they are
+//! recognized by their `User-Agent`.
 
 use crate::request::Headers;
 

@@ -1,4 +1,5 @@
-//! The button of a refusal page: what the user can do, by the reason and by what is configured.
+//! The button of a refusal page: what the user can do, depending on the reason and the
+//! configuration.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -10,14 +11,14 @@ use crate::authn::oidc::AccountChoice;
 use crate::page::{Button, LinkLabel};
 use crate::refusal::Reason;
 
-/// What may help.
+/// What may help the user.
 #[derive(Clone, Copy)]
 enum Remedy {
     SignIn,
     OtherAccount,
-    /// To open the app, which leads here again.
+    /// To open the app, which sends the user to the entrance again.
     OpenApp,
-    /// The same, or to sign in here: the request would have needed no sign-in.
+    /// To open the app, or to sign in at this service: the request was one that needs no sign-in.
     OpenAppOrSignIn,
     TryAgain,
     Nothing,

@@ -1,13 +1,13 @@
-//! Which page made a browser send a request, by `Origin` and Fetch Metadata.
+//! Which page caused a browser to send a request, by `Origin` and Fetch Metadata.
 
 use crate::embed::FetchMetadata;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
 
-/// What a browser says about the page. Old browsers and programs say less.
+/// What a request says about the page that caused it. Old browsers and programs send fewer fields.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sender<'a> {
-    /// `Origin`; empty where it is not UTF-8.
+    /// `Origin`; empty if it is not UTF-8.
     pub origin: Option<&'a str>,
     /// `Sec-Fetch-Site`.
     pub site: Option<&'a [u8]>,
@@ -18,7 +18,7 @@ impl<'a> Sender<'a> {
     ///
     /// # Errors
     ///
-    /// A field is repeated or invalid, as browsers never send it.
+    /// A field is repeated or invalid. Browsers never send such fields.
     pub fn read(headers: &Headers<'a>) -> Result<Self, Refusal> {
         let metadata =
             FetchMetadata::read(headers).map_err(|why| Reason::CrossSiteRequest.because(why.cause()))?;

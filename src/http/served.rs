@@ -6,11 +6,11 @@ use super::EntranceRuntime;
 use crate::audit::Outcome;
 use crate::sign_on::EventDetails;
 
-/// What a handler did at an entrance. A response without it is counted as one
-/// outside of entrances.
+/// What a handler did at an entrance. A response without this is counted as one outside of
+/// entrances.
 pub(super) struct ServedRequest {
     pub runtime: Arc<EntranceRuntime>,
-    /// For the audit event; `None` if nothing about a user was decided.
+    /// The outcome for the audit event; `None` if no decision about a user was made.
     pub outcome: Option<Outcome<'static>>,
     pub details: Box<EventDetails>,
     /// The length of the signed URL.
@@ -18,7 +18,7 @@ pub(super) struct ServedRequest {
 }
 
 impl ServedRequest {
-    /// Nothing was decided about a user.
+    /// A response without a decision about a user.
     pub fn at(runtime: Arc<EntranceRuntime>) -> Self {
         Self { runtime, outcome: None, details: Box::default(), url_bytes: 0 }
     }

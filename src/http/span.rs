@@ -17,7 +17,7 @@ pub const TARGET: &str = "marketplace_sso::request";
 /// Creates root spans.
 pub struct RootSpan;
 
-/// The path without a ticket, which is a credential.
+/// The path, in which a ticket is replaced, because it is a credential.
 fn loggable(path: &str) -> &str {
     if path.starts_with(TICKET_PATH) { TICKET_PATH } else { path }
 }

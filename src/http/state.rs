@@ -37,7 +37,7 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Logs and stores audit events.
     pub audit: Audit,
-    /// What outlasts the process, if it is configured.
+    /// The store, if it is configured.
     pub store: Option<Store>,
     /// The API tokens in the store.
     pub api_tokens: Option<ApiTokenCache>,
@@ -49,7 +49,7 @@ pub struct Shared {
     pub started: Timestamp,
     /// Measures how long it has been serving.
     pub uptime: Stopwatch,
-    /// Sessions of users that have ended before their time.
+    /// Sessions of users that were ended before they expired.
     pub ended_sessions: Arc<EndedSessions>,
     /// The refreshes of sessions, which outlast a reload.
     pub refresher: Arc<Refresher>,
@@ -62,15 +62,15 @@ pub struct Shared {
 pub struct Served {
     /// The entrances; the first is `/pandium-sso`.
     pub entrances: Vec<Entrance>,
-    /// Pages for people.
+    /// Pages for users.
     pub pages: Pages,
-    /// The names that requests may be for.
+    /// The accepted host names of requests.
     pub hosts: HostNames,
     /// The origin by which browsers reach the service.
     pub public_url: Option<String>,
     /// How often something may happen.
     pub limits: LimitSettings,
-    /// The keys of hashed subjects, to find their events.
+    /// The keys that hash subjects, to find a subject's events.
     pub pseudonym_keys: Vec<PseudonymKey>,
     /// The extensions of mittwald, if there are any.
     pub mittwald: Option<MittwaldSettings>,
@@ -100,7 +100,7 @@ pub struct Snapshot {
     pub entrances: Vec<Arc<EntranceRuntime>>,
     /// HTML pages.
     pub pages: Pages,
-    /// The names that requests may be for.
+    /// The accepted host names of requests.
     pub hosts: HostNames,
     /// The origin by which browsers reach the service.
     pub public_url: Option<String>,
@@ -108,7 +108,7 @@ pub struct Snapshot {
     pub limits: Arc<Limits>,
     /// The key of single-use addresses.
     pub ticket_key: Option<TicketKey>,
-    /// The keys of hashed subjects, to find their events.
+    /// The keys that hash subjects, to find a subject's events.
     pub pseudonym_keys: Vec<PseudonymKey>,
     /// The extensions of mittwald, with their keys and tokens, if there are any.
     pub mittwald: Option<Mittwald>,
@@ -211,7 +211,7 @@ impl Shared {
         self.is_draining.load(Ordering::Relaxed)
     }
 
-    /// From now on readiness is 503, and connections are closed after their response.
+    /// Begins to drain: `/readyz` responds 503, and connections are closed after their response.
     pub fn start_draining(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
     }
@@ -261,7 +261,7 @@ impl EntranceRuntime {
         let frame_ancestors = entrance.embed.parents.frame_ancestors();
         Self {
             metrics: metrics.entrance(&entrance.name, entrance.environment),
-            // parents are parsed, so this is always a valid field value
+            // always a valid field value, because parents are parsed
             frame_ancestors: HeaderValue::try_from(frame_ancestors)
                 .unwrap_or_else(|_| HeaderValue::from_static("frame-ancestors 'none'")),
             referrer_policy: HeaderValue::from_static(entrance.referrer_policy.name()),

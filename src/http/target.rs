@@ -13,8 +13,8 @@ use super::{EntranceRuntime, Snapshot};
 /// The entrance that a path names: an extractor, whose rejection is a 404.
 pub(super) struct EntranceTarget {
     pub runtime: Arc<EntranceRuntime>,
-    /// As received: the integration id of `ENTRANCE/install/ID`; or the path behind
-    /// `/v1/verify/NAME`, which a proxy adds from the request to its API.
+    /// The rest of the path, as received: the integration id of `ENTRANCE/install/ID`; or the path
+    /// after `/v1/verify/NAME`, which a proxy copies from the request to its API.
     pub rest: Option<String>,
 }
 
@@ -22,7 +22,8 @@ pub(super) struct EntranceTarget {
 const VERIFY: &str = "/v1/verify/";
 
 impl EntranceTarget {
-    /// Finds the entrance. Below one, the 404 page may be framed as the entrance may.
+    /// Finds the entrance. For an unknown path below an entrance, the 404 page may be framed by the
+    /// same parents as the entrance.
     pub fn find(snapshot: &Snapshot, path: &str) -> Result<Self, RefusedRequest> {
         if let Some(target) = path.strip_prefix(VERIFY) {
             return Self::find_to_verify(snapshot, target);
@@ -41,8 +42,8 @@ impl EntranceTarget {
         Err(RefusedRequest { runtime: below, ..RefusedRequest::not_found() })
     }
 
-    /// Finds the entrance of `NAME` or `NAME/…`, only one for tokens: a proxy passes
-    /// the client's own unsigned header fields on.
+    /// Finds the entrance of `NAME` or `NAME/…`. Only entrances for tokens are found, because a
+    /// proxy also passes on unsigned header fields that the client sent.
     fn find_to_verify(snapshot: &Snapshot, target: &str) -> Result<Self, RefusedRequest> {
         let (name, path) = target.split_at(target.find('/').unwrap_or(target.len()));
         let mut named = snapshot.entrances.iter().filter(|runtime| runtime.entrance.name == name);

@@ -37,7 +37,7 @@ pub enum NotCompact {
     Json(&'static str),
 }
 
-/// The longest token that is parsed, in bytes.
+/// The maximum length of a token that is parsed, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
 impl<'a> Compact<'a> {
@@ -83,8 +83,8 @@ fn object(what: &'static str, part: &str, base64: &GeneralPurpose) -> Result<Map
     }
 }
 
-/// JSON without duplicate object members. Parsers differ in which duplicate they
-/// use, and more than one parser reads a token.
+/// JSON without duplicate object members. Parsers differ in which of the duplicates they use, and
+/// more than one parser reads a token.
 pub(crate) struct Strict(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for Strict {

@@ -39,7 +39,8 @@ impl PrivateKey {
         ];
         let keys = kinds.into_iter().filter_map(|(algorithm, key)| Some((algorithm, key.ok()?)));
         keys.map(|(algorithm, key)| Self { algorithm, id: id.clone(), key })
-            // the curve, and the size of an RSA key, are known only when it signs
+            // signs once, because an unsupported curve or RSA key size is reported only when the
+            // key signs
             .find(|key| key.sign(&json!({})).is_ok())
             .ok_or(BadPrivateKey::NotUsable)
     }

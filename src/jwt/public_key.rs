@@ -16,7 +16,7 @@ pub enum BadKey {
     /// Above the limit of aws-lc.
     #[error("its RSA modulus has more than {MAX_MODULUS_BITS} bits")]
     LongModulus,
-    /// Not a product of two primes.
+    /// Even, so not the product of two large primes.
     #[error("its RSA modulus is even")]
     EvenModulus,
     /// An exponent with which no signature, or any signature, would verify.
@@ -122,7 +122,8 @@ pub(super) fn ed25519(key: &[u8; 32]) -> Result<DecodingKey, BadKey> {
     let d = (&p - 121_665_u32) * inverse % &p;
     let y2 = &y * &y % &p;
     let dy2 = d * &y2 % &p;
-    // x² is (y² - 1) / (dy² + 1): a square where their product is one
+    // x² is (y² - 1) / (dy² + 1), which is a square if the product of numerator and denominator is
+    // one
     let product = (&y2 + &p - 1_u8) * (&dy2 + 1_u8) % &p;
     if product != BigUint::ZERO && product.modpow(&(&p >> 1_u8), &p) != BigUint::from(1_u8) {
         return Err(BadKey::OffCurve);

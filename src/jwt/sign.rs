@@ -1,7 +1,6 @@
-//! Signing with HS256, the only algorithm that Pandium accepts. It calls the HMAC
-//! of aws-lc directly, since jsonwebtoken cannot reuse the key's precomputed state
-//! (`make bench` compares both). jsonwebtoken verifies the result in tests and in
-//! the self-test at each start.
+//! Signs with HS256, the only algorithm that Pandium accepts. It calls the HMAC of aws-lc directly,
+//! because jsonwebtoken cannot reuse the key's precomputed state (`make bench` compares both).
+//! jsonwebtoken verifies the result in tests and in the self-test at each start.
 
 use aws_lc_rs::hmac;
 use base64::Engine;

@@ -29,7 +29,7 @@ pub struct Validation {
     pub audience: Audience,
     /// Whether `iat` is required. If present, it must not be in the future.
     pub issued_at: IssuedAt,
-    /// Allowed clock difference to the issuer, in seconds.
+    /// The tolerated difference between the clocks of the issuer and this machine, in seconds.
     pub leeway_s: u64,
     /// Claims that must have exactly this value.
     pub required_claims: Vec<(String, Value)>,
@@ -44,7 +44,7 @@ pub struct Validation {
 pub enum Audience {
     /// The platform sends no `aud`; a token with one is for another audience.
     MustBeAbsent,
-    /// Not checked, since another check binds the token to this service.
+    /// Not checked, because another check binds the token to this service.
     Unchecked,
     /// Must contain one of these values.
     OneOf(Vec<String>),
@@ -114,7 +114,7 @@ pub enum VerifyError {
     NotAUser(String),
 }
 
-/// The longest `kid`, in bytes.
+/// The maximum length of a `kid`, in bytes.
 const MAX_KEY_ID_BYTES: usize = 256;
 
 /// Parses and verifies a token.

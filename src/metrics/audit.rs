@@ -12,19 +12,19 @@ use prometheus_client::registry::{Registry, Unit};
 pub struct AuditMetrics {
     /// Events that were stored.
     pub stored: Counter,
-    /// Events of requests that were served, and that will not be stored.
+    /// Events of served requests that will never be stored.
     pub lost: Counter,
     /// Attempts to store events that failed.
     pub failures: Counter,
     /// Events that wait for the store.
     pub queue_length: Gauge<i64, AtomicI64>,
-    /// 1 where events can be stored, else 0.
+    /// 1 if events can be stored, else 0.
     pub store_up: Gauge<i64, AtomicI64>,
     /// Time to store a batch of events.
     pub commit_duration: Histogram,
 }
 
-/// In seconds; a commit takes a millisecond, or what the disk takes to flush.
+/// In seconds; a commit takes about a millisecond, or the time that the disk needs to flush.
 const COMMIT_BUCKETS: [f64; 9] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
 
 impl Default for AuditMetrics {

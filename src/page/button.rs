@@ -1,22 +1,22 @@
-//! The button of a refusal page: what it says, and where it leads.
+//! The button of a refusal page: its label and its action.
 
 /// The button of a refusal page.
 #[derive(Clone, Debug)]
 pub enum Button {
     /// Signs in, or opens the app again.
     Link {
-        /// What it says.
+        /// The label.
         label: LinkLabel,
-        /// Where it leads, at the top level.
+        /// The URL, which is opened as a top-level page.
         url: String,
-        /// The same for a pop-up, which tells this page when the user is signed in.
+        /// The URL for a pop-up, which posts a message to this page when the user is signed in.
         popup_url: Option<String>,
     },
     /// Loads the page again.
     TryAgain,
 }
 
-/// What a button says that leads to another page.
+/// The label of a button that links to another page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkLabel {
     /// "Sign in".

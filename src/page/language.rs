@@ -97,7 +97,7 @@ impl Texts {
         &self.words
     }
 
-    /// What a button says.
+    /// The label of a button.
     pub fn label(&self, button: &Button) -> &str {
         match button {
             Button::Link { label: LinkLabel::SignIn, .. } => &self.words.sign_in,
@@ -107,8 +107,8 @@ impl Texts {
         }
     }
 
-    /// The title of a refusal for users, and what they can do. A user who is not allowed to sign in may have
-    /// cancelled it.
+    /// The title of a refusal for users, and what they can do. If a sign-in was denied, the text
+    /// mentions that the user may have cancelled it.
     pub fn of_refusal(&self, reason: Reason, is_about_sign_in: bool) -> (&str, &str) {
         let texts = if is_about_sign_in && reason == Reason::NotAllowed {
             Some(&self.denied_sign_in)

@@ -1,4 +1,4 @@
-//! The parts of the marketplace's URL that only the configuration decides.
+//! The parts of the marketplace's URL that come only from the configuration.
 
 use std::fmt;
 

@@ -28,7 +28,7 @@ impl Environment {
     }
 
     /// The base URL of its marketplaces. Production ends in `.io`, the others in
-    /// `.com` (documented by Pandium).
+    /// `.com` (as Pandium documents).
     pub const fn base_url(self) -> &'static str {
         match self {
             Self::Production => "https://imp.pandium.io",

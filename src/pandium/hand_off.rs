@@ -11,7 +11,7 @@ use crate::secret::{SharedSecret, SignedUrl};
 use crate::ticket::TicketKey;
 use crate::user::User;
 
-/// A marketplace that users are sent to, prepared from its settings.
+/// A marketplace to which users are redirected, prepared from its settings.
 #[derive(Debug)]
 pub struct Marketplace {
     origin: String,
@@ -41,8 +41,8 @@ pub struct MarketplaceSettings {
     pub links: LinkRules,
     /// Token lifetime in seconds; 0: no `exp`.
     pub token_lifetime_s: u64,
-    /// Seconds subtracted from the current time for `iat`, in case the verifier's clock
-    /// is behind.
+    /// How many seconds `iat` is before the current time, in case the clock of the marketplace is
+    /// behind.
     pub iat_backdate_s: u64,
     /// The maximum length of the signed URL, in bytes.
     pub max_location_bytes: usize,
@@ -59,7 +59,7 @@ pub struct HandOff {
     pub subject: String,
     /// The token's `iat`, in Unix seconds.
     pub issued_at: u64,
-    /// The token's `exp`, in Unix seconds, where it has one.
+    /// The token's `exp`, in Unix seconds, if it has one.
     pub expires_at: Option<u64>,
 }
 
@@ -98,13 +98,13 @@ pub enum SelfTestError {
     /// The signed token does not verify.
     #[error("a newly signed token does not verify: {0}")]
     VerifyError(#[from] VerifyError),
-    /// The verified claims differ.
+    /// The claims of the verified token differ from those that were signed.
     #[error("a newly signed token has other claims")]
     Changed,
 }
 
 impl Marketplace {
-    /// Prepares what all hand-offs share.
+    /// Prepares the data that all hand-offs share.
     pub fn new(settings: MarketplaceSettings) -> Self {
         let MarketplaceSettings { base_url, account, shared_secret, claims, links, .. } = settings;
         Self {
@@ -136,7 +136,7 @@ impl Marketplace {
         self.secret.expose_bytes() == other.secret.expose_bytes()
     }
 
-    /// The origin that users are sent to.
+    /// The origin to which users are redirected.
     pub fn origin(&self) -> &str {
         &self.origin
     }

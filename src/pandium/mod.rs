@@ -1,5 +1,5 @@
-//! Hand-offs to Pandium: environments, claims, links, and the signed URL. Pure. Facts
-//! about Pandium carry their source.
+//! Hand-offs to Pandium: environments, claims, links, and the signed URL. Pure. Facts about Pandium
+//! name their source.
 //!
 //! <https://docs.pandium.com/embedding-the-in-app-marketplace>
 

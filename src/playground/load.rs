@@ -1,4 +1,4 @@
-//! Many requests while the shared secret changes: none may fail.
+//! Sends many requests while the shared secret is rotated, to show that none fails.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn count(report: &mut LoadReport, signed_by: Option<SignedBy>, since_rotation: O
             report.new += 1;
             report.switched_ms.get_or_insert(since.as_millis());
         }
-        // before the rotation, the newest secret is the earlier one
+        // before the rotation, the secret that is called the newest is still the earlier one
         (Some(SignedBy::Newest), None) | (Some(SignedBy::Earlier), _) => report.earlier += 1,
         (None, _) => report.failed += 1,
     }
@@ -69,12 +69,13 @@ async fn send(
     marketplace.signer_of(&answered.token()?)
 }
 
-/// The number of requests at a time.
+/// The number of concurrent requests.
 pub const CLIENTS: usize = 8;
 /// The pause of each client between two requests, so that the log stays readable.
 const PAUSE: Duration = Duration::from_millis(20);
 const BEFORE_ROTATION: Duration = Duration::from_millis(300);
 /// The number of tokens of the new secret after which the requests end.
 const AFTER_SWITCH: usize = 100;
-/// The service reads a changed file within some two seconds.
+/// The maximum duration of the requests. The service reads a changed file within some
+/// two seconds.
 const MAX_TIME: Duration = Duration::from_secs(8);

@@ -1,4 +1,4 @@
-//! Where the service's log goes in the playground: to standard error, and to the trace.
+//! Writes the service's log in the playground to standard error and to the trace.
 
 use std::io::{self, Write};
 use std::sync::Arc;

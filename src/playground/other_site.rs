@@ -10,7 +10,7 @@ use super::pages::{ContentSecurityPolicy, Pages, nonce};
 /// The state of the other site.
 pub struct OtherSite {
     pub pages: Pages,
-    /// The app's origin, which it frames, and which shows it.
+    /// The app's origin, whose entrance this page frames. The app frames this page.
     pub app_origin: String,
     /// Its own origin.
     pub origin: String,

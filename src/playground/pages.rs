@@ -15,7 +15,7 @@ pub struct Pages {
     templates: Environment<'static>,
 }
 
-/// The parts of a page's Content-Security-Policy that differ.
+/// The parts of the Content-Security-Policy that differ between pages.
 pub struct ContentSecurityPolicy<'a> {
     /// The nonce of the page's style and script elements.
     pub nonce: &'a str,
@@ -25,12 +25,14 @@ pub struct ContentSecurityPolicy<'a> {
     pub frame_src: Option<&'a str>,
     /// The source for `frame-ancestors`: `'none'` or an origin.
     pub frame_ancestors: &'a str,
-    /// Whether the response to a form redirects to other origins. `form-action` would apply to these, and is left out.
+    /// Whether the response to a form redirects to other origins. `form-action` is left out then,
+    /// because it would apply to the redirects.
     pub redirects_forms: bool,
 }
 
 impl<'a> ContentSecurityPolicy<'a> {
-    /// The policy of a page that has no frames, is in none, and requests its own origin only.
+    /// The policy of a page that has no frames, is not framed, and sends requests only to its own
+    /// origin.
     pub const fn alone(nonce: &'a str) -> Self {
         Self { nonce, connect_src: None, frame_src: None, frame_ancestors: "'none'", redirects_forms: false }
     }

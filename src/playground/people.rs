@@ -7,7 +7,7 @@ use super::tier::Tier;
 pub struct Person {
     /// The user's permanent id.
     pub id: &'static str,
-    /// The user's id at platforms.
+    /// The user's id on platforms.
     pub uuid: &'static str,
     /// The user's e-mail address.
     pub email: &'static str,

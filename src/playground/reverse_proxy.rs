@@ -1,6 +1,5 @@
-//! A minimal login proxy: forwards a request to the service, and replaces the
-//! identity header fields of the client by those of the logged-in user. Sessions
-//! are the caller's.
+//! A minimal login proxy: forwards a request to the service, and replaces the identity header
+//! fields of the client by those of the logged-in user. The caller manages sessions.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -66,8 +65,8 @@ impl ReverseProxy {
         to_client_response(response).await
     }
 
-    /// Asks the service directly for a path with these header fields, from the local address
-    /// `source` if there is one.
+    /// Requests a path from the service directly, with these header fields, from the local address
+    /// `source`, if it is given.
     pub async fn get(
         &self,
         path: &str,
@@ -212,7 +211,7 @@ const DROPPED_FIELDS: [&str; 9] = [
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Far above the few kilobytes of the service's pages and redirects.
+/// The maximum size of a response, far above that of the service's pages and redirects.
 const MAX_RESPONSE_BYTES: usize = 1_048_576;
 
 #[cfg(test)]

@@ -22,13 +22,13 @@ pub struct ServiceSettings<'a> {
     pub marketplace_origin: &'a str,
     /// The secret with which the service signs.
     pub secret: &'a str,
-    /// The folder of its store.
+    /// The folder of the service's store.
     pub folder: &'a Path,
     /// The key that encrypts secrets in its store, for mittwald.
     pub encryption_key: Option<&'a str>,
 }
 
-/// The installs that a plan includes, where the user has the attribute `plan`.
+/// The expression for the installs that a plan includes, for users with the attribute `plan`.
 pub const ALLOWED_INSTALLS: &str =
     "allowed_installs = \"50 if attributes.plan == 'enterprise' else 5 if attributes.plan == 'pro' else 2\"";
 
@@ -108,7 +108,7 @@ impl ServiceFile {
         settings.to_toml(login_proxy_sections(&self.app_origin))
     }
 
-    /// Writes the configuration with this secret in place of the earlier one, at once.
+    /// Writes the configuration with this secret, and replaces the file atomically.
     pub fn write(&self, secret: &str) -> anyhow::Result<()> {
         let newer = self.folder.join("marketplace-sso.toml.new");
         let mut options = OpenOptions::new();

@@ -1,4 +1,4 @@
-//! What every front end of the playground needs: origins, ports, a secret, and the
+//! The values that every front end of the playground needs: origins, ports, a secret, and the
 //! service.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -16,7 +16,7 @@ pub struct Setup {
     pub marketplace_origin: String,
     /// The secret with which the service signs.
     pub secret: String,
-    /// The folder of the service's store, deleted with it.
+    /// The folder of the service's store, which is deleted when this is dropped.
     pub folder: TempDir,
 }
 
@@ -48,7 +48,7 @@ pub fn random_secret() -> String {
 }
 
 /// Binds the port after `listen`, so that a container can publish a contiguous
-/// range, or any free port where that one is taken.
+/// range, or any free port if that one is in use.
 pub fn bind_next_port(listen: SocketAddr) -> std::io::Result<TcpListener> {
     let next = match listen.port() {
         0 => 0,

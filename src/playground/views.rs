@@ -16,7 +16,7 @@ pub struct LoginPage<'a> {
     pub product: &'static str,
     pub people: Vec<PersonCard>,
     pub password: &'static str,
-    /// Where the login leads, if not to the app.
+    /// Where the login continues, if not in the app.
     pub then: Option<&'static str>,
     pub error: Option<&'static str>,
 }
@@ -56,7 +56,7 @@ pub struct SignedInPage<'a> {
     pub product: &'static str,
 }
 
-/// The page of an unknown address.
+/// The page for an unknown address.
 #[derive(Serialize)]
 pub struct NotFoundPage<'a> {
     pub nonce: &'a str,

@@ -1,5 +1,5 @@
-//! How many connections each listener may have, given the process's limit of
-//! open file descriptors (`RLIMIT_NOFILE`).
+//! How many connections each listener may have, within the process's limit of open file descriptors
+//! (`RLIMIT_NOFILE`).
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -33,7 +33,7 @@ const OTHER_DESCRIPTORS: usize = 64;
 /// Descriptors for the event queue of each worker, and of the main thread.
 const DESCRIPTORS_PER_WORKER: usize = 4;
 
-/// Fewer connections than this fail the start.
+/// If fewer connections than this are possible, the service does not start.
 const MIN_CONNECTIONS: usize = 16;
 
 impl Capacities {
@@ -48,7 +48,7 @@ impl Capacities {
             + DESCRIPTORS_PER_WORKER * (workers + 1)
             + ADMIN_CONNECTIONS
             + SPARE_CONNECTIONS
-            // rounding up, see `connections_per_worker`
+            // for rounding up, see `connections_per_worker`
             + SPARE_CONNECTIONS
             + workers;
         let connections = limit.saturating_sub(reserved).min(max_connections);

@@ -16,7 +16,7 @@ use crate::config::Listen;
 /// The address of a bound listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BoundAddr {
-    /// TCP; the port is the actual one, also where the settings say 0.
+    /// TCP; the port is the actual one, even if the setting is 0.
     Ip(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
@@ -101,7 +101,8 @@ fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<BoundListener> {
     let socket =
         if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
-    // inherited by accepted connections; the kernel's own sizing grows to megabytes each
+    // accepted connections inherit the size; by default the kernel lets it grow to megabytes for
+    // each connection
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.bind(address)?;
@@ -110,10 +111,10 @@ fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<BoundListener> {
 }
 
 /// Creates the socket in a private folder (0700), sets its mode, and then moves
-/// it to its path, so that at no time a process can connect that `mode` excludes.
+/// it to its path, so that a process that `mode` excludes cannot connect at any time.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<BoundListener> {
     check_replaceable(path)?;
-    // short: the path of a socket has at most 107 bytes (`sun_path`)
+    // a short name, since the path of a socket has at most 107 bytes (`sun_path`)
     let (id, ..) = Uuid::new_v4().as_fields();
     let folder = path.with_file_name(format!(".{id:x}"));
     DirBuilder::new().mode(0o700).create(&folder)?;

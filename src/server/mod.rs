@@ -64,7 +64,7 @@ pub enum StartError {
     /// Standard error or its writer thread is not available.
     #[error("log lines cannot be written: {0}")]
     LogWriter(io::Error),
-    /// The store of audit events is not available.
+    /// The store is not available.
     #[error("the store is not available: {0}")]
     Store(#[from] StoreError),
     /// Signal handlers cannot be installed.
@@ -93,7 +93,8 @@ impl Server {
 
     /// Like [`Self::bind`], with a log writer of the caller's choice.
     pub async fn bind_with_log_writer(mut config: Config, log_writer: LogWriter) -> Result<Self, StartError> {
-        // before a client can connect: a signal must not end the process without draining
+        // installed before a client can connect, so that a signal does not end the process without
+        // draining
         let stop_signals = StopSignals::listen().map_err(StartError::Signals)?;
         let sighup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let capacities = Capacities::from_process_limit(&config.server)?;
@@ -134,7 +135,7 @@ impl Server {
             servers.push(serve(admin, capacities.admin, &settings, &shared, true)?);
         }
         let handles: Vec<_> = servers.iter().map(ActixServer::handle).collect();
-        // a server does nothing until it is polled, so each gets a task
+        // each server has its own task, because it does nothing until it is polled
         let running: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
         let abort_handles = running.iter().map(|server| server.abort_handle()).collect();
         let reloading = actix_web::rt::spawn(reload::run(sighup, config, shared.clone()));
@@ -170,9 +171,9 @@ impl Server {
     }
 }
 
-/// The state that [`crate::http::scope`] needs to mount the service in another
-/// application. Log lines go to standard error. Opens the store, and starts the
-/// background tasks: the refresh of keys, and the deletion of what has expired.
+/// The state that [`crate::http::scope`] needs to mount the service in another application. Log
+/// lines go to standard error. Opens the store, and starts the background tasks: the refresh of
+/// keys, and the deletion of expired data.
 pub async fn share(mut config: Config) -> Result<web::Data<Shared>, StartError> {
     let log_writer = LogWriter::to_stderr().map_err(StartError::LogWriter)?;
     let shared = share_with_log_writer(&mut config, log_writer).await?;
@@ -202,7 +203,7 @@ async fn share_with_log_writer(
     Ok(web::Data::new(shared))
 }
 
-/// Moves what requests need out of the configuration.
+/// Moves the parts that requests need out of the configuration.
 fn served(config: &mut Config) -> Served {
     let in_effect = in_effect(config);
     let (hosts, public_url) = (config.server.hosts.clone(), config.server.public_url.clone());
@@ -213,10 +214,10 @@ fn served(config: &mut Config) -> Served {
     Served { entrances, pages, hosts, public_url, limits, pseudonym_keys, mittwald, in_effect }
 }
 
-/// What the dashboard shows of it; secrets are hidden.
+/// The parts of the configuration that the dashboard shows; secrets are hidden.
 fn in_effect(config: &Config) -> InEffect {
     let mut files: Vec<_> = config.files.iter().map(|file| (file.path.clone(), file.modified)).collect();
-    // a file that several entrances name is read for each
+    // sorted to remove duplicates: a file that several entrances name is listed for each
     files.sort();
     files.dedup_by(|later, earlier| later.0 == earlier.0);
     InEffect {

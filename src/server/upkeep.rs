@@ -1,5 +1,5 @@
-//! Deletes what has expired, regularly: tickets, ended sessions and refreshes of sessions, received webhooks
-//! and removed extension instances in the store, and counts of limits.
+//! Regularly deletes expired data: in the store tickets, ended sessions, refreshes of sessions,
+//! received webhooks and removed extension instances; in memory counts of limits.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::authn::mittwald::settings::WEBHOOKS_KNOWN_FOR;
 use crate::clock::Timestamp;
 use crate::http::Shared;
 
-/// The time between two runs: a limit is for a minute, and a ticket is valid for one.
+/// The time between two runs: limits count by the minute, and a ticket is valid for a minute.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long it is still known that a ticket was used or has expired.
+/// How long expired tickets are kept, so that a refusal can name the cause.
 const TICKETS_KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// How much longer it is known that a session has ended, in case a clock was wrong and is set back.
+/// How much longer than sessions can last ended sessions are kept, in case a clock is set back.
 const CLOCK_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs until aborted.

@@ -1,4 +1,5 @@
-//! The content of a session cookie: compact JSON, whose user is parsed again through the same types.
+//! The content of a session cookie: compact JSON. The user in it is parsed again through the same
+//! types.
 
 use std::borrow::Cow;
 
@@ -13,19 +14,20 @@ use super::{Session, SessionId};
 use crate::clock::Timestamp;
 use crate::user::{Credentials, User};
 
-/// The names are short: a cookie is sent with each request.
+/// The members of the JSON. Names are short, because a cookie is sent with each request.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content<'a> {
     /// [`VERSION`].
     v: u8,
     id: SessionId,
-    /// The sign-in, where it is not `id`.
+    /// The sign-in, if it is not `id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     w: Option<SessionId>,
-    /// Created, in microseconds: sessions are ended by it.
+    /// When the session was created, in microseconds. Ending all sessions of a user compares this
+    /// time.
     c: i64,
-    /// Authenticated, used and refreshed, in seconds.
+    /// When the user was authenticated, the cookie set and the data refreshed, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     a: Option<u64>,
     u: u64,
@@ -34,7 +36,7 @@ struct Content<'a> {
     sub: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     sid: Option<Cow<'a, str>>,
-    /// What a refresh needs: the nonce, and the refresh token.
+    /// The nonce and the refresh token, for a refresh.
     #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
     n: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -42,11 +44,11 @@ struct Content<'a> {
     user: Cow<'a, User>,
 }
 
-/// The first number; another form gets another.
+/// The version of the content, which changes with its form.
 const VERSION: u8 = 2;
 
 impl Session {
-    /// The content of its cookie; `None` where a value is no JSON.
+    /// The content of the session's cookie; `None` if a value cannot be serialized as JSON.
     pub(super) fn to_content(&self) -> Option<Vec<u8>> {
         let content = Content {
             v: VERSION,
@@ -65,8 +67,8 @@ impl Session {
         serde_json::to_vec(&content).ok()
     }
 
-    /// The session of a cookie's content, at this provider; `None` in another form, such as of another
-    /// version.
+    /// The session in a cookie's content, at this provider; `None` if the content has another form,
+    /// such as that of another version.
     pub(super) fn from_content(content: &[u8], issuer: &str) -> Option<Self> {
         let content: Content<'_> = serde_json::from_slice(content).ok()?;
         if content.v != VERSION {
@@ -90,7 +92,7 @@ impl Session {
         })
     }
 
-    /// The part of the content that has the most bytes, and how many.
+    /// The largest part of the content, and its size in bytes.
     pub(super) fn largest_part(&self) -> (&'static str, usize) {
         let size = |json: Result<String, serde_json::Error>| json.map_or(0, |text| text.len());
         let user = &self.user;
@@ -108,7 +110,7 @@ impl Session {
     }
 }
 
-/// Base64url: a list of numbers would be three times as long.
+/// As base64url: a list of numbers would be three times as long.
 impl Serialize for SessionId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&Base64Display::new(&self.0, &URL_SAFE_NO_PAD))

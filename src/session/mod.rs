@@ -1,7 +1,8 @@
-//! Sessions of users whom this service has signed in itself. A session is a sealed cookie, so any
-//! replica with the same key reads it; only which sessions have ended is kept elsewhere ([`EndedSessions`]).
+//! Sessions of users whom this service has signed in itself. A session is a sealed cookie, which
+//! any replica with the same key can read. Only the list of ended sessions is kept outside of the
+//! cookie ([`EndedSessions`]).
 //!
-//! Nothing here knows OpenID Connect or actix-web.
+//! This module does not depend on OpenID Connect or actix-web.
 
 mod content;
 mod cookie;
@@ -30,10 +31,10 @@ pub use refreshed::RefreshKey;
 /// The session of a user.
 #[derive(Clone)]
 pub struct Session {
-    /// Its id, which no other session has.
+    /// The session's unique id.
     pub id: SessionId,
-    /// The sign-in that it began with: the id of the session in the window. That of a frame has the same
-    /// one, so that they end together.
+    /// The sign-in: the id of the session in the window. The session of a frame has the same
+    /// sign-in, so that both end together.
     pub sign_in: SessionId,
     /// When the user signed in.
     pub created: Timestamp,
@@ -41,7 +42,7 @@ pub struct Session {
     pub authenticated: Option<Timestamp>,
     /// When the cookie was last set.
     pub used: Timestamp,
-    /// When the provider last said what is known of the user.
+    /// When the user's data was last received from the provider.
     pub refreshed: Timestamp,
     /// The provider.
     pub issuer: String,
@@ -51,16 +52,17 @@ pub struct Session {
     pub sid: Option<String>,
     /// The nonce of the sign-in: a later ID token has the same one, or none.
     pub nonce: String,
-    /// For newer data of the user.
+    /// The token that requests newer data of the user.
     pub refresh_token: Option<SecretString>,
     /// The user.
     pub user: User,
 }
 
-/// Where users sign in. A changed provider ends sessions, and no refresh token reaches another one.
+/// The provider at which users sign in. Sessions end if it changes, so that no refresh token is
+/// sent to another provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provider<'a> {
-    /// Its issuer, a URL.
+    /// The issuer, a URL.
     pub issuer: &'a str,
     /// This service's id at the provider.
     pub client_id: &'a str,
@@ -79,21 +81,21 @@ pub struct SessionSettings {
     pub login_keys: KeyRing,
     /// A session ends after this time without a request.
     pub idle: Duration,
-    /// A session ends after this time in any case.
+    /// A session ends after this time even if it is in use.
     pub absolute: Duration,
-    /// The user's data is refreshed after this time; `None`: never.
+    /// The age at which the user's data is refreshed; `None` for never.
     pub refresh_after: Option<Duration>,
-    /// Which pages may frame a request that carries the cookie.
+    /// In which pages a frame's requests have the cookie.
     pub same_site: SameSite,
 }
 
 /// `SameSite` of the session cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// `Lax`: it reaches frames in pages of the same site.
+    /// `Lax`: sent by frames in pages of the same site.
     Lax,
-    /// `None; Partitioned`: also frames in pages of other sites, where browsers keep one for each
-    /// such site.
+    /// `None; Partitioned`: also sent by frames in pages of other sites. Browsers keep one cookie
+    /// for each of these sites.
     NonePartitioned,
 }
 

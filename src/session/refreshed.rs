@@ -1,21 +1,22 @@
-//! A refreshed session for other replicas: what names the refresh, and the session, sealed. Who reads the
-//! store can use neither: the name is a hash, and what is sealed for the store does not open as a cookie.
+//! A refreshed session for other replicas: the key of the refresh, and the sealed session. A reader
+//! of the store can use neither: the key is a hash, and data that is sealed for the store cannot be
+//! opened as a cookie.
 
 use secrecy::ExposeSecret;
 
 use super::ended::{HASH_BYTES, hash};
 use super::{NotACookie, Session, SessionCookies};
 
-/// Names one refresh of a session: a hash of the session, of the refresh token that it uses, and of when its
-/// data is from, since providers may send the same refresh token again.
+/// Identifies one refresh of a session: a hash of the session's id, the refresh token, and the time
+/// of the data, because providers may issue the same refresh token again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshKey([u8; HASH_BYTES]);
 
 impl RefreshKey {
-    /// The next refresh of this session.
+    /// The key of the next refresh of this session.
     pub fn of(session: &Session) -> Self {
         let token = session.refresh_token.as_ref().map_or("", |token| token.expose_secret());
-        // in seconds, as a cookie has it
+        // in seconds, as in a cookie
         let refreshed = session.refreshed.unix_seconds().to_be_bytes();
         Self(hash(b"refresh", &[&session.id.0, token.as_bytes(), &refreshed]))
     }
@@ -37,13 +38,14 @@ impl SessionCookies {
         Ok(self.settings.session_keys.seal(&self.refreshed_context(key), &content)?)
     }
 
-    /// The result of this refresh; `None` where it is of another entrance, host, provider, key or refresh.
+    /// Opens the result of this refresh; `None` if it belongs to another entrance, host, provider,
+    /// key or refresh.
     pub fn open_refreshed(&self, key: RefreshKey, sealed: &[u8]) -> Option<Box<Session>> {
         let content = self.settings.session_keys.open(&self.refreshed_context(key), sealed)?;
         Session::from_content(&content, &self.issuer).map(Box::new)
     }
 
-    /// No cookie's context begins so.
+    /// The context of a sealed result. It differs from that of any cookie.
     fn refreshed_context(&self, key: RefreshKey) -> Vec<u8> {
         [b"refreshed\0", key.as_bytes(), &self.scope.context].concat()
     }

@@ -6,20 +6,21 @@ use super::section::Section;
 use super::suggestion;
 
 impl Section<'_> {
-    /// One of some string values.
+    /// A setting whose value is one of these strings.
     pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, Reported> {
         let text = self.text(name)?;
         let chosen = choices.iter().find(|(value, _)| *value == text).map(|(_, choice)| *choice);
         chosen.ok_or_else(|| {
             let values: Vec<&str> = choices.iter().map(|(value, _)| *value).collect();
-            // the encoding of a secret stands beside it, and may be mistaken for it
+            // the value is not quoted: it may be the secret, written under the key of its encoding
+            // by mistake
             let shown = if name.ends_with(ENCODING) { "the value".to_owned() } else { format!("{text:?}") };
             self.report(name, format!("{shown} is not one of its values"), suggestion::value(&text, &values))
         })
     }
 
-    /// Like [`Self::choice`], of a value on which it depends which other keys the section has. Where it
-    /// is none of the choices, no other key is reported as unknown.
+    /// Like [`Self::choice`], for a value that determines which other keys the section has. If it
+    /// is invalid, no other key is reported as unknown.
     pub fn choice_of_form<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, Reported> {
         self.choice(name, choices).inspect_err(|_| {
             for other in self.names() {

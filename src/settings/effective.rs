@@ -1,4 +1,4 @@
-//! The effective settings, each with its origin, secrets hidden; also as TOML.
+//! The effective settings, each with its origin, also as TOML. Secrets are hidden.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use config::{Value, ValueKind};
 
 use super::layers::BUILT_IN_DEFAULT;
 
-/// A setting that applies.
+/// An effective setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveSetting {
     /// The key of its table; empty at the top level.
@@ -67,13 +67,14 @@ fn add_table(settings: &mut Vec<EffectiveSetting>, key: &str, value: &Value) {
     }
 }
 
-/// Whether the value of this key is a secret, not the path of its file. `text`: the value, where
-/// it is a string.
+/// Whether the value of this key is a secret, not the path of its file. `text`: the value, if it is
+/// a string.
 pub(super) fn is_secret(section: &str, name: &str, text: &str) -> bool {
     match (section, name) {
         (_, "dangerous_allow_short_secret") => false,
         ("audit", "chain_key") => true,
-        // all but a file may hold a password, also what is no URL: host=… password=…
+        // any value except the path of a file may hold a password, even one that is not a URL:
+        // host=… password=…
         ("store", "url") => !text.is_empty() && !text.starts_with("sqlite:"),
         ("session", "key") | ("store", "encryption_key") => true,
         (_, name) => name.ends_with("_secret"),

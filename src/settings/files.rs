@@ -1,4 +1,4 @@
-//! The files that a configuration was read from, with digests to detect changes.
+//! The files from which a configuration was read, with digests to detect changes.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -13,9 +13,9 @@ use crate::clock::Timestamp;
 pub struct WatchedFile {
     /// Its path.
     pub path: PathBuf,
-    /// When it was changed last, as of then.
+    /// When it had last been changed at that time.
     pub modified: Option<Timestamp>,
-    /// The SHA-256 of its content; `None` where it could not be read.
+    /// The SHA-256 of its content; `None` if it could not be read.
     digest: Option<Vec<u8>>,
 }
 
@@ -40,7 +40,7 @@ impl WatchedFile {
     }
 }
 
-/// The content alone counts.
+/// Compares only contents.
 impl PartialEq for WatchedFile {
     fn eq(&self, other: &Self) -> bool {
         (&self.path, &self.digest) == (&other.path, &other.digest)
@@ -49,8 +49,7 @@ impl PartialEq for WatchedFile {
 
 impl Eq for WatchedFile {}
 
-/// The mode of a secret's file where it allows more than 640; `None` where it does
-/// not.
+/// The mode of a file with a secret, if it permits more than 640.
 pub(crate) fn too_open_mode(path: &Path) -> Option<u32> {
     const GROUP_AND_OTHERS: u32 = 0o077;
     const GROUP_READ: u32 = 0o040;

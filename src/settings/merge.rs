@@ -5,10 +5,10 @@ use config::{Map, Value, ValueKind};
 /// The suffix of a key whose value is the path of a file with the secret.
 pub(crate) const FILE: &str = "_file";
 
-/// The suffix of the key that gives a secret's encoding.
+/// The suffix of the key with a secret's encoding.
 pub(crate) const ENCODING: &str = "_encoding";
 
-/// The origin of a value, or of one nested in it.
+/// The origin of a value, or of a value nested in it.
 pub(crate) fn origin(value: &Value) -> Option<String> {
     match (value.origin(), &value.kind) {
         (Some(origin), _) => Some(origin.to_owned()),
@@ -17,8 +17,8 @@ pub(crate) fn origin(value: &Value) -> Option<String> {
     }
 }
 
-/// The base without secrets that `over` gives in the other form (`X` and `X_file`),
-/// and without the encoding of secrets that it replaces.
+/// `base`, without secrets that `over` has in the other form (`X` or `X_file`), and without the
+/// encoding of secrets that `over` replaces.
 pub(crate) fn without_other_forms(mut base: Value, over: &Value) -> Value {
     if let (ValueKind::Table(base), ValueKind::Table(over)) = (&mut base.kind, &over.kind) {
         base.retain(|name, _| {

@@ -10,7 +10,7 @@ pub(crate) fn web_origin(text: &str, https: bool) -> Result<(String, bool), Stri
         ParseError::RelativeUrlWithoutBase => NO_SCHEME.to_owned(),
         other => other.to_string(),
     })?;
-    // a host and a port: the host is parsed as the scheme
+    // a host and a port without a scheme: the parser takes the host for the scheme
     if url.cannot_be_a_base() && url.path().starts_with(|first: char| first.is_ascii_digit()) {
         return Err(NO_SCHEME.to_owned());
     }

@@ -18,8 +18,8 @@ const RENAMED: [(&str, &str); 9] = [
     ("unknown_parent", "missing_referer"),
 ];
 
-/// Help with an unknown key of a file. `prefix` is its section's: empty, or
-/// ending with a dot; `known` are the section's keys.
+/// The remedy for an unknown key in a file. `prefix` is the section's name with a dot, or empty;
+/// `known` are the section's keys.
 pub(crate) fn key(prefix: &str, name: &str, known: &[String]) -> String {
     if let Some(now) = renamed(name, known) {
         return format!("it is renamed to {prefix}{now}");
@@ -30,7 +30,7 @@ pub(crate) fn key(prefix: &str, name: &str, known: &[String]) -> String {
     }
 }
 
-/// Help with an unknown environment variable.
+/// The remedy for an unknown environment variable.
 pub(crate) fn variable(prefix: &str, name: &str, known: &[String]) -> String {
     let variable = |key: &str| format!("SSO_{}", format!("{prefix}{key}").replace('.', "__").to_uppercase());
     if let Some(intended) = separated(name, known) {
@@ -47,7 +47,7 @@ pub(crate) fn variable(prefix: &str, name: &str, known: &[String]) -> String {
     }
 }
 
-/// Help with a value that is none of these.
+/// The remedy for a value that is none of these.
 pub(crate) fn value(text: &str, values: &[&str]) -> String {
     let all: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
     let help = format!("write one of {}", all.join(", "));
@@ -57,10 +57,11 @@ pub(crate) fn value(text: &str, values: &[&str]) -> String {
     }
 }
 
-/// Section and key of a name with one underscore or none between them, such as
+/// Splits a name in which section and key are separated by one underscore or none, such as
 /// `pandium_account`.
 fn separated(name: &str, sections: &[String]) -> Option<String> {
-    /// Shorter section names are too often the prefix of another word.
+    /// The minimum length of a section's name: shorter ones are too often the prefix of another
+    /// word.
     const MIN_LENGTH: usize = 5;
     sections.iter().find_map(|section| {
         let rest = name.strip_prefix(section.as_str())?;
@@ -78,8 +79,8 @@ fn nearest_key<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     nearest(name, known.iter().map(String::as_str))
 }
 
-/// Of the similar names the one with the fewest edits, where a transposition is one; of several, the one
-/// whose beginning is the same for longer.
+/// The similar name with the smallest edit distance, in which a transposition counts as one edit.
+/// If there are several, the one with the longest common prefix.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let similar = known.filter(|known| strsim::jaro_winkler(name, known) > MIN_SIMILARITY);
     similar.min_by_key(|known| {

@@ -1,4 +1,4 @@
-//! The table `ended_sessions`: which sessions have ended before their time, for all replicas.
+//! The table `ended_sessions`: the sessions that were ended before they expired, for all replicas.
 
 use super::macros::{reading, writing};
 use super::{Engine, Store, StoreError};
@@ -6,15 +6,16 @@ use super::{Engine, Store, StoreError};
 /// A session that has ended, or several of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedSession {
-    /// What it is ended by.
+    /// The hash that identifies it.
     pub hash: Vec<u8>,
     /// When, in microseconds since the Unix epoch.
     pub ended_at_us: i64,
 }
 
 impl Store {
-    /// Adds what has ended. `once` is what may have been used before, such as a logout token, and until
-    /// when it is remembered: if it was, nothing is added, and the result is `false`.
+    /// Adds ended sessions. `once` identifies something that may be used only once, such as a
+    /// logout token, and says until when it is remembered. If it was used before, nothing is added,
+    /// and the result is `false`.
     pub async fn end_sessions(
         &self,
         hashes: Vec<Vec<u8>>,
@@ -50,7 +51,7 @@ impl Store {
         })
     }
 
-    /// What has ended after this time.
+    /// The sessions that were ended after this time.
     pub async fn ended_sessions(&self, after_us: i64) -> Result<Vec<EndedSession>, StoreError> {
         reading!(self, |connection| {
             let sql = "SELECT hash, ended_at_us FROM ended_sessions WHERE ended_at_us > $1";
@@ -60,7 +61,7 @@ impl Store {
         })
     }
 
-    /// Deletes what would have ended anyway by now. Returns how many.
+    /// Deletes sessions that would have expired by now anyway. Returns their number.
     pub async fn purge_ended_sessions(&self, now_us: i64) -> Result<u64, StoreError> {
         writing!(self, |transaction| {
             let sql = "DELETE FROM ended_sessions WHERE forget_at_us <= $1";

@@ -63,7 +63,7 @@ fn migrator(dialect: impl Fn(&Source) -> &'static str) -> Migrator {
         )
     };
     let mut migrator = Migrator::with_migrations(ALL.iter().map(migration).collect());
-    // a newer version has migrated, and this older one still has to start
+    // this version has to start even if a newer one has migrated the database
     migrator.set_ignore_missing(true);
     migrator
 }

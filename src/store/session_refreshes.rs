@@ -1,5 +1,5 @@
-//! The table `session_refreshes`: which sessions are being refreshed, and what came of it, so that of all
-//! processes one uses a refresh token. Times are microseconds since the Unix epoch.
+//! The table `session_refreshes`: which sessions are being refreshed, and the results, so that only
+//! one process uses a refresh token. Times are microseconds since the Unix epoch.
 
 use super::macros::{reading, writing};
 use super::{Engine, Store, StoreError};
@@ -9,13 +9,13 @@ use super::{Engine, Store, StoreError};
 pub enum SessionRefresh {
     /// It runs, or the process has ended without a result.
     Running,
-    /// It has ended: the session, encrypted.
+    /// It has ended with this session, encrypted.
     Done(Vec<u8>),
 }
 
 impl Store {
-    /// Begins a refresh that expires then, unless another process has begun it and that has not expired.
-    /// `None`: it has begun, and this process does it.
+    /// Claims a refresh until `expires_at_us`, unless another process has claimed it and its claim
+    /// has not expired. `None`: this process has claimed it.
     pub async fn begin_session_refresh(
         &self,
         hash: Vec<u8>,
@@ -43,8 +43,8 @@ impl Store {
         })
     }
 
-    /// The refresh by another process. `None`: it ended without a result, or expired, and one that expires
-    /// then can be begun.
+    /// The refresh by another process. `None`: it ended without a result or its claim has expired,
+    /// so the refresh can be claimed.
     pub async fn session_refresh(
         &self,
         hash: Vec<u8>,
@@ -64,8 +64,8 @@ impl Store {
         })
     }
 
-    /// Ends the refresh that this process has begun and that expires then; one that another process has begun
-    /// since stays. Without a session, any process may begin it again.
+    /// Ends the refresh that this process has claimed with this expiry; a later claim of another
+    /// process stays. Without a session, any process may claim the refresh again.
     pub async fn end_session_refresh(
         &self,
         hash: Vec<u8>,
@@ -104,7 +104,8 @@ impl SessionRefresh {
     }
 }
 
-/// What expires later, by as long again as one that begins now, was begun before the clock was set back.
+/// The latest plausible expiry. A claim that expires later was made before the clock was set back,
+/// and does not count.
 fn latest_expiry_us(now_us: i64, expires_at_us: i64) -> i64 {
     expires_at_us.saturating_add(expires_at_us.saturating_sub(now_us))
 }

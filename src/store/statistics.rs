@@ -1,15 +1,15 @@
-//! Counts of audit events for the dashboard. Ranges are counted in the indexes of migration 4, so that
-//! a million events take about a tenth of a second; samples read a bounded number of events.
+//! Counts of audit events for the dashboard. Counts use the indexes of migration 4, so that a
+//! million events take about a tenth of a second; samples read a limited number of events.
 
 use super::macros::reading;
 use super::{Engine, Store, StoreError};
 
-/// Equal parts of a range of time. Times are microseconds since the Unix epoch.
+/// Equal parts of a time range. Times are microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buckets {
-    /// The start of the first.
+    /// The start of the first part.
     pub start_us: i64,
-    /// The length of each.
+    /// The length of each part.
     pub width_us: i64,
     /// How many.
     pub count: i64,
@@ -35,14 +35,14 @@ pub enum EventKind {
     Refused(String),
 }
 
-/// A subject, and from how many peers its requests came.
+/// A subject, and the number of peers from which its requests came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectPeers {
     /// The subject, in the form that `audit.subject` selects.
     pub subject: String,
-    /// Different peers.
+    /// The number of different peers.
     pub peers: i64,
-    /// Requests.
+    /// The number of requests.
     pub events: i64,
 }
 
@@ -59,7 +59,7 @@ pub struct RefusalCount {
     pub count: i64,
 }
 
-/// The most events that a sample reads.
+/// The maximum number of events that a sample reads.
 pub const MAX_SAMPLE: i64 = 20_000;
 
 /// The different values of an indexed column, in order: one step in the index for each.

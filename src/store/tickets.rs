@@ -1,4 +1,4 @@
-//! The table `tickets`: what leads to a hand-off once, whichever process is asked.
+//! The table `tickets`. A ticket can be used for one hand-off, at any process that uses the store.
 
 use super::macros::{reading, writing};
 use super::{Engine, Store, StoreError};
@@ -10,7 +10,7 @@ pub struct NewTicket {
     pub hash: Vec<u8>,
     /// The name of the entrance.
     pub entrance: String,
-    /// What the hand-off needs, encrypted.
+    /// The data for the hand-off, encrypted.
     pub data: Vec<u8>,
     /// When it was issued, in microseconds since the Unix epoch.
     pub created_at_us: i64,
@@ -61,10 +61,11 @@ impl Store {
     }
 
     /// Uses a ticket, and deletes its data, which it returns; `None` if it was used before, has
-    /// expired, or does not exist. Of all processes that try, one gets the data.
+    /// expired, or does not exist. Exactly one of several concurrent calls gets the data.
     pub async fn use_ticket(&self, hash: Vec<u8>, now_us: i64) -> Result<Option<Vec<u8>>, StoreError> {
         writing!(self, |transaction| {
-            // RETURNING has the new values, so the data is deleted after it; the row is locked meanwhile
+            // RETURNING returns the new values, so the data is deleted by a second statement; until
+            // then the row is locked
             let sql = "UPDATE tickets SET used_at_us = $1
                 WHERE hash = $2 AND used_at_us IS NULL AND expires_at_us > $1 RETURNING data";
             let data: Option<Option<Vec<u8>>> =
@@ -77,8 +78,8 @@ impl Store {
         })
     }
 
-    /// Deletes the data of tickets that expired before `now_us`, and all of those that expired
-    /// before `forget_us`. Returns how many of the latter.
+    /// Deletes the data of tickets that expired before `now_us`, and the whole rows of those that
+    /// expired before `forget_us`. Returns the number of deleted rows.
     pub async fn purge_tickets(&self, now_us: i64, forget_us: i64) -> Result<u64, StoreError> {
         writing!(self, |transaction| {
             let sql = "UPDATE tickets SET data = NULL WHERE expires_at_us <= $1 AND data IS NOT NULL";

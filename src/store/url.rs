@@ -1,4 +1,4 @@
-//! Where the store is: a SQLite file, or a PostgreSQL database. Its password is never
+//! The location of the store: a SQLite file, or a PostgreSQL database. Its password is never
 //! printed.
 
 use std::fmt;
@@ -17,8 +17,8 @@ pub enum StoreUrl {
     Postgres(Box<PostgresUrl>),
 }
 
-/// The address of a PostgreSQL database. Parts that it leaves out come from the variables
-/// of libpq (`PGSSLMODE`, …), where they are set.
+/// The address of a PostgreSQL database. Missing parts are taken from the environment variables of
+/// libpq (`PGSSLMODE`, …), if they are set.
 #[derive(Clone)]
 pub struct PostgresUrl {
     options: Box<PgConnectOptions>,
@@ -35,7 +35,7 @@ pub enum BadStoreUrl {
     /// `sqlite:` without a path, or with parameters.
     #[error("the part after sqlite: is not the path of a file")]
     Path,
-    /// Not a URL, or a value of it is not usable.
+    /// It is not a URL, or a value in it cannot be used.
     #[error("it is not a usable URL of PostgreSQL")]
     Postgres,
     /// No database is named.
@@ -46,10 +46,10 @@ pub enum BadStoreUrl {
     Parameter,
 }
 
-/// Parameters of a PostgreSQL URL. The driver would log others with their value.
+/// Parameters of a PostgreSQL URL. The driver would log unknown parameters with their values.
 const PARAMETERS: [&str; 6] = ["host", "sslmode", "sslrootcert", "sslcert", "sslkey", "application_name"];
 
-/// The name that the server lists for our connections.
+/// The name under which the server lists connections of this program.
 const APPLICATION_NAME: &str = "marketplace-sso";
 
 impl StoreUrl {
@@ -66,7 +66,7 @@ impl StoreUrl {
         Err(BadStoreUrl::Scheme)
     }
 
-    /// Whether the connection cannot be read or answered by a third party: the store is a
+    /// Whether no third party can read the connection or impersonate the server: the store is a
     /// file, is on this machine, or its certificate is verified.
     pub const fn is_private(&self) -> bool {
         match self {

@@ -103,7 +103,7 @@ fn each_parameter_selects(#[case] engine: Engine) {
 #[case::postgres(Engine::Postgres)]
 fn pages_hold_every_event_once(#[case] engine: Engine) {
     let filled = Filled::new(engine);
-    // what this service writes is not among them
+    // the filter excludes events of this service's own operations
     let until = "until=1h&outcome=handed_off";
     let config = config(&filled.test);
     let exported =

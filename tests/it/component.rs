@@ -77,7 +77,7 @@ fn a_compressed_file_is_the_same_file(#[case] encoding: &str, #[case] decode: fn
         assert!(response.body.len() <= 6000, "{path} has {} bytes with {encoding}", response.body.len());
         assert!(decode(&response.body) == plain.body, "{path} is another file with {encoding}");
 
-        // a representation of its own
+        // a separate representation, with its own tag
         let etag = response.header("etag");
         assert_ne!(etag, plain.header("etag"));
         let same = [("Accept-Encoding", encoding), ("If-None-Match", etag)];

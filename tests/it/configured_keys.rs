@@ -75,7 +75,7 @@ fn an_unusable_jwk_is_reported(
     for (name, value) in changed.as_object().unwrap() {
         jwk[name] = value.clone();
     }
-    // next to a valid key
+    // in a set with a valid key
     let file = KeyFile::new(&jwks(&[key.jwk(Some("k-1")), jwk]));
     let settings = bearer(algorithm).jwks_file(&file);
     settings.assert_wrong("identity.jwks_file", message);

@@ -82,7 +82,7 @@ fn origins_match_exactly() {
             let is_allowed = allowed.contains(&path.trim_end_matches("/install/1121"));
             let response = preflight(&app, path, origin);
             if origin == "https://*.tenant.example.com" {
-                // no browser has such an origin; echoing it reveals nothing
+                // browsers never send such an origin, so echoing it reveals nothing
                 assert!(response.all("access-control-allow-origin").iter().all(|named| *named == origin));
                 continue;
             }

@@ -1,5 +1,5 @@
-//! The documents as a whole: each page is in `docs/SUMMARY.md` and short, each link leads somewhere,
-//! and the reference has what the program has.
+//! The documents as a whole: each page is in `docs/SUMMARY.md` and short, each link has a target,
+//! and the reference is complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -106,7 +106,7 @@ fn every_path_is_documented() {
     assert!(count > 10, "only {count} paths were found");
 }
 
-/// The entries of the runbook, by their reasons.
+/// The entries of the runbook, by reason.
 pub fn runbook() -> BTreeMap<String, String> {
     let text = read(&root().join("docs/runbook.md"));
     let entries = text.split("\n### `").skip(1).map(|entry| entry.split("\n## ").next().unwrap());
@@ -141,7 +141,7 @@ fn links(text: &str) -> Vec<String> {
     links
 }
 
-/// The anchors of the headings, as GitHub and mdBook make them.
+/// The anchors of the headings, as GitHub and mdBook generate them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     for heading in prose(text).filter(|line| line.starts_with('#')) {

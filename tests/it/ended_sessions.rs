@@ -17,7 +17,7 @@ fn two_replicas(engine: Engine) -> (TestStore, SignInService, App) {
     two_replicas_with(engine, |settings| settings)
 }
 
-/// The same, with other settings.
+/// Like [`two_replicas`], with changed settings.
 fn two_replicas_with(
     engine: Engine,
     change: impl Fn(Settings) -> Settings,
@@ -49,7 +49,7 @@ fn the_provider_ends_sessions_on_every_replica(
     assert_eq!((response.status, response.header("cache-control")), (200, "no-store"), "{response:?}");
     assert_eq!(outcome(&service.app, &browser), "expired_token");
     wait_until("the other replica learns it", || outcome(&other, &browser) == "expired_token");
-    // the token is used once, on any replica
+    // a token is accepted once, at any replica
     for app in [&service.app, &other] {
         assert_eq!(Browser::default().post(app, BACKCHANNEL, &[], &body).status, 400);
     }
@@ -79,7 +79,7 @@ fn a_refused_refresh_ends_the_sign_in_on_every_replica(#[case] engine: Engine) {
         own.set("session.refresh_after_s", 1).identity("scopes", ["openid", "offline_access"])
     });
     let window = service.signed_in();
-    // it has no refresh token of its own
+    // the frame's session has no refresh token
     let frame = service.frame_of(&window);
     wait_until_stale();
     assert_eq!(outcome(&other, &frame), "handed_off");

@@ -41,7 +41,7 @@ fn the_page_in_the_frame_does_not_reload_itself() {
         page.contains("data-type=\"refused\"") && page.contains("data-reason=\"too_many_requests\""),
         "{page}"
     );
-    // reloading is left to prerendered pages that are shown
+    // the page reloads itself only when a prerendered page is shown
     assert_eq!(page.matches("location").count(), page.matches("() => location.reload()").count(), "{page}");
 }
 
@@ -68,11 +68,11 @@ fn refusals_of_a_peer_are_limited() {
     let detail = app.audit_event_of(&refused)["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("refusals_per_peer_per_minute") && detail.contains("untrusted_peer"), "{detail}");
     app.get("/nowhere", &[]).assert_refused(429, "too_many_requests");
-    // what is not refused is served
+    // requests that would not be refused are served
     assert_eq!(app.get("/embed.js", &[]).status, 200);
     assert_eq!(app.get("/livez", &[]).status, 200);
 
-    // a proxy's requests are those of many clients
+    // not for a proxy, whose requests come from many clients
     let app = App::start(limited);
     for _ in 0..5 {
         app.get("/pandium-sso", &[]).assert_refused(401, "unauthenticated");

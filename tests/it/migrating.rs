@@ -1,4 +1,4 @@
-//! `docs/migrating.md`: its configuration gives the claims that it shows.
+//! `docs/migrating.md`: its configuration yields the claims that it shows.
 
 use serde_json::Value;
 

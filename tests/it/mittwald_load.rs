@@ -1,4 +1,4 @@
-//! Many lifecycle webhooks of mittwald at once.
+//! Many concurrent lifecycle webhooks of mittwald.
 
 use marketplace_sso::playground::mstudio::{Kind, SignatureFields};
 

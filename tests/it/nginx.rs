@@ -1,6 +1,5 @@
-//! The documented nginx configurations, unchanged, in a real nginx: only the login
-//! decides who is signed on, and an outage of a backend gives a page that can be
-//! framed.
+//! The documented nginx configurations, unchanged, in a real nginx: only the login decides which
+//! user is signed on, and an outage of a backend shows a page that can be framed.
 
 use rstest::rstest;
 
@@ -62,7 +61,7 @@ fn the_component_needs_no_login() {
         }
         let script = setup.get("/embed.js", &[]);
         let hashed = setup.get(script.header("content-location"), &[]);
-        // an Ingress has no rule for it
+        // the Ingress has no rule for the component
         let is_forwarded = !matches!(recipe.source, Source::Ingress(_));
         assert_eq!(hashed.status == 200, is_forwarded, "{:?}", recipe.source);
     }

@@ -10,16 +10,17 @@ use crate::harness::provider::{
     ADA, CLIENT_ID, Lies, Login, PublishedKeys, SignatureLie, assert_refused, change,
 };
 
-/// What a client has to do.
+/// What the client has to do.
 enum Expected {
     Accept,
-    /// The reason, and a part of the detail.
+    /// Refuse, with this reason and a part of the detail.
     Refuse(&'static str, &'static str),
 }
 
 use Expected::{Accept, Refuse};
 
-/// The basic profile: a name, the client's settings, what the provider does wrong, and what the client does.
+/// The basic profile: the name of a test, the client's settings, the provider's wrong behaviour,
+/// and what the client has to do.
 fn basic() -> Vec<(&'static str, &'static str, Lies, Expected)> {
     let token = |name, value| Lies { id_token: change(name, value), ..Lies::default() };
     let signature = |signature| Lies { signature, ..Lies::default() };
@@ -61,7 +62,7 @@ fn basic() -> Vec<(&'static str, &'static str, Lies, Expected)> {
             elliptic(SignatureLie::DamagedEs256),
             rejected("signature"),
         ),
-        // its counterpart, which the list does not have
+        // the counterpart with a valid signature, which the list does not have
         ("idtoken-sig-es256", "algorithms = [\"ES256\"]", elliptic(SignatureLie::Es256), Accept),
         (
             "oidcc-client-test-userinfo-invalid-sub",
@@ -167,11 +168,11 @@ async fn a_refresh_yields_the_same_user() {
         login.provider.lie(Lies { id_token: change(name, value), ..Lies::default() });
         assert_refused(login.refresh(&latest).await, name, ("invalid_token", detail));
     }
-    // it was used
+    // the refresh token was used already
     assert_refused(login.refresh(&latest).await, "again", ("invalid_token", "refresh token"));
 }
 
-/// OpenID Connect Core, 12.2: `auth_time` is that of the login, however long ago.
+/// OpenID Connect Core, 12.2: `auth_time` is that of the login, whatever its age.
 #[tokio::test]
 async fn a_refresh_may_be_later_than_max_age() {
     let login = Login::new("max_age_s = 3600");

@@ -10,7 +10,7 @@ use crate::documents::runbook;
 use crate::harness::App;
 use crate::harness::tree::{files_below, read, root};
 
-/// Paths below /v1 that other sources name, and no route has.
+/// Paths below `/v1` that source files name, although they are not routes.
 const NO_ROUTES: [&str; 1] = ["/v1/"];
 
 fn description() -> Value {
@@ -27,7 +27,7 @@ fn operations(description: &Value) -> Vec<(String, String, Value)> {
     operations.collect()
 }
 
-/// What a `$ref` stands for.
+/// The object to which a `$ref` refers.
 fn resolve<'a>(description: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(reference) => description.pointer(reference.trim_start_matches('#')).expect(reference),

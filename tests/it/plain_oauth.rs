@@ -1,5 +1,5 @@
-//! Sign-in at mittwald's plain OAuth 2.0, by the preset of `oidc`: the whole application, from the
-//! login to the hand-off.
+//! Sign-in at mittwald's plain OAuth 2.0 with the preset of `kind = "oidc"`, from the login to the
+//! hand-off.
 
 use serde_json::json;
 
@@ -34,7 +34,7 @@ fn a_user_of_mittwald_is_handed_off() {
     assert_eq!(paths, ["/v2/oauth2/token", "/v2/users/self"]);
     assert!(requests[0].authorization.as_ref().is_some_and(|sent| sent.starts_with("Basic ")));
 
-    // there is no sign-out at mittwald, and no logout token
+    // mittwald has neither a logout URL nor logout tokens
     let origin = [("Origin", "https://app.example.com")];
     let signed_out = browser.post(&service.app, "/auth/pandium-sso/logout", &origin, "");
     assert_eq!(signed_out.status, 200, "{signed_out:?}");

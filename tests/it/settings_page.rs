@@ -23,13 +23,13 @@ Each kind of `[identity]` has further settings: [signed tokens](../tokens.md), [
 [platforms](../platforms.md).
 ";
 
-/// A heading of the page, with what is below it.
+/// A heading of the page, and the text below it.
 #[derive(Default)]
 struct Section {
     name: String,
     introduction: String,
     settings: Vec<Setting>,
-    /// An example that is a table of its own.
+    /// An example that is a separate table.
     example: String,
 }
 
@@ -155,7 +155,7 @@ fn sections() -> Vec<Section> {
     sections
 }
 
-/// A setting, and what its comment says of the section before an empty line.
+/// A setting, and the part of its comment before an empty line, which describes the section.
 fn setting(lines: &[&str]) -> (String, Setting) {
     let (assignment, comments) = lines.split_last().unwrap();
     let is_default = !assignment.starts_with('#');

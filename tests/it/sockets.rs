@@ -1,5 +1,5 @@
-//! Listening on a Unix socket: its file mode decides which peers are trusted, and
-//! files in the way are replaced only if they are stale sockets.
+//! Listening on a Unix socket: its file mode decides which peers can connect, and an existing file
+//! at its path is replaced only if it is a stale socket.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;

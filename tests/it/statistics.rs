@@ -53,7 +53,7 @@ fn events_are_counted_by_time_entrance_and_reason(#[case] engine: Engine) {
     let test = TestStore::new(engine);
     block_on(async {
         let store = filled(&test).await;
-        // as refusals outside of entrances, and at another one, are stored
+        // refusals outside of entrances, and at another entrance
         test.execute("UPDATE audit_events SET entrance = NULL WHERE reason = 'bad_link'").await;
         test.execute("UPDATE audit_events SET entrance = 'partners' WHERE subject = 'b'").await;
         let buckets = Buckets { start_us: start_us(), width_us: 10_000_000, count: 3 };

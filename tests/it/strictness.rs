@@ -1,5 +1,5 @@
-//! Configurations and tokens that a lenient reader would accept, and that would admit
-//! the wrong user.
+//! Configurations and tokens that a lenient parser would accept, and with which the wrong user
+//! could sign on.
 
 use rstest::rstest;
 
@@ -33,7 +33,7 @@ fn a_permissive_configuration_is_rejected() {
         (gateway("gcp-eu", "email ~ ':' ~ id"), "claims.sub"),
         (gateway("gcp-ue", "id"), "identity.issuer"),
         (with_entrance(&access.identity("team", "acme.cloudflareaccess.com")), "identity.team"),
-        // a setting for fetches without a fetch
+        // a setting for fetches, although no keys are fetched
         (by_secret(fetching, OTHER), "identity.jwks_max_stale_s"),
     ] {
         settings.assert_wrong(&format!("entrances.a.{key}"), "");

@@ -1,4 +1,4 @@
-//! Keeps the threat model and the tests that hold its threats in step.
+//! Checks that the threat model and the tests of its threats name each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +73,7 @@ fn threats_in_document() -> Vec<(String, Vec<String>)> {
     threats.collect()
 }
 
-/// The ids of each test that carries some.
+/// The ids of each test that has some.
 fn marked() -> Index {
     let mut index = Index::new();
     let below = |folder: &str| files_below(&root().join(folder), "rs");
@@ -95,7 +95,8 @@ fn tests_in(text: &str) -> Vec<(String, BTreeSet<String>)> {
     let (mut above, mut current) = ("", None);
     for line in text.lines().map(str::trim) {
         if matches!(line, "#[test]" | "#[rstest]" | "#[tokio::test]") {
-            // an asynchronous test with cases has two of them, the ids above the first
+            // an asynchronous test with cases has two such attributes, and the ids are above the
+            // first
             if current.is_some() {
                 continue;
             }

@@ -9,10 +9,10 @@ use rstest::rstest;
 
 use crate::harness::{ALICE, App, Connection, Field, Settings, wire};
 
-/// The limit for five connections, program included.
+/// The limit for the process with five connections, in kB.
 const MAX_MEMORY_KB: u64 = 40_000;
 
-/// What is written to each connection: far more than may be buffered.
+/// The number of bytes that are written to each connection: far more than may be buffered.
 const OFFERED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Each in its own process, since its memory is measured.

@@ -136,7 +136,7 @@ fn malformed_emails_are_refused_and_not_logged() {
         let request = [b"GET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Auth-Request-Email: ", value, b"\r\n\r\n"];
         let response = wire::send(app.address(), &request.concat()).unwrap();
         let shown = String::from_utf8_lossy(value).into_owned();
-        // the parser refuses bytes that no header value may have
+        // the parser refuses bytes that are not valid in a header value
         match response.status {
             400 if response.body.is_empty() => response.assert_no_token(),
             _ => response.assert_refused(400, "bad_identity"),
@@ -157,7 +157,7 @@ fn a_line_break_or_nul_in_a_value_is_refused() {
         assert_eq!(response.status, 400, "{value:?}");
         response.assert_no_token();
     }
-    // a bare LF begins another header field, here a second value
+    // a bare LF ends a header field, so the rest is a second one
     let request =
         format!("GET /pandium-sso HTTP/1.1\r\nHost: a\r\n{EMAIL}: a@b.example\n{EMAIL}: c@d.example\r\n\r\n");
     let response = wire::send(app.address(), request.as_bytes()).unwrap();

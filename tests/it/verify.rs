@@ -1,5 +1,5 @@
-//! `/v1/verify`, by which proxies authenticate requests to an API: the rules of the
-//! entrance, without signing a token.
+//! `/v1/verify`, with which proxies authenticate requests to an API: the rules of the entrance,
+//! without signing a token.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ const VERIFY: &str = "/v1/verify/pandium-sso";
 
 const STAFF: &[(&str, &str)] = &[("groups", "[\"staff\",\"ops\"]"), ("name", "\"Alice\"")];
 
-/// A service with changed settings, and the key that it verifies tokens with.
+/// A service with changed settings, and the key of its tokens.
 fn start(change: impl FnOnce(Settings) -> Settings) -> (Key, App) {
     let (key, file) = key_and_file();
     (key, App::start(change(Settings::bearer().jwks_file(&file))))
@@ -378,7 +378,7 @@ fn nginx_auth_request_protects_an_api() {
         nginx.get("/api/", &[&forged[..], &[known]].concat()).text(),
         "GET u-1|alice@example.com|staff,ops"
     );
-    // absent values also replace the client's headers
+    // if the user has no such value, the client's header is replaced by an empty one
     let bare = format!("Bearer {}", key.sign(r#"{"alg":"ES256"}"#, &claims_with(&[("email", "")])));
     let response = nginx.get("/api/", &[&forged[..], &[("Authorization", bare.as_str())]].concat());
     assert_eq!(response.text(), "GET u-1||");

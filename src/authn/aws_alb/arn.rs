@@ -10,7 +10,7 @@ pub struct LoadBalancer {
 }
 
 impl LoadBalancer {
-    /// Parses an ARN; `None` where it is malformed or of another service.
+    /// Parses an ARN; `None` if it is malformed or names another AWS service.
     pub fn parse(arn: &str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
         let (prefix, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
@@ -34,7 +34,7 @@ impl LoadBalancer {
         &self.arn
     }
 
-    /// The base URL of its region's keys; `None` where it is not documented.
+    /// The base URL of its region's keys; `None` if AWS does not document one.
     pub fn keys_url(&self) -> Option<&str> {
         self.keys_url.as_deref()
     }

@@ -24,20 +24,20 @@ pub use arn::LoadBalancer;
 pub struct AwsAlb {
     /// The balancers that may sign, each with the URL of its region's keys.
     pub load_balancers: Vec<(LoadBalancer, String)>,
-    /// `client`, exactly: the balancer's client id at the identity provider.
+    /// `client`, compared exactly: the balancer's client id at the identity provider.
     pub client: String,
-    /// `iss`, exactly: the identity provider.
+    /// `iss`, compared exactly: the identity provider.
     pub issuer: String,
 }
 
 /// The header that carries the token, in lower case.
 pub const HEADER: &str = "x-amzn-oidc-data";
 
-/// The claims that are in the JOSE header, which is signed as well.
+/// The claims that are in the JOSE header; the signature covers the header, too.
 const CLAIMS_IN_HEADER: [&str; 2] = ["iss", "exp"];
 
 impl AwsAlb {
-    /// Parses a token, with all its claims as such.
+    /// Parses a token, and copies the claims in its JOSE header to its other claims.
     pub fn parse(token: &str) -> Result<Compact<'_>, VerifyError> {
         let mut token = Compact::parse_padded(token)?;
         for name in CLAIMS_IN_HEADER {
@@ -47,9 +47,8 @@ impl AwsAlb {
         Ok(token)
     }
 
-    /// The keys' URL of the balancer that an unverified token names, if `alg`,
-    /// `signer`, `client` and `iss` are as configured and `kid` may become part of
-    /// that URL.
+    /// The URL of the keys of the balancer that an unverified token names, if `alg`, `signer`,
+    /// `client` and `iss` are as configured and `kid` has a form that may become part of that URL.
     pub fn signer(&self, token: &Compact<'_>) -> Result<&str, VerifyError> {
         let text = |name: &str| text(&token.header, name);
         let wrong = |name: &str| VerifyError::WrongClaim(name.to_owned());

@@ -1,5 +1,5 @@
-//! Issuers with well-known settings, as data. `{name}` in a value stands for the
-//! preset's own setting.
+//! Issuers with well-known settings, as data. `{name}` in a value is replaced by the preset's own
+//! setting of that name.
 
 use crate::jwt::token_type::{DEFAULT_TYPES, TokenType};
 
@@ -12,17 +12,17 @@ pub struct IssuerPreset {
     pub setting: Option<Setting>,
     /// The header that carries the token.
     pub header: &'static str,
-    /// The authentication scheme before it.
+    /// The authentication scheme before the token, such as `Bearer`.
     pub scheme: Option<&'static str>,
-    /// The algorithms that it signs with, by name.
+    /// The names of the algorithms that it signs with.
     pub algorithms: &'static [&'static str],
     /// What `typ` may be.
     pub types: &'static [TokenType],
-    /// `iss`; `None` where every installation has its own.
+    /// `iss`; `None` if it differs between installations.
     pub issuer: Option<&'static str>,
-    /// `aud`; `None` where every installation has its own.
+    /// `aud`; `None` if it differs between installations.
     pub audience: Option<&'static str>,
-    /// The JWKS URL; `None` where every installation has its own.
+    /// The JWKS URL; `None` if it differs between installations.
     pub jwks_url: Option<&'static str>,
     /// Tolerated clock difference, in seconds.
     pub leeway_s: u64,
@@ -32,18 +32,19 @@ pub struct IssuerPreset {
     pub person_claim: Option<&'static str>,
 }
 
-/// A host, or its first label, that differs between customers.
+/// A setting of one preset only: a host name, or its first label, that differs between the issuer's
+/// customers.
 #[derive(Debug)]
 pub struct Setting {
     /// Its name in the configuration.
     pub name: &'static str,
-    /// What to write for it.
+    /// What to write as its value, for error messages.
     pub help: &'static str,
     /// Whether it is a whole host with an optional port.
     pub is_host: bool,
 }
 
-/// Any issuer: what differs between issuers has no default.
+/// Any other issuer: whatever differs between issuers has no default.
 pub const BEARER: IssuerPreset = IssuerPreset {
     name: "bearer",
     setting: None,

@@ -1,11 +1,10 @@
 //! CAF: attestations of a person's identity, tokens signed with the secret that
 //! CAF shares with its client.
 //!
-//! Documented: `attemptId`, `peopleId`, `policyId`, `isAuthorized`,
-//! `isNewContext`, `iat`, `exp` (120 s in the sample). One page writes
-//! `personId` for `peopleId`: either is accepted, both at once are rejected.
-//! HS256 in every sample. There is no `iss`, `aud` or `sub`; the policy binds
-//! the token to this service.
+//! Documented: `attemptId`, `peopleId`, `policyId`, `isAuthorized`, `isNewContext`, `iat`, `exp`
+//! (120 s in the sample). One page writes `personId` for `peopleId`: either is accepted, a token
+//! with both is rejected. HS256 in every sample. There is no `iss`, `aud` or `sub`; only the policy
+//! binds the token to this service.
 //!
 //! <https://docs.caf.io/>
 

@@ -8,7 +8,7 @@ pub struct Cloud {
     pub names: &'static [&'static str],
     /// The gateway's URL, which is also `iss`.
     pub issuer: &'static str,
-    /// The URL in version 1 of the forwarding protocol, where it differs.
+    /// The URL in version 1 of the forwarding protocol, if it differs.
     pub issuer_v1: Option<&'static str>,
 }
 

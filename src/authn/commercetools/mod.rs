@@ -25,8 +25,8 @@ pub use gateways::{CLOUDS, Cloud};
 /// Which gateways forward requests, and which of their users are accepted.
 #[derive(Debug)]
 pub struct Commercetools {
-    /// The gateways whose tokens are accepted: the configured one first, then,
-    /// with [`Choice::ByRequest`], those of [`CLOUDS`].
+    /// The gateways whose tokens are accepted: first the configured one, then, with
+    /// [`Choice::ByRequest`], those of [`CLOUDS`].
     pub gateways: Vec<Gateway>,
     /// What selects the gateway of a request.
     pub choice: Choice,
@@ -43,10 +43,9 @@ pub struct Commercetools {
 pub struct Gateway {
     /// Its cloud; `None` for a custom URL.
     pub cloud: Option<&'static Cloud>,
-    /// The version of the forwarding protocol in which it has this URL; `None`:
-    /// every version.
+    /// The version of the forwarding protocol in which it has this URL; `None` for every version.
     pub version: Option<Version>,
-    /// `iss`, exactly; also the URL below which its keys are.
+    /// `iss`, compared exactly; also the URL below which its keys are.
     pub issuer: String,
 }
 
@@ -64,14 +63,14 @@ pub enum Choice {
 pub enum AudiencePolicy {
     /// Our origin and the request path.
     ForwardUrlFullPath,
-    /// Our origin alone.
+    /// Only our origin.
     ForwardUrlOrigin,
 }
 
 /// A version of the forwarding protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// In which two gateways have other URLs.
+    /// The older one, in which two gateways have different URLs.
     V1,
     /// The current one.
     V2,
@@ -84,8 +83,8 @@ const CLOUD_IDENTIFIER: &str = "x-mc-api-cloud-identifier";
 const FORWARD_TO_VERSION: &str = "x-mc-api-forward-to-version";
 
 impl Commercetools {
-    /// The rules for a gateway's tokens: `common`, with its issuer and the audience
-    /// that a request path has.
+    /// The rules for a gateway's tokens: `common`, with the gateway's issuer and the audience for a
+    /// request path.
     pub fn validation(&self, common: &Validation, gateway: &Gateway, path: Option<&str>) -> Validation {
         let audience = match (self.audience_policy, path) {
             (AudiencePolicy::ForwardUrlOrigin, _) | (AudiencePolicy::ForwardUrlFullPath, Some("/")) => {
@@ -99,7 +98,7 @@ impl Commercetools {
         Validation { issuer: Some(gateway.issuer.clone()), audience, ..common.clone() }
     }
 
-    /// Whether users can have this field.
+    /// Whether users of this platform can have this field.
     pub fn can_yield(name: &str) -> bool {
         matches!(
             name.split('.').take(2).collect::<Vec<_>>().as_slice(),
@@ -110,7 +109,7 @@ impl Commercetools {
         )
     }
 
-    /// The other header fields that the gateway of this issuer sends.
+    /// The header fields that the gateway of this issuer sends in addition to the token.
     pub fn forwarding_headers(&self, issuer: Option<&str>) -> Vec<(String, String)> {
         let signs = |gateway: &&Gateway| Some(gateway.issuer.as_str()) == issuer;
         let gateway = self.gateways.iter().find(signs).or(self.gateways.first());
@@ -145,7 +144,7 @@ impl Commercetools {
         gateway.ok_or_else(|| Reason::InvalidToken.because("no gateway is known for this cloud and version"))
     }
 
-    /// The user of verified claims. Those of the platform are named after the issuer.
+    /// The user of verified claims. The names of the platform's own claims begin with the issuer.
     pub fn user(&self, issuer: &str, claims: Map<String, Value>) -> Result<User, Refusal> {
         let wrong = |what: &str| VerifyError::WrongClaim(what.to_owned());
         let claim = |name: &str| claims.get(&format!("{issuer}/claims/{name}"));

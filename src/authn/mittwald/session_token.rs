@@ -1,5 +1,6 @@
 //! The session token: an Ed25519 JWT that the front end of an extension gets from mStudio and sends
-//! in `x-session-token`. It is valid for 60 s. Which key signed it is a claim, `publicKeySerial`.
+//! in `x-session-token`. It is valid for 60 s. The claim `publicKeySerial` names the key that
+//! signed it.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -13,10 +14,10 @@ use crate::jwt::token_type::DEFAULT_TYPES;
 use crate::jwt::verify::{Audience, IssuedAt, Validation, VerifyError, verify_compact};
 use crate::refusal::{Reason, Refusal};
 
-/// A token, parsed and not verified.
+/// A token that is parsed but not verified.
 pub(super) struct SessionToken<'a> {
     compact: Compact<'a>,
-    /// Which key is said to have signed it.
+    /// The serial of the key that signed it, as the token itself says.
     pub serial: Serial,
 }
 
@@ -47,7 +48,8 @@ impl<'a> SessionToken<'a> {
             algorithms: parse_algorithm("EdDSA").into_iter().collect(),
             types: DEFAULT_TYPES.to_vec(),
             missing_kid: MissingKid::OnlyKey,
-            // the key and the extension bind it: neither issuer nor audience is documented
+            // the key and the extension's id bind the token to this service: neither iss nor aud is
+            // documented
             issuer: None,
             audience: Audience::Unchecked,
             issued_at: IssuedAt::Optional,

@@ -17,12 +17,12 @@ pub struct AccessToken(SecretString);
 #[derive(Clone)]
 pub struct RetrievalKey(SecretString);
 
-/// The name of one of mittwald's public keys. Untrusted until its key verifies something, but
-/// always a UUID, so that it names nothing else in a URL.
+/// The name of one of mittwald's public keys. Untrusted, but always a UUID, so that it cannot
+/// change the meaning of a URL that contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Serial(Uuid);
 
-/// A text that is neither a secret nor a token. Never quotes it.
+/// A text that cannot be a secret or a token. The message never quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not 1 to {MAX_BYTES} visible ASCII characters")]
 pub struct BadSecretText;
@@ -43,7 +43,8 @@ impl InstanceSecret {
         checked(text).map(Self)
     }
 
-    /// What an encrypted secret belongs to: it cannot be decrypted as that of another instance.
+    /// The associated data of an encrypted secret: it cannot be decrypted as the secret of another
+    /// instance.
     pub fn context(instance_id: Uuid, extension_id: Uuid) -> Vec<u8> {
         [*instance_id.as_bytes(), *extension_id.as_bytes()].concat()
     }

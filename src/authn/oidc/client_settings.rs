@@ -40,7 +40,7 @@ pub(super) fn authentication(
     let names =
         ["client_secret", "client_secret_file", "client_secret_encoding", "client_key_file", "client_key_id"];
     for name in names {
-        // read, so that each counts as known
+        // both settings are read, so that neither is reported as unknown
         section.value(name);
     }
     let method = method?;

@@ -15,16 +15,16 @@ use crate::jwt::jwks::fetch::{FetchError, Fetcher, Redirects, error_chain};
 #[derive(Debug)]
 pub struct HttpClient {
     fetcher: Fetcher,
-    /// Created with the first request, since it loads the system's certificate authorities.
+    /// Created at the first request, because loading the system's certificate authorities is slow.
     client: OnceCell<Client>,
     is_loopback: bool,
 }
 
-/// The largest response, in bytes. ID tokens with many groups have some 10 kB.
+/// The maximum size of a response, in bytes. ID tokens with many groups have about 10 kB.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
 impl HttpClient {
-    /// Creates a client; `is_loopback` for a provider on this machine, which no proxy reaches.
+    /// Creates a client. `is_loopback`: the provider is on this machine, so no HTTP proxy is used.
     pub const fn new(fetcher: Fetcher, is_loopback: bool) -> Self {
         Self { fetcher, client: OnceCell::const_new(), is_loopback }
     }

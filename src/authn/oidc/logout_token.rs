@@ -1,5 +1,5 @@
-//! Logout tokens (OpenID Connect Back-Channel Logout 1.0, 2.4 and 2.6). Whether one was
-//! used before is the caller's matter, by its `jti`.
+//! Logout tokens (OpenID Connect Back-Channel Logout 1.0, 2.4 and 2.6). The caller detects by its
+//! `jti` whether a token was used before.
 
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ pub enum LoggedOut {
     Session {
         /// The session.
         sid: String,
-        /// The user, where the token names one.
+        /// The user, if the token names one.
         subject: Option<String>,
     },
 }
@@ -42,7 +42,7 @@ pub enum LoggedOut {
 /// The member of `events`.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The longest `jti`, in bytes: it is remembered.
+/// The maximum length of a `jti`, in bytes, because it is stored.
 const MAX_JTI_BYTES: usize = 255;
 
 impl TokenRules {
@@ -77,7 +77,7 @@ impl TokenRules {
         let jti = jti.filter(|jti| !jti.is_empty() && jti.len() <= MAX_JTI_BYTES);
         let jti = jti.ok_or_else(|| KIND.breaks("its jti is not a string of 1 to 255 bytes"))?;
         let seconds = |name: &str| claims.get(name).and_then(NumericDate::read).map(NumericDate::ceil);
-        // both were verified
+        // both claims were verified above
         let (Some(expires_at), Some(issued_at)) = (seconds("exp"), seconds("iat")) else {
             return Err(KIND.breaks("it has no exp or no iat"));
         };

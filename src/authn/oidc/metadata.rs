@@ -15,13 +15,13 @@ use crate::jwt::jwks::fetch::{Fetcher, KeyUrl};
 /// The endpoints of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// Where the browser is sent.
+    /// The authorization endpoint.
     pub authorization: KeyUrl,
-    /// Where codes are exchanged.
+    /// The token endpoint.
     pub token: KeyUrl,
-    /// Where further claims are.
+    /// The user info endpoint, with further claims.
     pub user_info: Option<KeyUrl>,
-    /// Where the browser is sent to log out (RP-Initiated Logout 1.0).
+    /// The logout endpoint (RP-Initiated Logout 1.0).
     pub end_session: Option<KeyUrl>,
     /// Whether each authorization response has `iss` (RFC 9207).
     pub sends_issuer: bool,
@@ -59,7 +59,7 @@ pub struct Discovery {
     /// providers often do not list `none`.
     client_authentication: Option<&'static str>,
     cached: ArcSwapOption<Cached>,
-    /// Held while the document is fetched; when the last fetch failed.
+    /// When the last fetch failed. Locked while the document is fetched.
     failed_at: Mutex<Option<Timestamp>>,
 }
 
@@ -82,7 +82,7 @@ const PAUSE_S: u64 = 5;
 const MAX_BYTES: usize = 64 * 1024;
 
 impl MetadataSource {
-    /// The endpoints; fetches the discovery document where that is due.
+    /// The endpoints. Fetches the discovery document if that is due.
     pub async fn get(&self, fetcher: &Fetcher, clock: fn() -> Timestamp) -> Result<Arc<Metadata>, OidcError> {
         match self {
             Self::Configured(metadata) => Ok(Arc::clone(metadata)),
@@ -184,7 +184,7 @@ impl Discovery {
         })
     }
 
-    /// Checks that a list, where the document has it, contains a value.
+    /// Checks that a list contains a value, if the document has this list.
     fn require(&self, members: &Map<String, Value>, name: &str, value: &str) -> Result<(), OidcError> {
         match present(members, name) {
             None => Ok(()),

@@ -1,8 +1,8 @@
-//! `prompt`: what the provider asks at a login (OpenID Connect Core, 3.1.2.1).
+//! `prompt`: what the provider asks the user for at a login (OpenID Connect Core, 3.1.2.1).
 
 use serde::{Deserialize, Serialize};
 
-/// What the provider asks, also where it knows the user.
+/// What the provider asks the user for, even if the user is logged in there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompt {
     /// To log in again.
@@ -16,14 +16,14 @@ pub enum Prompt {
 /// Which account signs in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum AccountChoice {
-    /// Any: the provider need not ask.
+    /// Any account: the provider need not ask.
     #[default]
     Any,
-    /// Another one than the one that it knows: the provider asks.
+    /// Another account than the one that is logged in at the provider, which has to ask the user.
     Other,
 }
 
-/// Google's documentation has `select_account`, and no `login`
+/// Google documents `select_account`, but not `login`
 /// (<https://developers.google.com/identity/openid-connect/openid-connect#authenticationuriparameters>).
 const GOOGLE: &str = "https://accounts.google.com";
 
@@ -40,8 +40,9 @@ impl Prompt {
         }
     }
 
-    /// The one that lets the user choose another account. Each provider has to know `login` (15.1), and
-    /// some know no `select_account`; several values at once are an error at Microsoft's.
+    /// The value that lets the user choose another account. Each provider has to support `login`
+    /// (15.1), but some do not support `select_account`; Microsoft rejects several values in one
+    /// request.
     pub(super) fn for_other_account(configured: Option<Self>, issuer: &str) -> Self {
         match configured {
             Some(Self::SelectAccount) => Self::SelectAccount,

@@ -7,7 +7,7 @@ use url::form_urlencoded;
 
 use crate::refusal::Reason;
 
-/// What a provider sends back by the user's browser.
+/// What a provider sends to this service through the user's browser.
 #[derive(Default)]
 pub struct AuthorizationResponse {
     /// The authorization code.
@@ -42,7 +42,8 @@ pub enum BadResponse {
 pub enum Denial {
     /// The user or the provider denied the request.
     AccessDenied,
-    /// The user has to log in, to consent, or to choose an account, and was not asked to.
+    /// The user has to log in, to consent, or to choose an account, but the provider was not
+    /// allowed to ask.
     InteractionRequired,
     /// The provider is overloaded or fails.
     Unavailable,
@@ -52,7 +53,7 @@ pub enum Denial {
     Other,
 }
 
-/// The longest query, in bytes.
+/// The maximum length of a query, in bytes.
 pub const MAX_QUERY_BYTES: usize = 16 * 1024;
 
 impl AuthorizationResponse {
@@ -70,7 +71,8 @@ impl AuthorizationResponse {
         }
         let text = |name: &'static str| match parameters.iter().find(|(own, _)| own == name) {
             None => Ok(None),
-            // RFC 6749, appendix A: VSCHAR, or NQSCHAR for errors; a lossy decoding is not ASCII
+            // RFC 6749, appendix A: VSCHAR, or NQSCHAR for errors; a value that was not UTF-8
+            // contains U+FFFD here, which is not ASCII
             Some((_, value))
                 if !value.is_empty() && value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) =>
             {

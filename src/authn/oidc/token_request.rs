@@ -39,7 +39,7 @@ pub enum ClientAuthentication {
     PrivateKey(Box<PrivateKey>),
 }
 
-/// This client, as the token endpoint knows it.
+/// This client, as it is registered at the provider.
 #[derive(Debug)]
 pub struct Registration {
     /// The issuer: the audience of assertions.
@@ -145,8 +145,8 @@ impl Registration {
         })
     }
 
-    /// The parameters of a signed assertion. Its audience is the issuer alone: one for several endpoints
-    /// could be replayed at another.
+    /// The parameters of a signed assertion. Its audience is only the issuer: an assertion for
+    /// several audiences could be replayed at another one.
     fn assertion(&self, now: Timestamp) -> Result<Vec<(&'static str, String)>, OidcError> {
         let ClientAuthentication::PrivateKey(key) = &self.authentication else { return Ok(Vec::new()) };
         let issued_at = now.unix_seconds();
@@ -179,8 +179,8 @@ impl Grant<'_> {
     }
 }
 
-/// The HTTP client of the crate `oauth2`. A type, and a boxed future: the compiler cannot tell that those
-/// of a closure are Send.
+/// The HTTP client of the crate `oauth2`. It is a type with a boxed future, because the compiler
+/// cannot prove that the future of a closure is Send.
 struct Sender<'h>(&'h HttpClient);
 
 impl<'c> AsyncHttpClient<'c> for Sender<'_> {
@@ -192,7 +192,8 @@ impl<'c> AsyncHttpClient<'c> for Sender<'_> {
     }
 }
 
-/// Sends a token request. Strict JSON is checked here, since oauth2 takes the last of duplicate members.
+/// Sends a token request. Duplicate members are rejected here, because the crate `oauth2` accepts
+/// them and uses the last one.
 async fn send(http: &HttpClient, request: HttpRequest) -> Result<HttpResponse, OidcError> {
     let mut response = http.send(Endpoint::Token, request).await?;
     json_object(Endpoint::Token, &response)?;
@@ -235,7 +236,7 @@ fn failure(error: RequestTokenError<OidcError, BasicErrorResponse>, grant: &'sta
                 OidcError::ClientRejected("an error that is not standardized")
             }
         },
-        // neither the value nor serde's text, which quotes it
+        // quotes neither the value nor the error text of serde, which contains the value
         RequestTokenError::Parse(error, _) => {
             let what = match error.path().to_string().as_str() {
                 path @ ("access_token" | "token_type" | "expires_in" | "refresh_token" | "scope"

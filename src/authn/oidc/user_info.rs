@@ -10,7 +10,7 @@ use super::http_client::{HttpClient, json_object};
 use super::id_token::is_identifier;
 use crate::jwt::jwks::fetch::KeyUrl;
 
-/// Claims about the token, which only the ID token says.
+/// Claims about the token itself, which are taken only from the ID token.
 const PROTOCOL: [&str; 14] = [
     "iss",
     "sub",
@@ -33,11 +33,11 @@ const PROTOCOL: [&str; 14] = [
 pub enum AccessTokenHeader {
     /// `Authorization: Bearer` (RFC 6750, 2.1).
     Bearer,
-    /// A header field of its own.
+    /// A header field with this name, whose value is the token.
     Named(&'static str),
 }
 
-/// Gets the claims about the user that an access token is for.
+/// Fetches the claims about the user to whom an access token belongs.
 pub(super) async fn fetch(
     http: &HttpClient,
     url: &KeyUrl,
@@ -62,7 +62,7 @@ pub(super) async fn fetch(
     json_object(ENDPOINT, &response)
 }
 
-/// The `sub` of a look-up, in the claim that the provider has it in.
+/// The `sub` of the user, from the claim `name` of the provider's response.
 pub(super) fn subject(claims: &Map<String, Value>, name: &str) -> Result<String, OidcError> {
     let text = claims.get(name).and_then(Value::as_str).filter(|text| is_identifier(text));
     let missing =
@@ -70,8 +70,9 @@ pub(super) fn subject(claims: &Map<String, Value>, name: &str) -> Result<String,
     text.map(str::to_owned).ok_or_else(missing)
 }
 
-/// Adds the claims of the user info endpoint to those of the ID token. They are newer than the ID token's,
-/// and replace them, but for claims about the token. An address counts as verified only if both say so.
+/// Adds the claims of the user info endpoint to those of the ID token. They are newer than those of
+/// the ID token, and replace them, except for claims about the token. An e-mail address counts as
+/// verified only if both sources say so.
 pub(super) fn merge(
     mut claims: Map<String, Value>,
     user_info: Map<String, Value>,
@@ -84,7 +85,7 @@ pub(super) fn merge(
         let is_same = claims.get("email") == Some(email);
         let is_verified =
             claims.get("email_verified").is_none_or(|verified| verified == true || verified == "true");
-        // what the ID token says of another address does not count
+        // what the ID token says about another address does not count
         if !is_same || is_verified {
             claims.remove("email_verified");
         }

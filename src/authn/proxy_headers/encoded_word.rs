@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// The text with its encoded words decoded; `None` where one is malformed.
+/// The text with its encoded words decoded; `None` if one is malformed.
 pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains("=?") {
         return Some(Cow::Borrowed(text));

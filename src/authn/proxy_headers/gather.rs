@@ -15,8 +15,7 @@ pub(super) struct Gathered<'a> {
     pub repeated: bool,
     /// An identity header in another spelling, such as `_` or `.` for `-`.
     pub alias: bool,
-    /// `Connection` names an identity header, so that an intermediary would have
-    /// removed it.
+    /// `Connection` names an identity header, which tells an intermediary to remove it.
     pub hop_by_hop: bool,
     /// One of [`Layout::refused_with`] is present.
     pub forbidden: bool,

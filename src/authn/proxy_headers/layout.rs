@@ -24,7 +24,7 @@ pub enum Field {
     Id,
     /// The e-mail address.
     Email,
-    /// The login name, and the e-mail address too where it contains `@`.
+    /// The login name, which is also the e-mail address if it contains `@`.
     Login,
     /// The display name.
     Name,
@@ -73,8 +73,8 @@ impl Layout {
         self
     }
 
-    /// A layout of configured headers. The primary header is that of the e-mail,
-    /// else of the id, else of the username.
+    /// A layout of configured headers. The primary header is the one for the e-mail address, else
+    /// for the id, else for the username.
     pub fn custom(mut fields: Vec<(Field, FieldName)>, list_separator: char) -> Result<Self, BadLayout> {
         let primary = [Field::Email, Field::Id, Field::Username]
             .iter()

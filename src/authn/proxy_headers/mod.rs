@@ -93,8 +93,8 @@ impl ProxyHeaders {
         }
     }
 
-    /// A hint for the log where a request lacks the primary header: it has other ones that are
-    /// configured, or the primary one of another preset. It quotes no value.
+    /// A hint for the log if a request lacks the primary header, but has another configured header
+    /// or the primary header of another preset. It quotes no value.
     pub fn explain_absence(&self, request: AuthRequest<'_>) -> Option<String> {
         let (_, own) = self.layout.fields.first()?;
         let gathered = Gathered::from(&self.layout, request.headers);
@@ -123,7 +123,7 @@ impl ProxyHeaders {
         })
     }
 
-    /// Whether the headers identify a user; a refusal where they are ambiguous.
+    /// Whether the headers identify a user; a refusal if they are ambiguous.
     fn has_credentials(&self, gathered: &Gathered<'_>) -> Result<bool, Refusal> {
         if gathered.forbidden {
             return Err(Reason::UntrustedPeer

@@ -1,5 +1,5 @@
-//! The peers whose identity headers are trusted, by the address of the socket.
-//! No header changes it.
+//! The peers whose identity headers are trusted, by the address of the socket. No header field can
+//! change this address.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -24,7 +24,7 @@ impl TokenLocation {
         Self::Header { name: name.to_owned(), scheme: scheme.map(str::to_owned) }
     }
 
-    /// The token; `None` where it is absent or empty.
+    /// The token; `None` if it is absent or empty.
     pub fn find<'a>(&self, headers: &Headers<'a>) -> Result<Option<&'a str>, Refusal> {
         let value = match self {
             Self::Header { name, .. } => {
@@ -49,7 +49,7 @@ impl TokenLocation {
     }
 }
 
-/// What follows the scheme, ignoring its case, and one space.
+/// What follows the scheme, whose case is ignored, and one space.
 fn after_scheme<'a>(value: &'a str, scheme: &str) -> Result<&'a str, Refusal> {
     match value.split_once(' ') {
         Some((named, token)) if named.eq_ignore_ascii_case(scheme) => Ok(token),

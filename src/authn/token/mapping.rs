@@ -40,8 +40,8 @@ struct Evaluator<'a> {
 }
 
 impl ClaimExpression {
-    /// Compiles an expression. It may use any name: which claims a token has is
-    /// up to its issuer.
+    /// Compiles an expression. It may use any name, since the issuer decides which claims a token
+    /// has.
     pub fn compile(written: &str, missing: MissingValue) -> Result<Self, ExpressionError> {
         Expression::compile(written, missing, |_| true, &minijinja::Value::UNDEFINED).map(Self)
     }
@@ -73,7 +73,7 @@ impl UserMapping {
 
     /// The user that verified claims describe.
     pub fn user(&self, mut claims: Map<String, Value>) -> Result<User, Refusal> {
-        // first, since expressions for other fields may use it too
+        // computed first, because the expressions for other fields may use the address, too
         let is_verified = is_verified(claims.get("email_verified"));
         if !is_verified {
             claims.remove("email");
@@ -137,7 +137,7 @@ impl Evaluator<'_> {
         groups.iter().map(label).collect()
     }
 
-    /// The value; `None` where it is undefined, null or empty.
+    /// The value; `None` if it is undefined, null or empty.
     fn value(&self, expression: Option<&ClaimExpression>, what: &str) -> Result<Option<Value>, Refusal> {
         let Some(ClaimExpression(expression)) = expression else { return Ok(None) };
         let value = match expression.path() {

@@ -116,7 +116,7 @@ pub(crate) fn mapping(section: &Section<'_>, standard: &[(&str, &str)]) -> Resul
         let default = default(&format!("attributes.{name}"));
         expression(&attributes, &name, default, MissingValue::Empty).map(|own| own.map(|own| (name, own)))
     };
-    // not collected at once, so that each problem is reported
+    // all are read before the first error is returned, so that each problem is reported
     let all_attributes: Vec<_> = names.into_iter().map(attribute).collect();
     for section in [&organization, &attributes, &user] {
         section.finish();
@@ -133,8 +133,8 @@ pub(crate) fn mapping(section: &Section<'_>, standard: &[(&str, &str)]) -> Resul
     })
 }
 
-/// The configured expression, else the standard claim; `None` where it is empty,
-/// which disables the field.
+/// The configured expression, else the standard claim; `None` if it is empty, which disables the
+/// field.
 fn expression(
     section: &Section<'_>,
     name: &str,
@@ -146,7 +146,7 @@ fn expression(
         let help = "write an expression over the token's claims, such as \"sub\"";
         return section.optional(name, help, compile);
     }
-    // read, so that it counts as known where another key is misspelt
+    // read always, so that it is not reported as unknown if another key is misspelt
     section.value(name);
     Ok(standard.and_then(|claim| compile(claim).ok()))
 }

@@ -16,7 +16,7 @@ pub(super) struct FilterArguments {
     /// Before this time
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
     until: Option<Timestamp>,
-    /// The token's sub, also where it is stored as a hash
+    /// The token's sub, even if it is stored as a hash
     #[arg(long, value_name = "SUB")]
     subject: Option<String>,
     /// The name of the entrance

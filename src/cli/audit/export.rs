@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     config: ConfigArguments,
     #[command(flatten)]
     filter: FilterArguments,
-    /// How many at most; without it, all
+    /// The maximum number of events; all without it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// How to write them
@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: &Arguments) -> CommandResult {
     let config = arguments.config.load()?;
     let store = open_store(&config).await?;
     let mut filter = arguments.filter.filter(&config.audit);
-    // an export ends, although more events are stored meanwhile
+    // without an end, the export would not finish while more events are stored
     filter.until_us.get_or_insert(Timestamp::now().unix_microseconds());
     let query = EventQuery { filter, order: EventOrder::OldestFirst, after: None, limit: 0 };
     output::write_events(&store, query, arguments.limit, arguments.format).await?;

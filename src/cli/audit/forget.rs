@@ -20,7 +20,7 @@ backups are not changed; nor is what PostgreSQL keeps until its vacuum.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// The token's sub, as the claims made it
+    /// The token's sub, as the claims computed it
     #[arg(long, value_name = "SUB")]
     subject: String,
 }

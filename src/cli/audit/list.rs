@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     config: ConfigArguments,
     #[command(flatten)]
     filter: FilterArguments,
-    /// How many at most
+    /// The maximum number of events
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
     /// How to write them

@@ -8,10 +8,10 @@ use crate::cli::Failure;
 use crate::store::Store;
 use crate::store::events::{EventQuery, StoredEvent};
 
-/// Events that are read at once.
+/// The number of events that are read with one query.
 const PAGE: u64 = 1_000;
 
-/// The number of events on standard error, where a terminal shows it.
+/// Shows the number of events on standard error, if that is a terminal.
 pub(super) struct Progress {
     is_shown: bool,
 }
@@ -54,7 +54,7 @@ pub(super) async fn write_events(
         query.limit = i64::try_from(wanted)?;
         let events = store.events(query.clone()).await?;
         if let Err(error) = write_page(&mut output, &events, format, std::mem::take(&mut header)) {
-            // its reader, such as `head`, has read enough
+            // the reader of the pipe, such as `head`, has ended
             let is_closed = error.kind() == io::ErrorKind::BrokenPipe;
             return if is_closed { Ok(written) } else { Err(error.into()) };
         }

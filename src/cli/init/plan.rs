@@ -1,4 +1,5 @@
-//! The files that `init` writes, from the answers to its questions. Pure, but for the random secrets.
+//! The files that `init` writes, from the answers to its questions. Pure, except for the random
+//! secrets.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,8 @@ pub(super) struct Answers {
     pub environment: Environment,
     pub account: Account,
     pub login: &'static Login,
-    /// Settings of `[identity]` that the login's example leaves to the user, where they are known: key and value.
+    /// The known values of settings of `[identity]` for which the login's example has a
+    /// placeholder: key and value.
     pub identity: Vec<(&'static str, String)>,
     pub platforms: Vec<Platform>,
 }
@@ -33,9 +35,9 @@ pub(super) struct PlannedFile {
 #[derive(Debug)]
 pub(super) enum Content {
     Text(String),
-    /// Random text; for its owner alone.
+    /// Random text, in a file that only its owner can read.
     Secret {
-        /// Whether it is recognised as one that its issuer does not know.
+        /// Whether the text is marked as a placeholder, because the real secret has an issuer.
         is_trial: bool,
     },
 }
@@ -46,7 +48,7 @@ struct SecretFile {
     example: &'static str,
     name: &'static str,
     purpose: &'static str,
-    /// Who issues it; `None` where the random text is as good as any.
+    /// Who issues the secret; `None` if the random text can stay.
     issuer: Option<&'static str>,
 }
 
@@ -95,10 +97,11 @@ pub(super) const CONFIG: &str = "marketplace-sso.toml";
 /// The name of the page's snippet.
 pub(super) const PAGE: &str = "page.html";
 
-/// Begins the comment of a value to replace.
+/// The start of a comment after a value that has to be replaced.
 const REPLACE: &str = "# replace:";
 
-/// The default of the admin listener, which is written since its port may be taken.
+/// The admin listener's default. It is written to the file, because its port may be in use and has
+/// to be changed then.
 const ADMIN_LISTEN: &str =
     "admin_listen = \"127.0.0.1:9090\"   # health, metrics and the dashboard; \"\" for none";
 
@@ -111,7 +114,7 @@ const SUBJECT: &str = "
 /// The name of oauth2-proxy's configuration.
 const OAUTH2_PROXY: &str = "oauth2-proxy.cfg";
 
-/// Its settings that only the user knows, each with what to write.
+/// The settings of oauth2-proxy that only the user knows, each with what to write.
 const OF_OAUTH2_PROXY: [(&str, &str); 5] = [
     ("oidc_issuer_url", "the provider's issuer"),
     ("client_id", "the client that you register there"),
@@ -120,7 +123,7 @@ const OF_OAUTH2_PROXY: [(&str, &str); 5] = [
     ("email_domains", "guessed from the host name: the domains of your users' addresses"),
 ];
 
-/// For a page that sends a token.
+/// The script of a page that sends a token.
 const TOKEN_SCRIPT: &str = "
 <!-- A script of the page gives a token of its user, from your backend or your OpenID client. It is called again, with
      { refresh: true }, once the token has expired:
@@ -144,7 +147,7 @@ pub(super) struct Plan {
 }
 
 impl Answers {
-    /// What to write into this folder, whose path is absolute.
+    /// The files to write into this folder, whose path is absolute.
     pub fn plan(&self, folder: &Path) -> Plan {
         let Login { snippets, service_host, step, .. } = self.login;
         let mut config = self.config(folder);
@@ -197,9 +200,10 @@ impl Answers {
     }
 
     fn config(&self, folder: &Path) -> String {
-        // the comment at its top is about the documents
+        // the comment at the top of an example concerns only the documents
         let is_header = |line: &&str| line.starts_with('#') || line.is_empty();
-        // adapted first, since a value of the user may contain what is replaced
+        // adapted before the user's values are inserted, since these may contain text that is
+        // replaced
         let example = self.adapted(self.login.config);
         let mut example: Vec<String> =
             example.lines().skip_while(is_header).map(|line| self.filled(line)).collect();
@@ -239,8 +243,8 @@ impl Answers {
         }
     }
 
-    /// A line of the login's example, with the user's value in place of the example's. Where it is not known, with
-    /// one that cannot be taken for a real one.
+    /// A line of the login's example, with the user's value in place of the example's, or with an
+    /// obvious placeholder if the value is not known.
     fn filled(&self, line: &str) -> String {
         let Some((assignment, comment)) = line.split_once(REPLACE) else { return line.to_owned() };
         let Some((key, example)) = assignment.split_once(" = ") else { return line.to_owned() };
@@ -249,12 +253,12 @@ impl Answers {
             None if example.starts_with("\"https:") => "https://replace-me.invalid",
             None => REPLACE_ME,
         };
-        // the comments stay below each other
+        // keeps the comments aligned
         let width = assignment.len();
         format!("{:<width$}{REPLACE}{comment}", format!("{key} = {value:?} "))
     }
 
-    /// A snippet for this domain, with the entrances of the platforms where it is nginx's.
+    /// A snippet for this domain. That for nginx has the entrances of the platforms, too.
     fn snippet(&self, name: &str, text: &str) -> String {
         const SERVER_NAME: &str = "    server_name app.example.com;\n";
         if name == OAUTH2_PROXY {
@@ -293,7 +297,7 @@ impl Answers {
 
     /// A text of the documents, for this domain.
     fn adapted(&self, text: &str) -> String {
-        /// Stands for the domain, which may contain what is replaced next.
+        /// A temporary replacement for the domain, which may contain text that is replaced next.
         const DOMAIN: &str = "\u{1}";
         let registrable = psl::domain_str(&self.domain).unwrap_or(&self.domain);
         text.replace("app.example.com", DOMAIN)

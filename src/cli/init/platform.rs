@@ -1,4 +1,4 @@
-//! The platforms that `init` knows, each with an entrance of its own.
+//! The platforms that `init` knows, each with its own entrance.
 
 use clap::ValueEnum;
 
@@ -15,7 +15,7 @@ pub(super) enum Platform {
     Mittwald,
 }
 
-/// What the configuration says of a platform.
+/// A platform's sections of the configuration.
 struct Sections {
     /// The name of the entrance.
     entrance: &'static str,
@@ -45,13 +45,13 @@ impl Platform {
     /// The prefix of the paths to pass on to the service.
     pub const fn proxied_prefix(self) -> &'static str {
         match self {
-            // its webhooks too
+            // also the path of its webhooks
             Self::Mittwald => "/mittwald/",
             Self::Appdirect | Self::Commercetools | Self::Caf => self.path(),
         }
     }
 
-    /// Its sections of the configuration. Values to replace are no real ones.
+    /// Its sections of the configuration. Values that have to be replaced are placeholders.
     pub fn config(self) -> String {
         let Sections { entrance, kind, identity, subject, before, claims } = self.sections();
         let path = self.path();

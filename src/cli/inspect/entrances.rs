@@ -20,8 +20,7 @@ pub(super) struct EntranceResult<'a> {
     pub outcome: Result<String, Refusal>,
 }
 
-/// Authenticates the token at every entrance that uses tokens. Fetches keys where
-/// they are needed.
+/// Authenticates the token at every entrance that uses tokens. Fetches keys that are missing.
 pub(super) fn check<'a>(
     config: &'a Config,
     token: &str,
@@ -51,7 +50,7 @@ async fn sign_on(entrance: &Entrance, token: &str, claims: &Map<String, Value>) 
         fetched: None,
     };
     let user = entrance.identify(request, Timestamp::now).await.outcome?;
-    // the hand-off can still fail, such as for a user without a subject
+    // evaluated too, because the hand-off can fail, for example for a user without a subject
     let listing = entrance.marketplace.links().parse("", None)?;
     entrance.hand_off(&user, &listing, Uuid::new_v4(), now)?;
     Ok(describe(&user))

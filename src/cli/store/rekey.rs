@@ -26,20 +26,21 @@ pub(super) struct Arguments {
     config: ConfigArguments,
 }
 
-/// Secrets of one transaction, at most.
+/// The maximum number of secrets in one transaction.
 const BATCH: i64 = 500;
 
-/// What was done.
+/// The number of secrets by result.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     encrypted: u64,
     current: u64,
     unreadable: u64,
-    /// Still encrypted with another key, such as one that the service wrote meanwhile.
+    /// Still encrypted with another key, such as those that the service has written in the
+    /// meantime.
     remaining: u64,
 }
 
-/// Times that all secrets are read, at most.
+/// The maximum number of passes over all secrets.
 const MAX_PASSES: usize = 5;
 
 pub(super) async fn run(arguments: &Arguments) -> CommandResult {
@@ -75,7 +76,8 @@ pub(super) async fn run(arguments: &Arguments) -> CommandResult {
     }
 }
 
-/// Reads all secrets until none is due: the service may change some meanwhile.
+/// Passes over all secrets until all are encrypted with the first key: the service may write some
+/// in the meantime.
 async fn rekey(store: &Store, secrets: &KeyRing) -> Result<Counts, Failure> {
     let mut counts = pass(store, secrets).await?;
     for _ in 1..MAX_PASSES {
@@ -83,7 +85,7 @@ async fn rekey(store: &Store, secrets: &KeyRing) -> Result<Counts, Failure> {
         let is_done = again.encrypted == 0 && again.remaining == 0;
         counts.encrypted += again.encrypted;
         counts.unreadable = again.unreadable;
-        // what the last pass encrypted is known to be the next time only
+        // only another pass could confirm what the last pass encrypted
         counts.remaining = again.encrypted + again.remaining;
         if is_done {
             break;
@@ -112,7 +114,7 @@ async fn pass(store: &Store, secrets: &KeyRing) -> Result<Counts, Failure> {
         let due = u64::try_from(resealed.len()).unwrap_or(u64::MAX);
         let encrypted = store.replace_instance_secrets(resealed).await?;
         counts.encrypted += encrypted;
-        // the service changed these meanwhile, with a key that the next pass sees
+        // the service has changed these in the meantime; the next pass reads them again
         counts.remaining += due.saturating_sub(encrypted);
     }
 }
@@ -125,7 +127,7 @@ enum Resealing {
     Current,
     /// It cannot be decrypted.
     Unreadable,
-    /// It is to be replaced.
+    /// It has to be replaced by this one.
     Due(Resealed),
 }
 
@@ -141,7 +143,7 @@ fn reseal(instance: &StoredInstance, secrets: &KeyRing) -> Result<Resealing, Fai
     Ok(Resealing::Due(Resealed { id: instance.id, before, after }))
 }
 
-/// Stores the audit event, in a chain of this process's own.
+/// Stores the audit event, in a chain of this process.
 async fn record(config: &Config, store: &Store, counts: Counts, secrets: &KeyRing) -> CommandResult {
     if config.audit.durability == Durability::Log {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `token create`: makes a token, stores its hash, and prints it once.
+//! `token create`: creates a token, stores its hash, and prints the token once.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ pub(super) async fn run(arguments: &Arguments) -> CommandResult {
     let expires_at = expires_at_us.map(timestamp);
     let data = json!({"id": token.id().as_str(), "name": name, "scopes": scopes, "expires_at": expires_at});
     if let Err(failure) = record(&config, &store, ("token create", Operation::TokenCreated), data).await {
-        // it is unknown to all, as its text was not shown
+        // its text was not shown, so nothing can use it
         store.remove_api_token(token.id()).await?;
         return Err(failure);
     }

@@ -22,7 +22,7 @@ minute.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// How to write them
+    /// The form of the output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }

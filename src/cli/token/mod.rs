@@ -53,7 +53,7 @@ async fn open_store(config: &Config, if_missing: IfMissing) -> Result<Store, Fai
     super::open_store(config, if_missing, what, help).await
 }
 
-/// Stores the audit event of an operation on a token, in a chain of this process's own.
+/// Stores the audit event of an operation on a token, in a chain of this process.
 async fn record(
     config: &Config,
     store: &Store,

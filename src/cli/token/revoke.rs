@@ -1,4 +1,4 @@
-//! `token revoke`: from now on a token is refused.
+//! `token revoke`: revokes a token, which is refused from then on.
 
 use clap::Args;
 use serde_json::json;
@@ -21,10 +21,10 @@ The id of a token that leaked is its 8 characters after mkt_.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Its name
+    /// The token's name
     #[arg(value_name = "NAME", required_unless_present = "id", conflicts_with = "id", value_parser = ApiTokenName::parse)]
     name: Option<ApiTokenName>,
-    /// Its id, as token list shows it
+    /// The token's id, as token list shows it
     #[arg(long, value_name = "ID", value_parser = parse_id)]
     id: Option<ApiTokenId>,
 }

@@ -1,4 +1,4 @@
-//! Ends a sign-in: the provider has sent the browser back with a code.
+//! Completes a sign-in: the provider has redirected the browser to this service with a code.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(super) async fn callback(
     let state = response.state.as_deref().unwrap_or_default();
     match sign_in.logins.open(&callback.headers, state, context.received) {
         Ok(data) => callback.end_login(&response, state, &data, &own).await,
-        // the page was reloaded, or the browser went back to it
+        // the user has reloaded the page, or gone back to it
         Err(_) if sign_in.session(&callback.headers, context.received).is_some() => {
             let response = pages::signed_in(context, runtime, request, &own.return_to, None, &[]);
             let response = response.map_err(refused)?;
@@ -62,7 +62,7 @@ impl Callback<'_> {
         AuthorizationResponse::parse(query).map_err(|why| OidcError::from(why).into())
     }
 
-    /// Ends the sign-in that began with this `state` and the data of its cookie.
+    /// Completes the sign-in that began with this `state`, with the data of its cookie.
     async fn end_login(
         &self,
         response: &AuthorizationResponse,
@@ -89,7 +89,7 @@ impl Callback<'_> {
         response: &AuthorizationResponse,
         pending: &PendingLogin,
     ) -> Result<Session, Refusal> {
-        // a large future, which actix would move several times
+        // boxed, because actix would move this large future several times
         let signed_in = Box::pin(self.sign_in.client.finish(response, pending, Timestamp::now)).await?;
         new_session(signed_in, Timestamp::now()).map_err(internal)
     }
@@ -100,12 +100,12 @@ impl Callback<'_> {
         let Some(earlier) = self.sign_in.session(&self.headers, now) else { return };
         let key = EndedKey::of_sign_in(&earlier);
         if let Err(refusal) = self.sign_in.end(&[key], None, now).await {
-            // the browser gets the new one all the same
+            // the browser gets the new session nevertheless
             tracing::warn!(cause = %refusal.cause, "the earlier session of a user ends in this process only");
         }
     }
 
-    /// Redirects the window, or tells the page that opened the pop-up.
+    /// Redirects the window, or responds with the page that posts a message to the pop-up's opener.
     async fn lead_on(
         &self,
         login: &LoginRequest,
@@ -143,8 +143,8 @@ impl Callback<'_> {
         self.context.served(served, response)
     }
 
-    /// A page that leads on, whatever is wrong. A `state` is used once, also where the sign-in fails: the
-    /// cookie of `used_state` is deleted.
+    /// The refusal of a failed sign-in, whose page offers to sign in again. A `state` can be used
+    /// only once, even if the sign-in fails, so the cookie of `used_state` is deleted.
     fn refused(&self, refusal: Refusal, login: &LoginRequest, used_state: Option<&str>) -> RefusedRequest {
         let details =
             EventDetails { fetch_dest: FetchDestination::of(&self.headers), ..EventDetails::default() };

@@ -1,4 +1,4 @@
-//! A request to sign in: its address, and what its query and its header fields say.
+//! A request to sign in: its URL, and the options in its query and header fields.
 
 use actix_web::HttpRequest;
 use url::form_urlencoded;
@@ -9,7 +9,7 @@ use crate::http::EntranceRuntime;
 use crate::http::context::headers;
 use crate::sign_on::Entrance;
 
-/// A sign-in, as it is asked for.
+/// The options of a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LoginRequest {
     pub return_to: ReturnAddress,
@@ -17,29 +17,30 @@ pub(super) struct LoginRequest {
     pub account: AccountChoice,
 }
 
-/// How a sign-in is shown.
+/// Where a sign-in is shown.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub(super) enum Mode {
     /// In the window itself, which is redirected to the return address.
     Top,
-    /// In a pop-up, which tells its opener.
+    /// In a pop-up, which posts a message to its opener.
     Popup {
-        /// Whether the opener gets a single-use address, since the cookie does not reach it.
+        /// Whether the opener gets a single-use address, because the cookie is not sent with its
+        /// requests.
         ticket: bool,
-        /// The opener's origin, if it is known and among `embed.parents`. Without it, each of those that
-        /// are listed by name is told.
+        /// The opener's origin, if it is known and among `embed.parents`. Without it, the message
+        /// is posted to each listed origin.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         opener: Option<String>,
     },
 }
 
 impl LoginRequest {
-    /// A sign-in in the window, which leads to the entrance.
+    /// A sign-in in the window, after which the browser is redirected to the entrance.
     pub fn of(entrance: &Entrance) -> Self {
         Self { return_to: ReturnAddress::of(entrance), mode: Mode::Top, account: AccountChoice::Any }
     }
 
-    /// Reads a request. What cannot be used is ignored, also a parameter that is repeated.
+    /// Reads a request. Invalid and repeated parameters are ignored.
     pub fn parse(request: &HttpRequest, entrance: &Entrance) -> Self {
         let query = request.uri().query().unwrap_or_default();
         let only = |wanted: &str| {

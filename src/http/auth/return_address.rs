@@ -1,15 +1,15 @@
-//! Where the browser goes after a sign-in: a page of this entrance, a page that holds the component,
-//! or a page of a listed parent. Anything else is ignored.
+//! Where the browser is redirected after a sign-in: a page of this entrance, a page with the
+//! component, or a page of a listed parent. Any other address is ignored.
 
 use url::Url;
 
 use crate::sign_on::Entrance;
 
-/// An address that the browser may be sent to.
+/// An address to which the browser may be redirected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReturnAddress(String);
 
-/// Longer ones would not fit into the login cookie.
+/// The maximum length in bytes: longer addresses would not fit into the login cookie.
 const MAX_BYTES: usize = 1500;
 
 impl ReturnAddress {
@@ -18,8 +18,8 @@ impl ReturnAddress {
         Self(entrance.path.clone())
     }
 
-    /// Parses an address, after percent-decoding of the query that it is in; `None` if it is not one
-    /// that this entrance leads to.
+    /// Parses an address from a query, after percent-decoding; `None` if this entrance may not
+    /// redirect to it.
     pub fn parse(text: &str, entrance: &Entrance) -> Option<Self> {
         if text.len() > MAX_BYTES || !text.bytes().all(is_allowed) {
             return None;
@@ -60,7 +60,7 @@ fn is_own(text: &str, entrance: &Entrance) -> bool {
     entrance.marketplace.links().parse(query, install).is_ok()
 }
 
-/// Whether this is a page of a listed parent, written as browsers write it.
+/// Whether this is a page of a listed parent, in the form in which browsers serialize URLs.
 fn is_of_parent(text: &str, entrance: &Entrance) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     let origin = url.origin().ascii_serialization();

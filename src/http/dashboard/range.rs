@@ -1,4 +1,4 @@
-//! The ranges of time that the overview can show, and their parts.
+//! The time ranges that the overview can show, and the intervals into which they are divided.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use crate::clock::Timestamp;
 use crate::store::statistics::Buckets;
 
-/// A range of time that can be chosen.
+/// A time range that can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Range {
     Day,
@@ -27,7 +27,7 @@ pub(super) struct RangeLink {
 impl Range {
     const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
 
-    /// The one that a query names; a day otherwise.
+    /// The range that a query names; a day if it names none.
     pub fn of(query: &str) -> Self {
         let named = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "range");
         let code = named.map(|(_, code)| code);
@@ -64,7 +64,8 @@ impl Range {
         Self::ALL.into_iter().map(link).collect()
     }
 
-    /// Parts that begin at whole half hours, four hours or days in UTC; the last one is not over yet.
+    /// The intervals of the range: half hours, four hours or days, in UTC. The last one contains
+    /// `now`.
     pub fn buckets(self, now: Timestamp) -> Buckets {
         let (width_s, count) = match self {
             Self::Day => (30 * 60, 48),
@@ -76,7 +77,7 @@ impl Range {
         Buckets { start_us: end - count * width_us, width_us, count }
     }
 
-    /// The name of a part.
+    /// The name of an interval.
     pub fn interval(self, buckets: Buckets, index: i64) -> String {
         let start = Timestamp::from_unix_microseconds(buckets.start_us + index * buckets.width_us);
         let end = start.later_by(Duration::from_micros(buckets.width_us.unsigned_abs()));

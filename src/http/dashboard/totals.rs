@@ -1,4 +1,4 @@
-//! The numbers of each entrance: from the store, or as this process counted them.
+//! The totals of each entrance: from the store, or from the counters of this process.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(super) struct ReasonTotal {
     pub count: i64,
 }
 
-/// The sums of series.
+/// Sums up series by entrance.
 pub(super) fn totals_of(series: &[EventSeries]) -> Vec<Total> {
     let mut totals: BTreeMap<Option<&str>, Total> = BTreeMap::new();
     for EventSeries { entrance, kind, counts } in series {
@@ -38,7 +38,7 @@ pub(super) fn totals_of(series: &[EventSeries]) -> Vec<Total> {
             EventKind::Served(outcome) => match outcome.as_str() {
                 "handed_off" => total.handed_off += count,
                 "verified" => total.verified += count,
-                // of a newer version
+                // an outcome that a newer version of the service has stored
                 _ => {}
             },
             EventKind::Refused(reason) => total.add_refusals(reason, count),

@@ -27,8 +27,8 @@ impl FetchBudget {
         Self { full_at: Some(now.later_by(spent)) }
     }
 
-    /// What was spent, as the time until the bucket is full. A value above the capacity
-    /// means that the clock was set back, and counts as zero.
+    /// The spent part of the budget, as the time until the bucket is full again. A value above the
+    /// capacity means that the clock was set back, and counts as zero.
     fn spent(self, cooldown: Duration, now: Timestamp) -> Duration {
         let spent = self.full_at.map_or(Duration::ZERO, |at| at.time_since(now));
         if spent > cooldown.saturating_mul(Self::CAPACITY) { Duration::ZERO } else { spent }
@@ -45,7 +45,7 @@ mod tests {
         Timestamp::from_unix_seconds(seconds)
     }
 
-    /// The fetches allowed between two times with one attempt per second.
+    /// The number of fetches allowed between two times, with one attempt per second.
     fn allowed(budget: &mut FetchBudget, from: u64, to: u64) -> usize {
         let is_allowed = |second: &u64| {
             let has_left = budget.has_left(COOLDOWN, at(*second));

@@ -41,9 +41,9 @@ pub struct Fetcher {
 /// Which redirects an HTTP client follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redirects {
-    /// Those within the origin: for documents that are public.
+    /// Redirects within the origin; for public documents.
     WithinOrigin,
-    /// None: for requests with credentials.
+    /// No redirects; for requests with credentials.
     None,
 }
 
@@ -77,14 +77,14 @@ pub enum FetchError {
     Keys(#[from] BadKeys),
 }
 
-/// The most redirects that are followed, within the origin.
+/// The maximum number of redirects that are followed, within the origin.
 const MAX_REDIRECTS: usize = 3;
 
-/// The largest discovery document, in bytes.
+/// The maximum size of a discovery document, in bytes.
 const MAX_DISCOVERY_BYTES: usize = 64 * 1024;
 
 impl KeyUrl {
-    /// Parses a URL. http is accepted for loopback only, since keys could otherwise be
+    /// Parses a URL. http is accepted only for a loopback address, since keys could otherwise be
     /// replaced in transit.
     pub fn parse(text: &str) -> Result<Self, BadKeyUrl> {
         let url = Self::dangerous_parse_unencrypted(text)?;
@@ -122,8 +122,8 @@ impl KeyUrl {
         Self(url)
     }
 
-    /// Whether a discovery document at this URL may refer to `other`, which must not be
-    /// less protected.
+    /// Whether a discovery document at this URL may refer to `other`. An https document must not
+    /// refer to an http URL.
     pub fn may_refer_to(&self, other: &Self) -> bool {
         let is_https = |url: &Self| url.0.scheme() == "https";
         match (is_https(self), self.is_loopback()) {

@@ -29,7 +29,7 @@ impl SingleFlight {
         }
         let fetch = start()?;
         let (sender, receiver) = watch::channel(());
-        // a task of its own, so that a disconnecting client does not cancel it
+        // in its own task, so that a client that disconnects does not cancel it
         tokio::spawn(async move {
             fetch.await;
             drop(sender);

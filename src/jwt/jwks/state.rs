@@ -69,12 +69,12 @@ pub(super) struct LastFetch {
     pub at: Timestamp,
     /// `false` also while the fetch is running.
     pub succeeded: bool,
-    /// Shifts the next scheduled fetch.
+    /// Varies the time of the next scheduled fetch.
     pub jitter: Jitter,
 }
 
-/// A random share of a time: 0 for 0, [`MAX_JITTER_PERCENT`] for the maximum. Replicas
-/// that fetch at the same time draw different ones, so that their next fetches differ.
+/// A random part of a duration, from 0 to [`MAX_JITTER_PERCENT`]. Replicas that fetch at the same
+/// time have different random numbers, so that their next fetches are at different times.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Jitter(u16);
 
@@ -94,10 +94,10 @@ const FIRST_BACKOFF_S: u64 = 5;
 const MAX_JITTER_PERCENT: u32 = 20;
 
 impl LastFetch {
-    /// A fetch that ended at `at`. Draws a random number.
+    /// A fetch that ended at `at`, with a random [`Jitter`].
     pub fn ended(at: Timestamp, succeeded: bool) -> Self {
         let mut number = [0; 2];
-        // without randomness there is no jitter
+        // an error: without random numbers there is no jitter
         let _ = aws_lc_rs::rand::fill(&mut number);
         Self { at, succeeded, jitter: Jitter(u16::from_ne_bytes(number)) }
     }
@@ -146,7 +146,7 @@ impl CacheState {
         }
     }
 
-    /// Whether the issuer said within the cooldown that it does not know a `kid`.
+    /// Whether the issuer has responded within the cooldown that it does not know a `kid`.
     pub fn is_not_found(&self, kid: &str, policy: RefreshPolicy, now: Timestamp) -> bool {
         self.not_found.iter().any(|(own, at)| own == kid && at.is_within(policy.cooldown_s, now))
     }
@@ -167,9 +167,9 @@ impl CacheState {
         }
     }
 
-    /// The time from a fetch to the next scheduled one. Jitter makes a refresh earlier,
-    /// since keys may expire soon after `refresh_s`, and a retry later, since an issuer
-    /// that fails gets the whole pause.
+    /// The time from a fetch to the next scheduled one. Jitter makes a refresh earlier, since keys
+    /// may expire soon after `refresh_s`, and a retry later, so that a failing issuer is never
+    /// asked before the pause is over.
     fn pause_after(&self, fetch: LastFetch, policy: RefreshPolicy) -> Duration {
         if fetch.succeeded {
             let interval = Duration::from_secs(policy.refresh_s);
@@ -180,8 +180,8 @@ impl CacheState {
         }
     }
 
-    /// The pause after a failure: the cooldown; without any keys an exponential
-    /// backoff up to it, so that a brief outage at start does not last.
+    /// The pause after a failure: the cooldown; without any keys, an exponential backoff up to the
+    /// cooldown, so that the service recovers soon from a brief outage at its start.
     fn backoff_s(&self, policy: RefreshPolicy) -> u64 {
         match self.keys {
             Some(_) => policy.cooldown_s,
@@ -273,13 +273,13 @@ mod tests {
             state(None).pause_after(fetch, POLICY)
         };
         for succeeded in [true, false] {
-            // eight equal draws of 16 bits: less than once in 10^33 runs
+            // eight equal random numbers of 16 bits occur in less than one of 10^33 runs
             let first = pause(succeeded);
             assert!((0..7).any(|_| pause(succeeded) != first));
         }
     }
 
-    /// When the fetch started, when the request was received, and the current time.
+    /// The arguments: when the fetch started, when the request was received, and the current time.
     #[rstest]
     #[case::before_the_request(1000, 1001, 1002, false)]
     #[case::running_when_received(1000, 1001, 1009, false)]

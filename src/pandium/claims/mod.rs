@@ -84,7 +84,7 @@ impl Claims {
 /// The path to the claim that failed, innermost first, and why.
 type Failure = (Vec<String>, ValueError);
 
-/// Why a value does not suit its claim.
+/// Why a value is not valid for its claim.
 #[derive(Debug)]
 struct ValueError {
     why: String,

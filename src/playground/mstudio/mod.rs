@@ -21,14 +21,14 @@ pub use webhook::{Kind, Webhook};
 
 use state::State;
 
-/// A running stand-in, until the process ends. Clones share it.
+/// A stand-in that runs until the process ends. Clones refer to the same one.
 #[derive(Clone)]
 pub struct Mstudio {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
-/// A user of it.
+/// A user of mStudio.
 #[derive(Clone, Debug)]
 pub struct User {
     /// The id.
@@ -41,7 +41,7 @@ pub struct User {
     pub last_name: String,
 }
 
-/// An instance, as it is known here.
+/// An instance, as mStudio knows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct InstanceView {
     /// The id.
@@ -56,7 +56,7 @@ pub struct InstanceView {
     pub is_removed: bool,
 }
 
-/// How it responds.
+/// How the API responds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Behaviour {
     /// As documented.
@@ -66,13 +66,13 @@ pub enum Behaviour {
     Status(u16),
     /// As documented, after this time.
     Slow(Duration),
-    /// With values of other types than documented.
+    /// With values whose types are not the documented ones.
     WrongTypes,
     /// With a body that is too large.
     Large,
     /// With a redirect to another of its paths.
     Redirects,
-    /// It closes connections without a response.
+    /// Not at all: it closes connections.
     Down,
 }
 
@@ -102,12 +102,12 @@ impl Mstudio {
         self.state().extension_id
     }
 
-    /// How later requests are responded to.
+    /// Sets how it responds to later requests.
     pub fn behave(&self, behaviour: Behaviour) {
         self.state().behaviour = behaviour;
     }
 
-    /// The seconds for which access tokens are valid from now on.
+    /// Sets for how many seconds new access tokens are valid.
     pub fn set_token_life_s(&self, seconds: i64) {
         self.state().token_life_s = seconds;
     }
@@ -127,7 +127,7 @@ impl Mstudio {
         self.state().install()
     }
 
-    /// Gives an instance another secret, which is valid once its webhook is delivered.
+    /// Creates another secret for an instance. It becomes valid when its webhook is delivered.
     pub fn rotate(&self, instance: Uuid) {
         self.state().rotate(instance);
     }
@@ -147,7 +147,7 @@ impl Mstudio {
         self.state().instances.get(&id).map(|instance| instance.view(id))
     }
 
-    /// All instances, also those that were removed, in the order of their installation.
+    /// All instances, including removed ones, in the order of their installation.
     pub fn instances(&self) -> Vec<InstanceView> {
         let state = self.state();
         state.installed.iter().filter_map(|id| Some(state.instances.get(id)?.view(*id))).collect()
@@ -158,7 +158,7 @@ impl Mstudio {
         self.state().with(instance, |instance| instance.is_removed = true);
     }
 
-    /// The secret that is valid.
+    /// The valid secret of an instance.
     pub fn secret(&self, instance: Uuid) -> String {
         self.state().with(instance, |instance| instance.secret.clone()).unwrap_or_default()
     }
@@ -168,7 +168,7 @@ impl Mstudio {
         self.state().webhook(kind, instance, url)
     }
 
-    /// What follows a response with a status of 2xx: the secret that was sent is the valid one.
+    /// Records a delivery with a 2xx response: the secret in the webhook is now the valid one.
     pub fn delivered(&self, instance: Uuid) {
         self.state().with(instance, |instance| {
             if let Some(next) = instance.next_secret.take() {
@@ -177,7 +177,7 @@ impl Mstudio {
         });
     }
 
-    /// Signs with a new key, whose serial is new too, from now on.
+    /// Signs with a new key, which has a new serial, from now on.
     ///
     /// # Errors
     ///
@@ -193,7 +193,7 @@ impl Mstudio {
         signature_fields(signature, state.serial.to_string())
     }
 
-    /// The same by a key that is not published.
+    /// The header fields for a body, signed with a key that is not published.
     ///
     /// # Errors
     ///
@@ -203,14 +203,16 @@ impl Mstudio {
         Ok(signature_fields(STANDARD.encode(key.sign(body)), self.state().serial.to_string()))
     }
 
-    /// A new user who opens an instance, and may see no other: the retrieval key and the user's id.
+    /// Opens an instance as a new user, who may see no other instance. Returns the retrieval key
+    /// and the user's id.
     pub fn open(&self, instance: Uuid, email: &str) -> (String, Uuid) {
         let (id, email) = (Uuid::new_v4(), email.to_owned());
         let user = User { id, email, first_name: "Alice".to_owned(), last_name: "Example".to_owned() };
         (self.open_as(instance, user), id)
     }
 
-    /// The retrieval key of this user, who opens an instance, and may see no other with it.
+    /// Opens an instance as this user, who may see no other instance with it. Returns the retrieval
+    /// key.
     pub fn open_as(&self, instance: Uuid, user: User) -> String {
         self.state().open(instance, user)
     }

@@ -24,7 +24,7 @@ struct Request {
 
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-/// Binds a port, and serves each connection in a thread of its own.
+/// Binds a port, and serves each connection in its own thread.
 pub(super) fn start(state: &Arc<Mutex<State>>) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -41,7 +41,7 @@ pub(super) fn start(state: &Arc<Mutex<State>>) -> io::Result<SocketAddr> {
 
 fn serve(mut stream: TcpStream, address: SocketAddr, state: &Mutex<State>) -> io::Result<()> {
     let request = read(&mut stream)?;
-    // a page of another name that resolves to this address
+    // DNS rebinding: a page whose host name resolves to this address
     if request.field("host") != Some(address.to_string().as_str()) {
         return write(&mut stream, 421, "", "");
     }

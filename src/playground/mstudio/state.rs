@@ -1,4 +1,4 @@
-//! What the stand-in knows.
+//! The state of the stand-in.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,13 +24,13 @@ pub(super) struct State {
     /// The published keys, raw.
     pub keys: HashMap<Uuid, Vec<u8>>,
     pub instances: HashMap<Uuid, Instance>,
-    /// Their ids, in order.
+    /// The ids of the instances, in the order of their installation.
     pub installed: Vec<Uuid>,
     /// Retrieval keys that are not used yet.
     pub retrieval_keys: HashMap<String, Visit>,
     /// Access tokens of users.
     pub user_tokens: HashMap<String, Visit>,
-    /// The last time of a webhook: each is later than the one before.
+    /// The time of the last webhook. Each webhook has a later time than the one before.
     last_webhook: Timestamp,
 }
 

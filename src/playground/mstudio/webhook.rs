@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// What a webhook is about.
+/// What a webhook reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The extension is installed.
     Added,
-    /// Scopes, state or variant are others.
+    /// Scopes, state or variant have changed.
     Updated,
-    /// The secret is another one.
+    /// The secret was replaced.
     SecretRotated,
     /// The extension is removed.
     Removed,
@@ -21,7 +21,7 @@ pub enum Kind {
 pub struct Webhook(pub Value);
 
 impl Kind {
-    /// Every spelling, the newest first.
+    /// Each spelling in the documentation, the newest first.
     pub const fn spellings(self) -> &'static [&'static str] {
         match self {
             Self::Added => &["ExtensionAddedToContext"],
@@ -40,7 +40,7 @@ impl Kind {
 }
 
 impl Webhook {
-    /// With a member, by its JSON pointer, as it is to be.
+    /// Sets a member, which a JSON pointer names.
     #[must_use]
     pub fn with(mut self, pointer: &str, value: impl Into<Value>) -> Self {
         let (parent, name) = pointer.rsplit_once('/').unwrap_or(("", pointer));
@@ -50,7 +50,7 @@ impl Webhook {
         self
     }
 
-    /// Without a member.
+    /// Removes a member.
     #[must_use]
     pub fn without(mut self, pointer: &str) -> Self {
         let (parent, name) = pointer.rsplit_once('/').unwrap_or(("", pointer));
@@ -60,13 +60,13 @@ impl Webhook {
         self
     }
 
-    /// Delivered again: with another id.
+    /// The same webhook in a repeated delivery, which has another id.
     #[must_use]
     pub fn again(self) -> Self {
         self.with("/request/id", json!(Uuid::new_v4()))
     }
 
-    /// The bytes.
+    /// The body, as it is sent.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.to_string().into_bytes()
     }

@@ -1,5 +1,5 @@
-//! What mStudio sends to the service: webhooks, and users; and what another program of the team asks
-//! it for.
+//! The requests to the service: webhooks and users' requests from mStudio, and API requests of
+//! another program of the extension's team.
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::playground::people::Person;
 use crate::playground::reverse_proxy;
 use crate::sign_on::Entrance;
 
-/// mStudio, and the service that it sends to.
+/// mStudio, and the service to which it sends requests.
 pub struct Backend {
     mstudio: Mstudio,
     client: reqwest::Client,
@@ -21,7 +21,7 @@ pub struct Backend {
     api_token: ApiToken,
 }
 
-/// What is done to the extension.
+/// A change of the extension.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "do", content = "instance")]
 pub enum Change {
@@ -35,18 +35,18 @@ pub enum Change {
     Rotate(Uuid),
     /// An instance is removed.
     Remove(Uuid),
-    /// Nothing is, but a removal is sent that another key has signed.
+    /// No change: a webhook about a removal is sent, signed with a key that is not mStudio's.
     Forge(Uuid),
 }
 
 /// The path of webhooks, which the service has by default.
 const WEBHOOK_PATH: &str = "/mittwald/webhooks";
 
-/// Instances, also those that were removed, at most.
+/// The maximum number of instances, including removed ones.
 const MAX_INSTANCES: usize = 50;
 
 impl Backend {
-    /// Of this mStudio, for this service and with this token of it.
+    /// Creates the backend for this mStudio and this service, with an API token of the service.
     pub fn new(mstudio: Mstudio, service_origin: &str, api_token: ApiToken) -> reqwest::Result<Self> {
         let client = reverse_proxy::client()?;
         Ok(Self { mstudio, client, service_origin: service_origin.to_owned(), api_token })
@@ -125,7 +125,7 @@ impl Backend {
         Ok(format!("{}{}?{}", self.service_origin, Entrance::MAIN_PATH, query.finish()))
     }
 
-    /// The instances that the service knows.
+    /// Asks the service for the instances that it knows.
     pub async fn known(&self) -> anyhow::Result<Value> {
         Ok(self.ask("").await?.1)
     }
@@ -142,7 +142,7 @@ impl Backend {
     }
 }
 
-/// The status and the JSON of a response; `null` where there is none.
+/// The status and the JSON of a response; `null` if the body is not JSON.
 async fn send(request: reqwest::RequestBuilder) -> anyhow::Result<(u16, Value)> {
     let response = request.send().await.context("the service does not respond")?;
     let status = response.status().as_u16();

@@ -33,14 +33,14 @@ struct MstudioPage<'a> {
     config: &'a str,
 }
 
-/// Who opens which instance.
+/// Which user opens which instance.
 #[derive(Deserialize)]
 struct Opening {
     instance: Uuid,
     person: String,
 }
 
-/// The instance of an access token.
+/// The instance for which an access token is requested.
 #[derive(Deserialize)]
 struct TokenOf {
     instance: Uuid,

@@ -12,7 +12,7 @@ pub struct Issuer {
     keys: SigningKeys,
 }
 
-/// What the issuer signs with.
+/// The keys with which the issuer signs.
 enum SigningKeys {
     /// Published keys.
     Published(Keys),

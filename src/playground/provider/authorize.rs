@@ -1,5 +1,5 @@
-//! The stand-in provider's authorization endpoint: which requests it accepts, and the
-//! response once the user has chosen.
+//! The stand-in provider's authorization endpoint: which requests it accepts, and the response
+//! after the user's choice.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::Provider;
 use crate::clock::Timestamp;
 use crate::playground::people::{Person, provider_users};
 
-/// What a code or a token was issued for.
+/// The user and the request for which a code or a token was issued.
 #[derive(Clone)]
 pub(super) struct Grant {
     pub person: &'static Person,
@@ -34,8 +34,8 @@ pub enum Choice<'a> {
 }
 
 impl Provider {
-    /// The response to an authorization request, as the URL that the browser is sent to: for tests without a
-    /// browser.
+    /// The URL to which the browser is redirected after an authorization request; for tests without
+    /// a browser.
     pub fn sign_in(&self, request: &str, person: &str) -> anyhow::Result<String> {
         let url = Url::parse(request)?;
         self.authorize(url.query().unwrap_or_default(), Choice::SignIn(person))
@@ -60,7 +60,7 @@ impl Provider {
         Ok(parameters)
     }
 
-    /// The URL that the browser is sent to.
+    /// The URL to which the browser is redirected.
     pub(super) fn authorize(&self, query: &str, choice: Choice<'_>) -> anyhow::Result<String> {
         let parameters = self.check_request(query)?;
         let text = |name: &str| parameters.get(name).cloned();

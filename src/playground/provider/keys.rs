@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::lies::{Lies, PublishedKeys, SignatureLie};
 use crate::playground::stand_ins::{Signer, key_set};
 
-/// The signing key, and keys for the same algorithm and for another that are published or not.
+/// The signing key, another key for the same algorithm, and one for another algorithm.
+/// [`PublishedKeys`] says which are published.
 pub struct Keys {
     signing: Signer,
     kid: String,
@@ -43,7 +44,7 @@ impl Keys {
         Ok(key_set(&keys))
     }
 
-    /// Signs claims, or lies.
+    /// Signs claims, correctly or with the lies that are set.
     pub fn sign(
         &self,
         typ: &str,

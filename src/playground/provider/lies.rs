@@ -1,10 +1,10 @@
-//! What a stand-in provider does wrong, for tests.
+//! Wrong behaviour of the stand-in provider, for tests.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-/// What a provider does wrong; by default nothing.
+/// The wrong behaviour of a provider; none by default.
 #[derive(Clone, Debug, Default)]
 pub struct Lies {
     /// Members of the discovery document.
@@ -17,7 +17,7 @@ pub struct Lies {
     pub signature: SignatureLie,
     /// Which keys are published.
     pub keys: PublishedKeys,
-    /// A new key signs from the next token on, and is published with it.
+    /// The next token is signed with a new key, which is published at the same time.
     pub rotates_before_signing: bool,
     /// Members of user info responses.
     pub user_info: Changes,
@@ -27,15 +27,15 @@ pub struct Lies {
     pub authorization_response: Changes,
     /// Claims of logout tokens.
     pub logout_token: Changes,
-    /// A code is accepted again.
+    /// A code is accepted more than once.
     pub accepts_codes_again: bool,
-    /// A response in place of that of one path.
+    /// A fixed response for one path.
     pub response: Option<FixedResponse>,
-    /// How long each response of one path is held back.
+    /// The delay of each response for one path.
     pub delay: Option<(&'static str, Duration)>,
 }
 
-/// Members with other values; null removes one.
+/// Members that are replaced; the value null removes one.
 #[derive(Clone, Debug, Default)]
 pub struct Changes(Vec<(String, Value)>);
 
@@ -57,9 +57,9 @@ pub enum SignatureLie {
     PublicKey,
     /// With the first byte of the signature changed.
     Damaged,
-    /// With ES256 and a published key of it, which is no lie.
+    /// With ES256 and the published key for it, which is correct.
     Es256,
-    /// The same, with the first byte of the signature changed.
+    /// With ES256, and the first byte of the signature changed.
     DamagedEs256,
 }
 
@@ -69,9 +69,9 @@ pub enum PublishedKeys {
     /// The signing key.
     #[default]
     One,
-    /// Another key for the same algorithm too.
+    /// The signing key, and another one for the same algorithm.
     Several,
-    /// A key for ES256 too.
+    /// The signing key, and one for ES256.
     WithEs256,
 }
 
@@ -89,12 +89,12 @@ pub struct FixedResponse {
 }
 
 impl Changes {
-    /// Changes of these members.
+    /// Changes these members.
     pub fn of(changes: &[(&str, Value)]) -> Self {
         Self(changes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
     }
 
-    /// Applies them.
+    /// Applies the changes.
     pub fn apply(&self, members: &mut Map<String, Value>) {
         for (name, value) in &self.0 {
             match value {

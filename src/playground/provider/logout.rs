@@ -32,7 +32,7 @@ impl Provider {
         state.keys.sign("logout+jwt", &claims, self.client.authentication.secret(), &state.lies)
     }
 
-    /// The `sid`s of a user's sessions, which end with this.
+    /// Ends a user's sessions, and returns their `sid`s.
     pub fn end_sessions(&self, person: &str) -> Vec<String> {
         let mut state = self.state();
         let of_person = |grant: &super::Grant| grant.person.id == person;

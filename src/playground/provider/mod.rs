@@ -1,6 +1,6 @@
-//! A stand-in OpenID provider: a login page, discovery, keys, the endpoints of the
-//! authorization code flow, user info and logout. It can lie, for tests. It also answers at
-//! the paths of mittwald's plain OAuth 2.0.
+//! A stand-in OpenID provider: a login page, discovery, keys, the endpoints of the authorization
+//! code flow, user info and logout. For tests, its behaviour can be made wrong. It also serves the
+//! paths of mittwald's plain OAuth 2.0.
 
 mod authorize;
 mod keys;
@@ -35,11 +35,11 @@ pub struct Provider {
 
 /// The client, as it is registered at the provider.
 pub struct RegisteredClient {
-    /// Its id.
+    /// The client's id.
     pub client_id: String,
-    /// How it authenticates at the token endpoint.
+    /// How the client authenticates at the token endpoint.
     pub authentication: RegisteredAuthentication,
-    /// Where browsers are sent back, compared as a string.
+    /// The redirect URI, compared as a string.
     pub redirect_uri: String,
     /// Where logout tokens are sent (Back-Channel Logout 1.0).
     pub backchannel_logout_uri: Option<String>,
@@ -93,7 +93,8 @@ impl Provider {
         Ok(Self { origin, client, pages: Pages::compile()?, state: Mutex::new(state) })
     }
 
-    /// Starts one on a port that the system chooses, in a thread of its own. It runs until the process ends.
+    /// Starts a provider on a port that the system chooses, in its own thread. It runs until the
+    /// process ends.
     pub fn start(client: RegisteredClient) -> anyhow::Result<Arc<Self>> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let origin = format!("http://{}", listener.local_addr()?);
@@ -116,7 +117,7 @@ impl Provider {
         &self.origin
     }
 
-    /// Lies from now on.
+    /// Behaves wrongly from now on, as `lies` says.
     pub fn lie(&self, lies: Lies) {
         self.state().lies = lies;
     }
@@ -131,7 +132,7 @@ impl Provider {
         self.state().refresh_tokens.clear();
     }
 
-    /// The requests so far, except those of browsers.
+    /// The requests so far, without those of browsers.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state().requests.clone()
     }
@@ -166,7 +167,7 @@ impl Provider {
 }
 
 impl RegisteredAuthentication {
-    /// The secret; empty where there is none.
+    /// The secret; empty if there is none.
     fn secret(&self) -> &str {
         match self {
             Self::SecretBasic(secret) | Self::SecretPost(secret) => secret,

@@ -38,7 +38,7 @@ pub fn routes(app: &mut web::ServiceConfig) {
     );
 }
 
-/// Delays a response, or replaces it.
+/// Delays or replaces a response, if [`Lies`](super::Lies) says so.
 async fn lie(
     provider: web::Data<Provider>,
     request: ServiceRequest,
@@ -125,7 +125,7 @@ async fn mittwald_user(provider: web::Data<Provider>, request: HttpRequest) -> H
     respond(field(&request, "x-access-token").and_then(|token| provider.mittwald_user(token)))
 }
 
-/// Redirects to the client only.
+/// Ends the session. Redirects only to URLs of the client.
 async fn end_session(
     provider: web::Data<Provider>,
     query: web::Query<BTreeMap<String, String>>,

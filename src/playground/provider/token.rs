@@ -49,7 +49,7 @@ impl Provider {
         self.issue(grant, text("code")).map_err(|_| "server_error")
     }
 
-    /// The user whom an access token is for.
+    /// The claims of the user for whom an access token was issued.
     pub(super) fn user_info(&self, access_token: &str) -> Option<Map<String, Value>> {
         let state = self.state();
         let grant = state.access_tokens.get(access_token)?;
@@ -58,7 +58,7 @@ impl Provider {
         Some(claims)
     }
 
-    /// mittwald's look-up of a user.
+    /// The response of mittwald's API for the user of an access token.
     pub(super) fn mittwald_user(&self, access_token: &str) -> Option<Map<String, Value>> {
         let state = self.state();
         let person = state.access_tokens.get(access_token)?.person;

@@ -39,7 +39,7 @@ impl Signer {
         Self::with_rsa(algorithm, shared_rsa_key)
     }
 
-    /// Creates a new key, for RSA too.
+    /// Creates a new key, even for RSA.
     pub fn fresh(algorithm: &'static str) -> anyhow::Result<Self> {
         Self::with_rsa(algorithm, new_rsa_key)
     }

@@ -1,6 +1,6 @@
-//! What happened in the playground: requests to the service and to the marketplace, as the
-//! login proxy, the service's log and the marketplace recorded them; [`Story`] is a record as
-//! the page shows it.
+//! Records what happens in the playground: requests to the service and to the marketplace, from the
+//! login proxy, the service's log and the marketplace. [`Story`] is the form in which the page
+//! shows a record.
 
 mod record;
 mod settings;
@@ -18,7 +18,7 @@ pub use self::settings::Settings;
 pub use self::story::Story;
 use crate::clock::Timestamp;
 
-/// The latest entries, oldest first. Whoever waits is woken by each change.
+/// The latest entries, oldest first. Each change wakes the requests that wait for one.
 pub struct Trace {
     settings: Settings,
     state: Mutex<State>,
@@ -28,7 +28,7 @@ pub struct Trace {
 #[derive(Default)]
 struct State {
     entries: VecDeque<Entry>,
-    /// Log lines that came before the response that they are about.
+    /// Log lines that were received before the response to which they belong.
     lines: VecDeque<String>,
     last_id: u64,
 }
@@ -37,7 +37,7 @@ struct State {
 const MAX_ENTRIES: usize = 40;
 /// The number of log lines that are kept without an exchange.
 const MAX_LINES: usize = 64;
-/// The time for which a poll waits, below the timeouts of browsers and proxies.
+/// How long a poll waits: less than the timeouts of browsers and proxies.
 const POLL_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Trace {
@@ -102,7 +102,7 @@ impl Trace {
         self.push(&mut self.lock(), Kind::Load(report));
     }
 
-    /// The latest token that a frame of the app's own page got.
+    /// The latest token that a frame in the app's own page received.
     pub fn framed_token(&self) -> Option<String> {
         let state = self.lock();
         state.entries.iter().rev().find_map(|entry| match &entry.kind {
@@ -111,17 +111,17 @@ impl Trace {
         })
     }
 
-    /// Wakes whoever waits, and returns the new version.
+    /// Wakes all waiting requests, and returns the new version.
     pub fn wake(&self) -> u64 {
         self.version.send_modify(|version| *version += 1);
         *self.version.borrow()
     }
 
-    /// Waits for a version above `after`, or a while. Returns the version and the stories that
-    /// have changed.
+    /// Waits for a version above `after`, at most [`POLL_TIMEOUT`]. Returns the version and the
+    /// stories that have changed.
     pub async fn poll(&self, after: u64) -> (u64, Vec<Story>) {
         let mut versions = self.version.subscribe();
-        // at the timeout, the response says that nothing has changed
+        // after the timeout, the response says that nothing has changed
         let _ = tokio::time::timeout(POLL_TIMEOUT, versions.wait_for(|version| *version > after)).await;
         let state = self.lock();
         let version = *self.version.borrow();

@@ -1,4 +1,4 @@
-//! What the playground records of a request, a response and a verification.
+//! The data that the playground records about a request, a response and a verification.
 
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
@@ -11,7 +11,7 @@ use crate::jwt::compact::Compact;
 pub struct Entry {
     pub id: u64,
     pub at: Timestamp,
-    /// The version of the trace with its last change.
+    /// The version of the trace in which the entry changed last.
     pub changed: u64,
     pub kind: Kind,
 }
@@ -20,10 +20,10 @@ pub struct Entry {
 pub enum Kind {
     /// A request to the service.
     Exchange(Box<Exchange>),
-    /// A request to the marketplace with a token that it has verified before, or with
-    /// something else. `of` is the id of the exchange in which the token was signed.
+    /// A request to the marketplace with a token that it has verified before, or that no exchange
+    /// has signed. `of` is the id of the exchange that signed the token.
     Again { of: Option<u64>, visit: Visit },
-    /// Many requests to the service, of which only the result is kept.
+    /// Many requests to the service, for which only the totals are kept.
     Load(LoadReport),
 }
 
@@ -34,7 +34,7 @@ pub struct Exchange {
     pub answered: Answered,
     /// The audit event, as the service logged it.
     pub log_line: Option<String>,
-    /// `None` until the marketplace is asked.
+    /// `None` until the marketplace receives the request.
     pub visit: Option<Visit>,
 }
 
@@ -47,11 +47,11 @@ pub struct Asked {
     /// Path and query.
     pub target: String,
     pub fields: Fields,
-    /// Whether the page that asks is of the app's own origin, or unknown.
+    /// Whether the page that caused the request has the app's own origin, or is unknown.
     pub is_own_page: bool,
 }
 
-/// What the login proxy made of a request.
+/// How the login proxy changed a request.
 pub struct Forwarded {
     /// The name of the user of the session.
     pub user: Option<&'static str>,
@@ -71,7 +71,7 @@ pub struct Answered {
     pub json: Option<String>,
 }
 
-/// A request to the marketplace, and what it made of the token.
+/// A request to the marketplace, and the result of verifying its token.
 pub struct Visit {
     pub target: String,
     /// `Sec-Fetch-Dest`.
@@ -81,7 +81,7 @@ pub struct Visit {
     pub text: String,
     /// Whether the token was valid.
     pub is_token_valid: bool,
-    /// What was read from the token, as name and value.
+    /// Names and values that were read from the token.
     pub facts: Vec<(&'static str, String)>,
 }
 
@@ -95,7 +95,7 @@ pub struct LoadReport {
     /// Tokens that the new secret verifies.
     pub new: usize,
     pub took_ms: u128,
-    /// From the change of the file to the first token of the new secret.
+    /// The time from the change of the file to the first token signed with the new secret.
     pub switched_ms: Option<u128>,
 }
 
@@ -154,7 +154,7 @@ impl Answered {
 }
 
 impl LoadReport {
-    /// Whether every request led to a token that is valid.
+    /// Whether every request resulted in a valid token.
     pub const fn is_complete(&self) -> bool {
         self.failed == 0 && self.new > 0
     }

@@ -1,9 +1,10 @@
-//! Which setting makes a claim or reads a header field, by the service's own configuration.
+//! Finds the setting that creates a claim or reads a header field, in the service's own
+//! configuration.
 
 use anyhow::Context;
 use toml::{Table, Value};
 
-/// The service's configuration as the page explains it.
+/// The service's configuration, for explanations on the page.
 pub struct Settings {
     /// The configuration, secrets hidden.
     pub text: String,

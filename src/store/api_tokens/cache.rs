@@ -1,7 +1,6 @@
-//! The tokens as a process knows them: all of them, read again when they are older than two
-//! seconds, and for an id that is not among them. So a token that was created is known at once,
-//! one that was revoked is refused within two seconds, and wrong ids cost no more than one query
-//! at a time, whatever their number.
+//! A cache of all API tokens. They are read again when they are older than two seconds, and when an
+//! unknown id is requested. So a new token is accepted immediately, a revoked one is refused within
+//! two seconds, and unknown ids cause at most one query at a time, whatever their number.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ pub struct ApiTokenCache {
     turn: Mutex<()>,
 }
 
-/// A token that the store had when the tokens were read.
+/// A token that was in the store when the tokens were read.
 #[derive(Debug)]
 pub struct KnownApiToken {
     /// The token.
@@ -37,33 +36,33 @@ pub struct KnownApiToken {
 #[error("the API tokens cannot be read")]
 pub struct ApiTokensUnavailable;
 
-/// What reading the tokens came to.
+/// The result of reading the tokens.
 struct Reading {
     begun: Stopwatch,
     ended: Stopwatch,
     tokens: Result<HashMap<ApiTokenId, Arc<KnownApiToken>>, ApiTokensUnavailable>,
 }
 
-/// For how long known tokens are used: a revocation takes effect after this time.
+/// How long tokens are used after they were read: a revocation takes effect within this time.
 const MAX_AGE: Duration = Duration::from_secs(2);
 
-/// The time between the begins of two readings.
+/// The minimum time between the starts of two reads.
 const PACE: Duration = Duration::from_millis(50);
 
-/// For how long a failure is the answer to further requests.
+/// How long further requests get the same failure without another read.
 const FAILURE_TIME: Duration = Duration::from_secs(1);
 
-/// For how long the operator's log says that a token was revoked, in place of unknown.
+/// How long the operator's log says that a token was revoked, and not that it is unknown.
 const REVOKED_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl ApiTokenCache {
-    /// A cache that has read nothing yet.
+    /// Creates an empty cache.
     pub fn new(store: Store) -> Self {
         Self { store, latest: ArcSwapOption::empty(), turn: Mutex::new(()) }
     }
 
-    /// The token with this id, as the store has it now or had it less than two seconds ago.
-    /// `None`: when this request was received, there was none. `received` measures the time since then.
+    /// The token with this id, as the store has it now or had it less than two seconds ago. `None`:
+    /// there was none when this request was received. `received` measures the time since then.
     pub async fn find(
         &self,
         id: &ApiTokenId,
@@ -74,7 +73,7 @@ impl ApiTokenCache {
             return answer;
         }
         let _turn = self.turn.lock().await;
-        // another request may have read them meanwhile
+        // another request may have read them in the meantime
         if let Some(answer) = answer() {
             return answer;
         }
@@ -85,7 +84,7 @@ impl ApiTokenCache {
         reading.tokens.as_ref().map(|tokens| tokens.get(id).cloned()).map_err(|why| *why)
     }
 
-    /// Notes that a token was used, at most once a minute. Does not wait for the store.
+    /// Records that a token was used, at most once a minute. Does not wait for the store.
     pub fn note_use(&self, known: &KnownApiToken, now: Timestamp) {
         let now_us = now.unix_microseconds();
         let last = known.last_used_at_us.load(Ordering::Relaxed);
@@ -115,7 +114,7 @@ impl ApiTokenCache {
 }
 
 impl Reading {
-    /// The answer for an id; `None` where the tokens have to be read again for it.
+    /// The result for an id; `None` if the tokens have to be read again for it.
     fn answer(
         &self,
         id: &ApiTokenId,
@@ -125,7 +124,7 @@ impl Reading {
         match &self.tokens {
             Ok(tokens) => {
                 let found = tokens.get(id).cloned();
-                // a reading that began after the request is right about what is missing, too
+                // a read that began after the request was received proves that an id does not exist
                 let is_right = age <= received.elapsed() || found.is_some() && age < MAX_AGE;
                 is_right.then_some(Ok(found))
             }

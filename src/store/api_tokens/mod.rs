@@ -21,7 +21,7 @@ pub struct StoredApiToken {
     pub scopes: Vec<Scope>,
     /// When it was created.
     pub created_at_us: i64,
-    /// From when on it is refused; `None`: it does not expire.
+    /// When it expires; `None` if it does not.
     pub expires_at_us: Option<i64>,
     /// When it was revoked.
     pub revoked_at_us: Option<i64>,
@@ -32,15 +32,15 @@ pub struct StoredApiToken {
 /// Whether a token is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiTokenState {
-    /// It is.
+    /// It is valid.
     Valid,
-    /// Its time is over.
+    /// It has expired.
     Expired,
     /// It was revoked.
     Revoked,
 }
 
-/// Names a token.
+/// Identifies a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiTokenKey {
     /// By its name.
@@ -49,7 +49,7 @@ pub enum ApiTokenKey {
     Id(ApiTokenId),
 }
 
-/// What adding a token came to.
+/// The result of adding a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddApiToken {
     /// It is added.
@@ -60,7 +60,7 @@ pub enum AddApiToken {
     TooMany,
 }
 
-/// Tokens that are not revoked, at most: every process keeps them in memory.
+/// The maximum number of tokens that are not revoked: every process keeps them in memory.
 pub const MAX_API_TOKENS: i64 = 1_000;
 
 /// The time between two updates of a token's last use.
@@ -88,7 +88,7 @@ impl StoredApiToken {
             id: ApiTokenId::parse(&id).map_err(|why| damaged(why.to_string()))?,
             name: ApiTokenName::parse(&name).map_err(|why| damaged(why.to_string()))?,
             hash: ApiTokenHash::from_bytes(hash),
-            // a scope of a newer version permits nothing here
+            // a scope of a newer version is ignored by this one
             scopes: scopes.split(' ').filter_map(|scope| Scope::parse(scope).ok()).collect(),
             created_at_us,
             expires_at_us,
@@ -136,7 +136,7 @@ impl Store {
         })
     }
 
-    /// All tokens, the oldest first, also those that expired or were revoked.
+    /// All tokens, the oldest first, including expired and revoked ones.
     pub async fn api_tokens(&self) -> Result<Vec<StoredApiToken>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM api_tokens ORDER BY created_at_us, id");
         reading!(self, |connection| {
@@ -158,8 +158,8 @@ impl Store {
         })
     }
 
-    /// Revokes a token, and returns it as it was; `None` where none that is not revoked has this
-    /// name or id.
+    /// Revokes a token, and returns it as it was before; `None` if no token with this name or id
+    /// exists that is not revoked.
     pub async fn revoke_api_token(
         &self,
         key: ApiTokenKey,
@@ -185,7 +185,7 @@ impl Store {
         })
     }
 
-    /// Notes the last use of a token, unless it was noted within a minute.
+    /// Records the last use of a token, unless one was recorded within the last minute.
     pub async fn note_use_of_api_token(&self, id: ApiTokenId, now_us: i64) -> Result<(), StoreError> {
         writing!(self, |transaction| {
             let sql = "UPDATE api_tokens SET last_used_at_us = $1

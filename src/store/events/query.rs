@@ -1,10 +1,10 @@
-//! Selecting events by what they hold, page by page.
+//! Selects events by their fields, page by page.
 
 use uuid::Uuid;
 
 use super::{SELECT, StoredEvent};
 
-/// Which events to select. What is `None` selects all.
+/// Which events to select. A field that is `None` does not restrict them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// From this time on.
@@ -25,7 +25,7 @@ pub struct EventFilter {
     pub request_id: Option<Uuid>,
 }
 
-/// The order of selected events: by time, and by writer and `seq` at the same time.
+/// The order of selected events: by time, then by writer and `seq`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventOrder {
     /// The oldest first.
@@ -52,9 +52,9 @@ pub struct EventQuery {
     pub filter: EventFilter,
     /// In which order.
     pub order: EventOrder,
-    /// After this event in that order; `None`: from the first.
+    /// The position after which the page begins; `None` for the first page.
     pub after: Option<EventPosition>,
-    /// How many at most.
+    /// The maximum number of events.
     pub limit: i64,
 }
 

@@ -1,5 +1,5 @@
-//! The tables `mittwald_instances` and `mittwald_requests`: extension instances as webhooks change
-//! them, and the ids of the webhooks.
+//! The tables `mittwald_instances` and `mittwald_requests`: extension instances, which webhooks
+//! change, and the ids of received webhooks.
 
 mod queue;
 mod row;
@@ -19,20 +19,21 @@ pub use types::{Applied, InstanceChange, SealedSecret, StoredInstance, StoredSta
 pub struct Resealed {
     /// The instance.
     pub id: Uuid,
-    /// What is replaced; where it was changed meanwhile, nothing is.
+    /// The secret to replace. If it has changed in the meantime, nothing is replaced.
     pub before: SealedSecret,
-    /// What replaces it.
+    /// The secret that replaces it.
     pub after: SealedSecret,
 }
 
 impl Store {
-    /// Applies changes in one transaction: all are on disk, or none. The results are in the order of the changes.
+    /// Applies changes in one transaction: all or none are stored. The results are in the order of
+    /// the changes.
     pub async fn apply_instance_changes(
         &self,
         changes: Vec<InstanceChange>,
     ) -> Result<Vec<Applied>, StoreError> {
         let mut order: Vec<usize> = (0..changes.len()).collect();
-        // all processes lock in the same order, so that none waits for another in a circle
+        // all processes lock rows in the same order, which prevents deadlocks
         order.sort_by_key(|index| changes.get(*index).map(|change| change.request_id));
         let mut by_instance = order.clone();
         by_instance.sort_by_key(|index| changes.get(*index).map(|change| (change.id, *index)));
@@ -56,7 +57,7 @@ impl Store {
                 if *result == Applied::Replayed {
                     continue;
                 }
-                // locks the row, new or not
+                // locks the row, whether it is new or exists
                 let sql = format!(
                     "INSERT INTO mittwald_instances ({COLUMNS})
                     VALUES ($1, $2, $3, $4, $5, '[]', 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, $6, $6)
@@ -102,7 +103,7 @@ impl Store {
         })
     }
 
-    /// Notes the id of a webhook that changes nothing. Returns whether it is new.
+    /// Records the id of a webhook that changes nothing. Returns whether the id is new.
     pub async fn note_webhook(&self, request_id: Uuid, received_at_us: i64) -> Result<bool, StoreError> {
         writing!(self, |transaction| {
             let sql = "INSERT INTO mittwald_requests (id, received_at_us) VALUES ($1, $2)
@@ -123,7 +124,7 @@ impl Store {
         })
     }
 
-    /// Installed instances, in the order of their ids, after an id.
+    /// Installed instances with ids after `after`, in the order of their ids.
     pub async fn instances(
         &self,
         after: Option<Uuid>,
@@ -160,7 +161,8 @@ impl Store {
         })
     }
 
-    /// Deletes the ids of webhooks, and removed instances, that were last heard of before a time.
+    /// Deletes the ids of webhooks that were received before this time, and removed instances that
+    /// were last changed before it.
     pub async fn purge_instances(&self, before_us: i64) -> Result<(), StoreError> {
         writing!(self, |transaction| {
             let sql = "DELETE FROM mittwald_requests WHERE received_at_us < $1";

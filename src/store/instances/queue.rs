@@ -1,5 +1,5 @@
-//! Collects the changes that are received at the same time into one transaction: they wait for the
-//! disk together.
+//! Stores changes that are received at the same time in one transaction, so that they wait for the
+//! disk only once.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct ChangeQueue {
     waiting: mpsc::Sender<Waiting>,
 }
 
-/// Why a change is not stored, or not known to be.
+/// Why a change was not stored, or may not have been stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotStored(String);
@@ -24,14 +24,14 @@ struct Waiting {
     result: oneshot::Sender<Result<Applied, NotStored>>,
 }
 
-/// Changes that wait, at most.
+/// The maximum number of changes that wait.
 const CAPACITY: usize = 1024;
 
-/// Changes of one transaction, at most.
+/// The maximum number of changes in one transaction.
 const BATCH: usize = 64;
 
 impl ChangeQueue {
-    /// Starts to store, until the store ends.
+    /// Starts the task that stores changes until the store is closed.
     pub fn start(store: &Store) -> Self {
         let (waiting, received) = mpsc::channel(CAPACITY);
         store.spawn(run(store.clone(), received));
@@ -42,8 +42,8 @@ impl ChangeQueue {
     ///
     /// # Errors
     ///
-    /// The store fails, or too many changes wait. The change may be stored all the same, where the
-    /// connection was lost.
+    /// The store fails, or too many changes wait. If the connection was lost, the change may have
+    /// been stored nevertheless.
     pub async fn apply(&self, change: InstanceChange) -> Result<Applied, NotStored> {
         let (result, stored) = oneshot::channel();
         self.waiting

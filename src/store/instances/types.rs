@@ -1,4 +1,4 @@
-//! What the store keeps of an extension instance, and what changes it.
+//! An extension instance in the store, and changes of it.
 
 use std::fmt;
 
@@ -11,17 +11,17 @@ pub struct StoredInstance {
     pub id: Uuid,
     /// Its extension.
     pub extension_id: Uuid,
-    /// Who contributes the extension.
+    /// The contributor who offers the extension.
     pub contributor_id: Uuid,
     /// What it is installed in.
     pub context_id: Uuid,
     /// The kind of that.
     pub context_kind: String,
-    /// What its owner changes.
+    /// The part that its owner changes.
     pub state: StoredState,
-    /// Its secret; `None` until a webhook brings one.
+    /// Its secret; `None` until a webhook with one was received.
     pub secret: Option<SealedSecret>,
-    /// Another number after each change.
+    /// A number that differs after each change.
     pub revision: i64,
     /// When the first webhook about it was received.
     pub created_at_us: i64,
@@ -29,7 +29,8 @@ pub struct StoredInstance {
     pub updated_at_us: i64,
 }
 
-/// What the owner of an instance changes. The default is what holds while nothing is known: disabled.
+/// The part of an instance that its owner changes. The default, before any state was received, is
+/// disabled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredState {
     /// The scopes.
@@ -54,7 +55,7 @@ pub struct SealedSecret {
 pub struct InstanceChange {
     /// The id of the webhook.
     pub request_id: Uuid,
-    /// When the webhook was made, which orders the changes of an instance.
+    /// When mittwald created the webhook, which gives the order of an instance's changes.
     pub created_at_us: i64,
     /// When it was received.
     pub received_at_us: i64,
@@ -62,30 +63,30 @@ pub struct InstanceChange {
     pub id: Uuid,
     /// Its extension.
     pub extension_id: Uuid,
-    /// Who contributes the extension.
+    /// The contributor who offers the extension.
     pub contributor_id: Uuid,
     /// What it is installed in.
     pub context_id: Uuid,
     /// The kind of that.
     pub context_kind: String,
-    /// The state, where it changes.
+    /// The new state, if it changes.
     pub state: Option<StoredState>,
-    /// The secret, where it changes.
+    /// The new secret, if it changes.
     pub secret: Option<SealedSecret>,
     /// Whether the instance is removed.
     pub is_removed: bool,
 }
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It is stored.
     Applied,
-    /// A newer change was received before; nothing is stored but the id of the webhook.
+    /// A newer change was received before; only the id of the webhook is stored.
     Outdated,
     /// A webhook with this id was received before; nothing is stored.
     Replayed,
-    /// The instance is known as one of another extension; nothing is stored but the id.
+    /// The stored instance belongs to another extension; only the id of the webhook is stored.
     OtherExtension,
 }
 

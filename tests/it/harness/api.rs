@@ -1,15 +1,15 @@
-//! API tokens, made by the program, and requests with them.
+//! API tokens that the program creates, and requests with them.
 
 use super::command::{CommandResult, File, run};
 use super::store::TestStore;
 use super::{App, Response, Settings};
 
-/// The standard settings with this store, which has every audit event.
+/// The standard settings with this store, in which every audit event is stored.
 pub fn settings(test: &TestStore) -> Settings {
     Settings::standard().set("store.url", &test.url).set("audit.durability", "commit")
 }
 
-/// The file of these settings.
+/// A configuration file with these settings.
 pub fn config(test: &TestStore) -> File {
     settings(test).file()
 }

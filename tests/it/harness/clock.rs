@@ -1,5 +1,5 @@
-//! A wall clock that a test sets, for a service: a preloaded library adds to the time that the system
-//! gives. The monotonic clock stays as it is, as when the system's time is set.
+//! A wall clock of a service that a test can set: a preloaded library adds an offset to the
+//! system's time. The monotonic clock is unchanged, as when the system's time is set.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::command::run_program;
 
-/// A clock, which is right until it is set.
+/// A clock, which shows the system's time until it is set.
 pub struct TestClock {
     folder: TempDir,
     offset: File,
@@ -58,12 +58,12 @@ impl TestClock {
         clock
     }
 
-    /// Sets it so many seconds ahead of the system's, or behind.
+    /// Sets the clock ahead of the system's time by this many seconds, or behind it if negative.
     pub fn set(&self, ahead_s: i64) {
         self.offset.write_all_at(&ahead_s.to_ne_bytes(), 0).unwrap();
     }
 
-    /// The environment of a program that has this clock.
+    /// The environment variables of a program that uses this clock.
     pub fn variables(&self) -> [(&'static str, PathBuf); 2] {
         let path = |name| self.folder.path().join(name);
         [("LD_PRELOAD", path("clock.so")), ("TEST_CLOCK", path("offset"))]

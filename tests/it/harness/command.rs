@@ -1,4 +1,4 @@
-//! Runs the program for one command, to its end.
+//! Runs the program with one command until it ends.
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -23,7 +23,7 @@ pub fn run(arguments: &[&str]) -> CommandResult {
     run_with(arguments, &[], "")
 }
 
-/// The same, with environment variables and a standard input.
+/// Like [`run`], with environment variables and a standard input.
 pub fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> CommandResult {
     let mut child = Command::new(PROGRAM)
         .args(arguments)
@@ -77,7 +77,7 @@ pub fn write_private(path: &Path, text: &str) {
 }
 
 impl File {
-    /// Writes it.
+    /// Writes a configuration file.
     pub fn new(toml: &str) -> Self {
         let file = Self { folder: TempDir::new().unwrap() };
         write_private(&file.path(), toml);
@@ -100,7 +100,7 @@ impl File {
     }
 }
 
-/// Runs another program, which has to succeed.
+/// Runs another program, and asserts that it succeeds.
 pub fn run_program(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,5 @@
-//! A stand-in token issuer: makes keys, writes them to files, and signs any
-//! header and claims byte for byte.
+//! A stand-in token issuer: creates keys, writes them to files, and signs any header and claims
+//! byte for byte.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,7 +30,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// A new key; for RSA always the same one, since they take long to generate.
+    /// A new key; for RSA always the same one, because generating one takes long.
     pub fn new(algorithm: &'static str) -> Self {
         Self { algorithm, signer: Signer::new(algorithm).unwrap() }
     }
@@ -70,7 +70,7 @@ impl Key {
         self.token_with(&[])
     }
 
-    /// The same with some claims changed, see [`claims_with`].
+    /// A token with some claims changed as in [`claims_with`], without a `kid`.
     pub fn token_with(&self, changed: &Changes<'_>) -> String {
         self.sign(&json!({"alg": self.algorithm}).to_string(), &claims_with(changed))
     }
@@ -80,12 +80,12 @@ impl Key {
         self.sign(&json!({"alg": self.algorithm, "kid": kid}).to_string(), &claims_with(&[]))
     }
 
-    /// This header and these claims, signed.
+    /// Signs this header and these claims.
     pub fn sign(&self, header: &str, claims: &str) -> String {
         self.signer.sign(header, claims).unwrap()
     }
 
-    /// The text, a dot, and its signature.
+    /// Appends a dot and the signature to the text.
     pub fn sign_text(&self, text: &str) -> String {
         self.signer.sign_text(text).unwrap()
     }
@@ -129,7 +129,7 @@ pub struct KeyFile {
 }
 
 impl KeyFile {
-    /// Writes it.
+    /// Writes a key file.
     pub fn new(text: &str) -> Self {
         let file = Self { folder: TempDir::new().unwrap() };
         file.replace(text);

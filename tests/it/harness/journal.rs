@@ -1,4 +1,4 @@
-//! An audit that stores events, used as the HTTP layer uses it.
+//! An audit that stores events, used like in the HTTP layer.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{SECRET, STANDARD};
 
-/// An audit, and what its metrics say.
+/// An audit, and its metrics.
 #[derive(Clone)]
 pub struct TestAudit {
     pub audit: Audit,
@@ -37,12 +37,12 @@ pub struct Request<'a> {
 }
 
 impl TestAudit {
-    /// Starts one with settings of `[audit]`.
+    /// Starts an audit with settings of `[audit]`.
     pub async fn start(store: &Store, toml: &str) -> Self {
         Self::try_start(store, toml).await.unwrap()
     }
 
-    /// The same, where it may fail.
+    /// Like [`Self::start`], but returns an error.
     pub async fn try_start(store: &Store, toml: &str) -> Result<Self, StoreError> {
         let log = AuditLog::new(LogWriter::to(std::io::sink()).unwrap(), LogFormat::Json);
         let metrics = AuditMetrics::default();
@@ -103,7 +103,7 @@ pub async fn verified(store: &Store) -> Summary {
     verify(store, &[key()], |_| {}).await.unwrap()
 }
 
-/// What is wrong with the chains, a text each.
+/// A text for each finding about the chains.
 pub async fn findings(store: &Store) -> Vec<String> {
     verified(store).await.findings.into_iter().map(|finding| finding.what.to_string()).collect()
 }

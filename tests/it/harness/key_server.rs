@@ -1,4 +1,4 @@
-//! Stand-in key servers, and what the service reports of its key fetches.
+//! Stand-in key servers, and what the service reports about its key fetches.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -74,7 +74,7 @@ impl App {
     }
 }
 
-/// A server that accepts requests at once and holds its responses until opened.
+/// A server that accepts requests immediately, and delays its responses until it is opened.
 pub struct GatedServer {
     origin: String,
     state: Arc<(Mutex<State>, Condvar)>,
@@ -87,8 +87,7 @@ struct State {
 }
 
 impl GatedServer {
-    /// Starts one that serves these paths; a text such as `Location: /there` is a
-    /// redirect.
+    /// Starts a server for these paths; a text such as `Location: /there` is a redirect.
     pub fn start(pages: &[(&str, &str)], is_open: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -126,12 +125,12 @@ impl GatedServer {
         wait_until(&format!("{times} requests"), || self.requested_paths().len() >= times);
     }
 
-    /// Holds responses from now on.
+    /// Delays responses from now on.
     pub fn close(&self) {
         self.state.0.lock().unwrap().is_open = false;
     }
 
-    /// Sends all held responses, and later ones at once.
+    /// Sends all delayed responses, and later ones immediately.
     pub fn open(&self) {
         self.state.0.lock().unwrap().is_open = true;
         self.state.1.notify_all();

@@ -69,7 +69,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SIGKILL would leave its workers behind
+        // SIGKILL would not end its workers
         signal(self.child.id(), "TERM");
         wait(&mut self.child);
     }

@@ -1,5 +1,5 @@
-//! File systems of a test's own: small ones, and read-only ones. The test runs again in a
-//! process with its own mounts, which end with it.
+//! File systems for one test, such as small or read-only ones. The test runs again in a process
+//! with its own mounts, which exist until it ends.
 
 use std::process::{Command, Stdio};
 
@@ -10,8 +10,8 @@ use super::command::run_program;
 /// Set in the process with its own mounts.
 const INSIDE: &str = "TEST_HAS_OWN_MOUNTS";
 
-/// Whether this process has its own mounts. If not, runs the test with this path in one that
-/// has, and fails with it.
+/// Whether this process has its own mounts. If not, runs the test with this path in a process that
+/// has, and fails if that fails.
 pub fn entered(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
@@ -31,7 +31,7 @@ pub fn entered(test: &str) -> bool {
     false
 }
 
-/// A file system of this size.
+/// Mounts a file system of this size.
 pub fn small_disk(size: &str) -> TempDir {
     let folder = TempDir::new().unwrap();
     let path = folder.path().to_str().unwrap();
@@ -39,7 +39,7 @@ pub fn small_disk(size: &str) -> TempDir {
     folder
 }
 
-/// Changes it to `ro` or `rw`.
+/// Remounts it with `ro` or `rw`.
 pub fn remount(folder: &TempDir, mode: &str) {
     run_program("mount", &["-o", &format!("remount,{mode}"), folder.path().to_str().unwrap()]);
 }

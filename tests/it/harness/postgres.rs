@@ -1,4 +1,4 @@
-//! A real PostgreSQL server in a temporary folder, on a Unix socket alone.
+//! A real PostgreSQL server in a temporary folder, which listens only on a Unix socket.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -41,10 +41,10 @@ impl Postgres {
         SHARED.get_or_init(Self::start)
     }
 
-    /// Starts a server of the test's own.
+    /// Starts a server for one test.
     pub fn start() -> Self {
         let programs = programs();
-        // the keeper removes it: a static is never dropped
+        // the script above removes it, because a static is never dropped
         let folder = TempDir::new().unwrap().keep();
         let user = ordinary_user();
         if let Some(user) = &user {
@@ -77,7 +77,7 @@ impl Postgres {
         format!("postgres://postgres@localhost/{name}?host={folder}")
     }
 
-    /// Stops the server at once, as a crash would.
+    /// Stops the server immediately, like a crash.
     pub fn stop(&self) {
         self.control(&["-m", "immediate", "stop"]);
     }
@@ -87,12 +87,12 @@ impl Postgres {
         self.control(&["-l", self.folder.join("log").to_str().unwrap(), "-w", "start"]);
     }
 
-    /// Suspends the processes of the server until the guard is dropped: connections stay open, and
-    /// nothing answers.
+    /// Suspends the processes of the server until the guard is dropped: connections stay open
+    /// without responses.
     pub fn suspend(&self) -> Suspended {
         let pid_file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
         let postmaster = pid_file.lines().next().unwrap().to_owned();
-        // first the one that starts others
+        // first the process that starts others
         signal_each("STOP", std::slice::from_ref(&postmaster));
         let file = format!("/proc/{postmaster}/task/{postmaster}/children");
         let children = std::fs::read_to_string(file).unwrap();

@@ -31,14 +31,14 @@ pub struct Login {
 }
 
 impl Login {
-    /// A client that authenticates by HTTP Basic, with more settings.
+    /// A client that authenticates by HTTP Basic, with additional settings.
     pub fn new(settings: &str) -> Self {
         let provider = provider(RegisteredAuthentication::SecretBasic(CLIENT_SECRET.to_owned()));
         let client = client(&provider, &format!("client_secret = {CLIENT_SECRET:?}\n{settings}"));
         Self { provider, client }
     }
 
-    /// The same at a provider that lies.
+    /// Like [`Self::new`], at a provider with wrong behaviour.
     pub fn with_lies(settings: &str, lies: Lies) -> Self {
         let login = Self::new(settings);
         login.provider.lie(lies);
@@ -57,7 +57,7 @@ impl Login {
         self.client.begin(AccountChoice::Any, Timestamp::now).await
     }
 
-    /// Finishes it with the URL that the browser is sent back to.
+    /// Finishes a login with the URL to which the provider redirects the browser.
     pub async fn finish(&self, callback: &str, begun: &Begun) -> Result<SignedIn, OidcError> {
         let (address, query) = callback.split_once('?').unwrap();
         assert_eq!(address, REDIRECT_URI);
@@ -65,7 +65,7 @@ impl Login {
         self.client.finish(&response, &begun.pending, Timestamp::now).await
     }
 
-    /// Refreshes what a sign-in yielded.
+    /// Refreshes the data of a signed-in user.
     pub async fn refresh(&self, signed_in: &SignedIn) -> Result<SignedIn, OidcError> {
         let previous = Previous {
             subject: &signed_in.subject,
@@ -94,14 +94,14 @@ pub fn provider(authentication: RegisteredAuthentication) -> Arc<Provider> {
     Provider::start(client).unwrap()
 }
 
-/// A client of a provider, with more settings.
+/// A client of a provider, with additional settings.
 pub fn client(provider: &Provider, settings: &str) -> OidcClient {
     let issuer = provider.issuer();
     let text = format!("[identity]\nissuer = {issuer:?}\nclient_id = {CLIENT_ID:?}\n{settings}");
     OidcClient::from_toml(&text, REDIRECT_URI).unwrap()
 }
 
-/// Changes of one member; null removes it.
+/// A change of one member; null removes it.
 pub fn change(name: &str, value: Value) -> Changes {
     Changes::of(&[(name, value)])
 }

@@ -1,5 +1,5 @@
 //! The nginx configurations of the documents, run in a real nginx in front of the
-//! service. The stand-in for each login backend responds by a session cookie.
+//! service. A stand-in for each login backend recognizes users by a session cookie.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -132,7 +132,7 @@ map $cookie_session $email  { alice "alice@example.com"; default ""; }
 map $cookie_session $groups { alice "staff,ops"; default ""; }
 "#;
 
-/// The backend of nginx that does not run.
+/// The backend of nginx that is stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
     None,
@@ -153,14 +153,14 @@ impl NginxSetup {
         Self::start_with(recipe, false, Outage::None)
     }
 
-    /// Starts one for each recipe, and one with the service on a Unix socket.
+    /// Starts a setup for each recipe, and one with the service on a Unix socket.
     pub fn start_each() -> impl Iterator<Item = (Recipe, Self)> {
         let by_socket = [(OAUTH2_PROXY, true)].into_iter();
         let all = ALL.iter().map(|recipe| (*recipe, false)).chain(by_socket);
         all.map(|(recipe, by_socket)| (recipe, Self::start_with(recipe, by_socket, Outage::None)))
     }
 
-    /// The same, without one of the backends.
+    /// Like [`Self::start`], without one of the backends.
     pub fn start_without(recipe: Recipe, outage: Outage) -> Self {
         Self::start_with(recipe, false, outage)
     }
@@ -186,7 +186,7 @@ impl NginxSetup {
     }
 }
 
-/// nginx configured by a recipe, in front of a server that returns the `Host` it got.
+/// nginx configured by a recipe, in front of a server that returns the `Host` of the request.
 pub fn start_before_echo_of_host(recipe: Recipe) -> Nginx {
     let folder = TempDir::new().unwrap();
     let echo = format!("unix:{}/echo.sock", folder.path().display());
@@ -202,7 +202,7 @@ pub fn start_before_replicas(recipe: Recipe, replicas: [SocketAddr; 2]) -> Nginx
         assert!(upstream.contains(printed));
         upstream = upstream.replace(printed, &own.to_string());
     }
-    // the tests' own address: clients of a Unix socket
+    // the address of the tests, which are clients of a Unix socket
     let locations = block("docs/links.md", "Behind a proxy").replace("10.0.0.0/8", "unix:");
     let recipe_text = documented(recipe.source);
     assert!(recipe_text.contains(ONE));
@@ -217,7 +217,7 @@ pub fn start_written(recipe: Recipe, text: &str, service: SocketAddr) -> Nginx {
     run(recipe, TempDir::new().unwrap(), &text, Outage::None)
 }
 
-/// nginx as documented where the service signs users in itself.
+/// nginx as documented for a service that signs users in itself.
 pub fn start_before_sign_in(service: SocketAddr) -> Nginx {
     let text = block("docs/sign-in.md", "Behind a proxy").replace("127.0.0.1:8080", &service.to_string());
     run(OAUTH2_PROXY, TempDir::new().unwrap(), &text, Outage::None)
@@ -236,10 +236,10 @@ fn run(recipe: Recipe, folder: TempDir, text: &str, outage: Outage) -> Nginx {
         recipe.login
     );
     let documented = text
-        // nginx wants a colon between the path of a socket and that of a URL
+        // nginx requires a colon between the path of a socket and that of a URL
         .replace(&format!("{}/", recipe.login_address), &format!("unix:{dir}/login.sock:/"))
         .replace(recipe.login_address, &format!("unix:{dir}/login.sock"));
-    // a second server of a recipe listens there too, by its own name
+    // a second server of the recipe listens at the same socket, with its own name
     let listening = documented.replace("listen 443 ssl;", &format!("listen unix:{dir}/front.sock;"));
     for line in listening.lines().filter(|line| !line.trim_start().starts_with("ssl_certificate")) {
         writeln!(http, "{line}").unwrap();
@@ -270,8 +270,8 @@ fn first_block(text: &str) -> String {
     block.split("\n```").next().unwrap().to_owned()
 }
 
-/// The locations that the ingress-nginx controller generates from two Ingress
-/// objects, reduced to what `auth-url` and the snippets change.
+/// The locations that the ingress-nginx controller generates from two Ingress objects, reduced to
+/// the directives of `auth-url` and the snippets.
 fn controller_locations(objects: &str) -> String {
     let (entrance, public) = objects.split_once("\n---\n").unwrap();
     let annotation = |name: &str| {

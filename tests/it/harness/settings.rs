@@ -59,12 +59,12 @@ impl Settings {
         Self::standard().identity("preset", preset)
     }
 
-    /// ES256 tokens of [`ISSUER`] for [`AUDIENCE`]; keys are to be added.
+    /// ES256 tokens of [`ISSUER`] for [`AUDIENCE`], still without keys.
     pub fn bearer() -> Self {
         Self::of_kind("bearer").issuer(ISSUER).audience(AUDIENCE).algorithm("ES256")
     }
 
-    /// Tokens of the tenant `ACME` of a marketplace; keys are to be added.
+    /// Tokens of the tenant `ACME` of a marketplace, still without keys.
     pub fn appdirect() -> Self {
         Self::of_kind("appdirect")
             .identity("marketplace_url", "https://market.example.com")
@@ -104,7 +104,7 @@ impl Settings {
         self.identity("audience", audience)
     }
 
-    /// This one in `identity.algorithms`.
+    /// `identity.algorithms`, with only this algorithm.
     pub fn algorithm(self, algorithm: &str) -> Self {
         self.identity("algorithms", [algorithm])
     }
@@ -129,7 +129,7 @@ impl Settings {
         self.set("embed.parents", parents)
     }
 
-    /// A file in place of the secret.
+    /// `pandium.shared_secret_file` in place of the secret.
     pub fn secret_file(self, file: &Path) -> Self {
         self.without("pandium.shared_secret").set("pandium.shared_secret_file", file)
     }
@@ -156,14 +156,14 @@ impl Settings {
         self
     }
 
-    /// The settings without one, or without a section.
+    /// The settings without this one, or without this section.
     pub fn without(mut self, key: &str) -> Self {
         let (tables, name) = key.rsplit_once('.').unwrap_or(("", key));
         table(&mut self.0, tables).remove(name).expect("there is no such setting");
         self
     }
 
-    /// Settings as they stand in a file, merged over these.
+    /// Merges settings in TOML over these.
     pub fn toml(mut self, text: &str) -> Self {
         merge(&mut self.0, text.parse().unwrap());
         self
@@ -193,7 +193,7 @@ impl Settings {
     }
 }
 
-/// The table at a dotted key, created where it is absent.
+/// The table at a dotted key, created if it is absent.
 fn table<'a>(root: &'a mut Table, key: &str) -> &'a mut Table {
     key.split('.').filter(|name| !name.is_empty()).fold(root, |table, name| {
         let entry = table.entry(name).or_insert_with(|| Value::Table(Table::new()));

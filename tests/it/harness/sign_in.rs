@@ -15,13 +15,13 @@ use url::form_urlencoded;
 use super::provider::{ADA, CLIENT_ID, CLIENT_SECRET, Provider, RegisteredAuthentication, provider};
 use super::{App, Connection, Field, Response, Settings};
 
-/// The key of the sessions.
+/// The key that encrypts sessions.
 pub const SESSION_KEY: &str = "session-key-session-key-session-key";
 
 /// The path at which users sign in.
 pub const LOGIN: &str = "/auth/pandium-sso/login";
 
-/// A navigation of a window.
+/// The header fields of a top-level navigation.
 pub const WINDOW: &[Field<'static>] =
     &[("Accept", "text/html"), ("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate")];
 
@@ -56,19 +56,19 @@ impl SignInService {
         browser
     }
 
-    /// What the session cookie of a browser holds.
+    /// The session in the cookie of a browser.
     pub fn session_of(&self, browser: &Browser) -> Session {
         let cookie = browser.header();
         let headers = std::iter::once(("cookie", cookie.as_bytes())).collect();
         *self.cookies().open(&headers, Timestamp::now(), &EndedSessions::default()).unwrap()
     }
 
-    /// A frame with a session of its own, which began with that of a browser.
+    /// A frame with its own session, which belongs to the sign-in of a browser.
     pub fn frame_of(&self, browser: &Browser) -> Browser {
         self.browser_with(&of_frame(&self.session_of(browser)).unwrap())
     }
 
-    /// A browser that has this session.
+    /// A browser with the cookie of this session.
     pub fn browser_with(&self, session: &Session) -> Browser {
         let set = self.cookies().set(session).unwrap();
         let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
@@ -95,7 +95,7 @@ pub fn settings(provider: &Provider) -> Settings {
         .set("claims.sub", "id")
 }
 
-/// The section `[session]` with this key, for cookies of other times.
+/// The section `[session]` with this key, for cookies with other times.
 pub fn session_settings(key: &str) -> Arc<SessionSettings> {
     let secrets = [SharedSecret::parse(key).unwrap()];
     Arc::new(SessionSettings {
@@ -154,7 +154,7 @@ impl Browser {
         target(&provider.sign_in(&self.begin(app, login), ADA).unwrap())
     }
 
-    /// The value of a cookie whose name begins so.
+    /// The name and value of a cookie whose name begins with `prefix`.
     pub fn cookie(&self, prefix: &str) -> Option<(String, String)> {
         let cookies = self.cookies.borrow();
         cookies
@@ -201,7 +201,7 @@ pub fn target(url: &str) -> String {
     url.strip_prefix("https://app.example.com").expect("a URL of the service").to_owned()
 }
 
-/// The address of a sign-in that leads to a page.
+/// The URL of a sign-in that returns to a page.
 pub fn login_to(page: &str) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("return", page).finish();
     format!("{LOGIN}?{query}")

@@ -12,7 +12,7 @@ use super::wire::Response;
 /// A token with a verified signature.
 #[derive(Debug)]
 pub struct Token {
-    /// The URL that carries it.
+    /// The URL that contains it.
     pub url: Url,
     /// The JOSE header as written.
     pub header: String,

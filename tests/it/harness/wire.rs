@@ -40,7 +40,7 @@ impl Connection {
 }
 
 impl<S: Read + Write> Connection<S> {
-    /// Uses any stream.
+    /// A connection over any stream.
     pub fn over(stream: S) -> Self {
         Self { stream: BufReader::new(stream) }
     }

@@ -154,12 +154,12 @@ fn every_matching_key_is_tried_without_a_kid() {
     assert_eq!(server.requested_paths().len(), 1);
     send_token(&app, &token(&third, &[])).assert_refused(401, "invalid_token");
     assert_eq!(server.requested_paths().len(), 2);
-    // a kid is used if present
+    // a kid is used if it is present
     let named = |kid: &str| second.sign(&json!({"alg": "ES256", "kid": kid}).to_string(), &claims(&[]));
     assert_eq!(send_token(&app, &named("k-2")).status, 307);
     send_token(&app, &named("k-1")).assert_refused(401, "invalid_token");
 
-    // a rotation that no kid announces
+    // a rotation without a new kid
     app.wait_for_cooldown();
     server.set_behaviour(keys_response(&[second.jwk(Some("k-2")), third.jwk(Some("k-3"))]));
     std::thread::scope(|scope| {

@@ -115,7 +115,7 @@ fn only_hs256_with_the_client_secret_is_accepted() {
         app.send_token(&Key::shared(secret).sign(r#"{"alg":"HS256"}"#, &claims))
             .assert_refused(401, "invalid_token");
     }
-    // also with a valid HS512 signature
+    // even with a valid HS512 signature
     let hs512 = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA512, SHARED.as_bytes());
     let parts = key.sign(r#"{"alg":"HS512"}"#, &claims);
     let (signed, _) = parts.rsplit_once('.').unwrap();
