@@ -3,8 +3,6 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -12,8 +10,8 @@ use tokio::task::AbortHandle;
 
 use super::chain::ChainKey;
 use super::settings::{AuditSettings, Durability, OnFailure};
+use super::status::{Status, watch};
 use super::writer::ChainWriter;
-use crate::clock::Stopwatch;
 use crate::metrics::AuditMetrics;
 use crate::store::events::Event;
 use crate::store::{Batch, Store, StoreError};
@@ -29,20 +27,12 @@ pub(super) struct Journal {
     task: AbortHandle,
 }
 
-/// The event of a request could not be stored, and the request is to be refused.
+/// The event of a request could not be stored, so the request has to be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the audit event cannot be stored")]
 pub struct AuditUnavailable;
 
-/// Whether events are stored.
-pub(super) struct Status {
-    is_failing: AtomicBool,
-    error: Mutex<Option<String>>,
-    metrics: AuditMetrics,
-    on_failure: OnFailure,
-}
-
-/// An event in the queue, and who waits for its commit.
+/// An event in the queue, and the request that waits for its commit.
 struct Pending {
     event: Event,
     waiter: Option<oneshot::Sender<()>>,
@@ -57,9 +47,9 @@ struct Task {
     chain: Option<ChainWriter>,
     queue: mpsc::Receiver<Pending>,
     status: Arc<Status>,
-    /// Whether events are kept that cannot be stored now.
+    /// Whether events that cannot be stored now are kept.
     keeps: bool,
-    /// Whether no response waits for a commit.
+    /// Whether the task waits for larger batches, because no response waits for a commit.
     lingers: bool,
 }
 
@@ -72,15 +62,16 @@ enum Unstored {
 /// The maximum number of events in one transaction.
 const MAX_BATCH: usize = 1024;
 
-/// Where no response waits, larger batches cost less.
+/// How long to wait for a larger batch, which costs less per event.
 const LINGER: Duration = Duration::from_millis(20);
 
-/// The pause after the first failure; it doubles with each further one.
+/// The pause after the first failure. It doubles after each further failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Journal {
-    /// Starts the task. Where requests are refused without a store, it has to be available.
+    /// Starts the task. Fails if requests are refused without a store, and the store is not
+    /// available.
     pub async fn start(
         store: &Store,
         settings: &AuditSettings,
@@ -88,12 +79,7 @@ impl Journal {
         command: &str,
     ) -> Result<Self, StoreError> {
         let AuditSettings { durability, on_failure, queue_length, .. } = *settings;
-        let status = Arc::new(Status {
-            is_failing: AtomicBool::new(false),
-            error: Mutex::default(),
-            metrics,
-            on_failure,
-        });
+        let status = Arc::new(Status::new(store.timeout(), on_failure, metrics));
         let started = ChainWriter::start(store.clone(), settings.chain_key.clone(), command).await;
         let chain = match (started, on_failure) {
             (Ok(chain), _) => {
@@ -117,7 +103,8 @@ impl Journal {
             keeps: durability == Durability::Queued || on_failure == OnFailure::Allow,
             lingers: durability == Durability::Queued,
         };
-        let task = store.spawn(task.run());
+        let task = store.spawn_appending(task.run());
+        store.spawn(watch(Arc::downgrade(&status)));
         Ok(Self { queue, status, durability, on_failure, commit_timeout: store.timeout(), task })
     }
 
@@ -126,7 +113,7 @@ impl Journal {
         match (self.durability, self.on_failure) {
             (Durability::Log, _) => Ok(()),
             (Durability::Queued, _) => self.enqueue(event, None).await,
-            // each request would wait for nothing
+            // refused immediately: waiting would not help
             (Durability::Commit, OnFailure::Refuse) if self.status.is_failing() => Err(AuditUnavailable),
             (Durability::Commit, OnFailure::Allow) if self.status.is_failing() => {
                 self.enqueue(event, None).await
@@ -145,14 +132,14 @@ impl Journal {
         }
     }
 
-    /// Queues an event. Where the queue is full although events are stored, waits for room: more
-    /// requests come than the store takes.
+    /// Queues an event. If the queue is full although events are stored, waits for space: there are
+    /// more requests than the store can record.
     async fn enqueue(
         &self,
         event: Event,
         waiter: Option<oneshot::Sender<()>>,
     ) -> Result<(), AuditUnavailable> {
-        // before the task can count it down
+        // incremented before the task can decrement it
         self.status.metrics.queue_length.inc();
         let is_queued = match self.queue.try_send(Pending { event, waiter }) {
             Ok(()) => true,
@@ -175,9 +162,9 @@ impl Journal {
         }
     }
 
-    /// Why events cannot be stored now, if so.
+    /// Why events cannot be stored now; `None` if they can.
     pub fn failure(&self) -> Option<String> {
-        self.status.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.status.error()
     }
 
     /// Whether requests are refused while events cannot be stored.
@@ -198,8 +185,8 @@ impl Journal {
         }
     }
 
-    /// Stores a last event after all others, and ends the task. Gives up where the store makes no
-    /// progress for its time limit, and returns how many events are not stored.
+    /// Stores a last event after all others, and ends the task. Stops waiting if the store makes no
+    /// progress within its time limit. Returns how many events are not stored.
     pub async fn stop(&self, last: Event) -> u64 {
         let (waiter, mut stored) = oneshot::channel();
         let length = &self.status.metrics.queue_length;
@@ -227,36 +214,6 @@ impl Journal {
     }
 }
 
-impl Status {
-    fn is_failing(&self) -> bool {
-        self.is_failing.load(Ordering::Relaxed)
-    }
-
-    fn failed(&self, error: &StoreError) {
-        self.metrics.failures.inc();
-        self.metrics.store_up.set(0);
-        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-        if !self.is_failing.swap(true, Ordering::Relaxed) {
-            match self.on_failure {
-                OnFailure::Refuse => {
-                    tracing::error!(%error, "audit events cannot be stored; requests are refused")
-                }
-                OnFailure::Allow => {
-                    tracing::error!(%error, "audit events cannot be stored; requests are served, and events wait");
-                }
-            }
-        }
-    }
-
-    fn succeeded(&self) {
-        self.metrics.store_up.set(1);
-        if self.is_failing.swap(false, Ordering::Relaxed) {
-            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            tracing::info!("audit events are stored again");
-        }
-    }
-}
-
 impl Task {
     async fn run(mut self) {
         let mut received = Vec::with_capacity(MAX_BATCH);
@@ -271,7 +228,7 @@ impl Task {
             let mut pause = FIRST_PAUSE;
             while let Err(error) = self.try_store(&mut unstored, count).await {
                 self.status.failed(&error);
-                // requests that wait are answered at once
+                // the requests that still wait are refused
                 waiters.clear();
                 if !self.keeps {
                     self.wait_until_writable().await;
@@ -282,13 +239,13 @@ impl Task {
             }
             self.count_down(count);
             for waiter in waiters {
-                // an error: the client has gone
+                // an error: the client has disconnected
                 let _ = waiter.send(());
             }
         }
     }
 
-    /// Receives a batch. `false`: there will be no more.
+    /// Receives a batch. `false`: the queue is closed.
     async fn receive(&mut self, received: &mut Vec<Pending>) -> bool {
         if self.queue.recv_many(received, MAX_BATCH).await == 0 {
             return false;
@@ -305,7 +262,7 @@ impl Task {
     }
 
     async fn try_store(&mut self, unstored: &mut Unstored, count: usize) -> Result<(), StoreError> {
-        let stopwatch = Stopwatch::start();
+        let stopwatch = self.status.append_began();
         let chain = self.chain().await?;
         let batch = match unstored {
             Unstored::Sealed(batch) => Arc::clone(batch),
@@ -319,12 +276,17 @@ impl Task {
             Ok(()) => {
                 self.status.succeeded();
                 self.status.metrics.stored.inc_by(count as u64);
-                self.status.metrics.commit_duration.observe(stopwatch.elapsed().as_secs_f64());
+                let took = stopwatch.elapsed();
+                self.status.metrics.commit_duration.observe(took.as_secs_f64());
+                if !self.keeps && took > self.store.timeout() {
+                    // new requests were refused in the meantime, and so are those that wait
+                    self.drop_queued();
+                }
                 Ok(())
             }
             Err(error) => {
                 if matches!(error, StoreError::Conflict(_)) {
-                    // another database, or an older copy: the events go to a new chain
+                    // the database is another one, or an older copy, so a new chain begins
                     self.chain = None;
                     let events = batch.events.iter().map(|stored| stored.event.clone());
                     *unstored = Unstored::Events(events.collect());
@@ -342,19 +304,16 @@ impl Task {
         Ok(self.chain.insert(chain))
     }
 
-    /// Waits until the store accepts writes. Meanwhile [`Journal::record`] refuses; what was queued before
-    /// that is dropped, which answers the requests that wait.
+    /// Waits until the store accepts writes. In the meantime [`Journal::record`] refuses requests;
+    /// events in the queue are dropped, so that the requests that wait for them are refused.
     async fn wait_until_writable(&mut self) {
         let mut pause = FIRST_PAUSE;
         loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            loop {
-                match self.queue.try_recv() {
-                    Ok(_) => self.count_down(1),
-                    Err(mpsc::error::TryRecvError::Empty) => break,
-                    Err(mpsc::error::TryRecvError::Disconnected) => return,
-                }
+            self.drop_queued();
+            if self.queue.is_closed() {
+                return;
             }
             match self.try_write().await {
                 Ok(()) => return self.status.succeeded(),
@@ -363,7 +322,14 @@ impl Task {
         }
     }
 
-    /// Writes something that changes nothing.
+    /// Drops the events in the queue, so that the requests that wait for them are refused.
+    fn drop_queued(&mut self) {
+        while self.queue.try_recv().is_ok() {
+            self.count_down(1);
+        }
+    }
+
+    /// Tests whether the store accepts writes, without changing anything.
     async fn try_write(&mut self) -> Result<(), StoreError> {
         let result = self.chain().await?.try_write().await;
         if matches!(result, Err(StoreError::Conflict(_))) {

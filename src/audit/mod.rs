@@ -1,6 +1,6 @@
-//! The audit: exactly one event for each hand-off, each verification for an API, and each
-//! refusal, as a line of the log and, where it is configured, as a row of the store. Never
-//! contains a token, a URL, a query or a header value (but for the user agent, in the store).
+//! The audit: exactly one event for each hand-off, each verification for an API, and each refusal,
+//! as a line of the log and, if configured, as a row of the store. It never contains a
+//! token, a URL, a query or a header value, except the user agent in the store.
 
 mod chain;
 mod export;
@@ -11,6 +11,7 @@ mod purge;
 mod record;
 mod recorder;
 mod settings;
+mod status;
 pub mod unusual;
 mod verify;
 mod witnessed;
@@ -40,7 +41,7 @@ pub use purge::purge;
 pub use record::{Operation, RecordDetails};
 pub use recorder::{Audit, AuditHealth};
 pub use settings::{AuditSettings, Durability, OnFailure, subject_forms};
-pub use verify::{Break, Finding, Summary, verify};
+pub use verify::{Break, ChainFinding, Summary, verify};
 pub use witnessed::to_hex;
 pub use writer::ChainWriter;
 
@@ -79,7 +80,7 @@ pub struct AuditEvent<'a> {
     pub peer: Peer,
     /// What the response is for.
     pub fetch_dest: FetchDestination,
-    /// The name of the API token by which a server asked for the hand-off.
+    /// The name of the API token with which a server requested the hand-off.
     pub api_token: Option<&'a str>,
     /// The extension instance that a program or a verified webhook names.
     pub instance_id: Option<Uuid>,
@@ -124,11 +125,11 @@ pub enum InstanceEvent {
     SecretRotated,
     /// It was removed.
     Removed,
-    /// A webhook came after a newer one, and changed nothing.
+    /// A webhook was received after a newer one, and changed nothing.
     Ignored,
     /// A webhook was a dry run, and changed nothing.
     DryRun,
-    /// A program got an access token of it.
+    /// An access token of it was issued to a program.
     AccessTokenIssued,
 }
 
@@ -154,7 +155,7 @@ impl InstanceEvent {
             Self::Removed => "an extension instance was removed",
             Self::Ignored => "a webhook came after a newer one",
             Self::DryRun => "a webhook was a dry run",
-            Self::AccessTokenIssued => "gave an access token of an extension instance to a program",
+            Self::AccessTokenIssued => "issued an access token of an extension instance to a program",
         }
     }
 }
@@ -326,7 +327,7 @@ impl<'a> Labels<'a> {
             },
             Outcome::SessionsEnded => Self {
                 level: "INFO",
-                message: "ended sessions of a user, as the provider asked",
+                message: "ended sessions of a user at the provider's request",
                 outcome: "sessions_ended",
                 reason: None,
                 detail: None,
@@ -364,9 +365,9 @@ impl Serialize for LineTime {
     }
 }
 
-/// RFC 3339 in UTC, always with six digits of the second's fraction, as
-/// `tracing_subscriber` writes it. A configuration of `Iso8601` is compiled into the
-/// code; a `format_description!` is interpreted, and makes a line 12 % slower.
+/// RFC 3339 in UTC, always with six digits of the second's fraction, as `tracing_subscriber` writes
+/// it. `Iso8601` is configured at compile time; a `format_description!` would be interpreted, and
+/// make a line 12 % slower.
 const TIMESTAMP_FORMAT: Iso8601<{ TIMESTAMP_CONFIG }> = Iso8601;
 const TIMESTAMP_CONFIG: iso8601::EncodedConfig = iso8601::Config::DEFAULT
     .set_time_precision(iso8601::TimePrecision::Second { decimal_digits: NonZeroU8::new(6) })

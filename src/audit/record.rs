@@ -1,17 +1,15 @@
 //! The stored form of an audit event: owned values, each of bounded length.
 
-use std::borrow::Cow;
-
 use serde_json::{Value, json};
+use smol_str::ToSmolStr as _;
 use uuid::Uuid;
 
 use super::{AuditEvent, Labels};
 use crate::clock::Timestamp;
 use crate::pandium::Environment;
-use crate::request::Peer;
 use crate::store::events::{Event, Personal, Text};
 
-/// What the stored form of an event has, in addition to its line in the log.
+/// The fields of the stored form of an event that its line in the log does not have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecordDetails<'a> {
     /// The subject, in the form that `audit.subject` selects.
@@ -30,12 +28,12 @@ pub struct RecordDetails<'a> {
     pub link: Option<&'a str>,
 }
 
-/// What happens to the service itself, or to what it stores.
+/// Operations on the service itself, or on stored data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A process that writes events has started. Its first event.
     Started,
-    /// It stops.
+    /// The process has stopped.
     Stopped,
     /// Another configuration is in use.
     Reloaded,
@@ -47,7 +45,7 @@ pub enum Operation {
     TokenRevoked,
     /// Events were deleted because of their age.
     Purged,
-    /// What identifies a person was erased.
+    /// The personal data of a person was erased.
     Forgotten,
 }
 
@@ -72,12 +70,12 @@ impl Operation {
         }
     }
 
-    /// Its event. `data`: an object with what only this operation has.
+    /// Its event. `data`: an object with the fields that only this operation has.
     pub(super) fn event(self, at: Timestamp, data: &Value) -> Event {
         Event {
             at_us: at.unix_microseconds(),
-            outcome: Cow::Borrowed(self.code()),
-            data: (!data.is_null()).then(|| Cow::Owned(data.to_string())),
+            outcome: Text::new_static(self.code()),
+            data: (!data.is_null()).then(|| data.to_smolstr()),
             ..Event::default()
         }
     }
@@ -88,25 +86,25 @@ pub(super) fn of_request(event: &AuditEvent<'_>, details: &RecordDetails<'_>) ->
     let labels = Labels::of(event);
     Event {
         at_us: event.at.unix_microseconds(),
-        outcome: Cow::Borrowed(labels.outcome),
+        outcome: Text::new_static(labels.outcome),
         request_id: Some(event.request_id),
         entrance: event.entrance.map(text),
-        environment: event.environment.map(Environment::name).map(Cow::Borrowed),
+        environment: event.environment.map(Environment::name).map(Text::new_static),
         account: details.account.map(text),
-        reason: labels.reason.map(Cow::Borrowed),
+        reason: labels.reason.map(Text::new_static),
         detail: labels.detail.map(text),
         jti: labels.jti,
-        identity_kind: details.identity_kind.map(Cow::Borrowed),
+        identity_kind: details.identity_kind.map(Text::new_static),
         issuer: details.issuer.map(text),
         key_id: details.key_id.map(text),
-        fetch_dest: Some(Cow::Borrowed(event.fetch_dest.name())),
+        fetch_dest: Some(Text::new_static(event.fetch_dest.name())),
         embed_violation: event.embed_violation.map(text),
         link: details.link.filter(|link| !link.is_empty()).map(text),
         took_us: i64::try_from(event.took_us).ok(),
         data: data(event.api_token, event.instance_id),
         personal: Personal {
             subject: details.subject.map(text),
-            peer: peer(event.peer),
+            peer: Some(event.peer.to_smolstr()),
             user_agent: details.user_agent.map(user_agent),
         },
     }
@@ -122,11 +120,7 @@ fn data(api_token: Option<&str>, instance_id: Option<Uuid>) -> Option<Text> {
     Some(text(&data.to_string()))
 }
 
-fn peer(peer: Peer) -> Option<Text> {
-    Some(Cow::Owned(peer.to_string()))
-}
-
-/// Cut, and without what is not UTF-8.
+/// The user agent, truncated, and without bytes that are not UTF-8.
 fn user_agent(bytes: &[u8]) -> Text {
     let text = String::from_utf8_lossy(bytes.get(..MAX_USER_AGENT).unwrap_or(bytes));
     bounded(&text, MAX_USER_AGENT)
@@ -136,10 +130,11 @@ fn text(text: &str) -> Text {
     bounded(text, MAX_TEXT)
 }
 
-/// Cut at the end of a character. PostgreSQL's texts have no NUL.
+/// A text that is truncated at the end of a character. NUL is removed: PostgreSQL's texts cannot
+/// contain it.
 fn bounded(text: &str, max: usize) -> Text {
     let kept = text.get(..text.floor_char_boundary(max)).unwrap_or(text);
-    if kept.contains('\0') { Cow::Owned(kept.replace('\0', "\u{fffd}")) } else { Cow::Owned(kept.to_owned()) }
+    if kept.contains('\0') { Text::from(kept.replace('\0', "\u{fffd}")) } else { Text::new(kept) }
 }
 
 #[cfg(test)]

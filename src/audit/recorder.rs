@@ -1,4 +1,4 @@
-//! The face of the audit: every event is logged, and stored as `[audit]` says.
+//! The public interface of the audit: every event is logged, and stored as `[audit]` says.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub enum AuditHealth {
     Failing {
         /// Why.
         error: String,
-        /// Whether requests are refused meanwhile.
+        /// Whether requests are refused in the meantime.
         refuses: bool,
     },
 }
@@ -48,8 +48,8 @@ impl Audit {
     }
 
     /// An audit that stores events as the settings say, and deletes old ones. `command` is what
-    /// this process runs. Fails where requests are to be refused without a store, and it
-    /// is not available.
+    /// this process runs. Fails if requests are refused without a store, and the store is not
+    /// available.
     pub async fn start(
         log: AuditLog,
         settings: &AuditSettings,
@@ -68,8 +68,8 @@ impl Audit {
         Ok(Self { log, durable: Some(Arc::new(Durable { journal, purging })) })
     }
 
-    /// Logs and stores the event of a request, before its response leaves. After an error
-    /// nothing is logged: refuse the request with 503 `audit_unavailable`, and pass the event of that
+    /// Logs and stores the event of a request, before its response is sent. After an error nothing
+    /// is logged: refuse the request with 503 `audit_unavailable`, and pass the event of that
     /// refusal to [`Self::log`].
     pub async fn record(
         &self,
@@ -93,8 +93,9 @@ impl Audit {
         self.log.write(event);
     }
 
-    /// Stores the event of an operation, where events are stored, and waits for its commit. `data`: an
-    /// object with what only this operation has, or null; no secrets, and nothing personal.
+    /// Stores the event of an operation, if events are stored, and waits for its commit. `data`: an
+    /// object with the fields that only this operation has, or null; without secrets and personal
+    /// data.
     pub async fn record_operation(&self, operation: Operation, data: Value) -> Result<(), AuditUnavailable> {
         match &self.durable {
             Some(durable) => durable.journal.commit(operation.event(Timestamp::now(), &data)).await,
@@ -111,8 +112,8 @@ impl Audit {
         }
     }
 
-    /// Records the stop after all events before it, and ends the background tasks. Gives up
-    /// where the store makes no progress for `store.timeout_s`.
+    /// Records the stop after all events before it, and ends the background tasks. Stops waiting if
+    /// the store makes no progress for `store.timeout_s`.
     pub async fn stop(&self) {
         let Some(durable) = &self.durable else { return };
         let event = Operation::Stopped.event(Timestamp::now(), &Value::Null);
@@ -120,7 +121,7 @@ impl Audit {
             0 => {}
             events => tracing::error!(
                 events,
-                "the store is not available; audit events that waited for it are lost"
+                "the store is not available; audit events that wait for it may be lost"
             ),
         }
         if let Some(purging) = &durable.purging {

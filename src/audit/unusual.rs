@@ -1,5 +1,5 @@
-//! What is unusual among recent audit events, for the dashboard. Pure: the events are counted by the
-//! store. A mark is a reason to look, not a verdict.
+//! Finds what is unusual in recent audit events, for the dashboard. Pure: the store counts the
+//! events. A result is a reason to look, and not proof of an attack.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub enum Unusual {
     RefusalBurst {
         /// In the last ten minutes.
         refusals: i64,
-        /// In ten minutes, on average of the day before; rounded.
+        /// The average of ten minutes on the day before, rounded.
         usual: i64,
         /// The most frequent reason.
         reason: String,
@@ -41,7 +41,7 @@ pub enum Unusual {
         /// When.
         at: Timestamp,
     },
-    /// Tokens were refused for their times, as clocks that differ cause it.
+    /// Tokens were refused because of their times, which clocks that differ can cause.
     ClockSkew {
         /// The entrance.
         entrance: Option<String>,
@@ -50,32 +50,32 @@ pub enum Unusual {
     },
 }
 
-/// The time in which a subject's peers and refused tokens are counted.
+/// The period in which a subject's peers and refused tokens are counted.
 pub const RECENT: Duration = Duration::from_secs(60 * 60);
 
-/// Peers of a subject from which on they are many.
+/// The minimum number of peers of one subject that is unusual.
 pub const MIN_PEERS: i64 = 5;
 
-/// Refusals in the last part from which on they can be a burst.
+/// The minimum number of refusals in the last ten minutes that can be a burst.
 const MIN_BURST: i64 = 20;
 
-/// How many times the average they are then, at least.
+/// The minimum ratio of a burst to the average.
 const BURST_FACTOR: i64 = 5;
 
 /// Ten minutes, in microseconds.
 const PART_US: i64 = 10 * 60 * 1_000_000;
 
-/// The parts of a day.
+/// The number of ten-minute parts of a day.
 const PARTS: i64 = 144;
 
 /// How long a first use counts as unusual.
 const NEW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Refused tokens from which on clocks may differ.
+/// The minimum number of refused tokens that suggests that clocks differ.
 const MIN_SKEWED: i64 = 3;
 
-/// The ranges in which bursts are found: a day, and after it the last ten minutes. The second is as
-/// long as the first, so it reaches into the future.
+/// The ranges that find bursts: a day, and after it the last ten minutes. Both have the same
+/// length, so the second one extends into the future.
 pub fn burst_buckets(now: Timestamp) -> Buckets {
     let width_us = PARTS * PART_US;
     Buckets { start_us: now.unix_microseconds().saturating_sub(width_us + PART_US), width_us, count: 2 }
@@ -181,21 +181,21 @@ mod tests {
     }
 
     #[test]
-    fn hand_offs_are_no_burst() {
+    fn hand_offs_are_not_a_burst() {
         let mut series = refused("", 0, 1000);
         series.kind = EventKind::Served("handed_off".into());
         assert_eq!(found_in(vec![series]), []);
     }
 
     #[test]
-    fn a_subject_of_five_peers_is_told() {
+    fn a_subject_with_five_peers_is_unusual() {
         let subject = |peers| SubjectPeers { subject: "a".into(), peers, events: 9 };
         let observations = Observations { subjects: vec![subject(4), subject(5)], ..Observations::default() };
         assert_eq!(find(observations, NOW), [Unusual::ManyPeers(subject(5))]);
     }
 
     #[test]
-    fn a_first_use_is_told_for_a_day() {
+    fn a_first_use_is_unusual_for_a_day() {
         let at = |earlier_s| NOW.earlier_by(Duration::from_secs(earlier_s));
         let first = |name: &str, at: Timestamp| (name.to_owned(), at.unix_microseconds());
         let first_hand_offs = vec![first("new", at(86_400)), first("old", at(86_401))];

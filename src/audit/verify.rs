@@ -1,4 +1,4 @@
-//! Verifies the chains of stored events, and names the first event of each that was changed,
+//! Verifies the chains of stored events, and names the first event of each chain that was changed,
 //! removed or inserted.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,14 +19,14 @@ pub struct Summary {
     /// Chains that were read.
     pub chains: u64,
     /// What is wrong: the first break of each chain.
-    pub findings: Vec<Finding>,
-    /// The head of each chain that is in order.
+    pub findings: Vec<ChainFinding>,
+    /// The head of each intact chain.
     pub heads: Vec<Witnessed>,
 }
 
 /// What is wrong with a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct ChainFinding {
     /// Its writer.
     pub writer: Uuid,
     /// What is wrong.
@@ -40,7 +40,7 @@ pub enum Break {
     Changed {
         /// Its `seq`.
         seq: i64,
-        /// Its time, as it is now, in microseconds since the Unix epoch.
+        /// The time that it has now, in microseconds since the Unix epoch.
         at_us: i64,
     },
     /// The events from `first` to `last` were removed.
@@ -55,7 +55,7 @@ pub enum Break {
         /// Its `seq`.
         seq: i64,
     },
-    /// What identifies a person was removed from the event, not by `audit forget`.
+    /// Personal data was removed from the event, but not by `audit forget`.
     Erased {
         /// Its `seq`.
         seq: i64,
@@ -66,14 +66,15 @@ pub enum Break {
     Anchor,
     /// There is no row in `audit_writers`.
     NoWriter,
-    /// The key with this id is needed, or the version of the program that knows this encoding.
+    /// The chain cannot be verified without the key with this id, or without a version of the
+    /// program that knows this encoding.
     Unverifiable {
         /// What is needed.
         needs: String,
     },
 }
 
-/// Events that are read at once.
+/// The number of events that are read with one query.
 const PAGE: i64 = 1_000;
 
 /// Verifies every chain. `keys`: the keys of the chains, in any order. `progress` gets the number of
@@ -86,7 +87,7 @@ pub async fn verify(
     let writers: BTreeMap<Uuid, Writer> =
         store.writers().await?.into_iter().map(|writer| (writer.writer, writer)).collect();
     let mut summary = Summary::default();
-    // by chain, the last head that another chain holds
+    // the last head of each chain that another chain contains
     let mut witnessed: BTreeMap<Uuid, Witnessed> = BTreeMap::new();
     let mut verified: BTreeSet<Uuid> = BTreeSet::new();
     for writer in writers.values() {
@@ -106,30 +107,30 @@ pub async fn verify(
                 summary.heads.push(head);
             }
             Err(Failure::Store(error)) => return Err(error),
-            Err(Failure::Broken(what)) => summary.findings.push(Finding { writer: writer.writer, what }),
+            Err(Failure::Broken(what)) => summary.findings.push(ChainFinding { writer: writer.writer, what }),
         }
     }
     let of_events = store.writers_of_events().await?;
     for writer in of_events.into_iter().filter(|writer| !writers.contains_key(writer)) {
-        // a process may have started meanwhile
+        // a process may have started in the meantime
         if store.head(writer).await?.is_none() {
-            summary.findings.push(Finding { writer, what: Break::NoWriter });
+            summary.findings.push(ChainFinding { writer, what: Break::NoWriter });
         }
     }
     for head in witnessed.into_values() {
         let is_known = writers.contains_key(&head.writer);
         if is_known && !verified.contains(&head.writer) {
-            // its first break is reported
+            // its first break is in the result already
             continue;
         }
         if let Some(what) = contradiction(store, &head, is_known).await? {
-            summary.findings.push(Finding { writer: head.writer, what });
+            summary.findings.push(ChainFinding { writer: head.writer, what });
         }
     }
     Ok(summary)
 }
 
-/// Whether a chain in order contradicts the head that another chain holds.
+/// Whether an intact chain contradicts the head that another chain contains.
 async fn contradiction(store: &Store, head: &Witnessed, is_known: bool) -> Result<Option<Break>, StoreError> {
     if !is_known {
         return Ok(Some(Break::Removed { first: 1, last: head.seq }));
@@ -169,14 +170,14 @@ impl From<StoreError> for Failure {
 }
 
 impl Chain<'_> {
-    /// Reads the chain from its first event on, and returns its head.
+    /// Verifies the chain from its first event on, and returns its head.
     async fn verify(&mut self, progress: &mut impl FnMut(u64)) -> Result<Witnessed, Failure> {
         if self.writer.version != VERSION {
             let needs = format!("a version that knows encoding {}", self.writer.version);
             return Err(Failure::Broken(Break::Unverifiable { needs }));
         }
         let key = self.key(&self.writer.chain_key_id)?;
-        // read before the events: more may be appended meanwhile
+        // read before the events: more may be appended in the meantime
         let head = self.head(key).await?;
         let (mut seq, mut hash) = (0, key.first_hash(self.writer));
         loop {
@@ -236,7 +237,7 @@ impl Chain<'_> {
     ) -> Result<Witnessed, Failure> {
         let writer = self.writer.writer;
         if last < head.seq {
-            // all of them may have been purged
+            // all events may have been purged
             return match self.anchor().await? {
                 Some(Anchor { through_seq: seq, hash, .. }) if seq >= head.seq => {
                     Ok(Witnessed { writer, seq, hash })
@@ -273,7 +274,7 @@ impl Chain<'_> {
     }
 }
 
-/// The events after `seq`, or after those that were purged, up to `last`.
+/// The break for missing events: those after `seq`, or after purged events, up to `last`.
 fn removed(seq: i64, anchor: Option<&Anchor>, last: i64) -> Failure {
     let purged = anchor.map(|anchor| anchor.through_seq).filter(|purged| *purged < last);
     Failure::Broken(Break::Removed { first: seq.max(purged.unwrap_or(seq)) + 1, last })
@@ -290,13 +291,13 @@ impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Changed { seq, .. } => {
-                write!(f, "event {seq} was changed, inserted or moved: its hash is another")
+                write!(f, "event {seq} was changed, inserted or moved: its hash does not match")
             }
             Self::Removed { first, last } if first == last => write!(f, "event {first} was removed"),
             Self::Removed { first, last } => write!(f, "events {first} to {last} were removed"),
             Self::Inserted { seq } => write!(f, "event {seq} was inserted after the end"),
             Self::Erased { seq } => {
-                write!(f, "event {seq} has lost what identifies a person, not by `audit forget`")
+                write!(f, "event {seq} has no personal data any more, but `audit forget` did not remove it")
             }
             Self::Head => f.write_str("its end in audit_writers was changed"),
             Self::Anchor => f.write_str("its anchor in audit_anchors was changed"),

@@ -19,16 +19,16 @@ pub struct ChainWriter {
     writer: Uuid,
     seq: i64,
     hash: Hash,
-    /// The head of the last batch whose commit is in doubt.
+    /// The head after the last batch, if it is unknown whether that batch was committed.
     in_doubt: Option<Head>,
 }
 
-/// How often to append a batch whose connection is lost.
+/// How many times a batch is appended if the connection is lost.
 const ATTEMPTS: usize = 3;
 
 impl ChainWriter {
-    /// Begins a chain. Its first event names the command that this process runs, and holds the
-    /// heads of other chains, so that their last events cannot be removed unnoticed.
+    /// Begins a chain. Its first event names the command that this process runs, and contains the
+    /// heads of other chains, so that a removal of their last events is detected.
     pub async fn start(store: Store, key: ChainKey, command: &str) -> Result<Self, StoreError> {
         let now = Timestamp::now();
         let writer = Writer {
@@ -54,8 +54,8 @@ impl ChainWriter {
         self.writer
     }
 
-    /// Appends the event of an operation. `data`: an object with what only this operation has,
-    /// or null; no secrets, and nothing personal.
+    /// Appends the event of an operation. `data`: an object with the fields that only this
+    /// operation has, or null; without secrets and personal data.
     pub async fn write_operation(&mut self, operation: Operation, data: &Value) -> Result<(), StoreError> {
         let batch = self.seal(vec![operation.event(Timestamp::now(), data)]);
         self.append(&batch).await
@@ -66,8 +66,8 @@ impl ChainWriter {
         Arc::new(seal(&self.key, self.writer, (self.seq, &self.hash), events))
     }
 
-    /// Appends a batch. Where the connection is lost, finds out whether the commit took effect,
-    /// and tries again at once: it may have been cut while it was idle.
+    /// Appends a batch. If the connection is lost, reads whether the commit took effect, and tries
+    /// again immediately: the connection may have been closed while it was idle.
     pub(super) async fn append(&mut self, batch: &Arc<Batch>) -> Result<(), StoreError> {
         for _ in 1..ATTEMPTS {
             match self.try_append(batch).await {
@@ -90,13 +90,13 @@ impl ChainWriter {
         Ok(())
     }
 
-    /// Reads where the chain ends. Fails with [`StoreError::Conflict`] where that is neither of
-    /// the ends that this process wrote: the database is another, or an older copy.
+    /// Reads where the chain ends. Fails with [`StoreError::Conflict`] if that is neither of the
+    /// two ends that this process may have written: the database is another one, or an older copy.
     pub(super) async fn resync(&mut self) -> Result<(), StoreError> {
         let head = self.store.head(self.writer).await?;
         match (head, self.in_doubt.take()) {
             (Some(head), in_doubt) if head.hash == self.hash => {
-                // a commit that takes effect only now is found by the next conflict
+                // if the commit takes effect only after this, the next conflict detects it
                 self.in_doubt = in_doubt;
                 Ok(())
             }
@@ -110,15 +110,23 @@ impl ChainWriter {
         }
     }
 
-    /// Writes the head as it is: whether the store accepts writes.
+    /// Writes the head unchanged, to test whether the store accepts writes.
     pub(super) async fn try_write(&mut self) -> Result<(), StoreError> {
+        match self.write_head().await {
+            // a batch that had timed out was committed after the head was read
+            Err(StoreError::Conflict(_)) => self.write_head().await,
+            result => result,
+        }
+    }
+
+    async fn write_head(&mut self) -> Result<(), StoreError> {
         self.resync().await?;
         let head = self.key.head(self.writer, self.seq, self.hash.clone());
         self.store.append_events(self.writer, Arc::new(Batch { events: vec![], after: self.seq, head })).await
     }
 
-    /// Erases what identifies a person in at most `limit` events, and appends the event that
-    /// says so. Returns the number of events erased.
+    /// Erases the personal data in at most `limit` events, and appends an event that records it.
+    /// Returns the number of events erased.
     pub(super) async fn erase(&mut self, subject: &str, limit: i64) -> Result<usize, StoreError> {
         let (eraser, sealer) = (self.key.clone(), self.key.clone());
         let (writer, seq, hash) = (self.writer, self.seq, self.hash.clone());
@@ -155,4 +163,39 @@ fn seal(key: &ChainKey, writer: Uuid, (after, hash): (i64, &Hash), events: Vec<E
         sealed.push(event);
     }
     Batch { events: sealed, after, head: key.head(writer, seq, hash) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::secret::SharedSecret;
+    use crate::store::{IfMissing, StoreSettings, StoreUrl};
+
+    /// A batch times out, the head is read, and then the batch is committed.
+    #[tokio::test]
+    async fn a_commit_after_its_time_out_does_not_end_the_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::parse(&format!("sqlite:{}/sso.db", folder.path().display())).unwrap();
+        let settings = StoreSettings { url, timeout: Duration::from_secs(5) };
+        let store = Store::open(&settings, IfMissing::Create).await.unwrap();
+        let key = ChainKey::new(&SharedSecret::parse("0123456789abcdef0123456789abcdef").unwrap());
+        let mut chain = ChainWriter::start(store.clone(), key, "test").await.unwrap();
+        let late = chain.seal(vec![Operation::Reloaded.event(Timestamp::now(), &json!({}))]);
+        chain.in_doubt = Some(late.head.clone());
+
+        let (writer, seq) = (chain.id(), late.head.seq);
+        let lock = rusqlite::Connection::open(folder.path().join("sso.db")).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let unlock = async {
+            store.head(writer).await.unwrap();
+            lock.execute_batch("ROLLBACK").unwrap();
+        };
+        let (committed, written, ()) =
+            tokio::join!(store.append_events(writer, late), chain.try_write(), unlock);
+        committed.unwrap();
+        written.unwrap();
+        assert_eq!((chain.seq, store.head(writer).await.unwrap().unwrap().seq), (seq, seq));
+    }
 }

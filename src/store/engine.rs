@@ -4,81 +4,79 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection, Database, Pool, Postgres, Sqlite};
 use tokio::sync::Mutex;
 
+use super::appender::{Appender, AppenderSettings};
 use super::{IfMissing, StoreError, StoreUrl, migrations};
 
 /// A connected database.
 pub(super) enum Engine {
-    Sqlite(Connections<Sqlite>),
+    Sqlite(Connections<Sqlite>, Appender),
     Postgres(Connections<Postgres>),
 }
 
 /// The connections to a database.
 pub(super) struct Connections<DB: Database> {
     options: <DB::Connection as Connection>::Options,
-    /// SQLite has one writer at a time, and the audit events of a process are a chain; so
-    /// writes take turns. `None` until the first write, and after an error.
-    pub writer: Mutex<Option<DB::Connection>>,
+    /// SQLite has one writer at a time, and the audit events of a process are a chain, so one write
+    /// runs at a time. `None` until the first write, and after an error.
+    pub writer: Arc<Mutex<Option<DB::Connection>>>,
     pub readers: Pool<DB>,
-    /// Whether a connection whose operation timed out is closed. A thread of SQLite cannot
-    /// be interrupted: another connection would only add one more that waits.
+    /// Whether a connection is closed when its operation times out. Not for SQLite: its thread
+    /// cannot be interrupted, and another connection would only wait as well.
     pub closes_after_timeout: bool,
 }
 
 /// Connections for reading, opened as needed.
 const MAX_READERS: u32 = 4;
 
-/// Prepared statements that a connection keeps: an insert for each number of rows, and
-/// the others.
-const STATEMENTS: usize = 200;
+/// How each connection that writes to a SQLite file is configured: commits are on disk, erased data is
+/// overwritten, and the log is moved into the database at 8,192 pages of 4 KiB. A page that changes
+/// several times before that is moved only once.
+const WRITER_PRAGMAS: [(&str, &str); 3] =
+    [("synchronous", "FULL"), ("secure_delete", "ON"), ("wal_autocheckpoint", "8192")];
 
-/// The page cache of SQLite's writer: 16 MiB, as a negative number of KiB. Events of an hour are
-/// spread over the indexes.
-const WRITER_CACHE: &str = "-16384";
-
-/// The size of SQLite's log, in pages of 4 KiB, at which it is moved into the database. A page that
-/// changes several times until then is moved once.
-const CHECKPOINT_PAGES: &str = "8192";
-
-/// Rows that SQLite's thread reads ahead: each wait for the reader costs a change of threads.
+/// The number of rows that SQLite's thread reads ahead: each wait for the reader costs a switch of
+/// threads.
 const ROW_BUFFER: usize = 1024;
 
 /// SQLite waits this part of the time limit for the lock of another process.
 const BUSY_PART: f32 = 0.8;
 
-/// The pause between two attempts to switch a new SQLite file to WAL, which another process does
-/// at the same time.
+/// The pause between two attempts to switch a new SQLite file to WAL while another process does the
+/// same.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 impl Engine {
-    /// Connects to nothing yet. Has to be called on the store's runtime.
+    /// Creates the engine without connecting. Must be called on the store's runtime.
     pub fn new(url: &StoreUrl, limit: Duration) -> Self {
         match url {
             StoreUrl::Sqlite(path) => {
+                let busy_timeout = limit.mul_f32(BUSY_PART);
                 let options = SqliteConnectOptions::new()
                     .filename(path)
-                    .busy_timeout(limit.mul_f32(BUSY_PART))
-                    .synchronous(SqliteSynchronous::Full)
-                    // what is erased is overwritten
-                    .pragma("secure_delete", "ON")
-                    .statement_cache_capacity(STATEMENTS)
+                    .busy_timeout(busy_timeout)
                     .disable_statement_logging();
                 let reading = options.clone().read_only(true).row_buffer_size(ROW_BUFFER);
-                let writing = options
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .pragma("cache_size", WRITER_CACHE)
-                    .pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
-                Self::Sqlite(Connections::new(writing, reading, limit, false))
+                let writing = options.journal_mode(SqliteJournalMode::Wal);
+                let writing = WRITER_PRAGMAS
+                    .into_iter()
+                    .fold(writing, |writing, (name, value)| writing.pragma(name, value));
+                let connections = Connections::new(writing, reading, limit, false);
+                let (path, pragmas) = (path.clone(), &WRITER_PRAGMAS);
+                let settings = AppenderSettings { path, limit, busy_timeout, pragmas };
+                let appender = Appender::new(settings, &connections.writer);
+                Self::Sqlite(connections, appender)
             }
             StoreUrl::Postgres(url) => {
                 let options = url.options().clone();
-                let options = options.statement_cache_capacity(STATEMENTS).disable_statement_logging();
+                let options = options.disable_statement_logging();
                 Self::Postgres(Connections::new(options.clone(), options, limit, true))
             }
         }
@@ -87,7 +85,7 @@ impl Engine {
     /// Connects, and brings the tables up to date.
     pub async fn prepare(&self, if_missing: IfMissing) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(connections) => prepare_sqlite(connections, if_missing).await,
+            Self::Sqlite(connections, _) => prepare_sqlite(connections, if_missing).await,
             Self::Postgres(connections) => prepare_postgres(connections).await,
         }
     }
@@ -95,7 +93,10 @@ impl Engine {
     /// Closes all connections. SQLite moves the content of its log into the database.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite(connections) => connections.close().await,
+            Self::Sqlite(connections, appender) => {
+                appender.close().await;
+                connections.close().await;
+            }
             Self::Postgres(connections) => connections.close().await,
         }
     }
@@ -110,7 +111,7 @@ impl<DB: Database> Connections<DB> {
     ) -> Self {
         let readers =
             PoolOptions::new().max_connections(MAX_READERS).acquire_timeout(limit).connect_lazy_with(reading);
-        Self { options, writer: Mutex::new(None), readers, closes_after_timeout }
+        Self { options, writer: Arc::default(), readers, closes_after_timeout }
     }
 
     /// Opens a connection for writing.
@@ -121,7 +122,7 @@ impl<DB: Database> Connections<DB> {
     async fn close(&self) {
         self.readers.close().await;
         if let Some(writer) = self.writer.lock().await.take() {
-            // it is of no more use, closed or not
+            // an error has no consequence: the connection is not used again
             let _ = writer.close().await;
         }
     }
@@ -145,7 +146,8 @@ async fn prepare_sqlite(connections: &Connections<Sqlite>, if_missing: IfMissing
             other => break other?,
         }
     };
-    // the transaction locks the file, so that processes that start together take turns
+    // the transaction locks the file, so that of processes that start at the same time one migrates
+    // at a time
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     migrations::sqlite().run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
@@ -153,8 +155,8 @@ async fn prepare_sqlite(connections: &Connections<Sqlite>, if_missing: IfMissing
     Ok(())
 }
 
-/// Creates the file, readable by its owner alone, and its folder. An existing file has to be
-/// writable: SQLite would say only that it cannot open it.
+/// Creates the file, which only its owner can read, and its folder. Checks that an existing file is
+/// writable: SQLite's own error would only say that it cannot be opened.
 fn create(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -170,7 +172,8 @@ fn create(path: &Path) -> io::Result<()> {
 
 async fn prepare_postgres(connections: &Connections<Postgres>) -> Result<(), StoreError> {
     let mut writer = connections.connect().await?;
-    // takes an advisory lock, so that replicas that start together take turns
+    // takes an advisory lock, so that of replicas that start at the same time one migrates at a
+    // time
     migrations::postgres().run_direct(None, &mut writer, false).await?;
     *connections.writer.lock().await = Some(writer);
     Ok(())

@@ -1,4 +1,4 @@
-//! Why an operation on the store failed. No message holds a value or a password.
+//! Why an operation on the store failed. No message contains a value or a password.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::refusal::{Reason, Refusal};
 /// Why an operation on the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// There is no such file, and it is not to be created.
+    /// There is no such file, and it must not be created.
     #[error("there is no database at {0}")]
     Missing(String),
     /// The file or its folder cannot be created or written.
@@ -27,10 +27,10 @@ pub enum StoreError {
     #[error("the connection to the database was lost: {0}")]
     ConnectionLost(String),
     /// No result in time. Whether a commit took effect is unknown.
-    #[error("the database did not answer within {} s", .0.as_secs_f32())]
+    #[error("the database did not respond within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// Another process holds the lock of the SQLite file.
-    #[error("another process holds the lock of the database")]
+    /// Another connection, usually of another process, holds the lock of the SQLite file.
+    #[error("another connection holds the lock of the database")]
     Busy,
     /// The disk or the quota is full.
     #[error("the disk of the database is full")]
@@ -38,10 +38,10 @@ pub enum StoreError {
     /// The file system, the file or the server accepts no writes.
     #[error("the database is read-only")]
     ReadOnly,
-    /// A migration failed, or was applied in another form.
+    /// A migration failed, or one that was applied differs from this version's.
     #[error("the tables cannot be brought up to date: {0}")]
     Migration(String),
-    /// Something else wrote what this process alone writes.
+    /// Another process wrote rows that only this process may write.
     #[error("the stored state is not that of this process: {0}")]
     Conflict(&'static str),
     /// The database rejects a statement, or holds a value of another type.
@@ -81,6 +81,18 @@ impl From<sqlx::Error> for StoreError {
                 Self::ConnectionLost(error.to_string())
             }
             sqlx::Error::PoolClosed => Self::Stopped,
+            error => Self::Database(error.to_string()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::SqliteFailure(error, message) => {
+                let message = message.unwrap_or_else(|| error.to_string());
+                of_code(&error.extended_code.to_string(), &message)
+            }
             error => Self::Database(error.to_string()),
         }
     }
@@ -133,8 +145,8 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("5", "another process holds the lock of the database")]
-    #[case("517", "another process holds the lock of the database")]
+    #[case("5", "another connection holds the lock of the database")]
+    #[case("517", "another connection holds the lock of the database")]
     #[case("1544", "the database is read-only")]
     #[case("13", "the disk of the database is full")]
     #[case("53100", "the disk of the database is full")]

@@ -15,7 +15,7 @@ macro_rules! reading {
             inner.prepare().await?;
             let limit = inner.limit;
             match &inner.engine {
-                Engine::Sqlite(connections) => reading!(@on connections, limit, |$connection| $body),
+                Engine::Sqlite(connections, _) => reading!(@on connections, limit, |$connection| $body),
                 Engine::Postgres(connections) => reading!(@on connections, limit, |$connection| $body),
             }
         };
@@ -35,7 +35,7 @@ macro_rules! reading {
         match tokio::time::timeout($limit, work).await {
             Ok(result) => result,
             Err(_) => {
-                // the pool would wait for the answer
+                // closed without the pool, which would wait for the response
                 drop(pooled.detach());
                 Err(StoreError::TimedOut($limit))
             }
@@ -47,36 +47,30 @@ macro_rules! reading {
 /// an error rolls back.
 macro_rules! writing {
     ($store:expr, |$transaction:ident| $body:block) => {{
-        use sqlx::Connection as _;
-        writing!(@each $store, |connection, begin| {
-            let mut begun = connection.begin_with(begin).await?;
-            let $transaction = &mut *begun;
-            let value = $body;
-            begun.commit().await?;
-            value
-        })
-    }};
-    // without a transaction: the body does all in one call of the database
-    ($store:expr, once |$connection:ident| $body:block) => {{
-        writing!(@each $store, |$connection, _begin| $body)
-    }};
-    (@each $store:expr, |$connection:ident, $begin:ident| $body:block) => {{
         let inner = std::sync::Arc::clone(&$store.inner);
         let work = async move {
             inner.prepare().await?;
             let limit = inner.limit;
             match &inner.engine {
-                Engine::Sqlite(connections) => {
-                    let $begin = "BEGIN IMMEDIATE";
-                    writing!(@on connections, limit, |$connection| $body)
+                Engine::Sqlite(connections, _) => {
+                    writing!(@begin "BEGIN IMMEDIATE", connections, limit, |$transaction| $body)
                 }
                 Engine::Postgres(connections) => {
-                    let $begin = "BEGIN";
-                    writing!(@on connections, limit, |$connection| $body)
+                    writing!(@begin "BEGIN", connections, limit, |$transaction| $body)
                 }
             }
         };
         $store.inner.runtime.run(work).await
+    }};
+    (@begin $begin:literal, $connections:ident, $limit:ident, |$transaction:ident| $body:block) => {{
+        use sqlx::Connection as _;
+        writing!(@on $connections, $limit, |connection| {
+            let mut begun = connection.begin_with($begin).await?;
+            let $transaction = &mut *begun;
+            let value = $body;
+            begun.commit().await?;
+            value
+        })
     }};
     (@on $connections:ident, $limit:ident, |$connection:ident| $body:block) => {{
         let acquire = async {

@@ -1,12 +1,12 @@
-//! What outlasts the process: one face over two engines, SQLite for one machine and
-//! PostgreSQL for several replicas.
+//! Persistent data: one interface for two engines, SQLite for one machine and PostgreSQL for
+//! several replicas.
 //!
-//! Tables are grouped by what they hold, a module each: [`events`] and `writers`
-//! for the audit, whose events [`statistics`] counts, [`api_tokens`] for the API, `tickets` for single-use addresses,
-//! `ended_sessions` for sign-outs, `session_refreshes` for sessions, [`instances`] for mittwald. To add
-//! one: a migration (see `migrations`), and a module with its rows, and methods of
-//! [`Store`] written with `reading!` and `writing!`. Their body is compiled for each
-//! engine; SQL is the same for both, with parameters `$1`, `$2`, … and these types:
+//! Tables are grouped by content, with one module for each group: [`events`] and `writers` for the
+//! audit, whose events [`statistics`] counts, [`api_tokens`] for the API, `tickets` for single-use
+//! addresses, `ended_sessions` for sign-outs, `session_refreshes` for sessions, [`instances`] for
+//! mittwald. To add one: a migration (see `migrations`), and a module with its rows, and methods of
+//! [`Store`] written with `reading!` and `writing!`. Their body is compiled for each engine; SQL is
+//! the same for both, with parameters `$1`, `$2`, … and these types:
 //!
 //! | Rust | SQLite | PostgreSQL |
 //! |---|---|---|
@@ -16,10 +16,12 @@
 //! | `Vec<u8>` | `BLOB` | `BYTEA` |
 
 pub mod api_tokens;
+mod appender;
 mod ended_sessions;
 mod engine;
 mod error;
 pub mod events;
+mod heads;
 pub mod instances;
 mod macros;
 mod migrations;
@@ -38,10 +40,11 @@ use std::time::Duration;
 pub use self::ended_sessions::EndedSession;
 pub use self::error::StoreError;
 pub use self::events::{Anchor, Batch};
+pub use self::heads::Head;
 pub use self::session_refreshes::SessionRefresh;
 pub use self::tickets::{FoundTicket, NewTicket};
 pub use self::url::{BadStoreUrl, PostgresUrl, StoreUrl};
-pub use self::writers::{Head, Witnessed, Writer};
+pub use self::writers::{Witnessed, Writer};
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
@@ -58,6 +61,8 @@ pub struct Store {
 struct Inner {
     engine: Engine,
     runtime: StoreRuntime,
+    /// The thread that appends audit events, if an append blocks its thread.
+    appending: Option<StoreRuntime>,
     limit: Duration,
     shown: String,
     if_missing: IfMissing,
@@ -67,13 +72,13 @@ struct Inner {
 /// How to open a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// Where it is.
+    /// The location of the store.
     pub url: StoreUrl,
     /// The time limit of each operation.
     pub timeout: Duration,
 }
 
-/// What to do where a SQLite file does not exist.
+/// What to do if a SQLite file does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfMissing {
     /// Create it, and its folder.
@@ -82,7 +87,7 @@ pub enum IfMissing {
     Fail,
 }
 
-/// The time limit for connecting and migrating, where other processes may migrate at the same time.
+/// The time limit for connecting and migrating, during which other processes may migrate.
 const PREPARE_LIMIT: Duration = Duration::from_secs(60);
 
 impl Store {
@@ -93,14 +98,20 @@ impl Store {
         Ok(store)
     }
 
-    /// Like [`Self::open`], but each operation connects, until one succeeds: for services
-    /// that have to start without their store.
+    /// Like [`Self::open`], but without connecting: each operation tries to connect until one
+    /// succeeds. For services that have to start without their store.
     pub fn open_later(settings: &StoreSettings, if_missing: IfMissing) -> Result<Self, StoreError> {
-        let runtime = StoreRuntime::start().map_err(|_| StoreError::Stopped)?;
+        let start = |name| StoreRuntime::start(name).map_err(|_| StoreError::Stopped);
+        let runtime = start("store")?;
         let engine = runtime.enter(|| Engine::new(&settings.url, settings.timeout));
+        let appending = match engine {
+            Engine::Sqlite(..) => Some(start("audit-append")?),
+            Engine::Postgres(_) => None,
+        };
         let inner = Inner {
             engine,
             runtime,
+            appending,
             limit: settings.timeout,
             shown: settings.url.to_string(),
             if_missing,
@@ -114,27 +125,36 @@ impl Store {
         self.inner.limit
     }
 
-    /// Whether the store answers.
+    /// Checks that the store responds.
     pub async fn check(&self) -> Result<(), StoreError> {
         reading!(self, |connection| {
             sqlx::query("SELECT 1").execute(&mut *connection).await?;
         })
     }
 
-    /// Runs a task on the store's thread; it ends by itself, by the handle, or with the store.
+    /// Runs a task on the store's thread, until it ends, is aborted by the handle, or the store is
+    /// dropped.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.inner.runtime.spawn(task)
     }
 
-    /// Closes all connections, after the operations in progress.
+    /// Like [`Self::spawn`], on the thread that [`Self::append_events`] uses. With SQLite an append blocks
+    /// that thread, and a task there appends without a switch of threads.
+    pub fn spawn_appending(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.inner.appending.as_ref().unwrap_or(&self.inner.runtime).spawn(task)
+    }
+
+    /// Closes all connections, after the operations in progress. Stops waiting for them at the time limit.
     pub async fn close(&self) {
         let inner = Arc::clone(&self.inner);
         let close = async move {
             inner.engine.close().await;
             Ok(())
         };
-        // an error: it is closed already
-        let _ = self.inner.runtime.run(close).await;
+        // an inner error: it is closed already
+        if tokio::time::timeout(self.inner.limit, self.inner.runtime.run(close)).await.is_err() {
+            tracing::warn!("the store does not respond, and is not closed");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! The store's thread. A database connection belongs to the Tokio runtime that made it,
-//! and each worker of actix has its own; so all connections live on one runtime here, and
-//! callers of any runtime send their work to it.
+//! The store's threads. A connection to PostgreSQL, and a pool, belong to the Tokio runtime that created
+//! them, and each worker of actix has its own runtime. So all connections are used on the runtime of
+//! one thread, and callers on other runtimes send their work to it. With SQLite, a second thread
+//! appends audit events, which blocks it.
 
 use std::future::Future;
 use std::io;
@@ -18,19 +19,19 @@ pub(super) struct StoreRuntime {
 }
 
 impl StoreRuntime {
-    /// Starts the thread.
-    pub fn start() -> io::Result<Self> {
+    /// Starts a thread with this name.
+    pub fn start(name: &str) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        std::thread::Builder::new().name("store".into()).spawn(move || {
+        std::thread::Builder::new().name(name.into()).spawn(move || {
             // an error: the sender was dropped
             let _: Result<(), _> = runtime.block_on(stopped);
         })?;
         Ok(Self { handle, _stop: stop })
     }
 
-    /// Runs work to its end, also if the caller stops waiting.
+    /// Runs a future to its end, even if the caller stops waiting.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -42,7 +43,7 @@ impl StoreRuntime {
         }
     }
 
-    /// Starts a task that ends by itself, by the handle, or with the store.
+    /// Starts a task that runs until it ends, is aborted by the handle, or the store is dropped.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.handle.spawn(task).abort_handle()
     }

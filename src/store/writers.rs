@@ -4,6 +4,7 @@
 use uuid::Uuid;
 
 use super::events::InsertEvents;
+use super::heads::Head;
 use super::macros::{reading, writing};
 use super::{Batch, Engine, Store, StoreError};
 
@@ -14,23 +15,12 @@ pub struct Writer {
     pub writer: Uuid,
     /// The name of its host.
     pub host: String,
-    /// The encoding of what its hashes cover.
+    /// The version of the encoding that its hashes cover.
     pub version: i64,
-    /// The id of the key of its hashes.
+    /// The id of the key that created its hashes.
     pub chain_key_id: String,
     /// When it started, in microseconds since the Unix epoch.
     pub started_at_us: i64,
-}
-
-/// The end of a chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// The `seq` of the last event.
-    pub seq: i64,
-    /// Its hash.
-    pub hash: Vec<u8>,
-    /// Authenticates the head.
-    pub mac: Vec<u8>,
 }
 
 /// The head of another writer's chain.
@@ -44,36 +34,13 @@ pub struct Witnessed {
     pub hash: Vec<u8>,
 }
 
-/// Heads that one event holds. Those of ended processes are held once, so that more than
-/// this are the exception; the next writer holds the others.
+/// The maximum number of heads in one event. The heads of ended processes are recorded only once,
+/// so there are rarely more than this; the next writer records the rest.
 const MAX_WITNESSED: i64 = 500;
 
-/// The conflict where the head of a chain is not where it is expected.
-pub(super) const HEAD_MOVED: &str = "the head of its audit chain was moved";
-
-/// Moves the head of a chain, if it is where it is expected.
-macro_rules! move_head {
-    ($transaction:ident, $writer:expr, $after:expr, $head:expr) => {{
-        let sql = "UPDATE audit_writers SET head_seq = $1, head_hash = $2, head_mac = $3
-            WHERE writer = $4 AND head_seq = $5";
-        let moved = sqlx::query(sql)
-            .bind($head.seq)
-            .bind($head.hash.as_slice())
-            .bind($head.mac.as_slice())
-            .bind($writer)
-            .bind($after)
-            .execute(&mut *$transaction)
-            .await?;
-        if moved.rows_affected() != 1 {
-            return Err(StoreError::Conflict(HEAD_MOVED));
-        }
-    }};
-}
-pub(super) use move_head;
-
 impl Store {
-    /// Adds a writer with its first events, which `first` makes of the heads of other writers
-    /// that no event holds yet. Returns its head.
+    /// Adds a writer with its first events, which `first` creates from the heads of other writers
+    /// that no event contains yet. Returns the writer's head.
     pub async fn add_writer(
         &self,
         writer: Writer,

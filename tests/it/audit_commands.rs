@@ -21,7 +21,8 @@ fn config(test: &TestStore) -> File {
     File::new(&format!("{STANDARD}\n[store]\nurl = {:?}\n[audit]\ndurability = \"commit\"", test.url))
 }
 
-/// The events: `started`; Alice in plain, then as a hash, and Bob; a refusal.
+/// The events: `started`; a hand-off of Alice with plain subject, one with hashed subject, one of
+/// Bob; a refusal.
 fn filled(engine: Engine) -> (TestStore, [(Uuid, Uuid); 4]) {
     let test = TestStore::new(engine);
     let hashed = settings("").pseudonym_keys[0].pseudonym(ALICE);
@@ -62,7 +63,7 @@ fn list_selects_by_each_argument(#[case] engine: Engine) {
     let later = rfc_3339(seconds(60));
     for (arguments, count) in [
         (&[][..], 5),
-        // in plain and as a hash
+        // plain and hashed
         (&["--subject", ALICE], 2),
         (&["--subject", "carol@example.com"], 0),
         (&["--outcome", "handed_off"], 3),
@@ -106,7 +107,7 @@ fn export_writes_every_event_once(#[case] engine: Engine) {
     block_on(async {
         let store = test.open().await;
         let audit = TestAudit::start(&store, "durability = \"queued\"").await;
-        // more than two pages, of the same time
+        // more than two pages of events with the same time
         let at = Some(Timestamp::from_unix_seconds(1_600_000_000));
         for _ in 0..2_500 {
             audit.record(Request { at, ..Request::default() }).await.unwrap();
@@ -150,7 +151,7 @@ fn verify_names_the_first_broken_event(#[case] engine: Engine) {
     assert_eq!(broken.status, 1);
     assert!(broken.output.contains("event 3 was changed, inserted or moved"), "{broken:?}");
     assert!(!broken.output.contains("event 4"), "{broken:?}");
-    assert_eq!(broken.errors, "error: 1 of 1 chains are not in order\n");
+    assert_eq!(broken.errors, "error: 1 of 1 chains are not intact\n");
 }
 
 #[test]
@@ -193,7 +194,7 @@ fn a_command_has_every_filter_of_the_api(#[case] command: &str) {
     let description: Value = serde_json::from_str(&read(&root().join("docs/openapi.json"))).unwrap();
     let parameters = description["paths"]["/v1/audit"]["get"]["parameters"].as_array().unwrap();
     let names = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap());
-    // a command has one order, and writes all pages
+    // the command has a fixed order and writes all pages, so it has no such arguments
     let filters: Vec<&str> = names.filter(|name| !["order", "cursor"].contains(name)).collect();
     assert_eq!(filters.len(), 9, "{filters:?}");
     let help = run(&["audit", command, "--help"]).output;
@@ -243,7 +244,8 @@ fn every_audit_command_shows_an_example(#[case] command: &str) {
     assert!(examples.contains(&format!("marketplace-sso audit {command}")), "{output}");
 }
 
-/// Fills the tables by SQL: unchained events, which only reading needs.
+/// Fills the tables by SQL, with events that are not chained: tests that only read them need no
+/// chain.
 fn fill_by_sql(test: &TestStore, events: usize) {
     const STEP: usize = 5_000;
     block_on(async {
@@ -271,7 +273,7 @@ fn fill_by_sql(test: &TestStore, events: usize) {
     });
 }
 
-/// A full scan of so many events takes several times as long as the search for one subject.
+/// The limit is a fraction of the time that a scan of all events takes.
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]
@@ -284,7 +286,8 @@ fn a_subject_is_found_by_an_index(#[case] engine: Engine) {
         let count = json(&audit(&config, arguments)).len();
         (started.elapsed(), count)
     };
-    let (found, count) = timed(&["list", "--format", "jsonl", "--subject", "user-7@example.com"]);
+    let find = || timed(&["list", "--format", "jsonl", "--subject", "user-7@example.com"]);
+    let (found, count) = (0..5).map(|_| find()).min().unwrap();
     assert_eq!(count, 5);
     let (all, count) = timed(&["export"]);
     assert_eq!(count, 100_000);

@@ -1,5 +1,5 @@
-//! The journal of stored audit events: what is acknowledged is stored, whatever happens to the
-//! store, and it recovers without a restart.
+//! The journal of stored audit events: acknowledged events are stored, whatever happens to the
+//! store, and the journal recovers without a restart.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,10 @@ use crate::harness::TIMEOUT;
 use crate::harness::journal::{Request, TestAudit, findings};
 use crate::harness::own_mounts;
 use crate::harness::postgres::Postgres;
-use crate::harness::store::{Engine, TestStore, block_on, settings};
+use crate::harness::store::{Engine, TestStore, block_on, impatient, settings};
+
+/// A lock that lets no event be written.
+const STALLED: &str = "audit_events IN EXCLUSIVE MODE";
 
 async fn stored_tokens(store: &Store) -> Vec<Uuid> {
     let query = EventQuery {
@@ -37,8 +40,12 @@ async fn record_until_stored(audit: &TestAudit) -> Vec<Uuid> {
     }
 }
 
-async fn wait_for(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
+async fn wait_for(what: &str, holds: impl AsyncFnMut() -> bool) {
+    wait_within(TIMEOUT, what, holds).await;
+}
+
+async fn wait_within(limit: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !holds().await {
         assert!(Instant::now() < deadline, "{what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -96,12 +103,13 @@ fn a_stop_waits_for_a_slow_store_and_not_for_a_stalled_one() {
         audit.record_some(20_000).await;
         audit.audit.stop().await;
         assert_eq!(stored_tokens(&store).await.len(), 20_000);
-        let stalled = Stalled::begin(&test).await;
+        let store = test.open_impatient().await;
+        let stalled = test.lock(STALLED).await;
         let audit = TestAudit::try_start(&store, &format!("{toml}\non_failure = \"allow\"")).await.unwrap();
         audit.record_some(5).await;
         audit.audit.stop().await;
         assert_eq!(audit.metrics.queue_length.get(), 6);
-        stalled.end().await;
+        stalled.release().await;
     });
 }
 
@@ -143,43 +151,6 @@ fn without_durability_nothing_is_stored() {
     });
 }
 
-/// Holds the store's lock, so that no event can be written.
-struct Stalled {
-    postgres: Option<sqlx::PgConnection>,
-    sqlite: Option<sqlx::SqliteConnection>,
-}
-
-impl Stalled {
-    async fn begin(test: &TestStore) -> Self {
-        use sqlx::{Connection, Executor};
-        let mut stalled = Self { postgres: None, sqlite: None };
-        match test.engine {
-            Engine::Sqlite => {
-                let url = format!("sqlite:{}", test.file().display());
-                let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-                connection.execute("BEGIN IMMEDIATE").await.unwrap();
-                stalled.sqlite = Some(connection);
-            }
-            Engine::Postgres => {
-                let mut connection = sqlx::PgConnection::connect(&test.url).await.unwrap();
-                connection.execute("BEGIN; LOCK TABLE audit_events IN EXCLUSIVE MODE").await.unwrap();
-                stalled.postgres = Some(connection);
-            }
-        }
-        stalled
-    }
-
-    async fn end(self) {
-        use sqlx::Connection;
-        if let Some(connection) = self.sqlite {
-            connection.close().await.unwrap();
-        }
-        if let Some(connection) = self.postgres {
-            connection.close().await.unwrap();
-        }
-    }
-}
-
 // T30
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
@@ -187,10 +158,10 @@ impl Stalled {
 fn a_stalled_store_refuses_requests_and_recovers(#[case] engine: Engine) {
     let test = TestStore::new(engine);
     block_on(async {
-        let store = test.open().await;
+        let store = test.open_impatient().await;
         let audit = TestAudit::start(&store, "durability = \"commit\"\nqueue_length = 10").await;
-        let stalled = Stalled::begin(&test).await;
-        // more than the queue holds; none waits longer than the time limit
+        let stalled = test.lock(STALLED).await;
+        // more than fit into the queue; none waits longer than the time limit
         let requests = (0..50).map(|_| audit.record(Request::default()));
         let results = futures_util::future::join_all(requests).await;
         assert!(results.iter().all(Result::is_err));
@@ -199,8 +170,8 @@ fn a_stalled_store_refuses_requests_and_recovers(#[case] engine: Engine) {
         })
         .await;
         assert_eq!(audit.metrics.store_up.get(), 0);
-        assert!(audit.metrics.failures.get() > 0);
-        stalled.end().await;
+        wait_for("the append fails", async || audit.metrics.failures.get() > 0).await;
+        stalled.release().await;
         let acknowledged = record_until_stored(&audit).await;
         assert_eq!(audit.audit.health(), AuditHealth::Stored);
         assert!(stored_tokens(&store).await.ends_with(&acknowledged));
@@ -208,26 +179,69 @@ fn a_stalled_store_refuses_requests_and_recovers(#[case] engine: Engine) {
     });
 }
 
+/// How long a slow append may take on a busy machine.
+const APPEND: Duration = Duration::from_secs(120);
+
+/// A store and its audit while an append takes longer than their time limit, for some seconds more.
+async fn during_a_slow_append(test: &TestStore) -> (Store, TestAudit) {
+    let store = test.open_impatient().await;
+    let audit = TestAudit::start(&store, "durability = \"commit\"").await;
+    test.slow_down_appends().await;
+    assert!(audit.record(Request::default()).await.is_err());
+    (store, audit)
+}
+
+// T30
+#[test]
+fn an_append_that_takes_too_long_refuses_requests_until_it_ends() {
+    let test = TestStore::new(Engine::Sqlite);
+    block_on(async {
+        let (store, audit) = during_a_slow_append(&test).await;
+        wait_for("it is reported", async || audit.metrics.store_up.get() == 0).await;
+        let error = "the database did not respond within 2 s".into();
+        assert_eq!(audit.audit.health(), AuditHealth::Failing { error, refuses: true });
+        assert_eq!(audit.metrics.failures.get(), 0, "the append has ended");
+        assert!(audit.record(Request::default()).await.is_err());
+        wait_within(APPEND, "the append ends", async || audit.metrics.failures.get() > 0).await;
+        assert!(stored_tokens(&store).await.is_empty());
+        test.execute("DROP TRIGGER slow").await;
+        let acknowledged = record_until_stored(&audit).await;
+        assert!(stored_tokens(&store).await.ends_with(&acknowledged));
+        assert_eq!(findings(&store).await, [""; 0]);
+    });
+}
+
+// T30
+#[test]
+fn closing_the_store_does_not_wait_for_an_append_that_takes_too_long() {
+    let test = TestStore::new(Engine::Sqlite);
+    block_on(async {
+        let (store, audit) = during_a_slow_append(&test).await;
+        store.close().await;
+        assert_eq!(audit.metrics.failures.get(), 0, "the append has ended");
+    });
+}
+
 // T30
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]
-fn allowed_requests_are_stored_later_as_far_as_they_fit(#[case] engine: Engine) {
+fn allowed_requests_are_stored_later_if_they_fit(#[case] engine: Engine) {
     let test = TestStore::new(engine);
     block_on(async {
-        let store = test.open().await;
+        let store = test.open_impatient().await;
         let toml = "durability = \"commit\"\non_failure = \"allow\"\nqueue_length = 10";
         let audit = TestAudit::start(&store, toml).await;
-        let stalled = Stalled::begin(&test).await;
+        let stalled = test.lock(STALLED).await;
         audit.record_some(1).await;
         wait_for("the failure is reported", async || {
             matches!(audit.audit.health(), AuditHealth::Failing { .. })
         })
         .await;
-        // the first is with the task, ten fit into the queue
+        // the task has received the first, and ten fit into the queue
         audit.record_some(20).await;
         assert_eq!((audit.metrics.queue_length.get(), audit.metrics.lost.get()), (11, 10));
-        stalled.end().await;
+        stalled.release().await;
         wait_for("events are stored again", async || audit.metrics.queue_length.get() == 0).await;
         assert_eq!(stored_tokens(&store).await.len(), 11);
         assert_eq!(audit.audit.health(), AuditHealth::Stored);
@@ -241,11 +255,11 @@ fn a_stopped_server_loses_no_acknowledged_event() {
     let server = Postgres::start();
     let url = server.new_database();
     block_on(async {
-        let store = Store::open(&settings(&url), IfMissing::Create).await.unwrap();
+        let store = Store::open(&impatient(&url), IfMissing::Create).await.unwrap();
         let audit = TestAudit::start(&store, "durability = \"commit\"").await;
         let mut acknowledged = Vec::new();
         for _ in 0..3 {
-            // in the middle of a stream of commits
+            // stopped while events are committed
             let requests = (0..8).map(|_| async {
                 let mut tokens = Vec::new();
                 while let Ok((jti, _)) = audit.record(Request::default()).await {
@@ -253,8 +267,9 @@ fn a_stopped_server_loses_no_acknowledged_event() {
                 }
                 tokens
             });
+            let before = audit.metrics.stored.get();
             let stop = async {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                wait_for("events are stored", async || audit.metrics.stored.get() > before + 8).await;
                 std::thread::scope(|scope| scope.spawn(|| server.stop()).join().unwrap());
             };
             let (tokens, ()) = tokio::join!(futures_util::future::join_all(requests), stop);
@@ -276,7 +291,7 @@ fn allowed_requests_need_no_store_at_the_start() {
     let url = server.new_database();
     server.stop();
     block_on(async {
-        let store = Store::open_later(&settings(&url), IfMissing::Create).unwrap();
+        let store = Store::open_later(&impatient(&url), IfMissing::Create).unwrap();
         assert!(TestAudit::try_start(&store, "durability = \"commit\"").await.is_err());
         let audit = TestAudit::start(&store, "durability = \"commit\"\non_failure = \"allow\"").await;
         let (jti, _) = audit.record(Request::default()).await.unwrap();
@@ -336,7 +351,7 @@ fn a_full_disk_refuses_requests_and_recovers() {
             .and_then(|mut file| std::io::copy(&mut std::io::repeat(0), &mut file));
         assert!(written.is_err(), "the disk is not full");
         let mut acknowledged = Vec::new();
-        // some space may be left
+        // the disk may still have some space
         wait_for("requests are refused", async || match audit.record(Request::default()).await {
             Ok((jti, _)) => {
                 acknowledged.push(jti);
@@ -347,6 +362,9 @@ fn a_full_disk_refuses_requests_and_recovers() {
         .await;
         let AuditHealth::Failing { error, .. } = audit.audit.health() else { panic!("it is not reported") };
         assert_eq!(error, "the disk of the database is full");
+        let failures = audit.metrics.failures.get();
+        wait_for("it is tested again", async || audit.metrics.failures.get() > failures + 2).await;
+        assert_eq!(audit.metrics.store_up.get(), 0);
         std::fs::remove_file(ballast).unwrap();
         acknowledged.extend(record_until_stored(&audit).await);
         assert_eq!(stored_tokens(&store).await, acknowledged);
@@ -402,7 +420,7 @@ fn a_read_only_server_refuses_requests_and_recovers() {
     });
 }
 
-/// A restored copy has another end of the chain, which must not be continued.
+/// The chain in a restored copy ends at another event, and must not be continued.
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]

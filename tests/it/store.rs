@@ -1,10 +1,13 @@
-//! The store: opened by many processes at once, on both engines, and its settings.
+//! The store: opened by many processes at the same time, on both engines, and its settings.
 
 use std::os::unix::fs::PermissionsExt;
 
+use marketplace_sso::audit::{ChainKey, ChainWriter, Operation};
 use marketplace_sso::config::{Config, Problem};
+use marketplace_sso::secret::SharedSecret;
 use marketplace_sso::store::{IfMissing, SessionRefresh, Store, StoreError};
 use rstest::rstest;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::harness::STANDARD;
@@ -84,12 +87,12 @@ fn a_refresh_is_of_one_process_until_it_expires(#[case] engine: Engine) {
             (None, running.clone(), running.clone())
         );
         end(0, Some(vec![2])).await.unwrap();
-        // a process that was slow changes nothing
+        // the late end of a slow process changes nothing
         end(0, Some(vec![3])).await.unwrap();
         end(0, None).await.unwrap();
         assert_eq!((begin(59).await, look(59).await), (done.clone(), done));
         assert_eq!((look(60).await, begin(60).await), (None, None), "it has expired");
-        // the process that began it first has only now ended
+        // the process that began it first ends only now
         end(0, None).await.unwrap();
         end(0, Some(vec![3])).await.unwrap();
         assert_eq!((begin(61).await, look(61).await), (running.clone(), running));
@@ -129,7 +132,29 @@ fn a_sqlite_file_is_readable_by_its_owner_alone() {
 }
 
 #[test]
-fn a_missing_file_is_not_created_unasked() {
+fn a_closed_sqlite_store_is_one_file() {
+    let test_store = TestStore::new(Engine::Sqlite);
+    let key = ChainKey::new(&SharedSecret::parse("0123456789abcdef0123456789abcdef").unwrap());
+    let names = || {
+        let entries = std::fs::read_dir(test_store.folder().join("data")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    block_on(async {
+        let store = test_store.open().await;
+        let mut chain = ChainWriter::start(store.clone(), key, "test").await.unwrap();
+        chain.write_operation(Operation::Reloaded, &json!({})).await.unwrap();
+        assert_eq!(names(), ["sso.db", "sso.db-shm", "sso.db-wal"]);
+        store.close().await;
+        assert_eq!(names(), ["sso.db"]);
+        let late = chain.write_operation(Operation::Reloaded, &json!({})).await.unwrap_err();
+        assert!(matches!(late, StoreError::Stopped), "{late}");
+    });
+}
+
+#[test]
+fn a_command_does_not_create_a_missing_database() {
     let store = TestStore::new(Engine::Sqlite);
     let error = block_on(Store::open(&store.settings(), IfMissing::Fail)).unwrap_err();
     assert_eq!(error.to_string(), format!("there is no database at {}", store.file().display()));
@@ -161,7 +186,7 @@ fn a_wrong_setting_is_reported_with_a_remedy(#[case] toml: &str, #[case] reporte
 }
 
 #[test]
-fn a_connection_without_a_verified_server_is_warned_of() {
+fn an_unverified_database_server_is_a_warning() {
     let of = |url: &str| {
         let config = Config::from_toml(&format!("{STANDARD}\n[store]\nurl = {url:?}")).unwrap();
         config.warnings().iter().map(Problem::one_line).collect::<Vec<_>>().join("\n")

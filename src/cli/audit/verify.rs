@@ -7,7 +7,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::{open_store, output};
-use crate::audit::{self, Break, ChainKey, Finding, timestamp, to_hex};
+use crate::audit::{self, Break, ChainFinding, ChainKey, timestamp, to_hex};
 use crate::cli::{CommandResult, ConfigArguments, Failure, print};
 use crate::secret::{SecretEncoding, SharedSecret};
 use crate::store::Writer;
@@ -20,10 +20,10 @@ Examples:
   marketplace-sso audit verify --config sso.toml --heads > heads.txt
 
 Each process writes a chain of its own. The first event of each chain that is
-not in order is named. Whoever can change the whole database could also
+not intact is named. Whoever can change the whole database could also
 restore an older copy of it: compare with heads that you keep elsewhere.
 
-Exit status 1 if anything is not in order.")]
+Exit status 1 if a chain is not intact.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
@@ -64,14 +64,14 @@ pub(super) async fn run(arguments: &Arguments) -> CommandResult {
         0 if arguments.heads => Ok(()),
         0 => print(format!("{events} events in {chains} chains: none was changed, removed or inserted")),
         count => Err(Failure::Running(anyhow::anyhow!(
-            "{count} of {} chains are not in order",
+            "{count} of {} chains are not intact",
             chains.max(count as u64)
         ))),
     }
 }
 
 /// The chain, its process, and what is wrong.
-fn describe(Finding { writer, what }: &Finding, process: Option<&Writer>) -> String {
+fn describe(ChainFinding { writer, what }: &ChainFinding, process: Option<&Writer>) -> String {
     let of = process.map_or_else(String::new, |process| {
         format!(" ({}, started {})", process.host.escape_debug(), timestamp(process.started_at_us))
     });
@@ -88,7 +88,7 @@ fn describe(Finding { writer, what }: &Finding, process: Option<&Writer>) -> Str
     format!("chain {writer}{of}: {what}{at}")
 }
 
-/// The keys that a file may hold: in any encoding, as a key or as a shared secret.
+/// The possible keys in a file: in each encoding, as a key or as a shared secret.
 fn read_keys(file: &PathBuf) -> Result<Vec<ChainKey>, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::Arguments(format!("the key file {} cannot be read: {error}", file.display()))

@@ -1,5 +1,5 @@
-//! The tables `audit_events` and `audit_anchors`: appending, reading, purging and erasing. What the
-//! hashes mean is the caller's matter.
+//! The tables `audit_events` and `audit_anchors`: appending, reading, purging and erasing. The
+//! meaning of the hashes is known only to the caller.
 
 mod insert;
 mod query;
@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::heads::{HEAD_MOVED, Head, move_head};
 use super::macros::{reading, writing};
-use super::writers::{HEAD_MOVED, Head, move_head};
 use super::{Engine, Store, StoreError};
-pub(super) use insert::{InsertEvents, MAX_ROWS};
+use insert::append;
+pub(super) use insert::{INSERT_INTO_SQLITE, InsertEvents};
 pub use query::{EventFilter, EventOrder, EventPosition, EventQuery};
 use row::{COLUMNS, SELECT};
 pub use row::{Erasure, Event, Personal, StoredEvent, Text};
@@ -35,7 +36,7 @@ pub struct Anchor {
     pub through_seq: i64,
     /// Its hash.
     pub hash: Vec<u8>,
-    /// The id of the key of `mac`.
+    /// The id of the key that created `mac`.
     pub chain_key_id: String,
     /// Authenticates the anchor.
     pub mac: Vec<u8>,
@@ -45,14 +46,23 @@ impl Store {
     /// Appends events, and moves the head, in one transaction. Fails with
     /// [`StoreError::Conflict`] if the head is not at `batch.after`.
     pub async fn append_events(&self, writer: Uuid, batch: Arc<Batch>) -> Result<(), StoreError> {
-        if (1..=MAX_ROWS).contains(&batch.events.len()) {
-            let moved = writing!(self, once | connection | { connection.append(writer, &batch).await? });
-            return moved?.then_some(()).ok_or(StoreError::Conflict(HEAD_MOVED));
-        }
-        writing!(self, |transaction| {
-            move_head!(transaction, writer, batch.after, batch.head);
-            transaction.insert_events(&batch.events).await?;
-        })
+        let inner = Arc::clone(&self.inner);
+        let append = async move {
+            inner.prepare().await?;
+            match &inner.engine {
+                Engine::Sqlite(_, appender) => appender.append(writer, &batch).await,
+                Engine::Postgres(connections) => {
+                    let limit = inner.limit;
+                    writing!(@on connections, limit, |connection| { append(connection, writer, &batch).await? })
+                }
+            }
+        };
+        let runtime = self.inner.appending.as_ref().unwrap_or(&self.inner.runtime);
+        let limit = self.inner.limit;
+        // twice: an append first waits for the writes before it
+        let appended = tokio::time::timeout(2 * limit, runtime.run(append)).await;
+        let is_appended = appended.unwrap_or(Err(StoreError::TimedOut(limit)))?;
+        is_appended.then_some(()).ok_or(StoreError::Conflict(HEAD_MOVED))
     }
 
     /// The events that a query selects, in its order.
@@ -71,7 +81,7 @@ impl Store {
         })
     }
 
-    /// The number of events; slow where there are many.
+    /// The number of events; slow if there are many.
     pub async fn count_events(&self) -> Result<i64, StoreError> {
         reading!(self, |connection| {
             sqlx::query_scalar("SELECT count(*) FROM audit_events").fetch_one(&mut *connection).await?
@@ -89,7 +99,7 @@ impl Store {
 
     /// The writers of events.
     pub async fn writers_of_events(&self) -> Result<Vec<Uuid>, StoreError> {
-        // one step in the index for each writer
+        // takes one step in the index for each writer
         let sql = "WITH RECURSIVE found(writer) AS (
                 SELECT * FROM (SELECT writer FROM audit_events ORDER BY writer LIMIT 1) AS first
                 UNION ALL
@@ -115,8 +125,8 @@ impl Store {
     }
 
     /// Deletes at most `limit` events of a writer, from its first on, while they are older than
-    /// `before_us`, and leaves the anchor that `sign` makes of the last `seq` and hash. Returns
-    /// how many were deleted.
+    /// `before_us`, and stores the anchor that `sign` creates from the last deleted `seq` and hash.
+    /// Returns how many were deleted.
     pub async fn purge_events(
         &self,
         writer: Uuid,
@@ -133,7 +143,7 @@ impl Store {
                 None => 0,
                 Some((seq, _, hash)) => {
                     let anchor = sign(seq, hash);
-                    // of two processes that purge, the later step wins
+                    // if two processes purge, the anchor with the larger `seq` is kept
                     let sql = "INSERT INTO audit_anchors (writer, through_seq, hash, chain_key_id, mac)
                         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (writer) DO UPDATE SET
                         through_seq = excluded.through_seq, hash = excluded.hash,
@@ -154,9 +164,9 @@ impl Store {
         })
     }
 
-    /// Erases what identifies a person in at most `limit` events with this `subject`, and appends
-    /// the batch that `record` makes of their number, in one transaction. Returns the number and
-    /// the new head; `None` where there is no such event.
+    /// Erases the personal data in at most `limit` events with this `subject`, and appends the
+    /// batch that `record` creates from their number, in one transaction. Returns the number and
+    /// the new head; `None` if there is no such event.
     pub async fn erase_events(
         &self,
         subject: String,
@@ -193,13 +203,13 @@ impl Store {
         })
     }
 
-    /// Overwrites what was erased where the engine keeps older versions for a while: the log
-    /// of SQLite. PostgreSQL's own vacuum does this.
+    /// Overwrites erased data in SQLite's log, which keeps older versions of pages. In PostgreSQL,
+    /// vacuum does this.
     pub async fn overwrite_erased(&self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
         let work = async move {
             match &inner.engine {
-                Engine::Sqlite(connections) => {
+                Engine::Sqlite(connections, _) => {
                     let mut writer = connections.writer.lock().await;
                     if let Some(connection) = writer.as_mut() {
                         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";

@@ -1,12 +1,12 @@
 //! An audit event as a row.
 
-use std::borrow::Cow;
-
+use smol_str::SmolStr;
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
-/// A text, borrowed where it is one of the program's own.
-pub type Text = Cow<'static, str>;
+/// A text. It is allocated only if it is longer than 23 bytes and no constant of the program: events
+/// are created by one thread and dropped by another, where allocations cost most.
+pub type Text = SmolStr;
 
 /// The content of an event. Times are microseconds since the Unix epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,19 +37,19 @@ pub struct Event {
     pub key_id: Option<Text>,
     /// What the response is for: a frame, a document, …
     pub fetch_dest: Option<Text>,
-    /// Why the embed policy objects to a request that was served.
+    /// Why the request violates the embed policy, if it was served nevertheless.
     pub embed_violation: Option<Text>,
     /// The link parameters.
     pub link: Option<Text>,
     /// The time to decide.
     pub took_us: Option<i64>,
-    /// What only some outcomes have, as a JSON object.
+    /// Fields that only some outcomes have, as a JSON object.
     pub data: Option<Text>,
     /// What identifies a person.
     pub personal: Personal,
 }
 
-/// What identifies a person, and can be erased.
+/// The personal data of an event, which can be erased.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Personal {
     /// The subject, in the form that `audit.subject` selects.
@@ -69,26 +69,26 @@ pub struct StoredEvent {
     pub seq: i64,
     /// The content.
     pub event: Event,
-    /// Makes the personal part unguessable from its commitment; `None` once erased.
+    /// Prevents that the personal part is guessed from its commitment; `None` after it was erased.
     pub salt: Option<Vec<u8>>,
     /// Covers the writer, `seq`, the content and the previous hash.
     pub hash: Vec<u8>,
-    /// What stands for the personal part once it is erased.
+    /// The record that replaces the personal part when it is erased.
     pub erasure: Option<Erasure>,
 }
 
-/// What stands for the personal part of an event that was erased.
+/// The record that replaces the personal part of an event when it is erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Erasure {
     /// What `hash` covers in place of the personal part.
     pub commitment: Vec<u8>,
-    /// The id of the key of `mac`.
+    /// The id of the key that created `mac`.
     pub chain_key_id: String,
     /// Authenticates the erasure.
     pub mac: Vec<u8>,
 }
 
-/// The columns that an insert gives, in order.
+/// The columns of an insert, in order.
 pub(super) const COLUMNS: [&str; 24] = [
     "writer",
     "seq",
@@ -123,13 +123,14 @@ impl<'r, R: Row> FromRow<'r, R> for StoredEvent
 where
     &'static str: ColumnIndex<R>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
     String: Decode<'r, R::Database> + Type<R::Database>,
     Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
     Uuid: Decode<'r, R::Database> + Type<R::Database>,
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         let text = |column: &'static str| -> Result<Option<Text>, sqlx::Error> {
-            Ok(row.try_get::<Option<String>, _>(column)?.map(Cow::Owned))
+            Ok(row.try_get::<Option<&str>, _>(column)?.map(Text::new))
         };
         let commitment: Option<Vec<u8>> = row.try_get("erased_commitment")?;
         let chain_key_id: Option<String> = row.try_get("erased_key_id")?;
@@ -140,7 +141,7 @@ where
             seq: row.try_get("seq")?,
             event: Event {
                 at_us: row.try_get("at_us")?,
-                outcome: Cow::Owned(row.try_get("outcome")?),
+                outcome: Text::new(row.try_get::<&str, _>("outcome")?),
                 request_id: row.try_get("request_id")?,
                 entrance: text("entrance")?,
                 environment: text("environment")?,

@@ -1,12 +1,12 @@
 //! A row of the table `mittwald_instances`, and how a change is merged into it.
 //!
-//! State, secret, installation and removal each have the time of the webhook that wrote them, and the
-//! newest wins. So the result depends neither on the order in which webhooks are received nor on how
-//! often. After a removal only a newer installation installs again; what other webhooks bring that are
-//! newer than the removal is kept for it.
+//! State, secret, installation and removal each have the time of the webhook that wrote them, and
+//! the newest wins. So the result depends neither on the order in which webhooks are received nor
+//! on how often. After a removal, only a newer installation installs the instance again. State and
+//! secret of other webhooks that are newer than the removal are kept for that installation.
 //!
-//! At the same time: a removal wins over everything else; of two states or secrets, the one that was
-//! received later wins, and a repetition changes nothing.
+//! If two webhooks have the same time, a removal wins; of two states or secrets, the one that was
+//! received later wins. A repeated webhook changes nothing.
 
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ pub(super) const COLUMNS: &str = "id, extension_id, contributor_id, context_id, 
      enabled, variant, secret, secret_key_id, state_order_us, secret_order_us, added_order_us, \
      removed_order_us, revision, created_at_us, updated_at_us";
 
-/// A row as the engines have it: more columns than a tuple can have.
+/// A row as the engines return it: it has more columns than a tuple can have.
 pub(super) struct Columns {
     row: Row,
     scopes: String,
@@ -52,7 +52,7 @@ impl Row {
 
     /// Whether the instance is installed.
     pub const fn is_installed(&self) -> bool {
-        // the webhook of the first installation may be late, or lost
+        // the webhook of the first installation may be received later, or never
         self.removed_order_us == 0 || self.added_order_us > self.removed_order_us
     }
 
@@ -66,7 +66,7 @@ impl Row {
         if change.is_removed {
             self.removed_order_us = self.removed_order_us.max(at_us);
         }
-        // only an installation brings both
+        // only an installation has both
         if change.state.is_some() && change.secret.is_some() {
             self.added_order_us = self.added_order_us.max(at_us);
         }
@@ -78,7 +78,7 @@ impl Row {
             self.secret_order_us = at_us;
             self.instance.secret = Some(secret.clone());
         }
-        // a removal ends what is as old or older
+        // a removal deletes states and secrets of the same time or older
         if self.state_order_us <= self.removed_order_us {
             self.instance.state = StoredState::default();
         }
@@ -237,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn an_older_install_does_not_bring_a_removed_instance_back() {
+    fn an_older_installation_does_not_restore_a_removed_instance() {
         let row = merged(&[removed(5), added(4)]);
         assert!(!row.is_installed() && row.instance.secret.is_none());
         assert!(merged(&[removed(5), added(4), added(6)]).is_installed());
     }
 
     #[test]
-    fn only_an_installation_brings_a_removed_instance_back() {
+    fn only_an_installation_restores_a_removed_instance() {
         assert!(!merged(&[added(1), removed(5), updated(6), rotated(7)]).is_installed());
         let row = merged(&[added(1), removed(5), updated(7), added(6)]);
         assert!(row.is_installed());
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_same_time_a_removal_wins_and_otherwise_the_later_received() {
+    fn at_the_same_time_a_removal_wins_then_the_later_received() {
         assert!(!merged(&[removed(5), added(5)]).is_installed());
         assert!(!merged(&[added(5), removed(5)]).is_installed());
         let other = InstanceChange { state: state(9), ..updated(5) };
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_update_changes_nothing_and_says_so() {
+    fn an_older_update_changes_nothing_and_is_reported() {
         let mut row = merged(&[added(1), updated(5)]);
         let before = row.clone();
         assert_eq!(row.merge(&updated(4)), Applied::Outdated);
