@@ -2,10 +2,10 @@
 //!
 //! A token is `mkt_`, 38 random base62 characters, and a checksum of 6, as GitHub's tokens are
 //! (<https://github.blog/engineering/behind-githubs-new-authentication-token-formats>): secret
-//! scanners recognise `mkt_[0-9A-Za-z]{44}`, and the checksum tells a token from other texts
-//! without a look-up. The first 8 random characters are the public id; the other 30 have 178
-//! bits. So many cannot be tried out, and SHA-256 is enough: a slow hash is for passwords, which
-//! people choose.
+//! scanners recognise `mkt_[0-9A-Za-z]{44}`, and the checksum distinguishes a token from other
+//! texts without a look-up. The first 8 random characters are the public id; the other 30 have 178
+//! bits of entropy. That is too much for guessing, so SHA-256 is enough; slow hashes are for
+//! passwords, which people choose.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ use aws_lc_rs::{constant_time, digest, rand};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use secrecy::{ExposeSecret, SecretString};
 
-/// The text of a token, in the right form. Whether it is valid, the store knows.
+/// The text of a token, with a correct checksum. Only the store knows whether the token is valid.
 #[derive(Clone)]
 pub struct ApiToken(SecretString);
 
-/// What tells tokens apart without revealing them.
+/// The public part of a token, which identifies it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ApiTokenId(String);
 
@@ -34,13 +34,13 @@ pub struct ApiTokenName(String);
 pub enum Scope {
     /// Reading the stored audit events.
     AuditRead,
-    /// Making links that hand a user off.
+    /// Creating single-use addresses for users.
     LinksCreate,
-    /// Listing mittwald's extension instances, and getting access tokens of them.
+    /// Listing mittwald's extension instances, and issuing access tokens for them.
     MittwaldTokens,
 }
 
-/// A text that is not a token: cut, mistyped, or something else. Never quotes it.
+/// A text that is not a token: truncated, mistyped, or something else. The message never quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not an API token, which is {PREFIX} and 44 letters and digits")]
 pub struct NotAToken;
@@ -63,13 +63,13 @@ pub struct NotAScope;
 /// The prefix by which secret scanners find tokens.
 const PREFIX: &str = "mkt_";
 
-/// Characters of the random part.
+/// The length of the random part, in characters.
 const RANDOM: usize = 38;
 
-/// The first characters of the random part, which are the id.
+/// How many characters of the random part, from its start, are the id.
 const ID: usize = 8;
 
-/// Characters of the checksum: 62^6 is more than 2^32.
+/// The length of the checksum, in characters: 62^6 is more than 2^32.
 const CHECKSUM: usize = 6;
 
 /// The maximum length of a name.
@@ -86,7 +86,8 @@ impl ApiToken {
         while random.len() < RANDOM {
             let mut bytes = [0; 64];
             rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
-            // the largest multiple of 62 in a byte: above it, some characters would be likelier
+            // 248 is the largest multiple of 62 in a byte: larger bytes would make some characters
+            // more likely
             let fair = bytes.into_iter().filter(|byte| *byte < 248).map(|byte| digit(u32::from(byte)));
             random.extend(fair.take(RANDOM - random.len()));
         }
@@ -105,25 +106,25 @@ impl ApiToken {
         if own == checksum(random) { Ok(Self(text.into())) } else { Err(NotAToken) }
     }
 
-    /// Its id, by which it is looked up.
+    /// The id by which the token is looked up.
     pub fn id(&self) -> ApiTokenId {
         let id = self.expose().get(PREFIX.len()..PREFIX.len() + ID);
         ApiTokenId(id.unwrap_or_default().to_owned())
     }
 
-    /// Its hash, which is stored.
+    /// The hash that is stored in place of the token.
     pub fn hash(&self) -> ApiTokenHash {
         ApiTokenHash(digest::digest(&digest::SHA256, self.expose().as_bytes()).as_ref().to_vec())
     }
 
-    /// The text, which is shown once.
+    /// The token itself, which is shown to its owner once.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 }
 
 impl ApiTokenId {
-    /// Parses an id, as the store holds it and `token list` shows it.
+    /// Parses an id, in the form in which the store has it and `token list` shows it.
     pub fn parse(text: &str) -> Result<Self, NotAToken> {
         let is_id = text.len() == ID && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if is_id { Ok(Self(text.to_owned())) } else { Err(NotAToken) }
@@ -136,7 +137,7 @@ impl ApiTokenId {
 }
 
 impl ApiTokenHash {
-    /// A hash, as the store holds it.
+    /// A hash from the store.
     pub const fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
@@ -196,7 +197,7 @@ fn checksum(random: &str) -> String {
     text.iter().collect()
 }
 
-/// The digit for a number's last place.
+/// The base62 digit of `number` modulo 62.
 fn digit(number: u32) -> char {
     let digit = usize::try_from(number % 62).ok().and_then(|place| BASE62.get(place));
     digit.copied().map_or('0', char::from)
@@ -244,7 +245,7 @@ mod tests {
 
     // T35
     #[test]
-    fn a_changed_token_is_told_from_a_token() {
+    fn a_changed_token_is_not_a_token() {
         let token = ApiToken::generate().unwrap();
         let text = token.expose();
         for place in 0..text.len() {

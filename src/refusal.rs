@@ -1,5 +1,5 @@
-//! Refusals: a stable reason code, the same in response, log, metric and audit event,
-//! and a cause for the operator's log.
+//! Refusals: a stable reason code, which is the same in response, log, metric and audit event, and
+//! a cause for the operator's log.
 
 mod advice;
 
@@ -16,7 +16,7 @@ pub enum Reason {
     InvalidToken,
     /// A token has expired.
     ExpiredToken,
-    /// Several values where one is expected.
+    /// There are several values, but one is expected.
     AmbiguousIdentity,
     /// A value is not a valid id, e-mail address or name.
     BadIdentity,
@@ -53,7 +53,7 @@ pub enum Reason {
     Internal,
     /// The verification keys are not available.
     KeysUnavailable,
-    /// An identity provider or a platform does not answer, or cannot be understood.
+    /// An identity provider or a platform does not respond, or its response cannot be used.
     UpstreamUnavailable,
     /// The audit event cannot be stored, and a request without one is refused.
     AuditUnavailable,
@@ -68,7 +68,7 @@ pub enum Reason {
 pub struct Refusal {
     /// The reason.
     pub reason: Reason,
-    /// What is wrong. Quotes nothing from the request.
+    /// What is wrong. Quotes nothing from the request but names of `pandium.link_parameters`.
     pub cause: Cow<'static, str>,
 }
 
@@ -133,8 +133,8 @@ impl Reason {
         }
     }
 
-    /// A short description for programs and operators, the `title` of problem details (RFC 9457). Pages for
-    /// users have titles of their own.
+    /// A short description for programs and operators, the `title` of problem details (RFC 9457).
+    /// Pages for users have other titles.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Unauthenticated => "The user is not authenticated",
@@ -153,7 +153,7 @@ impl Reason {
             Self::NotFound => "Nothing is at this path",
             Self::LinkExpired => "The link is no longer valid",
             Self::MethodNotAllowed => "The method is not allowed",
-            Self::MisdirectedRequest => "The host is not served here",
+            Self::MisdirectedRequest => "This service does not serve the host",
             Self::TooManyRequests => "There are too many requests",
             Self::TokenTooLarge => "The signed URL is too long",
             Self::Internal => "An internal error occurred",

@@ -1,8 +1,8 @@
-//! Sealing: authenticated encryption with a ring of keys, so that a key can be replaced. What is
-//! sealed leaves the process (a cookie) or outlasts it (a row of the store).
+//! Sealing: authenticated encryption with a ring of keys, so that a key can be replaced. It
+//! protects data outside of the process: cookies, and rows of the store.
 //!
-//! AES-256-GCM-SIV (RFC 8452) with random nonces: it stays safe if a nonce should repeat, so a key
-//! needs no counter that replicas share.
+//! AES-256-GCM-SIV (RFC 8452) with random nonces: it stays safe if a nonce is repeated, so replicas
+//! need no common counter for a key.
 
 use std::fmt;
 
@@ -11,17 +11,17 @@ use aws_lc_rs::hmac;
 
 use crate::secret::SharedSecret;
 
-/// Keys of one purpose. The first seals, each opens. `Debug` shows ids only.
+/// Keys for one purpose. The first key encrypts; each key decrypts. `Debug` shows only ids.
 pub struct KeyRing {
     first: Key,
     others: Vec<Key>,
 }
 
-/// What tells the keys of a ring apart. It follows from the key and does not reveal it.
+/// The id of a key in a ring. It is derived from the key and does not reveal it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId([u8; ID_BYTES]);
 
-/// What a ring seals. The same secret gives another key for each purpose.
+/// What a ring is for. A different key is derived from the same secret for each purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The cookie of a signed-in user.
@@ -32,13 +32,13 @@ pub enum Purpose {
     InstanceSecret,
 }
 
-/// Why secrets make no ring.
+/// Why a ring cannot be created from secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKeyRing {
-    /// No secret.
+    /// There is no secret.
     #[error("there is no key")]
     Empty,
-    /// One secret twice. `place` counts from 1.
+    /// A secret is repeated. `place` counts from 1.
     #[error("key {place} was given before")]
     Duplicate {
         /// The place of the second.
@@ -50,7 +50,7 @@ pub enum BadKeyRing {
         /// The place of the second.
         place: usize,
     },
-    /// The key cannot be made.
+    /// The key cannot be derived.
     #[error(transparent)]
     Crypto(#[from] CryptoFailure),
 }
@@ -66,7 +66,7 @@ pub const OVERHEAD_BYTES: usize = ID_BYTES + NONCE_LEN + TAG_BYTES;
 const ID_BYTES: usize = 4;
 const TAG_BYTES: usize = 16;
 
-/// The input of the HMAC that gives a key's id.
+/// The input of the HMAC that derives a key's id.
 const KEY_ID: &[u8] = b"marketplace-sso: id of a sealing key";
 
 struct Key {
@@ -75,11 +75,11 @@ struct Key {
 }
 
 impl KeyRing {
-    /// The ring of these secrets for a purpose. The first seals.
+    /// Derives the ring of these secrets for a purpose. The key of the first secret encrypts.
     ///
     /// # Errors
     ///
-    /// No secret, one secret twice, or two keys with the same id.
+    /// There is no secret, a secret is repeated, or two keys have the same id.
     pub fn derive(secrets: &[SharedSecret], purpose: Purpose) -> Result<Self, BadKeyRing> {
         let mut keys: Vec<Key> = Vec::with_capacity(secrets.len());
         for (index, secret) in secrets.iter().enumerate() {
@@ -99,8 +99,8 @@ impl KeyRing {
         Ok(Self { first, others: keys.collect() })
     }
 
-    /// Encrypts and authenticates `plaintext`, and authenticates `context`, which is needed to
-    /// open it: the key's id, the nonce, the ciphertext, the tag.
+    /// Encrypts and authenticates `plaintext`, and authenticates `context`, which must be the same
+    /// in [`Self::open`]. Returns the key's id, the nonce, the ciphertext and the tag.
     ///
     /// # Errors
     ///
@@ -113,13 +113,13 @@ impl KeyRing {
         Ok([&self.first.id.0[..], nonce.as_ref(), &ciphertext].concat())
     }
 
-    /// What was sealed in this context. `None`: by a key that the ring lacks, in another context,
-    /// or changed since.
+    /// Decrypts what was sealed with this context. `None` if the ring does not have the key, the
+    /// context is another one, or the data was changed.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         self.open_in_place(context, &mut sealed.to_vec()).map(<[u8]>::to_vec)
     }
 
-    /// The same, decrypted where it is. Afterwards `sealed` can no longer be opened.
+    /// Like [`Self::open`], but decrypts in place. Afterwards `sealed` cannot be opened again.
     pub fn open_in_place<'a>(&self, context: &[u8], sealed: &'a mut [u8]) -> Option<&'a [u8]> {
         let (id, rest) = sealed.split_first_chunk_mut()?;
         let (nonce, ciphertext) = rest.split_first_chunk_mut::<NONCE_LEN>()?;
@@ -138,7 +138,7 @@ impl KeyRing {
         self.key(id).is_some()
     }
 
-    /// The key that sealed this; `None` if it is too short to be sealed.
+    /// The id of the key that sealed this; `None` if it is too short to be sealed.
     pub fn key_of(sealed: &[u8]) -> Option<KeyId> {
         let id = sealed.first_chunk().copied().map(KeyId);
         id.filter(|_| sealed.len() >= OVERHEAD_BYTES)
@@ -173,7 +173,8 @@ impl KeyId {
 }
 
 impl Purpose {
-    /// A label never changes: what was sealed before could no longer be opened.
+    /// The input of the key derivation. It must never change, since earlier sealed data could not
+    /// be opened any more.
     const fn label(self) -> &'static [u8] {
         match self {
             Self::SessionCookie => b"marketplace-sso: session cookies",
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_without_a_ring_are_told_apart() {
+    fn each_invalid_list_of_secrets_has_its_own_error() {
         let derive = |letters: &str| {
             let secrets: Vec<SharedSecret> = letters.chars().map(secret).collect();
             KeyRing::derive(&secrets, Purpose::InstanceSecret).unwrap_err()

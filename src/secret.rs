@@ -25,7 +25,7 @@ pub enum SecretEncoding {
     Hex,
 }
 
-/// A URL that contains a signed token, for the user's browser only.
+/// A URL that contains a signed token. It is only for the user's browser.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignedUrl(String);
 
@@ -43,15 +43,15 @@ pub enum BadSecret {
         /// The length of the hash in bytes.
         needs: usize,
     },
-    /// White space, a control character or a non-ASCII character, likely by mistake.
-    #[error("it holds white space, a control character or something that is not ASCII")]
+    /// White space, a control character or a non-ASCII character, which is probably a mistake.
+    #[error("it has white space, a control character or a character that is not ASCII")]
     Invisible,
     /// Not in the configured encoding.
     #[error("it is not {}", .0.name())]
     NotEncoded(SecretEncoding),
 }
 
-/// Padding is optional, since tools differ in writing it.
+/// Padding is optional, because some tools write it and others do not.
 const ANY_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, ANY_PADDING);
@@ -101,8 +101,8 @@ impl SharedSecret {
         Self::dangerous_decode_short(text, SecretEncoding::Text)?.at_least(Self::MIN_BYTES)
     }
 
-    /// Decodes a secret of any length. A short one can be guessed, and tokens forged for
-    /// any user. One trailing line break, as editors and `echo` write it, is removed.
+    /// Decodes a secret of any length. An attacker can guess a short one, and forge tokens for any
+    /// user. One trailing line break, which editors and `echo` write, is removed.
     pub fn dangerous_decode_short(text: &str, encoding: SecretEncoding) -> Result<Self, BadSecret> {
         let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
         let bytes = encoding.decode(text)?;

@@ -1,14 +1,13 @@
 //! The use case: authenticate, authorize, hand off. No HTTP.
 //!
-//! Deciding is pure: time and the token's id are arguments. Where a decision
-//! lacks something that can be fetched ([`Needs`]), it is fetched and the
-//! decision is made again, in one place: `with_needs`.
+//! Deciding is pure: time and the token's id are arguments. If a decision lacks data that can be
+//! fetched ([`Needs`]), [`with_needs`] fetches it and decides again.
 
 use uuid::Uuid;
 
 use crate::access::Access;
 use crate::audit::{SubjectForms, SubjectNames};
-use crate::authn::{AuthRequest, Authentication, Authenticator, Fetched, Needs};
+use crate::authn::{AuthRequest, Authentication, Authenticator, Decision, Fetched, Needs, with_needs};
 use crate::clock::Timestamp;
 use crate::embed::{Embed, FetchDestination};
 use crate::pandium::{Environment, HandOff, HandOffError, Link, Marketplace};
@@ -26,7 +25,7 @@ pub struct Entrance {
     pub authenticator: Authenticator,
     /// Authorizes the user.
     pub access: Access,
-    /// Which pages may embed the response, and which scripts may read it.
+    /// Which pages may frame the response, and which scripts may read it.
     pub embed: Embed,
     /// The destination and the claims of its tokens.
     pub marketplace: Marketplace,
@@ -47,14 +46,14 @@ pub enum ReferrerPolicy {
     Origin,
     /// Sends the origin, but not from https to http.
     StrictOrigin,
-    /// Sends the origin, to the same origin only.
+    /// Sends the origin, only to the same origin.
     SameOrigin,
 }
 
 /// A request to an entrance.
 #[derive(Debug)]
 pub struct SignOnRequest<'a> {
-    /// What the user is authenticated by.
+    /// The part of the request that authenticates the user.
     pub auth: AuthRequest<'a>,
     /// The query as received, without the `?`.
     pub query: &'a str,
@@ -67,7 +66,7 @@ pub struct SignOnRequest<'a> {
 pub struct SignOn {
     /// The signed URL, or the refusal.
     pub outcome: Result<HandOff, Refusal>,
-    /// What its audit event says, however it was decided.
+    /// The details for the audit event, whatever the outcome is.
     pub details: Box<EventDetails>,
 }
 
@@ -76,35 +75,28 @@ pub struct SignOn {
 pub struct Identification {
     /// The user, or the refusal.
     pub outcome: Result<Box<User>, Refusal>,
-    /// What its audit event says, however it was decided.
+    /// The details for the audit event, whatever the outcome is.
     pub details: Box<EventDetails>,
 }
 
-/// What an audit event says of a request, however it is decided.
+/// The details of a request for its audit event, whatever the outcome is.
 #[derive(Clone, Debug, Default)]
 pub struct EventDetails {
     /// What the response is for.
     pub fetch_dest: FetchDestination,
-    /// What the embed policy objects to in a request that is served all the same.
+    /// Why the request violates the embed policy, if it is served nevertheless.
     pub embed_violation: Option<Refusal>,
-    /// The user, as audit events name users.
+    /// The subject, in the forms for log and store.
     pub subject: SubjectNames,
-    /// What authenticated the user.
+    /// The credentials that authenticated the user.
     pub credentials: Credentials,
-    /// The name of the API token of the server that names the user, in place of credentials.
+    /// The name of the API token, if a server names the user in place of credentials.
     pub api_token: Option<String>,
     /// The extension instance that a program or a verified webhook names.
     pub instance_id: Option<Uuid>,
-    /// Where in the marketplace the user goes.
+    /// The location in the marketplace.
     pub link: Link,
 }
-
-/// A decision, and what may change it once that is fetched.
-pub type Decision<T> = (T, Option<Needs>);
-
-/// How often something is fetched for one request. A fetch that is in progress
-/// may have begun before the request was received; then a second one follows.
-const MAX_FETCHES: usize = 2;
 
 impl ReferrerPolicy {
     /// Every policy that can be configured.
@@ -122,25 +114,27 @@ impl ReferrerPolicy {
 }
 
 impl Entrance {
-    /// The path of the entrance that is always there.
+    /// The path of the main entrance, which always exists.
     pub const MAIN_PATH: &'static str = "/pandium-sso";
 
-    /// The name of the entrance that is always there.
+    /// The name of the main entrance, which always exists.
     pub const MAIN_NAME: &'static str = "pandium-sso";
 
-    /// Signs a user on. Waits for keys, where newer ones may change the decision.
+    /// Signs a user on. Waits for data that may change the decision, such as newer keys.
     pub async fn sign_on(&self, request: &SignOnRequest<'_>, jti: Uuid, clock: fn() -> Timestamp) -> SignOn {
-        with_needs(clock, |now, fetched| self.decide(request, jti, now, fetched)).await
+        let decide = |now, fetched: Option<&_>| self.decide(request, jti, now, fetched);
+        with_needs(request.auth.received, clock, decide, Needs::fetch).await
     }
 
-    /// Authenticates and authorizes a user without signing anything. Waits for
-    /// keys, as [`Self::sign_on`] does.
+    /// Authenticates and authorizes a user without signing anything. Waits for data, as
+    /// [`Self::sign_on`] does.
     pub async fn identify(&self, request: AuthRequest<'_>, clock: fn() -> Timestamp) -> Identification {
-        with_needs(clock, |now, fetched| self.decide_identity(AuthRequest { fetched, ..request }, now)).await
+        let decide = |now, fetched: Option<&_>| self.decide_identity(AuthRequest { fetched, ..request }, now);
+        with_needs(request.received, clock, decide, Needs::fetch).await
     }
 
-    /// Authorizes a user whom a trusted server names, and signs, without authenticating anything.
-    /// `details` has what the audit event says in addition.
+    /// Authorizes a user whom a trusted server names, and signs a token, without authentication.
+    /// `details` has additional details for the audit event.
     pub fn hand_off_for(
         &self,
         user: &User,
@@ -157,14 +151,14 @@ impl Entrance {
         SignOn { outcome, details }
     }
 
-    /// Decides a sign-on. Link and frame come first: they need no credentials.
+    /// Decides a sign-on. Link and embed policy are checked first, since they need no credentials.
     pub fn decide(
         &self,
         request: &SignOnRequest<'_>,
         jti: Uuid,
         now: Timestamp,
         fetched: Option<&Fetched>,
-    ) -> Decision<SignOn> {
+    ) -> Decision<SignOn, Needs> {
         let fetch_dest = FetchDestination::of(request.auth.headers);
         let mut details = Box::new(EventDetails { fetch_dest, ..EventDetails::default() });
         let mut needs = None;
@@ -196,7 +190,7 @@ impl Entrance {
         details: &mut EventDetails,
     ) -> Result<HandOff, Refusal> {
         let outcome = self.access.allow(user).and_then(|()| self.hand_off(user, &details.link, jti, now));
-        // a user has the same name in audit events, handed off or refused
+        // a user has the same subject in audit events of hand-offs and of refusals
         details.subject = match &outcome {
             Ok(hand_off) => self.subject_forms.write(&hand_off.subject),
             Err(_) => self.subject(user),
@@ -204,7 +198,7 @@ impl Entrance {
         outcome
     }
 
-    fn decide_identity(&self, request: AuthRequest<'_>, now: Timestamp) -> Decision<Identification> {
+    fn decide_identity(&self, request: AuthRequest<'_>, now: Timestamp) -> Decision<Identification, Needs> {
         let mut details = Box::<EventDetails>::default();
         let mut needs = None;
         let outcome = self.authenticate(request, now, &mut needs).and_then(|mut user| {
@@ -215,7 +209,7 @@ impl Entrance {
         (Identification { outcome, details }, needs)
     }
 
-    /// The user of a request. What authentication lacks is put into `needs`.
+    /// Authenticates the user of a request. Data that is missing is added to `needs`.
     fn authenticate(
         &self,
         request: AuthRequest<'_>,
@@ -237,13 +231,13 @@ impl Entrance {
         }
     }
 
-    /// How audit events name a user.
+    /// The subject of a user, in the forms for log and store.
     pub fn subject(&self, user: &User) -> SubjectNames {
         let subject = self.marketplace.subject(user);
         subject.map_or_else(SubjectNames::default, |subject| self.subject_forms.write(&subject))
     }
 
-    /// Signs a token for a user, and makes the URL.
+    /// Signs a token for a user, and creates the URL.
     pub fn hand_off(&self, user: &User, link: &Link, jti: Uuid, now: Timestamp) -> Result<HandOff, Refusal> {
         self.marketplace.hand_off(user, link, jti, now).map_err(|error| {
             let reason = match &error {
@@ -257,16 +251,39 @@ impl Entrance {
     }
 }
 
-/// Makes a decision, and makes it again after what it lacks was fetched.
-async fn with_needs<T>(
-    clock: fn() -> Timestamp,
-    decide: impl Fn(Timestamp, Option<&Fetched>) -> Decision<T>,
-) -> T {
-    let (mut decision, mut needs) = decide(clock(), None);
-    for _ in 0..MAX_FETCHES {
-        let Some(lacking) = needs else { break };
-        let Some(fetched) = lacking.fetch(clock).await else { break };
-        (decision, needs) = decide(clock(), Some(&fetched));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::request::{Headers, Peer};
+
+    const CONFIG: &str = r#"
+        environment = "sandbox"
+        [pandium]
+        account = "acme"
+        shared_secret = "0123456789abcdef0123456789abcdef"
+        [identity]
+        preset = "auth_request"
+        trusted_proxies = ["127.0.0.1/32"]
+    "#;
+
+    /// The largest block of malloc's cache for each thread (glibc, `tcache`).
+    const CACHED_BLOCK_BYTES: usize = 1_032;
+
+    #[test]
+    fn the_future_of_a_sign_on_fits_into_a_cached_block() {
+        let config = Config::from_toml(CONFIG).unwrap();
+        let headers = Headers::default();
+        let auth = AuthRequest {
+            peer: Peer::from_ip([127, 0, 0, 1].into()),
+            path: None,
+            headers: &headers,
+            query: "",
+            received: Timestamp::now(),
+            fetched: None,
+        };
+        let request = SignOnRequest { auth, query: "", install: None };
+        let sign_on = config.entrances[0].sign_on(&request, Uuid::nil(), Timestamp::now);
+        assert!(size_of_val(&sign_on) <= CACHED_BLOCK_BYTES, "{} bytes", size_of_val(&sign_on));
     }
-    decision
 }

@@ -1,12 +1,11 @@
 //! AppDirect: a platform extension inside a marketplace sends the secure token
 //! that the marketplace has signed for its user.
 //!
-//! Documented: the header `MP-Authorization: Bearer …`; `sub` the user's UUID,
-//! `name` the e-mail, `tenant` the partner's id, `iat`, and `exp` 300 s later.
-//! Documented to be missing: `iss`, `aud`, `jti`, `kid`, so a token is bound to
-//! this service by the marketplace's keys and tenant alone. Not public: the JWKS
-//! URL and the algorithm, so both are configured. The page reuses a token for up
-//! to 180 s, so the same token is received more than once.
+//! Documented: the header `MP-Authorization: Bearer …`; `sub` is the user's UUID, `name` the e-mail
+//! address, `tenant` the partner's id, and `exp` is 300 s after `iat`. Documented as absent: `iss`,
+//! `aud`, `jti` and `kid`; so only the marketplace's keys and tenant bind a token to this service.
+//! Not public: the JWKS URL and the algorithm, so both are configured. The page reuses a token for
+//! up to 180 s, so the same token is received more than once.
 //!
 //! <https://developer.appdirect.com/user-guides/platform-extensions>
 
@@ -48,7 +47,7 @@ pub(crate) fn read(section: &Section<'_>, https: bool) -> Result<(TokenAuthentic
         validation: Validation {
             algorithms: algorithms?,
             types: DEFAULT_TYPES.to_vec(),
-            // tokens have no kid, and yet keys rotate
+            // tokens have no kid, although keys rotate
             missing_kid: MissingKid::EachMatchingKey,
             issuer: None,
             audience: Audience::MustBeAbsent,
@@ -59,6 +58,7 @@ pub(crate) fn read(section: &Section<'_>, https: bool) -> Result<(TokenAuthentic
             subject: Some("sub"),
         },
         mapping: mapping?,
+        subject_example: "id",
         vendor: Vendor::Standard,
     };
     Ok((authenticator, marketplace?))

@@ -13,8 +13,8 @@ use crate::user::User;
 pub struct AuthRequest<'a> {
     /// The peer of the connection.
     pub peer: Peer,
-    /// The raw request path; `None` where a proxy asks on behalf of an API whose
-    /// path is not known here.
+    /// The raw request path; `None` if a proxy asks on behalf of an API, whose path is not known
+    /// here.
     pub path: Option<&'a str>,
     /// The header fields.
     pub headers: &'a Headers<'a>,
@@ -22,7 +22,7 @@ pub struct AuthRequest<'a> {
     pub query: &'a str,
     /// When the request was received.
     pub received: Timestamp,
-    /// What was fetched for it, since an authenticator needed it.
+    /// What was fetched because an authenticator needed it to decide this request.
     pub fetched: Option<&'a Fetched>,
 }
 
@@ -32,9 +32,9 @@ pub struct AuthRequest<'a> {
 pub enum Authentication {
     /// The request carries no credentials.
     NoCredentials,
-    /// Valid credentials of this user.
+    /// The credentials are valid and belong to this user.
     User(Box<User>),
-    /// Credentials that are not valid.
+    /// The credentials are not valid.
     Rejected(Refusal),
     /// Undecided until this is fetched.
     Needs(Needs),
@@ -61,9 +61,8 @@ pub enum Fetched {
 }
 
 impl Needs {
-    /// Fetches it. `None` where nothing was fetched, so that deciding again makes no
-    /// difference.
-    pub async fn fetch(&self, clock: fn() -> Timestamp) -> Option<Fetched> {
+    /// Fetches it. `None` if nothing was fetched, so that deciding again makes no difference.
+    pub async fn fetch(self, clock: fn() -> Timestamp) -> Option<Fetched> {
         match self {
             Self::Keys(keys) => keys.fetch(clock()).await.then_some(Fetched::Cached),
             Self::Mittwald(needs) => Some(Fetched::Mittwald(needs.fetch().await)),
@@ -71,7 +70,7 @@ impl Needs {
         }
     }
 
-    /// The refusal where it cannot be fetched.
+    /// The refusal if it cannot be fetched.
     pub fn refusal(&self) -> Refusal {
         match self {
             Self::Keys(keys) => Reason::KeysUnavailable.because(format!("the token is rejected: {keys}")),

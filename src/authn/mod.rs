@@ -1,6 +1,5 @@
 //! Authentication: the kinds of authenticator, and a module for each vendor of
-//! tokens. Vendors know neither each other nor HTTP; each has its settings beside
-//! it.
+//! tokens. Vendors know neither each other nor HTTP; each has its settings in its own folder.
 
 pub mod appdirect;
 mod authentication;
@@ -8,6 +7,7 @@ pub mod aws_alb;
 pub mod bearer;
 pub mod caf;
 pub mod commercetools;
+mod deciding;
 pub mod mittwald;
 pub mod oidc;
 pub mod proxy_headers;
@@ -24,13 +24,15 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::jwt::jwks::{FetchCounts, JwksCache, SkippedKey};
+use crate::jwt::jwks::{FetchCounts, JwksCache};
+use crate::jwt::skipped_key::SkippedKey;
 use crate::request::Peer;
 use crate::secret::SharedSecret;
 use crate::store::Store;
 use crate::user::User;
 
 pub use authentication::{AuthRequest, Authentication, Fetched, Needs};
+pub use deciding::{Decision, with_needs};
 pub use mittwald::MittwaldIdentity;
 pub use proxy_headers::ProxyHeaders;
 pub use refresher::Refresher;
@@ -51,22 +53,28 @@ pub enum Authenticator {
     Oidc(Box<SignIn>),
 }
 
+/// What differs between the kinds, and not between requests.
+struct Constants {
+    kind: &'static str,
+    subject_example: &'static str,
+    has_fixed_fields: bool,
+}
+
 /// The state of the keys at one URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyReport {
     /// The URL.
     pub url: String,
-    /// The age of the keys in use, in seconds; `None` where there are none, or
-    /// where they do not expire.
+    /// The age of the keys in use, in seconds; `None` if there are none, or if they do not expire.
     pub age_s: Option<u64>,
-    /// How many keys of the set in use are skipped; `None` where there is no set.
+    /// How many keys of the set in use are skipped; `None` if there is no set.
     pub skipped: Option<usize>,
     /// Fetches by outcome.
     pub counts: FetchCounts,
 }
 
 impl Authenticator {
-    /// Authenticates a request. Pure, given the cached keys.
+    /// Authenticates a request. Pure: the result depends only on the arguments and the cached keys.
     pub fn authenticate(&self, request: AuthRequest<'_>, now: Timestamp) -> Authentication {
         match self {
             Self::ProxyHeaders(headers) => headers.authenticate(request),
@@ -78,52 +86,40 @@ impl Authenticator {
 
     /// A hint for the log why a request has no credentials, if there is one.
     pub fn explain_absence(&self, request: AuthRequest<'_>, now: Timestamp) -> Option<String> {
-        match self {
-            Self::ProxyHeaders(headers) => headers.explain_absence(request),
-            Self::Token(_) | Self::Mittwald(_) => None,
-            Self::Oidc(sign_in) => sign_in.explain_absence(request.headers, now),
-        }
+        let by_proxy = self.proxy_headers().and_then(|headers| headers.explain_absence(request));
+        by_proxy.or_else(|| self.sign_in()?.explain_absence(request.headers, now))
     }
 
     /// The part of a query that is about the link, and not credentials.
     pub fn link_query<'a>(&self, query: &'a str) -> Cow<'a, str> {
-        match self {
-            Self::ProxyHeaders(_) | Self::Token(_) | Self::Oidc(_) => Cow::Borrowed(query),
-            Self::Mittwald(_) => Cow::Owned(mittwald::link_query(query)),
+        match self.mittwald() {
+            None => Cow::Borrowed(query),
+            Some(_) => Cow::Owned(mittwald::link_query(query)),
         }
     }
 
-    /// Uses the store, where the authenticator needs one.
+    /// Gives the store to an authenticator that needs one.
     pub fn use_store(&self, store: &Store) {
-        match self {
-            Self::ProxyHeaders(_) | Self::Token(_) | Self::Oidc(_) => {}
-            Self::Mittwald(mittwald) => mittwald.use_store(store),
+        if let Some(mittwald) = self.mittwald() {
+            mittwald.use_store(store);
         }
     }
 
-    /// Takes over the keys of mittwald that an earlier authenticator has fetched.
+    /// Reuses mittwald's keys that an earlier authenticator has fetched.
     pub fn reuse_mittwald_keys(&self, earlier: &Self) {
-        if let (Self::Mittwald(own), Self::Mittwald(earlier)) = (self, earlier) {
+        if let (Some(own), Some(earlier)) = (self.mittwald(), earlier.mittwald()) {
             own.reuse_keys(earlier);
         }
     }
 
     /// Whether a peer is a proxy whose header fields authenticate users.
     pub fn trusts(&self, peer: Peer) -> bool {
-        match self {
-            Self::ProxyHeaders(headers) => headers.trusts(peer),
-            Self::Token(_) | Self::Mittwald(_) | Self::Oidc(_) => false,
-        }
+        self.proxy_headers().is_some_and(|headers| headers.trusts(peer))
     }
 
     /// The name of the kind, as the configuration writes it.
     pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::ProxyHeaders(_) => "proxy_headers",
-            Self::Token(token) => token.kind,
-            Self::Mittwald(_) => "mittwald",
-            Self::Oidc(_) => "oidc",
-        }
+        self.constants().kind
     }
 
     /// Whether users can have all of these fields, such as `email` or
@@ -132,7 +128,7 @@ impl Authenticator {
         names.iter().all(|name| self.can_yield(name))
     }
 
-    /// A user with a value in each of these fields that users can have.
+    /// A sample user, with a value in each of these fields, except those that no user can have.
     pub fn sample(&self, names: &[String]) -> User {
         sample::user(names.iter().map(String::as_str).filter(|name| self.can_yield(name)))
     }
@@ -148,31 +144,24 @@ impl Authenticator {
 
     /// Whether every user has the same fields, which the configuration determines.
     pub const fn has_fixed_fields(&self) -> bool {
-        matches!(self, Self::Token(_) | Self::Oidc(_))
+        self.constants().has_fixed_fields
     }
 
     /// An expression for `sub` that is never empty, for an error message.
     pub const fn subject_example(&self) -> &'static str {
-        match self {
-            Self::ProxyHeaders(_) | Self::Mittwald(_) => "id",
-            Self::Token(token) => token.vendor.subject_example(),
-            Self::Oidc(_) => "id",
-        }
+        self.constants().subject_example
     }
 
     /// Signs users in, if this service does.
     pub fn sign_in(&self) -> Option<&SignIn> {
-        match self {
-            Self::ProxyHeaders(_) | Self::Token(_) | Self::Mittwald(_) => None,
-            Self::Oidc(sign_in) => Some(sign_in),
-        }
+        if let Self::Oidc(sign_in) = self { Some(sign_in) } else { None }
     }
 
-    /// Uses what replicas share of sessions, and these refreshes, which outlast a reload.
+    /// Uses the session data that replicas share, and the refreshes in progress, which outlast a
+    /// reload.
     pub fn share_sessions(&mut self, shared: &SharedSessions, refresher: &Arc<Refresher>) {
-        match self {
-            Self::ProxyHeaders(_) | Self::Token(_) | Self::Mittwald(_) => {}
-            Self::Oidc(sign_in) => sign_in.share(shared, refresher),
+        if let Self::Oidc(sign_in) = self {
+            sign_in.share(shared, refresher);
         }
     }
 
@@ -181,8 +170,8 @@ impl Authenticator {
         self.token().map(|token| &token.location)
     }
 
-    /// The header fields of a request with this token, as far as they follow from
-    /// it. The claims need not be verified.
+    /// The header fields of a request with this token, as far as they can be derived from it. The
+    /// claims need not be verified.
     pub fn headers_for_token(&self, token: &str, claims: &Map<String, Value>) -> Vec<(String, String)> {
         self.token().map_or_else(Vec::new, |own| own.headers_for(token, claims))
     }
@@ -198,24 +187,23 @@ impl Authenticator {
     /// The header fields that carry credentials, which CORS has to allow.
     pub fn script_headers(&self) -> Vec<&str> {
         match self.token_location() {
-            None if matches!(self, Self::Mittwald(_)) => vec![mittwald::SESSION_TOKEN],
+            None if self.mittwald().is_some() => vec![mittwald::SESSION_TOKEN],
             Some(TokenLocation::Header { name, .. }) => vec![name],
             Some(TokenLocation::Cookie(_)) | None => Vec::new(),
         }
     }
 
-    /// Starts fetches for keys that are due, without waiting for them.
+    /// Starts the fetches of keys that are due, without waiting for them.
     pub fn refresh_keys(&self, now: Timestamp) {
         self.key_caches().for_each(|cache| cache.refresh_if_due(now));
     }
 
-    /// Whether the first fetch from every issuer that is fetched from at the start
-    /// has ended.
+    /// Whether the first fetch has ended for every issuer whose keys are fetched at the start.
     pub fn is_started(&self) -> bool {
         self.key_caches().all(|cache| cache.initial_fetch_done())
     }
 
-    /// Whether there are keys from every issuer that is fetched from at the start.
+    /// Whether there are keys of every issuer whose keys are fetched at the start.
     pub fn has_keys(&self, now: Timestamp) -> bool {
         self.key_caches().all(|cache| cache.has_keys(now))
     }
@@ -231,14 +219,15 @@ impl Authenticator {
         self.key_caches().map(report).collect()
     }
 
-    /// Replaces own caches by the given ones for the same keys, so that a reload
-    /// does not fetch them again.
+    /// Replaces its caches by those of `caches` that hold the same keys, so that a reload does not
+    /// fetch the keys again.
     pub fn reuse_cached_keys(&mut self, caches: &[Arc<JwksCache>]) {
         match self {
+            // `reuse_mittwald_keys` is for mittwald, whose keys are no JWKS
             Self::ProxyHeaders(_) | Self::Mittwald(_) => {}
             Self::Token(token) => token.keys.iter_mut().for_each(|keys| keys.source.reuse_cached(caches)),
-            // before it serves, the client has no other owner
             Self::Oidc(sign_in) => {
+                // before it serves, the client has no other owner
                 if let Some(client) = Arc::get_mut(&mut sign_in.client) {
                     client.reuse_cached_keys(caches);
                 }
@@ -246,7 +235,7 @@ impl Authenticator {
         }
     }
 
-    /// The keys of a configured JWKS that are not used, and why.
+    /// The keys of a configured JWKS that are skipped, and why.
     pub fn skipped_keys(&self) -> Vec<SkippedKey> {
         self.keys().iter().flat_map(|keys| keys.source.skipped()).cloned().collect()
     }
@@ -256,11 +245,31 @@ impl Authenticator {
         self.keys().iter().any(|keys| keys.source.contains_secret(secret))
     }
 
-    fn token(&self) -> Option<&TokenAuthenticator> {
+    const fn constants(&self) -> Constants {
         match self {
-            Self::ProxyHeaders(_) | Self::Mittwald(_) | Self::Oidc(_) => None,
-            Self::Token(token) => Some(token),
+            Self::ProxyHeaders(_) => {
+                Constants { kind: "proxy_headers", subject_example: "id", has_fixed_fields: false }
+            }
+            Self::Token(token) => {
+                Constants { kind: token.kind, subject_example: token.subject_example, has_fixed_fields: true }
+            }
+            Self::Mittwald(_) => {
+                Constants { kind: "mittwald", subject_example: "id", has_fixed_fields: false }
+            }
+            Self::Oidc(_) => Constants { kind: "oidc", subject_example: "id", has_fixed_fields: true },
         }
+    }
+
+    fn proxy_headers(&self) -> Option<&ProxyHeaders> {
+        if let Self::ProxyHeaders(headers) = self { Some(headers) } else { None }
+    }
+
+    fn token(&self) -> Option<&TokenAuthenticator> {
+        if let Self::Token(token) = self { Some(token) } else { None }
+    }
+
+    fn mittwald(&self) -> Option<&MittwaldIdentity> {
+        if let Self::Mittwald(mittwald) = self { Some(mittwald) } else { None }
     }
 
     fn keys(&self) -> &[IssuerKeys] {
@@ -273,8 +282,8 @@ impl Authenticator {
     }
 }
 
-/// The key caches of some authenticators; those that are fetched at the start come
-/// first, so that they are the ones that are shared.
+/// The key caches of some authenticators. Those that are fetched at the start come first, so that
+/// of two caches for the same keys this one is shared.
 pub fn key_caches<'a>(authenticators: impl Iterator<Item = &'a Authenticator>) -> Vec<Arc<JwksCache>> {
     let mut caches: Vec<_> = authenticators.flat_map(Authenticator::key_caches).cloned().collect();
     caches.sort_by_key(|cache| !cache.fetches_at_start());

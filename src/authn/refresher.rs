@@ -34,34 +34,35 @@ pub struct NeedsRefresh {
 pub(super) enum Refreshed {
     /// The session with newer data, or with a newer refresh token only.
     Session(Box<Session>),
-    /// The provider does not answer, or its answer is of no use. The earlier data stays.
+    /// The provider does not respond, or its response cannot be used. The earlier data stays in
+    /// use.
     Unavailable,
-    /// Another replica does it. The earlier data stays until then, and the cookie as it is: the browser may
-    /// have a newer one from that replica.
+    /// Another replica refreshes the session. Until then the earlier data stays in use, and the
+    /// cookie is not renewed: the browser may have a newer one from that replica.
     Elsewhere {
-        /// From then on, the next request asks again.
+        /// The first request after this time asks again.
         until: Timestamp,
     },
-    /// The provider has ended the session, or no longer vouches for its user. The sessions of its sign-in have
-    /// ended.
+    /// The provider has ended the session, or no longer confirms its user. All sessions of this
+    /// sign-in have ended.
     Over,
 }
 
 struct Attempt {
     begun: Timestamp,
-    /// What was refreshed: a result is of no use for other data, or for another refresh token.
+    /// What was refreshed: the result does not apply to other data or another refresh token.
     key: RefreshKey,
     result: watch::Receiver<Option<Refreshed>>,
 }
 
-/// Seconds for which a result is kept: for requests that were sent with the earlier cookie, since most
-/// providers accept a refresh token once.
+/// How long a result is kept, in seconds. Requests that were sent with the earlier cookie use it,
+/// because most providers accept a refresh token only once.
 const KEPT_S: u64 = 60;
 
-/// For how long another replica is not asked again for its result.
+/// How long to wait before the result of another replica is read again.
 const ELSEWHERE_KEPT: Duration = Duration::from_secs(5);
 
-/// Above it, the oldest refreshes that have ended are forgotten early.
+/// The number of kept results above which the oldest ones are removed early.
 const MAX_ATTEMPTS: usize = 10_000;
 
 impl Refresher {
@@ -70,11 +71,11 @@ impl Refresher {
         let attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let attempt = attempts.get(&session.id).filter(|attempt| attempt.is_kept(now))?;
         let result = attempt.result.borrow().clone()?;
-        // otherwise the request has the result of a later refresh, maybe at another replica
+        // otherwise the request has the result of a later refresh, possibly by another replica
         Some(if attempt.key == RefreshKey::of(session) { result } else { Refreshed::Unavailable })
     }
 
-    /// The running refresh of a session, or one that starts now.
+    /// The refresh of a session that is in progress, or a new one.
     fn join_or_start(
         &self,
         needs: &NeedsRefresh,
@@ -91,15 +92,19 @@ impl Refresher {
         {
             return attempt.result.clone();
         }
-        attempts.retain(|_, attempt| attempt.is_kept(now));
+        let key = RefreshKey::of(session);
+        let has_waited = attempts.get(&session.id).is_some_and(|attempt| attempt.has_waited_for(key, now));
+        // refreshes by other replicas are kept too: no request waits again for one that ended without a result
+        attempts.retain(|_, attempt| attempt.begun.is_within(KEPT_S, now));
         if attempts.len() >= MAX_ATTEMPTS {
             forget_oldest(&mut attempts);
         }
         let (sender, result) = watch::channel(None);
-        let attempt = Attempt { begun: now, key: RefreshKey::of(session), result: result.clone() };
+        let attempt = Attempt { begun: now, key, result: result.clone() };
         attempts.insert(session.id, attempt);
-        // a task of its own: where a disconnecting client cancelled it, the new refresh token would be lost
-        tokio::spawn(needs.clone().refresh(sender, clock));
+        // in its own task: a client that disconnects would otherwise cancel it, and the new refresh
+        // token would be lost
+        tokio::spawn(needs.clone().refresh(sender, has_waited, clock));
         result
     }
 }
@@ -112,6 +117,12 @@ impl Attempt {
         };
         self.begun.is_within(KEPT_S, now) && !is_past
     }
+
+    /// Whether requests have waited for another replica's result, and there was none.
+    fn has_waited_for(&self, key: RefreshKey, now: Timestamp) -> bool {
+        let was_elsewhere = matches!(*self.result.borrow(), Some(Refreshed::Elsewhere { .. }));
+        was_elsewhere && self.key == key && self.begun.is_within(KEPT_S, now)
+    }
 }
 
 impl NeedsRefresh {
@@ -121,11 +132,16 @@ impl NeedsRefresh {
         result.wait_for(Option::is_some).await.is_ok()
     }
 
-    /// Refreshes the data at one of the replicas. The requests here have the result before the store has it,
-    /// which may not answer.
-    async fn refresh(self, result: watch::Sender<Option<Refreshed>>, clock: fn() -> Timestamp) {
+    /// Refreshes the data at one of the replicas. Requests at this replica get the result before it
+    /// is stored, since the store may not respond.
+    async fn refresh(
+        self,
+        result: watch::Sender<Option<Refreshed>>,
+        has_waited: bool,
+        clock: fn() -> Timestamp,
+    ) {
         let Self { client, refresher: _, shared, cookies, session } = self;
-        let claim = match shared.begin_refresh(&cookies, RefreshKey::of(&session), clock).await {
+        let claim = match shared.begin_refresh(&cookies, RefreshKey::of(&session), has_waited, clock).await {
             Refreshing::Here(claim) => claim,
             Refreshing::Elsewhere(other) => {
                 let _ = result.send(Some(Refreshed::by(other, clock())));
@@ -171,7 +187,8 @@ impl Refreshed {
     }
 }
 
-/// The session with newer data, or, where that has no place, with the newer refresh token.
+/// The session with newer data, or, if that is too large for a cookie, with only the newer refresh
+/// token.
 async fn refresh(
     client: &OidcClient,
     cookies: &SessionCookies,
@@ -198,9 +215,9 @@ async fn refresh(
         ..session.clone()
     };
     Ok(Box::new(match cookies.set(&refreshed) {
-        // otherwise the browser would keep a refresh token that was used
+        // otherwise the browser would keep a refresh token that was used already
         Err(error @ NotACookie::TooLarge { .. }) => {
-            tracing::error!(%error, "the newer data of a signed-in user has no place; the earlier data stays in use");
+            tracing::error!(%error, "the newer data of a signed-in user is too large for a cookie; the earlier data stays in use");
             Session {
                 refreshed: refreshed.refreshed,
                 refresh_token: refreshed.refresh_token,
@@ -231,7 +248,8 @@ fn not_refreshed(
     }
     let Some(newest) = refresh_token else { return Refreshed::Unavailable };
     Refreshed::Session(Box::new(Session {
-        // what failed is tried again after a minute, what is not supported as if it had been refreshed
+        // a failed refresh is tried again after a minute; an unsupported one only when the next
+        // refresh is due
         refreshed: if is_supported { session.refreshed } else { now },
         refresh_token: Some(secret(&newest)),
         ..session.clone()
@@ -242,7 +260,8 @@ fn secret(token: &oauth2::RefreshToken) -> SecretString {
     SecretString::from(token.secret().clone())
 }
 
-/// Forgets the oldest tenth. Those that run stay, since each has a refresh token that is used once.
+/// Removes the oldest tenth of the results. Refreshes in progress stay, since each uses a refresh
+/// token that can be used only once.
 fn forget_oldest(attempts: &mut HashMap<SessionId, Attempt>) {
     let ended = attempts.iter().filter(|(_, attempt)| attempt.result.borrow().is_some());
     let mut oldest: Vec<_> = ended.map(|(id, attempt)| (attempt.begun, *id)).collect();

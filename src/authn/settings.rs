@@ -19,7 +19,7 @@ pub(crate) struct Deployment<'a> {
     pub listens_on_tcp: bool,
     /// The section `[mittwald]`; `None` without an extension.
     pub mittwald: Result<Option<&'a MittwaldSettings>, Reported>,
-    /// The section `[session]`; `None` where it has no key.
+    /// The section `[session]`; `None` if it has no key.
     pub session: Result<Option<&'a Arc<SessionSettings>>, Reported>,
 }
 
@@ -43,7 +43,7 @@ enum Kind {
     Oidc,
 }
 
-/// Every kind but the presets of issuers.
+/// Every kind except the presets of issuers.
 const KINDS: [(&str, Kind); 8] = [
     ("proxy_headers", Kind::ProxyHeaders),
     ("bearer", Kind::Bearer(&issuer_presets::BEARER)),
@@ -108,7 +108,7 @@ fn read_sign_in(
     entrance: &str,
     deployment: &Deployment<'_>,
 ) -> Result<SignIn, Reported> {
-    // an origin that cannot be used is reported with server.public_url
+    // an invalid origin is reported by the reader of server.public_url
     let origin = deployment.public_url.and_then(|url| web_origin(url, false).ok()).map(|(origin, _)| origin);
     let redirect_uri = origin.as_ref().map(|origin| format!("{origin}/auth/{entrance}/callback"));
     let client = oidc::settings::read(section, redirect_uri.as_deref());
@@ -116,7 +116,7 @@ fn read_sign_in(
         Ok(Some(settings)) => Ok(settings),
         Ok(None) => Err(section.report(
             "kind",
-            "the session of a user who has signed in is sealed with a key, and session.key_file is not set",
+            "session.key_file is not set; it contains the key that encrypts the sessions of signed-in users",
             "set session.key_file to a file with a random key: openssl rand -hex 32",
         )),
         Err(reported) => Err(reported),
@@ -127,7 +127,7 @@ fn read_sign_in(
     {
         return Err(section.report(
             "kind",
-            "server.public_url is not https, so the cookie of a session could be read on its way",
+            "server.public_url is not https, so the cookie of a session could be read in transit",
             "set server.public_url to an https origin; http is for loopback names only",
         ));
     }

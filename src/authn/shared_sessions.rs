@@ -1,5 +1,5 @@
-//! What replicas share of sessions, in the store: which have ended, and refreshes. Without a store, a
-//! replica has its own.
+//! The session data that replicas share through the store: which sessions have ended, and the
+//! results of refreshes. Without a store, each replica has its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,27 +9,27 @@ use crate::refusal::{Reason, Refusal};
 use crate::session::{EndedKey, EndedSessions, RefreshKey, Session, SessionCookies};
 use crate::store::{SessionRefresh, Store, StoreError};
 
-/// What replicas share of sessions. Clones share it, too.
+/// The session data that replicas share. Clones refer to the same data.
 #[derive(Clone, Debug, Default)]
 pub struct SharedSessions {
     ended: Arc<EndedSessions>,
     store: Option<Store>,
 }
 
-/// What is used once, such as a logout token.
+/// Something that may be used only once, such as a logout token.
 #[derive(Clone, Copy, Debug)]
 pub struct Once {
-    /// Its key among what has ended.
+    /// Its key in the list of ended sessions.
     pub key: EndedKey,
-    /// It is remembered until then.
+    /// How long it is remembered.
     pub until: Timestamp,
 }
 
 /// Which replica refreshes a session.
 pub(super) enum Refreshing {
-    /// This one, which then says how it [ended](SharedSessions::end_refresh).
-    Here(Claim),
-    /// Another one.
+    /// This replica, which reports the result with [`SharedSessions::end_refresh`].
+    Here(RefreshClaim),
+    /// Another replica.
     Elsewhere(OtherRefresh),
 }
 
@@ -37,32 +37,33 @@ pub(super) enum Refreshing {
 pub(super) enum OtherRefresh {
     /// It has ended; this is the result.
     Done(Box<Session>),
-    /// It takes long, the replica was ended, or the result cannot be opened here.
+    /// It has not ended yet, that replica has stopped, or this replica cannot decrypt the result.
     Running,
 }
 
-/// A refresh that was begun here.
-pub(super) struct Claim {
+/// A refresh that this replica has begun.
+pub(super) struct RefreshClaim {
     key: RefreshKey,
-    /// Names it among the refreshes of this key: when it expires, in microseconds since the Unix epoch.
+    /// When the claim expires, in microseconds since the Unix epoch. It distinguishes the claim
+    /// from others for the same key.
     expires_at_us: i64,
-    /// Whether the store says that no other replica does the same.
+    /// Whether the store has confirmed that no other replica refreshes this session.
     pub is_exclusive: bool,
 }
 
-/// How long a refresh is that of one replica, and how long others find its result, from its beginning. With
-/// the default time limits, all requests to a provider take less. The [`Refresher`](super::Refresher) keeps
-/// results for as long.
+/// How long only one replica may refresh a session, and how long others find its result; both from
+/// the start of the refresh. With the default time limits, all requests of a refresh take less. The
+/// [`Refresher`](super::Refresher) keeps results for the same time.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// How long a request waits for the store, and for the refresh of another replica.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// The time between two looks at it.
+/// The interval at which the store is asked for the result of another replica.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 impl SharedSessions {
-    /// With these ended sessions, and the store that all replicas have.
+    /// Shares these ended sessions; `store` is the one that all replicas use.
     pub fn new(ended: &Arc<EndedSessions>, store: Option<&Store>) -> Self {
         Self { ended: Arc::clone(ended), store: store.cloned() }
     }
@@ -72,13 +73,13 @@ impl SharedSessions {
         &self.ended
     }
 
-    /// Ends sessions of these cookies, here and in the store. `once`: what may have been used before, for
-    /// nothing then.
+    /// Ends sessions of these cookies, in this process and in the store. `once`: nothing happens if
+    /// it was used before.
     ///
     /// # Errors
     ///
-    /// It was used before; or the store does not answer: then the sessions have ended in this process only,
-    /// and `once` counts as not used.
+    /// `once` was used before; or the store does not respond: then the sessions have ended only in
+    /// this process, and `once` counts as not used.
     pub(super) async fn end(
         &self,
         cookies: &SessionCookies,
@@ -90,7 +91,7 @@ impl SharedSessions {
         let end_here = || self.ended.add(keys.iter().map(|key| (*key, now)));
         match once {
             Some(once) if self.ended.contains(&once.key) => return Err(replayed()),
-            // a token that another replica has used must not end newer sessions here
+            // a token that another replica has used must not end newer sessions at this one
             Some(_) => {}
             None => end_here(),
         }
@@ -110,25 +111,31 @@ impl SharedSessions {
             }
         }
         end_here();
-        // a time ahead, before which it is not forgotten
+        // kept at least until this time in the future
         self.ended.add(once.map(|once| (once.key, once.until.max(now))));
         Ok(())
     }
 
-    /// Begins the refresh of a session, or waits for that of another replica.
+    /// Begins the refresh of a session, or waits for the refresh by another replica. If a request
+    /// `has_waited` for that one before, this does not wait again: the other replica may have
+    /// crashed.
     pub(super) async fn begin_refresh(
         &self,
         cookies: &SessionCookies,
         key: RefreshKey,
+        has_waited: bool,
         clock: fn() -> Timestamp,
     ) -> Refreshing {
         let expires_at_us = clock().later_by(KEPT).unix_microseconds();
-        let claim = Claim { key, expires_at_us, is_exclusive: false };
+        let claim = RefreshClaim { key, expires_at_us, is_exclusive: false };
         let Some(store) = &self.store else { return Refreshing::Here(claim) };
         let mut is_running = false;
         let begun = tokio::time::timeout(WAIT, async {
             while let Some(found) = claim.begin(store, clock).await? {
                 is_running = true;
+                if has_waited {
+                    return Ok(Some(found));
+                }
                 if let Some(found) = claim.wait_for(store, found, clock).await? {
                     return Ok(Some(found));
                 }
@@ -136,7 +143,7 @@ impl SharedSessions {
             Ok::<_, StoreError>(None)
         });
         match begun.await {
-            Ok(Ok(None)) => Refreshing::Here(Claim { is_exclusive: true, ..claim }),
+            Ok(Ok(None)) => Refreshing::Here(RefreshClaim { is_exclusive: true, ..claim }),
             Ok(Ok(Some(found))) => Refreshing::Elsewhere(OtherRefresh::open(cookies, key, found)),
             Ok(Err(_)) | Err(_) if is_running => Refreshing::Elsewhere(OtherRefresh::Running),
             Ok(Err(error)) => claim.without_store(&error),
@@ -144,24 +151,25 @@ impl SharedSessions {
         }
     }
 
-    /// The refresh of another replica, which has used the refresh token before this one.
+    /// The result of another replica, which has used the refresh token before this one.
     pub(super) async fn other_refresh(
         &self,
         cookies: &SessionCookies,
-        claim: &Claim,
+        claim: &RefreshClaim,
         clock: fn() -> Timestamp,
     ) -> Option<OtherRefresh> {
         let found = tokio::time::timeout(WAIT, claim.look(self.store.as_ref()?, clock)).await;
-        // otherwise the store does not answer
+        // on a time-out or an error, the store does not respond
         let found = found.ok()?.ok()??;
         Some(OtherRefresh::open(cookies, claim.key, found))
     }
 
-    /// Ends a refresh that was begun here, for the other replicas. Without a session each may try itself.
+    /// Reports the end of a refresh to the other replicas. Without a session, each of them may try
+    /// to refresh.
     pub(super) async fn end_refresh(
         &self,
         cookies: &SessionCookies,
-        Claim { key, expires_at_us, is_exclusive: _ }: Claim,
+        RefreshClaim { key, expires_at_us, is_exclusive: _ }: RefreshClaim,
         session: Option<&Session>,
     ) {
         let Some(store) = &self.store else { return };
@@ -171,12 +179,12 @@ impl SharedSessions {
         let ended =
             store.end_session_refresh(key.as_bytes().to_vec(), expires_at_us, sealed.unwrap_or_default());
         if let Err(error) = ended.await {
-            tracing::warn!(%error, "other replicas do not learn of a refreshed session");
+            tracing::warn!(%error, "a refreshed session cannot be stored for other replicas");
         }
     }
 }
 
-impl Claim {
+impl RefreshClaim {
     async fn begin(
         &self,
         store: &Store,
@@ -195,7 +203,7 @@ impl Claim {
         store.session_refresh(hash, now_us, self.expires_at_us).await
     }
 
-    /// Waits until the refresh of another replica has a result. `None`: it has none.
+    /// Waits until the refresh of another replica has a result. `None`: it ended without one.
     async fn wait_for(
         &self,
         store: &Store,
@@ -210,9 +218,10 @@ impl Claim {
         Ok(Some(found))
     }
 
-    /// The store may have begun it all the same: so it is ended like any other.
+    /// Refreshes without the store. The store may have recorded the claim despite the error, so its
+    /// end is reported as usual.
     fn without_store(self, error: &StoreError) -> Refreshing {
-        tracing::warn!(%error, "a session is refreshed by this replica alone: the store does not answer");
+        tracing::warn!(%error, "a session is refreshed by this replica alone: the store does not respond");
         Refreshing::Here(self)
     }
 }
@@ -221,7 +230,7 @@ impl OtherRefresh {
     fn open(cookies: &SessionCookies, key: RefreshKey, found: SessionRefresh) -> Self {
         match found {
             SessionRefresh::Running => Self::Running,
-            // `None`: it was sealed with a key that this replica lacks
+            // `None`: it was encrypted with a key that this replica does not have
             SessionRefresh::Done(sealed) => {
                 cookies.open_refreshed(key, &sealed).map_or(Self::Running, Self::Done)
             }

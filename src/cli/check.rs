@@ -63,10 +63,10 @@ pub(super) fn run(arguments: &Arguments, terminal: Terminal) -> CommandResult {
     }
 }
 
-/// The verdict on a configuration that can be used.
+/// The result for a configuration without problems.
 pub(super) fn verdict(warnings: usize) -> (Mark, String) {
     match warnings {
-        0 => (Mark::Good, "The configuration is in order.".to_owned()),
+        0 => (Mark::Good, "The configuration is valid.".to_owned()),
         number => {
             (Mark::Warning, format!("The configuration can be used, with {}.", count(number, "warning")))
         }

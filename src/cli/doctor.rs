@@ -43,16 +43,17 @@ pub(super) struct Arguments {
     /// A file with the Cookie header of a signed-in user: name=value; name=value
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<PathBuf>,
-    /// A header in which your proxy sends the user's identity, if no preset has it; may be repeated
+    /// A header in which your proxy sends the user's identity, if it is not in a preset; may be
+    /// repeated
     #[arg(long = "identity-header", value_name = "NAME", value_parser = read_header_name)]
     identity_headers: Vec<String>,
     /// A certificate authority to trust in addition to the system's, in PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// The IP address for a host and a port in place of DNS, as curl takes it; may be repeated
+    /// HOST:PORT:ADDRESS, in place of DNS, as curl --resolve accepts it; may be repeated
     #[arg(long = "resolve", value_name = "HOST:PORT:ADDRESS", value_parser = GivenAddress::parse)]
     addresses: Vec<GivenAddress>,
-    /// The proxy in front, if its responses do not name it
+    /// The proxy in front of the service, if its responses do not name it
     #[arg(long, value_name = "PROXY", value_parser = fronts())]
     front: Option<Front>,
     #[arg(long, value_enum, default_value_t, help = "The form of the result")]
@@ -87,12 +88,20 @@ pub(super) fn run(arguments: &Arguments, terminal: Terminal) -> CommandResult {
                 0 => String::new(),
                 number => format!(", with {}", count(number, "warning")),
             };
+            let is_only_one = report.findings.len() == 1;
             let (mark, verdict) = match broken {
                 0 if warnings == 0 => (Mark::Good, "Nothing is broken.".to_owned()),
                 0 => (Mark::Warning, format!("Nothing is broken{with}.")),
+                _ if is_only_one => {
+                    (Mark::Bad, "The first check failed, so no other one was made.".to_owned())
+                }
                 number => (Mark::Bad, format!("{number} of {} checks failed{with}.", report.findings.len())),
             };
-            terminal.print(format!("{mark} {verdict}\n{}", to_text(&report)))?;
+            let text = to_text(&report);
+            match is_only_one {
+                true => terminal.print(text.trim_start())?,
+                false => terminal.print(format!("{mark} {verdict}\n{text}"))?,
+            }
             match broken {
                 0 => terminal.print(format!("{mark} {verdict}"))?,
                 _ => terminal.print_error(format!("{mark} {verdict}")),
@@ -143,7 +152,7 @@ const fn mark(severity: Severity) -> Mark {
 /// The result for programs.
 #[derive(Serialize)]
 struct ReportJson<'a> {
-    /// Whether nothing is broken.
+    /// Whether no check failed.
     ok: bool,
     front: Option<&'static str>,
     findings: Vec<FindingJson<'a>>,

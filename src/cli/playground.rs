@@ -1,4 +1,5 @@
-//! `playground`: the service with simulated peers on this machine; needs no account.
+//! `playground`: the service, with simulated platforms and a simulated marketplace on this machine;
+//! needs no account.
 
 use std::net::SocketAddr;
 
@@ -10,15 +11,15 @@ use crate::playground::{Playground, Simulated};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   marketplace-sso playground
   marketplace-sso playground --listen 127.0.0.1:9000
   marketplace-sso playground --as commercetools
 
 Open the address that it prints. Ctrl-C stops it.")]
 pub(super) struct Arguments {
-    /// Where the front end listens; the others take the next ports, or any that are free.
-    /// By default 127.0.0.1:8088, or the next port that is free
+    /// Where the front end listens; the other servers use the next ports, or any free ones. By
+    /// default 127.0.0.1:8088, or the next free port
     #[arg(long, value_name = "ADDR", value_parser = read_address)]
     listen: Option<SocketAddr>,
     /// Simulate a platform whose page sends a token, an OpenID provider (oidc), or mStudio (mittwald),

@@ -1,5 +1,5 @@
-//! Problems and warnings of a configuration, with the lines that they are about: for people,
-//! and as JSON.
+//! Problems and warnings of a configuration, with the lines that they concern: as text, and as
+//! JSON.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -31,20 +31,20 @@ pub(super) struct ProblemJson<'a> {
     column: Option<usize>,
 }
 
-/// Where a problem is.
-struct Place<'a> {
+/// The location of a problem.
+struct Location<'a> {
     file: &'a Path,
     line: usize,
     excerpt: Option<Excerpt>,
 }
 
 impl<'a> Reporter<'a> {
-    /// `files`: those that were read, in order.
+    /// `files`: the files that were read, in order.
     pub fn new(files: &'a [WatchedFile]) -> Self {
         Self { files, texts: RefCell::default() }
     }
 
-    /// Each problem or warning for people: by file and line, those of no file last.
+    /// The problems or warnings as text: by file and line; those without a file last.
     pub fn to_text(&self, problems: &[Problem], mark: Mark) -> String {
         let mut text = String::new();
         for problem in self.in_order(problems) {
@@ -53,21 +53,21 @@ impl<'a> Reporter<'a> {
         text
     }
 
-    /// The same for programs.
+    /// The problems or warnings as JSON.
     pub fn to_json<'p>(&self, problems: &'p [Problem]) -> Vec<ProblemJson<'p>>
     where
         'a: 'p,
     {
         let json = |problem: &'p Problem| {
-            let place = self.place(problem);
+            let location = self.location(problem);
             ProblemJson {
                 key: &problem.key,
                 message: &problem.what,
                 remedy: &problem.help,
                 origin: problem.origin.as_deref(),
-                file: place.as_ref().map(|place| place.file),
-                line: place.as_ref().map(|place| place.line),
-                column: place.and_then(|place| Some(place.excerpt?.column)),
+                file: location.as_ref().map(|location| location.file),
+                line: location.as_ref().map(|location| location.line),
+                column: location.and_then(|location| Some(location.excerpt?.column)),
             }
         };
         self.in_order(problems).into_iter().map(json).collect()
@@ -89,11 +89,11 @@ impl<'a> Reporter<'a> {
     fn write(&self, text: &mut String, problem: &Problem, mark: Mark) {
         let Problem { key, origin, what, help } = problem;
         let (key, width) = (settings::printable(key), error_width());
-        // styles have no width
+        // measured without styles, which take no columns
         let what = hang(what, "✗ : ".chars().count() + key.chars().count(), width);
         let _ = writeln!(text, "\n{mark} {STRONG}{key}{STRONG:#}: {what}");
-        let place = self.place(problem);
-        let excerpt = place.and_then(|place| Some((place.line, place.excerpt?)));
+        let location = self.location(problem);
+        let excerpt = location.and_then(|location| Some((location.line, location.excerpt?)));
         match (&excerpt, origin) {
             (Some((_, Excerpt { column, .. })), Some(origin)) => {
                 let _ = writeln!(text, "  given in: {origin}:{column}");
@@ -113,17 +113,18 @@ impl<'a> Reporter<'a> {
         let _ = writeln!(text, "  to do: {}", hang(help, "  to do: ".len(), width));
     }
 
-    /// The file and line of a problem; `None` where it is of no file.
-    fn place(&self, problem: &Problem) -> Option<Place<'a>> {
+    /// The file and line of a problem; `None` if it does not come from a file.
+    fn location(&self, problem: &Problem) -> Option<Location<'a>> {
         let (file, line) = settings::file_and_line(problem.origin.as_ref()?, self.files)?;
-        let mark = if problem.is_about_key() { settings::Mark::Key } else { settings::Mark::Value };
+        let mark =
+            if problem.is_about_key() { settings::MarkedPart::Key } else { settings::MarkedPart::Value };
         let mut texts = self.texts.borrow_mut();
         let text = texts.entry(file.path.clone()).or_insert_with(|| {
-            // a pipe was read to its end
+            // a pipe cannot be read again
             if file.is_pipe() { None } else { std::fs::read_to_string(&file.path).ok() }
         });
         let excerpt = text.as_ref().and_then(|text| settings::excerpt(text, line, &problem.key, mark));
-        Some(Place { file: &file.path, line, excerpt })
+        Some(Location { file: &file.path, line, excerpt })
     }
 }
 

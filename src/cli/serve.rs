@@ -15,7 +15,8 @@ Examples:
     marketplace-sso serve --config sso.toml
 
 SIGHUP, or a change of a configuration or secret file, reloads the
-configuration. SIGTERM stops after the requests in progress are done.")]
+configuration. SIGTERM stops after a delay for the load balancer and after the
+requests in progress are done; Ctrl-C (SIGINT) stops without the delay.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,

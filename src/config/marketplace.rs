@@ -18,7 +18,7 @@ pub(super) fn read(
 ) -> Result<(Marketplace, ReferrerPolicy, SharedSecret), Reported> {
     let account = section
         .required_text("account", "write the account's name in the marketplace's URL, as Pandium gave it")
-        .and_then(|_| section.parsed("account", "write the name alone, such as \"acme\"", Account::parse));
+        .and_then(|_| section.parsed("account", "write only the name, such as \"acme\"", Account::parse));
     let secret = secret(section);
     let base_url = base_url(section, environment, https);
     let claims = read_claims(claims);

@@ -21,7 +21,8 @@ pub use server::{Listen, LogSettings, ServerSettings};
 use crate::audit::{AuditSettings, Durability, SubjectLog};
 use crate::authn::mittwald::MittwaldSettings;
 use crate::authn::mittwald::settings as mittwald;
-use crate::jwt::jwks;
+use crate::host;
+use crate::jwt::skipped_key;
 use crate::limits::LimitSettings;
 use crate::page::Pages;
 use crate::pandium::Environment;
@@ -90,13 +91,13 @@ impl Config {
             );
             return Err(problems.take());
         }
-        let merged = settings::read(sources, &BUILT_IN, &problems).ok_or_else(|| problems.take())?;
+        let merged = settings::read(sources, &BUILT_IN, &problems).map_err(|_reported| problems.take())?;
         let mut config = Self::read(merged, problems)?;
         config.sources = Some(sources.clone());
         Ok(config)
     }
 
-    /// Takes the entrances and pages, which serve requests.
+    /// Removes and returns the entrances and the pages, for the parts that serve requests.
     pub fn take_served(&mut self) -> (Vec<Entrance>, Pages) {
         (std::mem::take(&mut self.entrances), std::mem::take(&mut self.pages))
     }
@@ -110,7 +111,7 @@ impl Config {
     /// environment variables.
     pub fn from_toml(text: &str) -> Result<Self, Problems> {
         let problems = Collector::default();
-        let merged = settings::read_text(text, &BUILT_IN, &problems).ok_or_else(|| problems.take())?;
+        let merged = settings::read_text(text, &BUILT_IN, &problems).map_err(|_reported| problems.take())?;
         Self::read(merged, problems)
     }
 
@@ -134,7 +135,8 @@ impl Config {
         if self.server.hosts.is_empty() {
             warn(
                 "server.public_url",
-                "it and server.hosts are empty, so requests are answered only for local names and IP addresses".into(),
+                "it and server.hosts are empty, so only requests for local names and IP addresses are served"
+                    .into(),
                 "name the host by which browsers reach this service",
             );
         }
@@ -158,13 +160,17 @@ impl Config {
                     "at the entrance {name} it reads {}, which no configured header provides, so no user can sign on",
                     reads.join(" and ")
                 );
-                warn("claims.sub", what, "read what the identity provides, or name the header that has it");
+                warn(
+                    "claims.sub",
+                    what,
+                    "read a field that the identity provides, or name the header that contains it",
+                );
             }
             let skipped = authenticator.skipped_keys();
             if !skipped.is_empty() {
                 let what = format!(
                     "at the entrance {name} unusable keys in it are skipped ({})",
-                    jwks::list(&skipped)
+                    skipped_key::list(&skipped)
                 );
                 warn("identity.jwks_file", what, "remove them");
             }
@@ -192,7 +198,8 @@ impl Config {
         let effective = merged.clone();
         let root = Section::root(merged, &problems);
         let environment = environment(&root);
-        // without a valid environment, read the rest as for the strictest
+        // without a valid environment, the other sections are read as for production, the strictest
+        // one
         let assumed = environment.unwrap_or(Environment::Production);
         let server = server::read(&root.section("server"), environment.ok());
         let log = server::read_log(&root.section("log"));
@@ -201,7 +208,7 @@ impl Config {
         let (store, secrets_ring) = store::read(&root.section("store"));
         let mittwald = mittwald::read(
             &root.section("mittwald"),
-            mittwald::Deployment {
+            mittwald::MittwaldDeployment {
                 public_url: server.as_ref().map_or(Some(""), |server| server.public_url.as_deref()),
                 has_store: store.as_ref().map_or(true, Option::is_some),
                 secrets: secrets_ring,
@@ -210,6 +217,7 @@ impl Config {
         let extensions = mittwald.as_ref().map(Option::as_ref).map_err(|reported| *reported);
         let entrances = entrances::read(&root, assumed, environment.is_ok(), extensions);
         check_webhook_path(&root, &mittwald, &entrances);
+        check_mixed_content(&root, &server, &entrances);
         let secrets = entrances.as_ref().map(|(_, secrets)| secrets.as_slice()).map_err(|reported| *reported);
         let audit =
             audit::read(&root.section("audit"), store.as_ref().map_err(|reported| *reported), secrets);
@@ -242,7 +250,7 @@ impl Config {
     }
 }
 
-/// Reports a webhook at a path that something else has.
+/// Reports a webhook whose path is in use already.
 fn check_webhook_path(
     root: &Section<'_>,
     mittwald: &Result<Option<MittwaldSettings>, Reported>,
@@ -260,6 +268,30 @@ fn check_webhook_path(
             let what = format!("{path} conflicts with the entrance {name} at {other}");
             section.report("webhook_path", what, help);
         }
+    }
+}
+
+/// Warns of frames that browsers block: http frames in https pages.
+fn check_mixed_content(
+    root: &Section<'_>,
+    server: &Result<ServerSettings, Reported>,
+    entrances: &Result<entrances::Entrances, Reported>,
+) {
+    let (Ok(server), Ok((entrances, _))) = (server, entrances) else { return };
+    let Some(authority) = server.public_url.as_deref().and_then(|url| url.strip_prefix("http://")) else {
+        return;
+    };
+    let mut parents = entrances.iter().filter_map(|entrance| entrance.embed.parents.first_https());
+    if !host::is_loopback(authority)
+        && let Some(parent) = parents.next()
+    {
+        let what =
+            format!("it is http, so browsers block the frame in https pages, such as those of {parent}");
+        root.section("server").warn(
+            "public_url",
+            what,
+            "put the service behind TLS, and write its https URL",
+        );
     }
 }
 

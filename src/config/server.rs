@@ -23,7 +23,7 @@ pub struct ServerSettings {
     pub unix_socket_mode: u32,
     /// The origin by which browsers reach the service.
     pub public_url: Option<String>,
-    /// The accepted host names: that of `public_url`, and others.
+    /// The accepted host names: that of `public_url`, and those of `server.hosts`.
     pub hosts: HostNames,
     /// Worker threads; 0: one per core.
     pub workers: usize,
@@ -33,14 +33,14 @@ pub struct ServerSettings {
     pub keep_alive: Duration,
     /// Timeout for receiving a request's headers.
     pub request_timeout: Duration,
-    /// How long requests are still served after readiness has turned 503.
+    /// How long requests are still served after `/readyz` has begun to respond 503.
     pub drain_delay: Duration,
-    /// Timeout for requests in flight after that.
+    /// How long to wait, after `drain_delay`, for requests that are in progress.
     pub shutdown_timeout: Duration,
 }
 
 impl ServerSettings {
-    /// Whether they differ in more than a reload can apply.
+    /// Whether a setting differs that only a restart applies.
     pub fn needs_restart_after(&self, earlier: &Self) -> bool {
         let (public_url, hosts) = (self.public_url.clone(), self.hosts.clone());
         *self != Self { public_url, hosts, ..earlier.clone() }
@@ -134,10 +134,10 @@ pub(super) fn read(
 
 fn public_url(section: &Section<'_>, environment: Option<Environment>) -> Result<Option<String>, Reported> {
     let requires_https = environment.is_some_and(Environment::requires_https);
-    let help = "write how browsers reach this service, such as \"https://app.example.com\"";
+    let help = "write the origin by which browsers reach this service, such as \"https://app.example.com\"";
     let url = section.optional("public_url", help, |text| match web_origin(text, false)? {
         (origin, true) => Ok(origin),
-        (_, false) => Err("it must be scheme, host and port alone".to_owned()),
+        (_, false) => Err("it must have only a scheme, a host and a port".to_owned()),
     })?;
     match &url {
         None if requires_https => {
@@ -162,7 +162,10 @@ fn hosts(section: &Section<'_>, public_url: Option<&str>) -> Result<HostNames, R
 fn read_mode(text: &str) -> Result<u32, String> {
     let mode = u32::from_str_radix(text, 8).map_err(|_| "it is not an octal number".to_owned())?;
     if mode & 0o007 != 0 || mode > 0o770 {
-        return Err("it admits every user of the machine, and every peer on the socket is trusted".to_owned());
+        return Err(
+            "it permits every user of the machine to connect, and every peer on the socket is trusted"
+                .to_owned(),
+        );
     }
     Ok(mode)
 }
@@ -179,7 +182,7 @@ pub(super) fn read_log(section: &Section<'_>) -> Result<LogSettings, Reported> {
             ("trace", LevelFilter::TRACE),
         ],
     );
-    // read with the entrances, whose secret keys the hash
+    // its value is read with each entrance, because the entrance's secret is the key of the hash
     section.value("subject");
     section.finish();
     Ok(LogSettings { format: format?, level: level? })

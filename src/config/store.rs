@@ -9,10 +9,10 @@ const HELP: &str = "write \"sqlite:data/marketplace-sso.db\", or \
 
 const KEY_HELP: &str = "generate one: openssl rand -hex 32";
 
-/// Where the store is; `None`: there is none.
+/// The settings of the store; `None` without one.
 type StoreResult = Result<Option<StoreSettings>, Reported>;
 
-/// The keys that encrypt secrets in it; `None`: there are none.
+/// The keys that encrypt secrets in the store; `None` if none is set.
 type KeysResult = Result<Option<KeyRing>, Reported>;
 
 /// Reads the section.
@@ -30,7 +30,7 @@ pub(super) fn read(section: &Section<'_>) -> (StoreResult, KeysResult) {
 
 fn keys(section: &Section<'_>) -> KeysResult {
     if !section.has_secret("encryption_key") {
-        // known all the same
+        // read so that it is not reported as unknown
         section.value("encryption_key_encoding");
         return Ok(None);
     }
@@ -52,8 +52,8 @@ fn url(section: &Section<'_>) -> Result<Option<StoreUrl>, Reported> {
     if !url.is_private() {
         section.warn(
             &key,
-            "the connection to the database accepts any certificate, so it can be read and changed on its way",
-            "add ?sslmode=verify-full, and sslrootcert=FILE for an authority of your own",
+            "the connection to the database accepts any certificate, so data can be read and changed in transit",
+            "add ?sslmode=verify-full, and sslrootcert=FILE for your own authority",
         );
     }
     Ok(Some(url))

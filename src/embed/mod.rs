@@ -27,7 +27,7 @@ pub struct Embed {
     pub without_fetch_metadata: WithoutFetchMetadata,
     /// How frames without a `Referer` are handled.
     pub missing_referer: MissingReferer,
-    /// The login page, for top-level navigation.
+    /// The login page, which is opened as a top-level page.
     pub login_url: Option<String>,
 }
 
@@ -110,8 +110,8 @@ impl Embed {
         self.parents.allow_origin(origin) || self.scripts.allow_origin(origin)
     }
 
-    /// Checks a request against the rules. `Some`: it violates them, but the policy is only to
-    /// report that.
+    /// Checks a request against the rules. `Some`: it violates them, but the policy is
+    /// [`EmbedPolicy::Report`].
     pub fn check_embedding(&self, headers: &Headers<'_>) -> Result<Option<Refusal>, Refusal> {
         match self.find_violation(headers) {
             Ok(()) => Ok(None),
@@ -145,7 +145,7 @@ impl Embed {
             b"iframe" | b"frame" => self.check_frame(&metadata, headers),
             b"empty" => self.check_script(&metadata, headers),
             _ => Err(Violation::Unconditional(
-                "the request is neither for a page nor a frame nor by an allowed script",
+                "the request is neither for a page or a frame, nor by an allowed script",
             )),
         }
     }
@@ -185,16 +185,16 @@ impl Embed {
 
 /// The cause for a script of an origin that is not allowed.
 pub const SCRIPT_NOT_ALLOWED: &str =
-    "the script's origin is neither among embed.parents nor embed.cors_origins";
+    "the script's origin is neither in embed.parents nor in embed.cors_origins";
 
-/// A violation of the rules, and whether the policy applies to it.
+/// A violation of the rules, by the policy that applies to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Violation {
-    /// Refused under any policy.
+    /// Refused whatever the policy is.
     Unconditional(&'static str),
-    /// A frame; the policy applies.
+    /// A frame that is not allowed; refused as the policy says.
     Frame(&'static str),
-    /// Another request; the policy applies.
+    /// Another request that is not allowed; refused as the policy says.
     Request(&'static str),
 }
 

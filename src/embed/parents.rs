@@ -8,7 +8,7 @@ use url::Url;
 /// One allowed parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parent {
-    /// An origin: scheme, host, port. Web apps, and app shells with a host
+    /// An origin: scheme, host, port; for web apps, and for app shells with a host
     /// (`capacitor://localhost`).
     Origin(String),
     /// All subdomains of a domain (`https://*.example.com`).
@@ -147,6 +147,16 @@ impl Parents {
         self.all.is_empty()
     }
 
+    /// The first one whose pages are loaded over https.
+    pub fn first_https(&self) -> Option<&Parent> {
+        let is_https = |parent: &&Parent| match parent {
+            Parent::Origin(origin) => origin.starts_with("https://"),
+            Parent::Subdomains { scheme, .. } => scheme == "https://",
+            Parent::Scheme(_) => false,
+        };
+        self.all.iter().find(is_https)
+    }
+
     /// Whether an origin, as serialized by browsers, is allowed.
     pub fn allow_origin(&self, origin: &str) -> bool {
         self.all.iter().any(|parent| parent.allows(origin))
@@ -166,15 +176,19 @@ impl Parents {
         origin_of(url).filter(|origin| self.allow_origin(origin))
     }
 
-    /// The origins that this service's pages may post messages to: all configured
-    /// origins, and that of the referrer, if a pattern allows it or it is same-origin
-    /// (`/embed`).
-    pub fn message_targets(&self, referer: &str, is_same_origin: bool) -> Vec<String> {
-        let named = self.all.iter().filter_map(|parent| match parent {
+    /// The parents that are listed as an origin, not as a pattern.
+    pub fn listed_origins(&self) -> Vec<String> {
+        let listed = self.all.iter().filter_map(|parent| match parent {
             Parent::Origin(origin) => Some(origin.clone()),
             Parent::Subdomains { .. } | Parent::Scheme(_) => None,
         });
-        let mut targets: Vec<String> = named.collect();
+        listed.collect()
+    }
+
+    /// The origins to which this service's pages may post messages: all listed origins, and the
+    /// referrer's origin, if a pattern allows it or if it is the service's own (`/embed`).
+    pub fn message_targets(&self, referer: &str, is_same_origin: bool) -> Vec<String> {
+        let mut targets = self.listed_origins();
         targets.extend(
             origin_of(referer)
                 .filter(|origin| !targets.contains(origin) && (is_same_origin || self.allow_origin(origin))),

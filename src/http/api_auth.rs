@@ -1,5 +1,6 @@
 //! Authenticates programs by API token: `Authorization: Bearer` (RFC 6750), and nothing else. A
-//! token in a query or a cookie does not count: both leak, and browsers send cookies unasked.
+//! token in a query or a cookie is ignored: queries are logged, and browsers add cookies to
+//! requests of other sites.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -26,14 +27,15 @@ pub(super) struct ApiCaller {
 enum AuthError {
     /// It has no credentials.
     NoCredentials,
-    /// What it has is no valid token.
+    /// Its credentials are not a valid token.
     Invalid(Cow<'static, str>),
     /// The tokens cannot be read.
     Unavailable,
 }
 
-/// Authenticates a program, and checks that its token has a scope. Wrong tokens are counted as
-/// guesses; a valid one is accepted all the same, since other programs may share the address.
+/// Authenticates a program, and checks that its token has a scope. Invalid tokens are counted as
+/// guesses. A valid token is accepted even above the limit, since other programs may share the
+/// address.
 pub(super) async fn authorize(
     context: &RequestContext,
     request: &HttpRequest,
@@ -43,8 +45,8 @@ pub(super) async fn authorize(
     authorize_text(context, text, scope).await
 }
 
-/// The same for the text of a token that came in another place than `Authorization`, such as the
-/// login form of the dashboard.
+/// Authorizes by the text of a token that was not received in `Authorization`, such as in the login
+/// form of the dashboard.
 pub(super) async fn authorize_text(
     context: &RequestContext,
     text: &str,
@@ -64,7 +66,7 @@ pub(super) async fn authorize_text(
 /// Finds a token, and checks that it is valid.
 async fn authenticate(context: &RequestContext, text: &str) -> Result<Arc<KnownApiToken>, AuthError> {
     let invalid = |cause: &'static str| AuthError::Invalid(cause.into());
-    let token = ApiToken::parse(text).map_err(|_| invalid("what was sent is not an API token"))?;
+    let token = ApiToken::parse(text).map_err(|_| invalid("the credentials are not an API token"))?;
     let Some(tokens) = &context.shared.api_tokens else {
         return Err(invalid("store.url is not set, so there are no API tokens"));
     };

@@ -14,11 +14,11 @@ use crate::store::events::{EventFilter, EventOrder, EventPosition, EventQuery};
 #[derive(Debug)]
 pub(super) struct AuditQuery {
     pub query: EventQuery,
-    /// Events on a page.
+    /// The number of events on a page.
     pub limit: i64,
 }
 
-/// A position in an order of events. Programs take its text as it is.
+/// A position in the order of events. Its text is opaque to programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cursor {
     pub order: EventOrder,
@@ -43,9 +43,8 @@ const PARAMETERS: [&str; 11] = [
 /// The maximum length of a text, in characters.
 const MAX_TEXT: usize = 512;
 
-const TIME: &str =
-    "write 2026-10-01, 2026-10-01T12:00:00Z, or how long ago: 90m, 24h, 7d; a + is written %2B";
-const CURSOR: &str = "pass next_cursor on as it is, with the order that it was made for";
+const TIME: &str = "write 2026-10-01, 2026-10-01T12:00:00Z, or how long ago: 90m, 24h, 7d; write a + as %2B";
+const CURSOR: &str = "pass next_cursor unchanged, with the same order";
 
 impl AuditQuery {
     /// Parses the query part of a URL. An unknown, repeated or invalid parameter is refused.
@@ -87,7 +86,7 @@ impl AuditQuery {
 }
 
 impl Cursor {
-    /// The order, and the three parts of the position in a fixed number of bytes.
+    /// Encodes the order and the three parts of the position, each in a fixed number of bytes.
     pub fn to_text(self) -> String {
         let Self { order, position: EventPosition { at_us, writer, seq } } = self;
         let order = match order {

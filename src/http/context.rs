@@ -1,4 +1,4 @@
-//! What every handler knows of its request, taken once before the handler runs.
+//! The context of a request, which is taken once, before its handler runs.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -19,10 +19,10 @@ use crate::request::{Headers, Peer};
 /// The context of a request.
 pub(super) struct RequestContext {
     pub shared: web::Data<Shared>,
-    /// Loaded once: a reload meanwhile changes nothing for this request.
+    /// Loaded once: a reload during the request does not affect it.
     pub snapshot: Guard<Arc<Snapshot>>,
     pub request_id: Uuid,
-    /// The socket's peer. No header field changes it.
+    /// The peer of the socket. No header field can change it.
     pub peer: Peer,
     pub received: Timestamp,
     pub stopwatch: Stopwatch,
@@ -36,22 +36,24 @@ pub(super) type Context = web::ReqData<Rc<RequestContext>>;
 impl RequestContext {
     /// The context of a request that was just received, also for its extractors.
     pub fn begin(shared: &web::Data<Shared>, socket: SocketKind, request: &HttpRequest) -> Rc<Self> {
+        let (received, stopwatch) = (Timestamp::now(), Stopwatch::start());
         let mut extensions = request.extensions_mut();
         let context = Rc::new(Self {
+            // a scope in another application has already matched the path with a snapshot
             snapshot: extensions.remove().unwrap_or_else(|| shared.snapshot()),
             shared: shared.clone(),
-            // without the tracing middleware there is none yet
-            request_id: extensions.get::<RequestId>().map_or_else(Uuid::now_v7, |id| **id),
+            // without the tracing middleware the request has no id yet
+            request_id: extensions.get::<RequestId>().map_or_else(|| received.new_uuid(), |id| **id),
             peer: socket.peer(request.peer_addr()),
-            received: Timestamp::now(),
-            stopwatch: Stopwatch::start(),
+            received,
+            stopwatch,
             served: Cell::default(),
         });
         extensions.insert(Rc::clone(&context));
         context
     }
 
-    /// The context that [`Self::begin`] made, for other extractors.
+    /// The context that [`Self::begin`] created, for other extractors.
     pub fn of(request: &HttpRequest) -> Result<Rc<Self>, RefusedRequest> {
         let context = request.extensions().get::<Rc<Self>>().cloned();
         context.ok_or_else(|| RefusedRequest::internal("the route lacks the middleware"))
@@ -63,7 +65,7 @@ impl RequestContext {
         response
     }
 
-    /// What the user of this request is authenticated by.
+    /// The part of this request that authenticators see.
     pub fn auth_request<'a>(
         &self,
         path: Option<&'a str>,

@@ -10,7 +10,7 @@ use url::form_urlencoded;
 
 use super::context::Context;
 use super::refusal_response::{nonce, page_policy};
-use super::refused::{Audience, RefusedRequest};
+use super::refused::{Recipient, RefusedRequest};
 use super::served::ServedRequest;
 use super::{EntranceRuntime, Snapshot, accept, auth, cors};
 use crate::authn::token::TokenLocation;
@@ -23,16 +23,16 @@ use crate::sign_on::Entrance;
 #[derive(Serialize)]
 struct Settings<'a> {
     entrance: &'a str,
-    /// Where the marketplace's messages come from.
+    /// The origin of messages from the marketplace.
     marketplace_origin: &'a str,
-    /// Where users sign in. With `mode=popup`, this service signs them in itself.
+    /// The URL where users sign in. With the parameter `mode=popup` it is this service's own.
     login_url: Option<String>,
-    /// The header field for a script's token, where it may send one.
+    /// The header field for a token that a script sends; `None` if the entrance accepts none.
     proof_header: Option<&'a str>,
     proof_scheme: Option<&'a str>,
 }
 
-/// The query: the entrance, and the link for it.
+/// The query: the entrance, and the link parameters for it.
 struct EmbedQuery {
     entrance: String,
     install: Option<String>,
@@ -43,12 +43,12 @@ struct EmbedQuery {
 const ENTRANCE: &str = "entrance";
 const INSTALL: &str = "install";
 
-/// Responds with the settings. Scripts can read why the request is refused, such as
-/// for a mistyped entrance.
+/// Responds with the settings. Scripts can read the response of a refusal, for example if the
+/// entrance is mistyped.
 pub(super) async fn settings(context: Context, request: HttpRequest) -> Result<HttpResponse, RefusedRequest> {
     let query = EmbedQuery::parse(&request);
     let runtime = query.and_then(|query| query.find(&context.snapshot)).map_err(|refusal| {
-        RefusedRequest { audience: Audience::AnyScript, ..RefusedRequest::from(refusal) }
+        RefusedRequest { recipient: Recipient::AnyScript, ..RefusedRequest::from(refusal) }
     })?;
     let entrance = &runtime.entrance;
     let mut response = HttpResponse::Ok();
@@ -74,7 +74,8 @@ pub(super) async fn page(context: Context, request: HttpRequest) -> Result<HttpR
     let query = EmbedQuery::parse(&request)?;
     let runtime = query.find(&context.snapshot)?;
     let entrance = &runtime.entrance;
-    // parsed as for the frame's own request, so that a bad link is reported here
+    // parsed as in the frame's own request, so that invalid link parameters are reported by this
+    // page
     let link = entrance.marketplace.links().parse(&query.link, query.install.as_deref());
     link.map_err(|refusal| RefusedRequest::at(&runtime, refusal))?;
     if auth::is_out_of_reach(&context, &runtime, &request) {
@@ -85,20 +86,20 @@ pub(super) async fn page(context: Context, request: HttpRequest) -> Result<HttpR
     let page = EmbedPage { entrance: &entrance.path, attributes: query.attributes() };
     let page = context.snapshot.pages.embed(&page, accept::language(&request), &nonce).map_err(|error| {
         tracing::error!(%error, "a page could not be rendered");
-        RefusedRequest::internal("a page could not be rendered; the log says why")
+        RefusedRequest::internal("a page could not be rendered; the log has the cause")
     })?;
     let more = format!("connect-src 'self'; frame-src 'self' {}; ", entrance.marketplace.origin());
     let ancestors = runtime.frame_ancestors.to_str().unwrap_or("frame-ancestors 'none'");
     let policy = HeaderValue::try_from(page_policy(&nonce, &more, ancestors))
-        .map_err(|_| RefusedRequest::internal("the page's policy is no valid header field value"))?;
+        .map_err(|_| RefusedRequest::internal("the page's policy is not a valid header field value"))?;
     let response = HttpResponse::Ok()
         .insert_header((header::CONTENT_SECURITY_POLICY, policy))
-        // pop-ups of connectors need their opener
+        // pop-ups of connectors need access to their opener
         .insert_header((
             HeaderName::from_static("cross-origin-opener-policy"),
             HeaderValue::from_static("same-origin-allow-popups"),
         ))
-        // the frame's requests carry the origin, not path and query
+        // the frame's requests send the origin as referrer, without path and query
         .insert_header((header::REFERRER_POLICY, HeaderValue::from_static("strict-origin")))
         .insert_header((header::VARY, HeaderValue::from_static("Accept-Language")))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
@@ -122,7 +123,7 @@ impl EmbedQuery {
                 }
             };
             if slot.replace(value.into_owned()).is_some() {
-                return Err(Reason::BadLink.because("entrance or install is there more than once"));
+                return Err(Reason::BadLink.because(format!("{name} is given twice")));
             }
         }
         let entrance = entrance.unwrap_or_else(|| Entrance::MAIN_PATH.to_owned());
@@ -132,9 +133,9 @@ impl EmbedQuery {
     /// The entrance that the query names.
     fn find(&self, snapshot: &Snapshot) -> Result<Arc<EntranceRuntime>, Refusal> {
         let found = snapshot.entrances.iter().find(|runtime| runtime.entrance.path == self.entrance);
-        found
-            .map(Arc::clone)
-            .ok_or_else(|| Reason::NotFound.because("there is no entrance at the path that entrance names"))
+        found.map(Arc::clone).ok_or_else(|| {
+            Reason::NotFound.because("there is no entrance at the path in the parameter entrance")
+        })
     }
 
     /// The link as attributes of the component.
@@ -147,7 +148,7 @@ impl EmbedQuery {
                 "integration_id" => attributes.push(("integration-id", value.into_owned())),
                 "display" => attributes.push(("display", value.into_owned())),
                 "integration_settings" => attributes.push(("integration-settings", value.into_owned())),
-                // the link was parsed, which refuses it
+                // not reached: a link with this parameter was refused when it was parsed
                 LinkRules::TOKEN_PARAMETER => {}
                 _ => {
                     more.append_pair(&name, &value);

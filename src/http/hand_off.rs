@@ -1,4 +1,4 @@
-//! Responses of entrances: the redirect, the URL as JSON, or a preflight's.
+//! Responses of entrances: the redirect, the URL as JSON, or the response to a CORS preflight.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::context::{Context, RequestContext, headers};
+use super::context::{RequestContext, headers};
 use super::refusal_response::entrance_headers;
 use super::refused::RefusedRequest;
 use super::served::ServedRequest;
@@ -39,14 +39,14 @@ impl<'a> HandOffJson<'a> {
 
 /// Handles a request to an entrance.
 pub(super) async fn entrance(
-    context: Context,
+    context: &RequestContext,
     target: EntranceTarget,
-    request: HttpRequest,
+    request: &HttpRequest,
 ) -> Result<HttpResponse, RefusedRequest> {
     match *request.method() {
-        Method::GET => sign_on(&context, target, &request).await,
+        Method::GET => sign_on(context, target, request).await,
         Method::OPTIONS if cors::is_preflight(request.headers()) => {
-            preflight(&context, target.runtime, &request)
+            preflight(context, target.runtime, request)
         }
         _ => {
             let refused = RefusedRequest::method_not_allowed("GET", "a hand-off is requested with GET");
@@ -68,8 +68,7 @@ async fn sign_on(
         query,
         install: rest.as_deref(),
     };
-    // a large future, which actix would move several times; alone in its box, it
-    // fits malloc's cache of blocks up to 1,032 bytes
+    // boxed, because actix would move this future several times
     let sign_on = Box::pin(runtime.entrance.sign_on(&sign_on, Uuid::new_v4(), Timestamp::now)).await;
     let renews_session = sign_on.outcome.is_ok() && sign_on.details.credentials.renews_session;
     let mut response = respond(context, &runtime, sign_on, |hand_off| response(request, &runtime, hand_off))?;
@@ -79,7 +78,7 @@ async fn sign_on(
     Ok(response)
 }
 
-/// Adds a `Set-Cookie`. Without one, the earlier cookie stays as it is.
+/// Adds a `Set-Cookie`, if there is one; otherwise the browser keeps its cookie.
 pub(super) fn append_cookie(response: &mut HttpResponse, cookie: Option<String>) {
     if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok()) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -94,7 +93,7 @@ pub(super) fn respond(
     response: impl FnOnce(HandOff) -> Result<HttpResponse, Refusal>,
 ) -> Result<HttpResponse, RefusedRequest> {
     let refused = |refusal| RefusedRequest::at(runtime, refusal);
-    // the audit event says that the user was handed off once there is a response that does it
+    // the outcome is recorded as a hand-off only if the response could be created
     let handed_off = outcome.map_err(refused).and_then(|hand_off| {
         limiting::check_handoff(context, runtime, &hand_off.subject)?;
         let (jti, url_bytes) = (hand_off.jti, hand_off.url.len());
@@ -134,7 +133,7 @@ pub(super) fn redirect(
     let mut response = HttpResponse::TemporaryRedirect();
     entrance_headers(&mut response, request, runtime);
     let location = HeaderValue::try_from(hand_off.url.into_exposed())
-        .map_err(|_| Reason::Internal.because("the URL is no valid header field value"))?;
+        .map_err(|_| Reason::Internal.because("the URL is not a valid header field value"))?;
     Ok(response.insert_header((header::LOCATION, location)).finish())
 }
 

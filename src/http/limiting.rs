@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::EntranceRuntime;
 use super::context::RequestContext;
-use super::refused::{Audience, RefusedRequest};
+use super::refused::{Recipient, RefusedRequest};
 use crate::refusal::{Reason, Refusal};
 
 /// Refuses a hand-off above the user's limit.
@@ -22,8 +22,8 @@ pub(super) fn check_handoff(
     })
 }
 
-/// Counts a wrong ticket or API token. Above the peer's limit, the refusal is a 429. What is right
-/// is served all the same: other clients may share the address.
+/// Counts an invalid ticket or API token. Above the peer's limit, the refusal is a 429. Valid ones
+/// are served even above the limit, since other clients may share the address.
 pub(super) fn limit_guesses(context: &RequestContext, refused: RefusedRequest) -> RefusedRequest {
     match context.snapshot.limits.check_guess(context.peer) {
         Ok(()) => refused,
@@ -33,12 +33,12 @@ pub(super) fn limit_guesses(context: &RequestContext, refused: RefusedRequest) -
 
 /// Counts a refused request of a browser. Above the peer's limit, the refusal is a 429.
 pub(super) fn limit_refusals(context: &RequestContext, refused: RefusedRequest) -> RefusedRequest {
-    let is_counted = match refused.audience {
-        Audience::Browser | Audience::AnyScript => {
+    let is_counted = match refused.recipient {
+        Recipient::Browser | Recipient::AnyScript => {
             refused.status().is_client_error() && refused.refusal.reason != Reason::TooManyRequests
         }
-        // a proxy that authorizes requests to an API takes a 429 for a failure
-        Audience::Api => false,
+        // a proxy that authorizes API requests would treat a 429 as a failure of the service
+        Recipient::Api => false,
     };
     if !is_counted || context.snapshot.is_proxy(context.peer) {
         return refused;
@@ -51,11 +51,12 @@ pub(super) fn limit_refusals(context: &RequestContext, refused: RefusedRequest) 
 
 fn too_many(refused: RefusedRequest, retry_after: Duration, setting: &'static str) -> RefusedRequest {
     let Refusal { reason, cause } = &refused.refusal;
-    let cause = format!("the peer is above {setting}; else it would be {}: {cause}", reason.code());
+    let cause =
+        format!("the peer is above {setting}; below it the reason would be {}: {cause}", reason.code());
     RefusedRequest {
         refusal: Reason::TooManyRequests.because(cause),
         retry_after: Some(retry_after),
-        // the challenge is of a 401
+        // a challenge belongs only to a 401
         for_program: None,
         ..refused
     }

@@ -1,9 +1,8 @@
-//! `POST /v1/links`: a server asks for the address by which its user gets to the marketplace.
+//! `POST /v1/links`: a server requests an address that hands its user off.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
@@ -14,7 +13,7 @@ use super::context::{Context, RequestContext};
 use super::hand_off::{self, HandOffJson};
 use super::link_request::{Form, LinkRequest, Terms};
 use super::redeem::TICKET_PATH;
-use super::refused::{Audience, ForProgram, RefusedRequest};
+use super::refused::{ForProgram, Recipient, RefusedRequest};
 use super::served::ServedRequest;
 use super::verify::protect_json;
 use super::{EntranceRuntime, api_auth, body};
@@ -39,7 +38,7 @@ pub(super) const PATH: &str = "/v1/links";
 /// The maximum length of a body, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
-/// For a body to be complete.
+/// The time limit for receiving a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Handles a request for an address.
@@ -48,18 +47,14 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, RefusedRequest> {
-    if request.method() != Method::POST {
-        let refused = RefusedRequest::method_not_allowed("POST", "an address is requested with POST");
-        return Err(RefusedRequest { audience: Audience::Api, ..refused });
-    }
     let caller = api_auth::authorize(&context, &request, Scope::LinksCreate).await?;
     let api_token = caller.token_name;
     let responded = respond(&context, &request, payload, &api_token).await;
     responded.map_err(|refused| {
-        // the operator's own server gets the cause, which others find in the log alone
+        // the operator's own server gets the cause; for other clients it is only in the log
         let members = ForProgram { detail: Some(refused.refusal.cause.clone()), ..ForProgram::default() };
         let for_program = Some(Box::new(members));
-        let mut refused = RefusedRequest { audience: Audience::Api, for_program, ..refused };
+        let mut refused = RefusedRequest { recipient: Recipient::Api, for_program, ..refused };
         refused.details.api_token = Some(api_token);
         refused
     })
@@ -87,7 +82,7 @@ async fn respond(
             Ok(response.json(HandOffJson::of(&hand_off)))
         }),
         Form::Once => {
-            // signed only to find out whether it can be; the token is dropped
+            // signed only to test whether it can be; this token is discarded
             let created = match outcome {
                 Ok(_) => create_ticket(context, runtime, &terms, now).await,
                 Err(refusal) => Err(refusal),
@@ -115,7 +110,7 @@ async fn create_ticket(
     response(&url, expires)
 }
 
-/// Stores a ticket. Its address, and when it expires.
+/// Stores a ticket. Returns its address, and when it expires.
 pub(super) async fn new_ticket(
     context: &RequestContext,
     runtime: &EntranceRuntime,
@@ -148,14 +143,14 @@ pub(super) async fn new_ticket(
 
 fn response(url: &str, expires: Timestamp) -> Result<HttpResponse, Refusal> {
     let location = HeaderValue::try_from(url)
-        .map_err(|_| Reason::Internal.because("server.public_url is no valid header field value"))?;
+        .map_err(|_| Reason::Internal.because("server.public_url is not a valid header field value"))?;
     let mut response = HttpResponse::Created();
     protect_json(&mut response);
     response.insert_header((header::LOCATION, location));
     Ok(response.json(LinkJson { url, expires_at: expires.unix_seconds() }))
 }
 
-/// The body, if it is JSON of an acceptable length.
+/// Receives the body; it has to be JSON of at most [`MAX_BODY`].
 async fn json_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, Refusal> {
     if !request.content_type().eq_ignore_ascii_case("application/json") {
         return Err(Reason::BadRequest.because("the Content-Type is not application/json"));
@@ -163,7 +158,8 @@ async fn json_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes
     Ok(body::receive(payload, MAX_BODY, BODY_TIMEOUT).await?)
 }
 
-/// A server that names a user is authenticated: the status 401 would be about its API token.
+/// Replaces the reasons with status 401: the server is authenticated, and a 401 would mean that its
+/// API token is not valid.
 fn of_a_named_user(refusal: Refusal) -> Refusal {
     match refusal.reason {
         Reason::Unauthenticated => Refusal { reason: Reason::BadIdentity, ..refusal },

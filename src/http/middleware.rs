@@ -1,6 +1,5 @@
-//! What surrounds every handler: the request's context, the check of its host,
-//! panics, the form of refusals, header fields of every response, the audit event
-//! and metrics.
+//! The middleware around every handler. It creates the request's context, checks the host, handles
+//! panics, renders refusals, adds common header fields, and records the audit event and metrics.
 
 use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
@@ -22,8 +21,8 @@ use crate::refusal::{Reason, Refusal};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The middleware, for one resource: it keeps the request for the response to a
-/// panic, which actix allows only after routing.
+/// The middleware for one resource. It keeps the request for the response to a panic, which actix
+/// allows only after routing.
 pub(super) fn middleware<S>(
     shared: &web::Data<Shared>,
     socket: SocketKind,
@@ -38,12 +37,12 @@ where
         let called = check_host(&context, &request).map(|()| service.call(service_request));
         async move {
             let _in_flight = InFlight::begin(&context.shared.metrics.in_flight);
-            // what a panic unwinds through is only read
+            // safe: the values that are used after a panic are only read
             let responded = AssertUnwindSafe(respond(&context, &request, called));
             let mut response = match responded.catch_unwind().await {
                 Ok(response) => response,
                 Err(_) => {
-                    let refused = RefusedRequest::internal("the handler panicked; the log says where");
+                    let refused = RefusedRequest::internal("the handler panicked; the log has the location");
                     refuse(&context, &request, refused).await
                 }
             };
@@ -54,7 +53,7 @@ where
     })
 }
 
-/// Waits for the handler, and records what the request came to.
+/// Waits for the handler, and records the outcome of the request.
 async fn respond(
     context: &RequestContext,
     request: &HttpRequest,
@@ -84,13 +83,13 @@ fn handled(called: Result<ServiceResponse, Error>) -> Result<HttpResponse, Refus
 
 async fn refuse(context: &RequestContext, request: &HttpRequest, refused: RefusedRequest) -> HttpResponse {
     let refused = limiting::limit_refusals(context, refused);
-    // in its own box: hand-offs do not carry, and actix does not move, what only refusals need
+    // boxed, so that the future of a hand-off does not contain the data that only refusals need
     Box::pin(record_refused(context, request, refused)).await.response(context, request)
 }
 
-/// Refuses a request for a host that is not the service's: a foreign name may
-/// resolve to this address. The host of an absolute target replaces that of
-/// the field (RFC 9112, 3.2.2); both have to be right.
+/// Refuses a request for a host that is not the service's: an attacker's DNS name may resolve to
+/// this address. The host of an absolute request target replaces that of the `Host` field (RFC
+/// 9112, 3.2.2); both have to be accepted.
 fn check_host(context: &RequestContext, request: &HttpRequest) -> Result<(), Refusal> {
     let fields = request.headers().get_all(header::HOST).map(HeaderValue::as_bytes);
     let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
@@ -117,14 +116,14 @@ fn add_common_headers(context: &RequestContext, request: &HttpRequest, response:
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(X_REQUEST_ID, id);
     }
-    // protocols are not switched: after such a request the connection is closed
+    // upgrades are not supported, so the connection is closed after such a request
     if context.shared.is_draining() || request.head().upgrade() {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
 }
 
-/// A middleware of a function. `actix_web::middleware::from_fn` does the same, but
-/// boxes the service and its future.
+/// A middleware made of a function, as by `actix_web::middleware::from_fn`, which in addition boxes
+/// the service and its future.
 struct Around<F>(F);
 
 impl<S, F, Response> Transform<S, ServiceRequest> for Around<F>

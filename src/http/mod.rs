@@ -1,7 +1,7 @@
 //! The only module below `server` that knows actix-web: routes, extractors,
 //! handlers, and responses with their status, header fields and body.
 //!
-//! `middleware` surrounds every handler; `routes` says which handler a path has.
+//! `middleware` runs around every handler; `routes` maps paths to handlers.
 
 mod accept;
 mod api_auth;
@@ -54,7 +54,7 @@ pub use state::{EntranceRuntime, InEffect, Served, Shared, Snapshot};
 pub enum SocketKind {
     /// TCP.
     Tcp,
-    /// A Unix socket, whose file mode says who may connect.
+    /// A Unix socket, whose file mode decides which processes may connect.
     Unix,
 }
 
@@ -90,7 +90,7 @@ pub fn scope(shared: &web::Data<Shared>) -> Scope {
         let snapshot = guard_shared.snapshot();
         let is_ours = routes::is_served(&snapshot, context.head().uri.path());
         if is_ours {
-            // the request is handled with the snapshot that it was matched with
+            // the request is handled with the snapshot with which it was matched
             context.req_data_mut().insert(snapshot);
         }
         is_ours
@@ -111,11 +111,10 @@ mod tests {
     use super::context::Context;
     use super::middleware::middleware;
     use super::refused::RefusedRequest;
-    use super::target::EntranceTarget;
     use super::*;
     use crate::config::Config;
 
-    /// A configuration whose every visible setting names it.
+    /// A configuration in which every visible setting contains `name`.
     fn config(name: &str, environment: &str, entrances: &str) -> Config {
         let toml = format!(
             "environment = \"{environment}\"\n\
@@ -154,10 +153,11 @@ mod tests {
         });
     }
 
-    /// A step of a request. Extracting it reloads, if the step is the one under test.
+    /// A step of a request. Extracting it reloads the configuration, if the step is the one under
+    /// test.
     struct Step<const NUMBER: usize>;
 
-    /// What a [`Step`] needs.
+    /// The number of the [`Step`] that reloads, and the state that it reloads.
     struct ReloadAt(usize, web::Data<Shared>);
 
     impl<const NUMBER: usize> Step<NUMBER> {
@@ -179,15 +179,15 @@ mod tests {
         }
     }
 
-    /// [`hand_off::entrance`] with a step before and after everything that it uses.
-    async fn entrance_in_steps(
+    /// [`routes::configured`] with a step before and after everything that it uses.
+    async fn configured_in_steps(
         _: Step<1>,
         context: Context,
         _: Step<2>,
-        target: EntranceTarget,
+        payload: web::Payload,
         (_, request): (Step<3>, HttpRequest),
     ) -> Result<HttpResponse, RefusedRequest> {
-        let response = hand_off::entrance(context, target, request.clone()).await;
+        let response = routes::configured(context, request.clone(), payload).await;
         Step::<4>::take(&request);
         response
     }
@@ -207,7 +207,7 @@ mod tests {
             let shared = old().await;
             let resource = web::resource("/{path:.*}")
                 .app_data(ReloadAt(step, shared.clone()))
-                .to(entrance_in_steps)
+                .to(configured_in_steps)
                 .wrap(middleware(&shared, SocketKind::Tcp))
                 .wrap_fn(move |request, service| {
                     if step == 0 {
@@ -232,6 +232,23 @@ mod tests {
             assert_eq!((is_old, is_new), (step != 0, step == 0), "{text}");
             assert_eq!(text.contains("sandbox.pandium.com"), is_signed_in && step != 0, "{text}");
         }
+    }
+
+    #[actix_web::test]
+    async fn a_reload_after_a_scope_has_matched_a_path_is_not_seen() {
+        let shared = old().await;
+        let reloaded = shared.clone();
+        let scope = scope(&shared).wrap_fn(move |request, service| {
+            reload(&reloaded);
+            service.call(request)
+        });
+        let app = init_service(App::new().service(scope)).await;
+        let request = TestRequest::get().uri("/partners").peer_addr("127.0.0.1:1".parse().unwrap());
+        let request = request
+            .insert_header((header::HOST, "app.example.com"))
+            .insert_header(("x-auth-request-email", "alice@example.com"));
+        let text = text_of(call_service(&app, request.to_request()).await).await;
+        assert!(text.contains("307") && text.contains("older-configuration"), "{text}");
     }
 
     #[actix_web::test]

@@ -1,5 +1,5 @@
-//! What is recorded of every response, in one place: the audit event, the
-//! counters, and the fields of the root span.
+//! Records every response, in one place: the audit event, the counters, and the fields of the root
+//! span.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,6 @@ use super::refused::RefusedRequest;
 use super::served::ServedRequest;
 use super::{EntranceRuntime, Shared};
 use crate::audit::{AuditEvent, AuditUnavailable, Outcome, RecordDetails};
-use crate::clock::Timestamp;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Peer;
 use crate::sign_on::EventDetails;
@@ -23,7 +22,8 @@ use crate::sign_on::EventDetails;
 /// The label of requests outside of entrances.
 const NO_ENTRANCE: &str = "none";
 
-/// The time limit for the event of a refusal whose cause is that the same store does not answer.
+/// The time limit for storing the event of a refusal if the cause of the refusal is that the store
+/// does not respond.
 const FAILING_STORE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Records a response that is not a refusal. After an error the response must not
@@ -63,8 +63,8 @@ pub(super) async fn record_served(
     Ok(())
 }
 
-/// Records a refusal. Where its event cannot be stored and requests without one are
-/// refused, the event is only logged, with the reason `audit_unavailable`.
+/// Records a refusal. If its event cannot be stored, and requests are refused in this case, the
+/// event is only logged, with the reason `audit_unavailable`.
 pub(super) async fn record_refused(
     context: &RequestContext,
     request: &HttpRequest,
@@ -106,8 +106,8 @@ pub(super) async fn record_outcome(
     recorded.map_err(|_| Reason::AuditUnavailable.because(cause))
 }
 
-/// Records a request that actix-http refused before any handler: it responds with a
-/// status line alone, and closes the connection.
+/// Records a request that actix-http refused before any handler: it responds only with a status
+/// line, and closes the connection.
 pub fn record_unparsed(shared: &Shared, peer: Peer, error: &ParseError) {
     let status = match error {
         ParseError::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -131,7 +131,7 @@ async fn record(
         context.shared.audit.log(&event);
         return Ok(());
     }
-    // in its own box: where nothing is stored, requests do not carry what storing needs
+    // boxed, so that the future of a request is smaller if events are not stored
     Box::pin(store(context, request, runtime, event, details)).await
 }
 
@@ -175,8 +175,9 @@ fn event<'a>(
     outcome: Outcome<'a>,
     details: &'a EventDetails,
 ) -> AuditEvent<'a> {
+    let took = context.stopwatch.elapsed();
     AuditEvent {
-        at: Timestamp::now(),
+        at: context.received.later_by(took),
         request_id: context.request_id,
         entrance: runtime.map(|runtime| runtime.entrance.name.as_str()),
         environment: runtime.map(|runtime| runtime.entrance.environment),
@@ -187,7 +188,7 @@ fn event<'a>(
         api_token: details.api_token.as_deref(),
         instance_id: details.instance_id,
         embed_violation: details.embed_violation.as_ref().map(|violation| &*violation.cause),
-        took_us: u64::try_from(context.stopwatch.elapsed().as_micros()).unwrap_or(u64::MAX),
+        took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
     }
 }
 

@@ -1,6 +1,6 @@
-//! `/l/<ticket>`: a single-use address. A navigation uses the ticket, and is redirected with a token
-//! that is signed at that moment. Nothing else uses it: no script, prefetch or preview, no HEAD, no
-//! frame in a foreign page.
+//! `/l/<ticket>`: a single-use address. A navigation uses up the ticket, and is redirected with a
+//! token that is signed at that moment. Other requests do not use it up: scripts, prefetches,
+//! previews, HEAD, frames in pages that are not allowed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,8 @@ use crate::user::Credentials;
 /// The path of single-use addresses, before the ticket.
 pub(super) const TICKET_PATH: &str = "/l/";
 
-/// How much longer than [`LIFETIME`] a ticket may still be valid, as far as clocks differ. Without
-/// this limit, a clock that is set back by a day would make it valid for a day.
+/// How much the remaining validity of a ticket may exceed [`LIFETIME`], because clocks differ.
+/// Without this limit, a ticket would stay valid for a day if the clock was set back by a day.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// Handles `/l/<ticket>`.
@@ -53,7 +53,7 @@ pub(super) async fn redeem(context: Context, request: HttpRequest) -> Result<Htt
         let refused = RefusedRequest::at(main, expired("this service did not issue the ticket"));
         return Err(limiting::limit_guesses(&context, refused));
     };
-    // a large future, which actix would move several times
+    // boxed, because actix would move this large future several times
     let fetch_dest = FetchDestination::of(&headers);
     let opened = Box::pin(open(&context, &request, &headers, fetch_dest, store, &ticket)).await;
     opened.map_err(|mut refused| {
@@ -72,20 +72,22 @@ async fn open(
     ticket: &Ticket,
 ) -> Result<HttpResponse, RefusedRequest> {
     let found = store.find_ticket(ticket.hash()).await.map_err(Refusal::from)?;
-    let found = found.ok_or_else(|| expired("there is no such ticket: it expired more than an hour ago"))?;
+    let found =
+        found.ok_or_else(|| expired("there is no such ticket any more: it expired more than an hour ago"))?;
     let mut entrances = context.snapshot.entrances.iter();
     let runtime = entrances.find(|runtime| runtime.entrance.name == found.entrance);
     let runtime = runtime.ok_or_else(|| expired("the entrance of the ticket was removed"))?;
     let at = |refusal| RefusedRequest::at(runtime, refusal);
 
-    // before the ticket is used: a frame in a foreign page must not use it up
+    // checked first, so that a frame in a page that is not allowed does not use up the ticket
     let embed_violation = runtime.entrance.embed.check_embedding(headers).map_err(at)?;
     check_unused(&found, Timestamp::now()).map_err(at)?;
     let terms = use_ticket(store, ticket).await.map_err(at)?;
 
     let user = terms.user().map_err(at)?;
     let link = (terms.query.as_str(), terms.install.as_deref());
-    // not that of a page: whoever had the ticket could sign another user's browser in
+    // only in a frame: as a page, the ticket would let an attacker sign another user's browser in
+    // as the attacker
     let is_own_frame = fetch_dest == FetchDestination::Frame && embed_violation.is_none();
     let details = Box::new(EventDetails {
         fetch_dest,
@@ -102,14 +104,14 @@ async fn open(
         hand_off::redirect(request, runtime, hand_off)
     });
     let mut response = response?;
-    // the frame gets a session of its own
+    // sets the cookie of the frame's session
     let set_cookie = terms.signed_in.filter(|_| is_own_frame).and_then(|signed_in| signed_in.set_cookie);
     hand_off::append_cookie(&mut response, set_cookie);
     Ok(response)
 }
 
-/// Refuses what is not a navigation. Whether the browser says so: programs and old browsers send no
-/// Fetch Metadata.
+/// Refuses requests that are not navigations. Returns whether Fetch Metadata proves a navigation:
+/// programs and old browsers send none.
 fn check_navigation(headers: &Headers<'_>) -> Result<bool, Refusal> {
     let metadata =
         FetchMetadata::read(headers).map_err(|why| Reason::CrossSiteRequest.because(why.cause()))?;
@@ -120,8 +122,8 @@ fn check_navigation(headers: &Headers<'_>) -> Result<bool, Refusal> {
     }
 }
 
-/// Refuses a ticket that was used before or has expired, for the cause in the log: using it would
-/// fail as well.
+/// Refuses a ticket that was used before or has expired. Using it would fail as well, but without
+/// this cause in the log.
 fn check_unused(found: &FoundTicket, now: Timestamp) -> Result<(), Refusal> {
     if found.is_used {
         return Err(expired("the ticket was used before"));
@@ -137,7 +139,7 @@ fn check_unused(found: &FoundTicket, now: Timestamp) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Uses the ticket: of all requests and replicas that try, one succeeds.
+/// Marks the ticket as used. Of all requests, at all replicas, exactly one succeeds.
 async fn use_ticket(store: &Store, ticket: &Ticket) -> Result<Terms, Refusal> {
     let used = store.use_ticket(ticket.hash(), Timestamp::now().unix_microseconds()).await;
     let sealed = used?;
@@ -147,7 +149,7 @@ async fn use_ticket(store: &Store, ticket: &Ticket) -> Result<Terms, Refusal> {
         .map_err(|_| Reason::Internal.because("what is stored for the ticket cannot be read"))
 }
 
-/// A page that says nothing, for programs that preview links.
+/// A page without information, for programs that preview links.
 fn preview(context: &RequestContext, request: &HttpRequest) -> Result<HttpResponse, RefusedRequest> {
     let nonce = nonce();
     let failed = || RefusedRequest::internal("a page could not be rendered");

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::accept::{self, Wanted};
 use super::context::RequestContext;
-use super::refused::{Audience, OwnPage, RefusedRequest};
+use super::refused::{OwnPage, Recipient, RefusedRequest};
 use super::{EntranceRuntime, auth, cors};
 use crate::api_token::Scope;
 use crate::page::RefusalPage;
@@ -20,7 +20,7 @@ use crate::refusal::Reason;
 
 /// A problem details object (RFC 9457).
 #[derive(Serialize)]
-struct Problem<'a> {
+struct ProblemDetails<'a> {
     r#type: String,
     title: &'static str,
     status: u16,
@@ -41,17 +41,17 @@ struct Problem<'a> {
 }
 
 impl RefusedRequest {
-    /// Makes the response.
+    /// Creates the response.
     pub fn response(&self, context: &RequestContext, request: &HttpRequest) -> HttpResponse {
         let mut response = HttpResponse::build(self.status());
         response.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-        match (self.audience, &self.runtime) {
-            (Audience::Browser, Some(runtime)) => entrance_headers(&mut response, request, runtime),
-            (Audience::AnyScript, _) => {
+        match (self.recipient, &self.runtime) {
+            (Recipient::Browser, Some(runtime)) => entrance_headers(&mut response, request, runtime),
+            (Recipient::AnyScript, _) => {
                 let embeds = context.snapshot.entrances.iter().map(|runtime| &runtime.entrance.embed);
                 cors::allow_error_read(&mut response, request.headers(), embeds);
             }
-            (Audience::Browser, None) | (Audience::Api, _) => {}
+            (Recipient::Browser, None) | (Recipient::Api, _) => {}
         }
         self.add_status_headers(&mut response);
         let members = self.for_program.as_deref();
@@ -64,7 +64,7 @@ impl RefusedRequest {
         if let Some(retry_after) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, whole_seconds(retry_after)));
         }
-        let is_for_api = self.audience == Audience::Api;
+        let is_for_api = self.recipient == Recipient::Api;
         if !is_for_api
             && accept::wanted(request) == Wanted::Html
             && let Some((page, policy)) = self.page(context, request)
@@ -77,7 +77,7 @@ impl RefusedRequest {
         let reason = self.refusal.reason;
         let signs_in =
             self.runtime.as_ref().filter(|_| !is_for_api && self.status() == StatusCode::UNAUTHORIZED);
-        let problem = Problem {
+        let problem = ProblemDetails {
             r#type: format!("urn:marketplace-sso:{}", reason.code()),
             title: reason.title(),
             status: self.status().as_u16(),
@@ -85,12 +85,18 @@ impl RefusedRequest {
             request_id: context.request_id,
             scope: members.and_then(|members| members.scope).map(Scope::name),
             parameter: members.and_then(|members| members.parameter.as_deref()),
-            detail: members.and_then(|members| members.detail.as_deref()),
+            detail: members.and_then(|members| members.detail.as_deref()).or_else(|| self.detail_for_any()),
             login_url: signs_in.and_then(|runtime| auth::public_login_url(&context.snapshot, runtime)),
         };
         response
             .content_type("application/problem+json")
             .body(serde_json::to_string(&problem).unwrap_or_default())
+    }
+
+    /// The detail that any client gets: the wrong parameter of a link, which the app's developer
+    /// has to correct.
+    fn detail_for_any(&self) -> Option<&str> {
+        (self.refusal.reason == Reason::BadLink).then_some(&self.refusal.cause)
     }
 
     /// Header fields that belong to a status.
@@ -132,7 +138,7 @@ impl RefusedRequest {
                 embed.parents.message_targets(field("referer").unwrap_or_default(), is_same_origin)
             }),
         };
-        // `/embed` frames every entrance, also if it is not among the parents
+        // `/embed` frames every entrance, even if the service's own origin is not among the parents
         let ancestors = embed.map(|embed| embed.parents.frame_ancestors_and_self());
         let policy = page_policy(&nonce, "", ancestors.as_deref().unwrap_or("frame-ancestors 'none'"));
         match context.snapshot.pages.refusal(&page, accept::language(request), &nonce) {
@@ -156,7 +162,7 @@ pub(super) fn entrance_headers(
     cors::allow_origin(response, request.headers(), &runtime.entrance.embed);
 }
 
-/// The challenge: the scheme, and the error of a token that was sent (RFC 6750, 3.1).
+/// The challenge: the scheme, and the error code if the request had a token (RFC 6750, 3.1).
 fn challenge_with(scheme: &str, reason: Reason) -> String {
     match reason {
         Reason::InvalidToken | Reason::ExpiredToken => format!("{scheme} error=\"invalid_token\""),
@@ -164,7 +170,7 @@ fn challenge_with(scheme: &str, reason: Reason) -> String {
     }
 }
 
-/// Rounded up.
+/// A duration in seconds, rounded up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

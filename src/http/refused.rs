@@ -1,5 +1,5 @@
 //! Refused requests: the error of extractors and handlers, and the one place that
-//! maps a reason to its status. `refusal_response` makes the response.
+//! maps a reason to its status. `refusal_response` creates the response.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,17 +16,17 @@ use crate::authn::oidc::AccountChoice;
 use crate::refusal::{Reason, Refusal};
 use crate::sign_on::EventDetails;
 
-/// A refused request. The middleware makes its response and records it.
+/// A refused request. The middleware creates its response and records it.
 #[derive(Clone, Debug)]
 pub(super) struct RefusedRequest {
     pub refusal: Refusal,
-    /// The entrance, or the one that the path is below.
+    /// The entrance whose path is that of the request, or a prefix of it.
     pub runtime: Option<Arc<EntranceRuntime>>,
     pub details: Box<EventDetails>,
-    pub audience: Audience,
+    pub recipient: Recipient,
     /// The methods of the resource, for a 405.
     pub allow: &'static str,
-    /// The page in place of the usual one.
+    /// A page that replaces the usual one.
     pub own_page: Option<Box<OwnPage>>,
     /// A sign-in that failed.
     pub failed_sign_in: Option<Box<FailedSignIn>>,
@@ -57,12 +57,12 @@ pub(super) struct ForProgram {
     pub detail: Option<Cow<'static, str>>,
 }
 
-/// Who reads a refusal.
+/// The kind of client that reads a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Audience {
+pub(super) enum Recipient {
     /// Browsers, and scripts that the entrance allows.
     Browser,
-    /// Scripts that any entrance allows, such as for a mistyped entrance.
+    /// Scripts that any entrance allows; used if the entrance is unknown, for example mistyped.
     AnyScript,
     /// A program, or a proxy that verifies a request to an API: no HTML, no header fields for
     /// browsers.
@@ -72,9 +72,9 @@ pub(super) enum Audience {
 /// A sign-in that failed.
 #[derive(Clone)]
 pub(super) struct FailedSignIn {
-    /// Where it begins again.
+    /// The URL that begins it again.
     pub login_again: String,
-    /// The account that it asks for then.
+    /// Whether the user then has to choose another account.
     pub account: AccountChoice,
     /// The `Set-Cookie` that deletes its login cookie.
     pub set_cookie: Option<HeaderValue>,
@@ -93,7 +93,7 @@ impl From<Refusal> for RefusedRequest {
             refusal,
             runtime: None,
             details: Box::default(),
-            audience: Audience::Browser,
+            recipient: Recipient::Browser,
             allow: "",
             own_page: None,
             failed_sign_in: None,
@@ -111,10 +111,11 @@ impl RefusedRequest {
 
     /// A refusal for a program.
     pub fn for_program(refusal: Refusal, members: ForProgram) -> Self {
-        Self { audience: Audience::Api, for_program: Some(Box::new(members)), ..Self::from(refusal) }
+        Self { recipient: Recipient::Api, for_program: Some(Box::new(members)), ..Self::from(refusal) }
     }
 
-    /// Puts another refusal in place of this one, without what belongs to this one alone.
+    /// Replaces this refusal by another one, and removes the parts that belong only to the former
+    /// refusal.
     pub fn replace(&mut self, refusal: Refusal) {
         self.refusal = refusal;
         self.allow = "";
@@ -133,7 +134,7 @@ impl RefusedRequest {
         Self { allow, ..Reason::MethodNotAllowed.because(cause).into() }
     }
 
-    /// A fault of the service.
+    /// An internal error.
     pub fn internal(cause: &'static str) -> Self {
         Reason::Internal.because(cause).into()
     }
@@ -155,7 +156,7 @@ impl ResponseError for RefusedRequest {
         self.status()
     }
 
-    /// Without a body: the middleware replaces it.
+    /// A response without a body, which the middleware replaces.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status())
     }

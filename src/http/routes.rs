@@ -1,14 +1,15 @@
-//! Routes. A path is compared byte for byte: nothing is decoded, folded or
-//! trimmed, and no header field changes it. actix's router matches a partly
-//! decoded path, so each route checks the path as received.
+//! Routes. A path is compared byte for byte: nothing is decoded, folded or trimmed, and no header
+//! field changes it. actix's router matches a partly decoded path, so each route also checks the
+//! path as received.
 
 use actix_service::apply;
 use actix_web::guard::{self, Guard, fn_guard};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Route};
 
+use super::context::Context;
 use super::middleware::middleware;
-use super::refused::{Audience, RefusedRequest};
+use super::refused::{Recipient, RefusedRequest};
 use super::target::EntranceTarget;
 use super::{
     Shared, Snapshot, SocketKind, assets, audit_api, auth, dashboard, embed_page, hand_off, health, links,
@@ -28,7 +29,7 @@ const FIXED: [&str; 8] = [
     links::PATH,
 ];
 
-/// The prefix of paths that name an entrance to verify for.
+/// The prefix of paths that verify a request for the entrance that they name.
 const VERIFY: &str = "/v1/verify";
 
 /// The prefix of single-use addresses.
@@ -37,9 +38,9 @@ const TICKETS: &str = "/l";
 /// The prefix of sign-ins.
 const AUTH: &str = "/auth";
 
-/// Configures the routes of the public listener. Entrances change at a reload, so
-/// they are one resource, which has every path without a route of its own. All
-/// others are in one scope: a hand-off passes one guard instead of each of theirs.
+/// Configures the routes of the public listener. Configured paths change at a reload, so one service
+/// handles all paths without a route. All other routes are in one scope, so that a hand-off is
+/// checked against one guard instead of many.
 pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: SocketKind) {
     let others = [
         fixed("/embed", embed_page::page),
@@ -51,7 +52,10 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
         fixed("/v1/openapi.json", openapi::openapi),
     ];
     let verify = web::scope(VERIFY).default_service(web::to(verify::verify));
-    let links = web::resource(links::PATH).guard(is_path(links::PATH)).to(links::create);
+    let links = web::resource(links::PATH)
+        .guard(is_path(links::PATH))
+        .route(web::post().to(links::create))
+        .default_service(refuse_method(Recipient::Api, "POST", "an address is requested with POST"));
     let instances = web::scope(mittwald::INSTANCES).default_service(web::to(mittwald::api));
     let tickets = web::scope(TICKETS).default_service(web::to(redeem::redeem));
     let auth = web::scope(AUTH).default_service(web::to(auth::serve));
@@ -72,21 +76,25 @@ pub fn public(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: So
         config.service(auth.wrap(middleware(shared, socket)));
     });
     config.service(scope);
-    // its path changes at a reload, as those of entrances do
-    let guard_shared = shared.clone();
-    let is_webhook = fn_guard(move |context| {
-        let snapshot = guard_shared.snapshot();
-        let is_webhook = mittwald::is_webhook(&snapshot, context.head().uri.path());
-        if is_webhook {
-            // the request is handled with the snapshot that it was matched with
-            context.req_data_mut().insert(snapshot);
-        }
-        is_webhook
-    });
-    let webhook = web::scope("").guard(is_webhook).default_service(web::to(mittwald::receive));
-    config.service(webhook.wrap(middleware(shared, socket)));
-    // a pattern would be a regular expression, which takes longer than the signature
-    config.default_service(apply(middleware(shared, socket), web::to(hand_off::entrance)));
+    // no pattern: actix would compile it to a regular expression, which takes longer than signing
+    // the token
+    config.default_service(apply(middleware(shared, socket), web::to(configured)));
+}
+
+/// Handles a request to a path that is configured, and so may change at a reload: the webhook's or
+/// an entrance's.
+pub(super) async fn configured(
+    context: Context,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, RefusedRequest> {
+    let path = request.path();
+    if mittwald::is_webhook(&context.snapshot, path) {
+        // boxed, so that the future of a hand-off does not contain the data of a webhook
+        return Box::pin(mittwald::receive(context, request, payload)).await;
+    }
+    let target = EntranceTarget::find(&context.snapshot, path)?;
+    hand_off::entrance(&context, target, &request).await
 }
 
 /// Configures the routes of the admin listener.
@@ -99,7 +107,7 @@ pub fn admin(config: &mut ServiceConfig, shared: &web::Data<Shared>, socket: Soc
     config.default_service(apply(middleware(shared, socket), web::to(not_found)));
 }
 
-/// Whether the public listener has something at a path.
+/// Whether the public listener serves a path.
 pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
     let is_ticket =
         || path.strip_prefix(redeem::TICKET_PATH).is_some_and(|text| Ticket::parse(text).is_some());
@@ -111,12 +119,12 @@ pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
         || EntranceTarget::find(snapshot, path).is_ok()
 }
 
-/// Whether a path of the public listener is a resource's, in every configuration.
+/// Whether the public listener serves a path in every configuration.
 fn is_fixed(path: &str) -> bool {
     health::PATHS.contains(&path) || FIXED.contains(&path)
 }
 
-/// Whether a path is this one or has it as its first segments, as actix' scopes see it.
+/// Whether a path is `prefix` or begins with its segments, as actix's scopes compare paths.
 fn is_at_or_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -147,13 +155,17 @@ where
     Args: FromRequest + 'static,
 {
     let get_or_head = guard::Any(guard::Get()).or(guard::Head());
-    let audience = if path.starts_with("/v1/") { Audience::Api } else { Audience::Browser };
-    let refuse = move || async move {
-        let refused = RefusedRequest::method_not_allowed("GET, HEAD", "this path is requested with GET");
-        Err::<HttpResponse, _>(RefusedRequest { audience, ..refused })
-    };
+    let recipient = if path.starts_with("/v1/") { Recipient::Api } else { Recipient::Browser };
     web::resource(path)
         .guard(is_path(path))
         .route(web::route().guard(get_or_head).to(handler))
-        .default_service(web::to(refuse))
+        .default_service(refuse_method(recipient, "GET, HEAD", "this path is requested with GET"))
+}
+
+/// The route of all methods but those that a resource allows.
+fn refuse_method(recipient: Recipient, allow: &'static str, cause: &'static str) -> Route {
+    web::to(move || async move {
+        let refused = RefusedRequest::method_not_allowed(allow, cause);
+        Err::<HttpResponse, _>(RefusedRequest { recipient, ..refused })
+    })
 }

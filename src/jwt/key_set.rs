@@ -5,8 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 
-use super::jwks::{self, SkippedKey};
 use super::public_key::{self, BadKey, Curve};
+use super::skipped_key::{self, SkippedKey};
 use crate::secret::SharedSecret;
 
 /// A set of keys.
@@ -47,11 +47,11 @@ pub enum MissingKid {
 /// Why no key was found for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyLookupError {
-    /// No key has this `kid`; a newer set may.
+    /// No key has this `kid`; a newer set may have one.
     UnknownId,
     /// The key with this `kid` does not support the algorithm.
     AlgorithmMismatch,
-    /// No `kid`, and no key or too many keys support the algorithm; a newer set may
+    /// The token has no `kid`, and no key or too many keys support its algorithm; a newer set may
     /// differ.
     AmbiguousKey,
 }
@@ -109,13 +109,13 @@ const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07
 const P384: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
 
 impl KeySet {
-    /// The largest set, in bytes.
+    /// The maximum size of a set, in bytes.
     pub const MAX_BYTES: usize = 256 * 1024;
 
-    /// The most keys in a set.
+    /// The maximum number of keys in a set.
     pub const MAX_KEYS: usize = 100;
 
-    /// The most keys that are tried for a token without a `kid`.
+    /// The maximum number of keys that are tried for a token without a `kid`.
     pub const MAX_TRIED: usize = 8;
 
     /// An empty set.
@@ -123,22 +123,12 @@ impl KeySet {
         Self { keys: Vec::new(), ids: KeyIds::Matched, skipped: Vec::new() }
     }
 
-    /// Parses a published set. Unusable keys are skipped.
-    pub fn from_jwks(text: &[u8]) -> Result<Self, BadKeys> {
-        let (keys, skipped) = jwks::read_document(text)?;
+    /// A published set with these keys; an error if there are none.
+    pub(super) fn published(keys: Vec<Key>, skipped: Vec<SkippedKey>) -> Result<Self, BadKeys> {
         if keys.is_empty() {
             return Err(BadKeys::Empty(skipped));
         }
         Ok(Self { keys, ids: KeyIds::Matched, skipped })
-    }
-
-    /// Parses a set from a configured file, in which an invalid key is an error.
-    pub fn from_jwks_file(text: &[u8]) -> Result<Self, BadKeys> {
-        let (_, skipped) = jwks::read_document(text)?;
-        match skipped.into_iter().find(SkippedKey::is_invalid) {
-            Some(invalid) => Err(BadKeys::Unusable(invalid)),
-            None => Self::from_jwks(text),
-        }
     }
 
     /// The keys of the set that were skipped, and why.
@@ -182,8 +172,8 @@ impl KeySet {
         Self::single(algorithms.collect(), DecodingKey::from_secret(bytes))
     }
 
-    /// Adds the key of another set, of a single key, under a `kid`. Beyond `max` keys
-    /// the oldest is dropped.
+    /// Adds the key of `single`, a set with one key, under a `kid`. If the set then has more than
+    /// `max` keys, the oldest one is removed.
     #[must_use]
     pub fn with(mut self, id: &str, single: &Self, max: usize) -> Self {
         let added = single.keys.iter().map(|key| Key { id: Some(id.to_owned()), ..key.clone() });
@@ -245,7 +235,7 @@ impl KeySet {
 }
 
 fn in_parentheses(skipped: &[SkippedKey]) -> String {
-    if skipped.is_empty() { String::new() } else { format!(" ({})", jwks::list(skipped)) }
+    if skipped.is_empty() { String::new() } else { format!(" ({})", skipped_key::list(skipped)) }
 }
 
 /// Whether a PEM key contains a curve's object identifier.
@@ -294,7 +284,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::jwt::jwks::UnusableKey;
+    use crate::jwt::skipped_key::UnusableKey;
 
     /// The sample key of RFC 8037, A.2, with another `kid`.
     fn ed(id: &str) -> Value {
@@ -336,7 +326,8 @@ mod tests {
         assert_eq!(read(keys).unwrap_err(), why);
     }
 
-    /// A key next to a valid one, and whether a file may contain it.
+    /// The arguments: a key that is in a set with a valid one, and whether a configured file may
+    /// contain it.
     #[rstest]
     #[case::unknown_kty(json!({"kty": "AKP"}), true)]
     #[case::missing_kty(json!({"kid": "x"}), true)]

@@ -38,18 +38,18 @@ pub struct RefusalPage {
     pub is_about_sign_in: bool,
     /// What the user can do on the page.
     pub button: Option<Button>,
-    /// The origins that are told of the refusal by `postMessage`.
+    /// The origins to which the page posts a message about the refusal.
     pub message_targets: Vec<String>,
 }
 
 /// The page after a sign-in or a sign-out.
 #[derive(Clone, Serialize)]
 pub struct SignedInPage<'a> {
-    /// Whether the user is signed in, or out.
+    /// Whether the user has signed in; otherwise the user has signed out.
     pub is_signed_in: bool,
-    /// Where the user may go on.
+    /// The URL of the link with which the user continues.
     pub continue_url: Option<&'a str>,
-    /// The origins of pages that are told, if one of them opened this one.
+    /// The origins of openers to which this page posts a message.
     pub opener_targets: Vec<String>,
     /// A single-use address for the opener's frame.
     pub ticket: Option<&'a str>,
@@ -104,7 +104,7 @@ const BUILT_IN: [&str; 6] = [
 
 /// The variables of every template.
 #[derive(Serialize)]
-struct Context<'a, P: Serialize> {
+struct Variables<'a, P: Serialize> {
     /// The language tag.
     lang: &'static str,
     brand: &'a Brand,
@@ -117,7 +117,7 @@ struct Context<'a, P: Serialize> {
 
 /// The variables of the refusal page.
 #[derive(Serialize)]
-struct Refusal<'a> {
+struct RefusalVariables<'a> {
     /// The stable code.
     reason: &'static str,
     /// The heading.
@@ -126,10 +126,10 @@ struct Refusal<'a> {
     advice: &'a str,
     request_id: Uuid,
     is_about_sign_in: bool,
-    /// What the button says, if there is one.
+    /// The label of the button, if there is one.
     button_label: &'a str,
     is_worth_another_try: bool,
-    /// Where the button leads, if not to the page itself.
+    /// The URL of the button's link; `None` if the button reloads the page.
     login_url: Option<&'a str>,
     popup_url: Option<&'a str>,
     message_targets: &'a [String],
@@ -137,7 +137,7 @@ struct Refusal<'a> {
 
 /// The variables of the embedding page.
 #[derive(Serialize)]
-struct Embed<'a> {
+struct EmbedVariables<'a> {
     entrance: &'a str,
     attributes: Vec<Attribute<'a>>,
 }
@@ -228,7 +228,7 @@ impl Pages {
             REFUSAL,
             language,
             nonce,
-            Refusal {
+            RefusalVariables {
                 reason: page.reason.code(),
                 title,
                 advice,
@@ -248,7 +248,7 @@ impl Pages {
     /// Renders the embedding page.
     pub fn embed(&self, page: &EmbedPage<'_>, language: Language, nonce: &str) -> Result<String, PageError> {
         let attributes = page.attributes.iter().map(|(name, value)| Attribute { name, value }).collect();
-        self.render(EMBED, language, nonce, Embed { entrance: page.entrance, attributes })
+        self.render(EMBED, language, nonce, EmbedVariables { entrance: page.entrance, attributes })
     }
 
     /// Renders the page after a sign-in or a sign-out.
@@ -261,7 +261,7 @@ impl Pages {
         self.render(SIGNED_IN, language, nonce, page)
     }
 
-    /// Renders the page for programs that preview a link, which says nothing about it.
+    /// Renders the page for programs that preview a link. It contains nothing about the link.
     pub fn preview(&self, language: Language, nonce: &str) -> Result<String, PageError> {
         self.render(PREVIEW, language, nonce, ())
     }
@@ -275,7 +275,7 @@ impl Pages {
     ) -> Result<String, PageError> {
         let Some(texts) = self.texts.get(&language) else { return Ok(String::new()) };
         let (lang, words) = (language.tag(), texts.labels());
-        let context = Context { lang, brand: &self.brand, words, nonce, page };
+        let context = Variables { lang, brand: &self.brand, words, nonce, page };
         Ok(self.templates.get_template(name)?.render(context)?)
     }
 }

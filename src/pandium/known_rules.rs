@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 
 /// The result of checking one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct RuleFinding {
     /// The claim that it concerns.
     pub claim: &'static str,
     /// Whether the rule holds.
@@ -17,8 +17,8 @@ pub struct Finding {
     pub what: String,
 }
 
-/// The age in seconds above which the age of a token is reported. Pandium documents no
-/// limit, but a hand-off is used immediately.
+/// A token that is older, in seconds, is reported. Pandium documents no limit, but a hand-off is
+/// used immediately.
 const FRESH_S: u64 = 300;
 
 /// The meaning of a claim, by its path; `None` for claims that Pandium does not
@@ -38,8 +38,8 @@ pub fn meaning(path: &str) -> Option<&'static str> {
         "ti.ili" => "ids of the integrations that are installed already",
         "ti.aid" => "the account's id",
         "ti.adn" => "the account's display name",
-        "ti.xti" => "extra tenant information; what it does is agreed with Pandium for each account",
-        "ti.xti.hidden_integrations" => "integrations that this user is not shown",
+        "ti.xti" => "extra tenant information; its effect is agreed with Pandium for each account",
+        "ti.xti.hidden_integrations" => "integrations that are hidden from this user",
         "ti.xti.user_group" => "decides which integrations the user sees",
         "ti.xti.user_tier" => "decides which integrations the user sees",
         "ti.xti.allowed_installs" => "how many integrations the user may install",
@@ -48,10 +48,10 @@ pub fn meaning(path: &str) -> Option<&'static str> {
 }
 
 /// Checks a token's claims against each rule.
-pub fn check(claims: &Map<String, Value>, now: Timestamp) -> Vec<Finding> {
+pub fn check(claims: &Map<String, Value>, now: Timestamp) -> Vec<RuleFinding> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let seconds = |name: &str| claims.get(name).and_then(Value::as_u64);
-    let rule = |claim, holds, what: &str| Finding { claim, holds, what: what.to_owned() };
+    let rule = |claim, holds, what: &str| RuleFinding { claim, holds, what: what.to_owned() };
 
     let mut findings = vec![
         age(seconds("iat"), now.unix_seconds()),
@@ -82,7 +82,7 @@ pub fn check(claims: &Map<String, Value>, now: Timestamp) -> Vec<Finding> {
     findings
 }
 
-fn age(iat: Option<u64>, now: u64) -> Finding {
+fn age(iat: Option<u64>, now: u64) -> RuleFinding {
     let (holds, what) = match iat {
         None => (false, "is a whole number of Unix seconds".to_owned()),
         Some(iat) if iat > now => (false, format!("is {} s ahead of this machine's clock", iat - now)),
@@ -91,5 +91,5 @@ fn age(iat: Option<u64>, now: u64) -> Finding {
         }
         Some(iat) => (true, format!("is {} s old", now - iat)),
     };
-    Finding { claim: "iat", holds, what }
+    RuleFinding { claim: "iat", holds, what }
 }

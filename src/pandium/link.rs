@@ -2,6 +2,7 @@
 //! serialized from the parsed values. No request text is copied into the URL
 //! unparsed.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -63,8 +64,7 @@ impl LinkRules {
     /// The parameter that carries the token; requests must not set it.
     pub const TOKEN_PARAMETER: &'static str = "tenant";
 
-    /// Passes on the `allowed` parameters; `None` if the token's parameter is among
-    /// them.
+    /// Rules that pass on the `allowed` parameters; `None` if the token's parameter is one of them.
     pub fn new(allowed: Vec<String>, unknown: UnknownParameters) -> Option<Self> {
         let touches_token = allowed.iter().any(|name| name.eq_ignore_ascii_case(Self::TOKEN_PARAMETER));
         (!touches_token).then_some(Self { allowed, unknown })
@@ -93,9 +93,10 @@ impl LinkRules {
 }
 
 impl Link {
+    /// Adds a parameter that is passed on.
     fn add(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         if self.parameters.iter().any(|(present, _)| present == name) {
-            return Err(bad("a parameter is given twice"));
+            return Err(bad(format!("{name} is given twice")));
         }
         if self.parameters.len() == MAX_PARAMETERS {
             return Err(bad("there are more than 20 parameters"));
@@ -118,8 +119,8 @@ impl Link {
         text
     }
 
-    /// The link without the values that may be any text: of a refused request, they may come from
-    /// anyone.
+    /// The link without values that may be any text: in a refused request, an attacker may have
+    /// chosen them.
     #[must_use]
     pub fn without_texts(self) -> Self {
         let has_rules = |(_, value): &(String, Value)| match value {
@@ -166,10 +167,8 @@ impl Value {
                 "settings" => Ok(Self::Display(Display::Settings)),
                 _ => Err(bad("display is neither list nor settings")),
             },
-            _ if value.len() > MAX_VALUE_BYTES => Err(bad("a parameter's value is longer than 512 bytes")),
-            _ if value.chars().any(char::is_control) => {
-                Err(bad("a parameter's value holds a control character"))
-            }
+            _ if value.len() > MAX_VALUE_BYTES => Err(bad(format!("{name} is longer than 512 bytes"))),
+            _ if value.chars().any(char::is_control) => Err(bad(format!("{name} holds a control character"))),
             _ => Ok(Self::Text(value.to_owned())),
         }
     }
@@ -183,7 +182,7 @@ impl IntegrationId {
     }
 }
 
-fn bad(cause: &'static str) -> Refusal {
+fn bad(cause: impl Into<Cow<'static, str>>) -> Refusal {
     Reason::BadLink.because(cause)
 }
 
@@ -243,6 +242,15 @@ mod tests {
     #[case::install_nothing("", Some(""))]
     fn a_bad_link_is_rejected(#[case] query: &str, #[case] install: Option<&str>) {
         assert_eq!(serialized(query, install), Err(Reason::BadLink));
+    }
+
+    #[rstest]
+    #[case("canary=value", "a parameter is not among pandium.link_parameters")]
+    #[case("display=list&display=value", "display is given twice")]
+    #[case("external=value%00", "external holds a control character")]
+    fn a_refusal_names_known_parameters_alone(#[case] query: &str, #[case] cause: &str) {
+        let refusal = rules(UnknownParameters::Refuse).parse(query, None).unwrap_err();
+        assert_eq!(refusal.cause, cause);
     }
 
     #[test]

@@ -1,6 +1,5 @@
-//! What operators are told of each reason: on the dashboard, and in `docs/runbook.md`,
-//! which a test compares with this. The texts are inline Markdown; links are relative to
-//! `docs/`.
+//! The advice for operators about each reason: on the dashboard, and in `docs/runbook.md`, which a
+//! test compares with this file. The texts are inline Markdown; links are relative to `docs/`.
 
 use super::Reason;
 
@@ -22,7 +21,7 @@ impl Reason {
                 "log in again; read `detail` in the log, which names another preset's header if one was present; compare the proxy with the [preset table](recipes/README.md#what-every-recipe-does); `mint` with that user's data",
             ),
             Self::InvalidToken => (
-                "a token with the wrong issuer, audience or key; an `iat` or `nbf` in the future, by clocks that differ; below `/v1` an [API token](api.md) that is wrong, expired or revoked",
+                "a token with the wrong issuer, audience or key; an `iat` or `nbf` in the future, because clocks differ; below `/v1` an [API token](api.md) that is wrong, expired or revoked",
                 "`inspect` the token; `detail` in the log names the claim; check both clocks; `token list`",
             ),
             Self::ExpiredToken => (
@@ -31,7 +30,7 @@ impl Reason {
             ),
             Self::AmbiguousIdentity => (
                 "an identity header is repeated, has two values, has a variant with `_` or `.`, or is named in `Connection`",
-                "let one proxy set it, and overwrite in place of append",
+                "let one proxy set it, and overwrite it in place of appending",
             ),
             Self::BadIdentity => (
                 "not an e-mail address, control or direction characters, not UTF-8",
@@ -39,7 +38,7 @@ impl Reason {
             ),
             Self::BadLink => (
                 "an unknown link parameter, `tenant` in the request, an `integration_id` that is not a number",
-                "correct the link; `pandium.link_parameters` lists what is passed on",
+                "correct the link as `detail` says, in the log and in the JSON response; `pandium.link_parameters` lists what is passed on",
             ),
             Self::UntrustedPeer => (
                 "the proxy's address is not in `identity.trusted_proxies`, or a client bypasses the proxy",
@@ -54,7 +53,7 @@ impl Reason {
                 "see [embedding](embedding.md#policy)",
             ),
             Self::CrossSiteRequest => (
-                "a page of another site made the browser send it: a script whose origin is not allowed, an image, a prefetch, a preflight; or its Fetch Metadata is incomplete",
+                "a page of another site caused it: a script whose origin is not allowed, an image, a prefetch, a preflight; or its Fetch Metadata is incomplete",
                 "see [embedding](embedding.md#policy)",
             ),
             Self::MissingScope => (
@@ -70,8 +69,8 @@ impl Reason {
                 "correct the program",
             ),
             Self::LinkExpired => (
-                "a [single-use address](links.md#single-use-addresses) was opened twice, after its 60 seconds, or was cut; `detail` in the log says which",
-                "none; many of one user: the page reloads the frame and does not ask for another address",
+                "a [single-use address](links.md#single-use-addresses) was opened twice or after its 60 seconds, or was truncated; `detail` in the log says which",
+                "none; if one user causes many, the page reloads the frame without requesting another address",
             ),
             Self::TooManyRequests => (
                 "a limit of [`[limits]`](operating.md#limits), which `detail` in the log names: a frame that is reloaded again and again, or wrong API tokens",
@@ -96,7 +95,7 @@ impl Reason {
                 "check the issuer; the service retries on its own",
             ),
             Self::UpstreamUnavailable => (
-                "an identity provider or a platform does not answer in time, or its response cannot be understood",
+                "an identity provider or a platform does not respond in time, or its response cannot be used",
                 "`detail` in the log says which request failed, and how; check the provider's status, and that this service may connect to it",
             ),
             Self::AuditUnavailable => (

@@ -1,10 +1,10 @@
-//! Reloads the configuration when one of its files changes, and at SIGHUP. All
-//! of it is read again and swapped at once. A configuration with problems is
-//! reported, and the previous one stays in use.
+//! Reloads the configuration when one of its files changes, and at SIGHUP. The whole configuration
+//! is read again and replaced atomically. If the new one has problems, they are logged, and the
+//! previous one stays in use.
 //!
-//! Files are polled: this also covers what a watch on folders does not, such as
-//! network file systems, and symbolic links whose target is replaced, by which
-//! Kubernetes updates ConfigMaps and Secrets.
+//! Files are polled. Unlike notifications of the file system, polling also works for network file
+//! systems, and for symbolic links whose target is replaced, as Kubernetes does for ConfigMaps and
+//! Secrets.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -23,8 +23,8 @@ use crate::http::{Shared, Snapshot};
 use crate::metrics::Reload;
 use crate::sign_on::Entrance;
 
-/// What distinguishes two versions of a file without reading it. Links are
-/// followed, so a link to another file is another version.
+/// Distinguishes versions of a file without reading it. Links are followed, so a link to another
+/// file is another version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -32,17 +32,17 @@ struct Stamp {
     length: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
-    /// Of the content or the inode; unlike `modified`, it cannot be set.
+    /// When the content or the inode changed; unlike `modified`, a program cannot set it.
     changed: (i64, i64),
 }
 
-/// The stamps of files by path; `None` where a file cannot be read.
+/// The stamps of files by path; `None` for a file that cannot be read.
 type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
 
 /// A configuration that was read and tested; or what is wrong, with the files that were read.
 type Loaded = Result<Config, (String, Vec<WatchedFile>)>;
 
-/// Files that were waited for.
+/// The result of waiting until files stop changing.
 #[derive(Debug)]
 struct Settled<T> {
     state: T,
@@ -53,8 +53,8 @@ struct Settled<T> {
 /// The time between two polls.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Writers change a file in several steps: it is read when it has been
-/// unchanged for this long.
+/// How long a file must stay unchanged before it is read: some programs write a file in several
+/// steps.
 const SETTLE_TIME: Duration = Duration::from_millis(150);
 
 /// A file that keeps changing is read anyway after this many settle times.
@@ -62,10 +62,10 @@ const MAX_SETTLE_CHECKS: usize = 40;
 
 /// Polls and reloads until aborted.
 pub(super) async fn run(mut sighup: Signal, mut config: Config, shared: web::Data<Shared>) {
-    // the files of the latest attempt, also where an older configuration is in use
+    // the files of the latest attempt, even if it failed and an older configuration is in use
     let mut files = config.files.clone();
-    // empty, so the first poll compares the content of all files: one may have
-    // changed since the configuration was read
+    // empty, so that the first poll compares the content of all files: one may have changed since
+    // the configuration was read
     let mut stamps = Stamps::new();
     let mut poll = tokio::time::interval(POLL_INTERVAL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,7 +73,7 @@ pub(super) async fn run(mut sighup: Signal, mut config: Config, shared: web::Dat
         let loaded = tokio::select! {
             _ = sighup.recv() => {
                 tracing::info!("SIGHUP: reading the configuration again");
-                // they belong to the content before this
+                // the stamps belong to the earlier content
                 stamps.clear();
                 load(&config).await
             }
@@ -118,8 +118,8 @@ fn has_new_content(files: &[WatchedFile], before: &Stamps, now: &Stamps) -> bool
     files.iter().any(|file| before.get(&file.path) != now.get(&file.path) && file.now() != *file)
 }
 
-/// Whether a file was read with another content than it had when it had settled. That of a pipe was not
-/// known then.
+/// Whether the content that was read from a file differs from the content that it had when it had
+/// stopped changing. Pipes are not compared: they can be read only once.
 fn has_other_content(loaded: &Loaded, settled: &[WatchedFile]) -> bool {
     let read = match loaded {
         Ok(newer) => &newer.files,
@@ -131,8 +131,8 @@ fn has_other_content(loaded: &Loaded, settled: &[WatchedFile]) -> bool {
     read.iter().any(has_changed)
 }
 
-/// Waits until two checks, with a pause between them, find the same. They compare stamps and
-/// contents: the contents alone may be equal because the file was just truncated both times.
+/// Waits until two checks, with a pause between them, have the same result. A result has stamps and
+/// contents: contents alone may be equal because the file was empty at both checks.
 async fn settle<T: PartialEq>(mut check: impl FnMut() -> T, pause: impl AsyncFn()) -> Settled<T> {
     let mut state = check();
     for _ in 0..MAX_SETTLE_CHECKS {
@@ -163,13 +163,13 @@ impl Stamp {
     }
 }
 
-/// Reads and tests the configuration. `None` where there is nothing to read again.
+/// Reads and tests the configuration. `None` if it was not read from files.
 async fn load(config: &Config) -> Option<Loaded> {
     let Some(sources) = config.sources().cloned() else {
         tracing::warn!("the configuration was not read from files; there is nothing to reload");
         return None;
     };
-    // a file may be a pipe or on an unreachable file system, which blocks the thread
+    // on another thread: reading a pipe or an unreachable file system may block
     let loaded = actix_web::rt::task::spawn_blocking(move || Config::load(&sources)).await;
     let Ok(loaded) = loaded else {
         tracing::error!("reading the configuration panicked; the old one stays in use");
@@ -184,7 +184,7 @@ async fn load(config: &Config) -> Option<Loaded> {
     })
 }
 
-/// Swaps the configuration. The error has the files that were tried.
+/// Replaces the configuration. The error has the files of this attempt.
 async fn apply(loaded: Loaded, config: &Config, shared: &Shared) -> Result<Config, Vec<WatchedFile>> {
     match loaded {
         Ok(mut newer) => {
@@ -199,9 +199,6 @@ async fn apply(loaded: Loaded, config: &Config, shared: &Shared) -> Result<Confi
             }
             for warning in newer.warnings() {
                 tracing::warn!("{}", warning.one_line());
-            }
-            if newer.store != config.store || newer.audit.needs_restart_after(&config.audit) {
-                tracing::warn!("settings in [store] or [audit] have changed; they apply after a restart");
             }
             let rotated = with_another_secret(&shared.snapshot(), &newer.entrances);
             shared.swap(served(&mut newer));
@@ -221,7 +218,7 @@ async fn apply(loaded: Loaded, config: &Config, shared: &Shared) -> Result<Confi
     }
 }
 
-/// The names of entrances whose tokens another secret signs from now on.
+/// The names of the entrances whose secret has changed.
 fn with_another_secret(before: &Snapshot, entrances: &[Entrance]) -> Vec<String> {
     let is_rotated = |entrance: &&Entrance| {
         before.entrances.iter().map(|runtime| &runtime.entrance).any(|earlier| {
@@ -241,7 +238,7 @@ async fn record(shared: &Shared, operation: Operation, data: Value) {
 mod tests {
     use super::*;
 
-    /// Settles on what the checks find in turn, the last of them from then on.
+    /// Runs [`settle`] with checks that find these values in turn; the last value is repeated.
     async fn settled(found: &[u8]) -> (Settled<u8>, usize) {
         let pauses = std::cell::Cell::new(0);
         let mut left = found.iter();
@@ -263,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_keeps_changing_is_read_in_the_end() {
+    async fn a_file_that_keeps_changing_is_read_eventually() {
         let (settled, pauses) = settled(&std::array::from_fn::<u8, 100, _>(|n| n as u8)).await;
         assert_eq!((settled.is_stable, pauses), (false, MAX_SETTLE_CHECKS));
     }
@@ -278,7 +275,7 @@ mod tests {
         assert!(!has_other_content(&read(WatchedFile::read(&path).0), &settled));
         std::fs::write(&path, "newer").unwrap();
         assert!(has_other_content(&read(WatchedFile::read(&path).0), &settled));
-        // one that the earlier configuration did not name
+        // a file that the earlier configuration did not name
         let (other, _) = WatchedFile::read(&folder.path().join("other"));
         assert!(!has_other_content(&read(other), &settled));
     }

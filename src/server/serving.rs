@@ -1,8 +1,7 @@
 //! One listener's server: actix-server accepts, actix-http reads and writes
 //! over [`LimitedStream`], and the application handles requests.
 //!
-//! Assembles what `actix_web::HttpServer` does, which has no way to replace the
-//! stream.
+//! It assembles the same parts as `actix_web::HttpServer`, in which the stream cannot be replaced.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -23,7 +22,7 @@ use actix_web::{App, web};
 use tracing::Level;
 use tracing_actix_web::TracingLogger;
 
-use super::connections::{Connection, Connections, LimitedStream};
+use super::connections::{Connection, LimitedStream, OpenConnections};
 use super::listen::{BoundAddr, BoundListener, Socket};
 use crate::config::ServerSettings;
 use crate::http::{self, RootSpan, SPAN_TARGET, Shared, SocketKind};
@@ -56,7 +55,7 @@ pub(super) fn serve(
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
         .disable_signals();
     let http = HttpSettings {
-        connections: Arc::new(Connections::new(capacity.connections)),
+        connections: Arc::new(OpenConnections::new(capacity.connections)),
         keep_alive: settings.keep_alive,
         request_timeout: settings.request_timeout,
         shared: shared.clone(),
@@ -80,10 +79,10 @@ impl Capacity {
     }
 }
 
-/// What each worker builds its HTTP service from.
+/// The settings with which each worker builds its HTTP service.
 #[derive(Clone)]
 struct HttpSettings {
-    connections: Arc<Connections>,
+    connections: Arc<OpenConnections>,
     keep_alive: Duration,
     request_timeout: Duration,
     shared: web::Data<Shared>,
@@ -98,7 +97,7 @@ fn listen_tcp(server: ServerBuilder, socket: TcpListener, http: HttpSettings) ->
         fn_service(move |io: TcpStream| {
             let connections = Arc::clone(&connections);
             async move {
-                // a response is written in one piece, so Nagle's algorithm would only delay it
+                // each response is written with one call, so Nagle's algorithm would only delay it
                 io.set_nodelay(true).map_err(DispatchError::Io)?;
                 let peer = io.peer_addr().ok();
                 Ok((LimitedStream::new(io, connections), peer))
@@ -131,7 +130,7 @@ fn http1<Io: ActixStream + 'static>(
     Error = DispatchError,
     InitError = (),
 > {
-    // fixed for the life of the process, as the log level is
+    // constant while the process runs, like the log level
     let has_spans = tracing::span_enabled!(target: SPAN_TARGET, Level::INFO);
     let application = App::new()
         .wrap_fn(|request, service| {
@@ -162,7 +161,8 @@ fn http1<Io: ActixStream + 'static>(
             data.insert(Arc::clone(stream.connection()));
         })
         .h1(map_config(application, |()| AppConfig::default()));
-    // what actix-http refuses by itself is seen when the connection ends
+    // requests that actix-http itself refuses are visible only as the error with which the
+    // connection ends
     apply_fn_factory(service, move |connection: (LimitedStream<Io>, Option<SocketAddr>), service| {
         let (shared, peer) = (http.shared.clone(), http.socket.peer(connection.1));
         let served = service.call(connection);

@@ -14,16 +14,17 @@ use crate::seal::CryptoFailure;
 #[derive(Clone, Debug)]
 pub struct SessionCookies {
     pub(super) settings: Arc<SessionSettings>,
-    pub(super) scope: Scope,
-    /// The provider's, which every cookie that opens is of.
+    pub(super) scope: CookieScope,
+    /// The issuer of the provider. Every cookie that can be opened belongs to it.
     pub(super) issuer: Arc<str>,
 }
 
-/// What ties a cookie to an entrance, a host and a provider.
+/// The name and the context of a cookie, which bind it to an entrance, a host and a provider.
 #[derive(Clone, Debug)]
-pub(super) struct Scope {
+pub(super) struct CookieScope {
     pub name: String,
-    /// Authenticated with what is sealed: a cookie of another entrance, host or provider does not open.
+    /// Authenticated together with the content, so that a cookie of another entrance, host or
+    /// provider cannot be opened.
     pub context: Vec<u8>,
     pub is_secure: bool,
 }
@@ -31,45 +32,46 @@ pub(super) struct Scope {
 /// Why a request has no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoSession {
-    /// It has no session cookie.
+    /// The request has no session cookie.
     Absent,
-    /// It has two.
+    /// The request has two session cookies.
     Repeated,
-    /// The cookie does not open.
+    /// The cookie cannot be opened.
     Unreadable,
-    /// No request for `session.idle_s`.
+    /// There was no request for `session.idle_s`.
     Idle,
-    /// Older than `session.absolute_s`.
+    /// The session is older than `session.absolute_s`.
     TooOld,
-    /// The user signed out, or the provider ended it, or refused to refresh it.
+    /// The user signed out, or the provider ended the session or refused to refresh it.
     Ended,
 }
 
 /// Why a session cannot be put into a cookie.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotACookie {
-    /// Browsers would drop it.
+    /// It is so large that browsers would drop it.
     #[error(
         "the session cookie would have {bytes} bytes, and browsers keep {MAX_BYTES}; the largest part is {part} \
          with {part_bytes} bytes: map fewer claims in identity.user, or have the provider send fewer"
     )]
     TooLarge {
-        /// The whole field in bytes.
+        /// The size of the whole field, in bytes.
         bytes: usize,
-        /// What has the most bytes.
+        /// The largest part of the content.
         part: &'static str,
-        /// How many.
+        /// The size of that part, in bytes.
         part_bytes: usize,
     },
     /// It cannot be serialized.
-    #[error("the session is no JSON")]
+    #[error("the session cannot be serialized as JSON")]
     NoJson,
     /// It cannot be sealed.
     #[error(transparent)]
     Crypto(#[from] CryptoFailure),
 }
 
-/// The longest `Set-Cookie` in bytes. Browsers keep a name and a value of 4,096 bytes (RFC 6265bis, 5.6).
+/// The maximum length of `Set-Cookie`, in bytes. Browsers keep cookies whose name and value
+/// together have up to 4,096 bytes (RFC 6265bis, 5.6).
 pub(super) const MAX_BYTES: usize = 4000;
 
 impl SessionCookies {
@@ -80,12 +82,12 @@ impl SessionCookies {
         public_url: &str,
         provider: Provider<'_>,
     ) -> Self {
-        // a browser can have both, and would send both
+        // different names, because a browser would keep and send the cookies of both settings
         let suffix = match settings.same_site {
             SameSite::Lax => "",
             SameSite::NonePartitioned => "-partitioned",
         };
-        let scope = Scope::new("session", entrance, public_url, provider, suffix);
+        let scope = CookieScope::new("session", entrance, public_url, provider, suffix);
         Self { settings, scope, issuer: provider.issuer.into() }
     }
 
@@ -103,7 +105,7 @@ impl SessionCookies {
     ///
     /// # Errors
     ///
-    /// The cookie would be too large, which is never cut.
+    /// The cookie would be too large. Its content is never truncated.
     pub fn set(&self, session: &Session) -> Result<String, NotACookie> {
         let content = session.to_content().ok_or(NotACookie::NoJson)?;
         let sealed = self.settings.session_keys.seal(&self.scope.context, &content)?;
@@ -148,12 +150,12 @@ impl SessionCookies {
         Ok(session)
     }
 
-    /// Whether the cookie is to be set again, so that the session does not end while it is in use.
+    /// Whether the cookie has to be set again, so that the session does not end while it is in use.
     pub fn is_to_extend(&self, session: &Session, now: Timestamp) -> bool {
         now.seconds_since(session.used) > self.settings.idle.as_secs() / 10
     }
 
-    /// Whether the user's data is to be refreshed, and can be.
+    /// Whether the user's data should be refreshed, and can be.
     pub fn is_to_refresh(&self, session: &Session, now: Timestamp) -> bool {
         let after = self.settings.refresh_after.filter(|_| session.refresh_token.is_some());
         after.is_some_and(|after| now.seconds_since(session.refreshed) >= after.as_secs())
@@ -169,7 +171,8 @@ impl SessionCookies {
         match (self.settings.same_site, self.scope.is_secure) {
             (SameSite::Lax, true) => "; Path=/; HttpOnly; Secure; SameSite=Lax",
             (SameSite::Lax, false) => "; Path=/; HttpOnly; SameSite=Lax",
-            // browsers keep such a cookie with Secure only, and accept that of localhost by http
+            // browsers keep such a cookie only with Secure, which they accept from localhost even
+            // over http
             (SameSite::NonePartitioned, true | false) => {
                 "; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"
             }
@@ -177,13 +180,14 @@ impl SessionCookies {
     }
 }
 
-impl Scope {
+impl CookieScope {
     /// The scope of a kind of cookie. `suffix` follows the name.
     pub fn new(kind: &str, entrance: &str, public_url: &str, provider: Provider<'_>, suffix: &str) -> Self {
         let is_secure = public_url.starts_with("https://");
         let prefix = if is_secure { "__Host-" } else { "" };
         let Provider { issuer, client_id } = provider;
-        // an entrance's name is a token (RFC 6265, 4.1.1); no value but the last can hold a NUL
+        // an entrance's name is a token (RFC 6265, 4.1.1); only the last value could contain a NUL,
+        // so the concatenation is unambiguous
         let context = [kind, public_url, entrance, issuer, client_id].join("\0").into_bytes();
         Self { name: format!("{prefix}sso-{entrance}{suffix}"), context, is_secure }
     }
@@ -199,7 +203,7 @@ impl Scope {
     }
 }
 
-/// What a cookie's value has sealed.
+/// Decodes the sealed content from a cookie's value.
 pub(super) fn decode(value: &[u8]) -> Option<Vec<u8>> {
     if value.len() > MAX_BYTES { None } else { URL_SAFE_NO_PAD.decode(value).ok() }
 }

@@ -1,4 +1,4 @@
-//! Tests of both cookies: what opens, and what does not.
+//! Tests of both cookies: which can be opened, and which cannot.
 
 #[cfg(test)]
 mod tests {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_opens_beside_other_cookies() {
+    fn a_session_opens_among_other_cookies() {
         let cookies = cookies("a");
         let set = cookies.set(&session()).unwrap();
         let opened = open(&cookies, &format!("a=b; {}; c=\"d\"", pair(&set)), START).unwrap();
@@ -92,7 +92,7 @@ mod tests {
 
     // T38
     #[test]
-    fn a_changed_cookie_is_no_session() {
+    fn a_changed_cookie_is_not_a_session() {
         let cookies = cookies("a");
         let set = cookies.set(&session()).unwrap();
         let (name, value) = pair(&set).split_once('=').unwrap();
@@ -113,7 +113,7 @@ mod tests {
 
     // T38
     #[test]
-    fn a_cookie_of_another_entrance_host_or_key_is_no_session() {
+    fn a_cookie_of_another_entrance_host_or_key_is_not_a_session() {
         let (own, set) = (cookies("a"), cookies("a").set(&session()).unwrap());
         let (_, value) = pair(&set).split_once('=').unwrap();
         assert!(open(&own, pair(&set), START).is_ok());
@@ -131,7 +131,7 @@ mod tests {
             let opened = open(&other, &format!("{}={value}", other.name()), START);
             assert_eq!(opened.unwrap_err(), NoSession::Unreadable, "{other:?}");
         }
-        // a login cookie has another key
+        // a login cookie is sealed with another key
         let login = logins("a").set("state", START, &session().to_content().unwrap()).unwrap();
         let (_, sealed) = pair(&login).split_once('.').unwrap();
         assert_eq!(
@@ -165,14 +165,14 @@ mod tests {
 
     // T38
     #[test]
-    fn a_refreshed_session_opens_for_its_refresh_alone() {
+    fn a_refreshed_session_opens_only_for_its_refresh() {
         let (cookies, session) = (cookies("a"), session());
         let key = RefreshKey::of(&session);
         let sealed = cookies.seal_refreshed(key, &session).unwrap();
         let opened = cookies.open_refreshed(key, &sealed).unwrap();
         assert_eq!((opened.id, &opened.user), (session.id, &session.user));
         let rotated = Session { refresh_token: Some("next".into()), ..session.clone() };
-        // by a provider that sends the same refresh token again
+        // the same refresh token: some providers do not issue a new one
         let later = Session { refreshed: after(300), ..session };
         for next in [rotated, later] {
             assert!(cookies.open_refreshed(RefreshKey::of(&next), &sealed).is_none());
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(open(&logins, pair(&set), "state-1", after(600)).unwrap(), b"data");
         assert_eq!(open(&logins, pair(&set), "state-1", after(16 * 60)), Err((NoLogin::TooOld, 7)));
         assert_eq!(open(&logins, pair(&set), "state-2", START), Err((NoLogin::Absent, 7)));
-        // renamed for another state, or with another time
+        // a cookie renamed for another state, or with another time
         let renamed = logins.set("state-2", START, b"").unwrap();
         let (name, _) = pair(&renamed).split_once('=').unwrap();
         let (_, value) = pair(&set).split_once('=').unwrap();
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(open(&logins, &renamed, "state-2", START), Err((NoLogin::Unreadable, 7)));
         let later = pair(&set).replacen("1800000000.", "1800000900.", 1);
         assert_eq!(open(&logins, &later, "state-1", after(900)), Err((NoLogin::Unreadable, 7)));
-        // of another entrance, host or key
+        // cookies of another entrance, host or key
         let other = LoginCookies::new(settings("a", SameSite::Lax), "partners", HOST, PROVIDER);
         assert_eq!(open(&other, pair(&set), "state-1", START), Err((NoLogin::Unreadable, 7)));
         let other =

@@ -1,5 +1,5 @@
-//! Which sessions have ended before their time, in memory. The store has them for all replicas
-//! ([`crate::store`]); they are forgotten once the sessions would have ended anyway.
+//! The sessions that were ended before they expired, in memory. The store shares them with all
+//! replicas ([`crate::store`]). They are removed when the sessions would have expired anyway.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,43 +14,44 @@ use crate::clock::Timestamp;
 #[derive(Debug, Default)]
 pub struct EndedSessions {
     ended: RwLock<HashMap<EndedKey, Timestamp>>,
-    /// Whether those in a store are still to be read.
+    /// Whether the ended sessions in the store were not read yet.
     is_unread: AtomicBool,
 }
 
-/// What a session is ended by: a hash, since the store holds it.
+/// Identifies sessions that have ended. It is a hash, because it is kept in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EndedKey([u8; HASH_BYTES]);
 
 pub(super) const HASH_BYTES: usize = 32;
 
 impl EndedKey {
-    /// The sessions of one sign-in: of the window, and of frames.
+    /// The sessions of one sign-in: that of the window, and those of frames.
     pub fn of_sign_in(session: &Session) -> Self {
         Self::new(b"session", &[&session.sign_in.0])
     }
 
-    /// Each session that belongs to this session of the provider, at any time.
+    /// All sessions that belong to this session at the provider, whenever they were created.
     pub fn of_sid(issuer: &str, sid: &str) -> Self {
         Self::new(b"sid", &[issuer.as_bytes(), sid.as_bytes()])
     }
 
-    /// Each session that this user has at the time.
+    /// All sessions of this user that exist when they are ended.
     pub fn of_subject(issuer: &str, subject: &str) -> Self {
         Self::new(b"subject", &[issuer.as_bytes(), subject.as_bytes()])
     }
 
-    /// Each session that this user has at the time and that belongs to no known session of the provider.
+    /// All sessions of this user that exist when they are ended, and whose session at the provider
+    /// is not known.
     pub fn of_subject_without_sid(issuer: &str, subject: &str) -> Self {
         Self::new(b"subject without sid", &[issuer.as_bytes(), subject.as_bytes()])
     }
 
-    /// A logout token, which is used once.
+    /// A logout token, which may be used only once.
     pub fn of_logout_token(issuer: &str, jti: &str) -> Self {
         Self::new(b"logout token", &[issuer.as_bytes(), jti.as_bytes()])
     }
 
-    /// A key, as the store has it; `None` if it has another length.
+    /// A key from the store; `None` if its length is wrong.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
@@ -70,7 +71,7 @@ pub(super) fn hash(kind: &[u8], values: &[&[u8]]) -> [u8; HASH_BYTES] {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(kind);
     for value in values {
-        // with their lengths, so that no two lists have the same bytes
+        // with their lengths, so that different lists never have the same bytes
         context.update(&u64::try_from(value.len()).unwrap_or(u64::MAX).to_be_bytes());
         context.update(value);
     }
@@ -80,22 +81,23 @@ pub(super) fn hash(kind: &[u8], values: &[&[u8]]) -> [u8; HASH_BYTES] {
 }
 
 impl EndedSessions {
-    /// Those of a process that has yet to read them from its store.
+    /// Creates the state of a process that has not read the ended sessions from its store yet.
     pub fn unread() -> Self {
         Self { is_unread: AtomicBool::new(true), ..Self::default() }
     }
 
-    /// From now on they are known as the store has them.
+    /// Records that the ended sessions were read from the store.
     pub fn set_read(&self) {
         self.is_unread.store(false, Ordering::Release);
     }
 
-    /// Whether they are known: until then any session may have ended.
+    /// Whether the ended sessions were read from the store. Before that, any session may have
+    /// ended.
     pub fn is_read(&self) -> bool {
         !self.is_unread.load(Ordering::Acquire)
     }
 
-    /// Ends what has these keys. A later time replaces an earlier one.
+    /// Ends the sessions with these keys. A later time replaces an earlier one.
     pub fn add(&self, more: impl IntoIterator<Item = (EndedKey, Timestamp)>) {
         let mut ended = self.ended.write().unwrap_or_else(PoisonError::into_inner);
         for (key, at) in more {
@@ -104,12 +106,12 @@ impl EndedSessions {
         }
     }
 
-    /// Whether this key has ended.
+    /// Whether the sessions of this key were ended.
     pub fn contains(&self, key: &EndedKey) -> bool {
         self.ended.read().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
-    /// Forgets what ended before this time.
+    /// Removes the keys that ended before this time.
     pub fn forget_before(&self, time: Timestamp) {
         self.ended.write().unwrap_or_else(PoisonError::into_inner).retain(|_, at| *at >= time);
     }
@@ -121,7 +123,7 @@ impl EndedSessions {
             return false;
         }
         let has = |key: EndedKey| ended.contains_key(&key);
-        // a user may sign in again after all sessions of the user were ended
+        // only sessions from before that time: the user may sign in again
         let had = |key: EndedKey| ended.get(&key).is_some_and(|at| session.created <= *at);
         let (issuer, subject) = (session.issuer.as_str(), session.subject.as_str());
         has(EndedKey::of_sign_in(session))
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn other_sessions_go_on() {
+    fn other_sessions_stay_valid() {
         let ended = EndedSessions::default();
         let issuer = "https://id.example.com";
         for key in [
@@ -182,8 +184,8 @@ mod tests {
         assert!(!ended.has(&session()));
     }
 
-    /// A provider's sessions have ids of their own (Back-Channel Logout 1.0, 2.4), so one that has ended
-    /// does not begin again; a sign-in that was under way meanwhile ends with it.
+    /// Each session of a provider has its own id (Back-Channel Logout 1.0, 2.4), so a session that
+    /// has ended does not begin again, and a sign-in that was in progress ends with it.
     #[test]
     fn a_sid_that_was_ended_stays_ended() {
         let ended = EndedSessions::default();

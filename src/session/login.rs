@@ -1,5 +1,6 @@
-//! The cookie of a sign-in that has begun: it ties the provider's response to the browser that the
-//! sign-in began in. Each sign-in has its own, so that several tabs can sign in at once.
+//! The cookie of a sign-in that has begun. It binds the provider's response to the browser in which
+//! the sign-in began. Each sign-in has its own cookie, so that several tabs can sign in at the same
+//! time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::cookie::{MAX_BYTES, NotACookie, Scope, decode};
+use super::cookie::{CookieScope, MAX_BYTES, NotACookie, decode};
 use super::{Provider, SessionSettings};
 use crate::clock::Timestamp;
 use crate::request::Headers;
@@ -17,30 +18,30 @@ use crate::request::Headers;
 #[derive(Clone, Debug)]
 pub struct LoginCookies {
     settings: Arc<SessionSettings>,
-    scope: Scope,
+    scope: CookieScope,
 }
 
-/// Why a response of the provider belongs to no sign-in of this browser.
+/// Why a response of the provider does not belong to a sign-in of this browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoLogin {
-    /// No cookie for its `state`.
+    /// There is no cookie for its `state`.
     Absent,
-    /// A cookie that does not open.
+    /// The cookie cannot be opened.
     Unreadable,
-    /// It began longer ago than [`LoginCookies::LIFETIME`].
+    /// The sign-in began longer ago than [`LoginCookies::LIFETIME`].
     TooOld,
 }
 
-/// How many sign-ins, at all entrances, a browser can have begun.
+/// The maximum number of sign-ins in progress in one browser, at all entrances together.
 const MAX_AT_ONCE: usize = 4;
 
-/// Characters of the hash of `state` in the name.
+/// The number of characters of the hash of `state` in the cookie's name.
 const TAG: usize = 8;
 
 const ATTRIBUTES: &str = "; Path=/; HttpOnly; SameSite=Lax; Max-Age=";
 
 impl LoginCookies {
-    /// How long a sign-in may take.
+    /// The maximum duration of a sign-in.
     pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
     /// The cookies of the entrance of this name. `public_url` is an origin.
@@ -50,20 +51,21 @@ impl LoginCookies {
         public_url: &str,
         provider: Provider<'_>,
     ) -> Self {
-        let mut scope = Scope::new("login", entrance, public_url, provider, "");
+        let mut scope = CookieScope::new("login", entrance, public_url, provider, "");
         let prefix = if scope.is_secure { "__Host-" } else { "" };
         scope.name = format!("{prefix}sso-login-");
         Self { settings, scope }
     }
 
-    /// The `Set-Cookie` of a sign-in that begins now, with what its end needs.
+    /// The `Set-Cookie` of a sign-in that begins now, with the data for its end.
     ///
     /// # Errors
     ///
     /// The cookie would be too large.
     pub fn set(&self, state: &str, now: Timestamp, data: &[u8]) -> Result<String, NotACookie> {
         let sealed = self.settings.login_keys.seal(&self.context(state, now), data)?;
-        // in clear, so that the oldest is known of cookies whose state is not
+        // the time is not encrypted, so that the oldest cookie can be found without the others'
+        // `state`
         let value = format!("{}.{}", now.unix_seconds(), URL_SAFE_NO_PAD.encode(sealed));
         let field = format!("{}={value}{}{}", self.name(state), self.attributes(), Self::LIFETIME.as_secs());
         match field.len() {
@@ -74,11 +76,11 @@ impl LoginCookies {
         }
     }
 
-    /// What the sign-in with this `state` began with.
+    /// The data with which the sign-in with this `state` began.
     ///
     /// # Errors
     ///
-    /// This browser has begun none, or too long ago.
+    /// This browser has not begun such a sign-in, or too long ago.
     pub fn open(&self, headers: &Headers<'_>, state: &str, now: Timestamp) -> Result<Vec<u8>, NoLogin> {
         let name = self.name(state);
         let mut found = headers.cookies().filter(|(own, _)| *own == name.as_bytes()).map(|(_, value)| value);
@@ -95,7 +97,7 @@ impl LoginCookies {
         self.delete_named(&self.name(state))
     }
 
-    /// The `Set-Cookie`s that make place for another sign-in: they delete the oldest cookies.
+    /// The `Set-Cookie` values that delete the oldest cookies, so that another sign-in can begin.
     pub fn make_place(&self, headers: &Headers<'_>) -> Vec<String> {
         let own = headers.cookies().filter_map(|(name, value)| {
             let name = std::str::from_utf8(name).ok()?;
@@ -104,7 +106,7 @@ impl LoginCookies {
             is_tag.then(|| (parse(value).map(|(begun, _)| begun), name))
         });
         let mut begun: Vec<_> = own.collect();
-        // what cannot be read comes first
+        // unreadable cookies are sorted first, and deleted first
         begun.sort();
         let surplus = (begun.len() + 1).saturating_sub(MAX_AT_ONCE);
         begun.into_iter().take(surplus).map(|(_, name)| self.delete_named(name)).collect()
@@ -130,7 +132,7 @@ impl LoginCookies {
     }
 }
 
-/// When the sign-in began, and what is sealed.
+/// Splits a value into the time at which the sign-in began, and the sealed data.
 fn parse(value: &[u8]) -> Option<(Timestamp, &[u8])> {
     let dot = value.iter().position(|byte| *byte == b'.')?;
     let (begun, sealed) = value.split_at_checked(dot)?;
@@ -143,7 +145,7 @@ impl NoLogin {
     pub const fn cause(self) -> &'static str {
         match self {
             Self::Absent => {
-                "this browser has no login cookie for the state: the sign-in was begun in another browser or at \
+                "this browser has no login cookie for the state: the sign-in began in another browser or at \
                  another entrance, has ended, or began more than 15 minutes ago"
             }
             Self::Unreadable => {

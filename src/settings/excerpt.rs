@@ -1,5 +1,5 @@
-//! The part of a configuration file that a problem is about: one entry, with its
-//! position. Values that may be secrets are hidden, and so is the rest of the line.
+//! The part of a configuration file that a problem concerns: one entry, with its position. Values
+//! that may be secrets are hidden, and so is the rest of the line.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,34 +10,36 @@ use toml::de::{DeTable, DeValue};
 use super::effective::is_secret;
 use super::merge::{ENCODING, FILE};
 
-/// What is written in place of a value that may be a secret.
+/// Replaces a value that may be a secret.
 const HIDDEN: &str = "[hidden]";
 
-/// What is written in place of a character that a terminal would act on.
+/// Replaces a character that a terminal would interpret.
 const HARMLESS: char = char::REPLACEMENT_CHARACTER;
 
 /// An entry of a file, to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Excerpt {
-    /// The column of what is marked, counted from 1, in characters.
+    /// The column of the marked part, counted from 1, in characters.
     pub column: usize,
     /// The entry, without the rest of its line.
     pub text: String,
-    /// What is marked in `text`: its start and its length, in characters.
+    /// The marked part of `text`: its start and its length, in characters.
     pub marked: (usize, usize),
 }
 
-/// What to mark in an entry.
+/// The part of an entry to mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub(crate) enum MarkedPart {
     /// The value.
     Value,
-    /// The key, since it is unknown or a section; the value is hidden, since it may be that of another key.
+    /// The key, because it is unknown or a section. The value is hidden: it may belong to another
+    /// key.
     Key,
 }
 
-/// The entry with the last name of this key in a line of a TOML text. `None` where there is none.
-pub(crate) fn excerpt(text: &str, line: usize, key: &str, mark: Mark) -> Option<Excerpt> {
+/// The entry in a line of a TOML text whose name is the last part of `key`. `None` if there is
+/// none.
+pub(crate) fn excerpt(text: &str, line: usize, key: &str, mark: MarkedPart) -> Option<Excerpt> {
     let name = key.rsplit('.').next().unwrap_or(key).trim_matches('"');
     let table = DeTable::parse(text).ok()?;
     let mut entries = Vec::new();
@@ -49,8 +51,8 @@ pub(crate) fn excerpt(text: &str, line: usize, key: &str, mark: Mark) -> Option<
     entry.excerpt(text, mark)
 }
 
-/// A text with spaces for tabs, and a placeholder for each other character that could change how a
-/// terminal shows what is around it. The number of characters stays the same.
+/// A text in which a tab is a space, and any other character that could change the display of its
+/// surroundings in a terminal is a placeholder. The number of characters stays the same.
 pub(crate) fn printable(text: &str) -> String {
     let shown = |char: char| match char {
         '\t' => ' ',
@@ -62,7 +64,7 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// A value in quotes, unless it may contain a password; without the query of a URL.
+/// A value in quotes, without the query of a URL. A value that may contain a password is replaced.
 pub(super) fn quoted(text: &str) -> String {
     if text.contains('@') && text.contains(':') {
         return "the value".to_owned();
@@ -106,7 +108,7 @@ fn collect<'a>(table: &'a DeTable<'a>, section: &str, entries: &mut Vec<Entry<'a
 }
 
 impl Entry<'_> {
-    fn excerpt(&self, text: &str, mark: Mark) -> Option<Excerpt> {
+    fn excerpt(&self, text: &str, mark: MarkedPart) -> Option<Excerpt> {
         let line_start = text.get(..self.key.start)?.rfind('\n').map_or(0, |end| end + 1);
         let before = text.get(line_start..self.key.start)?.trim_start();
         let key = text.get(self.key.clone())?;
@@ -122,7 +124,7 @@ impl Entry<'_> {
         // an inline table may hold a secret before this entry
         let before = if before.contains(['=', ',', '{']) { "… " } else { before };
         let value = self.shown_value(text, mark)?;
-        let is_value_marked = mark == Mark::Value && !matches!(self.content, DeValue::Table(_));
+        let is_value_marked = mark == MarkedPart::Value && !matches!(self.content, DeValue::Table(_));
         let (column, marked) = if is_value_marked {
             let start = count(before) + count(key) + count(" = ");
             (column_of(self.value.start)?, (start, count(&value)))
@@ -133,7 +135,7 @@ impl Entry<'_> {
     }
 
     /// The first line of the value, or a placeholder.
-    fn shown_value(&self, text: &str, mark: Mark) -> Option<String> {
+    fn shown_value(&self, text: &str, mark: MarkedPart) -> Option<String> {
         let source = text.get(self.value.clone())?;
         let plain = match self.content {
             DeValue::Table(_) => return Some("{ … }".to_owned()),
@@ -145,13 +147,13 @@ impl Entry<'_> {
             | DeValue::Datetime(_)
             | DeValue::Array(_) => source,
         };
-        let may_be_secret = mark == Mark::Key
+        let may_be_secret = mark == MarkedPart::Key
             || is_secret(&self.section, self.name, plain)
             // a URL with a password
             || (plain.contains('@') && plain.contains(':'))
-            // a secret under the key of its file
+            // a secret that was written under the key of its file
             || (self.name.ends_with(FILE) && !plain.contains('/'))
-            // a secret under the key of its encoding
+            // a secret that was written under the key of its encoding
             || self.name.ends_with(ENCODING);
         if may_be_secret {
             return Some(HIDDEN.to_owned());
@@ -206,27 +208,27 @@ mod tests {
         url = \"sqlite:a\"\n";
 
     #[rstest]
-    #[case(1, "environment", Mark::Value, "environment = \"test\"", 15, "\"test\"")]
-    #[case(3, "pandium.account", Mark::Value, "account = \"a/b\"", 13, "\"a/b\"")]
-    #[case(3, "pandium.account", Mark::Key, "account = [hidden]", 1, "account")]
-    #[case(4, "pandium.shared_secret", Mark::Value, "shared_secret = [hidden]", 17, HIDDEN)]
-    #[case(5, "pandium.shared_secret_file", Mark::Value, "shared_secret_file = [hidden]", 22, HIDDEN)]
-    #[case(6, "pandium.base_url", Mark::Value, "base_url = [hidden]", 12, HIDDEN)]
-    #[case(7, "pandium.parents", Mark::Value, "parents = [ …", 11, "[ …")]
-    #[case(10, "entrances.x", Mark::Value, "[entrances.x]", 12, "x")]
-    #[case(11, "entrances.x.identity", Mark::Value, "identity = { … }", 1, "identity")]
-    #[case(11, "entrances.x.identity.kind", Mark::Value, "… kind = \"odd\"", 50, "\"odd\"")]
-    #[case(12, "entrances.x.claims.ti.ufn", Mark::Value, "claims.ti.ufn = \"naem\"", 17, "\"naem\"")]
-    #[case(14, "store.url", Mark::Value, "url = [hidden]", 7, HIDDEN)]
-    #[case(15, "store.listen", Mark::Value, "listen = [ … ]", 10, "[ … ]")]
-    #[case(16, "store.key_encoding", Mark::Value, "key_encoding = [hidden]", 16, HIDDEN)]
-    #[case(17, "store.login_url", Mark::Value, "login_url = \"//h/��?…", 13, "\"//h/��?…")]
-    #[case(18, "store.o\u{9b}", Mark::Value, "\"o�\" = \"�31m�\"", 8, "\"�31m�\"")]
-    #[case(20, "stores.url", Mark::Value, "url = \"sqlite:a\"", 7, "\"sqlite:a\"")]
+    #[case(1, "environment", MarkedPart::Value, "environment = \"test\"", 15, "\"test\"")]
+    #[case(3, "pandium.account", MarkedPart::Value, "account = \"a/b\"", 13, "\"a/b\"")]
+    #[case(3, "pandium.account", MarkedPart::Key, "account = [hidden]", 1, "account")]
+    #[case(4, "pandium.shared_secret", MarkedPart::Value, "shared_secret = [hidden]", 17, HIDDEN)]
+    #[case(5, "pandium.shared_secret_file", MarkedPart::Value, "shared_secret_file = [hidden]", 22, HIDDEN)]
+    #[case(6, "pandium.base_url", MarkedPart::Value, "base_url = [hidden]", 12, HIDDEN)]
+    #[case(7, "pandium.parents", MarkedPart::Value, "parents = [ …", 11, "[ …")]
+    #[case(10, "entrances.x", MarkedPart::Value, "[entrances.x]", 12, "x")]
+    #[case(11, "entrances.x.identity", MarkedPart::Value, "identity = { … }", 1, "identity")]
+    #[case(11, "entrances.x.identity.kind", MarkedPart::Value, "… kind = \"odd\"", 50, "\"odd\"")]
+    #[case(12, "entrances.x.claims.ti.ufn", MarkedPart::Value, "claims.ti.ufn = \"naem\"", 17, "\"naem\"")]
+    #[case(14, "store.url", MarkedPart::Value, "url = [hidden]", 7, HIDDEN)]
+    #[case(15, "store.listen", MarkedPart::Value, "listen = [ … ]", 10, "[ … ]")]
+    #[case(16, "store.key_encoding", MarkedPart::Value, "key_encoding = [hidden]", 16, HIDDEN)]
+    #[case(17, "store.login_url", MarkedPart::Value, "login_url = \"//h/��?…", 13, "\"//h/��?…")]
+    #[case(18, "store.o\u{9b}", MarkedPart::Value, "\"o�\" = \"�31m�\"", 8, "\"�31m�\"")]
+    #[case(20, "stores.url", MarkedPart::Value, "url = \"sqlite:a\"", 7, "\"sqlite:a\"")]
     fn an_excerpt_shows_one_entry_without_secrets(
         #[case] line: usize,
         #[case] key: &str,
-        #[case] mark: Mark,
+        #[case] mark: MarkedPart,
         #[case] text: &str,
         #[case] column: usize,
         #[case] marked: &str,
@@ -239,8 +241,8 @@ mod tests {
 
     #[test]
     fn an_entry_of_another_line_or_name_has_no_excerpt() {
-        assert_eq!(excerpt(TEXT, 2, "pandium.account", Mark::Value), None);
-        assert_eq!(excerpt(TEXT, 3, "pandium.acount", Mark::Value), None);
-        assert_eq!(excerpt("not = [toml", 1, "not", Mark::Value), None);
+        assert_eq!(excerpt(TEXT, 2, "pandium.account", MarkedPart::Value), None);
+        assert_eq!(excerpt(TEXT, 3, "pandium.acount", MarkedPart::Value), None);
+        assert_eq!(excerpt("not = [toml", 1, "not", MarkedPart::Value), None);
     }
 }

@@ -1,16 +1,16 @@
-//! The layers of a configuration, merged: the value of each key, and its origin.
-//! What a value means is not known here.
+//! Merges the layers of a configuration: the value of each key, and its origin. This module does
+//! not know what a value means.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use config::{Map, Source, Value, ValueKind};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::excerpt::line_of;
-use super::problem::{Collector, NO_SUCH_KEY};
+use super::problem::{Collector, NO_SUCH_KEY, Reported};
 
 /// The sources of a configuration, apart from the built-in ones.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +48,8 @@ const PREFIX: &str = "SSO_";
 const CONFIG_VARIABLE: &str = "SSO_CONFIG";
 
 impl Sources {
-    /// The given files and arguments with the environment variables of this
-    /// process; without files, the one that `SSO_CONFIG` names.
+    /// The given files and arguments, and the environment variables of this process. Without files,
+    /// the file that `SSO_CONFIG` names.
     pub fn from_process(files: Vec<PathBuf>, arguments: BTreeMap<String, String>) -> Self {
         let variables: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| {
@@ -68,59 +68,51 @@ impl Sources {
     }
 }
 
-/// Merges all layers. `None` where one cannot be read: without it, others could
-/// be reported needlessly.
-pub(crate) fn read(sources: &Sources, built_in: &BuiltIn, problems: &Collector) -> Option<Value> {
-    let mut own: Vec<Layer> = Vec::new();
-    for file in &sources.files {
-        match problems.read_file(file) {
-            Ok(text) => own.extend(toml_layer(&file.display().to_string(), &text, problems)),
-            Err(error) => {
-                let what = match std::path::absolute(file) {
-                    Ok(path) if error.kind() == io::ErrorKind::NotFound => {
-                        format!("there is no such file at {}", path.display())
-                    }
-                    Ok(_) | Err(_) => format!("the file cannot be read: {error}"),
-                };
-                let help =
-                    "name a file that exists with --config or SSO_CONFIG, or write one: marketplace-sso init";
-                problems.add(file.display().to_string(), None, what, help);
-            }
-        }
-    }
+/// Merges all layers. An error if one cannot be read: without it, the others could have problems that
+/// are not real.
+pub(crate) fn read(sources: &Sources, built_in: &BuiltIn, problems: &Collector) -> Result<Value, Reported> {
+    let files: Vec<_> = sources.files.iter().map(|file| file_layer(file, problems)).collect();
+    let mut own = files.into_iter().collect::<Result<Vec<_>, _>>()?;
     own.push(variable_layer(&sources.variables));
     own.push(argument_layer(&sources.arguments));
     over_built_in(own, built_in, problems)
 }
 
 /// Merges one TOML text over the built-in layers.
-pub(crate) fn read_text(text: &str, built_in: &BuiltIn, problems: &Collector) -> Option<Value> {
-    over_built_in(toml_layer("the text", text, problems).into_iter().collect(), built_in, problems)
+pub(crate) fn read_text(text: &str, built_in: &BuiltIn, problems: &Collector) -> Result<Value, Reported> {
+    over_built_in(vec![toml_layer("the text", text, problems)?], built_in, problems)
 }
 
-fn over_built_in(own: Vec<Layer>, built_in: &BuiltIn, problems: &Collector) -> Option<Value> {
-    if !problems.is_empty() {
-        return None;
-    }
+fn over_built_in(own: Vec<Layer>, built_in: &BuiltIn, problems: &Collector) -> Result<Value, Reported> {
     let overlay = last_text(&own, built_in.overlay_key).and_then(built_in.overlay);
     let base = [(BUILT_IN_DEFAULT, built_in.default)].into_iter().chain(overlay);
-    let layers = base.filter_map(|(origin, text)| toml_layer(origin, text, problems)).chain(own);
+    let base =
+        base.map(|(origin, text)| toml_layer(origin, text, problems)).collect::<Result<Vec<_>, _>>()?;
+    let layers = base.into_iter().chain(own);
     let builder = layers.fold(config::Config::builder(), |builder, layer| builder.add_source(layer));
-    match builder.build() {
-        Ok(merged) => Some(merged.cache),
-        Err(error) => {
-            problems.add(
-                "configuration",
-                None,
-                error.to_string(),
-                "see config/default.toml for the form of each key",
-            );
-            None
-        }
-    }
+    let merged = builder.build().map_err(|error| {
+        let help = "see config/default.toml for the form of each key";
+        problems.add("configuration", None, error.to_string(), help)
+    })?;
+    Ok(merged.cache)
 }
 
-/// The string that the last layer with this key gives.
+fn file_layer(file: &Path, problems: &Collector) -> Result<Layer, Reported> {
+    let name = file.display().to_string();
+    let text = problems.read_file(file).map_err(|error| {
+        let what = match std::path::absolute(file) {
+            Ok(path) if error.kind() == io::ErrorKind::NotFound => {
+                format!("there is no such file at {}", path.display())
+            }
+            Ok(_) | Err(_) => format!("the file cannot be read: {error}"),
+        };
+        let help = "name a file that exists with --config or SSO_CONFIG, or write one: marketplace-sso init";
+        problems.add(name.as_str(), None, what, help)
+    })?;
+    toml_layer(&name, &text, problems)
+}
+
+/// The string in the last layer that has this key.
 fn last_text<'a>(layers: &'a [Layer], key: &str) -> Option<&'a str> {
     let value = layers.iter().rev().find_map(|layer| layer.values.get(key))?;
     match &value.kind {
@@ -139,32 +131,29 @@ impl Source for Layer {
     }
 }
 
-fn toml_layer(origin: &str, text: &str, problems: &Collector) -> Option<Layer> {
-    match DeTable::parse(text) {
-        Ok(table) => {
-            let mut values = Origins { origin, text }.table(table.into_inner());
-            // the config crate would treat a name with a dot as a path
-            values.retain(|name, value| {
-                let is_plain =
-                    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-                if !is_plain {
-                    let origin = value.origin().map(str::to_owned);
-                    problems.add(name, origin, NO_SUCH_KEY, "write it without quotes, in its section");
-                }
-                is_plain
-            });
-            Some(Layer { values })
-        }
-        Err(error) => {
-            let line = error.span().map_or(0, |span| line_of(text, span.start));
-            problems.add(
-                origin,
-                Some(format!("{origin}:{line}")),
-                format!("it is not TOML: {}", error.message()),
-                "correct the line; https://toml.io describes the syntax",
-            );
-            None
-        }
+fn toml_layer(origin: &str, text: &str, problems: &Collector) -> Result<Layer, Reported> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = error.span().map_or(0, |span| line_of(text, span.start));
+        problems.add(
+            origin,
+            Some(format!("{origin}:{line}")),
+            format!("it is not TOML: {}", error.message()),
+            "correct the line; https://toml.io describes the syntax",
+        )
+    })?;
+    let values = Origins { origin, text }.table(table.into_inner());
+    // the config crate would treat a name with a dot as a path
+    let is_plain = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let not_plain = values.iter().filter(|(name, _)| !is_plain(name)).map(|(name, value)| {
+        let origin = value.origin().map(str::to_owned);
+        problems.add(name, origin, NO_SUCH_KEY, "write it without quotes, in its section")
+    });
+    // every one is reported
+    match not_plain.last() {
+        Some(reported) => Err(reported),
+        None => Ok(Layer { values }),
     }
 }
 
@@ -203,7 +192,8 @@ impl Origins<'_> {
     }
 }
 
-/// `SSO_PANDIUM__ACCOUNT` gives `pandium.account`. All values are strings.
+/// The layer of environment variables: `SSO_PANDIUM__ACCOUNT` sets `pandium.account`. All values
+/// are strings.
 fn variable_layer(variables: &BTreeMap<String, String>) -> Layer {
     let mut values = Map::new();
     let are_ours = variables.iter().filter(|(name, _)| *name != CONFIG_VARIABLE && !is_of_kubernetes(name));
@@ -216,7 +206,7 @@ fn variable_layer(variables: &BTreeMap<String, String>) -> Layer {
     Layer { values }
 }
 
-/// Whether Kubernetes sets a variable of this name in every container beside a
+/// Whether Kubernetes sets a variable with this name in the containers of a namespace with a
 /// Service named `sso`, as it does for each Service
 /// (<https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables>).
 fn is_of_kubernetes(name: &str) -> bool {
@@ -225,7 +215,7 @@ fn is_of_kubernetes(name: &str) -> bool {
         return true;
     }
     if let Some(port_name) = rest.strip_prefix("SERVICE_PORT_") {
-        // a port's name is a DNS label: letters and digits, single hyphens within
+        // a port's name is a DNS label: letters, digits, and single hyphens between them
         return port_name.split('_').all(|part| {
             !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
         });

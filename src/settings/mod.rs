@@ -1,5 +1,5 @@
 //! The generic part of configuration: layers, sections, secrets and problems.
-//! It knows no setting; what each means is the reader's matter.
+//! It does not know any setting; the readers of sections do.
 
 mod choice;
 mod effective;
@@ -12,11 +12,12 @@ mod origin;
 mod problem;
 pub(crate) mod secrets;
 mod section;
+mod section_files;
 mod suggestion;
 
 pub use effective::EffectiveSetting;
 pub(crate) use effective::{effective, write as write_effective};
-pub(crate) use excerpt::{Excerpt, Mark, excerpt, printable};
+pub(crate) use excerpt::{Excerpt, MarkedPart, excerpt, printable};
 pub use files::WatchedFile;
 pub(crate) use json::to_json;
 pub use layers::Sources;

@@ -1,5 +1,4 @@
-//! The problems of a configuration, all at once, each with its key, origin and
-//! remedy.
+//! Collects all problems of a configuration, each with its key, origin and remedy.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ pub(crate) const NO_SUCH_KEY: &str = "there is no such key";
 /// What is wrong with a value where a section is expected.
 pub(crate) const NOT_A_SECTION: &str = "it is a single value";
 
-/// What is wrong with a value that stands for one that only the user knows.
+/// What is wrong with a placeholder for a value that only the user knows.
 pub(crate) const PLACEHOLDER: &str = "it is a placeholder";
 
 /// One problem, or a setting that is valid but probably a mistake.
@@ -56,7 +55,7 @@ pub(crate) struct Collector {
 /// A secret that was read.
 #[derive(Clone, Debug)]
 pub(crate) struct NotedSecret {
-    /// The key that gave it.
+    /// The key with the secret.
     pub key: String,
     /// The origin of the value.
     pub origin: Option<String>,
@@ -121,17 +120,12 @@ impl Collector {
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     }
 
-    /// The problems so far, where reading cannot continue.
+    /// Returns the problems so far, if reading cannot continue.
     pub fn take(&self) -> Problems {
         Problems { problems: self.problems.take(), files: self.files.take() }
     }
 
-    /// Whether there is no problem so far.
-    pub fn is_empty(&self) -> bool {
-        self.problems.borrow().is_empty()
-    }
-
-    /// What was read, the files and the warnings, if there is no problem.
+    /// Returns what was read, the files and the warnings, if there is no problem.
     pub fn finish<T>(
         self,
         read: Result<T, Reported>,
@@ -152,12 +146,13 @@ pub(crate) fn file_and_line<'a>(origin: &str, files: &'a [WatchedFile]) -> Optio
 }
 
 impl Problem {
-    /// Whether the value may be anything, such as the secret of another key.
+    /// Whether the problem concerns the key. Its value may then be anything, such as the secret of
+    /// another key.
     pub(crate) fn is_about_key(&self) -> bool {
         matches!(self.what.as_str(), NO_SUCH_KEY | NOT_A_SECTION)
     }
 
-    /// Whether the value stands for one that only the user knows.
+    /// Whether the value is a placeholder for one that only the user knows.
     pub(crate) fn is_placeholder(&self) -> bool {
         self.what == PLACEHOLDER
     }

@@ -1,4 +1,5 @@
-//! Shared secrets: `X` or `X_file`, and `X_encoding`; also several of one setting, for key rings.
+//! Reads shared secrets: `X` or `X_file`, and `X_encoding`. For key rings, one setting has several
+//! secrets.
 
 use super::merge::{ENCODING, FILE};
 use super::problem::{Collector, Reported};
@@ -6,7 +7,7 @@ use super::section::Section;
 use crate::seal::{KeyRing, Purpose};
 use crate::secret::{BadSecret, SecretEncoding, SharedSecret};
 
-/// Like [`read`]; `None` where it is not given.
+/// Like [`read`]; `None` if the secret is not given.
 pub(crate) fn optional(
     section: &Section<'_>,
     name: &str,
@@ -19,14 +20,14 @@ pub(crate) fn optional(
     encoding(section, name).map(|_| None)
 }
 
-/// A secret of at least `min_bytes`, and the key that gave it.
+/// A secret of at least `min_bytes`, and the key that contains it.
 pub(crate) fn read(
     section: &Section<'_>,
     name: &str,
     min_bytes: usize,
     help: &str,
 ) -> Result<(String, SharedSecret), Reported> {
-    // first, so that the key counts as known without a secret too
+    // read first, so that this key is not reported as unknown if the secret is missing
     let encoding = encoding(section, name);
     let (given_by, text) = section.secret(name, help)?;
     let secret = decode(&text, encoding?, min_bytes).map_err(|why| {
@@ -36,8 +37,8 @@ pub(crate) fn read(
     Ok((given_by, secret))
 }
 
-/// A key ring for each purpose, of the secrets of one setting: a list, or one in each line. The
-/// first seals, each opens.
+/// A key ring for each purpose, from the secrets in one setting: a list, or one secret in each
+/// line. The first key encrypts, each key decrypts.
 pub(crate) fn key_rings<const N: usize>(
     section: &Section<'_>,
     name: &str,
@@ -64,8 +65,8 @@ pub(crate) fn key_rings<const N: usize>(
     rings.try_into().map_err(|_| section.report(&given_by, "it cannot be used", help))
 }
 
-/// Reports each of these settings that has a secret of another one. `own`: the full keys of settings
-/// whose secrets only this service may know, for one purpose each.
+/// Reports each of these settings whose secret is used by another setting, too. `own`: the full
+/// keys of settings whose secrets only this service may know, each for one purpose.
 pub(crate) fn check_own(problems: &Collector, own: &[&str]) {
     let secrets = problems.secrets();
     let setting = |key: &str| key.strip_suffix(FILE).unwrap_or(key).to_owned();
@@ -74,15 +75,15 @@ pub(crate) fn check_own(problems: &Collector, own: &[&str]) {
         let Some(at) = place(&noted.key) else { continue };
         let other = secrets.iter().find(|other| {
             other.secret.expose_bytes() == noted.secret.expose_bytes()
-                // of two of these settings, the later one is reported
+                // if both are among these settings, the later one is reported
                 && place(&other.key).is_none_or(|other| other < at)
         });
         if let Some(other) = other {
             let what = format!(
-                "it is {} too: who knows that one could forge or read what this one protects",
+                "it is the secret of {} too: anyone who knows that one could forge or read what this one protects",
                 other.key
             );
-            let help = "generate one of its own: openssl rand -hex 32";
+            let help = "generate a separate one: openssl rand -hex 32";
             problems.add(noted.key.clone(), noted.origin.clone(), what, help);
         }
     }
@@ -94,7 +95,7 @@ fn decode(text: &str, encoding: SecretEncoding, min_bytes: usize) -> Result<Shar
 
 fn remedy(why: BadSecret, name: &str, help: &str) -> String {
     match why {
-        BadSecret::NotEncoded(_) => format!("give its encoding, such as {name}{ENCODING} = \"text\""),
+        BadSecret::NotEncoded(_) => format!("set its encoding, such as {name}{ENCODING} = \"text\""),
         BadSecret::Empty | BadSecret::TooShort { .. } | BadSecret::Invisible => help.to_owned(),
     }
 }

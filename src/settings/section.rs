@@ -1,36 +1,29 @@
 //! Reads one table of the configuration: typed access to its keys, with a problem
-//! for each value of another type and each unknown key.
+//! for each value of another type and each unknown key. Files and secrets are read
+//! in `section_files.rs`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use config::{Value, ValueKind};
 
-use super::effective::is_secret;
 use super::excerpt::quoted;
-use super::files::too_open_mode;
 use super::layers::{BUILT_IN_DEFAULT, VARIABLE};
-use super::merge::{FILE, merge, origin, without_other_forms};
-use super::problem::{Collector, NO_SUCH_KEY, NOT_A_SECTION, NotedSecret, Reported};
+use super::merge::{merge, origin, without_other_forms};
+use super::problem::{Collector, NO_SUCH_KEY, NOT_A_SECTION, Reported};
 use super::suggestion;
-use crate::secret::SharedSecret;
 
 /// The prefix of settings that disable a protection.
 const DANGEROUS: &str = "dangerous_";
 
-/// The secrets of the public examples, which are refused.
-const PLACEHOLDERS: [&str; 1] = ["replace-me-by-32-bytes-or-more-from-pandium"];
-
 /// A table, and the keys that its reader knows.
 pub(crate) struct Section<'a> {
-    key: String,
-    entries: BTreeMap<String, Value>,
+    pub(super) key: String,
+    pub(super) entries: BTreeMap<String, Value>,
     known: RefCell<Vec<String>>,
-    problems: &'a Collector,
+    pub(super) problems: &'a Collector,
 }
 
 impl<'a> Section<'a> {
@@ -62,13 +55,13 @@ impl<'a> Section<'a> {
         self.entries.get(name).and_then(origin)
     }
 
-    /// Whether an entry is a built-in default, which may be that of another kind of the section.
+    /// Whether an entry is a built-in default, which may belong to another kind of the section.
     pub fn is_built_in(&self, name: &str) -> bool {
         self.origin(name).is_some_and(|origin| origin.starts_with(BUILT_IN_DEFAULT))
     }
 
-    /// The origin, unless it is the built-in default, which cannot be edited.
-    fn own_origin(&self, name: &str) -> Option<String> {
+    /// The origin of a value that the operator has set; `None` for a built-in default.
+    pub(super) fn own_origin(&self, name: &str) -> Option<String> {
         self.origin(name).filter(|origin| !origin.starts_with(BUILT_IN_DEFAULT))
     }
 
@@ -97,7 +90,7 @@ impl<'a> Section<'a> {
         self.problems.add(self.key(path), origin, what, help)
     }
 
-    /// A nested table; an empty one if it is absent.
+    /// A nested table, which is empty if it is absent.
     pub fn section(&self, name: &str) -> Section<'a> {
         let value = self.value(name).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
         Section::new(self.key(name), value, self.problems)
@@ -162,8 +155,8 @@ impl<'a> Section<'a> {
         if text.is_empty() { Err(self.report(name, "it is empty", help)) } else { Ok(text) }
     }
 
-    /// The entry as `read` reads it, else the default. The key counts as known in
-    /// either case.
+    /// The entry, read by `read`; the default if it is absent. The key counts as known in either
+    /// case.
     pub fn or_default<T>(
         &self,
         name: &str,
@@ -244,7 +237,7 @@ impl<'a> Section<'a> {
         let Some(flag) = flag else {
             return Err(self.report(name, "it is neither true nor false", "write true or false"));
         };
-        // variables are inherited, and reviewed less than files
+        // environment variables are inherited, and are reviewed less than files
         if flag && name.starts_with(DANGEROUS) && self.is_from_variable(name) {
             self.warn(
                 name,
@@ -255,8 +248,8 @@ impl<'a> Section<'a> {
         Ok(flag)
     }
 
-    /// A list of strings. A single string, as environment variables give it, is a
-    /// JSON array, or is split at its commas.
+    /// A list of strings. A single string, as in an environment variable, is parsed as a JSON
+    /// array, or split at its commas.
     pub fn texts(&self, name: &str) -> Result<Vec<String>, Reported> {
         match self.present(name)?.kind {
             ValueKind::String(text) if text.starts_with('[') => serde_json::from_str(&text)
@@ -290,104 +283,11 @@ impl<'a> Section<'a> {
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Vec<T>, Reported> {
         let texts = self.texts(name)?;
-        // not collected at once, so that each invalid item is reported
+        // all items are parsed before the first error is returned, so that each invalid item is
+        // reported
         let parsed: Vec<_> =
             texts.iter().map(|text| self.parse_or_report(name, text, help, &parse)).collect();
         parsed.into_iter().collect()
-    }
-
-    /// Whether a secret is given, directly or in a file. Its keys count as known in either case.
-    pub fn has_secret(&self, name: &str) -> bool {
-        let (direct, in_file) = (self.value(name), self.value(&format!("{name}{FILE}")));
-        direct.is_some() || in_file.is_some()
-    }
-
-    /// A secret, given directly or in a file, and the key that gave it.
-    pub fn secret(&self, name: &str, help: &str) -> Result<(String, String), Reported> {
-        let file_name = format!("{name}{FILE}");
-        let (key, secret) = match (self.value(name), self.value(&file_name)) {
-            (Some(_), Some(_)) => {
-                let what = format!("both {name} and {file_name} are set");
-                return Err(self.report(name, what, "keep one of them"));
-            }
-            (Some(_), None) => {
-                let text = self.text(name)?;
-                // the path of a database is given as its URL, too
-                if is_secret(&self.key, name, &text) {
-                    let holder = self.origin(name).and_then(|origin| self.problems.file_of(&origin));
-                    self.warn_if_too_open(name, holder.as_deref());
-                }
-                (name.to_owned(), text)
-            }
-            (None, Some(_)) => {
-                let (path, text) = (self.text(&file_name)?, self.file(&file_name)?);
-                self.warn_if_too_open(&file_name, Some(Path::new(&path)));
-                (file_name, text)
-            }
-            (None, None) => {
-                return Err(self.report(name, format!("neither {name} nor {file_name} is set"), help));
-            }
-        };
-        if PLACEHOLDERS.contains(&secret.trim()) {
-            return Err(self.report(&key, "it is the placeholder of our own example, which is public", help));
-        }
-        Ok((key, secret))
-    }
-
-    /// Notes a secret that this entry gave, to be compared with the others.
-    pub fn note_secret(&self, name: &str, secret: &SharedSecret) {
-        let (key, origin) = (self.key(name), self.own_origin(name));
-        self.problems.note_secret(NotedSecret { key, origin, secret: secret.clone() });
-    }
-
-    /// One or several secrets: a list, or one in each line, directly or in a file. At least one;
-    /// beside them, the key that gave them.
-    pub fn secrets(&self, name: &str, help: &str) -> Result<(String, Vec<String>), Reported> {
-        let is_list = self.entries.get(name).is_some_and(|value| matches!(value.kind, ValueKind::Array(_)));
-        if !is_list || self.has(&format!("{name}{FILE}")) {
-            let (key, text) = self.secret(name, help)?;
-            let lines = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
-            return Ok((key, lines));
-        }
-        self.value(&format!("{name}{FILE}"));
-        self.value(name);
-        let holder = self.origin(name).and_then(|origin| self.problems.file_of(&origin));
-        self.warn_if_too_open(name, holder.as_deref());
-        Ok((name.to_owned(), self.texts(name)?))
-    }
-
-    fn warn_if_too_open(&self, name: &str, file: Option<&Path>) {
-        let Some((path, mode)) = file.and_then(|path| Some((path, too_open_mode(path)?))) else { return };
-        let what = format!(
-            "the file {path:?} holds a secret, and its mode {mode:o} allows more than reading by its group"
-        );
-        self.warn(name, what, format!("chmod 600 {path:?}, or 640 where the group has to read it"));
-    }
-
-    /// The content of the file whose path is given, as UTF-8.
-    pub fn file(&self, name: &str) -> Result<String, Reported> {
-        self.read(name, |path| self.problems.read_file(path))
-    }
-
-    /// The content of the file whose path is given, as bytes.
-    pub fn bytes(&self, name: &str) -> Result<Vec<u8>, Reported> {
-        self.read(name, |path| self.problems.read_bytes(path))
-    }
-
-    /// The content of a file that a setting refers to. A change of the file
-    /// triggers a reload.
-    pub fn read_file(&self, path: &Path) -> io::Result<String> {
-        self.problems.read_file(path)
-    }
-
-    fn read<T>(&self, name: &str, read: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, Reported> {
-        let path = self.text(name)?;
-        read(Path::new(&path)).map_err(|error| {
-            // a value without a slash may be a secret under the wrong key
-            let shown = if path.contains('/') { format!("{path:?}") } else { "named there".to_owned() };
-            let what = format!("the file {shown} cannot be read: {error}");
-            self.report(name, what, "write the path of a file that this process may read")
-        })
     }
 
     /// The value of an entry that has a default or was found to be there.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Verified claims, by name. Those that were stored, such as in a session, are parsed when one is asked for:
-/// most configurations ask for none, and they are the largest part of a session.
+/// Verified claims, by name. Claims that were stored, such as in a session, are parsed only when
+/// one is read: most configurations read none, and claims are the largest part of a session.
 #[derive(Clone, Debug, Default)]
 pub struct TokenClaims {
     stored: Option<Box<RawValue>>,
@@ -16,7 +16,7 @@ pub struct TokenClaims {
 }
 
 impl TokenClaims {
-    /// All of them.
+    /// All claims.
     pub fn all(&self) -> &BTreeMap<String, Value> {
         self.parsed.get_or_init(|| {
             let stored = self.stored.as_deref().map(RawValue::get);
@@ -50,7 +50,7 @@ impl Serialize for TokenClaims {
     }
 }
 
-/// From JSON, of which only the syntax is checked.
+/// Deserializes from JSON, whose syntax alone is checked.
 impl<'de> Deserialize<'de> for TokenClaims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Box::<RawValue>::deserialize(deserializer)?;
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stored_claims_are_those_that_were_stored() {
+    fn stored_claims_are_read_unchanged() {
         let claims: TokenClaims =
             [("sub".to_owned(), json!("u-1")), ("n".to_owned(), json!([1.5, null, {"a": true}]))]
                 .into_iter()
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_an_error_and_what_is_no_object_has_no_claims() {
+    fn invalid_json_is_an_error_and_other_values_have_no_claims() {
         assert!(serde_json::from_str::<TokenClaims>("{\"a\":}").is_err());
         assert!(serde_json::from_str::<TokenClaims>("[1]").unwrap().all().is_empty());
     }

@@ -12,7 +12,7 @@
     return node;
   };
 
-  /** The token in a text: alone, after a scheme, or in a URL. */
+  /** Finds the token in a text: the token itself, after a scheme, or in a URL. */
   const tokenIn = (text) => /(?:^|[\s=:"'])([\w-]+\.[\w-]+\.[\w-]*)(?=$|[\s&#"',;])/.exec(text)?.[1];
 
   const decode = (part) => {
@@ -82,6 +82,6 @@
   };
   field.addEventListener("input", explain);
   document.getElementById("clear").addEventListener("click", () => { clear(); field.focus(); });
-  // also where the browser keeps the page for its back button
+  // also if the browser keeps the page in its back-forward cache
   window.addEventListener("pagehide", clear);
 }

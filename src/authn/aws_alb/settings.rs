@@ -42,6 +42,7 @@ pub(crate) fn read(section: &Section<'_>) -> Result<TokenAuthenticator, Reported
             subject: Some("sub"),
         },
         mapping: mapping?,
+        subject_example: "id",
         vendor: Vendor::AwsAlb(AwsAlb { load_balancers: load_balancers?, client: client?, issuer }),
     })
 }
@@ -69,7 +70,7 @@ fn load_balancers(section: &Section<'_>) -> Result<Vec<(LoadBalancer, String)>, 
     balancers.into_iter().map(with_url).collect()
 }
 
-/// The keys at each URL, once.
+/// One cache of keys for each distinct URL.
 fn keys<'a>(
     fetching: &Fetching<'_, '_>,
     urls: impl Iterator<Item = &'a String>,

@@ -56,6 +56,7 @@ pub(crate) fn read(section: &Section<'_>, preset: &IssuerPreset) -> Result<Token
             subject: Some("sub"),
         },
         mapping: mapping?,
+        subject_example: "id",
         vendor: Vendor::Standard,
     })
 }

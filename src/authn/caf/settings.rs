@@ -39,6 +39,7 @@ pub(crate) fn read(section: &Section<'_>) -> Result<TokenAuthenticator, Reported
             subject: None,
         },
         mapping: mapping?,
+        subject_example: "id",
         vendor: Vendor::Caf,
     })
 }

@@ -62,6 +62,7 @@ pub(crate) fn read(
             subject: Some("sub"),
         },
         mapping: UserMapping::default(),
+        subject_example: "attributes.project_key ~ ':' ~ id",
         vendor: Vendor::Commercetools(Commercetools {
             gateways: all.into_iter().map(|(gateway, _)| gateway).collect(),
             choice: if may_choose { Choice::ByRequest } else { Choice::Configured },
@@ -106,7 +107,7 @@ fn gateways_of(cloud: &'static Cloud, initial_fetch: InitialFetch) -> Vec<(Gatew
         None => vec![(gateway(None, cloud.issuer), initial_fetch)],
         Some(older) => vec![
             (gateway(Some(Version::V2), cloud.issuer), initial_fetch),
-            // rarely used, so its keys are fetched only when needed
+            // the older URL is rarely used, so its keys are fetched only when needed
             (gateway(Some(Version::V1), older), InitialFetch::OnDemand),
         ],
     }
@@ -117,7 +118,7 @@ fn public_origin(section: &Section<'_>, public_url: Option<&str>, https: bool) -
         "write how the gateway reaches this service: scheme, host, port, such as \"https://sso.example.com\"";
     let read = |text: &str| match web_origin(text, https)? {
         (origin, true) => Ok(origin),
-        (_, false) => Err("it must be scheme, host and port alone".to_owned()),
+        (_, false) => Err("it must have only a scheme, a host and a port".to_owned()),
     };
     match public_url.map(read) {
         Some(Ok(origin)) => {

@@ -16,18 +16,18 @@ use crate::clock::Timestamp;
 /// A delivered webhook.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The id of the delivery: a repeated delivery has another one, a replayed one the same.
+    /// The id of the delivery: a repeated delivery has a new id, a replayed one has the same id.
     pub request_id: Uuid,
-    /// When it was made: the order of the changes of an instance.
+    /// When mittwald created it, which gives the order of an instance's changes.
     pub created_at: Timestamp,
     /// The extension instance.
     pub instance_id: Uuid,
     /// Its extension.
     pub extension_id: Uuid,
-    /// Who contributes the extension.
+    /// The contributor who offers the extension.
     pub contributor_id: Uuid,
     /// What it is installed in.
-    pub context: Context,
+    pub context: ExtensionContext,
     /// What changes.
     pub change: Change,
     method: String,
@@ -36,7 +36,7 @@ pub struct Delivery {
 
 /// What an extension is installed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Context {
+pub struct ExtensionContext {
     /// The id of the customer or the project.
     pub id: Uuid,
     /// `customer` or `project`; other kinds are kept as they are.
@@ -53,12 +53,12 @@ pub enum Change {
         /// Its first secret.
         secret: InstanceSecret,
     },
-    /// Scopes, state or variant are others.
+    /// Scopes, state or variant have changed.
     Updated {
         /// The instance.
         state: InstanceState,
     },
-    /// The secret is another one from our response on.
+    /// The secret is replaced as soon as this service has responded.
     SecretRotated {
         /// The new secret.
         secret: InstanceSecret,
@@ -78,7 +78,7 @@ pub struct InstanceState {
     pub variant: Option<String>,
 }
 
-/// What a webhook for this service has.
+/// What a webhook must contain to be meant for this service.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
     /// The URL of the webhook, without a query.
@@ -87,9 +87,9 @@ pub struct Expected<'a> {
     pub query: &'a str,
     /// The extensions.
     pub extension_ids: &'a [Uuid],
-    /// How old it may be.
+    /// The maximum age of a webhook.
     pub max_age: Duration,
-    /// How far ahead of this clock it may be.
+    /// How far its time may be ahead of this service's clock.
     pub max_ahead: Duration,
 }
 
@@ -98,7 +98,7 @@ pub struct Expected<'a> {
 pub enum Handling {
     /// Store the change.
     Store,
-    /// Respond, and store nothing.
+    /// Respond as usual, but store nothing.
     DryRun,
 }
 
@@ -113,10 +113,10 @@ pub enum BadDelivery {
         /// The column.
         column: usize,
     },
-    /// Another version of the API.
+    /// The body is of another version of the API.
     #[error("apiVersion is not v1")]
     Version,
-    /// A kind that is not documented.
+    /// The kind is not documented.
     #[error("kind is not one that this version knows")]
     Kind,
     /// A field that this kind has is missing.
@@ -125,8 +125,8 @@ pub enum BadDelivery {
     /// A value that cannot be stored.
     #[error("{0} is empty, too long, or holds control characters")]
     Value(&'static str),
-    /// Not a time.
-    #[error("request.createdAt is not a time as RFC 3339 has it")]
+    /// `createdAt` is not a time.
+    #[error("request.createdAt is not a time in the format of RFC 3339")]
     Time,
 }
 
@@ -150,7 +150,7 @@ pub enum NotForUs {
     Ahead(u64),
 }
 
-/// The longest text that is kept, in bytes, and the most scopes.
+/// The maximum length of a text that is kept, in bytes, and the maximum number of scopes.
 const MAX_TEXT: usize = 256;
 const MAX_SCOPES: usize = 256;
 
@@ -233,15 +233,16 @@ impl Delivery {
             instance_id: body.id,
             extension_id: body.meta.extension_id,
             contributor_id: body.meta.contributor_id,
-            context: Context { id: body.context.id, kind: text("context.kind", body.context.kind)? },
+            context: ExtensionContext { id: body.context.id, kind: text("context.kind", body.context.kind)? },
             change,
             method: body.request.target.method,
             url: body.request.target.url,
         })
     }
 
-    /// Checks that it is meant for this service, and is not too old. It is a dry run where its
-    /// signed URL says so, or where the query alone does: that stores less, never more.
+    /// Checks that it is meant for this service, and is not too old. It is a dry run if its signed
+    /// URL says so, or if only the unsigned query does: a forged query can prevent a change from
+    /// being stored, but cannot store one.
     ///
     /// # Errors
     ///

@@ -1,18 +1,16 @@
 //! Authentication by mittwald: a user opens the extension with a retrieval key, which is exchanged
 //! once, or its front end sends a session token. The instance has to be installed and enabled.
 //!
-//! The ids in the query prove nothing: the user is the one whose access token mittwald gives for the
-//! key, and the instance has to be one that this user may see.
+//! The ids in the query prove nothing: mittwald gives an access token for the key, and this token
+//! identifies the user; the instance has to be one that this user may see.
 
-use std::fmt;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::api::{Api, ApiError, KeyPurpose, MstudioUser};
-use super::keys::{KeyUnavailable, PublicKeys};
+use super::api::MstudioUser;
+use super::needs::{MittwaldFetched, MittwaldNeeds, MittwaldSources, Needed};
 use super::opening::Opening;
 use super::session_token::{SessionClaims, SessionToken, invalid};
 use super::settings::MittwaldSettings;
@@ -20,58 +18,16 @@ use super::values::Serial;
 use crate::authn::authentication::{AuthRequest, Authentication, Fetched, Needs};
 use crate::clock::Timestamp;
 use crate::refusal::{Reason, Refusal};
-use crate::request::Peer;
 use crate::store::Store;
 use crate::store::instances::StoredInstance;
 use crate::user::{Credentials, Email, Identifier, Label, User};
 
 /// Authenticates users of mStudio.
-#[derive(Clone)]
-pub struct MittwaldIdentity(Arc<Inner>);
-
-struct Inner {
-    api: Arc<Api>,
-    keys: PublicKeys,
-    extension_ids: Vec<Uuid>,
-    /// Set once the store is open.
-    store: OnceLock<Store>,
-}
-
-/// What must be fetched before a request can be authenticated.
 #[derive(Clone, Debug)]
-pub struct MittwaldNeeds {
-    identity: MittwaldIdentity,
-    what: What,
-}
-
-#[derive(Clone, Debug)]
-enum What {
-    /// The key that verifies a session token of a client.
-    Key(Serial, Peer),
-    /// The instance of a verified session token.
-    Instance(Uuid),
-    /// The user who opens an instance.
-    Opening(Opening),
-}
-
-/// What was fetched.
-#[derive(Debug)]
-pub enum MittwaldFetched {
-    /// The key is known now.
-    Key,
-    /// An instance that is installed and enabled.
-    Instance(Box<StoredInstance>),
-    /// The same, and the user who opens it.
-    Opened(Box<StoredInstance>, Box<MstudioUser>),
-    /// There is nothing: the request is refused.
-    Refused(Refusal),
-}
+pub struct MittwaldIdentity(Arc<MittwaldSources>);
 
 /// The header field of session tokens, in lower case.
 pub const SESSION_TOKEN: &str = "x-session-token";
-
-/// The time limit of all calls for a user who opens an instance.
-const OPENING_LIMIT: Duration = Duration::from_secs(10);
 
 /// The fields that users have.
 const FIELDS: [&str; 8] = [
@@ -86,23 +42,19 @@ const FIELDS: [&str; 8] = [
 ];
 
 impl MittwaldIdentity {
-    /// For the extensions of these settings.
+    /// Creates an authenticator for the extensions in these settings.
     pub fn new(settings: &MittwaldSettings) -> Self {
-        let api = Api::new(settings.api_url.clone(), settings.timeout);
-        let keys = PublicKeys::new(Arc::clone(&api), KeyPurpose::SessionToken);
-        let extension_ids = settings.extension_ids.clone();
-        Self(Arc::new(Inner { api, keys, extension_ids, store: OnceLock::new() }))
+        Self(Arc::new(MittwaldSources::new(settings)))
     }
 
-    /// Looks instances up there from now on.
+    /// Looks instances up in this store from now on.
     pub fn use_store(&self, store: &Store) {
-        // an error: it is set already
-        let _ = self.0.store.set(store.clone());
+        self.0.use_store(store);
     }
 
-    /// Takes over the keys of an earlier configuration.
+    /// Reuses the keys that were fetched for an earlier configuration.
     pub fn reuse_keys(&self, earlier: &Self) {
-        self.0.keys.reuse(&earlier.0.keys);
+        self.0.reuse_keys(&earlier.0);
     }
 
     /// Whether users can have a field.
@@ -133,7 +85,7 @@ impl MittwaldIdentity {
 
     fn opened(&self, opening: Opening, fetched: Option<&Fetched>) -> Authentication {
         let Some(Fetched::Mittwald(MittwaldFetched::Opened(instance, user))) = fetched else {
-            return self.needs(What::Opening(opening));
+            return self.needs(Needed::Opening(opening));
         };
         match user_of_opening(instance, user) {
             Ok(user) => Authentication::User(Box::new(user)),
@@ -149,16 +101,16 @@ impl MittwaldIdentity {
     ) -> Result<Authentication, Refusal> {
         let token = SessionToken::parse(token)?;
         let serial = token.serial;
-        let Some(key) = self.0.keys.known(serial) else {
-            return Ok(self.needs(What::Key(serial, request.peer.unverified_client(request.headers))));
+        let Some(key) = self.0.known_key(serial) else {
+            return Ok(self.needs(Needed::Key(serial, request.peer.unverified_client(request.headers))));
         };
         let claims = token.verify(&key, now)?;
-        if !self.0.extension_ids.contains(&claims.extension) {
+        if !self.0.serves(claims.extension) {
             return Err(Reason::NotAllowed
                 .because("extensionId of the session token is not in mittwald.extension_ids"));
         }
         let Some(Fetched::Mittwald(MittwaldFetched::Instance(instance))) = request.fetched else {
-            return Ok(self.needs(What::Instance(claims.instance)));
+            return Ok(self.needs(Needed::Instance(claims.instance)));
         };
         if instance.extension_id != claims.extension || instance.context_id != claims.context {
             return Err(invalid("its extension or context is not that of its instance"));
@@ -166,75 +118,8 @@ impl MittwaldIdentity {
         user_of_claims(instance, claims, serial).map(|user| Authentication::User(Box::new(user)))
     }
 
-    fn needs(&self, what: What) -> Authentication {
-        Authentication::Needs(Needs::Mittwald(MittwaldNeeds { identity: self.clone(), what }))
-    }
-
-    async fn instance(&self, id: Uuid) -> Result<StoredInstance, Refusal> {
-        let no_store = || Reason::StoreUnavailable.because("there is no store for extension instances");
-        let found = self.0.store.get().ok_or_else(no_store)?.instance(id).await?;
-        let instance = found
-            .ok_or_else(|| Reason::NotAllowed.because("the extension instance is unknown, or was removed"))?;
-        if !self.0.extension_ids.contains(&instance.extension_id) {
-            return Err(
-                Reason::NotAllowed.because("the instance is one of an extension that is no longer served")
-            );
-        }
-        if !instance.state.enabled {
-            return Err(Reason::NotAllowed.because("the extension instance is disabled"));
-        }
-        Ok(instance)
-    }
-
-    /// The same with one time limit for all calls.
-    async fn open_in_time(&self, opening: &Opening) -> Result<MittwaldFetched, Refusal> {
-        let opened = tokio::time::timeout(OPENING_LIMIT, self.open(opening)).await;
-        opened.unwrap_or_else(|_| Err(upstream(&ApiError::TimedOut(OPENING_LIMIT))))
-    }
-
-    /// The instance comes first: a key is exchanged only once.
-    async fn open(&self, opening: &Opening) -> Result<MittwaldFetched, Refusal> {
-        let instance = self.instance(opening.instance).await?;
-        let token = self.0.api.user_token(&opening.key, opening.user).await.map_err(|error| match error {
-            ApiError::Refused(_) => Reason::ExpiredToken.because(
-                "mittwald refuses the retrieval key: it was used before, has expired, or is another user's",
-            ),
-            error => upstream(&error),
-        })?;
-        let user = self.0.api.user(&token).await.map_err(|error| upstream(&error))?;
-        if user.id != opening.user {
-            return Err(Reason::InvalidToken.because("the retrieval key is that of another user"));
-        }
-        let sees = self.0.api.sees_instance(&token, opening.instance).await;
-        if !sees.map_err(|error| upstream(&error))? {
-            return Err(Reason::NotAllowed.because("the user may not see the extension instance"));
-        }
-        // again: it may have been disabled or removed during the calls
-        let instance = self.instance(instance.id).await?;
-        Ok(MittwaldFetched::Opened(Box::new(instance), Box::new(user)))
-    }
-}
-
-impl MittwaldNeeds {
-    /// Fetches it.
-    pub async fn fetch(&self) -> MittwaldFetched {
-        let fetched = match &self.what {
-            What::Key(serial, client) => match self.identity.0.keys.get(*serial, *client).await {
-                Ok(_) => Ok(MittwaldFetched::Key),
-                Err(why) => Err(no_key(&why)),
-            },
-            What::Instance(id) => {
-                let instance = self.identity.instance(*id).await;
-                instance.map(|instance| MittwaldFetched::Instance(Box::new(instance)))
-            }
-            What::Opening(opening) => self.identity.open_in_time(opening).await,
-        };
-        fetched.unwrap_or_else(MittwaldFetched::Refused)
-    }
-
-    /// The refusal where it cannot be fetched.
-    pub fn refusal(&self) -> Refusal {
-        Reason::UpstreamUnavailable.because("what mittwald says about the user was not fetched")
+    fn needs(&self, needed: Needed) -> Authentication {
+        Authentication::Needs(Needs::Mittwald(MittwaldNeeds::new(&self.0, needed)))
     }
 }
 
@@ -271,23 +156,4 @@ fn user_at(instance: &StoredInstance, id: Uuid, scopes: &[String]) -> User {
     };
     user.organization.id = Identifier::parse(&instance.context_id.to_string()).ok();
     user
-}
-
-fn no_key(why: &KeyUnavailable) -> Refusal {
-    match why {
-        KeyUnavailable::Unknown => invalid("mittwald has no key of its publicKeySerial"),
-        KeyUnavailable::TooMany(_) | KeyUnavailable::Failed(_) => {
-            Reason::KeysUnavailable.because(format!("the session token is not verified: {why}"))
-        }
-    }
-}
-
-fn upstream(error: &ApiError) -> Refusal {
-    Reason::UpstreamUnavailable.because(error.to_string())
-}
-
-impl fmt::Debug for MittwaldIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MittwaldIdentity({:?})", self.0.extension_ids)
-    }
 }

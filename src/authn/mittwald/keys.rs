@@ -1,6 +1,6 @@
 //! mittwald's public keys by serial. A serial always names the same key, so a key is fetched once
-//! and kept. A serial is untrusted text: those that have no key are remembered for a while, and
-//! fetches are limited in their rate, for each client and for all together.
+//! and kept. A serial is untrusted text: serials without a key are remembered for half a minute,
+//! and the rate of fetches is limited, for each client and for all clients together.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::sync::watch;
 
-use super::api::{Api, ApiError, KeyPurpose};
+use super::api::{Api, KeyPurpose};
+use super::transport::ApiError;
 use super::values::Serial;
 use crate::clock::Stopwatch;
 use crate::jwt::key_set::KeySet;
@@ -35,7 +36,7 @@ pub struct PublicKeys {
     state: Arc<Mutex<State>>,
 }
 
-/// What is known, and what is being fetched. Times are those since the start.
+/// What is known, and what is being fetched. Times are durations since the cache was created.
 #[derive(Default)]
 struct State {
     known: HashMap<Serial, Arc<PublicKey>>,
@@ -52,23 +53,24 @@ pub enum KeyUnavailable {
     /// mittwald has none.
     #[error("mittwald has no key of this serial")]
     Unknown,
-    /// It is not fetched now, since the client, or all clients together, caused many fetches. The time
-    /// after which one more may begin.
-    #[error("too many unknown keys were asked for a moment ago; the next fetch may begin in {} s", .0.as_secs() + 1)]
+    /// It is not fetched now, because the client, or all clients together, caused too many fetches.
+    /// The value is the time until the next fetch may begin.
+    #[error("too many unknown keys were requested; the next fetch may begin in {} s", .0.as_secs() + 1)]
     TooMany(Duration),
     /// It cannot be fetched.
     #[error("the key cannot be fetched: {0}")]
     Failed(ApiError),
 }
 
-/// How long it is remembered that a serial has no key, and of how many at most.
+/// How long the cache remembers that a serial has no key, and the maximum number of such serials.
 const UNKNOWN_KEPT: Duration = Duration::from_secs(30);
 const MAX_UNKNOWN: usize = 1_024;
 
 /// Fetches that one client may cause.
 const OF_CLIENT: Rate = Rate { at_once: 2, interval: Duration::from_secs(10) };
 
-/// Fetches that all clients may cause. Up to nine that do so all the time leave some for the others.
+/// Fetches that all clients may cause. Nine clients that always use their whole limit leave some
+/// fetches for others.
 const OF_ALL: Rate = Rate { at_once: 10, interval: Duration::from_secs(1) };
 
 /// Keys that are kept. mittwald has few in use.
@@ -76,11 +78,12 @@ const MAX_KEYS: usize = 64;
 
 const KEY_BYTES: usize = 32;
 
-/// What precedes the key in a `SubjectPublicKeyInfo` in DER (RFC 8410, 4).
+/// The bytes before the key in a DER-encoded `SubjectPublicKeyInfo` (RFC 8410, 4).
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 impl PublicKey {
-    /// Parses a raw key; `None` where it is not a point with which signatures can be verified safely.
+    /// Parses a raw key; `None` if it is not a curve point with which signatures can be verified
+    /// safely.
     pub fn parse(raw: &[u8]) -> Option<Self> {
         let bytes = raw.try_into().ok()?;
         let der = STANDARD.encode([&SPKI, raw].concat());
@@ -93,20 +96,21 @@ impl PublicKey {
         &self.bytes
     }
 
-    /// The same as a set of one key, whatever `kid` a token names: its serial is a claim.
+    /// The key as a set of one key that is used for any `kid`: a token names its key by a claim,
+    /// the serial.
     pub const fn as_set(&self) -> &KeySet {
         &self.set
     }
 }
 
 impl PublicKeys {
-    /// No keys yet.
+    /// Creates an empty cache.
     pub fn new(api: Arc<Api>, purpose: KeyPurpose) -> Self {
         let limit = Arc::new(FairLimit::new(OF_CLIENT, OF_ALL));
         Self { api, purpose, since_start: Stopwatch::start(), limit, state: Arc::default() }
     }
 
-    /// Takes over the keys of an earlier configuration, where they come from the same place.
+    /// Reuses the keys of an earlier configuration, if they come from the same API.
     pub fn reuse(&self, earlier: &Self) {
         if self.purpose != earlier.purpose || !self.api.is_at_same_place(&earlier.api) {
             return;
@@ -123,12 +127,12 @@ impl PublicKeys {
         self.state().known.get(&serial).cloned()
     }
 
-    /// The key, fetched if it is not known. A fetch that begins is counted for `client`. It goes on where the
-    /// caller does not wait for it.
+    /// The key, fetched if it is not known. A fetch that begins is counted for `client`, and
+    /// continues when the caller stops waiting for it.
     ///
     /// # Errors
     ///
-    /// mittwald has no such key, cannot be reached, or is not asked now.
+    /// mittwald has no such key, cannot be reached, or the limit of fetches is used up.
     pub async fn get(&self, serial: Serial, client: Peer) -> Result<Arc<PublicKey>, KeyUnavailable> {
         let mut fetching = {
             let mut state = self.state();
@@ -208,7 +212,7 @@ impl State {
 
     fn keep(&mut self, serial: Serial, key: &Arc<PublicKey>) {
         if self.known.len() >= MAX_KEYS {
-            // any: it is fetched again if it is still in use
+            // any key may be dropped: it is fetched again if it is still in use
             let dropped = self.known.keys().next().copied();
             dropped.and_then(|dropped| self.known.remove(&dropped));
         }

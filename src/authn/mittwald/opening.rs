@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::values::RetrievalKey;
 use crate::refusal::{Reason, Refusal};
 
-/// Who opens which instance, by the query alone: nothing of it is verified.
+/// Which user opens which instance, as the query says; nothing of it is verified.
 #[derive(Clone, Debug)]
 pub(super) struct Opening {
     pub key: RetrievalKey,
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_the_query_is_the_link() {
+    fn the_rest_of_the_query_is_the_link() {
         let query = format!("atrek=k&display=list&userId={ID}&instance%49d={ID}&integration_id=1");
         assert_eq!(Opening::without(&query), "display=list&integration_id=1");
         assert!(Opening::parse(&query).unwrap().is_some());

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::api::ApiUrl;
+use super::transport::ApiUrl;
 use crate::seal::KeyRing;
 use crate::settings::{Reported, Section};
 
-/// The section `[mittwald]`, with what it needs of others.
+/// The section `[mittwald]`, with the values that it needs from other sections.
 #[derive(Clone, Debug)]
 pub struct MittwaldSettings {
     /// The API.
     pub api_url: ApiUrl,
-    /// The time limit of an attempt of a call of the API.
+    /// The time limit for each attempt of an API call.
     pub timeout: Duration,
     /// The extensions whose webhooks are accepted; never empty.
     pub extension_ids: Vec<Uuid>,
@@ -24,35 +24,36 @@ pub struct MittwaldSettings {
     pub webhook_url: String,
     /// How old a webhook may be.
     pub webhook_max_age: Duration,
-    /// How far ahead of this clock a webhook may be.
+    /// How far a webhook's time may be ahead of this service's clock.
     pub webhook_max_ahead: Duration,
     /// The keys that encrypt the secrets of instances.
     pub secrets: Arc<KeyRing>,
 }
 
-/// What the section needs of others.
-pub(crate) struct Deployment<'a> {
-    /// `server.public_url`; `None` where it is not set.
+/// The values that the section needs from other sections.
+pub(crate) struct MittwaldDeployment<'a> {
+    /// `server.public_url`; `None` if it is not set.
     pub public_url: Option<&'a str>,
-    /// Whether `store.url` is set; `true` where that is not known.
+    /// Whether `store.url` is set; `true` if that is not known.
     pub has_store: bool,
-    /// The ring of `store.encryption_key`; `None` where it is not set.
+    /// The key ring of `store.encryption_key`; `None` if it is not set.
     pub secrets: Result<Option<KeyRing>, Reported>,
 }
 
-/// How long it is known that a webhook was received, or an instance removed.
+/// How long the store remembers received webhooks and removed instances.
 pub(crate) const WEBHOOKS_KNOWN_FOR: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// The most that can be allowed, in seconds: together less than [`WEBHOOKS_KNOWN_FOR`], so that a
-/// webhook that was received once is known for as long as it would be accepted.
+/// The maximum of `webhook_max_age_s`, in seconds. Together with the tolerated future it is less
+/// than [`WEBHOOKS_KNOWN_FOR`], so that a received webhook is remembered for as long as it would be
+/// accepted.
 const MAX_AGE_S: u64 = 46 * 60 * 60;
 const MAX_AHEAD_S: u64 = 60 * 60;
 const _: () = assert!(MAX_AGE_S + MAX_AHEAD_S < WEBHOOKS_KNOWN_FOR.as_secs());
 
-/// Reads the section; `None` where no extension is named.
+/// Reads the section; `None` if no extension is named.
 pub(crate) fn read(
     section: &Section<'_>,
-    deployment: Deployment<'_>,
+    deployment: MittwaldDeployment<'_>,
 ) -> Result<Option<MittwaldSettings>, Reported> {
     let api_url =
         section.parsed("api_url", "write an origin, such as \"https://api.mittwald.de\"", ApiUrl::parse);
@@ -74,7 +75,7 @@ pub(crate) fn read(
     };
     let url = needs(
         deployment.public_url.is_some(),
-        "server.public_url is not set, and each webhook names the URL that it is for",
+        "server.public_url is not set, and the URL in each webhook is compared with it",
         "set server.public_url to the origin by which mittwald reaches this service",
     );
     let store = needs(
@@ -85,7 +86,7 @@ pub(crate) fn read(
     let secrets = deployment.secrets.and_then(|secrets| {
         let is_there = needs(
             secrets.is_some(),
-            "store.encryption_key is not set, which encrypts the secrets of extension instances",
+            "store.encryption_key is not set; it encrypts the secrets of extension instances",
             "set store.encryption_key_file; generate a key: openssl rand -hex 32",
         );
         is_there.map(|()| secrets)

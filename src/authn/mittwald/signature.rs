@@ -9,7 +9,7 @@ use super::keys::PublicKey;
 use super::values::Serial;
 use crate::request::Headers;
 
-/// The signature of a webhook, as its header fields have it; not verified yet.
+/// The signature of a webhook, as its header fields state it; not verified yet.
 #[derive(Clone, Debug)]
 pub struct WebhookSignature {
     serial: Serial,
@@ -29,7 +29,7 @@ pub enum BadSignature {
     /// A header field came twice.
     #[error("the header field {0} came twice")]
     Repeated(&'static str),
-    /// Another algorithm is named.
+    /// The algorithm is not Ed25519.
     #[error("{ALGORITHM} is not Ed25519")]
     Algorithm,
     /// The serial is not a UUID.
@@ -38,8 +38,8 @@ pub enum BadSignature {
     /// The signature is not 64 bytes in base64.
     #[error("{SIGNATURE} is not base64 of 64 bytes")]
     Encoding,
-    /// The signature is not that of the body by the key.
-    #[error("the signature is not that of the body by the named key")]
+    /// The key does not verify the signature over the body.
+    #[error("the named key does not verify the signature over the body")]
     Wrong,
 }
 
@@ -90,7 +90,7 @@ impl WebhookSignature {
 }
 
 impl<'a> VerifiedBody<'a> {
-    /// The bytes.
+    /// The body, byte for byte.
     pub const fn as_bytes(self) -> &'a [u8] {
         self.0
     }

@@ -1,4 +1,4 @@
-//! Why a sign-in fails, and the reason that each cause becomes.
+//! Why a sign-in fails, and the refusal reason for each cause.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,9 +18,12 @@ pub enum OidcError {
     /// `state` is missing, or is that of another login.
     #[error("the state is not that of this login")]
     State,
-    /// The login was begun too long ago.
-    #[error("the login was begun more than {} seconds ago", super::PendingLogin::MAX_AGE_S)]
-    LoginExpired,
+    /// The login began too long ago.
+    #[error("the login began more than {max_age_s} seconds ago")]
+    LoginExpired {
+        /// The maximum duration of a login, in seconds.
+        max_age_s: u64,
+    },
     /// The response, or the login, belongs to another issuer (RFC 9207).
     #[error("{0}")]
     AnotherIssuer(&'static str),
@@ -30,12 +33,12 @@ pub enum OidcError {
     /// The provider does not accept the code or the refresh token (`invalid_grant`).
     #[error("the provider does not accept the {0}: it was used before, has expired or was revoked")]
     GrantRejected(&'static str),
-    /// The provider does not accept this client, or its request.
+    /// The provider rejects this client or its request.
     #[error(
         "the provider does not accept this client's request: {0}; compare its settings with the provider's"
     )]
     ClientRejected(&'static str),
-    /// No response, or 5xx.
+    /// No response, or one with status 5xx.
     #[error("the {endpoint} is not available: {cause}")]
     Unavailable {
         /// Which endpoint.
@@ -114,7 +117,7 @@ impl OidcError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Response(_) => Reason::BadRequest,
-            Self::LoginExpired | Self::Token { why: VerifyError::Expired, .. } => Reason::ExpiredToken,
+            Self::LoginExpired { .. } | Self::Token { why: VerifyError::Expired, .. } => Reason::ExpiredToken,
             Self::State
             | Self::AnotherIssuer(_)
             | Self::GrantRejected(_)
@@ -129,13 +132,14 @@ impl OidcError {
         }
     }
 
-    /// Whether a refresh that fails so ends the session: the provider, or what it sent, no longer vouches for
-    /// the user. An outage, a response that cannot be read and the client's own settings end no session.
+    /// Whether a refresh that fails with this error ends the session. It does if the provider no
+    /// longer confirms the user. An outage, an unreadable response or a wrong setting of this
+    /// client ends no session.
     pub const fn ends_session(&self) -> bool {
         match self {
             Self::Response(_)
             | Self::State
-            | Self::LoginExpired
+            | Self::LoginExpired { .. }
             | Self::AnotherIssuer(_)
             | Self::Denied(_)
             | Self::GrantRejected(_)

@@ -9,9 +9,10 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::error::{OidcError, TokenKind};
+use crate::authn::deciding::with_needs;
 use crate::clock::Timestamp;
 use crate::jwt::compact::Compact;
-use crate::jwt::jwks::{KeySource, NotVerified};
+use crate::jwt::jwks::{KeySource, NeedsKeys, NotVerified};
 use crate::jwt::key_set::{MissingKid, parse_algorithm};
 use crate::jwt::numeric_date::NumericDate;
 use crate::jwt::token_type::TokenType;
@@ -67,9 +68,6 @@ pub(super) struct IdToken {
 /// The longest `sub` and `sid`, in characters (section 2).
 const MAX_SUBJECT: usize = 255;
 
-/// A request fetches keys at most this often: the fetch that it joins may have begun before it.
-const MAX_FETCHES: usize = 2;
-
 impl TokenRules {
     /// Verifies an ID token that the token endpoint sent along with an access token.
     pub(super) async fn id_token(
@@ -106,7 +104,8 @@ impl TokenRules {
         Ok(IdToken { claims, subject, sid, key_id, authenticated_at })
     }
 
-    /// Verifies what ID tokens and logout tokens share. Keys that are not cached are fetched.
+    /// Verifies the rules that ID tokens and logout tokens share. Keys that are not cached are
+    /// fetched.
     pub(super) async fn verify(
         &self,
         kind: TokenKind,
@@ -128,20 +127,23 @@ impl TokenRules {
             subject: None,
         };
         let received = clock();
-        let mut fetches = 0;
-        loop {
-            let parsed = Compact::parse(token).map_err(|why| kind.not_compact(why))?;
-            match self.keys.verify(parsed, &validation, received, clock()) {
-                Ok(verified) => return Ok(verified),
-                Err(NotVerified::Rejected(why)) => return Err(OidcError::Token { token: kind, why }),
-                Err(NotVerified::Needs(needs)) => {
-                    if fetches == MAX_FETCHES || !needs.fetch(clock()).await {
-                        return Err(OidcError::Keys { token: kind, why: needs.to_string() });
-                    }
-                    fetches += 1;
+        let decide = |now, _: Option<&()>| {
+            let token = match Compact::parse(token) {
+                Ok(token) => token,
+                Err(why) => return (Err(kind.not_compact(why)), None),
+            };
+            match self.keys.verify(token, &validation, received, now) {
+                Ok(verified) => (Ok(verified), None),
+                Err(NotVerified::Rejected(why)) => (Err(OidcError::Token { token: kind, why }), None),
+                Err(NotVerified::Needs(keys)) => {
+                    (Err(OidcError::Keys { token: kind, why: keys.to_string() }), Some(keys))
                 }
             }
-        }
+        };
+        let fetch = |keys: NeedsKeys, clock: fn() -> Timestamp| async move {
+            keys.fetch(clock()).await.then_some(())
+        };
+        with_needs(received, clock, decide, fetch).await
     }
 
     /// `azp` is this client where it is present, and it is required where the token is for several
@@ -157,8 +159,9 @@ impl TokenRules {
         }
     }
 
-    /// `auth_time`: when the user logged in at the provider. A login requires it where `max_age_s` is set, and
-    /// checks its age; a refresh has that of the login, however long ago (section 12.2).
+    /// `auth_time`: when the user logged in at the provider. At a login it is required and its age
+    /// is checked if `max_age_s` is set; at a refresh it must equal that of the login, whatever its
+    /// age (section 12.2).
     fn authenticated_at(
         &self,
         claims: &Map<String, Value>,
@@ -191,7 +194,7 @@ impl TokenRules {
 }
 
 impl IdToken {
-    /// What is known of a user without an ID token.
+    /// What is known about a user without an ID token.
     pub(super) fn without_token(subject: &str) -> Self {
         Self {
             claims: Map::from_iter([("sub".to_owned(), subject.into())]),
@@ -211,7 +214,7 @@ impl<'a> IssuedFor<'a> {
         }
     }
 
-    /// Checks the user of a look-up, at a provider without ID tokens.
+    /// Checks the subject that the user info endpoint returned, at a provider without ID tokens.
     pub(super) fn check_look_up(self, subject: &str) -> Result<(), OidcError> {
         match self {
             Self::Refresh { subject: expected, .. } if subject != expected => Err(OidcError::AnotherSubject),
@@ -261,7 +264,7 @@ fn jwt_type() -> TokenType {
     TokenType::Named("application/jwt".into())
 }
 
-/// A claim that identifies a user or a session; `None` where it is absent.
+/// A claim that identifies a user or a session; `None` if it is absent.
 pub(super) fn identifier(
     kind: TokenKind,
     claims: &Map<String, Value>,
@@ -275,16 +278,16 @@ pub(super) fn identifier(
     }
 }
 
-/// Whether a text can be a `sub`: 1 to 255 visible ASCII characters, and no placeholder such as `null`,
-/// which all users without one would share.
+/// Whether a text can be a `sub`: 1 to 255 visible ASCII characters, and not a placeholder such as
+/// `null`, which all users without a `sub` would share.
 pub(super) fn is_identifier(text: &str) -> bool {
     text.len() <= MAX_SUBJECT
         && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
         && !crate::user::is_no_value(text.trim())
 }
 
-/// The left half of a hash, in base64url (section 3.1.3.6). The hash is that of the token's algorithm; for
-/// Ed25519 it is SHA-512, which the signature uses.
+/// The left half of a hash, in base64url (section 3.1.3.6). The token's algorithm determines the
+/// hash; for Ed25519 it is SHA-512, which the signature uses, too.
 fn half_hash(algorithm: Algorithm, text: &str) -> Option<String> {
     let hash = match algorithm {
         Algorithm::HS256 | Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => &digest::SHA256,

@@ -1,5 +1,5 @@
-//! Sign-in at an OpenID provider: authorization code flow with PKCE, and what follows from
-//! it. The protocol only: cookies, routes and sessions are elsewhere.
+//! Sign-in at an OpenID provider: the authorization code flow with PKCE, refreshes, and logout.
+//! Only the protocol: cookies, routes and sessions are elsewhere.
 //!
 //! OpenID Connect Core 1.0 and Discovery 1.0, RP-Initiated Logout 1.0, Back-Channel Logout
 //! 1.0; RFC 6749, 7636, 9207 and 9700. The crate `oauth2` makes the OAuth requests; ID tokens
@@ -48,18 +48,18 @@ use crate::user::{Credentials, User};
 /// A client of one provider.
 #[derive(Debug)]
 pub struct OidcClient {
-    /// The client, as the provider knows it.
+    /// The client, as registered at the provider.
     pub registration: Registration,
     /// The provider's endpoints.
     pub metadata: MetadataSource,
     /// The requested scopes.
     pub scopes: Vec<String>,
-    /// What the provider asks at each login.
+    /// The value of `prompt` in each authorization request.
     pub prompt: Option<Prompt>,
     /// Where the provider sends the browser after a sign-out; registered there.
     pub post_logout_redirect_uri: Option<String>,
     /// How users are identified.
-    pub identification: Identification,
+    pub identification: UserIdentification,
     /// How claims map to the user.
     pub mapping: UserMapping,
     /// Sends requests to the provider.
@@ -68,7 +68,7 @@ pub struct OidcClient {
 
 /// How users are identified.
 #[derive(Debug)]
-pub enum Identification {
+pub enum UserIdentification {
     /// By an ID token.
     IdToken {
         /// How it is verified.
@@ -103,7 +103,7 @@ pub struct SignedIn {
     pub refresh_token: Option<RefreshToken>,
 }
 
-/// What a refresh is compared with: fields of the [`SignedIn`] before it.
+/// What a refresh is compared with: fields of the previous [`SignedIn`].
 #[derive(Clone, Copy, Debug)]
 pub struct Previous<'a> {
     /// [`SignedIn::subject`].
@@ -139,25 +139,27 @@ impl OidcClient {
     /// The cache of the provider's keys, if it has any.
     pub fn key_cache(&self) -> Option<&Arc<JwksCache>> {
         match &self.identification {
-            Identification::IdToken { rules, .. } => rules.keys.published(),
-            Identification::LookUp { .. } => None,
+            UserIdentification::IdToken { rules, .. } => rules.keys.published(),
+            UserIdentification::LookUp { .. } => None,
         }
     }
 
     /// After a reload: reuses the keys of the previous configuration.
     pub fn reuse_cached_keys(&mut self, earlier: &[Arc<JwksCache>]) {
         match &mut self.identification {
-            Identification::IdToken { rules, .. } => rules.keys.reuse_cached(earlier),
-            Identification::LookUp { .. } => {}
+            UserIdentification::IdToken { rules, .. } => rules.keys.reuse_cached(earlier),
+            UserIdentification::LookUp { .. } => {}
         }
     }
 
-    /// Whether the provider can be told to ask for another account: plain OAuth 2.0 has no `prompt`.
+    /// Whether the provider can be asked to let the user choose another account: plain OAuth 2.0
+    /// has no `prompt`.
     pub const fn asks_for_account(&self) -> bool {
-        matches!(self.identification, Identification::IdToken { .. })
+        matches!(self.identification, UserIdentification::IdToken { .. })
     }
 
-    /// Begins a login: where to send the browser, and what to remember until it comes back.
+    /// Begins a login. Returns the URL to which the browser is redirected, and what to keep until
+    /// the provider responds.
     pub async fn begin(&self, account: AccountChoice, clock: fn() -> Timestamp) -> Result<Begun, OidcError> {
         let metadata = self.metadata.get(self.http.fetcher(), clock).await?;
         let pending = PendingLogin::new(self.issuer(), clock())?;
@@ -175,13 +177,13 @@ impl OidcClient {
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
             .add_scopes(self.scopes.iter().cloned().map(Scope::new));
         match &self.identification {
-            Identification::IdToken { rules, .. } => {
+            UserIdentification::IdToken { rules, .. } => {
                 request = request.add_extra_param("nonce", pending.nonce.clone());
                 if let Some(max_age_s) = rules.max_age_s {
                     request = request.add_extra_param("max_age", max_age_s.to_string());
                 }
             }
-            Identification::LookUp { .. } => {}
+            UserIdentification::LookUp { .. } => {}
         }
         let prompt = match account {
             AccountChoice::Other if self.asks_for_account() => {
@@ -226,8 +228,8 @@ impl OidcClient {
         self.identify(tokens, login, &metadata, clock).await
     }
 
-    /// Refreshes a user's data. The refresh token in the result replaces the earlier one, also where the rest
-    /// fails: most providers accept a refresh token once.
+    /// Refreshes a user's data. The refresh token in the result replaces the earlier one, even if
+    /// the rest of the refresh fails: most providers accept a refresh token only once.
     ///
     /// # Errors
     ///
@@ -255,8 +257,8 @@ impl OidcClient {
         Ok(signed_in)
     }
 
-    /// Where to send the browser so that the user is logged out at the provider too (RP-Initiated
-    /// Logout 1.0, 2). `None` where the provider has no such URL, or is not available.
+    /// The URL that logs the user out at the provider, too (RP-Initiated Logout 1.0, 2). `None` if
+    /// the provider has no such URL, or is not available.
     pub async fn end_session_url(&self, clock: fn() -> Timestamp) -> Option<String> {
         let metadata = self.metadata.get(self.http.fetcher(), clock).await.ok()?;
         let mut url = Url::parse(metadata.end_session.as_ref()?.as_str()).ok()?;
@@ -270,15 +272,15 @@ impl OidcClient {
         Some(url.into())
     }
 
-    /// Verifies a logout token. Whether its `jti` was used before is the caller's matter.
+    /// Verifies a logout token. The caller detects by its `jti` whether it was used before.
     pub async fn verify_logout_token(
         &self,
         token: &str,
         clock: fn() -> Timestamp,
     ) -> Result<LogoutToken, OidcError> {
         match &self.identification {
-            Identification::IdToken { rules, .. } => rules.logout_token(token, clock).await,
-            Identification::LookUp { .. } => Err(OidcError::NotSupported("logout tokens")),
+            UserIdentification::IdToken { rules, .. } => rules.logout_token(token, clock).await,
+            UserIdentification::LookUp { .. } => Err(OidcError::NotSupported("logout tokens")),
         }
     }
 
@@ -292,14 +294,15 @@ impl OidcClient {
         let Tokens { access_token, refresh_token, id_token } = tokens;
         let access_token = access_token.secret();
         let IdToken { claims, subject, sid, key_id, authenticated_at } = match &self.identification {
-            Identification::IdToken { rules, user_info } => {
+            UserIdentification::IdToken { rules, user_info } => {
                 let mut verified = match (id_token, issued_for) {
                     (Some(id_token), _) => rules.id_token(&id_token, access_token, issued_for, clock).await?,
-                    // optional in a refresh (OpenID Connect Core, 12.2); the user info alone could lack what the
-                    // ID token restricts, such as email_verified
+                    // an ID token is optional in a refresh (OpenID Connect Core, 12.2), but user
+                    // info alone may lack a restricting claim of the ID token, such as
+                    // email_verified
                     (None, IssuedFor::Refresh { .. }) => {
                         return Err(OidcError::NotSupported(
-                            "a refresh of the user's data: it sends no ID token then",
+                            "a refresh of the user's data: its response has no ID token",
                         ));
                     }
                     (None, IssuedFor::Login { .. }) => {
@@ -312,7 +315,7 @@ impl OidcClient {
                 }
                 verified
             }
-            Identification::LookUp { header, subject: name } => {
+            UserIdentification::LookUp { header, subject: name } => {
                 let claims = self.look_up(metadata, *header, access_token).await?;
                 let subject = user_info::subject(&claims, name)?;
                 issued_for.check_look_up(&subject)?;

@@ -1,5 +1,5 @@
-//! A login that was begun: what has to be remembered until the provider responds. The
-//! caller keeps it where only the same browser can bring it back, encrypted.
+//! A login that has begun, and what has to be kept until the provider responds. The caller keeps it
+//! encrypted, in a cookie of the browser that began the login.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::error::OidcError;
 use super::response::AuthorizationResponse;
 use crate::clock::Timestamp;
 
-/// A login that was begun.
+/// A login that has begun.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct PendingLogin {
     /// Binds the authorization response to the browser that began the login (RFC 6749, 10.12).
@@ -21,17 +21,17 @@ pub struct PendingLogin {
     pub nonce: String,
     /// The secret behind the code challenge (RFC 7636).
     pub code_verifier: String,
-    /// The issuer that the user was sent to.
+    /// The issuer to which the user was redirected.
     pub issuer: String,
-    /// When the login was begun, in seconds since the Unix epoch.
+    /// When the login began, in seconds since the Unix epoch.
     pub begun_at: u64,
 }
 
-/// A login that was begun, and where to send the browser.
+/// A login that has begun, and the URL to which the browser is redirected.
 pub struct Begun {
     /// The URL of the authorization request.
     pub url: String,
-    /// What to remember.
+    /// What to keep until the provider responds.
     pub pending: PendingLogin,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Debug for Begun {
 }
 
 impl PendingLogin {
-    /// How long a login may take, in seconds.
+    /// The maximum duration of a login, in seconds.
     pub const MAX_AGE_S: u64 = 15 * 60;
 
     pub(super) fn new(issuer: &str, now: Timestamp) -> Result<Self, OidcError> {
@@ -70,7 +70,7 @@ impl PendingLogin {
         }
         let begun_at = Timestamp::from_unix_seconds(self.begun_at);
         if !begun_at.is_within(Self::MAX_AGE_S, now) {
-            return Err(OidcError::LoginExpired);
+            return Err(OidcError::LoginExpired { max_age_s: Self::MAX_AGE_S });
         }
         if self.issuer != issuer {
             return Err(OidcError::AnotherIssuer("the login was begun at another issuer"));

@@ -11,7 +11,7 @@ use super::metadata::{ConfiguredEndpoints, Discovery, Metadata, MetadataSource};
 use super::prompt::Prompt;
 use super::token_request::{ClientAuthentication, Registration};
 use super::user_info::AccessTokenHeader;
-use super::{Identification, OidcClient, client_settings};
+use super::{OidcClient, UserIdentification, client_settings};
 use crate::authn::token::key_settings::{Fetching, discovery_document};
 use crate::authn::token::settings::{self as token, STANDARD_CLAIMS};
 use crate::jwt::jwks::InitialFetch;
@@ -19,9 +19,9 @@ use crate::jwt::jwks::fetch::KeyUrl;
 use crate::jwt::key_set::is_symmetric;
 use crate::settings::{BuiltIn, Collector, Problems, Reported, Section, read_text};
 
-/// A provider of plain OAuth 2.0, whose users are looked up.
+/// A provider of plain OAuth 2.0, whose API is asked for the user.
 struct OAuthPreset {
-    /// What its URLs begin with.
+    /// The origin of its URLs.
     issuer: &'static str,
     authorization: &'static str,
     token: &'static str,
@@ -36,9 +36,9 @@ struct OAuthPreset {
 /// <https://developer.mittwald.de/docs/v2/contribution/reference/api>,
 /// <https://developer.mittwald.de/docs/v2/contribution/reference/oauth2>
 ///
-/// Authorization code flow with PKCE S256 only; a confidential client authenticates by HTTP Basic, never
-/// in the body. The scope of the look-up is not documented. A refresh token is issued, but the grant of a
-/// refresh is not documented either.
+/// Authorization code flow with PKCE S256 only; a confidential client authenticates by HTTP Basic,
+/// never in the body. Neither the scope that the look-up needs nor the refresh grant is documented,
+/// although a refresh token is issued.
 static MITTWALD: OAuthPreset = OAuthPreset {
     issuer: "https://api.mittwald.de",
     authorization: "/v2/oauth2/authorize",
@@ -62,9 +62,9 @@ const LEEWAY_S: u64 = 5;
 
 const URL_HELP: &str = "write an https URL, such as \"https://id.example.com/oauth2/authorize\"";
 
-/// Reads the section. `redirect_uri` is `None` where `server.public_url` is not set.
+/// Reads the section. `redirect_uri` is `None` if `server.public_url` is not set.
 pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<OidcClient, Reported> {
-    // the built-in default is a preset of proxy_headers
+    // the built-in default of `preset` is one of proxy_headers
     let preset = if section.is_built_in("preset") {
         None
     } else {
@@ -84,7 +84,7 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
     let help =
         "write the URL of a page, as it is registered at the provider, such as \"https://app.example.com/\"";
     let post_logout = section.optional("post_logout_redirect_uri", help, |text| {
-        // as it is written: the provider compares strings
+        // kept as it is written, because the provider compares strings
         KeyUrl::parse(text).map(|_| text.to_owned())
     });
     let claims = preset.map_or(STANDARD_CLAIMS.as_slice(), |preset| preset.claims);
@@ -118,12 +118,12 @@ pub(crate) fn read(section: &Section<'_>, redirect_uri: Option<&str>) -> Result<
 }
 
 impl OidcClient {
-    /// Reads TOML with the section `[identity]` alone, for programs that use the client without the
+    /// Reads TOML with only the section `[identity]`, for programs that use the client without the
     /// service. Its key `kind` is not read.
     pub fn from_toml(text: &str, redirect_uri: &str) -> Result<Self, Problems> {
         const NOTHING: BuiltIn = BuiltIn { default: "", overlay_key: "", overlay: |_| None };
         let problems = Collector::default();
-        let root = read_text(text, &NOTHING, &problems).ok_or_else(|| problems.take())?;
+        let root = read_text(text, &NOTHING, &problems).map_err(|_reported| problems.take())?;
         let root = Section::root(root, &problems);
         let section = root.section("identity");
         section.value("kind");
@@ -134,7 +134,7 @@ impl OidcClient {
     }
 }
 
-/// Settings of an OpenID provider that one of plain OAuth 2.0 does not have.
+/// Settings that only an OpenID provider has, not one of plain OAuth 2.0.
 struct OpenIdSettings {
     user_info: bool,
     algorithms: Vec<Algorithm>,
@@ -146,7 +146,8 @@ struct OpenIdSettings {
 impl OpenIdSettings {
     fn read(section: &Section<'_>) -> Result<Self, Reported> {
         for name in ["jwks_refresh_interval_s", "jwks_max_stale_s"] {
-            // read later; each counts as known if another setting is wrong
+            // they are read later; reading them here avoids that they are reported as unknown after
+            // a problem in another setting
             section.value(name);
         }
         let user_info = section.or_default("user_info", false, |section| section.flag("user_info"));
@@ -154,7 +155,7 @@ impl OpenIdSettings {
             if !algorithms.iter().copied().any(is_symmetric) {
                 return Ok(algorithms);
             }
-            let what = "HMAC is not accepted: whatever knows the client's secret could sign ID tokens";
+            let what = "HMAC is not accepted: any program with the client's secret could sign ID tokens";
             Err(section.report("algorithms", what, "let the provider sign with RS256, ES256 or EdDSA"))
         });
         let leeway_s = token::leeway_s(section, LEEWAY_S);
@@ -170,7 +171,7 @@ impl OpenIdSettings {
         })
     }
 
-    /// The endpoints: by discovery, unless both that a login needs are configured.
+    /// The endpoints: by discovery, unless the authorization and the token endpoint are configured.
     fn metadata(
         &self,
         section: &Section<'_>,
@@ -211,7 +212,7 @@ impl OpenIdSettings {
         issuer: &str,
         client_id: String,
         fetching: &Fetching<'_, '_>,
-    ) -> Result<Identification, Reported> {
+    ) -> Result<UserIdentification, Reported> {
         let keys = match &self.jwks_url {
             Some(url) => fetching.keys_at("jwks_url", url, InitialFetch::OnDemand),
             None => fetching.discovered_keys(issuer, document(section, issuer)?, InitialFetch::OnDemand),
@@ -224,11 +225,11 @@ impl OpenIdSettings {
             max_age_s: self.max_age_s,
             keys: keys?,
         };
-        Ok(Identification::IdToken { rules: Box::new(rules), user_info: self.user_info })
+        Ok(UserIdentification::IdToken { rules: Box::new(rules), user_info: self.user_info })
     }
 }
 
-/// The discovery document of an issuer; never by plain http from another machine.
+/// The discovery document's URL of an issuer; `http` only for a loopback address.
 fn document(section: &Section<'_>, issuer: &str) -> Result<KeyUrl, Reported> {
     let document = KeyUrl::parse(&discovery_document(issuer));
     document.map_err(|why| section.report("issuer", format!("it cannot be used: {why}"), URL_HELP))
@@ -239,7 +240,7 @@ fn look_up(
     preset: &OAuthPreset,
     base: &KeyUrl,
     endpoints: ConfiguredEndpoints,
-) -> (Identification, MetadataSource) {
+) -> (UserIdentification, MetadataSource) {
     let at = |path: &str| path.split('/').skip(1).fold(base.clone(), |url, segment| url.join(segment));
     let metadata = Metadata {
         authorization: endpoints.authorization.unwrap_or_else(|| at(preset.authorization)),
@@ -248,7 +249,7 @@ fn look_up(
         end_session: endpoints.end_session,
         sends_issuer: false,
     };
-    let identification = Identification::LookUp { header: preset.header, subject: preset.subject };
+    let identification = UserIdentification::LookUp { header: preset.header, subject: preset.subject };
     (identification, MetadataSource::Configured(Arc::new(metadata)))
 }
 
@@ -291,7 +292,7 @@ fn endpoints(section: &Section<'_>) -> Result<ConfiguredEndpoints, Reported> {
         };
         if let Some(missing) = missing {
             let what = "only one of authorization_url and token_url is set";
-            return Err(section.report(missing, what, "set both, or none: discovery gives them"));
+            return Err(section.report(missing, what, "set both, or neither, so that discovery finds them"));
         }
     }
     Ok(ConfiguredEndpoints {

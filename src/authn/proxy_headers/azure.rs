@@ -1,5 +1,5 @@
-//! `X-MS-CLIENT-PRINCIPAL`: base64 of JSON in one of two shapes, that of App
-//! Service (`claims`) and that of Static Web Apps (`userId`, `userDetails`).
+//! `X-MS-CLIENT-PRINCIPAL`: base64 of JSON in one of two forms: that of App Service (`claims`) or
+//! that of Static Web Apps (`userId`, `userDetails`).
 //! <https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities>
 
 use base64::Engine;
@@ -10,7 +10,7 @@ use super::values::{email, identifier, label};
 use crate::refusal::{Reason, Refusal};
 use crate::user::User;
 
-/// The members of both shapes.
+/// The members of both forms.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Principal {
@@ -70,7 +70,7 @@ pub(super) fn read_principal(text: &str, user: &mut User) -> Result<(), Refusal>
 }
 
 impl Principal {
-    /// The value of the first kind present; different values of one kind are refused.
+    /// The value of the first claim type that is present; different values of one type are refused.
     fn claim(&self, kinds: &[&str]) -> Result<Option<&str>, Refusal> {
         for kind in kinds {
             let mut values =
@@ -78,7 +78,7 @@ impl Principal {
             if let Some(first) = values.find(|value| !value.trim().is_empty()) {
                 if values.any(|other| other != first) {
                     return Err(Reason::AmbiguousIdentity
-                        .because("X-MS-CLIENT-PRINCIPAL gives a claim twice, differently"));
+                        .because("X-MS-CLIENT-PRINCIPAL has a claim twice, with different values"));
                 }
                 return Ok(Some(first));
             }

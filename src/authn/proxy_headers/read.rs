@@ -68,7 +68,7 @@ fn text<'a>(layout: &Layout, value: &'a [u8]) -> Result<Cow<'a, str>, Refusal> {
     match layout.encoding {
         Encoding::Utf8 => Ok(Cow::Borrowed(text)),
         Encoding::EncodedWords => encoded_word::decode(text).ok_or_else(|| {
-            Reason::BadIdentity.because("an identity header holds a broken encoded word (RFC 2047)")
+            Reason::BadIdentity.because("an identity header has an invalid encoded word (RFC 2047)")
         }),
     }
 }

@@ -7,8 +7,7 @@ use super::{ProxyHeaders, TrustedProxies, presets};
 use crate::request::FieldName;
 use crate::settings::{Reported, Section};
 
-/// Reads the section. An empty list of proxies is an error where peers connect from
-/// network addresses.
+/// Reads the section. An empty list of proxies is an error if the service listens on TCP.
 pub(crate) fn read(
     section: &Section<'_>,
     listens_on_tcp: bool,
@@ -41,7 +40,8 @@ fn trusted_proxies(
         return Err(section.report(NAME, what, help));
     }
     if trusted.cover_the_internet() && !allow_any? {
-        let what = "it covers the whole internet: any client that reaches the service signs on as any user";
+        let what =
+            "it covers the whole internet: any client that reaches the service can sign on as any user";
         let help = format!(
             "name the address of your proxy, or write {DANGEROUS} = true where nothing else can connect"
         );
@@ -95,7 +95,7 @@ fn custom_layout(section: &Section<'_>) -> Result<Layout, Reported> {
     })
 }
 
-/// Headers that no preset has: the organization and attributes.
+/// Headers that a preset does not define: the organization and attributes.
 fn additional_headers(headers: &Section<'_>) -> Result<Vec<(Field, FieldName)>, Reported> {
     let organization = headers.section("organization");
     let names = [("id", Field::OrganizationId), ("name", Field::OrganizationName)];
@@ -109,20 +109,20 @@ fn additional_headers(headers: &Section<'_>) -> Result<Vec<(Field, FieldName)>, 
     Ok(fields)
 }
 
-/// The headers that a table names, of those that it may name.
+/// The headers that the table names for these fields.
 fn all_headers(
     section: &Section<'_>,
     fields: impl IntoIterator<Item = (String, Field)>,
 ) -> Result<Vec<(Field, FieldName)>, Reported> {
     let header = |(name, field): (String, Field)| {
-        // read, so that it counts as known where another key is misspelt
+        // read always, so that it is not reported as unknown if another key is misspelt
         section.value(&name)?;
         let parsed = section.parsed(&name, "write a header's name, such as \"X-User-Email\"", |text| {
             FieldName::parse(text).ok_or("it is not a header's name")
         });
         Some(parsed.map(|header| (field, header)))
     };
-    // not collected at once, so that each problem is reported
+    // all are read before the first error is returned, so that each problem is reported
     let headers: Vec<_> = fields.into_iter().filter_map(header).collect();
     headers.into_iter().collect()
 }

@@ -11,7 +11,7 @@ use crate::jwt::key_set::{KeySet, is_symmetric, min_secret_bytes};
 use crate::secret::SharedSecret;
 use crate::settings::{Reported, Section, secrets};
 
-/// The settings that give public keys, and those that give a secret.
+/// The settings for public keys, and those for a shared secret.
 const PUBLIC: [&str; 3] = ["jwks_url", "jwks_file", "public_key_file"];
 const SECRET: [&str; 2] = ["shared_secret", "shared_secret_file"];
 
@@ -27,21 +27,21 @@ pub(crate) fn read(
     algorithms: Result<&[Algorithm], Reported>,
 ) -> Result<KeySource, Reported> {
     let mut given: Vec<&str> = PUBLIC.into_iter().chain(SECRET).collect();
-    // read, so that each counts as known where another key is misspelt
+    // read always, so that none is reported as unknown if another key is misspelt
     given.retain(|name| section.value(name).is_some());
-    // read on demand: without fetching, these settings are unknown keys
+    // read on demand: if keys are not fetched, these settings are reported as unknown
     let fetching = || Fetching::read(section);
     let wants_secret = algorithms.is_ok_and(|all| all.iter().copied().any(is_symmetric));
     match given.as_slice() {
         [] if wants_secret => {
-            Err(section.report("shared_secret", "there is no secret to verify tokens with", HELP))
+            Err(section.report("shared_secret", "there is no secret that verifies tokens", HELP))
         }
         [] => match default_url {
             Some(url) => fetching()?.keys_at("jwks_url", url, InitialFetch::AtStart),
             None => fetching()?.discovered(issuer?),
         },
         ["jwks_url"] if wants_secret => {
-            let what = "algorithms requires a secret, and a secret is never published";
+            let what = "identity.algorithms has HMAC, which needs a secret, and a secret is never published";
             Err(section.report("jwks_url", what, HELP))
         }
         ["jwks_url"] => fetching()?.keys_at("jwks_url", &section.text("jwks_url")?, InitialFetch::AtStart),
@@ -68,8 +68,7 @@ pub(crate) fn are_given(section: &Section<'_>) -> bool {
     PUBLIC.iter().chain(&SECRET).any(|name| section.has(name))
 }
 
-/// A shared secret, long enough for each of the algorithms, and the key that gave
-/// it.
+/// A shared secret, long enough for each of the algorithms, and the setting that contains it.
 pub(crate) fn shared_secret(
     section: &Section<'_>,
     name: &str,
@@ -101,10 +100,10 @@ fn check_algorithms(
     keys: KeySet,
 ) -> Result<KeySource, Reported> {
     let misfits = || algorithms.iter().filter(|algorithm| !keys.supports(**algorithm));
-    // of default algorithms, one with a fitting key suffices
+    // of the default algorithms, only one needs a suitable key
     let are_defaults = !section.has("algorithms") && misfits().count() < algorithms.len();
     if let Some(misfit) = misfits().next().filter(|_| !are_defaults) {
-        let what = format!("no key in it fits the algorithm {misfit:?} of identity.algorithms");
+        let what = format!("no key in it is suitable for the algorithm {misfit:?} of identity.algorithms");
         return Err(section.report(
             name,
             what,
@@ -123,7 +122,7 @@ pub(crate) struct Fetching<'s, 'p> {
 }
 
 impl<'s, 'p> Fetching<'s, 'p> {
-    /// Reads them, with defaults.
+    /// Reads the settings, with defaults.
     pub fn read(section: &'s Section<'p>) -> Result<Self, Reported> {
         let cooldown_s = seconds(section, "jwks_min_refresh_interval_s", 30, 3_600);
         let timeout_s = seconds(section, "jwks_timeout_s", 5, 60);
@@ -135,7 +134,7 @@ impl<'s, 'p> Fetching<'s, 'p> {
         Ok(Self { section, fetcher, cooldown_s: cooldown_s?, allow_http: allow_http? })
     }
 
-    /// The keys at the URL that the setting `name` gives.
+    /// The keys at the URL in the setting `name`.
     pub fn keys_at(
         &self,
         name: &str,
@@ -145,7 +144,7 @@ impl<'s, 'p> Fetching<'s, 'p> {
         self.refreshed(JwksLocation::Set(self.url(name, text)?), initial_fetch)
     }
 
-    /// The keys below the URL that the setting `name` gives, each at its `kid`.
+    /// The keys below the URL in the setting `name`, each at its `kid`.
     pub fn keys_by_id(&self, name: &str, text: &str) -> Result<KeySource, Reported> {
         let policy = RefreshPolicy {
             // the key at a URL never changes
@@ -159,7 +158,7 @@ impl<'s, 'p> Fetching<'s, 'p> {
 
     fn discovered(&self, issuer: Option<&str>) -> Result<KeySource, Reported> {
         let Some(issuer) = issuer.filter(|issuer| issuer.starts_with("http")) else {
-            return Err(self.section.report("jwks_url", "there are no keys to verify tokens with", HELP));
+            return Err(self.section.report("jwks_url", "there are no keys that verify tokens", HELP));
         };
         let document = self.url("issuer", &discovery_document(issuer))?;
         self.discovered_keys(issuer, document, InitialFetch::AtStart)
@@ -175,7 +174,7 @@ impl<'s, 'p> Fetching<'s, 'p> {
         self.refreshed(JwksLocation::Discovered { issuer: issuer.to_owned(), document }, initial_fetch)
     }
 
-    /// How keys are fetched; other requests to the same issuer use it too.
+    /// How keys are fetched; other requests to the same issuer use the same fetcher.
     pub const fn fetcher(&self) -> &Fetcher {
         &self.fetcher
     }

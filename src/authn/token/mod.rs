@@ -31,13 +31,15 @@ pub struct TokenAuthenticator {
     pub kind: &'static str,
     /// Where in a request the token is.
     pub location: TokenLocation,
-    /// The keys that verify tokens; never empty. Several where the vendor selects
-    /// among them by the request.
+    /// The keys that verify tokens; never empty. There are several if the vendor selects the issuer
+    /// by the request.
     pub keys: Vec<IssuerKeys>,
     /// The rules.
     pub validation: Validation,
     /// How claims map to the user.
     pub mapping: UserMapping,
+    /// An expression for `sub` that is never empty.
+    pub subject_example: &'static str,
     /// What its vendor does differently.
     pub vendor: Vendor,
 }
@@ -45,7 +47,7 @@ pub struct TokenAuthenticator {
 /// The keys of an issuer.
 #[derive(Debug)]
 pub struct IssuerKeys {
-    /// By what the vendor selects them; empty where there is only one.
+    /// The issuer by which the vendor selects them; empty if there is only one.
     pub issuer: String,
     /// Where they come from.
     pub source: KeySource,
@@ -60,7 +62,8 @@ pub enum Vendor {
     AwsAlb(AwsAlb),
     /// Another issuer and audience for each request.
     Commercetools(Commercetools),
-    /// The user's id in one of two claims, and a verdict in a third.
+    /// The user's id is in one of two claims, and a third claim says whether the user is
+    /// authorized.
     Caf,
 }
 
@@ -75,16 +78,6 @@ impl IssuerKeys {
     /// The keys of the only issuer.
     pub fn only(source: KeySource) -> Vec<Self> {
         vec![Self { issuer: String::new(), source }]
-    }
-}
-
-impl Vendor {
-    /// An expression for `sub` that is never empty.
-    pub const fn subject_example(&self) -> &'static str {
-        match self {
-            Self::Commercetools(_) => "attributes.project_key ~ ':' ~ id",
-            Self::Standard | Self::AwsAlb(_) | Self::Caf => "id",
-        }
     }
 }
 
@@ -113,8 +106,8 @@ impl TokenAuthenticator {
         }
     }
 
-    /// The header fields of a request with this token, as far as they follow from
-    /// it. The claims need not be verified.
+    /// The header fields of a request with this token, as far as they can be derived from it. The
+    /// claims need not be verified.
     pub fn headers_for(&self, token: &str, claims: &Map<String, Value>) -> Vec<(String, String)> {
         let mut fields = vec![match &self.location {
             TokenLocation::Header { name, scheme: Some(scheme) } => {

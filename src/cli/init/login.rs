@@ -8,7 +8,7 @@ pub(super) struct Login {
     pub name: &'static str,
     /// What it is, for the list of choices.
     pub title: &'static str,
-    /// The host by which browsers reach the service, as the example has it.
+    /// The host by which browsers reach the service, as written in the example.
     pub service_host: &'static str,
     /// The configuration of the service.
     pub config: &'static str,
@@ -23,9 +23,9 @@ pub(super) struct Login {
 pub(super) struct ToSet {
     /// Its name.
     pub key: &'static str,
-    /// The argument that gives it.
+    /// The argument for its value.
     pub flag: &'static str,
-    /// The question for it.
+    /// The question for its value.
     pub question: &'static str,
     /// Whether it is an https URL.
     pub is_url: bool,
@@ -104,7 +104,7 @@ pub(super) const ALL: &[Login] = &[
     },
     Login {
         name: "nginx-own-session",
-        title: "nginx and the sessions of your own application",
+        title: "nginx and your application's own sessions",
         service_host: APP,
         config: example!("nginx-own-session.toml"),
         snippets: &[(NGINX, example!("nginx-own-session.conf"))],

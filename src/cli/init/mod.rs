@@ -60,7 +60,7 @@ pub(super) struct Arguments {
     /// For bearer: the URL of the issuer's keys (JWKS)
     #[arg(long, value_name = "URL", value_parser = read_url)]
     jwks_url: Option<String>,
-    /// A platform whose users sign on too; may be repeated
+    /// A platform whose users sign on as well; may be repeated
     #[arg(long = "platform", value_name = "PLATFORM", value_enum)]
     platforms: Vec<Platform>,
     /// The folder to write to
@@ -106,8 +106,8 @@ fn write_all(answers: &Answers, folder: &Path, force: bool, terminal: Terminal) 
     terminal.print(next_steps(&plan, answers, folder).trim_end())
 }
 
-/// Writes everything to a folder within this one, which is removed again, and loads the configuration
-/// there: a failure leaves nothing behind.
+/// Writes everything to a temporary folder within this one, and loads the configuration there, so
+/// that a failure changes nothing.
 fn rehearse(answers: &Answers, folder: &Path) -> CommandResult {
     let rehearsal = write::TemporaryFolder::new(folder).map_err(Failure::Running)?;
     let plan = answers.plan(rehearsal.path());
@@ -123,7 +123,7 @@ fn rehearse(answers: &Answers, folder: &Path) -> CommandResult {
     }
     let mut message = "nothing was written, since the configuration could not be used:".to_owned();
     for problem in others {
-        // the lines are of a file that is removed
+        // without file and line: the file is temporary
         let _ = write!(message, "\n  {}", Problem { origin: None, ..problem }.one_line());
     }
     let (path, place) = (rehearsal.path().display().to_string(), folder.display().to_string());
@@ -151,7 +151,7 @@ fn check(config: &Path, terminal: Terminal) -> CommandResult {
         check::verdict(warnings.len())
     } else {
         let keys: Vec<&str> = placeholders.iter().map(|problem| problem.key.as_str()).collect();
-        (Mark::Warning, format!("The configuration is complete but for {}.", keys.join(", ")))
+        (Mark::Warning, format!("The configuration is complete except for {}.", keys.join(", ")))
     };
     terminal.print(format!("\n{mark} {verdict}\n"))
 }
@@ -181,7 +181,7 @@ fn next_steps(plan: &Plan, answers: &Answers, folder: &Path) -> String {
     );
     steps.push(plan.proxy_step.clone());
     steps.push(format!(
-        "Run marketplace-sso serve --config {}. Beside server.listen it listens at {} (server.admin_listen) for health, \
+        "Run marketplace-sso serve --config {}. In addition to server.listen it listens at {} (server.admin_listen) for health, \
          metrics and the dashboard; change the port there if another program has it",
         config.display(),
         plan.admin_listen

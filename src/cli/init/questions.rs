@@ -1,4 +1,5 @@
-//! The answers on which the files of `init` depend: of its arguments, and of questions for what is missing.
+//! The answers on which the files of `init` depend: from its arguments, and from questions for
+//! those that are missing.
 
 use std::fmt::Write as _;
 use std::io::BufRead;
@@ -18,11 +19,11 @@ use crate::pandium::{Account, Environment};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Domain {
     name: String,
-    /// Whether it was given as a part of a URL.
+    /// Whether the user wrote it as a part of a URL.
     is_of_url: bool,
 }
 
-/// The answers that the arguments give; what is missing is asked for.
+/// Takes the answers from the arguments, and asks for those that are missing.
 pub(super) fn answers(
     arguments: &Arguments,
     terminal: Terminal,
@@ -64,13 +65,15 @@ pub(super) fn answers(
     let platforms = if is_complete || !arguments.platforms.is_empty() {
         arguments.platforms.clone()
     } else {
-        let question = "Platforms whose users sign on too: appdirect, commercetools, caf, mittwald, or none";
+        let question =
+            "Platforms whose users sign on as well: appdirect, commercetools, caf, mittwald, or none";
         questions.ask("--platform", question, Some("none"), read_platforms)?
     };
     Ok(Answers { domain, environment, account, login, identity, platforms })
 }
 
-/// The known values of the settings of `[identity]` that only the user knows.
+/// The values of the settings of `[identity]` that only the user knows; without those that the user
+/// leaves open.
 fn identity<R: BufRead>(
     arguments: &Arguments,
     login: &Login,
@@ -111,7 +114,7 @@ struct Questions<'a, R> {
 }
 
 impl<R: BufRead> Questions<'_, R> {
-    /// Asks until the answer can be used.
+    /// Asks until the answer is valid.
     fn ask<T>(
         &mut self,
         flag: &str,
@@ -162,7 +165,7 @@ pub(super) fn read_environment(text: &str) -> Result<Environment, String> {
 }
 
 pub(super) fn read_account(text: &str) -> Result<Account, String> {
-    Account::parse(text).map_err(|error| format!("{error}; write the name alone, such as acme"))
+    Account::parse(text).map_err(|error| format!("{error}; write only the name, such as acme"))
 }
 
 /// An https URL, as it is written: issuers are compared as strings.

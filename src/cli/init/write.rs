@@ -1,4 +1,4 @@
-//! Writes the files of a plan: all or none. Each is complete, or is not there.
+//! Writes the files of a plan: all or none. A file is never left incomplete.
 
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -11,14 +11,14 @@ use anyhow::Context as _;
 use super::plan::{Content, PlannedFile};
 use crate::config::placeholders::TRIAL_SECRET;
 
-/// What became of a file.
+/// What happened to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// It was not there, and was written.
+    /// It did not exist, and was written.
     New,
-    /// It was there, and was replaced.
+    /// It existed, and was replaced.
     Replaced,
-    /// It was there, and is kept.
+    /// It existed, and was kept.
     Kept,
 }
 
@@ -27,8 +27,8 @@ pub(super) fn existing(files: &[PlannedFile]) -> Vec<&Path> {
     files.iter().map(|file| file.path.as_path()).filter(|path| path.symlink_metadata().is_ok()).collect()
 }
 
-/// Writes files. With `replace`, one that exists is replaced, but a secret is kept: it may be the one
-/// in use. At a failure, the files that were new are removed again.
+/// Writes files. With `replace`, existing files are replaced, except secrets, which may be in use.
+/// After a failure, the new files are removed again.
 pub(super) fn write_all(files: &[PlannedFile], replace: bool) -> anyhow::Result<Vec<Written>> {
     let mut all = Vec::with_capacity(files.len());
     for file in files {
@@ -48,8 +48,8 @@ pub(super) fn write_all(files: &[PlannedFile], replace: bool) -> anyhow::Result<
     Ok(all)
 }
 
-/// Writes a file under another name first: what has the name is complete, and is not written through,
-/// where it is a symbolic link.
+/// Writes a file under a temporary name and renames it, so that it is always complete, and a
+/// symbolic link is replaced and not followed.
 fn write(PlannedFile { path, content, .. }: &PlannedFile, replace: bool) -> anyhow::Result<Written> {
     let found = path.symlink_metadata().ok();
     let mut options = OpenOptions::new();
@@ -75,7 +75,7 @@ fn write(PlannedFile { path, content, .. }: &PlannedFile, replace: bool) -> anyh
         .as_ref()
         .filter(|found| found.is_file())
         .map_or(Ok(()), |found| {
-            // only root may give files away
+            // only root may change a file's owner, so a failure is ignored
             let _ = fchown(&file, Some(found.uid()), Some(found.gid()));
             file.set_permissions(found.permissions())
         })
@@ -90,7 +90,7 @@ fn write(PlannedFile { path, content, .. }: &PlannedFile, replace: bool) -> anyh
     Ok(if found.is_some() { Written::Replaced } else { Written::New })
 }
 
-/// A folder for this process and user alone, removed when it is dropped.
+/// A folder that only this process and user can access, removed when it is dropped.
 pub(super) struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {
@@ -118,7 +118,7 @@ impl Drop for TemporaryFolder {
 /// 32 random bytes in hexadecimal.
 fn random_text() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).context("the system gives no random bytes")?;
+    aws_lc_rs::rand::fill(&mut bytes).context("the system has no random bytes")?;
     let mut text = String::new();
     for byte in bytes {
         write!(text, "{byte:02x}")?;

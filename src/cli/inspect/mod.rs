@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::jwt::compact::Compact;
 use crate::jwt::verify::VerifyError;
 use crate::pandium::LinkRules;
-use crate::pandium::known_rules::{self, Finding};
+use crate::pandium::known_rules::{self, RuleFinding};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -41,21 +41,21 @@ token.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
-    /// - to read it from standard input; or a token, or a URL that carries one
+    /// A token, or a URL that contains one; - reads it from standard input
     #[arg(value_name = "TOKEN|URL|-")]
     token: String,
     #[arg(long, value_enum, default_value_t, help = "The form of the result")]
     format: Format,
 }
 
-/// What there is to say of a token.
+/// What is reported about a token.
 struct Inspection<'a> {
     parts: &'a Compact<'a>,
     /// The entrances whose secret signed it.
     by_marketplace: Result<Vec<String>, VerifyError>,
     by_entrances: Vec<EntranceResult<'a>>,
     /// The rules for marketplace tokens; empty for a token that is not for the marketplace.
-    findings: Vec<Finding>,
+    findings: Vec<RuleFinding>,
     is_for_marketplace: bool,
     is_accepted: bool,
 }
@@ -93,7 +93,7 @@ fn inspect<'a>(config: &'a Config, token: &str, parts: &'a Compact<'a>) -> std::
     let by_entrances = entrances::check(config, token, &parts.claims)?;
     let is_accepted = by_entrances.iter().any(|result| result.outcome.is_ok());
     let is_ours = by_marketplace.is_ok();
-    // any other algorithm is meant for an entrance, not for the marketplace
+    // tokens with any other algorithm are for an entrance, not for the marketplace
     let could_be_ours = parts.header.get("alg").is_some_and(|alg| alg == "HS256") || by_entrances.is_empty();
     let is_for_marketplace = is_ours || (could_be_ours && !is_accepted);
     let findings =
@@ -121,7 +121,7 @@ impl Inspection<'_> {
         explain(&mut text, "", &self.parts.claims, &self.meaning());
         if self.is_for_marketplace {
             let _ = writeln!(text, "\n{STRONG}known rules{STRONG:#}");
-            for Finding { claim, what, holds } in &self.findings {
+            for RuleFinding { claim, what, holds } in &self.findings {
                 let (mark, word) = if *holds { (Mark::Good, "holds ") } else { (Mark::Bad, "BROKEN") };
                 let what = hang(&format!("{claim} {what}"), "  ✓ BROKEN  ".chars().count(), output_width());
                 let _ = writeln!(text, "  {mark} {word}  {what}");
@@ -139,10 +139,9 @@ impl Inspection<'_> {
             };
             merged(common, more)
         });
-        let rules = self
-            .findings
-            .iter()
-            .map(|Finding { claim, what, holds }| json!({ "claim": claim, "rule": what, "holds": holds }));
+        let rules = self.findings.iter().map(
+            |RuleFinding { claim, what, holds }| json!({ "claim": claim, "rule": what, "holds": holds }),
+        );
         json!({
             "accepted": self.is_accepted,
             "signature": match &self.by_marketplace {
@@ -215,14 +214,14 @@ fn explain_entrances(text: &mut String, results: &[EntranceResult<'_>]) {
     let _ = writeln!(text);
 }
 
-/// The meaning of a registered name in any token (RFC 7515, 4.1; RFC 7519, 4.1).
+/// The meaning of a registered claim or header parameter (RFC 7515, 4.1; RFC 7519, 4.1).
 fn registered_meaning(path: &str) -> Option<&'static str> {
     Some(match path {
         "alg" => "the signature algorithm",
         "typ" => "the type of token",
         "kid" => "the id of the signing key",
         "iss" => "who issued it",
-        "sub" => "whom it is about: the issuer's id of the user",
+        "sub" => "the subject: the issuer's id of the user",
         "aud" => "whom it is for",
         "exp" => "when it expires",
         "nbf" => "when it becomes valid",

@@ -12,7 +12,7 @@ use crate::authn::{Once, SignIn};
 use crate::clock::Timestamp;
 use crate::http::context::RequestContext;
 use crate::http::limiting;
-use crate::http::refused::{Audience, RefusedRequest};
+use crate::http::refused::{Recipient, RefusedRequest};
 use crate::http::served::ServedRequest;
 use crate::http::{EntranceRuntime, body};
 use crate::refusal::{Reason, Refusal};
@@ -20,10 +20,10 @@ use crate::session::EndedKey;
 use crate::sign_on::EventDetails;
 use crate::user::Credentials;
 
-/// The longest body, in bytes.
+/// The maximum length of a body, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
-/// For a body to be complete.
+/// The time limit for receiving a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Handles `POST …/backchannel-logout`.
@@ -42,8 +42,8 @@ pub(super) async fn logout(
             other => other,
         };
         let refusal = Refusal { reason, ..refusal };
-        let refused = RefusedRequest { audience: Audience::Api, ..RefusedRequest::at(runtime, refusal) };
-        // a store that is down is no fault of the peer's
+        let refused = RefusedRequest { recipient: Recipient::Api, ..RefusedRequest::at(runtime, refusal) };
+        // only errors of the peer count: an unavailable store is not one
         if refused.status().is_client_error() { limiting::limit_guesses(context, refused) } else { refused }
     })?;
     let served = ServedRequest {
@@ -67,7 +67,7 @@ async fn end_sessions(
         LoggedOut::Subject(subject) => (vec![EndedKey::of_subject(issuer, subject)], Some(subject)),
         LoggedOut::Session { sid, subject } => {
             let of_sid = EndedKey::of_sid(issuer, sid);
-            // a session without a sid may be the one that is meant
+            // a session of this user without a sid may be this one
             let without_sid =
                 subject.as_ref().map(|subject| EndedKey::of_subject_without_sid(issuer, subject));
             (std::iter::once(of_sid).chain(without_sid).collect(), subject.as_ref())
@@ -85,7 +85,7 @@ async fn end_sessions(
     })
 }
 
-/// The logout token of a form.
+/// Reads the logout token from a form.
 async fn read(request: &HttpRequest, payload: web::Payload) -> Result<String, Refusal> {
     let bad = |cause: &'static str| Reason::BadRequest.because(cause);
     if !request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded") {

@@ -1,4 +1,4 @@
-//! Begins a sign-in: sets the login cookie, and sends the browser to the provider.
+//! Begins a sign-in: sets the login cookie, and redirects the browser to the provider.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::http::served::ServedRequest;
 use crate::refusal::Refusal;
 use crate::sign_on::Entrance;
 
-/// What is remembered until the provider responds, in the login cookie.
+/// The content of the login cookie, which is kept until the provider responds.
 #[derive(Deserialize, Serialize)]
 pub(super) struct BegunLogin {
     pending: PendingLogin,
@@ -26,9 +26,10 @@ pub(super) struct BegunLogin {
     account: AccountChoice,
 }
 
-/// The longest `Set-Cookie` in bytes: proxies limit all cookies of a request, often to 4 kB, and a browser
-/// can have four. Of a longer one, an opener that is listed by name is left out, then the return address,
-/// then any opener.
+/// The maximum length of `Set-Cookie`, in bytes: proxies limit the length of all cookies of a
+/// request, often to 4 kB, and a browser can have four login cookies. If it is longer, these parts
+/// are left out in turn: an opener that `embed.parents` lists as an origin, the return address, any
+/// other opener.
 const MAX_COOKIE: usize = 800;
 
 /// Handles `GET …/login`.
@@ -71,10 +72,11 @@ async fn begin(
     redirect(&begun.url, &cookies)
 }
 
-/// Without it, each parent that is listed by name is told.
+/// Leaves out an opener that is a listed origin: without an opener, the message is posted to each
+/// listed origin.
 fn leave_out_listed_opener(login: &mut BegunLogin, entrance: &Entrance) {
     if let Mode::Popup { opener, .. } = &mut login.mode {
-        let listed = entrance.embed.parents.message_targets("", false);
+        let listed = entrance.embed.parents.listed_origins();
         opener.take_if(|opener| listed.contains(opener));
     }
 }
@@ -90,8 +92,8 @@ fn leave_out_opener(login: &mut BegunLogin, _entrance: &Entrance) {
 }
 
 impl BegunLogin {
-    /// Reads what the cookie holds; the return address is parsed again, since the settings may have
-    /// changed.
+    /// Reads the content of the cookie. The return address is parsed again, since the settings may
+    /// have changed.
     pub fn read(data: &[u8], entrance: &Entrance) -> Option<(PendingLogin, LoginRequest)> {
         let Self { pending, return_to, mode, account } = serde_json::from_slice(data).ok()?;
         let return_to = ReturnAddress::parse(&return_to, entrance);

@@ -1,4 +1,5 @@
-//! Signs a user out: ends the session on all replicas, and sends the browser to the provider's sign-out.
+//! Signs a user out: ends the session on all replicas, and redirects the browser to the provider's
+//! logout page.
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub(super) async fn logout(
     if let Some(session) = session {
         let key = EndedKey::of_sign_in(&session);
         if let Err(refusal) = sign_in.end(&[key], None, now).await {
-            // the cookie is deleted all the same
+            // the cookie is deleted nevertheless
             tracing::error!(cause = %refusal.cause, "a session that its user has ended ends in this process only");
         }
         outcome = Some(Outcome::SignedOut);
@@ -60,8 +61,8 @@ pub(super) async fn logout(
     Ok(context.served(served, response.map_err(at)?))
 }
 
-/// Refuses what a page of another origin, that is not a parent, made the browser send. Browsers send
-/// `Origin` with each POST.
+/// Refuses requests from pages of another origin that is not a parent. Browsers send `Origin` with
+/// each POST.
 fn check_origin(
     context: &RequestContext,
     runtime: &EntranceRuntime,
@@ -77,7 +78,7 @@ fn check_origin(
             Ok(())
         }
         (Some(_) | None, None | Some(_)) => {
-            let cause = "a sign-out is posted by a page of this service or of embed.parents";
+            let cause = "a sign-out is accepted only from a page of this service or of embed.parents";
             Err(Reason::CrossSiteRequest.because(cause))
         }
     }

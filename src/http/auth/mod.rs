@@ -17,7 +17,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use super::context::{Context, RequestContext};
 use super::refused::RefusedRequest;
 use super::{EntranceRuntime, Snapshot};
-use crate::authn::oidc::{AccountChoice, Identification};
+use crate::authn::oidc::{AccountChoice, UserIdentification};
 use crate::embed::FetchMetadata;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Headers;
@@ -28,7 +28,7 @@ use return_address::ReturnAddress;
 /// The prefix of the paths.
 pub(super) const AUTH_PATH: &str = "/auth/";
 
-/// What is at a path of an entrance.
+/// The action at a path of an entrance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Login,
@@ -65,13 +65,14 @@ pub(super) async fn serve(
     }
 }
 
-/// Whether something is at a path.
+/// Whether the path is served.
 pub(super) fn is_served(snapshot: &Snapshot, path: &str) -> bool {
     find(snapshot, path).is_some()
 }
 
-/// The address at which the user of a refused request signs in, and comes back to the request. `None`
-/// where this service does not sign users in, or its provider cannot be asked for this account.
+/// The URL at which the user of a refused request signs in, and which leads back to the request.
+/// `None` if this service does not sign users in, or if its provider cannot let the user choose
+/// another account.
 pub(super) fn login_url(
     runtime: &EntranceRuntime,
     request: &HttpRequest,
@@ -92,13 +93,13 @@ pub(super) fn login_url(
     Some(LoginRequest { return_to, mode: Mode::Top, account }.address(runtime))
 }
 
-/// The address of a sign-in in a pop-up, for a request in a frame; `None` where a pop-up does not help
-/// that frame. `login_url` is that of [`login_url`].
+/// The URL of a sign-in in a pop-up, for a request in a frame; `None` if a session from a pop-up
+/// would not reach that frame. `login_url` is the result of [`login_url`].
 ///
-/// The frame gets a ticket wherever there are tickets: `Sec-Fetch-Site` is about the page that made the
-/// request, and no field is about the pages around that one. A page of this service in a page of another
-/// site makes same-origin requests without a cookie. Where the cookie does reach the frame, the ticket
-/// changes nothing.
+/// The frame gets a ticket whenever tickets are available. No header field says whether the frame
+/// is inside a page of another site: `Sec-Fetch-Site` describes only the page that made the
+/// request. A page of this service, framed by another site, makes same-origin requests without a
+/// cookie. If the frame has the cookie, the ticket changes nothing.
 pub(super) fn popup_url(
     context: &RequestContext,
     runtime: &EntranceRuntime,
@@ -109,7 +110,8 @@ pub(super) fn popup_url(
     Some(format!("{login_url}&{}", popup_mode(context, request)?))
 }
 
-/// Whether no sign-in can reach a frame: its own pages would offer one again and again.
+/// Whether no sign-in gives this frame a session. Its pages must not offer one then, since the user
+/// would be asked again each time.
 pub(super) fn is_out_of_reach(
     context: &RequestContext,
     runtime: &EntranceRuntime,
@@ -121,7 +123,7 @@ pub(super) fn is_out_of_reach(
         && popup_mode(context, request).is_none()
 }
 
-/// The parameters by which a sign-in in a pop-up helps a frame.
+/// The parameters of a sign-in in a pop-up that gives a frame a session; `None` if none does.
 fn popup_mode(context: &RequestContext, request: &HttpRequest) -> Option<&'static str> {
     if pages::gives_tickets(context) {
         return Some("mode=popup&ticket=1");
@@ -131,15 +133,15 @@ fn popup_mode(context: &RequestContext, request: &HttpRequest) -> Option<&'stati
     (site != Some(b"cross-site")).then_some("mode=popup")
 }
 
-/// The address of the sign-in for programs that show a log-in button.
+/// The URL of the sign-in for programs that show a button to log in.
 pub(super) fn public_login_url(snapshot: &Snapshot, runtime: &EntranceRuntime) -> Option<String> {
     runtime.entrance.authenticator.sign_in()?;
     let origin = snapshot.public_url.as_deref().unwrap_or_default();
     Some(format!("{origin}{AUTH_PATH}{}/login", runtime.entrance.name))
 }
 
-/// The address of the sign-in for the component: with `mode=popup` where a pop-up helps its frame, else
-/// with `mode=top`.
+/// The URL of the sign-in for the component: with `mode=popup` if a pop-up gives its frame a
+/// session, else with `mode=top`.
 pub(super) fn component_login_url(
     context: &RequestContext,
     runtime: &EntranceRuntime,
@@ -166,12 +168,12 @@ fn find(snapshot: &Snapshot, path: &str) -> Option<(Arc<EntranceRuntime>, Action
     let sign_in = runtime.entrance.authenticator.sign_in()?;
     // a provider of plain OAuth 2.0 sends no logout tokens
     let is_served = action != Action::BackchannelLogout
-        || matches!(sign_in.client.identification, Identification::IdToken { .. });
+        || matches!(sign_in.client.identification, UserIdentification::IdToken { .. });
     is_served.then(|| (Arc::clone(runtime), action))
 }
 
-/// Refuses what is not the navigation of a window: a sign-in cannot be framed, and no other page may
-/// start one out of sight.
+/// Refuses any request but a top-level navigation: a sign-in cannot be framed, and no other page
+/// may start one without the user seeing it.
 fn check_navigation(headers: &Headers<'_>) -> Result<(), Refusal> {
     let metadata =
         FetchMetadata::read(headers).map_err(|why| Reason::CrossSiteRequest.because(why.cause()))?;
@@ -180,7 +182,9 @@ fn check_navigation(headers: &Headers<'_>) -> Result<(), Refusal> {
         Some(b"iframe" | b"frame") => {
             Err(Reason::Unauthenticated.because("a sign-in is not shown in a frame, only in a window"))
         }
-        Some(_) => Err(Reason::CrossSiteRequest.because("only a window signs in")),
+        Some(_) => {
+            Err(Reason::CrossSiteRequest.because("a sign-in is requested only by a top-level navigation"))
+        }
     }
 }
 
@@ -196,7 +200,7 @@ fn protect(response: &mut HttpResponseBuilder) {
 /// Redirects the browser, with these cookies.
 fn redirect(to: &str, cookies: &[String]) -> Result<HttpResponse, Refusal> {
     let location = HeaderValue::try_from(to)
-        .map_err(|_| Reason::Internal.because("an address is no valid header field value"))?;
+        .map_err(|_| Reason::Internal.because("a URL is not a valid header field value"))?;
     let mut response = HttpResponse::SeeOther();
     protect(&mut response);
     response.insert_header((header::LOCATION, location));
@@ -207,13 +211,13 @@ fn redirect(to: &str, cookies: &[String]) -> Result<HttpResponse, Refusal> {
 fn add_cookies(response: &mut HttpResponseBuilder, cookies: &[String]) -> Result<(), Refusal> {
     for cookie in cookies {
         let cookie = HeaderValue::try_from(cookie)
-            .map_err(|_| Reason::Internal.because("a cookie is no valid header field value"))?;
+            .map_err(|_| Reason::Internal.because("a cookie is not a valid header field value"))?;
         response.append_header((header::SET_COOKIE, cookie));
     }
     Ok(())
 }
 
-/// The refusal for a fault of the service.
+/// The refusal for an internal error.
 fn internal(error: impl std::fmt::Display) -> Refusal {
     Reason::Internal.because(error.to_string())
 }

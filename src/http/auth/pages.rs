@@ -1,4 +1,5 @@
-//! The pages after a sign-in and a sign-out, and the ticket for a frame that the cookie does not reach.
+//! The pages after a sign-in and a sign-out, and the ticket for a frame whose requests have no
+//! cookie.
 
 use std::sync::Arc;
 
@@ -25,14 +26,14 @@ pub(super) struct Opener<'a> {
     pub origin: Option<&'a str>,
 }
 
-/// Whether single-use addresses can be given.
+/// Whether single-use addresses are available.
 pub(super) fn gives_tickets(context: &RequestContext) -> bool {
     context.shared.store.is_some()
         && context.snapshot.ticket_key.is_some()
         && context.snapshot.public_url.is_some()
 }
 
-/// A single-use address for a frame; `None` where there are none.
+/// A single-use address for a frame; `None` if they are not available.
 pub(super) async fn ticket(
     context: &RequestContext,
     runtime: &EntranceRuntime,
@@ -64,7 +65,7 @@ pub(super) async fn ticket(
     Ok(Some(url))
 }
 
-/// The page that says that the user is signed in, and tells the opener.
+/// The page that says that the user is signed in, and posts a message to the opener.
 pub(super) fn signed_in(
     context: &RequestContext,
     runtime: &Arc<EntranceRuntime>,
@@ -76,7 +77,7 @@ pub(super) fn signed_in(
     let targets = opener.as_ref().map(|opener| match opener.origin {
         Some(origin) => vec![origin.to_owned()],
         None => {
-            let mut targets = runtime.entrance.embed.parents.message_targets("", false);
+            let mut targets = runtime.entrance.embed.parents.listed_origins();
             targets.extend(context.snapshot.public_url.clone().filter(|own| !targets.contains(own)));
             targets
         }

@@ -1,5 +1,5 @@
-//! Who may see the dashboard: a peer on this machine that names it by a loopback name, or a session
-//! that an API token opened. Requests of other sites are refused.
+//! Who may see the dashboard: a peer on this machine that requests it by a loopback name, or a
+//! session that was opened with an API token. Requests of other sites are refused.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
@@ -13,10 +13,10 @@ use crate::host::is_loopback;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Peer;
 
-/// Who sees a page.
+/// The client that sees a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Viewer {
-    /// A process on this machine.
+    /// A client on this machine.
     Local,
     /// The holder of an API token.
     Token {
@@ -25,11 +25,12 @@ pub(super) enum Viewer {
     },
 }
 
-/// Header fields that a proxy adds. A proxy on this machine makes each of its clients a local peer.
+/// Header fields that a proxy adds. They detect a proxy on this machine, whose clients would
+/// otherwise count as local.
 const OF_PROXIES: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
 
-/// Who sends the request; `None` where it is not known, and a login helps.
+/// The client that sends the request; `None` if it has to log in first.
 pub(super) async fn viewer(
     context: &RequestContext,
     request: &HttpRequest,
@@ -49,12 +50,14 @@ pub(super) async fn viewer(
     }
 }
 
-/// Refuses what a page of another site sent. A form must say that it is of this one.
+/// Refuses requests from pages of another site. The request of a form must prove that its page is
+/// of this site.
 pub(super) fn check_site(request: &HttpRequest) -> Result<(), Refusal> {
     let headers = request.headers();
     let mut sites = headers.get_all(HeaderName::from_static("sec-fetch-site")).peekable();
     let is_allowed = if sites.peek().is_some() {
-        // `none`: the user opened it, such as by a bookmark; no form is sent that way
+        // `none`: the user opened the page directly, for example by a bookmark; a form is never
+        // sent like this
         let is_read = request.method() != Method::POST;
         sites.all(|site| site == "same-origin" || site == "none" && is_read)
     } else {
@@ -67,8 +70,8 @@ pub(super) fn check_site(request: &HttpRequest) -> Result<(), Refusal> {
         .because("a page of another site requested the dashboard; open it by its address"))
 }
 
-/// Whether the peer is on this machine, and no proxy passes another's request on. A foreign name that
-/// resolves to a loopback address is not a loopback name.
+/// Whether the peer is on this machine, and is not a proxy that passes on the request of another
+/// client. A public name that resolves to a loopback address does not count as a loopback name.
 fn is_local(peer: Peer, request: &HttpRequest) -> bool {
     let is_here = match peer {
         Peer::Ip(address) => address.is_loopback(),
@@ -81,12 +84,13 @@ fn is_local(peer: Peer, request: &HttpRequest) -> bool {
     is_here
         && host.is_some_and(is_loopback)
         && target.is_none_or(is_loopback)
-        // browsers send nothing older; nginx passes requests on with it, and without any field of its own
+        // browsers never use HTTP/1.0, but nginx does by default when it passes requests on,
+        // without adding a header field
         && request.version() == Version::HTTP_11
         && !OF_PROXIES.iter().any(|name| headers.contains_key(*name))
 }
 
-/// Whether `Origin` is that of the request's own host.
+/// Whether `Origin` names the host to which the request was sent.
 fn has_own_origin(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(origin), Some(host)) = (text(header::ORIGIN), text(header::HOST)) else { return false };
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_protocol_version_is_a_proxys() {
+    fn a_request_over_http_1_0_is_not_local() {
         let request = request(&[("host", "localhost")]);
         assert!(is_local(Peer::UnixSocket, &request.to_http_request()));
         let old = TestRequest::default().insert_header(("host", "localhost")).version(Version::HTTP_10);
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_site_is_not_this_one() {
+    fn a_repeated_sec_fetch_site_is_refused() {
         let twice = TestRequest::default()
             .append_header(("sec-fetch-site", "same-origin"))
             .append_header(("sec-fetch-site", "cross-site"));

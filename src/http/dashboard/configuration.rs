@@ -1,5 +1,5 @@
-//! What the service is set to: build, uptime, entrances, ages of keys and of files with secrets,
-//! and every setting that applies, secrets hidden.
+//! The page of the configuration: build, uptime, entrances, ages of keys and of files with secrets,
+//! and every effective setting; secrets are hidden.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::super::context::RequestContext;
 use super::super::refused::RefusedRequest;
-use super::pages::{Current, Visit};
-use super::view::{Moment, duration, number};
+use super::pages::{Current, PageRequest};
+use super::view::{UtcTime, duration, number};
 use crate::audit::AuditHealth;
 use crate::settings::EffectiveSetting;
 
@@ -46,7 +46,7 @@ struct KeyRow {
 #[derive(Serialize)]
 struct FileRow {
     path: String,
-    changed: Option<Moment>,
+    changed: Option<UtcTime>,
     age: String,
 }
 
@@ -70,8 +70,8 @@ impl<'a> SettingRow<'a> {
 }
 
 /// The page.
-pub(super) fn page(visit: Visit<'_>) -> Result<HttpResponse, RefusedRequest> {
-    let context = visit.context;
+pub(super) fn page(page_request: PageRequest<'_>) -> Result<HttpResponse, RefusedRequest> {
+    let context = page_request.context;
     let (snapshot, now) = (&context.snapshot, context.received);
     let entrances = snapshot.entrances.iter().map(|runtime| {
         let entrance = &runtime.entrance;
@@ -94,7 +94,7 @@ pub(super) fn page(visit: Visit<'_>) -> Result<HttpResponse, RefusedRequest> {
     });
     let files = snapshot.in_effect.files.iter().map(|(path, changed)| FileRow {
         path: path.display().to_string(),
-        changed: changed.map(Moment::of),
+        changed: changed.map(UtcTime::of),
         age: changed.map_or_else(String::new, |changed| duration(now.seconds_since(changed))),
     });
     let page = Configuration {
@@ -105,7 +105,7 @@ pub(super) fn page(visit: Visit<'_>) -> Result<HttpResponse, RefusedRequest> {
         files: files.collect(),
         sections: sections(&snapshot.in_effect.settings),
     };
-    visit.respond(StatusCode::OK, Current::Configuration, "configuration.html", page)
+    page_request.respond(StatusCode::OK, Current::Configuration, "configuration.html", page)
 }
 
 fn facts(context: &RequestContext) -> Vec<(&'static str, String)> {
@@ -123,8 +123,8 @@ fn facts(context: &RequestContext) -> Vec<(&'static str, String)> {
     vec![
         ("Version", format!("{}{is_playground}", env!("CARGO_PKG_VERSION"))),
         ("Uptime", duration(shared.uptime.elapsed().as_secs())),
-        ("Started", format!("{} UTC", Moment::of(shared.started).text)),
-        ("Configuration read", format!("{} UTC", Moment::of(read_at).text)),
+        ("Started", format!("{} UTC", UtcTime::of(shared.started).text)),
+        ("Configuration read", format!("{} UTC", UtcTime::of(read_at).text)),
         ("Process", std::process::id().to_string()),
         ("Store", store),
         ("Audit", audit),
@@ -136,7 +136,7 @@ fn count(count: u64) -> String {
     number(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
-/// Settings are in the order of a file, so those of a section follow each other.
+/// The settings by section. They are sorted as in a file, so those of a section are adjacent.
 fn sections(settings: &[EffectiveSetting]) -> Vec<Section<'_>> {
     let of_section = settings.chunk_by(|one, next| one.section == next.section);
     let sections = of_section.filter_map(|settings| {

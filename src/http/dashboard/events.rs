@@ -1,4 +1,4 @@
-//! The stored events, filtered, page by page; or those of a request id, a subject or a `jti`.
+//! The page of stored events: filtered, or those of a request id, a subject or a `jti`.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::context::RequestContext;
 use super::super::refused::RefusedRequest;
-use super::pages::{Current, Visit};
+use super::pages::{Current, PageRequest};
 use super::view::{EventRow, outcome_label, query};
 use crate::audit::subject_forms;
 use crate::refusal::Reason;
@@ -27,7 +27,7 @@ struct Search {
     /// The code of a [`PERIODS`] entry.
     period: String,
     subject: String,
-    /// The position of the last event of the page before.
+    /// The position of the last event of the previous page.
     after: String,
 }
 
@@ -35,12 +35,12 @@ struct Search {
 struct Events {
     search: Search,
     has_store: bool,
-    /// Why there are none.
+    /// Why no events are shown.
     error: Option<String>,
     events: Vec<EventRow>,
-    /// The next page.
+    /// The URL of the next page.
     older: Option<String>,
-    /// The first page, if this is another.
+    /// The URL of the first page, if this is not the first.
     newest: Option<String>,
     outcomes: Vec<Choice>,
     reasons: Vec<Choice>,
@@ -54,10 +54,10 @@ struct Choice {
     label: String,
 }
 
-/// Events of a page.
+/// The number of events on a page.
 const PAGE: usize = 50;
 
-/// The longest text of a query that is used, in bytes.
+/// The maximum length of a text in a query, in bytes; longer ones are ignored.
 const MAX_TEXT: usize = 1024;
 
 const OUTCOMES: [&str; 21] = [
@@ -93,8 +93,11 @@ const PERIODS: [(&str, &str, u64); 4] = [
 ];
 
 /// The page.
-pub(super) async fn page(visit: Visit<'_>, request: &HttpRequest) -> Result<HttpResponse, RefusedRequest> {
-    let context = visit.context;
+pub(super) async fn page(
+    page_request: PageRequest<'_>,
+    request: &HttpRequest,
+) -> Result<HttpResponse, RefusedRequest> {
+    let context = page_request.context;
     let search = Search::of(request.uri().query().unwrap_or_default());
     let found = match &context.shared.store {
         None => Ok(Vec::new()),
@@ -112,7 +115,7 @@ pub(super) async fn page(visit: Visit<'_>, request: &HttpRequest) -> Result<Http
     let older = events.last().filter(|_| has_more).map(|last| search.page_after(Some(last.position())));
     let names = context.snapshot.entrances.iter().map(|runtime| runtime.entrance.name.clone());
     let mut entrances: Vec<Choice> = names.map(|name| Choice { label: name.clone(), value: name }).collect();
-    // of an earlier configuration
+    // the entrance may be one of an earlier configuration
     if !search.entrance.is_empty() && !entrances.iter().any(|choice| choice.value == search.entrance) {
         entrances.push(Choice { value: search.entrance.clone(), label: search.entrance.clone() });
     }
@@ -129,11 +132,11 @@ pub(super) async fn page(visit: Visit<'_>, request: &HttpRequest) -> Result<Http
         periods: PERIODS.iter().map(|(code, label, _)| choice(code, label)).collect(),
         search,
     };
-    visit.respond(StatusCode::OK, Current::Events, "events.html", page)
+    page_request.respond(StatusCode::OK, Current::Events, "events.html", page)
 }
 
-/// One event more than a page has, if there are more. What looks like an id is tried as a request id, then
-/// as a `jti`, then as a subject.
+/// Finds the events, and one more than a page has, if there are more. A text in the form of an id
+/// is tried as a request id, then as a `jti`, then as a subject.
 async fn find(
     store: &Store,
     context: &RequestContext,
@@ -193,14 +196,16 @@ impl Search {
             since_us: since.map(|since| since.unix_microseconds()),
             subjects: text(&self.subject).map(|subject| vec![subject]),
             entrance: text(&self.entrance),
-            // only refusals have a reason, and those of one reason have an index
+            // with a reason, the outcome is redundant: only refusals have one, and an index finds
+            // those of a reason
             outcome: text(&self.outcome).filter(|outcome| outcome != "refused" || self.reason.is_empty()),
             reason: text(&self.reason),
             ..EventFilter::default()
         }
     }
 
-    /// `at_us`, `writer` and `seq`, with dots in between; none where that is not what it is.
+    /// The parsed position: `at_us`, `writer` and `seq`, separated by dots; `None` if it is
+    /// malformed.
     fn position(&self) -> Option<EventPosition> {
         let mut parts = self.after.splitn(3, '.');
         let (at_us, writer, seq) = (parts.next()?, parts.next()?, parts.next()?);
@@ -249,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_position_is_none() {
+    fn a_malformed_position_is_none() {
         for after in ["", "1", "1.2.3", "x.00000000-0000-0000-0000-000000000000.1"] {
             assert_eq!(Search { after: after.into(), ..Search::default() }.position(), None, "{after}");
         }

@@ -1,5 +1,5 @@
-//! Opening a session with an API token, and ending it. The token is in the body of a form, never in
-//! a URL.
+//! Opens a session with an API token, and ends it. The token is in the body of a form, never in a
+//! URL.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ struct Form<'a> {
     error: Option<&'a str>,
 }
 
-/// The most bytes of a form. A token has far fewer.
+/// The maximum length of a form, in bytes. A token is much shorter.
 const MAX_FORM: usize = 4096;
 
 /// How long a client may take to send a form.
@@ -46,7 +46,7 @@ pub(super) async fn log_in(
         Err(refusal) => Err(refusal.into()),
     };
     let cookie = opened.map_err(|refused| with_form(context, refused))?;
-    // the session that the browser had before
+    // ends the session that the browser had before
     context.shared.sessions.close(request);
     let mut response = see("/dashboard");
     response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -70,7 +70,10 @@ async fn open(context: &RequestContext, token: String) -> Result<HeaderValue, Re
 
 /// Reads the field `token` of a form.
 async fn read(payload: web::Payload) -> Result<String, Refusal> {
-    let wrong = || Reason::InvalidToken.because("the form cannot be read: it is too long, too slow, or cut");
+    let wrong = || {
+        Reason::InvalidToken
+            .because("the form cannot be read: it is too long, incomplete, or was sent too slowly")
+    };
     let body = body::receive(payload, MAX_FORM, FORM_TIMEOUT).await.map_err(|_| wrong())?;
     let mut fields = form_urlencoded::parse(&body).filter(|(name, _)| name == "token");
     let token = fields.next().map(|(_, token)| token.trim().to_owned()).filter(|token| !token.is_empty());

@@ -1,12 +1,13 @@
-//! The dashboard on the admin listener: what happened, why a request was refused, and what
-//! the service is set to. Every path below `/dashboard` passes [`serve`], which decides who may see it.
+//! The dashboard on the admin listener: what happened, why a request was refused, and the
+//! configuration of the service. Every path below `/dashboard` passes [`serve`], which decides who
+//! may see it.
 
 mod access;
 mod api_token;
 mod configuration;
 mod events;
 mod login;
-mod mark;
+mod notice;
 mod overview;
 mod pages;
 mod plot;
@@ -24,10 +25,10 @@ use super::accept::{self, Wanted};
 use super::context::Context;
 use super::refused::RefusedRequest;
 use crate::refusal::Reason;
-use pages::Visit;
+use pages::PageRequest;
 pub(super) use session::Sessions;
 
-/// What is below `/dashboard`.
+/// The pages below `/dashboard`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Page<'a> {
     Overview,
@@ -58,18 +59,18 @@ pub(super) async fn serve(
         };
     }
     let Some(viewer) = access::viewer(&context, &request).await? else { return ask_to_log_in(&request) };
-    let visit = Visit { context: &context, viewer: &viewer };
+    let page_request = PageRequest { context: &context, viewer: &viewer };
     match page {
-        Page::Overview => overview::page(visit, &request).await,
-        Page::Events => events::page(visit, &request).await,
-        Page::Request(id) => request::page(visit, id).await,
-        Page::Configuration => configuration::page(visit),
-        Page::Token => token::page(visit),
+        Page::Overview => overview::page(page_request, &request).await,
+        Page::Events => events::page(page_request, &request).await,
+        Page::Request(id) => request::page(page_request, id).await,
+        Page::Configuration => configuration::page(page_request),
+        Page::Token => token::page(page_request),
         Page::Logout | Page::Login => Ok(login::log_out(&context, &request)),
     }
 }
 
-/// `GET /`: the dashboard.
+/// Redirects `GET /` to the dashboard.
 pub(super) async fn redirect() -> Result<HttpResponse, RefusedRequest> {
     Ok(see("/dashboard"))
 }
@@ -82,7 +83,9 @@ fn ask_to_log_in(request: &HttpRequest) -> Result<HttpResponse, RefusedRequest> 
     match accept::wanted(request) {
         Wanted::Html => Ok(see(LOGIN)),
         Wanted::Json | Wanted::Any => Err(Reason::Unauthenticated
-            .because("the dashboard is for this machine, or by /dashboard/login")
+            .because(
+                "the dashboard is open only to clients on this machine; others log in at /dashboard/login",
+            )
             .into()),
     }
 }
@@ -108,8 +111,8 @@ impl<'a> Page<'a> {
         let is_read = matches!(*method, Method::GET | Method::HEAD);
         let is_sent = *method == Method::POST;
         let (is_allowed, allow, cause) = match self {
-            Self::Login => (is_read || is_sent, "GET, HEAD, POST", "this path is for GET and POST"),
-            Self::Logout => (is_sent, "POST", "a session is ended by POST"),
+            Self::Login => (is_read || is_sent, "GET, HEAD, POST", "this path is requested with GET or POST"),
+            Self::Logout => (is_sent, "POST", "a session is ended with POST"),
             Self::Overview | Self::Events | Self::Request(_) | Self::Configuration | Self::Token => {
                 (is_read, "GET, HEAD", "this path is requested with GET")
             }

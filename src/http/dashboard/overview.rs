@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use super::super::context::RequestContext;
 use super::super::refused::RefusedRequest;
-use super::mark::Mark;
-use super::pages::{Current, Visit};
+use super::notice::UnusualNotice;
+use super::pages::{Current, PageRequest};
 use super::plot::{Plot, Series};
 use super::range::{Range, RangeLink};
 use super::totals::{Total, counted, totals_of};
-use super::view::{EventRow, Moment, duration, number};
+use super::view::{EventRow, UtcTime, duration, number};
 use crate::audit::AuditHealth;
 use crate::audit::unusual::{self, MIN_PEERS, Observations, RECENT};
 use crate::clock::Timestamp;
@@ -26,11 +26,11 @@ use crate::store::{Store, StoreError};
 struct Overview {
     ranges: Vec<RangeLink>,
     tiles: Vec<Tile>,
-    /// Why there are no plots, or old ones.
+    /// Why plots are missing or out of date.
     notices: Vec<Notice>,
     plots: Vec<Plot>,
-    unusual: Vec<Mark>,
-    /// Whether the numbers are those of the store.
+    unusual: Vec<UnusualNotice>,
+    /// Whether the numbers come from the store, not from this process's counters.
     is_stored: bool,
     totals: Vec<Total>,
     latest: Vec<EventRow>,
@@ -43,7 +43,7 @@ struct Tile {
     note: String,
 }
 
-/// What to set for more to be shown, or what fails.
+/// What to configure so that more is shown, or what fails.
 #[derive(Serialize)]
 struct Notice {
     is_failure: bool,
@@ -52,25 +52,28 @@ struct Notice {
     code: &'static str,
 }
 
-/// What the store has.
+/// What was read from the store.
 struct Stored {
     series: Vec<EventSeries>,
     latest: Vec<StoredEvent>,
     observations: Observations,
 }
 
-/// The latest events of the overview.
+/// The number of latest events on the overview.
 const LATEST: i64 = 10;
 
-/// The most subjects that are listed.
+/// The maximum number of subjects that are listed.
 const MAX_SUBJECTS: i64 = 5;
 
-/// The times below a plot.
+/// The number of times below a plot.
 const TIMES: i64 = 5;
 
 /// The page.
-pub(super) async fn page(visit: Visit<'_>, request: &HttpRequest) -> Result<HttpResponse, RefusedRequest> {
-    let context = visit.context;
+pub(super) async fn page(
+    page_request: PageRequest<'_>,
+    request: &HttpRequest,
+) -> Result<HttpResponse, RefusedRequest> {
+    let context = page_request.context;
     let range = Range::of(request.uri().query().unwrap_or_default());
     let now = context.received;
     let buckets = range.buckets(now);
@@ -101,13 +104,13 @@ pub(super) async fn page(visit: Visit<'_>, request: &HttpRequest) -> Result<Http
         unusual: stored
             .map_or_else(Vec::new, |stored| unusual::find(stored.observations, now))
             .into_iter()
-            .map(Mark::of)
+            .map(UnusualNotice::of)
             .collect(),
     };
-    visit.respond(StatusCode::OK, Current::Overview, "overview.html", overview)
+    page_request.respond(StatusCode::OK, Current::Overview, "overview.html", overview)
 }
 
-/// The statements read different indexes, so they run at the same time.
+/// Reads everything with concurrent queries, which use different indexes.
 async fn read(store: &Store, buckets: Buckets, now: Timestamp) -> Result<Stored, StoreError> {
     let hour = now.earlier_by(RECENT).unix_microseconds();
     let latest = EventQuery {
@@ -147,7 +150,7 @@ fn health(context: &RequestContext) -> Vec<Notice> {
         AuditHealth::LogOnly => notices.push(Notice {
             is_failure: false,
             title: "There is no store",
-            text: "Plots, the search and what is unusual need stored audit events. To store them, set:"
+            text: "Plots, the search and the detection of unusual events need stored audit events. To store them, set:"
                 .to_owned(),
             code: "[store]\nurl = \"sqlite:data/marketplace-sso.db\"\n\n[audit]\ndurability = \"commit\"",
         }),
@@ -175,7 +178,7 @@ fn tiles(context: &RequestContext, totals: &[Total], range: Option<Range>) -> Ve
     }
     let uptime = duration(context.shared.uptime.elapsed().as_secs());
     tiles.push(tile("Refusals", number(refused), share));
-    tiles.push(tile("Uptime", uptime, format!("since {} UTC", Moment::of(context.shared.started).text)));
+    tiles.push(tile("Uptime", uptime, format!("since {} UTC", UtcTime::of(context.shared.started).text)));
     tiles
 }
 

@@ -1,5 +1,5 @@
-//! The dashboard's templates, and responses rendered from them. Values are escaped, since the names
-//! of pages end in `.html`.
+//! The dashboard's templates, and responses rendered from them. Values are escaped, because the
+//! templates' names end in `.html`.
 
 use std::sync::LazyLock;
 
@@ -15,9 +15,9 @@ use super::super::refused::RefusedRequest;
 use super::access::Viewer;
 use super::view::number;
 
-/// A page's request, and who sees it.
+/// The request for a page, and who sees the page.
 #[derive(Clone, Copy)]
-pub(super) struct Visit<'a> {
+pub(super) struct PageRequest<'a> {
     pub context: &'a RequestContext,
     pub viewer: &'a Viewer,
 }
@@ -78,7 +78,7 @@ static COMPILED: LazyLock<Result<Environment<'static>, minijinja::Error>> = Lazy
     Ok(templates)
 });
 
-impl Visit<'_> {
+impl PageRequest<'_> {
     /// Responds with a page.
     pub fn respond(
         self,
@@ -115,7 +115,7 @@ pub(super) fn render(
     };
     let failed = |error: &minijinja::Error| {
         tracing::error!(template, error = format!("{error:#}"), "a page could not be rendered");
-        RefusedRequest::internal("a page could not be rendered; the log says why")
+        RefusedRequest::internal("a page could not be rendered; the log has the cause")
     };
     let templates = COMPILED.as_ref().map_err(failed)?;
     let rendered = templates.get_template(template).and_then(|template| template.render(layout));
@@ -123,8 +123,8 @@ pub(super) fn render(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; \
          form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ));
-    let policy =
-        policy.map_err(|_| RefusedRequest::internal("the page's policy is no valid header field value"))?;
+    let policy = policy
+        .map_err(|_| RefusedRequest::internal("the page's policy is not a valid header field value"))?;
     Ok(Rendered { body: rendered.map_err(|error| failed(&error))?, policy })
 }
 

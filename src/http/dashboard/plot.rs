@@ -1,7 +1,7 @@
-//! Stacked bars over time: what the template draws as inline SVG, and the same numbers as a table.
+//! Stacked bars over time, which the template draws as inline SVG, and the same numbers as a table.
 //!
-//! The drawing is stretched to the width of the page, so all texts are outside of it. A
-//! Content-Security-Policy without inline styles leaves SVG's own attributes for positions.
+//! The drawing is stretched to the width of the page, so all texts are outside of it. Positions are
+//! attributes of SVG, because the Content-Security-Policy forbids inline styles.
 
 use serde::Serialize;
 
@@ -13,15 +13,15 @@ pub(super) struct Plot {
     /// Distinguishes the plots of a page.
     id: &'static str,
     title: &'static str,
-    /// What it shows, in a sentence, for those who do not see it.
+    /// What it shows, in a sentence for screen readers.
     summary: String,
     is_empty: bool,
     /// The width of the drawing; its height is 100.
     width: usize,
     columns: Vec<Column>,
-    /// At the top, in the middle and at the bottom.
+    /// The numbers at the top, in the middle and at the bottom.
     scale: [String; 3],
-    /// At equal distances.
+    /// The times below the drawing, at equal distances.
     times: Vec<String>,
     legend: Vec<LegendEntry>,
     rows: Vec<TableRow>,
@@ -62,10 +62,10 @@ struct TableRow {
     counts: Vec<i64>,
 }
 
-/// Series with a colour of their own; the others are one.
+/// The number of series with their own colour; all others are combined into one.
 const COLORS: usize = 6;
 
-/// The width of a column in the drawing, with the space between two.
+/// The width of a column in the drawing, including the space after it.
 const COLUMN: usize = 10;
 
 const OTHERS: &str = "others";
@@ -136,7 +136,7 @@ impl Plot {
     }
 }
 
-/// The largest first, those beyond [`COLORS`] as one.
+/// Sorts the series, the largest first, and combines those beyond [`COLORS`] into one.
 fn ranked(mut series: Vec<Series>) -> Vec<Series> {
     series.sort_by_cached_key(|series| (-series.counts.iter().sum::<i64>(), series.label.clone()));
     if series.len() > COLORS {
@@ -148,7 +148,8 @@ fn ranked(mut series: Vec<Series>) -> Vec<Series> {
     series
 }
 
-/// The smallest of 2, 4, 6, 8, 10, 20, 40, … that is not below the number: its half is a whole number.
+/// The smallest of 2, 4, 6, 8, 10, 20, 40, … that is at least `most`. Each of these has a half that
+/// is a whole number.
 fn scale_top(most: i64) -> i64 {
     let mut unit = 1;
     loop {
@@ -159,7 +160,7 @@ fn scale_top(most: i64) -> i64 {
     }
 }
 
-/// A part of the height of the drawing.
+/// `part` of `whole` in percent of the height of the drawing.
 fn percent(part: i64, whole: i64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a position in a drawing")]
     let percent = part as f64 / whole as f64 * 100.0;
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn small_series_are_one() {
+    fn small_series_are_combined() {
         let many = (0..9).map(|index| series(&index.to_string(), &[9 - index, 1])).collect();
         let ranked = ranked(many);
         assert_eq!(ranked.len(), COLORS);

@@ -1,4 +1,4 @@
-//! One request: what happened, and for a refusal why, and what to do.
+//! The page of one request: what happened, and for a refusal the cause and the remedy.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::refused::{RefusedRequest, status};
-use super::pages::{Current, Visit};
+use super::pages::{Current, PageRequest};
 use super::view::{EventRow, Span, spans};
 use crate::refusal::Reason;
 use crate::store::events::{EventFilter, EventOrder, EventQuery, StoredEvent};
@@ -28,7 +28,7 @@ struct Details<'a> {
     refusal: Option<RefusalText<'a>>,
     /// Label and value.
     fields: Vec<(&'static str, String)>,
-    /// Its operation's data.
+    /// The data of an operation, as JSON.
     data: Option<String>,
 }
 
@@ -41,12 +41,13 @@ struct RefusalText<'a> {
     remedy: Vec<Span<'a>>,
 }
 
-/// Events of one request that are shown. It has one, unless a client chose its id.
+/// The maximum number of events that are shown. A request has one event, unless clients have reused
+/// an id.
 const MAX_EVENTS: i64 = 20;
 
 /// The page.
-pub(super) async fn page(visit: Visit<'_>, id: &str) -> Result<HttpResponse, RefusedRequest> {
-    let shared = &visit.context.shared;
+pub(super) async fn page(page_request: PageRequest<'_>, id: &str) -> Result<HttpResponse, RefusedRequest> {
+    let shared = &page_request.context.shared;
     let parsed = Uuid::parse_str(id).ok();
     let found = match (&shared.store, parsed) {
         (Some(store), Some(id)) => events(store, id).await,
@@ -68,7 +69,7 @@ pub(super) async fn page(visit: Visit<'_>, id: &str) -> Result<HttpResponse, Ref
         error,
         events: events.iter().map(Details::of).collect(),
     };
-    visit.respond(status, Current::Events, "request.html", page)
+    page_request.respond(status, Current::Events, "request.html", page)
 }
 
 async fn events(store: &Store, id: Uuid) -> Result<Vec<StoredEvent>, StoreError> {

@@ -1,6 +1,6 @@
-//! Sessions of the dashboard: a cookie with a random id, and in this process's memory the API token
-//! that opened the session. The token is verified again for each page, so that a session ends when
-//! its token is revoked or expires.
+//! Sessions of the dashboard: a cookie has a random id, and this process keeps the API token that
+//! opened the session in memory. The token is verified again for each page, so that a session ends
+//! when its token is revoked or expires.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,7 +19,8 @@ use crate::clock::Timestamp;
 #[derive(Default)]
 pub(in crate::http) struct Sessions(Mutex<HashMap<IdHash, Session>>);
 
-/// The hash of a session's id: an id cannot be guessed by the time that a comparison takes.
+/// The hash of a session's id. Hashes are compared in place of ids, so that the time of a
+/// comparison reveals nothing about an id.
 type IdHash = Vec<u8>;
 
 struct Session {
@@ -34,17 +35,17 @@ const COOKIE: &str = "sso_dashboard";
 /// Seconds without a request after which a session ends.
 const IDLE_S: u64 = 15 * 60;
 
-/// Seconds after which a session ends in any case; also in `Max-Age` below.
+/// Seconds after which a session ends even if it is in use; equal to `Max-Age` below.
 const ABSOLUTE_S: u64 = 60 * 60;
 
-/// Sessions that are open at a time. A further one ends the one without a request for the longest time.
+/// The maximum number of open sessions. A further session ends the least recently used one.
 const MAX_SESSIONS: usize = 100;
 
-/// Bytes of an id.
+/// The length of an id, in bytes.
 const ID_BYTES: usize = 32;
 
 impl Sessions {
-    /// Opens a session, and returns its `Set-Cookie`; `None` where the system has no random numbers.
+    /// Opens a session, and returns its `Set-Cookie`; `None` if the system has no random numbers.
     pub fn open(&self, token: SecretString, now: Timestamp) -> Option<HeaderValue> {
         let mut bytes = [0; ID_BYTES];
         rand::fill(&mut bytes).ok()?;
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn two_cookies_are_no_session() {
+    fn two_cookies_are_not_a_session() {
         let sessions = Sessions::default();
         let request = open(&sessions, "token", START);
         let cookie = request.headers().get(header::COOKIE).unwrap().to_str().unwrap();

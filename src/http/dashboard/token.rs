@@ -1,11 +1,11 @@
-//! The token explainer. It runs in the browser: what is pasted is neither sent nor stored.
+//! The token explainer. It runs in the browser: a pasted token is neither sent nor stored.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
 use super::super::refused::RefusedRequest;
-use super::pages::{Current, Visit};
+use super::pages::{Current, PageRequest};
 use crate::pandium::known_rules::meaning;
 
 #[derive(Serialize)]
@@ -14,10 +14,10 @@ struct Explainer {
     claims: Vec<(&'static str, &'static str)>,
 }
 
-/// Claims of the tokens of issuers (RFC 7519, 4.1).
+/// Registered claims (RFC 7519, 4.1) in tokens of issuers.
 const REGISTERED: [(&str, &str); 3] = [
     ("iss", "who issued the token; compared with the configured issuer"),
-    ("aud", "whom the token is for; compared with the configured audience"),
+    ("aud", "the audience of the token; compared with the configured audience"),
     ("nbf", "before this time the token is not valid"),
 ];
 
@@ -44,8 +44,8 @@ const CLAIMS: [&str; 18] = [
 ];
 
 /// The page.
-pub(super) fn page(visit: Visit<'_>) -> Result<HttpResponse, RefusedRequest> {
+pub(super) fn page(page_request: PageRequest<'_>) -> Result<HttpResponse, RefusedRequest> {
     let documented = CLAIMS.into_iter().filter_map(|path| Some((path, meaning(path)?)));
     let claims = REGISTERED.into_iter().chain(documented).collect();
-    visit.respond(StatusCode::OK, Current::Token, "token.html", Explainer { claims })
+    page_request.respond(StatusCode::OK, Current::Token, "token.html", Explainer { claims })
 }

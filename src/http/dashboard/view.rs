@@ -1,4 +1,4 @@
-//! What several pages show: times, ages, events, and the advice for a reason.
+//! Parts of several pages: times, ages, events, and the advice for a reason.
 
 use serde::Serialize;
 use time::macros::format_description;
@@ -10,19 +10,19 @@ use crate::store::events::StoredEvent;
 
 /// A time in UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Moment {
-    /// For `datetime`.
+pub(super) struct UtcTime {
+    /// For the attribute `datetime`.
     pub machine: String,
-    /// For people.
+    /// For readers.
     pub text: String,
 }
 
 /// An event in a list.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct EventRow {
-    pub at: Moment,
+    pub at: UtcTime,
     pub outcome: String,
-    /// What the outcome is, in words.
+    /// The label of the outcome.
     pub label: String,
     /// The class of its mark: `good`, `bad` or `plain`.
     pub tone: &'static str,
@@ -40,7 +40,7 @@ pub(super) struct EventRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum Span<'a> {
-    /// As it is.
+    /// Plain text.
     Text { text: &'a str },
     /// Code.
     Code { text: &'a str },
@@ -48,14 +48,14 @@ pub(super) enum Span<'a> {
     Link { text: &'a str, document: String },
 }
 
-impl Moment {
+impl UtcTime {
     pub fn of(at: Timestamp) -> Self {
         let (date, machine) = (
             format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"),
             format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z"),
         );
         let at = at.to_utc();
-        // these formats need nothing that a date lacks
+        // cannot fail: these formats use only parts that a date and time has
         Self { machine: at.format(machine).unwrap_or_default(), text: at.format(date).unwrap_or_default() }
     }
 
@@ -70,7 +70,7 @@ impl EventRow {
         let text = |text: &Option<crate::store::events::Text>| text.as_deref().map(str::to_owned);
         let subject = text(&event.personal.subject);
         Self {
-            at: Moment::of_microseconds(event.at_us),
+            at: UtcTime::of_microseconds(event.at_us),
             label: outcome_label(&event.outcome).to_owned(),
             tone: match &*event.outcome {
                 "handed_off" | "verified" | "signed_in" => "good",
@@ -89,7 +89,7 @@ impl EventRow {
     }
 }
 
-/// An outcome in words.
+/// The label of an outcome.
 pub(super) fn outcome_label(outcome: &str) -> &str {
     match outcome {
         "handed_off" => "handed off",
@@ -110,12 +110,12 @@ pub(super) fn outcome_label(outcome: &str) -> &str {
     }
 }
 
-/// A query of a URL.
+/// The query of a URL with these parameters.
 pub(super) fn query(fields: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
-/// A length of time with its two largest units.
+/// A duration in its two largest units.
 pub(super) fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {

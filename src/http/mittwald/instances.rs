@@ -1,4 +1,4 @@
-//! The paths for programs: `GET /v1/mittwald/instances`, page by page, and an access token of one.
+//! The paths for programs: `GET /v1/mittwald/instances`, and the access token of an instance.
 
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
@@ -26,7 +26,7 @@ struct Page {
     instances: Vec<InstanceJson>,
     /// Whether there are more instances now.
     has_more: bool,
-    /// Continues after the last one; only where there are more.
+    /// The cursor after the last instance; absent if there are no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
@@ -70,7 +70,7 @@ pub(super) async fn list(
     let (Some(store), Some(mittwald)) = (&context.shared.store, &context.snapshot.mittwald) else {
         return Err(no_extension());
     };
-    // one more shows whether there are more
+    // one instance more than requested shows whether there are more
     let read = store.instances(after, limit + 1).await;
     let mut instances = read.map_err(|error| {
         let refusal = Reason::StoreUnavailable.because(format!("instances cannot be read: {error}"));
@@ -81,7 +81,7 @@ pub(super) async fn list(
     instances.truncate(limit);
     let extension_ids = &mittwald.settings.extension_ids;
     let last = instances.last().filter(|_| has_more).map(|last| URL_SAFE_NO_PAD.encode(last.id));
-    // of a page: one with fewer is followed by others all the same
+    // filtered within the page, so that a page may have fewer instances although more follow
     instances.retain(|instance| extension_ids.contains(&instance.extension_id));
     tracing::info!(api_token = caller.token_name, instances = instances.len(), "instances were read");
     let page = Page { instances: instances.into_iter().map(json_of).collect(), has_more, next_cursor: last };
@@ -139,7 +139,7 @@ fn refused(why: &NoToken) -> RefusedRequest {
         NoToken::Upstream(error) => (Reason::UpstreamUnavailable, Some(error.retry_after())),
     };
     let cause = why.to_string();
-    // the operator's own program gets the cause, but for faults of the service
+    // the operator's own program gets the cause, except for internal errors
     let detail = (reason != Reason::Internal).then(|| cause.clone().into());
     let refusal: Refusal = reason.because(cause);
     let members = ForProgram { detail, ..ForProgram::default() };
@@ -171,7 +171,7 @@ fn parse(query: &str) -> Result<(Option<Uuid>, i64), RefusedRequest> {
     let [cursor, limit] = page_query::values(query, ["cursor", "limit"])?;
     let id = |text: String| {
         let id = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| Uuid::from_slice(&bytes).ok());
-        id.ok_or_else(|| page_query::refuse(("cursor", "pass next_cursor on as it is")))
+        id.ok_or_else(|| page_query::refuse(("cursor", "pass next_cursor unchanged")))
     };
     Ok((cursor.map(id).transpose()?, page_query::limit(limit).map_err(page_query::refuse)?))
 }

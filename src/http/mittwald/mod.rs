@@ -1,11 +1,10 @@
-//! mittwald: the webhook by which it reports changes of extension instances, and the paths by which
-//! programs list instances and get access tokens of them.
+//! mittwald: the webhook that reports changes of extension instances, and the paths for programs
+//! that list instances and get their access tokens.
 
 mod instances;
+mod state;
 mod tokens;
 mod webhook;
-
-use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,56 +12,20 @@ use uuid::Uuid;
 
 use super::Snapshot;
 use super::context::Context;
-use super::refused::{Audience, RefusedRequest};
-use crate::authn::mittwald::api::{Api, KeyPurpose};
-use crate::authn::mittwald::{MittwaldSettings, PublicKeys};
-use tokens::TokenCache;
+use super::refused::{Recipient, RefusedRequest};
 
+pub use state::Mittwald;
 pub(super) use webhook::receive;
 
-/// The settings, and what is fetched and kept.
-#[derive(Debug)]
-pub struct Mittwald {
-    settings: MittwaldSettings,
-    /// Shared with the state of earlier and later configurations.
-    fetched: Arc<Fetched>,
-}
-
-#[derive(Debug)]
-struct Fetched {
-    keys: PublicKeys,
-    tokens: TokenCache,
-}
-
-/// The path of all instances, and the prefix of those of one.
+/// The path of all instances, and the prefix of the paths of one instance.
 pub(super) const INSTANCES: &str = "/v1/mittwald/instances";
-
-impl Mittwald {
-    /// The state for these settings. Keys and tokens are kept where they come from the same place.
-    pub fn new(settings: MittwaldSettings, earlier: Option<&Self>) -> Self {
-        let same = earlier.filter(|earlier| {
-            let (own, other) = (&settings, &earlier.settings);
-            own.api_url == other.api_url && own.timeout == other.timeout
-        });
-        let fetched = same.map(|earlier| Arc::clone(&earlier.fetched));
-        let fetched = fetched.unwrap_or_else(|| {
-            let api = Api::new(settings.api_url.clone(), settings.timeout);
-            let keys = PublicKeys::new(Arc::clone(&api), KeyPurpose::Webhook);
-            if let Some(earlier) = earlier {
-                keys.reuse(&earlier.fetched.keys);
-            }
-            Arc::new(Fetched { keys, tokens: TokenCache::new(api) })
-        });
-        Self { settings, fetched }
-    }
-}
 
 /// Whether the webhook is at this path.
 pub(super) fn is_webhook(snapshot: &Snapshot, path: &str) -> bool {
     snapshot.mittwald.as_ref().is_some_and(|mittwald| mittwald.settings.webhook_path == path)
 }
 
-/// Whether a path below `/v1` is one of those here.
+/// Whether this module serves a path below `/v1`.
 pub(super) fn is_served(path: &str) -> bool {
     path == INSTANCES || instance_of(path).is_some()
 }
@@ -72,11 +35,11 @@ pub(super) async fn api(context: Context, request: HttpRequest) -> Result<HttpRe
     let path = request.path();
     let instance = instance_of(path);
     if path != INSTANCES && instance.is_none() {
-        return Err(RefusedRequest { audience: Audience::Api, ..RefusedRequest::not_found() });
+        return Err(RefusedRequest { recipient: Recipient::Api, ..RefusedRequest::not_found() });
     }
     if request.method() != Method::GET {
         let refused = RefusedRequest::method_not_allowed("GET", "this path is requested with GET");
-        return Err(RefusedRequest { audience: Audience::Api, ..refused });
+        return Err(RefusedRequest { recipient: Recipient::Api, ..refused });
     }
     match instance {
         None => instances::list(&context, &request).await,

@@ -1,6 +1,6 @@
 //! Access tokens of extension instances: the secret is exchanged at mittwald once, and the token is
-//! kept until shortly before it expires. Each request reads the instance's row, so that a change
-//! that any replica received ends the token at once.
+//! kept until shortly before it expires. Each request reads the instance's row, so that after a
+//! change that any replica has received the token is not used any more.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
 
-use crate::authn::mittwald::api::{Api, ApiError, IssuedToken};
-use crate::authn::mittwald::{InstanceSecret, MittwaldSettings};
+use crate::authn::mittwald::api::{Api, IssuedToken};
+use crate::authn::mittwald::{ApiError, InstanceSecret, MittwaldSettings};
 use crate::clock::Timestamp;
 use crate::seal::KeyRing;
 use crate::store::instances::{SealedSecret, StoredInstance};
@@ -23,7 +23,7 @@ pub(super) struct TokenCache {
     slots: Mutex<HashMap<Uuid, Arc<AsyncMutex<Slot>>>>,
 }
 
-/// Which token is asked for, and what it takes.
+/// Which token is requested, and what is needed to issue it.
 #[derive(Clone, Copy)]
 pub(super) struct TokenRequest<'a> {
     pub store: &'a Store,
@@ -36,7 +36,7 @@ pub(super) struct TokenRequest<'a> {
 /// The token of one instance. Locked during an exchange, so that there is one at a time.
 #[derive(Default)]
 struct Slot {
-    /// With the revision of the instance.
+    /// The token, and the revision of the instance for which it was issued.
     token: Option<(i64, IssuedToken)>,
     failure: Option<(i64, Timestamp, ApiError)>,
 }
@@ -48,7 +48,7 @@ pub(super) enum NoToken {
     Unknown,
     #[error("the instance is disabled")]
     Disabled,
-    #[error("no webhook has brought the secret of the instance yet")]
+    #[error("the secret of the instance has not been received by a webhook yet")]
     NoSecret,
     #[error("the secret of the instance cannot be decrypted: store.encryption_key lacks its key")]
     Sealed,
@@ -56,31 +56,32 @@ pub(super) enum NoToken {
     Store(#[from] StoreError),
     #[error("{0}")]
     Upstream(ApiError),
-    #[error("the instance is changed again and again")]
+    #[error("the instance was changed during each attempt")]
     Changing,
 }
 
-/// A token is not given away in the last part of its life.
+/// A token is not issued if it expires within this time.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// For this time a failed exchange is not tried again, and at most for this where mittwald says when.
+/// How many seconds a failed exchange is not tried again; and the maximum, if mittwald says when to
+/// try again.
 const FAILURE_KEPT_S: u64 = 2;
 const MAX_KEPT_S: u64 = 60;
 
-/// The time limit of it all.
+/// The time limit for all steps together.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The time limit of one exchange.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(8);
 
-/// Instances whose tokens are kept, at most.
+/// The maximum number of instances whose tokens are kept.
 const MAX_SLOTS: usize = 10_000;
 
-/// Exchanges of one request, where the instance changes meanwhile.
+/// The maximum number of exchanges for one request, if the instance changes in the meantime.
 const MAX_EXCHANGES: usize = 3;
 
 impl TokenCache {
-    /// No tokens yet.
+    /// Creates an empty cache.
     pub fn new(api: Arc<Api>) -> Self {
         Self { api, slots: Mutex::default() }
     }
@@ -101,7 +102,7 @@ impl TokenCache {
         for _ in 0..MAX_EXCHANGES {
             let slot = self.slot(id);
             let mut slot = slot.lock().await;
-            // after the lock: what was read before could be outdated by now
+            // read after locking: a row that was read before could be outdated
             let instance = self.usable(request).await?;
             let revision = instance.revision;
             if let Some(token) = slot.valid(revision, clock()) {
@@ -121,7 +122,7 @@ impl TokenCache {
             if let Err(error) = &exchanged {
                 slot.failure = Some((revision, clock(), error.clone()));
             }
-            // what came of a secret that was replaced meanwhile is dropped
+            // the result is discarded if the secret was replaced in the meantime
             if self.usable(request).await?.revision == revision {
                 let issued = exchanged.map_err(NoToken::Upstream)?;
                 *slot = Slot { token: Some((revision, issued.clone())), failure: None };
@@ -148,7 +149,7 @@ impl TokenCache {
     fn slot(&self, id: Uuid) -> Arc<AsyncMutex<Slot>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= MAX_SLOTS {
-            // those in use have another owner
+            // a slot in use has a second owner
             slots.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
         Arc::clone(slots.entry(id).or_default())

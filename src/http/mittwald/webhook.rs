@@ -1,5 +1,5 @@
-//! The webhook: a change is verified, parsed, checked and stored before the response. Only then does
-//! mittwald consider it delivered; until then it delivers it again.
+//! The webhook: a change is verified, parsed, checked and stored before the response. mittwald
+//! repeats a delivery until it gets a response with a status of success.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::http::body::{self, BadBody};
 use crate::http::context::{Context, RequestContext, headers};
 use crate::http::record::record_outcome;
-use crate::http::refused::{Audience, ForProgram, RefusedRequest};
+use crate::http::refused::{ForProgram, Recipient, RefusedRequest};
 use crate::refusal::{Reason, Refusal};
 use crate::seal::KeyRing;
 use crate::sign_on::EventDetails;
@@ -25,7 +25,8 @@ use crate::store::instances::{Applied, InstanceChange, SealedSecret, StoredState
 /// The maximum length of a body, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 
-/// Until a webhook is refused: mittwald waits 6 s. The audit event of the refusal comes on top.
+/// The time after which a webhook is refused: mittwald waits 6 s for a response, and storing the
+/// audit event of the refusal takes additional time.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Handles a delivery.
@@ -36,7 +37,7 @@ pub(in crate::http) async fn receive(
 ) -> Result<HttpResponse, RefusedRequest> {
     if request.method() != Method::POST {
         let refused = RefusedRequest::method_not_allowed("POST", "webhooks are delivered with POST");
-        return Err(RefusedRequest { audience: Audience::Api, ..refused });
+        return Err(RefusedRequest { recipient: Recipient::Api, ..refused });
     }
     let mut details = EventDetails::default();
     let handle = Box::pin(handle(&context, &request, payload, &mut details));
@@ -53,7 +54,7 @@ pub(in crate::http) async fn receive(
     }
 }
 
-/// Handles a delivery; `details` gets the instance once it is known from a verified body.
+/// Handles a delivery. Sets the instance in `details` as soon as a verified body names it.
 async fn handle(
     context: &RequestContext,
     request: &HttpRequest,
@@ -86,7 +87,8 @@ async fn handle(
     record_outcome(context, request, Outcome::Instance(event), details).await
 }
 
-/// Stores the id alone: neither a dry run nor a change can be replayed as the other.
+/// Stores only the id of a dry run, so that it cannot be replayed as a change, nor a change as a
+/// dry run.
 async fn note_dry_run(context: &RequestContext, delivery: &Delivery) -> Result<InstanceEvent, Refusal> {
     let no_store = || Reason::StoreUnavailable.because("store.url applies after a restart");
     let store = context.shared.store.as_ref().ok_or_else(no_store)?;

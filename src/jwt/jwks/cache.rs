@@ -1,15 +1,14 @@
 //! The cache of an issuer's keys: fetched on demand or at start, refreshed on a
 //! schedule, and kept for a limited time while fetches fail.
 //!
-//! Decisions are pure functions of the cache's state and the time. An unknown key
-//! is final only if it was requested after the request was received. However many
-//! requests have unknown keys, one fetch runs at a time, within a budget.
+//! Decisions are pure functions of the cache's state and the time. A token with an unknown `kid` is
+//! rejected finally only if the keys were fetched after its request was received. However many
+//! requests have an unknown `kid`, one fetch runs at a time, within a budget.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::document::list;
 use super::fetch::{FetchError, Fetcher, KeyUrl};
 use super::single_flight::{Flight, SingleFlight, update};
 use super::state::{
@@ -18,6 +17,7 @@ use super::state::{
 use crate::clock::{Stopwatch, Timestamp};
 use crate::jwt::compact::Compact;
 use crate::jwt::key_set::KeySet;
+use crate::jwt::skipped_key::list;
 use crate::jwt::verify::{Validation, Verified, VerifyError, verify_compact};
 
 /// The cached keys of one location.
@@ -64,10 +64,10 @@ pub struct NeedsKeys {
     has_others: bool,
 }
 
-/// The most keys of a location by `kid`. An issuer has few in use.
+/// The maximum number of cached keys of a location by `kid`. An issuer has few in use.
 const MAX_KEYS_BY_ID: usize = 64;
 
-/// The largest key in PEM, in bytes.
+/// The maximum size of a key in PEM, in bytes.
 const MAX_PEM_BYTES: usize = 16 * 1024;
 
 impl From<VerifyError> for NotVerified {
@@ -120,8 +120,7 @@ impl JwksCache {
         self.state.load().counts
     }
 
-    /// The age of the keys in use, in seconds; `None` where there are none, or where
-    /// they do not expire.
+    /// The age of the keys in use, in seconds; `None` if there are none, or if they do not expire.
     pub fn age_s(&self, now: Timestamp) -> Option<u64> {
         if self.is_by_id() {
             return None;
@@ -149,7 +148,7 @@ impl JwksCache {
         self.policy.initial_fetch == InitialFetch::AtStart
     }
 
-    /// Whether keys are available, or are not expected before a token needs them.
+    /// Whether keys are available. Also true if they are fetched only when a token needs them.
     pub fn has_keys(&self, now: Timestamp) -> bool {
         self.policy.initial_fetch == InitialFetch::OnDemand
             || self.state.load().keys(self.policy, now).is_some()
@@ -160,7 +159,7 @@ impl JwksCache {
     #[must_use]
     pub fn or_cached(self: &Arc<Self>, earlier: &[Arc<Self>]) -> Arc<Self> {
         let at_same_location = || earlier.iter().filter(|earlier| earlier.location == self.location);
-        // a cache that fetches at start also serves where keys are fetched on demand
+        // a cache that fetches at start can replace one that fetches on demand
         let is_compatible = |earlier: &&Arc<Self>| {
             let own = self.policy.initial_fetch;
             let is_early_enough = [own, InitialFetch::AtStart].contains(&earlier.policy.initial_fetch);
@@ -222,13 +221,13 @@ impl JwksCache {
         let Some(flight) = self.start_fetch(FetchTrigger::Token, kid, now) else { return false };
         flight.finished().await;
         let others = async {
-            // the fetch in flight may have been for another key
+            // the fetch in progress may have been for another key
             while let Some(kid) = kid.filter(|kid| self.lacks(kid, now)) {
                 let Some(flight) = self.start_fetch(FetchTrigger::Token, Some(kid), now) else { break };
                 flight.finished().await;
             }
         };
-        // a request waits at most as long as for one more fetch
+        // waits at most as long as one more fetch may take
         let _ = tokio::time::timeout(self.fetcher.timeout, others).await;
         true
     }
@@ -252,7 +251,8 @@ impl JwksCache {
             }
             update(&self.state, |state| {
                 state.last_fetch = Some(LastFetch::running(now));
-                // by kid, only unknown ones count: each known key is fetched once
+                // keys by kid: only an unknown kid counts against the budget, since each existing
+                // key is fetched only once
                 if trigger == FetchTrigger::Token && kid.is_none() {
                     state.budget = state.budget.spend_one(self.policy.cooldown(), now);
                 }
@@ -296,7 +296,7 @@ impl JwksCache {
         };
         let keys = outcome.map(Arc::new);
         self.log_outcome(&keys, now);
-        // an issuer that does not know a kid has responded
+        // a response that says that there is no such kid is a successful fetch, too
         let last_fetch = LastFetch::ended(now, keys.is_ok() || not_found.is_some());
         update(&self.state, |state| {
             state.last_fetch = Some(last_fetch);

@@ -2,7 +2,6 @@
 //! a whole; a single unusable key is skipped (section 5).
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,37 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::jwt::compact::Strict;
 use crate::jwt::key_set::{BadKeys, Key, KeySet, RSA, parse_algorithm};
-use crate::jwt::public_key::{self, BadKey, Curve};
-
-/// A key of a set that was skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("key {number}: {why}")]
-pub struct SkippedKey {
-    /// Its position in the set, from 1.
-    pub number: usize,
-    /// Why.
-    pub why: UnusableKey,
-}
-
-/// Why a key was skipped. Never quotes the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnusableKey {
-    /// A required member is missing.
-    #[error("its {0} is missing")]
-    Missing(&'static str),
-    /// A member has the wrong JSON type.
-    #[error("its {0} has the wrong type")]
-    WrongType(&'static str),
-    /// A value that is valid elsewhere, but not supported here.
-    #[error("its {0} is not supported")]
-    Unknown(&'static str),
-    /// A component is not base64url, or has the wrong length.
-    #[error("its {0} is not base64url of the right length")]
-    Malformed(&'static str),
-    /// The key itself is unsafe.
-    #[error(transparent)]
-    Bad(#[from] BadKey),
-}
+use crate::jwt::public_key::{self, Curve};
+use crate::jwt::skipped_key::{SkippedKey, UnusableKey};
 
 #[derive(Deserialize)]
 struct Jwks {
@@ -57,12 +27,26 @@ struct Jwk(Map<String, Value>);
 /// Members of symmetric and private keys (RFC 7518, 6.2.2, 6.3.2 and 6.4; RFC 8037, 2; `priv` of newer key types).
 const SECRET: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
-/// The most skipped keys that [`list`] describes.
-const MAX_LISTED: usize = 8;
+impl KeySet {
+    /// Parses a published set. Unusable keys are skipped.
+    pub fn from_jwks(text: &[u8]) -> Result<Self, BadKeys> {
+        let (keys, skipped) = read_document(text)?;
+        Self::published(keys, skipped)
+    }
+
+    /// Parses a set from a configured file, in which an invalid key is an error.
+    pub fn from_jwks_file(text: &[u8]) -> Result<Self, BadKeys> {
+        let (keys, skipped) = read_document(text)?;
+        match skipped.iter().find(|key| key.is_invalid()) {
+            Some(invalid) => Err(BadKeys::Unusable(*invalid)),
+            None => Self::published(keys, skipped),
+        }
+    }
+}
 
 /// Returns the verification keys of a set and the skipped keys. Keys for other
 /// purposes, such as encryption, are in neither list.
-pub(in crate::jwt) fn read_document(text: &[u8]) -> Result<(Vec<Key>, Vec<SkippedKey>), BadKeys> {
+fn read_document(text: &[u8]) -> Result<(Vec<Key>, Vec<SkippedKey>), BadKeys> {
     if text.len() > KeySet::MAX_BYTES {
         return Err(BadKeys::TooLarge);
     }
@@ -87,28 +71,6 @@ pub(in crate::jwt) fn read_document(text: &[u8]) -> Result<(Vec<Key>, Vec<Skippe
         }
     }
     Ok((keys, skipped))
-}
-
-/// Describes skipped keys in one line.
-pub fn list(skipped: &[SkippedKey]) -> String {
-    let named: Vec<String> = skipped.iter().take(MAX_LISTED).map(SkippedKey::to_string).collect();
-    let mut text = named.join("; ");
-    if let Some(more) = skipped.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
-        // writing to a String cannot fail
-        let _ = write!(text, "; and {more} more");
-    }
-    text
-}
-
-impl SkippedKey {
-    /// Whether the key is a malformed or unsafe verification key, rather than an
-    /// unsupported one.
-    pub const fn is_invalid(&self) -> bool {
-        match self.why {
-            UnusableKey::Bad(_) | UnusableKey::Malformed(_) => true,
-            UnusableKey::Missing(_) | UnusableKey::WrongType(_) | UnusableKey::Unknown(_) => false,
-        }
-    }
 }
 
 impl Jwk {
@@ -208,6 +170,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::jwt::public_key::BadKey;
+    use crate::jwt::skipped_key::list;
 
     /// The sample key for ECDSA of RFC 7515, A.3, with some members changed.
     fn key(changed: Value) -> Value {

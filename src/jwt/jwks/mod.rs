@@ -9,7 +9,5 @@ mod source;
 mod state;
 
 pub use cache::{JwksCache, JwksLocation, NeedsKeys, NotVerified};
-pub(super) use document::read_document;
-pub use document::{SkippedKey, UnusableKey, list};
 pub use source::KeySource;
 pub use state::{FetchCounts, InitialFetch, RefreshPolicy};

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::cache::{JwksCache, NotVerified};
-use super::document::SkippedKey;
 use crate::clock::Timestamp;
 use crate::jwt::compact::Compact;
 use crate::jwt::key_set::KeySet;
+use crate::jwt::skipped_key::SkippedKey;
 use crate::jwt::verify::{Validation, Verified, verify_compact};
 use crate::secret::SharedSecret;
 

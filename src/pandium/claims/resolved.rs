@@ -30,7 +30,7 @@ pub struct TimeClaims {
 
 /// All claims of a token.
 #[derive(Debug)]
-pub struct TokenClaims<'a> {
+pub struct SignedClaims<'a> {
     claims: &'a UserClaims<'a>,
     time: TimeClaims,
 }
@@ -61,8 +61,8 @@ impl<'a> UserClaims<'a> {
     }
 
     /// All claims of the token.
-    pub const fn with_time(&'a self, time: TimeClaims) -> TokenClaims<'a> {
-        TokenClaims { claims: self, time }
+    pub const fn with_time(&'a self, time: TimeClaims) -> SignedClaims<'a> {
+        SignedClaims { claims: self, time }
     }
 
     /// The paths and sizes in bytes of the five largest claims; no values.
@@ -123,8 +123,8 @@ impl<'a> Resolved<'a> {
         })
     }
 
-    /// Parses a string as an [`Identifier`], since values of token claims and
-    /// interpreted expressions have not been validated.
+    /// Parses a string as an [`Identifier`], because values from token claims and interpreted
+    /// expressions were not parsed before.
     fn into_identity(self) -> Result<Self, ValueError> {
         let Self::Text(text) = &self else { return Ok(self) };
         match Identifier::parse_borrowed(text) {
@@ -206,7 +206,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-impl Serialize for TokenClaims<'_> {
+impl Serialize for SignedClaims<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("iat", &self.time.issued_at)?;

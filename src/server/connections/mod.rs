@@ -1,9 +1,9 @@
-//! The open connections of one listener, their limit, and which one is closed
-//! above it.
+//! The open connections of one listener, their limit, and which connection is closed when the limit
+//! is exceeded.
 //!
 //! At the limit, actix would leave new connections waiting until an open one
 //! ends, so a peer with many idle connections would deny service to all others.
-//! The connection without progress for the longest time is closed instead.
+//! Instead, the connection that has made no progress for the longest time is closed.
 
 mod stream;
 
@@ -19,7 +19,7 @@ use crate::clock::Stopwatch;
 
 /// The open connections of one listener.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(super) struct OpenConnections {
     limit: usize,
     started: Stopwatch,
     open: Mutex<HashMap<u64, Arc<Connection>>>,
@@ -34,9 +34,9 @@ pub(super) struct Connections {
 pub(super) struct Connection {
     id: u64,
     started: Stopwatch,
-    /// When bytes of a response were last written, or the connection was
-    /// accepted, in milliseconds since the listener's start. Bytes that are
-    /// read do not count: a peer could send one at a time.
+    /// When bytes of a response were last written, or the connection was accepted, in milliseconds
+    /// since the listener's start. Bytes that are read do not count as progress: a peer could send
+    /// one at a time.
     progress_at_ms: AtomicU64,
     has_sent_response: AtomicBool,
     requests_in_progress: AtomicU32,
@@ -49,14 +49,15 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) struct RequestInProgress(Arc<Connection>);
 
-/// How long a new connection counts like one that has sent a response.
+/// How long a new connection is treated as if it had sent a response, so that it is not closed
+/// before its first request.
 const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);
 
-/// The shortest time between two log lines about the limit.
+/// The minimum time between two log lines about the limit.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-impl Connections {
-    /// No connections yet, and at most `limit` at once.
+impl OpenConnections {
+    /// Creates an empty set, for at most `limit` open connections.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -67,9 +68,9 @@ impl Connections {
         }
     }
 
-    /// Adds a connection. Above the limit, closes the one without progress for the
-    /// longest time; connections that should have received a request by now, and have
-    /// had no response yet, come first. One with a request in progress is never closed.
+    /// Adds a connection. Above the limit, closes the connection that has made no progress for the
+    /// longest time, but first those that should have received a request by now and have sent no
+    /// response. A connection with a request in progress is never closed.
     fn add(&self) -> Arc<Connection> {
         let connection = Arc::new(Connection {
             id: self.last_id.fetch_add(1, Ordering::Relaxed),
@@ -145,7 +146,7 @@ impl Connection {
         self.progress_at_ms.store(milliseconds(self.started), Ordering::Relaxed);
     }
 
-    /// Stores the waker to call when the connection is to be closed.
+    /// Stores the waker that is called when the connection has to be closed.
     fn wake_when_closing(&self, waker: &Waker) {
         let mut stored = lock(&self.waker);
         if !stored.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
@@ -173,8 +174,8 @@ mod tests {
     use super::*;
 
     /// Connections with progress at these times, in milliseconds.
-    fn open(limit: usize, progress_at_ms: &[u64]) -> (Connections, Vec<Arc<Connection>>) {
-        let connections = Connections::new(limit);
+    fn open(limit: usize, progress_at_ms: &[u64]) -> (OpenConnections, Vec<Arc<Connection>>) {
+        let connections = OpenConnections::new(limit);
         let open = progress_at_ms.iter().map(|at_ms| {
             let connection = connections.add();
             connection.progress_at_ms.store(*at_ms, Ordering::Relaxed);
@@ -185,7 +186,7 @@ mod tests {
     }
 
     /// A connection that was accepted after all others.
-    fn add_newer(connections: &Connections) {
+    fn add_newer(connections: &OpenConnections) {
         connections.add().progress_at_ms.store(u64::MAX, Ordering::Relaxed);
     }
 

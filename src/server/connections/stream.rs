@@ -1,10 +1,10 @@
-//! A connection's stream, with the bounds that actix-http does not set.
+//! A connection's stream, with limits that actix-http does not have.
 //!
-//! actix-http 3.20 reads and handles pipelined requests also while responses
-//! wait to be written, so a peer that sends requests and never reads responses
-//! makes its write buffer grow without bound. This stream returns no bytes while
-//! a write is pending, and a limited number before it yields, so that requests
-//! are handled and responses written.
+//! actix-http 3.20 reads and handles pipelined requests even while responses wait to be written, so
+//! the write buffer grows without limit if a peer sends requests and never reads responses. This
+//! stream returns no bytes while a write is pending. It also returns only a limited number of bytes
+//! before it yields, so that the requests are handled and the responses written before more is
+//! read.
 
 use std::io;
 use std::pin::Pin;
@@ -14,20 +14,20 @@ use std::task::{Context, Poll, Waker};
 use actix_web::rt::net::{ActixStream, Ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Connection, Connections};
+use super::{Connection, OpenConnections};
 
-/// The stream of one connection, which counts as open until this is dropped.
+/// The stream of one connection. The connection counts as open until this is dropped.
 pub(in crate::server) struct LimitedStream<Io> {
     io: Io,
     connection: Arc<Connection>,
-    connections: Arc<Connections>,
+    connections: Arc<OpenConnections>,
     bytes_in_burst: usize,
     /// The task to wake when the pending write is done; `None` if no write is pending.
     pending_write: Option<Waker>,
 }
 
-/// Bytes that are read before the stream yields. Bounds the number of requests
-/// in memory: the shortest has 18 bytes.
+/// Bytes that are read before the stream yields. This limits the number of requests in memory: the
+/// shortest request has 18 bytes.
 const READ_BURST_BYTES: usize = 16 * 1024;
 
 /// End of file: ready, with no bytes read.
@@ -35,7 +35,7 @@ const END_OF_STREAM: Poll<io::Result<()>> = Poll::Ready(Ok(()));
 
 impl<Io> LimitedStream<Io> {
     /// Counts a connection as open, which may close another one.
-    pub fn new(io: Io, connections: Arc<Connections>) -> Self {
+    pub fn new(io: Io, connections: Arc<OpenConnections>) -> Self {
         let connection = connections.add();
         Self { io, connection, connections, bytes_in_burst: 0, pending_write: None }
     }
@@ -50,7 +50,8 @@ impl<Io> LimitedStream<Io> {
         match &written {
             Poll::Pending => {
                 self.pending_write = Some(context.waker().clone());
-                // after the end of the input nothing is read any more: only this wakes the task
+                // after the end of the input nothing is read any more, so only this waker wakes the
+                // task
                 self.connection.wake_when_closing(context.waker());
                 self.check_open()?;
             }
@@ -167,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// A peer that has sent everything at once and reads nothing.
+    /// A peer that has sent everything already and reads nothing.
     struct UnreadPeer;
 
     impl AsyncRead for UnreadPeer {
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_pending_write_is_woken_and_fails_when_closing() {
-        let mut stream = LimitedStream::new(UnreadPeer, Arc::new(Connections::new(1)));
+        let mut stream = LimitedStream::new(UnreadPeer, Arc::new(OpenConnections::new(1)));
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn nothing_is_read_while_a_write_is_pending() {
-        let mut stream = LimitedStream::new(UnreadPeer, Arc::new(Connections::new(1)));
+        let mut stream = LimitedStream::new(UnreadPeer, Arc::new(OpenConnections::new(1)));
         let mut context = Context::from_waker(Waker::noop());
         let mut bytes = [0; 8];
         let mut buffer = ReadBuf::new(&mut bytes);

@@ -1,20 +1,20 @@
-//! What is unusual, in words.
+//! Texts that describe what is unusual.
 
 use serde::Serialize;
 
-use super::view::{Moment, query};
+use super::view::{UtcTime, query};
 use crate::audit::unusual::Unusual;
 
-/// A mark: what is unusual, what it can mean, and where to look.
+/// What is unusual, what it can mean, and where to look.
 #[derive(Serialize)]
-pub(super) struct Mark {
+pub(super) struct UnusualNotice {
     title: String,
     text: String,
-    /// The events, if a filter finds them.
+    /// The URL of the events, if a filter can select them.
     href: Option<String>,
 }
 
-impl Mark {
+impl UnusualNotice {
     pub fn of(unusual: Unusual) -> Self {
         let events = |fields: &[(&str, &str)]| Some(format!("/dashboard/events?{}", query(fields)));
         match unusual {
@@ -38,8 +38,8 @@ impl Mark {
             Unusual::FirstUse { entrance, at } => Self {
                 title: format!("First hand-off at the entrance {entrance}"),
                 text: format!(
-                    "At {} UTC; no earlier one is stored. Expected after the entrance was set up, or after the store was.",
-                    Moment::of(at).text
+                    "At {} UTC; no earlier one is stored. Expected after the entrance or the store was set up.",
+                    UtcTime::of(at).text
                 ),
                 href: events(&[("entrance", &entrance)]),
             },
