@@ -10,12 +10,12 @@ use super::{Finding, Setup, Topic, display_url, is_on_this_machine};
 
 const PAGE: Topic = Topic::frame("page");
 
-/// `entrance`: the content of `/embed.json`, where it could be read.
+/// `entrance`: the content of `/embed.json`, if it could be read.
 pub(super) async fn run(probe: &Probe, setup: &Setup, entrance: Option<&EntranceInfo>) -> Vec<Finding> {
     let Some(page) = &setup.page else {
         return vec![Finding::skipped(PAGE, "not checked: name the page that embeds the frame with --page")];
     };
-    // the cookie must not be sent to a site that is not the app's
+    // the cookie must not be sent to another site than the application's
     let cookie = setup.cookie.iter().filter(|_| is_same_site(page, &setup.entrance));
     let cookie: Vec<(&str, &str)> = cookie.map(|cookie| ("Cookie", cookie.as_str())).collect();
     let headers = [&[("Accept", "text/html")], cookie.as_slice()].concat();
@@ -136,13 +136,13 @@ fn opener(response: &Response) -> Finding {
     }
 }
 
-/// `Cross-Origin-Embedder-Policy`: a page with one blocks frames without one, as
-/// the marketplace is.
+/// `Cross-Origin-Embedder-Policy`: a page that requires one blocks frames without one, such as the
+/// marketplace.
 fn embedder(response: &Response) -> Finding {
     const TOPIC: Topic = Topic::frame("embedder");
     match response.header("cross-origin-embedder-policy").as_str() {
         "" | "unsafe-none" => {
-            Finding::ok(TOPIC, "the page does not require a Cross-Origin-Embedder-Policy of frames")
+            Finding::ok(TOPIC, "the page does not require frames to have a Cross-Origin-Embedder-Policy")
         }
         policy => Finding::broken(
             TOPIC,
@@ -180,16 +180,16 @@ async fn parents(probe: &Probe, setup: &Setup, page: &Url) -> Finding {
     }
 }
 
-/// What a page frames or loads.
+/// The URL that a page frames or loads.
 #[derive(Clone, Copy)]
 struct Target<'a> {
     origin: &'a str,
-    /// `None` where it is not compared: after a redirect.
+    /// `None` if it is not compared, as after a redirect.
     path: Option<&'a str>,
 }
 
-/// Whether every policy of the response allows the target. Of `directives`, the
-/// first that a policy contains decides.
+/// Whether every policy of the response allows the target. In each policy, the first of
+/// `directives` that it contains applies.
 fn allows(response: &Response, page: &Url, directives: &[&str], target: Target<'_>) -> bool {
     let own = page.origin().ascii_serialization();
     let header = response.header("content-security-policy");

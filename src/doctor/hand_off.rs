@@ -45,7 +45,7 @@ pub(super) async fn run(probe: &Probe, setup: &Setup) -> Vec<Finding> {
     let (location, all) = (response.header("location").len(), response.header_bytes());
     let sizes = format!("the Location has {location} bytes, all headers {all}");
     let size = if all > PROXY_BUFFER_BYTES {
-        let message = format!("{sizes}: more than a proxy buffers by default, raise its buffers");
+        let message = format!("{sizes}: more than a proxy buffers by default; enlarge its buffers");
         Finding::warning(SIZE, message).with(Remedy::Buffers)
     } else {
         Finding::ok(SIZE, sizes)

@@ -1,12 +1,13 @@
-//! Checks a running deployment from outside: as a browser, as a client that
-//! forges identity headers, and, with a cookie, as a user. It changes nothing,
-//! and does not print or send on tokens that it receives.
+//! Checks a running deployment from outside: as a browser, as a client that forges identity
+//! headers, and, with a cookie, as a user. It changes nothing, and neither prints nor forwards
+//! tokens that it receives.
 
 mod address;
 mod frame;
 mod hand_off;
 mod probe;
 mod service;
+mod sign_in;
 mod snippets;
 mod tls;
 
@@ -29,16 +30,16 @@ pub struct Setup {
     pub cookie: Option<String>,
     /// Certificate authorities to trust in addition to the system's, in PEM.
     pub authority: Option<Vec<u8>>,
-    /// The proxy in front; `None`: as its responses name it.
+    /// The proxy in front; `None` to recognise it by its responses.
     pub front: Option<Front>,
-    /// Addresses in place of DNS; of several for a host and port, the last.
+    /// Addresses in place of DNS; the last one for a host and port applies.
     pub addresses: Vec<GivenAddress>,
 }
 
 /// The results of all checks.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The proxy in front, where it is known.
+    /// The proxy in front, if it is known.
     pub front: Option<Front>,
     /// The results.
     pub findings: Vec<Finding>,
@@ -60,7 +61,7 @@ pub enum Group {
     Proxy,
     /// The page with the frame, and what the frame shows.
     Frame,
-    /// What users are verified with: keys and clocks.
+    /// What tokens are verified with: keys and clocks.
     Keys,
     /// The sizes of responses.
     Sizes,
@@ -75,7 +76,7 @@ pub struct Finding {
     pub topic: Topic,
     /// The result, and what to do about it.
     pub message: String,
-    /// What to write, where that can be said.
+    /// What to write into a configuration or a page, if that is known.
     pub remedy: Option<Remedy>,
 }
 
@@ -171,7 +172,7 @@ impl Severity {
 /// Runs all checks.
 pub async fn run(setup: &Setup) -> Result<Report, ClientError> {
     let probe = Probe::new(setup)?;
-    // without a response every other check would report the same cause again
+    // without a response, every other check would fail for the same cause
     let response = match service::first_response(&probe, &setup.entrance).await {
         Ok(response) => response,
         Err(finding) => return Ok(Report { front: setup.front, findings: vec![finding] }),

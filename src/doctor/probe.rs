@@ -17,11 +17,11 @@ use crate::jwt::jwks::fetch::error_chain;
 /// The clients.
 pub(super) struct Probe {
     client: Client,
-    /// Those for the hosts and ports whose addresses are given.
+    /// The clients for the hosts and ports whose addresses are given.
     to_addresses: Vec<(GivenAddress, Client)>,
 }
 
-/// A response, with its body cut at [`MAX_BODY_BYTES`].
+/// A response, with its body truncated at [`MAX_BODY_BYTES`].
 pub(super) struct Response {
     pub status: u16,
     headers: reqwest::header::HeaderMap,
@@ -51,12 +51,12 @@ pub(super) const JSON: (&str, &str) = ("Accept", "application/json");
 /// The time limit for a whole response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The number of bytes that are read of a body.
+/// The maximum number of bytes that are read of a body.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
 impl Probe {
-    /// The client for this deployment. Where it is on this machine, or its address is given,
-    /// `HTTPS_PROXY` and the like are ignored.
+    /// The client for this deployment. If the deployment is on this machine, or its address is
+    /// given, variables such as `HTTPS_PROXY` are ignored.
     pub fn new(setup: &Setup) -> Result<Self, reqwest::Error> {
         let authorities = match &setup.authority {
             Some(pem) => Certificate::from_pem_bundle(pem)?,
@@ -130,7 +130,7 @@ impl Response {
         self.headers.iter().map(field).sum()
     }
 
-    /// Whether it redirects to the marketplace with a token, or has such a URL as JSON.
+    /// Whether it redirects to the marketplace with a token, or contains such a URL as JSON.
     pub fn is_hand_off(&self) -> bool {
         self.token().is_some()
     }
@@ -164,11 +164,23 @@ impl Response {
 
     /// The reason code of the service's refusal; `None` for any other response.
     pub fn reason(&self) -> Option<String> {
+        let refusal = self.refusal()?;
+        let reason = refusal.get("reason")?.as_str()?;
+        let is_code = reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        is_code.then(|| reason.to_owned())
+    }
+
+    /// The URL at which the user signs in, as the service's refusal says; `None` if it signs no
+    /// users in, and for any other response.
+    pub fn login_url(&self) -> Option<String> {
+        self.refusal()?.get("login_url")?.as_str().map(str::to_owned)
+    }
+
+    /// The service's refusal.
+    fn refusal(&self) -> Option<serde_json::Value> {
         let problem: serde_json::Value = serde_json::from_str(&self.body).ok()?;
         let is_ours = problem.get("type")?.as_str()?.starts_with("urn:marketplace-sso:");
-        let reason = problem.get("reason")?.as_str()?;
-        let is_code = reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        (is_ours && is_code).then(|| reason.to_owned())
+        is_ours.then_some(problem)
     }
 }
 

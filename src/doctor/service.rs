@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc2822;
 use super::probe::{FRAME_NAVIGATION, JSON, PAGE, Probe, ProbeError, Response};
 use super::snippets::Remedy;
 use super::tls::TlsError;
-use super::{Finding, Front, Setup, Topic, display_url, is_on_this_machine};
+use super::{Finding, Front, Setup, Topic, display_url, is_on_this_machine, sign_in};
 use crate::authn::proxy_headers::presets;
 use crate::clock::Timestamp;
 
@@ -76,7 +76,7 @@ pub(super) async fn first_response(probe: &Probe, entrance: &Url) -> Result<Firs
             let host = entrance.host_str().unwrap_or_default();
             let port = entrance.port_or_known_default().unwrap_or_default();
             let message = format!(
-                "{}: {error}; before DNS has it, give the proxy's address: --resolve {host}:{port}:ADDRESS",
+                "{}: {error}; if DNS does not have it yet, give the proxy's address: --resolve {host}:{port}:ADDRESS",
                 display_url(entrance)
             );
             Finding::broken(RESPONSE, message)
@@ -87,7 +87,8 @@ pub(super) async fn first_response(probe: &Probe, entrance: &Url) -> Result<Firs
     })?;
     let after = Timestamp::now();
     if page.is_gateway_error() {
-        // a page has no reason code, and the proxy may only fail to reach the login
+        // other requests are tried too: a page has no reason code, and perhaps only the login
+        // behind the proxy is down
         let others = [(entrance.clone(), JSON), (component_url(entrance), JSON)];
         let mut is_everywhere = true;
         for (url, accept) in others {
@@ -124,6 +125,7 @@ pub(super) async fn run(
     findings.push(forged_headers(probe, setup, &anonymous).await);
     findings.push(other_methods(probe, entrance).await);
     findings.push(keys(json.as_ref()));
+    findings.extend(sign_in::run(probe, entrance, json.as_ref()).await);
     findings.push(internal_paths(probe, entrance).await);
     match entrance_info(probe, entrance).await {
         Ok(info) => {
@@ -213,7 +215,8 @@ fn without_login(page: &Response, json: Option<&Response>, anonymous: &Anonymous
     const TOPIC: Topic = Topic::proxy("no login");
     match anonymous {
         AnonymousResult::SignedOn => {
-            let message = "EVERY REQUEST IS SIGNED ON, without any login: where does the identity come from?";
+            let message =
+                "EVERY REQUEST IS SIGNED ON, without any login: find out where the identity comes from";
             return Finding::broken(TOPIC, message);
         }
         AnonymousResult::Refused(reason) => {
@@ -243,7 +246,7 @@ fn without_login(page: &Response, json: Option<&Response>, anonymous: &Anonymous
         )
         .with(Remedy::PassSignedOut),
         status if json.is_some_and(Response::is_gateway_error) => {
-            let message = format!("the proxy responds with {status}: start the login in front, and run doctor again");
+            let message = format!("the proxy responds with {status}: start the login proxy, and run doctor again");
             Finding::broken(TOPIC, message)
         }
         status => Finding::warning(
@@ -328,7 +331,7 @@ async fn forged_set(probe: &Probe, entrance: &Url, names: &[&str], anonymous: &A
         _ if response.is_hand_off_of(FORGED_USER) => {
             Finding::broken(FORGED, format!("ANY CLIENT CAN SIGN ON AS ANY USER: {remedy}")).with(overwrite())
         }
-        // the same without these headers: the identity does not come from them
+        // the response is the same without these headers, so the identity does not come from them
         reason
             if is_always_identified
                 && (response.is_hand_off() || reason.is_some_and(is_after_authentication)) =>
@@ -389,11 +392,11 @@ fn keys(json: Option<&Response>) -> Finding {
         Some(reason @ ("keys_unavailable" | "upstream_unavailable")) => Finding::broken(
             TOPIC,
             format!(
-                "the service cannot fetch what it verifies users with ({reason}): see its log for the URL, and let \
+                "the service cannot fetch the keys that verify users ({reason}): see its log for the URL, and let \
                  it connect there"
             ),
         ),
-        Some(_) => Finding::ok(TOPIC, "the service lacks no keys"),
+        Some(_) => Finding::ok(TOPIC, "the service has all keys"),
         None => Finding::skipped(TOPIC, "unknown: the service did not respond itself"),
     }
 }
@@ -407,7 +410,7 @@ async fn marketplace(probe: &Probe, info: &EntranceInfo) -> Finding {
     }
 }
 
-/// Metrics and health details, which only operators should reach.
+/// Checks that only operators can reach metrics and health details.
 async fn internal_paths(probe: &Probe, entrance: &Url) -> Finding {
     const TOPIC: Topic = Topic::proxy("internal paths");
     let url_of = |path: &str| {

@@ -9,11 +9,12 @@ const CERTIFICATE_ERROR: &str = "invalid peer certificate: ";
 pub(super) struct TlsError {
     /// The cause, and what to do about it.
     pub message: String,
-    /// Whether the certificate is an authority's, so that another one has to be issued.
+    /// Whether the certificate is that of an authority, so that one for the server has to be
+    /// issued.
     pub is_of_authority: bool,
 }
 
-/// The explanation of an error's causes; `None` if TLS is not among them.
+/// Explains an error by the text of its causes; `None` if none of them is about TLS.
 pub(super) fn explain(causes: &str) -> Option<TlsError> {
     if let Some((_, problem)) = causes.split_once(CERTIFICATE_ERROR) {
         return Some(explain_certificate(problem));
@@ -50,7 +51,7 @@ fn explain_certificate(problem: &str) -> TlsError {
         "the certificate has been revoked: issue a new one"
     } else {
         return TlsError::new(format!(
-            "the certificate cannot be verified ({problem}); name an authority of your own with --ca-file"
+            "the certificate cannot be verified ({problem}); name your own authority with --ca-file"
         ));
     };
     TlsError::new(message)
