@@ -1,5 +1,6 @@
-//! What the buttons of the sample app's page do: they forge an identity, expire a token,
-//! rotate the shared secret under load, and change the user's plan. All of it is recorded.
+//! The actions of the buttons on the sample app's page: forging an identity, expiring a token,
+//! rotating the shared secret under load, and changing the user's plan. The trace records all of
+//! them.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -35,10 +36,10 @@ struct After {
     after: u64,
 }
 
-/// What has changed.
+/// The changes since the last response.
 #[derive(Serialize)]
 struct Changes {
-    /// For the next request.
+    /// The value of `after` in the next request.
     version: u64,
     user: Option<PersonCard>,
     stories: Vec<Story>,
@@ -49,7 +50,7 @@ struct PlanForm {
     plan: Tier,
 }
 
-/// Responds once something has changed, or after a while.
+/// Responds as soon as something has changed, or after 20 s.
 async fn trace(app: web::Data<SampleApp>, request: HttpRequest, query: web::Query<After>) -> HttpResponse {
     let (version, stories) = app.trace.poll(query.after).await;
     let user = app.sessions.user(&request).map(PersonCard::from);
@@ -71,11 +72,11 @@ async fn change_plan(
         );
     }
     app.trace.wake();
-    said(StatusCode::OK, "The next request carries the new plan in X-Auth-Request-Plan.")
+    said(StatusCode::OK, "The next request has the new plan in X-Auth-Request-Plan.")
 }
 
-/// Sends the identity of the user with the most rights to the service, past the proxy and
-/// from an address that is not a proxy's.
+/// Sends forged headers with the identity of the user with the most rights to the service directly,
+/// from an address that is not the proxy's.
 async fn forge(app: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse {
     if !is_from_origin(&app.origin, request.headers()) {
         return cross_site_response();
@@ -84,7 +85,7 @@ async fn forge(app: web::Data<SampleApp>, request: HttpRequest) -> HttpResponse 
     let sent: Vec<_> = forged.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let response = match app.proxy.get(Entrance::MAIN_PATH, &forged, Some(NOT_A_PROXY)).await {
         Ok(response) => response,
-        // not every system has this address
+        // some systems do not have this address
         Err(ProxyError::NoResponse(_)) => {
             return said(
                 StatusCode::OK,
@@ -161,7 +162,7 @@ fn identity_of(person: &Person) -> Vec<(&'static str, String)> {
     person.identity_headers(person.plan)
 }
 
-/// What the page says after a button.
+/// The response to a button, which the page shows.
 fn said(status: StatusCode, text: &str) -> HttpResponse {
     HttpResponse::build(status).insert_header(NO_STORE).json(json!({ "said": text }))
 }

@@ -26,11 +26,11 @@ use crate::secret::SharedSecret;
 /// The state of the stand-in marketplace.
 pub struct Marketplace {
     pub pages: Pages,
-    /// The only account it has.
+    /// The only account that exists.
     pub account: &'static str,
     /// The secrets that verify tokens, the newest first.
     pub secrets: Mutex<Vec<SharedSecret>>,
-    /// Tokens that it takes for older than they are.
+    /// Tokens that it treats as older than they are.
     pub expired: Mutex<HashSet<String>>,
     /// Where its requests are recorded.
     pub trace: Option<Arc<Trace>>,
@@ -262,7 +262,7 @@ impl<'a> TenantRequest<'a> {
             home: Some(self.home()),
             title,
             because,
-            advice: "Another sample user, or another plan, sees something else.",
+            advice: "Another sample user, or a user on another plan, sees other integrations.",
             upgrade,
             is_token_valid: true,
         };
@@ -333,7 +333,7 @@ impl<'a> TenantRequest<'a> {
 }
 
 impl Marketplace {
-    /// Accepts another secret from now on, and the latest of the earlier ones.
+    /// Accepts a new secret from now on, and the last one before it.
     pub fn add_secret(&self, secret: SharedSecret) {
         let mut secrets = lock(&self.secrets);
         secrets.insert(0, secret);
@@ -345,7 +345,7 @@ impl Marketplace {
         self.verify(token).ok().map(|(_, signed_by)| signed_by)
     }
 
-    /// Takes a token for older than it is from now on.
+    /// Treats a token as older than it is from now on.
     pub fn expire(&self, token: String) {
         lock(&self.expired).insert(token);
     }
@@ -360,7 +360,7 @@ impl Marketplace {
             .or_else(|error| by(secrets.get(1), SignedBy::Earlier).map_err(|_: VerifyError| error))
     }
 
-    /// The time by which it judges a token, in Unix seconds.
+    /// The time with which a token's age is computed, in Unix seconds.
     fn now_s(&self, token: &str) -> u64 {
         let ahead = if lock(&self.expired).contains(token) { 2 * MAX_AGE_S } else { 0 };
         Timestamp::now().unix_seconds().saturating_add(ahead)

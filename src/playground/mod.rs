@@ -82,7 +82,7 @@ pub enum Simulated {
     Platform(&'static Kind),
     /// The service, at an OpenID provider.
     OpenIdProvider,
-    /// mittwald's mStudio, where the extension is installed.
+    /// mittwald's mStudio, in which the extension is installed.
     Mstudio,
 }
 
@@ -92,7 +92,7 @@ impl Simulated {
         kinds::ALL.into_iter().map(|kind| kind.name).chain([openid_app::NAME, mstudio_app::NAME])
     }
 
-    /// Finds what a value of `--as` names.
+    /// Finds the simulation that a value of `--as` names.
     pub fn find(name: &str) -> Option<Self> {
         match name {
             openid_app::NAME => Some(Self::OpenIdProvider),
@@ -132,7 +132,11 @@ impl Playground {
                 let servers = login_proxy(&setup, marketplace).await?;
                 other_server = Some(servers.other_site);
                 let marketplace_state = servers.app.marketplace.clone();
-                let app = serve(app_listener, &setup.app_origin, servers.app, sample_app::routes)?;
+                let routes = |app: &mut web::ServiceConfig| {
+                    sample_app::routes(app);
+                    experiments::routes(app);
+                };
+                let app = serve(app_listener, &setup.app_origin, servers.app, routes)?;
                 (servers.service, app, marketplace_state)
             }
             Simulated::Platform(kind) => {
@@ -194,7 +198,7 @@ impl Playground {
     pub fn warning(&self) -> Option<String> {
         (!self.app.ip().is_loopback()).then(|| {
             format!(
-                "the playground listens at {}, beyond this machine: whoever can connect can sign in as its users \
+                "the playground listens at {}, which other machines can reach: anyone who can connect can sign in as its users \
                  and read its tokens; listen at 127.0.0.1 unless that is meant",
                 self.app
             )
@@ -306,5 +310,5 @@ fn marketplace_for(setup: &Setup, trace: Option<Arc<Trace>>) -> anyhow::Result<w
     }))
 }
 
-/// Stands for secrets in a configuration that a page shows, as in `check`.
+/// Replaces secrets in a configuration that a page shows, as `check` does.
 const HIDDEN: &str = "[hidden]";

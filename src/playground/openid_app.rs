@@ -1,4 +1,4 @@
-//! A sample app without a login of its own, as `--as oidc`: the service signs its users in at a
+//! A sample app without its own login, for `--as oidc`: the service signs its users in at a
 //! stand-in OpenID provider, in a pop-up. The page embeds the component; its buttons make the
 //! provider end sessions, fail and rotate its keys.
 
@@ -29,7 +29,7 @@ pub const NAME: &str = "oidc";
 
 /// The text printed in the terminal after the start.
 pub const GREETING: &str = "\
-It stands for an app without a login of its own, and an OpenID provider.
+It simulates an app without its own login, and an OpenID provider.
 Sign in: a pop-up leads to the provider, and the marketplace is shown in the page.
 Dora Lindqvist may sign in, but has no access.
 End the session at the provider, make the provider fail, or rotate its keys.";
@@ -102,11 +102,11 @@ struct OpenIdPage<'a> {
     config: &'a str,
 }
 
-/// What the provider is made to do.
+/// A change of the provider's behaviour.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "do")]
 enum Change {
-    /// Ends all sessions, and tells the service.
+    /// Ends all sessions, and sends logout tokens to the service.
     End,
     /// Rotates its keys.
     Rotate,
@@ -187,7 +187,7 @@ parents = ["{}"]
 
 async fn page(app: web::Data<OpenIdApp>) -> HttpResponse {
     let nonce = nonce();
-    // a sign-out leads from the service to the provider
+    // a sign-out redirects from the service to the provider
     let requests = format!("{} {}", app.service_origin, app.provider.issuer());
     let frames = format!("{} {}", app.service_origin, app.marketplace_origin);
     let policy = ContentSecurityPolicy {

@@ -1,6 +1,6 @@
-//! The sample app: a login, and a page that frames the marketplace. It is an
-//! application with its login proxy. What its page tells of a request is in [`super::trace`],
-//! and what its buttons do in [`super::experiments`].
+//! The sample app: a login, and a page that frames the marketplace. It plays both roles: an
+//! application, and its login proxy. [`super::trace`] records requests for its page, and
+//! [`super::experiments`] has the actions of its buttons.
 
 use std::sync::Arc;
 
@@ -9,7 +9,6 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::experiments;
 use super::marketplace::Marketplace;
 use super::origin_guard::{cross_site_response, is_from_origin};
 use super::pages::{ContentSecurityPolicy, Pages, nonce};
@@ -50,7 +49,6 @@ pub fn routes(app: &mut web::ServiceConfig) {
         .route("/login", web::get().to(login_form))
         .route("/login", web::post().to(login))
         .route("/logout", web::post().to(logout))
-        .configure(experiments::routes)
         .service(
             web::resource(["/pandium-sso", "/pandium-sso/{rest:.*}", "/embed{rest:.*}"])
                 .route(web::route().to(forward_to_service)),
@@ -67,7 +65,7 @@ struct LoginForm {
 
 #[derive(Deserialize)]
 struct LoginQuery {
-    /// `close` in the pop-up that the component opens.
+    /// Where the login continues; `close` in the pop-up that the component opens.
     #[serde(default)]
     then: String,
 }
@@ -108,7 +106,7 @@ async fn login(
             let cookie = state.sessions.begin(person);
             state.trace.wake();
             let mut response = if form.then == CLOSE { signed_in_page(&state) } else { see_other("/") };
-            // a cookie of a few letters and digits is a valid header field
+            // cannot fail: letters and digits are a valid header field value
             let _ = response.add_cookie(&cookie);
             response
         }
@@ -165,7 +163,7 @@ async fn forward_to_service(
     }
 }
 
-/// Whether the page that asks is of the app, or does not say where it is from.
+/// Whether the page that sent the request is one of the app, or does not name its origin.
 fn is_from_own_page(origin: &str, fields: &[(String, String)]) -> bool {
     fields
         .iter()
@@ -209,6 +207,6 @@ fn see_other(path: &'static str) -> HttpResponse {
 
 /// A fictional product.
 const PRODUCT: &str = "Larkspur";
-/// The value of `then` with which a login ends in a page that closes its window.
+/// The value of `then` after which the login shows a page that closes its window.
 const CLOSE: &str = "close";
 const MAX_BODY_BYTES: usize = 16_384;

@@ -45,7 +45,7 @@ pub enum ClaimError {
     #[error("it was signed {0} seconds in the future, and clocks may differ by {MAX_CLOCK_SKEW_S}")]
     InFuture(u64),
     /// `iat` is older than `MAX_AGE_S`.
-    #[error("it was signed {0} seconds ago, and this marketplace takes a token for {MAX_AGE_S}")]
+    #[error("it was signed {0} seconds ago, and this marketplace accepts a token for {MAX_AGE_S}")]
     TooOld(u64),
     /// `jti` is required.
     #[error("its jti is missing or is not a UUID")]
@@ -66,7 +66,7 @@ pub enum ClaimError {
 pub struct ClaimDescription {
     /// The path of the claim, such as `ti.uem`.
     pub name: String,
-    /// A string as it is, anything else as JSON.
+    /// A string without quotes, any other value as JSON.
     pub value: String,
     pub meaning: &'static str,
 }
@@ -153,13 +153,13 @@ fn meaning(name: &str) -> &'static str {
         "iat" => "When the token was signed, in seconds since 1970. A fresh one for every request.",
         "jti" => "The token's own id, never used twice.",
         "exp" => "When the token ends. Pandium does not document it.",
-        "sub" => "Who the user is. Installed tenants hang on it, so it must never change for a user.",
+        "sub" => "Identifies the user. Installed tenants belong to it, so it must never change for a user.",
         "external_id" => "The user's own id in the app, where sub is the e-mail address.",
-        "meta" => "Free-form data that travels with the user.",
+        "meta" => "Free-form data about the user.",
         "ti.udn" => "The name to show for the user.",
         "ti.ufn" => "The user's full name.",
         "ti.uem" => "The user's e-mail address.",
-        "ti.ili" => "Integrations that the user has already: they carry an Installed badge here.",
+        "ti.ili" => "Integrations that the user has already: they have an Installed badge here.",
         "ti.aid" => "The company's id in the app.",
         "ti.adn" => "The company's name to show.",
         "ti.xti.user_tier" => "The user's plan: integrations of a higher one are locked here.",
@@ -195,9 +195,9 @@ fn ids(list: &[Value]) -> BTreeSet<u32> {
         .collect()
 }
 
-/// How far `iat` may be in the future, in seconds. The stand-in's choice.
+/// How far `iat` may be in the future, in seconds. The stand-in defines this.
 const MAX_CLOCK_SKEW_S: u64 = 60;
-/// The maximum age of a token, in seconds. The stand-in's choice: Pandium documents none.
+/// The maximum age of a token, in seconds. The stand-in defines this: Pandium documents none.
 pub const MAX_AGE_S: u64 = 300;
 
 #[cfg(test)]

@@ -7,6 +7,9 @@
     });
   }
 
+  // Whether the stand-in marketplace shows its page, or refuses.
+  const stateOf = (data) => (data.stand_in_refuses === true ? "refused" : "framed");
+
   // Sets the frame's height from a height message; returns whether it was one.
   function fitHeight(frame, data) {
     if (data.message !== "pandium-content-height-change" || !Number.isFinite(data.height)) return false;

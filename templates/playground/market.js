@@ -9,9 +9,12 @@
     if (event.origin === app && event.data?.message === "stand-in-reload") window.location.reload();
   });
 
+  // what only the stand-in says: that its page is a refusal
+  const more = document.querySelector(".refused") ? { stand_in_refuses: true } : {};
   const tellHeight = () => tell({
     message: "pandium-content-height-change",
     height: Math.ceil(document.querySelector(".market").getBoundingClientRect().height),
+    ...more,
   });
   new ResizeObserver(tellHeight).observe(document.querySelector(".market"));
   window.addEventListener("load", tellHeight);

@@ -6,26 +6,32 @@
   const people = [...document.querySelectorAll("[data-person]")];
   let person = people[0];
   let opened = null;
-  let isLoading = false;
+  /** What the badge says of the frame; null while it loads. */
+  let shown = null;
 
   {% include "frame.js" %}
   onMessage(frame, (origin, data) => {
     if (origin === marketplaceOrigin) {
-      if (fitHeight(frame, data) && isLoading) showResult("framed", `The extension is open for ${person.dataset.name}. The key of its URL works once.`, "ok");
+      if (fitHeight(frame, data) && stateOf(data) !== shown) showMarketplace(stateOf(data));
     } else if (origin === serviceOrigin && String(data.type).startsWith("marketplace-sso:")) {
       showResult("refused", `The service refuses to open the extension for ${person.dataset.name}: ${data.reason}.`, "bad");
     }
   });
 
-  // Says the result beside the buttons; the details are further below.
+  // Shows the result next to the buttons; the details are further below.
   function say(text, className) {
     byId("said").textContent = text;
     byId("said").className = `said near ${className}`;
   }
 
+  function showMarketplace(state) {
+    if (state === "framed") showResult(state, `The extension is open for ${person.dataset.name}. The key of its URL works once.`, "ok");
+    else showResult(state, `The marketplace refuses ${person.dataset.name}: the frame says why.`, "bad");
+  }
+
   // What the page in the frame has reported.
   function showResult(state, text, className) {
-    isLoading = false;
+    shown = state;
     byId("state").textContent = state;
     byId("state").className = `badge ${className}`;
     say(text, className);
@@ -115,7 +121,7 @@
     byId("address").textContent = url.replace(/(atrek=.{8}).*/u, "$1…");
     byId("nothing").hidden = true;
     frame.hidden = false;
-    isLoading = true;
+    shown = null;
     byId("state").textContent = "loading";
     byId("state").className = "badge";
     say(`The extension is opening for ${person.dataset.name}.`, "");

@@ -12,7 +12,10 @@
     if (state === "loading") return;
     const wasSignedOut = isSignedOut;
     isSignedOut = state === "signed-out";
+    const focused = document.activeElement;
     byId("sign-out").disabled = byId("reload").disabled = isSignedOut;
+    // a disabled button loses the focus
+    if (focused.disabled) byId("session-title").focus({ preventScroll: true });
     // a sign-in makes the last message out of date
     if (wasSignedOut && !isSignedOut) say("");
   });

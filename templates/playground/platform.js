@@ -8,7 +8,7 @@
 
   {% include "frame.js" %}
   onMessage(frame, (origin, data) => {
-    if (origin === marketplaceOrigin && fitHeight(frame, data) && !frame.hidden) byId("state").textContent = "framed";
+    if (origin === marketplaceOrigin && fitHeight(frame, data) && !frame.hidden) byId("state").textContent = stateOf(data);
   });
 
   let current = null;
@@ -80,6 +80,7 @@
     return fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   }
 
+  // Returns whether its result is shown; otherwise another person was chosen meanwhile.
   async function open(person) {
     const attempt = (latest += 1);
     current = person;
@@ -92,9 +93,9 @@
       text = await response.text();
     } catch (error) {
       if (attempt === latest) show("bad", `No answer: ${error.message}`, null);
-      return;
+      return attempt === latest;
     }
-    if (attempt !== latest) return;
+    if (attempt !== latest) return false;
     let body = null;
     try { body = JSON.parse(text); } catch { /* not JSON: shown as text */ }
     byId("answer").textContent = shorten(body ? JSON.stringify(body, null, 2) : text);
@@ -103,7 +104,8 @@
     status.className = response.ok ? "badge ok" : "badge bad";
     if (response.ok && body?.url) show("good", `${person.dataset.name} is signed on.`, body.url);
     else show("bad", `${person.dataset.name} is refused: ${status.textContent}. ${body?.title ? `${body.title}.` : ""}`, null);
-    void showKeys();
+    if (rotate) void showKeys();
+    return true;
   }
 
   function show(kind, text, url) {
@@ -129,10 +131,17 @@
   const rotate = byId("rotate");
   const down = byId("down");
   let isDown = false;
+  let latestKeys = 0;
 
-  async function showKeys(response) {
-    if (!rotate) return;
-    const keyStatus = await (response ?? await fetch("/platform/keys")).json();
+  // Shows the result of the latest request only: results may overtake each other.
+  async function showKeys(request = fetch("/platform/keys")) {
+    const number = (latestKeys += 1);
+    const keyStatus = await (await request).json();
+    if (number === latestKeys) showKeyStatus(keyStatus);
+    return keyStatus;
+  }
+
+  function showKeyStatus(keyStatus) {
     isDown = keyStatus.is_down;
     const status = byId("keys-status");
     status.textContent = isDown ? "key server down" : "key server up";
@@ -149,7 +158,6 @@
       line.append(name, badge);
       return line;
     }));
-    return keyStatus;
   }
 
   // The outcome is above, outside the viewport, so it is repeated here.
@@ -158,10 +166,10 @@
     rotate.disabled = down.disabled = true;
     message.textContent = before;
     try {
-      const said = after(await showKeys(await post("/platform/keys", { do: what })));
-      if (current) await open(current);
+      const said = after(await showKeys(post("/platform/keys", { do: what })));
+      const isShown = current === null || await open(current);
       const outcome = current ? byId("outcome").querySelector("span").textContent : "Choose a person to see that no user is refused.";
-      message.textContent = `${said} ${outcome}`;
+      message.textContent = isShown ? `${said} ${outcome}` : said;
     } catch (error) {
       message.textContent = `No answer: ${error.message}`;
     } finally {
@@ -182,5 +190,5 @@
     down.focus();
   });
 
-  void showKeys();
+  if (rotate) void showKeys();
 })();

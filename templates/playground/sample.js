@@ -11,10 +11,17 @@
 
   const STATES = { ready: "framed", loading: "loading", "signed-out": "signed out", error: "refused" };
   let isElsewhere = false;
-  const showState = () => (byId("state").textContent = isElsewhere ? "refused" : STATES[marketplace.state] ?? "");
-  for (const name of ["ready", "unauthenticated", "error", "message"]) marketplace.addEventListener(`marketplace-${name}`, showState);
+  let isRefused = false;
+  const showState = () => {
+    const state = marketplace.state === "ready" && isRefused ? "error" : marketplace.state;
+    byId("state").textContent = isElsewhere ? "refused" : STATES[state] ?? "";
+  };
+  for (const name of ["ready", "unauthenticated", "error"]) marketplace.addEventListener(`marketplace-${name}`, showState);
 
   marketplace.addEventListener("marketplace-message", ({ detail }) => {
+    // only the stand-in says whether it refuses
+    if (detail?.message === "pandium-content-height-change") isRefused = detail.stand_in_refuses === true;
+    showState();
     const item = document.createElement("li");
     item.append(make("code", String(detail?.message ?? detail?.type)), make("span", JSON.stringify(detail)));
     byId("messages").prepend(item);
@@ -152,7 +159,7 @@
         showStories(changes.stories);
         showState();
       } catch {
-        // the playground was stopped; another one begins anew
+        // the playground was restarted, and its trace is empty
         version = 0;
         stories.clear();
         await new Promise((resolve) => setTimeout(resolve, 2000));

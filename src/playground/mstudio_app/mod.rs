@@ -1,5 +1,5 @@
-//! A stand-in mStudio with a page, as `--as mittwald`: it installs, changes and removes instances of
-//! the extension, opens it in a frame, and asks the service for access tokens.
+//! A stand-in mStudio with a page, for `--as mittwald`: it installs, changes and removes instances
+//! of the extension, opens it in a frame, and asks the service for access tokens.
 
 mod backend;
 mod routes;
@@ -27,7 +27,7 @@ pub const NAME: &str = "mittwald";
 
 /// The text printed in the terminal after the start.
 pub const GREETING: &str = "\
-It stands for mStudio, where your extension is installed.
+It simulates mStudio, where your extension is installed.
 Install, change and remove instances: each button delivers a signed webhook.
 Open the extension in the page, or ask for an access token as your other programs do.";
 

@@ -35,7 +35,7 @@ struct PlatformPage<'a> {
     kind: &'static str,
     texts: &'static PlatformTexts,
     people: Vec<PersonCard>,
-    /// In the order of `people`.
+    /// The project of each user, in the order of `people`.
     project_keys: Vec<&'static str>,
     /// The header field in which the page sends the token; `None` if the gateway does.
     header: Option<&'static str>,
@@ -106,7 +106,8 @@ async fn token(
         return cross_site_response();
     }
     if front_end.kind.page_header.is_none() {
-        return HttpResponse::NotFound().body("Here a gateway brings the token, and no page sees it.\n");
+        return HttpResponse::NotFound()
+            .body("On this platform a gateway sends the token, and no page sees it.\n");
     }
     let Some(person) = Person::find(&form.person) else {
         return HttpResponse::NotFound().body("There is no such person.\n");
@@ -173,7 +174,7 @@ async fn sign_once_fetched(keys: &Keys) {
         }
         tokio::time::sleep(FETCH_CHECK).await;
     }
-    // the response was sent; the service reads it
+    // waits until the service has read the response that was sent
     tokio::time::sleep(FETCH_CHECK).await;
     keys.sign_with_newest();
 }
@@ -182,7 +183,7 @@ async fn sign_once_fetched(keys: &Keys) {
 /// that is up again.
 const REFRESH_WAIT: Duration = Duration::from_millis(2_200);
 /// Longer than the service's refresh interval.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 const FETCH_CHECK: Duration = Duration::from_millis(100);
 const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 const MAX_BODY_BYTES: usize = 4_096;

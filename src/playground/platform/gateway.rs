@@ -30,7 +30,8 @@ pub async fn forward(front_end: web::Data<FrontEnd>, request: HttpRequest) -> Ht
     // a cross-origin page cannot send this field: its CORS preflight fails
     let Some(url) = field(FORWARD_TO) else { return cross_site_response() };
     if url != front_end.entrance {
-        return HttpResponse::BadRequest().body("This application may forward to its own service alone.\n");
+        return HttpResponse::BadRequest()
+            .body("This application may forward requests only to its own service.\n");
     }
     let person = PEOPLE.iter().find(|person| Some(person.project_key) == field(PROJECT_KEY));
     let Some(person) = person else {

@@ -8,12 +8,12 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::json;
 
-use super::kind::PublishedKeys;
+use super::kind::PublishedKeyKind;
 use crate::playground::stand_ins::{Behaviour, KeyServer, Signer, key_set};
 
 /// The keys of one platform.
 pub struct Keys {
-    platform: &'static PublishedKeys,
+    platform: &'static PublishedKeyKind,
     server: KeyServer,
     state: Mutex<KeyState>,
 }
@@ -42,7 +42,7 @@ pub struct KeyStatus {
     pub signing: String,
     /// The ids of the published keys, oldest first.
     pub published: Vec<String>,
-    /// Whether the newest key waits until it is fetched.
+    /// Whether the newest key does not sign yet, because it was not fetched.
     pub is_newest_waiting: bool,
     /// Whether the key server is down.
     pub is_down: bool,
@@ -59,7 +59,7 @@ const JWKS_PATHS: [&str; 2] = ["/keys", "/.well-known/jwks.json"];
 
 impl Keys {
     /// Creates a platform's first key and its server.
-    pub fn start(platform: &'static PublishedKeys) -> anyhow::Result<Self> {
+    pub fn start(platform: &'static PublishedKeyKind) -> anyhow::Result<Self> {
         let server = KeyServer::start(Behaviour::Down).context("the key server cannot start")?;
         let first = new_key(platform.algorithm, 1)?;
         let state = KeyState {
@@ -128,12 +128,12 @@ impl Keys {
         }
     }
 
-    /// Takes the key server down, or up again.
+    /// Stops the key server from responding, or lets it respond again.
     pub fn set_down(&self, is_down: bool) -> anyhow::Result<()> {
         let mut state = self.state();
         state.is_down = is_down;
         self.serve(&state)?;
-        // requests to a server that was down got no keys
+        // requests while the server was down did not get the keys
         state.fetches_before = self.fetches();
         Ok(())
     }
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn keys_are_published_before_and_after_they_sign() {
-        static PLATFORM: PublishedKeys = PublishedKeys { algorithm: "ES256", has_kid: true };
+        static PLATFORM: PublishedKeyKind = PublishedKeyKind { algorithm: "ES256", has_kid: true };
         let keys = Keys::start(&PLATFORM).unwrap();
         assert_eq!(keys.status().published, ["key-1"]);
         keys.publish_next().unwrap();

@@ -1,4 +1,4 @@
-//! What differs between the platforms that the playground simulates, as data. The
+//! The differences between the platforms that the playground simulates, as data. The
 //! platforms themselves are in [`super::kinds`].
 
 use serde_json::Value;
@@ -10,16 +10,16 @@ use crate::playground::people::Person;
 pub struct Kind {
     /// The value of `--as`, the same as `identity.kind`.
     pub name: &'static str,
-    /// The header field in which the page sends the token; `None` where the
-    /// platform's gateway sends it.
+    /// The header field in which the page sends the token; `None` if the platform's gateway sends
+    /// it.
     pub page_header: Option<&'static str>,
     /// Seconds for which the page reuses a token; 0 for never.
     pub reuse_s: u64,
     /// `None` if the platform signs with a secret that it shares with the service.
-    pub published_keys: Option<PublishedKeys>,
+    pub published_keys: Option<PublishedKeyKind>,
     /// Whether the platform's identity check can fail.
     pub may_be_unauthorized: bool,
-    /// What the page says about it.
+    /// The texts about it on the page.
     pub texts: PlatformTexts,
     /// The claims of a token of this issuer, as the platform documents them.
     pub claims: fn(issuer: &str, request: &TokenRequest<'_>) -> Value,
@@ -29,7 +29,7 @@ pub struct Kind {
 
 /// The keys that a platform publishes.
 #[derive(Debug)]
-pub struct PublishedKeys {
+pub struct PublishedKeyKind {
     /// The signature algorithm.
     pub algorithm: &'static str,
     /// Whether tokens have a `kid`.
@@ -49,7 +49,7 @@ pub struct PlatformTexts {
     pub token: &'static str,
     /// The parties of a request, in order.
     pub path: &'static [&'static str],
-    /// The same as a paragraph.
+    /// A paragraph that describes the path of a request.
     pub description: &'static str,
 }
 
@@ -91,7 +91,7 @@ impl Kind {
             "Rotate its keys, or take its key server down, and no user is refused."
         };
         format!(
-            "It stands for {simulated}.\n\
+            "It simulates {simulated}.\n\
              Choose a person: the page shows the {token}, the request, the answer, the\n\
              service's configuration, and the marketplace with what it was told.\n\
              {to_try}"

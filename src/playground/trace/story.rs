@@ -1,5 +1,5 @@
-//! A record as the page shows it: four steps, each with the party whose step it is, one line,
-//! and what was really sent.
+//! A record in the form in which the page shows it: four steps, each with the party that performs
+//! it, a line of text, and the data that was sent.
 
 use serde::Serialize;
 
@@ -11,15 +11,16 @@ use crate::jwt::compact::Compact;
 use crate::playground::load::CLIENTS;
 use crate::playground::token_rules::describe_claims;
 
-/// An entry of the trace, told.
+/// An entry of the trace, in the form for the page.
 #[derive(Debug, Serialize)]
 pub struct Story {
     pub id: u64,
     pub at_ms: i64,
-    /// One line, for the list of what happened before.
+    /// A line for the list of earlier entries.
     pub title: String,
     pub is_refused: bool,
-    /// What the frame in the app's page shows since then; `None` if it was not for that frame.
+    /// What the frame in the app's page shows after this entry; `None` if the entry does not
+    /// concern that frame.
     pub frame: Option<Shown>,
     pub steps: Vec<Step>,
 }
@@ -27,13 +28,13 @@ pub struct Story {
 /// What the frame shows.
 #[derive(Debug, Serialize)]
 pub struct Shown {
-    /// Whose page it is.
+    /// The party whose page it is.
     pub party: Party,
     /// The URL, with the token shortened.
     pub url: String,
 }
 
-/// Whose step it is; also the name of its colour.
+/// The party that performs a step; also the name of its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Party {
@@ -48,7 +49,7 @@ pub enum Party {
 pub enum Outcome {
     Done,
     Refused,
-    /// It did not take place.
+    /// The step was not performed.
     Skipped,
 }
 
@@ -59,7 +60,7 @@ pub struct Step {
     pub outcome: Outcome,
     pub title: String,
     pub line: String,
-    /// A few characters that stand at the end of the title, such as a status.
+    /// A short text after the title, such as a status.
     pub badge: String,
     pub sections: Vec<Section>,
 }
@@ -74,7 +75,7 @@ pub struct Section {
 }
 
 impl Story {
-    /// Tells an entry. `signed` is the entry in which the token of a visit was signed.
+    /// Describes an entry. `signed` is the entry in which the token of a visit was signed.
     pub fn tell(entry: &Entry, signed: Option<&Entry>, settings: &Settings) -> Self {
         let (title, frame, steps) = match &entry.kind {
             Kind::Exchange(exchange) => {
@@ -247,7 +248,7 @@ fn token_sections(token: &str, settings: &Settings) -> Vec<Section> {
     ]
 }
 
-/// The last step of an exchange that has not led to the marketplace.
+/// The last step of an exchange, if the marketplace was not requested.
 fn unasked_step(answered: &Answered) -> Step {
     let (title, line) = if answered.token().is_some() {
         ("The marketplace is not asked yet", "the address has not been opened")
@@ -269,7 +270,7 @@ fn verify_step(visit: &Visit, is_again: bool) -> Step {
     let rows = facts.iter().map(|(name, value)| vec![(*name).to_owned(), value.clone()]);
     let mut sections = vec![Section::text("The request", format!("GET {} HTTP/1.1", shorten_tokens(target)))];
     if !facts.is_empty() {
-        sections.push(Section::table("What it read from the token", &["rule", "result"], rows));
+        sections.push(Section::table("Read from the token", &["rule", "result"], rows));
     }
     let (title, line) = match (is_token_valid, is_again) {
         (true, false) => {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::playground::platform::kind::{
-    JWKS_REFRESH, Kind, PlatformTexts, PublishedKeys, SectionValues, TokenRequest,
+    JWKS_REFRESH, Kind, PlatformTexts, PublishedKeyKind, SectionValues, TokenRequest,
 };
 use crate::playground::service_config::PLAN_BY_DOMAIN;
 
@@ -11,7 +11,7 @@ pub static APP_DIRECT: Kind = Kind {
     name: "appdirect",
     page_header: Some("MP-Authorization"),
     reuse_s: 180,
-    published_keys: Some(PublishedKeys { algorithm: "RS256", has_kid: false }),
+    published_keys: Some(PublishedKeyKind { algorithm: "RS256", has_kid: false }),
     may_be_unauthorized: false,
     texts: PlatformTexts {
         brand: "Northgate Marketplace",

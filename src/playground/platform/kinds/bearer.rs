@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::playground::platform::kind::{
-    JWKS_REFRESH, Kind, PlatformTexts, PublishedKeys, SectionValues, TokenRequest,
+    JWKS_REFRESH, Kind, PlatformTexts, PublishedKeyKind, SectionValues, TokenRequest,
 };
 use crate::playground::service_config::ALLOWED_INSTALLS;
 
@@ -11,7 +11,7 @@ pub static BEARER: Kind = Kind {
     name: "bearer",
     page_header: Some("Authorization"),
     reuse_s: 0,
-    published_keys: Some(PublishedKeys { algorithm: "ES256", has_kid: true }),
+    published_keys: Some(PublishedKeyKind { algorithm: "ES256", has_kid: true }),
     may_be_unauthorized: false,
     texts: PlatformTexts {
         brand: "Larkspur",
@@ -19,7 +19,7 @@ pub static BEARER: Kind = Kind {
         slot: "single-page app",
         token: "access token",
         path: &["single-page app", "marketplace-sso", "marketplace"],
-        description: "The app holds a token of the issuer and brings it in Authorization. The service found the keys \
+        description: "The app has a token of the issuer and sends it in Authorization. The service found the keys \
                       by the issuer's discovery document. What the token says of the person becomes what the \
                       marketplace is told.",
     },

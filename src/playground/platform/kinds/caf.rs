@@ -13,7 +13,7 @@ pub static CAF: Kind = Kind {
     may_be_unauthorized: true,
     texts: PlatformTexts {
         brand: "Larkspur Onboarding",
-        simulated: "a page of your own behind CAF",
+        simulated: "your own page behind CAF",
         slot: "after the identity check",
         token: "identity attestation",
         path: &["identity check", "your page", "marketplace-sso", "marketplace"],

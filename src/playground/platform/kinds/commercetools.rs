@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use crate::playground::people::{PEOPLE, Person};
 use crate::playground::platform::kind::{
-    JWKS_REFRESH, Kind, PlatformTexts, PublishedKeys, SectionValues, TokenRequest,
+    JWKS_REFRESH, Kind, PlatformTexts, PublishedKeyKind, SectionValues, TokenRequest,
 };
 
 pub static COMMERCETOOLS: Kind = Kind {
     name: "commercetools",
     page_header: None,
     reuse_s: 0,
-    published_keys: Some(PublishedKeys { algorithm: "RS256", has_kid: true }),
+    published_keys: Some(PublishedKeyKind { algorithm: "RS256", has_kid: true }),
     may_be_unauthorized: false,
     texts: PlatformTexts {
         brand: "Merchant Center",
