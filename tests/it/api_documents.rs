@@ -1,17 +1,16 @@
-//! The commands of `docs/api.md`, run as they are written, on another port.
+//! The commands of `docs/api.md`, run unchanged except for the port.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::PROGRAM;
 use crate::harness::api::settings;
 use crate::harness::command::write_private;
 use crate::harness::store::{Engine, TestStore};
 use crate::harness::tree::{read, root};
+use crate::harness::{PROGRAM, free_port};
 
 #[test]
 fn the_documented_commands_work() {
@@ -21,7 +20,7 @@ fn the_documented_commands_work() {
     let [tokens, events] = blocks[..] else { panic!("{blocks:?}") };
     let (creating, revoking): (Vec<&str>, Vec<&str>) =
         tokens.lines().partition(|line| !line.contains("revoke"));
-    let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let listen = format!("127.0.0.1:{}", free_port());
     let script = [
         creating.join("\n"),
         events.replace("127.0.0.1:8080", &listen),

@@ -6,8 +6,10 @@ use marketplace_sso::api_token::ApiToken;
 use marketplace_sso::clock::Stopwatch;
 use marketplace_sso::store::api_tokens::ApiTokenCache;
 use rstest::rstest;
+use tempfile::TempDir;
 
 use crate::harness::api::{config, create_token, settings, token};
+use crate::harness::clock::TestClock;
 use crate::harness::postgres::Postgres;
 use crate::harness::store::{Engine, TestStore, block_on};
 use crate::harness::{ALICE, App, Field, Response, Settings, wait_until};
@@ -43,7 +45,7 @@ fn every_replica_accepts_a_new_token_and_refuses_a_revoked_one() {
         let revoked = Instant::now();
         for replica in &replicas {
             wait_until("the token is refused", || replica.api(PATH, &text).status == 401);
-            assert!(revoked.elapsed() < Duration::from_secs(4), "{:?}", revoked.elapsed());
+            assert!(revoked.elapsed() < Duration::from_secs(15), "{:?}", revoked.elapsed());
         }
     }
     let refused = replicas[0].api(PATH, &create_token(&config, "third", &["links:create"]));
@@ -90,10 +92,10 @@ fn only_a_whole_token_in_authorization_counts() {
 
 // T35
 #[test]
-fn a_token_without_the_scope_is_told_which_one() {
+fn a_response_names_the_missing_scope() {
     let (app, test, _) = started(Engine::Sqlite);
     let token = create_token(&config(&test), "shop", &["links:create"]);
-    // browsers get no page either
+    // a request that accepts HTML gets no page either
     let bearer = format!("Bearer {token}");
     let response = app.get(PATH, &[("Authorization", &bearer), ("Accept", "text/html")]);
     let challenge = "Bearer error=\"insufficient_scope\", scope=\"audit:read\"";
@@ -108,16 +110,14 @@ fn a_token_without_the_scope_is_told_which_one() {
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]
 fn an_expired_token_is_refused(#[case] engine: Engine) {
-    let (app, test, _) = started(engine);
-    let arguments = ["create", "--name", "short", "--scope", "audit:read", "--expires-in", "2s"];
+    let (test, clock) = (TestStore::new(engine), TestClock::new());
+    let app = App::start_with_clock(&clock, TempDir::new().unwrap(), settings(&test));
+    let arguments = ["create", "--name", "short", "--scope", "audit:read", "--expires-in", "1h"];
     let created = token(&config(&test), &arguments);
     let short = created.output.trim_end();
     assert_eq!(app.api(PATH, short).status, 200);
-    let mut response = app.api(PATH, short);
-    wait_until("it has expired", || {
-        response = app.api(PATH, short);
-        response.status == 401
-    });
+    clock.set(3_601);
+    let response = app.api(PATH, short);
     response.assert_refused(401, "invalid_token");
     assert_eq!(app.audit_event_of(&response)["detail"], "the API token short has expired");
 }
@@ -125,15 +125,17 @@ fn an_expired_token_is_refused(#[case] engine: Engine) {
 // T35
 #[test]
 fn guesses_are_limited_and_valid_tokens_are_not() {
-    let (app, _test, token) = started(Engine::Sqlite);
-    for _ in 0..10 {
+    let test = TestStore::new(Engine::Sqlite);
+    let app = App::start(settings(&test).set("limits.token_guesses_per_peer_per_minute", 2));
+    let token = create_token(&config(&test), "siem", &["audit:read"]);
+    for _ in 0..2 {
         app.api(PATH, "mkt_guess").assert_refused(401, "invalid_token");
     }
     for guess in ["mkt_guess", ApiToken::generate().unwrap().expose()] {
         let limited = app.api(PATH, guess);
         limited.assert_refused(429, "too_many_requests");
         let seconds: u64 = limited.header("retry-after").parse().unwrap();
-        assert!((1..=6).contains(&seconds), "{seconds}");
+        assert!((1..=30).contains(&seconds), "{seconds}");
     }
     assert_eq!(app.api(PATH, &token).status, 200);
     app.get(PATH, &[]).assert_refused(401, "unauthenticated");
@@ -154,12 +156,12 @@ fn the_last_use_is_shown() {
 }
 
 #[test]
-fn an_unavailable_store_is_no_wrong_token() {
+fn an_unavailable_store_is_not_a_wrong_token() {
     let server = Postgres::start();
     let settings = Settings::standard().set("store.url", server.new_database()).set("store.timeout_s", 1);
     let text = create_token(&settings.file(), "siem", &["audit:read"]);
     let app = App::start(settings);
-    assert_eq!(app.api(PATH, &text).status, 200);
+    wait_until("the token is accepted", || app.api(PATH, &text).status == 200);
     server.stop();
     let mut response = app.api(PATH, &text);
     wait_until("the store is away", || {
@@ -186,7 +188,7 @@ fn unknown_ids_cost_a_bounded_number_of_queries(#[case] engine: Engine) {
             let unknown = ApiToken::generate().unwrap().id();
             assert!(cache.find(&unknown, Stopwatch::start()).await.unwrap().is_none());
         }
-        // one reading each 50 ms
+        // one read every 50 ms
         assert!(started.elapsed() >= Duration::from_millis(450), "{:?}", started.elapsed());
         let started = Instant::now();
         let requests = (0..1_000).map(|_| async {
@@ -195,7 +197,8 @@ fn unknown_ids_cost_a_bounded_number_of_queries(#[case] engine: Engine) {
         });
         let answers = futures_util::future::join_all(requests).await;
         assert!(answers.into_iter().all(|is_unknown| is_unknown));
-        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        // one read per request would take 50 s
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
         assert!(cache.find(&known.id(), Stopwatch::start()).await.unwrap().is_some());
     });
 }

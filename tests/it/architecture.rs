@@ -1,6 +1,7 @@
 //! The layers of the crate: a module uses only modules above it in the table of
 //! `src/lib.rs`, and every file is short and says what it is for.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::harness::tree::{files_below, read, root};
@@ -90,41 +91,8 @@ fn a_module_uses_only_modules_above_it() {
     }
 }
 
-/// A folder's `mod.rs` is left out: it names its files, and they name its types.
 #[test]
-fn no_two_files_use_each_other() {
-    let files: Vec<(PathBuf, String)> =
-        module_files().into_iter().map(|(file, _, code)| (file, code)).collect();
-    let path_of = |file: &PathBuf| {
-        let inside = file.strip_prefix(source("")).unwrap().with_extension("");
-        inside.components().map(|part| part.as_os_str().to_str().unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    let leaves: Vec<(Vec<String>, &str)> = files
-        .iter()
-        .filter(|(file, _)| !file.ends_with("mod.rs"))
-        .map(|(file, code)| (path_of(file), code.as_str()))
-        .collect();
-    let uses = |(from, code): &(Vec<String>, &str), (to, _): &(Vec<String>, &str)| {
-        let absolute = format!("crate::{}::", to.join("::"));
-        let is_sibling = from[..from.len() - 1] == to[..to.len() - 1];
-        let name = to.last().unwrap();
-        code.contains(&absolute)
-            || (is_sibling
-                && code.lines().any(|line| {
-                    line.contains(&format!("super::{name}::"))
-                        || (line.starts_with("use super::{") && first_words(line).contains(name))
-                }))
-    };
-    for (index, one) in leaves.iter().enumerate() {
-        for other in &leaves[index + 1..] {
-            let circle = uses(one, other) && uses(other, one);
-            assert!(!circle, "{} and {} use each other", one.0.join("/"), other.0.join("/"));
-        }
-    }
-}
-
-#[test]
-fn no_module_reaches_outside_by_super() {
+fn super_never_leaves_its_module() {
     for (file, _, code) in module_files() {
         let inside = file.strip_prefix(source("")).unwrap().components().count();
         let is_head = file.ends_with("mod.rs");
@@ -168,6 +136,36 @@ fn every_file_has_a_header_and_is_short() {
     }
 }
 
+/// The context of a request has the one snapshot that it is handled with.
+#[test]
+fn handlers_load_no_snapshot() {
+    // beside the context: the guard of a scope, which passes its own on to it, and what is not about a request
+    let may_load = ["http/context.rs", "http/mod.rs", "http/state.rs"];
+    for (file, module, code) in module_files() {
+        let is_handler = module == "http" && !may_load.iter().any(|end| file.ends_with(end));
+        assert!(!is_handler || !code.contains(".snapshot()"), "{} loads a snapshot", file.display());
+    }
+}
+
+/// What other files can name. Commands are alike, and the playground is no part of the service.
+#[test]
+fn no_two_types_have_the_same_name() {
+    let mut names = BTreeMap::new();
+    for (file, module, code) in module_files() {
+        let items = code.lines().filter_map(|line| line.trim_start().strip_prefix("pub"));
+        let types = items.filter_map(|item| {
+            // after `pub`, `pub(crate)` or `pub(in crate::store)`
+            let item = if item.starts_with('(') { item.split_once(')')?.1 } else { item };
+            let (kind, name) = item.trim_start().split_once(' ')?;
+            ["struct", "enum", "trait", "type"].contains(&kind).then(|| first_word(name))
+        });
+        for name in types.filter(|_| !["cli", "playground"].contains(&module.as_str())) {
+            let other = names.insert(name.clone(), file.clone());
+            assert_eq!(other, None, "{} has a type {name} too", file.display());
+        }
+    }
+}
+
 #[test]
 fn nothing_panics_outside_tests() {
     for (file, _, code) in module_files() {
@@ -197,7 +195,7 @@ fn module_paths_are_found_in_code() {
 
 /// Each source file: its path, its module, and its code without comments and
 /// tests.
-fn module_files() -> Vec<(PathBuf, String, String)> {
+pub fn module_files() -> Vec<(PathBuf, String, String)> {
     let files = files_below(&source(""), "rs").into_iter().map(|file| {
         let inside = file.strip_prefix(source("")).unwrap();
         let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
@@ -210,7 +208,7 @@ fn module_files() -> Vec<(PathBuf, String, String)> {
     files.filter(|(_, module, _)| module != "lib" && module != "main").collect()
 }
 
-/// The modules that code names, by `crate::module` or `crate::{module, …}`.
+/// The modules that code names in `crate::module` or `crate::{module, …}`.
 fn used_modules(code: &str) -> Vec<String> {
     let mut used = Vec::new();
     for (start, _) in code.match_indices("crate::") {
@@ -234,15 +232,10 @@ fn used_modules(code: &str) -> Vec<String> {
     used
 }
 
-/// The first words of the items of `use super::{…};`.
-fn first_words(line: &str) -> Vec<String> {
-    line.split(['{', ',', '}']).skip(1).map(|item| first_word(item.trim())).collect()
-}
-
 fn first_word(text: &str) -> String {
     text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
-fn source(file: &str) -> PathBuf {
+pub fn source(file: &str) -> PathBuf {
     root().join("src").join(file)
 }

@@ -195,7 +195,7 @@ fn rotated_key_files_are_used_without_a_restart() {
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
 
     file.replace(&jwks(&[new.jwk(Some("k-2"))]));
-    app.reload("applied");
+    app.reload();
     app.send_token(&old.token_with_kid("k-1")).assert_refused(401, "invalid_token");
     assert_eq!(app.send_token(&new.token_with_kid("k-2")).status, 307);
 }
@@ -246,7 +246,7 @@ fn leeway_and_required_claims_are_applied() {
 fn a_wrong_setting_is_named_and_stops_the_start() {
     let (key, file) = key_and_file();
     let (pem, private) = (KeyFile::new(&key.pem()), KeyFile::new(&Key::private_pem()));
-    // without keys; with a JWKS; with a PEM key; with a URL
+    // settings without keys, with a JWKS, with a PEM key, with a URL
     let bearer = Settings::bearer;
     let jwks = || bearer().jwks_file(&file);
     let with_pem = || bearer().identity("public_key_file", pem.path());
@@ -268,10 +268,10 @@ fn a_wrong_setting_is_named_and_stops_the_start() {
         (bearer().algorithm("EdDSA").identity("public_key_file", private.path()), "public_key_file"),
         (bearer().identity("shared_secret", SECRET), "shared_secret"),
         (hs256().identity("shared_secret", "short"), "shared_secret"),
-        // the secret of Pandium
+        // the same secret as Pandium's
         (hs256().identity("shared_secret", SECRET), "shared_secret"),
         (jwks().identity("user.name", "given_name ~ (family_name|lwoer)"), "user.name"),
-        // no keys, nor a URL to discover them
+        // neither keys nor an https issuer to discover them
         (bearer().issuer("i"), "jwks_url"),
         (hs256(), "shared_secret"),
         (hs256().jwks_url("https://a.example/"), "jwks_url"),
@@ -289,7 +289,7 @@ fn a_wrong_setting_is_named_and_stops_the_start() {
         (jwks().identity("user.id", "sub ~"), "user.id"),
         (jwks().identity("user.attributes.a", "a b"), "user.attributes.a"),
         (jwks().identity("jwks_uri", "https://a.example/"), "jwks_uri"),
-        // of another authenticator
+        // a setting of another authenticator
         (jwks().identity("trusted_proxies", [""; 0]), "trusted_proxies"),
     ] {
         settings.assert_wrong(&format!("identity.{key}"), "");

@@ -9,15 +9,16 @@ use rstest::rstest;
 use crate::harness::command::{CommandResult, File, run, run_with};
 use crate::harness::{SECRET, STANDARD, Settings};
 
-const IN_ORDER: &str = "✓ The configuration is in order.\n";
+const IN_ORDER: &str = "✓ The configuration is valid.\n";
 const ONE_WARNING: &str = "! The configuration can be used, with a warning.\n";
 
-/// Checks these settings.
+/// Runs `check` with these settings.
 fn check(settings: &Settings, arguments: &[&str]) -> CommandResult {
     run(&[&["check", "--config", &settings.file().text()], arguments].concat())
 }
 
-/// The only warning of a run that succeeded: its paragraph. The verdict stands before and after it.
+/// The paragraph of the only warning of a run that succeeded. The result is printed before and
+/// after it.
 fn warning(result: &CommandResult) -> &str {
     assert_eq!((result.status, result.output.as_str()), (0, ONE_WARNING), "{result:?}");
     let warning = result.errors.strip_prefix(ONE_WARNING).and_then(|rest| rest.strip_prefix("\n! "));
@@ -27,7 +28,7 @@ fn warning(result: &CommandResult) -> &str {
 }
 
 #[test]
-fn a_valid_configuration_is_in_order() {
+fn a_valid_configuration_has_no_problem() {
     for arguments in [&[][..], &["--strict"]] {
         let result = check(&Settings::standard(), arguments);
         assert_eq!((result.status, result.output.as_str(), result.errors.as_str()), (0, IN_ORDER, ""));
@@ -47,7 +48,7 @@ fn check_shows_effective_values_and_hides_secrets() {
         result.output
     );
     assert!(result.output.contains("max_location_bytes = 4096"), "what is built in is shown, too");
-    let verdict = "# The configuration is in order.\n";
+    let verdict = "# The configuration is valid.\n";
     assert!(result.output.starts_with(verdict) && result.output.ends_with(verdict), "{}", result.output);
     // the output is a valid TOML document
     result.output.parse::<toml::Table>().unwrap();
@@ -88,7 +89,7 @@ fn a_secret_readable_by_others_is_warned_of(#[case] mode: u32, #[case] is_report
     }
 }
 
-/// Each names both settings.
+/// The problem names both settings.
 #[rstest]
 #[case("session.key", "pandium.shared_secret")]
 #[case("store.encryption_key", "pandium.shared_secret")]
@@ -96,22 +97,22 @@ fn a_secret_readable_by_others_is_warned_of(#[case] mode: u32, #[case] is_report
 #[case("audit.chain_key", "session.key")]
 #[case("store.encryption_key", "session.key")]
 #[case("session.key", "identity.client_secret")]
-fn a_key_of_the_service_is_no_other_secret(#[case] key: &str, #[case] other: &str) {
+fn a_key_of_the_service_differs_from_other_secrets(#[case] key: &str, #[case] other: &str) {
     let shared = "a-secret-that-is-used-for-two-purposes";
     let settings = Settings::of_kind("oidc").issuer("https://id.example.com").identity("client_id", "c");
     let settings =
         settings.set("session.key", "a-key-of-sessions-with-32-bytes-or-more").set("claims.sub", "id");
     let both = settings.clone().set(other, shared).set(key, shared);
-    both.assert_wrong(key, &format!("it is {other} too"));
+    both.assert_wrong(key, &format!("it is the secret of {other} too"));
     // several keys, and files, are compared as well
     let file = File::new(shared);
     let in_a_file = settings.clone().set(other, shared).set(&format!("{key}_file"), file.text());
     let in_a_file = if key == "session.key" { in_a_file.without("session.key") } else { in_a_file };
-    in_a_file.assert_wrong(&format!("{key}_file"), &format!("it is {other} too"));
+    in_a_file.assert_wrong(&format!("{key}_file"), &format!("it is the secret of {other} too"));
 }
 
 #[test]
-fn a_readable_configuration_with_a_secret_is_warned_of() {
+fn a_readable_configuration_with_a_secret_is_a_warning() {
     let file = File::new(STANDARD);
     std::fs::set_permissions(file.path(), Permissions::from_mode(0o644)).unwrap();
     let result = run(&["check", "--config", &file.text()]);
@@ -126,7 +127,7 @@ fn a_readable_configuration_with_a_secret_is_warned_of() {
 }
 
 #[test]
-fn a_dangerous_variable_is_warned_of() {
+fn a_dangerous_variable_is_a_warning() {
     let file = File::new(STANDARD);
     let check = |value| {
         let variables = [("SSO_PANDIUM__DANGEROUS_ALLOW_SHORT_SECRET", value)];
@@ -142,11 +143,33 @@ fn a_dangerous_variable_is_warned_of() {
 }
 
 #[test]
-fn a_service_without_hosts_is_warned_of() {
+fn a_service_without_hosts_is_a_warning() {
     let unnamed = Settings::standard().without("server.public_url");
     let result = unnamed.check();
     assert!(warning(&result).contains("server.public_url"), "{result:?}");
     assert_eq!(unnamed.set("server.hosts", ["sso.example.org"]).check().output, IN_ORDER);
+}
+
+#[rstest]
+#[case::http("http://sso.example.com", "https://app.example.com", true)]
+#[case::subdomains("http://sso.example.com", "https://*.example.com", true)]
+#[case::loopback("http://localhost:8080", "https://app.example.com", false)]
+#[case::http_page("http://sso.example.com", "http://app.example.com", false)]
+#[case::https("https://sso.example.com", "https://app.example.com", false)]
+fn an_http_frame_in_an_https_page_is_warned_of(
+    #[case] own: &str,
+    #[case] parent: &str,
+    #[case] is_warned_of: bool,
+) {
+    let settings = Settings::standard().set("server.public_url", own).set("embed.parents", [parent]);
+    let result = settings.check();
+    if !is_warned_of {
+        assert_eq!(result.output, IN_ORDER);
+        return;
+    }
+    let message = warning(&result);
+    assert!(message.contains("server.public_url: ") && message.contains(parent), "{message}");
+    assert_eq!(check(&settings, &["--strict"]).status, 78);
 }
 
 #[rstest]
@@ -199,6 +222,7 @@ fn a_public_suffix_as_a_parent_is_warned_of(#[case] key: &str, #[case] origin: &
 #[case::no_underscore("SSO_PANDIUMACCOUNT", "pandiumaccount", "SSO_PANDIUM__ACCOUNT")]
 #[case::section("SSO_PANDUIM__ACCOUNT", "panduim", "SSO_PANDIUM")]
 #[case::too_deep("SSO_SERVER__WORKERS__X", "server.workers", "")]
+#[case::renamed("SSO_EMBED__UNKNOWN_PARENT", "embed.unknown_parent", "SSO_EMBED__MISSING_REFERER")]
 #[case::nothing_like_it("SSO_X", "x", "SSO_SECTION__KEY")]
 #[case::almost_of_kubernetes("SSO_SERVICE_HOSTS", "service_hosts", "")]
 fn an_unknown_variable_is_an_error_that_names_it(
@@ -211,6 +235,24 @@ fn an_unknown_variable_is_an_error_that_names_it(
     assert_eq!(result.status, 78, "{result:?}");
     assert!(result.errors.contains(key) && result.errors.contains(variable), "{result:?}");
     assert!(result.errors.contains(near), "{near} is not suggested: {result:?}");
+}
+
+#[test]
+fn an_old_name_of_a_setting_is_an_error_with_the_new_one() {
+    let fetched = Settings::bearer().jwks_url("https://id.example.com/keys");
+    for (settings, old, new) in [
+        (Settings::standard(), "page", "branding"),
+        (Settings::standard(), "embed.script_origins", "embed.cors_origins"),
+        (Settings::standard(), "embed.unknown_parent", "embed.missing_referer"),
+        (fetched.clone(), "identity.dangerous_allow_http_keys", "identity.dangerous_allow_http_jwks"),
+        (fetched.clone(), "identity.keys_ca_file", "identity.jwks_ca_file"),
+        (fetched.clone(), "identity.keys_cooldown_s", "identity.jwks_min_refresh_interval_s"),
+        (fetched.clone(), "identity.keys_keep_s", "identity.jwks_max_stale_s"),
+        (fetched.clone(), "identity.keys_refresh_s", "identity.jwks_refresh_interval_s"),
+        (fetched, "identity.keys_timeout_s", "identity.jwks_timeout_s"),
+    ] {
+        settings.set(old, "").assert_wrong(old, &format!("it is renamed to {new}"));
+    }
 }
 
 #[test]
@@ -234,7 +276,7 @@ fn the_variables_of_a_service_named_sso_are_ignored() {
 }
 
 #[test]
-fn without_a_file_init_is_named_and_where_it_looked() {
+fn the_error_for_a_missing_file_names_its_path_and_init() {
     let nothing = run(&["serve"]);
     assert_eq!(nothing.status, 78, "{nothing:?}");
     for text in ["--config", "SSO_CONFIG", "marketplace-sso init"] {
@@ -321,14 +363,14 @@ fn a_secret_in_the_wrong_place_is_not_printed(#[case] text: &str) {
         let result = run(&[&["check", "--config", &file.text()], more].concat());
         assert_eq!(result.status, 78, "{result:?}");
         assert!(!format!("{result:?}").contains("HUSH"), "{result:?}");
-        // it is reported all the same
+        // it is reported nevertheless
         let name = text.rsplit('\n').next().and_then(|line| line.split(['.', ' ']).next()).unwrap();
         assert!(format!("{result:?}").contains(name), "{result:?}");
     }
 }
 
 #[test]
-fn check_gives_json_for_programs() {
+fn check_prints_json_for_programs() {
     let file = File::new(PROBLEMS);
     let result = run(&["check", "--format", "json", "--config", &file.text()]);
     assert_eq!((result.status, result.errors.as_str()), (78, ""), "{result:?}");
@@ -354,7 +396,7 @@ fn check_gives_json_for_programs() {
 }
 
 #[test]
-fn color_is_for_terminals_unless_it_is_asked_for() {
+fn color_is_for_terminals_unless_requested() {
     let settings = Settings::standard();
     let is_coloured = |arguments: &[&str]| check(&settings, arguments).output.contains("\x1b[");
     assert!(!is_coloured(&[]) && !is_coloured(&["--color", "never"]));

@@ -22,7 +22,7 @@ fn start(clock: &TestClock, settings: Settings) -> App {
     App::start_with_clock(clock, TempDir::new().unwrap(), settings)
 }
 
-/// How far ahead of the real time a token was signed.
+/// How far the `iat` of a token is ahead of the real time, in seconds.
 fn ahead_s(response: &Response) -> i64 {
     let signed = Token::of(response).claims["iat"].as_i64().unwrap();
     signed - i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
@@ -79,7 +79,7 @@ fn a_start_with_an_earlier_clock_deletes_nothing() {
         clock.set(days * DAY_S);
         let mut app = start(&clock, settings.clone());
         assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
-        // the third start deletes those of the second, whose time is three days ago
+        // the third start deletes the events of the second, which are three days old
         if start_number == 3 {
             app.wait_for_line(|line| line["message"] == "audit events were purged");
         }
@@ -111,7 +111,7 @@ fn limits_do_not_follow_the_wall_clock() {
 
 // T31, T34
 #[test]
-fn a_ticket_does_not_live_longer_when_the_clock_is_set_back() {
+fn a_clock_that_is_set_back_does_not_extend_a_ticket() {
     let (test, clock) = (TestStore::new(Engine::Sqlite), TestClock::new());
     let settings = stored(&test.url, "commit");
     let token = create_token(&settings.file(), "shop", &["links:create"]);
@@ -129,6 +129,6 @@ fn a_ticket_does_not_live_longer_when_the_clock_is_set_back() {
     assert_eq!(app.get(&slightly_later, &[]).status, 307, "a correction of seconds changes nothing");
     clock.set(-DAY_S);
     app.get(&earlier, &[]).assert_refused(410, "link_expired");
-    // a token that is not valid yet by this clock is valid all the same
+    // a ticket whose time of issue is in the future by this clock is valid nevertheless
     assert_eq!(app.get(&path(), &[]).status, 307);
 }

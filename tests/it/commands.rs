@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::command::{CommandResult, File, run, run_unread, run_with};
-use crate::harness::{ALICE, App, SECRET, STANDARD, Settings, Token};
+use crate::harness::{ALICE, App, SECRET, STANDARD, Settings, Token, wait_until};
 use crate::playground::Playground;
 
 const BROKEN: &str = r#"
@@ -90,7 +90,7 @@ fn minted_tokens_can_be_inspected() {
 }
 
 #[test]
-fn mint_gives_the_urls_of_the_service() {
+fn mint_prints_the_urls_of_the_service() {
     let app = App::standard();
     let served = Token::of(&app.get("/pandium-sso/install/7", ALICE));
     let standard = app.folder.path().join("standard.toml");
@@ -170,8 +170,7 @@ fn healthcheck_works_over_tcp_and_unix_sockets() {
     for address in
         [app.address().to_string(), app.admin_address().to_string(), format!("http://{}", app.address())]
     {
-        let result = run(&["healthcheck", &address]);
-        assert_eq!((result.status, result.output.as_str()), (0, "ready\n"), "{result:?}");
+        wait_until("the service is ready", || run(&["healthcheck", &address]).output == "ready\n");
     }
     let address = app.address().to_string();
     assert_eq!(run_with(&["healthcheck"], &[("SSO_SERVER__LISTEN", &address)], "").status, 0);
@@ -269,6 +268,10 @@ fn examples_in_help_are_not_wrapped() {
         let shown = examples(&narrow).unwrap_or_else(|| panic!("{command:?}: {narrow}"));
         assert_eq!(Some(&shown), examples(&wide).as_ref(), "{command:?}");
         assert!(shown.lines().all(|line| line.chars().count() <= 78), "{command:?}: {shown}");
+        let (plural, rest) = shown.split_once(":\n").unwrap();
+        let list = rest.split("\n\n").next().unwrap();
+        let number = list.lines().filter(|line| line.contains("marketplace-sso ")).count();
+        assert_eq!(plural == "s", number > 1, "{command:?}: {shown}");
         let list = wide.split_once("\nCommands:\n").map_or("", |(_, list)| list);
         // each takes one line
         let names =
@@ -335,7 +338,7 @@ fn each_command_has_a_manual_page() {
 }
 
 #[test]
-fn mint_and_inspect_give_json_for_programs() {
+fn mint_and_inspect_print_json_for_programs() {
     let file = File::new(STANDARD);
     let config = file.text();
     let minted = run(&["mint", "--config", &config, "--email", "alice@example.com", "--format", "json"]);

@@ -1,4 +1,4 @@
-//! The dashboard: who may see it, what it shows, and what it never shows.
+//! The dashboard: which clients may see it, what it shows, and what it never shows.
 
 use marketplace_sso::refusal::Reason;
 use rstest::rstest;
@@ -30,7 +30,7 @@ fn get(app: &App, target: &str, fields: &[Field<'_>]) -> Response {
     wire::request(app.admin_address(), "GET", target, fields).unwrap()
 }
 
-/// A page, as a browser on this machine gets it.
+/// A page, requested as by a browser on this machine.
 fn page(app: &App, target: &str) -> String {
     let response = get(app, target, &[LOCAL, HTML]);
     assert_eq!(response.status, 200, "{response:?}");
@@ -213,12 +213,12 @@ fn only_exact_paths_and_methods_are_served() {
         post(&app, target, &[LOCAL, OWN_FORM[0]], "").assert_refused(405, "method_not_allowed");
         get(&app, "/dashboard/logout", &[LOCAL]).assert_refused(405, "method_not_allowed");
     }
-    // the public listener has none
+    // the public listener has no dashboard
     app.get("/dashboard", &[LOCAL]).assert_refused(404, "not_found");
 }
 
 #[test]
-fn a_refusal_is_explained_in_the_words_of_the_documents() {
+fn a_refusal_is_explained_as_in_the_documents() {
     let app = with_store(Settings::standard());
     let response = app.get("/pandium-sso?integration_id=x", ALICE);
     let id = response.header("x-request-id");
@@ -229,7 +229,8 @@ fn a_refusal_is_explained_in_the_words_of_the_documents() {
         Reason::BadLink.title(),
         "<code>bad_link</code> · status 400",
         "<code>tenant</code> in the request, an <code>integration_id</code> that is not a number",
-        "correct the link; <code>pandium.link_parameters</code> lists what is passed on",
+        "correct the link as <code>detail</code> says, in the log and in the JSON response",
+        "<code>pandium.link_parameters</code> lists what is passed on",
     ] {
         assert!(explained.contains(part), "{part}\n{explained}");
     }
@@ -327,7 +328,7 @@ fn without_a_store_counters_and_the_remedy_are_shown() {
     let id = refused.header("x-request-id");
     let request = get(&app, &format!("/dashboard/requests/{id}"), &[LOCAL]);
     assert!(request.status == 404 && request.text().contains("Events are not stored"), "{request:?}");
-    // counting for the page exports no counter
+    // reading counters for the page creates no new ones
     assert!(!app.admin("/metrics").text().contains("reason=\"token_too_large\""));
 }
 

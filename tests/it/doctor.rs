@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::harness::command::{CommandResult, File, run};
 use crate::harness::key_server::{Behaviour, KeyServer};
 use crate::harness::nginx::Nginx;
-use crate::harness::{App, Settings};
+use crate::harness::{App, Settings, free_port};
 
 /// A setup with its page at `/`, the cookie `session=alice`, and one replacement in
 /// the nginx configuration.
@@ -51,22 +51,21 @@ server {
 "#;
 
 impl Setup {
-    /// One without errors.
+    /// A setup without errors.
     fn correct() -> Self {
         Self::new("", "", &[])
     }
 
-    /// One with a text of the nginx configuration replaced, and other `embed.parents`
-    /// than its own origin.
+    /// A setup in which `to` replaces `from` in the nginx configuration, with these origins in
+    /// `embed.parents`.
     fn new(from: &str, to: &str, embed_parents: &[&str]) -> Self {
         Self::with_certificate(CERTIFICATE, from, to, embed_parents)
     }
 
-    /// The same, with the certificate that this command makes.
+    /// Like [`Self::new`], with a certificate that this command creates.
     fn with_certificate(command: &str, from: &str, to: &str, embed_parents: &[&str]) -> Self {
         assert!(GOOD.contains(from), "{from} is not in the good configuration");
-        // a port that was just released is not assigned again soon
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let origin = format!("https://127.0.0.1:{port}");
         let market = TcpListener::bind("127.0.0.1:0").unwrap();
         let market_origin = format!("http://{}", market.local_addr().unwrap());
@@ -119,7 +118,7 @@ impl Setup {
 /// The lines of the findings, each beginning with its mark.
 fn findings(result: &CommandResult) -> Vec<&str> {
     let is_finding = |line: &&str| ["✓ ", "- ", "! ", "✗ "].iter().any(|mark| line.starts_with(mark));
-    // the verdict has marks too, but is not indented
+    // the line with the result has a mark, too, but is not indented
     result.output.lines().filter_map(|line| line.strip_prefix("  ")).filter(is_finding).collect()
 }
 
@@ -207,7 +206,7 @@ fn each_setup_error_is_reported(
     assert_eq!(result.status, i32::from(result.output.contains("  ✗ ")), "{result:?}");
 }
 
-/// nginx names itself, so that doctor says what to write in it.
+/// Responses name nginx, so doctor prints configuration for nginx.
 #[rstest]
 #[case::forged(
     "proxy_set_header X-Auth-Request-Email $email;",
@@ -227,7 +226,7 @@ fn doctor_says_what_to_write(#[case] from: &str, #[case] to: &str, #[case] snipp
 }
 
 #[test]
-fn doctor_gives_json_for_programs() {
+fn doctor_prints_json_for_programs() {
     let app = App::standard();
     let url = format!("http://{}", app.address());
     let result = run(&["doctor", &url, "--format", "json", "--front", "caddy"]);
@@ -239,7 +238,7 @@ fn doctor_gives_json_for_programs() {
     let forged = forged.unwrap();
     assert_eq!((&forged["group"], &forged["severity"]), (&"proxy".into(), &"broken".into()));
     assert!(forged["snippet"].as_str().unwrap().contains("request_header -"), "{forged}");
-    // the address of the service itself names no proxy
+    // responses of the service itself do not name a proxy
     let direct = run(&["doctor", &url]);
     assert!(direct.output.contains("name it with --front"), "{direct:?}");
     assert!(line_about(&direct, "forged headers").contains("run doctor on the proxy's"), "{direct:?}");
@@ -247,12 +246,11 @@ fn doctor_gives_json_for_programs() {
 
 #[test]
 fn an_unreachable_backend_is_one_finding() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let folder = TempDir::new().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let socket = folder.path().join("front.sock");
     let conf = format!(
-        "server {{ listen unix:{}; listen 127.0.0.1:{port}; location / {{ proxy_pass http://{free}; }} }}",
+        "server {{ listen unix:{}; listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:1; }} }}",
         socket.display()
     );
     let _nginx = Nginx::start(folder, &conf);
@@ -265,6 +263,9 @@ fn an_unreachable_backend_is_one_finding() {
         "{result:?}"
     );
     assert!(lines[0].contains("502"), "{result:?}");
+    // the verdict says no more, and is there once
+    let verdict = "The first check failed";
+    assert!(!result.output.contains(verdict) && result.errors.matches(verdict).count() == 1, "{result:?}");
 }
 
 #[test]
@@ -283,7 +284,7 @@ fn a_503_refusal_is_not_an_unreachable_backend() {
 fn a_fixed_login_is_not_reported_as_forged_headers(#[case] settings: Settings, #[case] message: &str) {
     let app = App::start(settings);
     let folder = TempDir::new().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let conf = format!(
         "server {{ listen unix:{}/front.sock; listen 127.0.0.1:{port}; \
          location / {{ proxy_set_header X-Auth-Request-Email alice@example.com; proxy_pass http://{}; }} }}",
@@ -300,10 +301,10 @@ fn a_fixed_login_is_not_reported_as_forged_headers(#[case] settings: Settings, #
 
 #[test]
 fn forged_headers_that_override_a_login_are_reported() {
-    // the proxy sets a user only where the client has not sent the header
+    // the proxy sets the user only if the client has not sent the header
     let app = App::standard();
     let folder = TempDir::new().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let conf = format!(
         "map $http_x_auth_request_email $email {{ default $http_x_auth_request_email; \"\" alice@example.com; }}\n\
          server {{ listen unix:{}/front.sock; listen 127.0.0.1:{port}; \
@@ -338,7 +339,7 @@ fn a_certificate_of_an_authority_comes_with_a_command() {
     let command = result.output.lines().filter_map(|line| line.trim_start().strip_prefix("| "));
     let command = command.collect::<Vec<_>>().join("\n");
     assert!(command.contains("\nopenssl req "), "{}", result.output);
-    // the certificate that it makes is accepted
+    // the certificate that this command creates is accepted
     let result = Setup::with_certificate(&command, "", "", &[]).run_doctor();
     assert_eq!(result.status, 0, "{result:?}");
 }

@@ -13,7 +13,7 @@ use crate::sessions::LOGOUT;
 
 const SESSION: &str = "__Host-sso-pandium-sso";
 
-/// A request of a frame in a page of the app.
+/// The header fields of a request by a frame in a page of the app.
 fn frame(site: &'static str) -> Vec<(&'static str, &'static str)> {
     vec![
         ("Accept", "text/html"),
@@ -25,7 +25,7 @@ fn frame(site: &'static str) -> Vec<(&'static str, &'static str)> {
 }
 
 #[test]
-fn a_pop_up_tells_the_page_that_opened_it() {
+fn a_pop_up_posts_a_message_to_its_opener() {
     let service = SignInService::start();
     let page = service.app.get("/pandium-sso/install/1", &frame("same-site")).page();
     let popup = "/auth/pandium-sso/login?return=%2Fpandium-sso%2Finstall%2F1&amp;mode=popup";
@@ -45,7 +45,7 @@ fn a_pop_up_tells_the_page_that_opened_it() {
 }
 
 #[test]
-fn a_frame_that_no_cookie_reaches_gets_a_ticket() {
+fn a_frame_without_a_cookie_gets_a_ticket() {
     let store = TestStore::new(Engine::Sqlite);
     let service = SignInService::start_with(|own| own.set("store.url", &store.url));
     let page = service.app.get("/pandium-sso/install/1", &frame("cross-site")).page();
@@ -80,7 +80,7 @@ fn a_partitioned_cookie_is_set_in_the_frame() {
     let framed = Browser::default();
     let response = framed.get(&service.app, &ticket, &frame("cross-site"));
     assert_eq!((response.status, framed.names()), (307, vec![format!("{SESSION}-partitioned")]));
-    // the refresh token stays in the pop-up's session: a provider accepts it once
+    // the refresh token stays in the pop-up's session, because a provider accepts it only once
     let provider = Provider { issuer: service.provider.issuer(), client_id: CLIENT_ID };
     let settings = partitioned(session_settings(SESSION_KEY));
     let cookies = SessionCookies::new(settings, "pandium-sso", "https://app.example.com", provider);
@@ -111,7 +111,8 @@ fn a_sign_out_in_the_window_ends_the_frames_session() {
     assert_eq!(framed.get(&service.app, "/pandium-sso", &[]).status, 401);
 }
 
-/// Signs in by a pop-up: its cookie, and the single-use address that the page gets which opened it.
+/// Signs in with a pop-up. Returns its cookie, and the single-use address that is posted to its
+/// opener.
 fn sign_in_by_pop_up(service: &SignInService, window: &Browser) -> (String, String) {
     let login = format!("{LOGIN}?mode=popup&ticket=1");
     let done = window.sign_in(&service.app, &service.provider, &login);
@@ -142,20 +143,22 @@ fn a_ticket_sets_no_cookie_outside_a_frame() {
 }
 
 #[test]
-fn the_component_learns_where_to_sign_in() {
+fn the_component_gets_the_sign_in_url() {
     let service = SignInService::start();
     let login_url =
         |app: &App, site| app.get("/embed.json", &[("Sec-Fetch-Site", site)]).json()["login_url"].clone();
     let own = "https://app.example.com/auth/pandium-sso/login?return=%2Fpandium-sso";
     assert_eq!(login_url(&service.app, "same-site"), format!("{own}&mode=popup"));
-    // without a store there is no single-use address, so a pop-up would not help the frame
+    // without a store there are no single-use addresses, so the frame would get no session from a
+    // pop-up
     assert_eq!(login_url(&service.app, "cross-site"), format!("{own}&mode=top"));
     assert_eq!(login_url(&App::standard(), "same-site"), "https://app.example.com/login");
 }
 
-/// Without a store, the component in the page `/embed` would offer a pop-up again and again.
+/// Without a store, a pop-up gives the component in the page `/embed` no session, so the component
+/// must not offer one.
 #[test]
-fn an_embedded_page_that_no_session_reaches_leads_to_a_window() {
+fn an_embed_page_without_sessions_links_to_a_window() {
     let service = SignInService::start();
     let target = "/embed?integration_id=7";
     let refused = service.app.get(target, &frame("cross-site"));
@@ -171,7 +174,7 @@ fn an_embedded_page_that_no_session_reaches_leads_to_a_window() {
 }
 
 #[test]
-fn any_frame_gets_a_ticket_where_there_are_tickets() {
+fn any_frame_gets_a_ticket_if_tickets_are_available() {
     let store = TestStore::new(Engine::Sqlite);
     let service = SignInService::start_with(|own| own.set("store.url", &store.url));
     // a page of the service in a page of another site makes same-origin requests

@@ -1,4 +1,4 @@
-//! `init`: what it writes for each login loads, and for nginx it signs users on.
+//! `init`: the configuration for each login loads, and the files for nginx sign users on.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -51,8 +51,10 @@ fn what_it_writes_lacks_only_what_it_names(
     let platforms: Vec<&str> = ALL_PLATFORMS.iter().flat_map(|platform| ["--platform", platform]).collect();
     let result = init(folder.path(), login, if with_platforms { &platforms } else { &[] });
     assert_eq!((result.status, result.errors.as_str()), (0, ""), "{result:?}");
-    let missing =
-        result.output.lines().find_map(|line| line.strip_prefix("! The configuration is complete but for "));
+    let missing = result
+        .output
+        .lines()
+        .find_map(|line| line.strip_prefix("! The configuration is complete except for "));
     let missing: Vec<&str> = missing.unwrap().trim_end_matches('.').split(", ").collect();
     assert!(missing.contains(&"pandium.shared_secret_file"), "{missing:?}");
 
@@ -72,7 +74,7 @@ fn what_it_writes_lacks_only_what_it_names(
         assert!(!is_secret || mode == 0o600, "{name}: {mode:o}");
         assert!(!read(&path).contains("example.com"), "{name}: {}", read(&path));
     }
-    // what has to be replaced is named, and cannot be taken for a real value
+    // values to replace are named, and are obvious placeholders
     let config = written(&folder, "marketplace-sso.toml");
     for line in config.lines().filter(|line| line.contains("# replace:")) {
         assert!(line.contains("replace-me") || line.contains("[\"00000000-"), "{line}");
@@ -109,7 +111,7 @@ fn production_does_not_start_with_its_placeholders() {
 }
 
 #[test]
-fn what_oauth2_proxy_needs_is_marked_and_named() {
+fn values_to_replace_for_oauth2_proxy_are_marked_and_named() {
     let folder = TempDir::new().unwrap();
     let result = init(folder.path(), "nginx-oauth2-proxy", &[]);
     let marked = written(&folder, "oauth2-proxy.cfg");
@@ -121,7 +123,7 @@ fn what_oauth2_proxy_needs_is_marked_and_named() {
     }
 }
 
-/// From `init` to a hand-off behind nginx, with nothing edited but the addresses.
+/// From `init` to a hand-off behind nginx, with only the addresses edited.
 #[rstest]
 #[case::oauth2_proxy("nginx-oauth2-proxy", OAUTH2_PROXY)]
 #[case::own_session("nginx-own-session", OWN_SESSIONS)]
@@ -194,7 +196,7 @@ fn what_is_no_host_name_is_refused(#[case] domain: &str) {
 
 #[test]
 fn a_failure_leaves_no_file() {
-    // a database cannot have a colon in its path
+    // the configuration is invalid: the path of a database cannot contain a colon
     let folder = TempDir::with_prefix("a:b").unwrap();
     let result = init(folder.path(), "oidc", &["--platform", "mittwald"]);
     assert!(result.status == 2 && result.errors.contains("store.url"), "{result:?}");
@@ -256,7 +258,7 @@ fn missing_arguments_are_asked_for() {
 }
 
 #[test]
-fn arguments_give_what_only_the_user_knows() {
+fn arguments_replace_placeholders() {
     let folder = TempDir::new().unwrap();
     let given =
         ["--issuer=https://app.example.com", "--audience=sso", "--jwks-url=https://id.example.net/keys"];

@@ -10,7 +10,7 @@ use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
 
 const SECRET_OF_CAF: &str = "a-secret-that-caf-and-we-alone-know";
 
-/// Three token entrances besides the main one; the shop's keys are on a server.
+/// Three entrances for tokens in addition to the main one; the keys of `shop` are on a server.
 fn configuration(keys: &KeyServer) -> File {
     let shop = Settings::appdirect().algorithm("ES256").jwks_url(&format!("{}/keys", keys.origin()));
     let settings = Settings::standard()
@@ -40,7 +40,7 @@ fn inspect_reports_which_entrances_accept_a_token() {
         assert!(line_of(&inspected.output, other).contains("refused"), "{}", inspected.output);
         assert!(line_of(&inspected.output, other).contains("algorithm"), "{}", inspected.output);
     }
-    assert!(inspected.output.contains("whom it is about"), "{}", inspected.output);
+    assert!(inspected.output.contains("the subject: the issuer"), "{}", inspected.output);
     assert!(!inspected.output.contains("known rules"), "{}", inspected.output);
 }
 

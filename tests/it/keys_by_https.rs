@@ -1,7 +1,6 @@
 //! Keys over HTTPS: only from a server whose certificate is signed by the configured
 //! CA.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -10,7 +9,7 @@ use tempfile::TempDir;
 use crate::harness::issuer::{Key, jwks};
 use crate::harness::key_server::{fetching, wait_until};
 use crate::harness::nginx::Nginx;
-use crate::harness::{App, Settings};
+use crate::harness::{App, Settings, free_port};
 
 /// Runs openssl in a folder.
 fn openssl(folder: &Path, arguments: &str) {
@@ -43,8 +42,7 @@ fn a_key_server_is_trusted_by_its_ca_only() {
     let key = Key::new("ES256");
     std::fs::write(folder.path().join("keys"), jwks(&[key.jwk(Some("k-1"))])).unwrap();
     // nginx cannot listen on port 0
-    let ports = [0, 0].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [ours, theirs] = ports.map(|port| port.local_addr().unwrap().port());
+    let [ours, theirs] = [free_port(), free_port()];
     let server = |name: &str, port: u16| {
         format!(
             "server {{ listen 127.0.0.1:{port} ssl; root {dir}; ssl_certificate {dir}/{name}-server.pem; \

@@ -1,16 +1,17 @@
-//! What the address of a sign-in can ask for: another account, and a message to the page that opened it.
+//! What the URL of a sign-in can request: another account, and a message to the page that opened
+//! it.
 
 use rstest::rstest;
 
 use crate::harness::sign_in::{Browser, LOGIN, SignInService, WINDOW, target};
 
-/// An address of the service's pages, as HTML writes it.
+/// An address in the service's pages, escaped as in HTML.
 fn in_html(address: &str) -> String {
     address.replace('&', "&amp;")
 }
 
 #[test]
-fn another_account_is_asked_for_at_the_provider() {
+fn another_account_is_requested_at_the_provider() {
     let service = SignInService::start_with(|own| own.set("access.groups", ["finance"]));
     let browser = service.signed_in();
     let refused = browser.get(&service.app, "/pandium-sso/install/1", WINDOW);
@@ -34,7 +35,7 @@ fn another_account_is_asked_for_at_the_provider() {
 }
 
 #[test]
-fn a_denied_sign_in_leads_to_another_account() {
+fn a_denied_sign_in_offers_another_account() {
     let service = SignInService::start();
     let browser = Browser::default();
     let login = format!("{LOGIN}?return=%2Fpandium-sso&mode=popup");
@@ -45,7 +46,7 @@ fn a_denied_sign_in_leads_to_another_account() {
     assert!(page.contains(&format!("href=\"{other}\"")) && page.contains(">Use another account<"), "{page}");
 }
 
-/// The parents that are listed by name.
+/// The parents that are listed as origins.
 const LISTED: [&str; 2] = ["https://app.example.com", "https://shop.example.com"];
 
 // T39

@@ -1,4 +1,4 @@
-//! What the store does to webhooks of mittwald: it is slow, and it forgets.
+//! Webhooks of mittwald and the store: a slow store, and the deletion of old ids.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use crate::harness::{Response, Settings, wait_until};
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]
 fn a_store_that_is_slow_delays_the_response(#[case] engine: Engine) {
+    const DELAY: Duration = Duration::from_millis(300);
     let commits = |settings: Settings| settings.set("audit.durability", "commit");
     let service = MittwaldService::start_with(engine, 1, commits);
     let id = service.installed();
@@ -29,14 +30,13 @@ fn a_store_that_is_slow_delays_the_response(#[case] engine: Engine) {
                 let service = &service;
                 move || (service.deliver(&webhook), started.elapsed())
             });
-            wait_until("a second has passed", || started.elapsed() >= Duration::from_secs(1));
+            wait_until("the response is late", || started.elapsed() >= DELAY);
             delivery
         }));
         delivery.join().unwrap()
     });
     assert_eq!(response.status, 204, "{response:?}");
-    // mittwald waits 6 s
-    assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(5), "{took:?}");
+    assert!(took >= DELAY, "{took:?}");
     assert_eq!(service.instances()[0]["enabled"], false);
 }
 
@@ -50,7 +50,7 @@ fn a_refused_webhook_is_recorded_with_its_instance() {
     assert_eq!((stale.status, named(&stale)), (403, json!(id)));
     assert_eq!(service.deliver(&webhook).status, 204);
     assert_eq!(named(&service.deliver(&webhook)), json!(id), "a replayed one");
-    // what is not signed names nothing
+    // a webhook without a valid signature is recorded without an instance
     let body = webhook.again().bytes();
     let forged = post(&service.app, PATH, &service.mstudio.forge(&body).unwrap(), &body);
     assert_eq!((forged.status, named(&forged)), (401, json!(null)));
@@ -62,7 +62,7 @@ fn a_refused_webhook_is_recorded_with_its_instance() {
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
 #[case::postgres(Engine::Postgres)]
-fn a_webhook_is_known_until_it_is_too_old_anyway(#[case] engine: Engine) {
+fn the_id_of_a_webhook_is_kept_until_it_is_too_old(#[case] engine: Engine) {
     let service = MittwaldService::start(engine);
     let (kept, removed) = (service.installed(), service.installed());
     service.mstudio.remove(removed);

@@ -179,7 +179,7 @@ fn the_counters_count() {
     assert_count(&app, "marketplace_sso_config_reloads_total", &[("result", "applied")], 0);
     assert_count(&app, "marketplace_sso_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     assert!(app.metric("marketplace_sso_request_duration_seconds_count", &[]) > 6.5);
-    // the request for the metrics itself
+    // the request for the metrics is in progress itself
     assert_count(&app, "marketplace_sso_requests_in_flight", &[], 1);
 }
 
@@ -244,7 +244,7 @@ fn a_wrong_preset_is_logged_without_values() {
     let app = App::start(Settings::proxy_headers("oauth2_proxy"));
     let response = app.get("/pandium-sso", ALICE);
     response.assert_refused(401, "unauthenticated");
-    assert!(!response.text().contains("X-Auth-Request-Email"), "the cause is for the log alone");
+    assert!(!response.text().contains("X-Auth-Request-Email"), "the cause is only in the log");
     let event = app.audit_event_of(&response);
     assert_eq!(
         event["detail"],

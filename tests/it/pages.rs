@@ -106,11 +106,15 @@ fn a_custom_template_replaces_the_default() {
     assert!(page.contains("data-type=\"unauthenticated\""), "the embedding page is notified: {page}");
 
     // a changed template applies without a restart; an invalid one does not
-    std::fs::write(templates.join("refusal.html"), "<h1>{{ title }}!</h1>").unwrap();
+    let replace = |text: &str| {
+        std::fs::write(app.folder.path().join("newer"), text).unwrap();
+        std::fs::rename(app.folder.path().join("newer"), templates.join("refusal.html")).unwrap();
+    };
+    replace("<h1>{{ title }}!</h1>");
     app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], 1.0);
     assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>You’re not signed in!</h1>");
-    std::fs::write(templates.join("refusal.html"), "{{ titel }}").unwrap();
-    app.reload("refused");
+    replace("{{ titel }}");
+    app.reload_with("the new configuration is wrong");
     assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>You’re not signed in!</h1>");
 }
 

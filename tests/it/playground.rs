@@ -1,11 +1,11 @@
-//! The playground from the user's side: sign in, open the marketplace, see the user
-//! it received.
+//! The playground as a user sees it: sign in, open the marketplace, see the user in it.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use rstest::rstest;
+use tempfile::TempDir;
 use url::Url;
 
 use crate::harness::command::{self, closed_pipe};
@@ -24,6 +24,16 @@ pub const FRAME: [Field<'static>; 4] = [
 pub struct Playground {
     child: Child,
     pub origin: String,
+    /// For its temporary files: dropping it kills the process, which then does not remove them.
+    _folder: TempDir,
+}
+
+/// The command, with a folder for its temporary files.
+fn playground_command() -> (Command, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let mut program = Command::new(PROGRAM);
+    program.arg("playground").env_clear().env("TMPDIR", folder.path());
+    (program, folder)
 }
 
 impl Playground {
@@ -31,33 +41,33 @@ impl Playground {
         Self::start_with(&[], "password")
     }
 
-    /// Starts it with further arguments, and waits for a line of its output.
+    /// Starts a playground with further arguments, and waits for a line of its output.
     pub fn start_with(arguments: &[&str], expected: &str) -> Self {
         Self::start_as(&[&["--listen", "127.0.0.1:0"], arguments].concat(), expected).0
     }
 
-    /// The same, with these arguments alone; also gives its output.
+    /// Starts a playground with only these arguments. Also returns its output.
     fn start_as(arguments: &[&str], expected: &str) -> (Self, Arc<OutputLines>) {
-        let mut program = Command::new(PROGRAM);
-        let (child, lines) = OutputLines::spawn(program.arg("playground").args(arguments).env_clear());
-        let mut playground = Self { child, origin: String::new() };
+        let (mut program, folder) = playground_command();
+        let (child, lines) = OutputLines::spawn(program.args(arguments));
+        let mut playground = Self { child, origin: String::new(), _folder: folder };
         let line = lines.wait_for_text(TIMEOUT, |line| line.trim().starts_with("http://"));
         playground.origin = line.trim().to_owned();
         lines.wait_for_text(TIMEOUT, |line| line.contains(expected));
         (playground, lines)
     }
 
-    /// Starts one whose output pipes are closed.
+    /// Starts a playground whose output pipes are closed.
     pub fn start_unread() -> Self {
-        let child = Command::new(PROGRAM)
-            .args(["playground", "--listen", "127.0.0.1:0"])
-            .env_clear()
+        let (mut program, folder) = playground_command();
+        let child = program
+            .args(["--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(closed_pipe())
             .stderr(closed_pipe())
             .spawn()
             .unwrap();
-        Self { child, origin: String::new() }
+        Self { child, origin: String::new(), _folder: folder }
     }
 
     /// Sends a request as a same-origin page does.
@@ -107,7 +117,7 @@ impl Playground {
 }
 
 impl Playground {
-    /// Stops it as Ctrl-C does.
+    /// Stops it like Ctrl-C.
     pub fn interrupt(&mut self) {
         signal(self.child.id(), "INT");
         assert_eq!(wait(&mut self.child).code(), Some(0));
@@ -316,7 +326,7 @@ fn a_busy_default_port_is_skipped() {
 }
 
 #[test]
-fn a_non_loopback_listener_is_warned_of() {
+fn a_non_loopback_listener_is_a_warning() {
     let (_playground, lines) = Playground::start_as(&["--listen", "0.0.0.0:0"], "password");
     lines.wait_for_text(TIMEOUT, |line| line.starts_with("warning: the playground listens at 0.0.0.0"));
 

@@ -83,7 +83,7 @@ impl Platform {
         self.playground.get(self.data("gateway"), &to)
     }
 
-    /// Does what the page of this platform does.
+    /// Opens the marketplace as the page of this platform does.
     fn open(&self, person: &str) -> Response {
         if self.data("header").is_empty() {
             self.forward(if person == ADA { "winter-pottery" } else { "okafor-cycles" })
@@ -127,7 +127,7 @@ fn decode(token: &str) -> (Value, Value) {
     (read(parts[0]), read(parts[1]))
 }
 
-/// What the marketplace shows of a plan.
+/// What the marketplace shows about a plan.
 const FREE: [&str; 2] = [">Free</span></p>", "0 of 2 installs used"];
 const PRO: [&str; 2] = [">Pro</span></p>", "0 of 5 installs used"];
 const UNNAMED: [&str; 2] = ["The token names no plan.", "no limit given"];
@@ -178,8 +178,8 @@ fn the_page_is_strict_and_hides_secrets(#[values("appdirect", "commercetools", "
 }
 
 #[test]
-fn key_rotations_and_outages_are_survived() {
-    // each waits for its cooldowns
+fn key_rotations_and_outages_refuse_no_user() {
+    // concurrently, because each waits for its cooldowns
     std::thread::scope(|scope| {
         for kind in ["appdirect", "commercetools", "bearer"] {
             scope.spawn(move || assert_rotations_and_outages_are_survived(kind));
@@ -203,7 +203,7 @@ fn assert_rotations_and_outages_are_survived(kind: &str) {
 
     assert_eq!(platform.change_keys("down")["is_down"], true, "{kind}");
     assert_eq!(platform.open(BEN).status, 200, "{kind}");
-    // a key that was never fetched does not sign
+    // the issuer does not sign with a key that was never fetched
     let rotated = platform.change_keys("rotate");
     assert_eq!(
         (&rotated["signing"], &rotated["is_newest_waiting"]),

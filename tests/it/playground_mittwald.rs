@@ -28,7 +28,7 @@ impl Mstudio {
         response.json()
     }
 
-    /// What a button does: the status of the response to its webhook.
+    /// Performs the action of a button. Returns the status of the response to its webhook.
     fn change(&self, what: &str, instance: Option<&Value>) -> Value {
         self.post("/mstudio/change", &json!({"do": what, "instance": instance}))["status"].clone()
     }
@@ -38,13 +38,13 @@ impl Mstudio {
         self.0.get("/mstudio", &[]).json()["known"]["instances"].as_array().unwrap().clone()
     }
 
-    /// Installs the extension; the id of the instance.
+    /// Installs the extension. Returns the id of the instance.
     fn install(&self) -> Value {
         assert_eq!(self.change("install", None), 204);
         self.0.get("/mstudio", &[]).json()["instances"][0]["id"].clone()
     }
 
-    /// The URL of the extension's frame, for Ada.
+    /// The URL of the extension's frame for Ada.
     fn url(&self, instance: &Value) -> Url {
         let opened = self.post("/mstudio/open", &json!({"instance": instance, "person": "usr-201"}));
         Url::parse(opened["url"].as_str().unwrap()).unwrap()
@@ -79,7 +79,7 @@ fn a_user_opens_the_extension() {
     {
         assert!(shown.contains(part), "{part}: {shown}");
     }
-    // the key was used
+    // the key was used already
     assert_eq!(mstudio.frame(&url).status, 401);
 }
 
@@ -103,7 +103,7 @@ fn the_service_follows_every_change_of_an_instance() {
 }
 
 #[test]
-fn the_mstudio_page_hides_secrets_and_other_sites_change_nothing() {
+fn the_mstudio_page_hides_secrets_and_rejects_other_sites() {
     let mut mstudio = Mstudio::start();
     let response = mstudio.0.get("/", &[]);
     let policy = response.header("content-security-policy");

@@ -14,7 +14,7 @@ const WINDOW: [Field<'static>; 3] =
 
 const ADA: &str = "usr-201";
 const BEN: &str = "usr-318";
-/// Of a group without access.
+/// A user in a group without access.
 const DORA: &str = "usr-512";
 
 /// The playground, and the cookies of a browser.
@@ -60,7 +60,7 @@ impl Session {
         self.open(&entrance)
     }
 
-    /// Signs Ada in, and returns the response to the provider's.
+    /// Signs Ada in, and returns the service's response to the callback.
     fn sign_in(&mut self) -> Response {
         self.sign_in_as(ADA)
     }
@@ -78,7 +78,7 @@ impl Session {
         self.open(&location(&signed_in))
     }
 
-    /// What the page's buttons do.
+    /// Performs the action of one of the page's buttons.
     fn change(&self, what: &str) -> Response {
         self.playground.request("POST", "/provider", &[], &json!({"do": what}).to_string())
     }
@@ -149,7 +149,7 @@ fn a_provider_that_is_down_ends_no_session() {
 }
 
 #[test]
-fn rotated_keys_are_accepted_at_once() {
+fn rotated_keys_are_accepted_immediately() {
     let mut session = Session::start();
     assert_eq!(session.change("rotate").status, 200);
     assert_eq!(session.sign_in().status, 303);

@@ -1,4 +1,4 @@
-//! What the playground's page tells of a request, and what its buttons do.
+//! What the playground's page shows about a request, and the actions of its buttons.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl SignedIn {
         follow_in_frame(&self.get("/pandium-sso", &FRAME))
     }
 
-    /// The latest story, once `is_complete` holds for it.
+    /// The latest story, as soon as `is_complete` holds for it.
     fn story(&self, is_complete: impl Fn(&Value) -> bool) -> Value {
         let mut after = 0;
         loop {
@@ -46,14 +46,14 @@ impl SignedIn {
             {
                 return story.clone();
             }
-            // the next response is sent with the next change
+            // the next response is sent after the next change
             assert_ne!(changes["version"], after, "nothing has changed: {changes}");
             after = changes["version"].as_u64().unwrap();
         }
     }
 }
 
-/// A step's line names the time that the log line has.
+/// Whether a step's line contains the time in the log line.
 fn is_logged(story: &Value) -> bool {
     story["steps"][2]["line"].as_str().unwrap().contains("took ")
 }
@@ -66,7 +66,7 @@ fn rows(step: &Value) -> Vec<Vec<&str>> {
 }
 
 #[test]
-fn a_hand_off_is_told_in_four_steps() {
+fn a_hand_off_is_shown_in_four_steps() {
     let app = SignedIn::start();
     assert_eq!(app.open().status, 200);
     let story = app.story(|story| is_logged(story) && story["steps"][3]["badge"] == "200");
@@ -92,7 +92,7 @@ fn a_hand_off_is_told_in_four_steps() {
 }
 
 #[test]
-fn navigations_inside_the_frame_are_told() {
+fn navigations_inside_the_frame_are_shown() {
     let app = SignedIn::start();
     let redirect = app.get("/pandium-sso", &FRAME);
     assert_eq!(follow_in_frame(&redirect).status, 200);

@@ -1,7 +1,6 @@
-//! The documents are true: every example loads, every command and file they name
+//! The documents are correct: every example loads, and every command and file that they name
 //! exists.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::harness::command::{File, run};
 use crate::harness::tree::{files_below, read, root};
-use crate::harness::{PROGRAM, SECRET};
+use crate::harness::{PROGRAM, SECRET, free_port};
 
 pub const SMALLEST: &str = r#"
 environment = "production"
@@ -47,7 +46,7 @@ fn the_reference_configuration_loads_uncommented() {
         text.replace(key, &key[2..])
     });
     assert_loads("config/default.toml", &[&text]);
-    // also the commented entrance at its end
+    // includes the commented entrance at its end
     let entrance = text.split_once("# [entrances").unwrap().1;
     let entrance = format!("[entrances{entrance}").replace("\n# ", "\n");
     assert_loads("the entrance in config/default.toml", &[SMALLEST, &entrance]);
@@ -77,7 +76,7 @@ fn every_configuration_in_the_documents_loads() {
     assert!(loaded >= 10, "only {loaded} were found");
 }
 
-/// Runs the commands of the first page as they are, on other ports.
+/// Runs the commands of the first page unchanged, except for the ports.
 #[test]
 fn the_first_commands_print_the_documented_output() {
     let (_, _, script) = blocks()
@@ -100,7 +99,7 @@ fn the_first_commands_print_the_documented_output() {
     std::fs::create_dir_all(&examples).unwrap();
     std::fs::copy(root().join("docs/examples/five-settings.toml"), examples.join("five-settings.toml"))
         .unwrap();
-    let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let listen = format!("127.0.0.1:{}", free_port());
     let script = script.replace("cargo install", ": cargo install").replace("127.0.0.1:8080", &listen);
     let programs = Path::new(PROGRAM).parent().unwrap().display().to_string();
     let result = Command::new("bash")
@@ -146,7 +145,7 @@ fn every_reason_is_raised() {
     }
 }
 
-/// Secrets in shipped files that are long enough to be used unchanged.
+/// Secrets in example files that are long enough to be used unchanged.
 // T25
 #[test]
 fn placeholder_secrets_of_the_examples_are_rejected() {
@@ -186,7 +185,8 @@ fn the_readme_is_short() {
     assert!(read(&root().join("README.md")).lines().count() <= 100);
 }
 
-/// `--help` at the end ends each command before it does something, but after its arguments were parsed.
+/// Each command is run with `--help` at the end, so that its arguments are parsed but nothing is
+/// done.
 #[test]
 fn every_command_in_the_documents_is_accepted() {
     let mut count = 0;
@@ -263,7 +263,7 @@ fn every_recipe_forwards_the_component() {
             continue;
         }
         let (heading, text) = (file.display(), read(&file));
-        // some recipes proxy the whole host, or describe the paths in prose
+        // some recipes forward the whole host, or describe the paths in the text
         assert!(text.contains("/embed") || text.contains("component"), "{heading}");
         for block in text.split("\n```") {
             if !["nginx\n", "caddyfile\n", "haproxy\n", "apache\n"].iter().any(|kind| block.starts_with(kind))
@@ -339,7 +339,7 @@ pub fn assert_loads(what: &str, layers: &[&str]) {
                     key if key.ends_with("jwks") => keys.clone(),
                     "logo" => logo.clone(),
                     "url" => store.clone(),
-                    // no two settings have the same secret
+                    // each setting has a different secret
                     key => {
                         let file = named(key);
                         std::fs::write(&file, format!("{key}-{SECRET}")).unwrap();

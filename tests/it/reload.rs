@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ const RELOADS: &str = "marketplace_sso_config_reloads_total";
 fn a_changed_file_applies_without_a_failed_request() {
     let app = App::start(Settings::standard().set("pandium.account", "first"));
     let paths = during_requests(&app, || {
-        std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
+        replace(&app, "[pandium]\naccount = \"second\"");
         app.wait_for_metric(RELOADS, APPLIED, 1.0);
     });
     assert_eq!(paths, ["/first", "/second"]);
@@ -44,7 +44,7 @@ fn sighup_reloads_the_configuration() {
 fn an_invalid_file_leaves_the_old_configuration_in_use() {
     let app = App::start(Settings::standard().set("pandium.account", "first"));
     let paths = during_requests(&app, || {
-        std::fs::write(app.config_file(), "[pandium]\naccount = \"no slug\"\nunknown = 1").unwrap();
+        replace(&app, "[pandium]\naccount = \"no slug\"\nunknown = 1");
         app.wait_for_metric(RELOADS, REFUSED, 1.0);
     });
     assert_eq!(paths, ["/first"]);
@@ -54,19 +54,16 @@ fn an_invalid_file_leaves_the_old_configuration_in_use() {
     assert!(problems.contains("pandium.account") && problems.contains("pandium.unknown"), "{problems}");
     assert!(app.metric(RELOADS, APPLIED) < 0.5);
 
-    std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
+    replace(&app, "[pandium]\naccount = \"second\"");
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
     assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).url.path(), "/second");
 }
 
 #[test]
-fn a_replaced_file_is_reloaded() {
+fn a_file_that_is_written_in_place_is_reloaded() {
     let app = App::standard();
-    let newer = app.folder.path().join("newer");
-    std::fs::write(&newer, "[pandium]\naccount = \"second\"").unwrap();
-    std::fs::rename(&newer, app.config_file()).unwrap();
-    app.wait_for_metric(RELOADS, APPLIED, 1.0);
-    assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).url.path(), "/second");
+    std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
+    wait_until("it is in use", || Token::of(&app.get("/pandium-sso", ALICE)).url.path() == "/second");
 }
 
 #[test]
@@ -75,7 +72,7 @@ fn a_missing_file_changes_nothing() {
     std::fs::remove_file(app.config_file()).unwrap();
     app.wait_for_metric(RELOADS, REFUSED, 1.0);
     assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).url.path(), "/first");
-    std::fs::write(app.config_file(), "[pandium]\naccount = \"second\"").unwrap();
+    replace(&app, "[pandium]\naccount = \"second\"");
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
     assert_eq!(Token::of(&app.get("/pandium-sso", ALICE)).url.path(), "/second");
 }
@@ -86,7 +83,7 @@ fn a_removed_proxy_is_refused_on_an_open_connection() {
     let app = App::standard();
     let mut connection = Connection::open(app.address()).unwrap();
     assert_eq!(connection.request("GET", "/pandium-sso", ALICE).unwrap().status, 307);
-    std::fs::write(app.config_file(), "[identity]\ntrusted_proxies = [\"192.0.2.1\"]").unwrap();
+    replace(&app, "[identity]\ntrusted_proxies = [\"192.0.2.1\"]");
     app.wait_for_metric(RELOADS, APPLIED, 1.0);
     connection.request("GET", "/pandium-sso", ALICE).unwrap().assert_refused(403, "untrusted_peer");
 }
@@ -98,7 +95,7 @@ fn a_swapped_kubernetes_secret_signs_the_next_token() {
     std::fs::create_dir(&secrets).unwrap();
     write_as_kubernetes(&secrets, "..2026_1", SECRET);
     symlink("..data/pandium", secrets.join("pandium")).unwrap();
-    // the configuration may have one secret only
+    // the configuration may have only one form of the secret
     let file = secrets.join("pandium");
     let app = App::start_in(folder, Settings::standard().secret_file(&file));
     let before = app.get("/pandium-sso", ALICE);
@@ -135,13 +132,13 @@ fn symlinked_and_restored_secrets_are_reloaded() {
     Token::in_url(app.get("/pandium-sso", ALICE).header("location"), SECRET);
 }
 
-/// A writer that pauses for longer than a file takes to settle has finished, as far as the service
-/// can know. So the test counts only where no step took that long; `src/server/reload.rs` tests
-/// settling without a clock.
+/// If a writer pauses for longer than the service waits for changes, the service takes the file as
+/// complete. So an attempt counts only if no step took that long; `src/server/reload.rs` tests the
+/// waiting without a clock.
 #[test]
 fn a_half_written_file_is_not_applied() {
     const SETTLE_TIME: Duration = Duration::from_millis(150);
-    // longer than the time between two polls, shorter than a changing file is waited for
+    // longer than the time between two polls, shorter than the service waits for a changing file
     const WRITING: RangeInclusive<Duration> = Duration::from_millis(2_500)..=Duration::from_millis(5_000);
     let app = App::standard();
     app.reconfigure("[access]\ndenied_groups = [\"guests\"]");
@@ -156,7 +153,7 @@ fn a_half_written_file_is_not_applied() {
             for step in 0.. {
                 let previous = std::mem::replace(&mut begun, Instant::now());
                 std::fs::write(app.config_file(), format!("# step {step}\n")).unwrap();
-                // how long the content of the step before was in the file, at most
+                // the longest time for which the content of one step was in the file
                 longest = longest.max(previous.elapsed());
                 if started.elapsed() > *WRITING.start() {
                     break;
@@ -206,8 +203,16 @@ fn a_blocking_pipe_does_not_block_requests() {
 #[test]
 fn a_setting_that_needs_a_restart_is_logged() {
     let app = App::standard();
-    std::fs::write(app.config_file(), "[server]\nkeep_alive_s = 5").unwrap();
+    replace(&app, "[server]\nkeep_alive_s = 5");
     app.wait_for_line(|line| line["message"].as_str().is_some_and(|text| text.contains("after a restart")));
+}
+
+/// Replaces the configuration at once. A file that is written in place is empty at first, and a
+/// writer that pauses then has it applied.
+fn replace(app: &App, toml: &str) {
+    let newer = app.folder.path().join("newer");
+    std::fs::write(&newer, toml).unwrap();
+    std::fs::rename(&newer, app.config_file()).unwrap();
 }
 
 /// Writes a new version into its own folder, then switches `..data` atomically.
@@ -221,29 +226,29 @@ fn write_as_kubernetes(secrets: &Path, version: &str, secret: &str) {
 /// Runs an action under constant requests. Returns the paths of the destinations, in
 /// order of appearance.
 fn during_requests(app: &App, what: impl FnOnce()) -> Vec<String> {
-    let is_over = AtomicBool::new(false);
+    const CLIENTS: usize = 3;
+    let (has_begun, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let request = || {
         let mut connection = Connection::open(app.address()).unwrap();
-        let mut paths: Vec<String> = Vec::new();
-        while !is_over.load(Ordering::Relaxed) {
+        let mut next_path = || {
             let response = connection.request("GET", "/pandium-sso", ALICE).unwrap();
             assert_eq!(response.status, 307);
-            let path = Token::of(&response).url.path().to_owned();
-            if paths.last() != Some(&path) {
-                paths.push(path);
-            }
+            Token::of(&response).url.path().to_owned()
+        };
+        let mut paths = vec![next_path()];
+        has_begun.fetch_add(1, Ordering::Relaxed);
+        while !is_over.load(Ordering::Relaxed) {
+            paths.push(next_path());
         }
-        // the swap also applies to open connections
-        let path =
-            Token::of(&connection.request("GET", "/pandium-sso", ALICE).unwrap()).url.path().to_owned();
-        if paths.last() != Some(&path) {
-            paths.push(path);
-        }
+        // the new configuration also applies to open connections
+        paths.push(next_path());
+        paths.dedup();
         paths
     };
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..3).map(|_| scope.spawn(request)).collect();
-        // a failed client ends the test and the other clients
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(request)).collect();
+        wait_until("every client has a response", || has_begun.load(Ordering::Relaxed) == CLIENTS);
+        // a client that fails ends the test and the other clients
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
         is_over.store(true, Ordering::Relaxed);
         let mut paths: Vec<Vec<String>> = clients.into_iter().map(|client| client.join().unwrap()).collect();

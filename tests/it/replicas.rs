@@ -1,10 +1,10 @@
-//! Two replicas behind nginx, as documented, on one PostgreSQL: what one accepts the other accepts,
-//! and a replica that is killed under load takes no event and no user with it.
+//! Two replicas behind nginx, as documented, on one PostgreSQL: each accepts the tokens and tickets
+//! of the other, and killing one under load loses no event and refuses no user.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::process::ExitStatusExt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 
 use crate::harness::api::{create_token, token};
 use crate::harness::command::{self, File};
-use crate::harness::links::{JSON, post_over};
+use crate::harness::links::{JSON, post_over, race};
 use crate::harness::nginx::Nginx;
 use crate::harness::recipe::{OAUTH2_PROXY, start_before_replicas};
 use crate::harness::store::{Engine, TestStore};
 use crate::harness::{App, Field, Settings, Token, wait_until};
 
-/// What the recipe's login knows Alice by.
+/// The cookie by which the recipe's login recognizes Alice.
 const ALICES_COOKIE: Field<'static> = ("Cookie", "session=alice");
 
-/// Users at a time.
+/// The number of concurrent users.
 const USERS: usize = 8;
 
 const TICKETS: usize = 100;
@@ -45,7 +45,7 @@ impl Replicas {
         Self { nginx, apps, config: settings.file(), _store: store }
     }
 
-    /// A command of `audit`, which has to succeed.
+    /// Runs a command of `audit`, and asserts that it succeeds.
     fn audit(&self, arguments: &[&str]) -> String {
         let [command, rest @ ..] = arguments else { panic!("no command") };
         let result = command::run(&[&["audit", command, "--config", &self.config.text()], rest].concat());
@@ -64,7 +64,7 @@ impl Replicas {
 
 // T35
 #[test]
-fn an_api_token_counts_at_both_until_it_is_revoked() {
+fn an_api_token_is_valid_at_both_until_it_is_revoked() {
     let replicas = Replicas::start();
     let text = create_token(&replicas.config, "shop", &["links:create"]);
     let authorization = format!("Bearer {text}");
@@ -85,7 +85,7 @@ fn an_api_token_counts_at_both_until_it_is_revoked() {
     for app in &replicas.apps {
         wait_until("the token is refused", || app.api("/v1/audit", &text).status == 401);
     }
-    assert!(revoked.elapsed() < Duration::from_secs(4), "{:?}", revoked.elapsed());
+    assert!(revoked.elapsed() < Duration::from_secs(15), "{:?}", revoked.elapsed());
     for _ in 0..10 {
         assert_eq!(ask(), 401);
     }
@@ -97,34 +97,19 @@ fn a_ticket_is_used_once_behind_nginx() {
     let replicas = Replicas::start();
     let authorization = format!("Bearer {}", create_token(&replicas.config, "shop", &["links:create"]));
     let body = json!({"user": {"email": "alice@example.com"}}).to_string();
-    let paths: Vec<String> = (0..TICKETS)
-        .map(|_| {
-            let headers = [("Authorization", authorization.as_str()), JSON];
-            let created = post_over(&mut replicas.nginx.connect(), &body, &headers);
-            let url = created.json()["url"].as_str().unwrap().to_owned();
-            url.strip_prefix("https://app.example.com").unwrap().to_owned()
-        })
-        .collect();
-    let start = Barrier::new(USERS);
-    let statuses: Vec<Vec<u16>> = thread::scope(|scope| {
-        let racers: Vec<_> = (0..USERS)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut connection = replicas.nginx.connect();
-                    let mut open = |path: &String| {
-                        start.wait();
-                        connection.request("GET", path, &[]).unwrap().status
-                    };
-                    paths.iter().map(&mut open).collect()
-                })
-            })
-            .collect();
-        racers.into_iter().map(|racer| racer.join().unwrap()).collect()
-    });
+    let create = || {
+        let headers = [("Authorization", authorization.as_str()), JSON];
+        let created = post_over(&mut replicas.nginx.connect(), &body, &headers);
+        let url = created.json()["url"].as_str().unwrap().to_owned();
+        url.strip_prefix("https://app.example.com").unwrap().to_owned()
+    };
+    let mut connections: Vec<_> = (0..USERS).map(|_| replicas.nginx.connect()).collect();
+    // one after the other: a ticket is valid for 60 s
     for ticket in 0..TICKETS {
-        let mut of_it: Vec<u16> = statuses.iter().map(|of_racer| of_racer[ticket]).collect();
-        of_it.sort_unstable();
-        assert_eq!(of_it, [307, 410, 410, 410, 410, 410, 410, 410], "ticket {ticket}");
+        let statuses = race(&mut connections, &[create()], &[]);
+        let mut statuses = statuses.concat();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [307, 410, 410, 410, 410, 410, 410, 410], "ticket {ticket}");
     }
     let writers: HashSet<String> = replicas.hand_offs().into_values().collect();
     assert_eq!(writers.len(), 2, "one replica won every race");

@@ -1,4 +1,4 @@
-//! Sessions: how long they are valid, what ends them, and which cookies are none.
+//! Sessions: how long they are valid, what ends them, and which cookies are refused.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ fn ago(seconds: u64) -> Timestamp {
     Timestamp::now().earlier_by(Duration::from_secs(seconds))
 }
 
-/// A browser with the cookie of a session that began and was last used so many seconds ago.
+/// A browser with the cookie of a session that began and was last used these numbers of seconds
+/// ago.
 fn browser_with(service: &SignInService, key: &str, created_s: u64, used_s: u64) -> Browser {
     let id = SessionId::random().unwrap();
     let session = Session {
@@ -91,7 +92,7 @@ fn a_session_in_use_is_extended() {
 
 // T38
 #[test]
-fn a_cookie_that_was_changed_is_no_session() {
+fn a_changed_session_cookie_is_refused() {
     let service = SignInService::start();
     let good = service.signed_in().session();
     let half = good.len() / 2;
@@ -154,7 +155,7 @@ fn a_sign_out_ends_the_session_and_leads_to_the_provider() {
     assert!(browser.names().is_empty());
     assert_eq!(outcome(&service.app, &copy), "expired_token", "a copy of the cookie is worthless, too");
     // the ended sessions outlast a reload
-    service.app.reload("applied");
+    service.app.reload();
     assert_eq!(outcome(&service.app, &copy), "expired_token");
     let events = service.app.audit_events();
     assert!(events.iter().any(|event| event["outcome"] == "signed_out" && event["subject"].is_string()));
@@ -165,7 +166,7 @@ fn the_provider_sends_the_browser_back_after_a_sign_out() {
     let back = "https://app.example.com/signed-out?from=marketplace";
     let service = SignInService::start_with(|own| own.identity("post_logout_redirect_uri", back));
     let browser = service.signed_in();
-    // nothing of the request changes it
+    // no parameter of the request changes the URL
     let target = format!("{LOGOUT}?post_logout_redirect_uri=https%3A%2F%2Fevil.example");
     let response = browser.post(&service.app, &target, &[("Origin", "https://app.example.com")], "");
     let url = url::Url::parse(response.header("location")).unwrap();
@@ -221,7 +222,7 @@ fn refreshing_settings(provider: &StandIn) -> Settings {
         .identity("user_info", true)
 }
 
-/// Waits until sessions that are refreshed after a second are to be refreshed.
+/// Waits until sessions that are refreshed after a second are due.
 pub fn wait_until_stale() {
     let first = Timestamp::now();
     wait_until("the data is stale", || Timestamp::now().seconds_since(first) >= 2);
@@ -242,13 +243,14 @@ fn stale_data_is_refreshed_once() {
     assert_eq!(outcome(&service.app, &browser), "handed_off");
     assert_eq!(refreshes(&service), 1);
     assert_ne!(browser.session(), before, "the cookie has the newer data");
-    // a reload keeps the refreshes: the earlier refresh token was used
-    service.app.reload("applied");
+    // a reload keeps the results of refreshes, since the earlier refresh token was used already
+    service.app.reload();
     assert_eq!(outcome(&service.app, &copy), "handed_off", "a request that was sent with the earlier cookie");
     assert_eq!(refreshes(&service), 1);
 }
 
-// its response could neither set a refreshed cookie nor tell own pages from foreign ones
+// its response could not set a refreshed cookie, and could not distinguish the API's own pages from
+// those of other sites
 #[test]
 fn a_session_authorizes_no_request_to_an_api() {
     let service = SignInService::start();
@@ -272,10 +274,11 @@ fn a_session_outlasts_a_provider_that_is_down() {
     service.provider.lie(Lies { response: Some(response), ..Lies::default() });
     assert_eq!(outcome(&service.app, &browser), "handed_off");
     assert_eq!(outcome(&service.app, &browser), "handed_off");
-    assert!(refreshes(&service) <= 1, "it is not asked again at once");
+    assert!(refreshes(&service) <= 1, "it is not asked again immediately");
 }
 
-/// The refresh token was used: the cookie has the next one, whatever fails after it.
+/// The refresh token was used, so the cookie has the next one even if the rest of the refresh
+/// fails.
 #[rstest]
 #[case::user_info_is_down(Lies {
     response: Some(FixedResponse { path: "/userinfo", status: 503, content_type: "text/plain", body: String::new() }),
@@ -296,7 +299,7 @@ fn a_rotated_refresh_token_is_kept(#[case] lies: Lies) {
     assert_eq!(refreshes(&service), 2);
 }
 
-/// What refuses a sign-in ends a session.
+/// A response that would fail a sign-in ends the session.
 // T38
 #[rstest]
 #[case::another_user(Lies { id_token: change("sub", json!("usr-318")), ..Lies::default() })]
@@ -312,7 +315,7 @@ fn a_refresh_that_proves_another_user_ends_the_session(#[case] lies: Lies) {
     assert_eq!(outcome(&service.app, &browser), "expired_token");
 }
 
-/// No cookie of one provider, and so no refresh token, is used at another.
+/// A cookie for one provider, and the refresh token in it, is never used at another one.
 // T38
 #[test]
 fn a_session_ends_when_the_provider_or_client_changes() {

@@ -66,7 +66,7 @@ fn a_response_without_its_login_is_refused() {
     let browser = Browser::default();
     let callback = browser.callback(&service.app, &service.provider, LOGIN);
     let other = Browser::default();
-    // of another browser, and of one that began another login
+    // in another browser, and in one that began another login
     assert_refused(&other.get(&service.app, &callback, WINDOW), &other, "invalid_token");
     other.begin(&service.app, LOGIN);
     assert_refused(&other.get(&service.app, &callback, WINDOW), &other, "invalid_token");
@@ -83,7 +83,7 @@ fn a_response_without_its_login_is_refused() {
         assert_eq!(browser.cookie(SESSION), None);
     }
     assert_eq!(service.provider.requests().iter().filter(|request| request.path == "/token").count(), 0);
-    // the login itself goes on
+    // the login itself is still valid
     assert_eq!(browser.get(&service.app, &callback, WINDOW).status, 303);
 }
 
@@ -95,9 +95,9 @@ fn a_replayed_response_yields_no_session() {
     let callback = browser.callback(&service.app, &service.provider, LOGIN);
     let copy = browser.clone();
     assert_eq!(browser.get(&service.app, &callback, WINDOW).status, 303);
-    // with the login cookie, as whoever read both could
+    // with the login cookie, as an attacker with both could send it
     assert_refused(&copy.get(&service.app, &callback, WINDOW), &copy, "invalid_token");
-    // without it
+    // without the login cookie
     let stranger = Browser::default();
     assert_refused(&stranger.get(&service.app, &callback, WINDOW), &stranger, "invalid_token");
 }
@@ -116,7 +116,7 @@ fn a_response_of_another_entrance_is_refused() {
         other.requests().iter().all(|request| request.path != "/token"),
         "no code reaches another provider"
     );
-    // a session of one entrance is none of the other
+    // a session at one entrance is not valid at the other
     assert_eq!(browser.get(&service.app, &callback, WINDOW).status, 303);
     browser.set("__Host-sso-partners", &browser.session());
     assert_eq!(browser.get(&service.app, "/partners", WINDOW).status, 401);
@@ -132,7 +132,7 @@ fn a_response_of_another_entrance_is_refused() {
 #[case::at_hash(Lies { id_token: change("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")), ..Lies::default() })]
 #[case::c_hash(Lies { id_token: change("c_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")), ..Lies::default() })]
 #[case::mix_up(Lies { authorization_response: change("iss", json!("https://evil.example")), ..Lies::default() })]
-fn a_lying_provider_yields_no_session(#[case] lies: Lies) {
+fn an_incorrect_response_yields_no_session(#[case] lies: Lies) {
     let service = SignInService::start();
     service.provider.lie(lies);
     let browser = Browser::default();
@@ -143,7 +143,7 @@ fn a_lying_provider_yields_no_session(#[case] lies: Lies) {
 }
 
 #[test]
-fn a_provider_that_denies_is_left_by_a_page() {
+fn a_denied_sign_in_is_a_page_with_status_403() {
     let service = SignInService::start();
     let browser = Browser::default();
     let denied = service.provider.deny(&browser.begin(&service.app, LOGIN)).unwrap();
@@ -153,7 +153,7 @@ fn a_provider_that_denies_is_left_by_a_page() {
 }
 
 #[test]
-fn a_provider_that_is_down_is_told() {
+fn an_unavailable_provider_is_reported() {
     let service = SignInService::start_with(|own| own.issuer("http://127.0.0.1:9"));
     let response = Browser::default().get(&service.app, LOGIN, WINDOW);
     assert_eq!(response.status, 503, "{response:?}");
@@ -164,7 +164,7 @@ fn a_provider_that_is_down_is_told() {
 
 // T37
 #[test]
-fn two_tabs_sign_in_at_once() {
+fn two_tabs_sign_in_at_the_same_time() {
     let service = SignInService::start();
     let browser = Browser::default();
     let first = browser.callback(&service.app, &service.provider, &login_to("/pandium-sso/install/1"));
@@ -214,7 +214,7 @@ fn a_login_may_take_a_quarter_of_an_hour(#[case] age_s: u64, #[case] status: u16
     let browser = Browser::default();
     let callback = browser.callback(&service.app, &service.provider, LOGIN);
     let (name, value) = browser.cookie("__Host-sso-login-").unwrap();
-    // the same cookie, begun earlier
+    // the same cookie, with an earlier time
     let (_, query) = callback.split_once('?').unwrap();
     let state = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state").unwrap().1;
     let provider = Provider { issuer: service.provider.issuer(), client_id: CLIENT_ID };
@@ -237,7 +237,7 @@ fn a_login_may_take_a_quarter_of_an_hour(#[case] age_s: u64, #[case] status: u16
 }
 
 #[test]
-fn the_callback_leads_on_when_it_is_shown_again() {
+fn a_repeated_callback_shows_that_the_user_is_signed_in() {
     let service = SignInService::start();
     let browser = Browser::default();
     let callback = browser.callback(&service.app, &service.provider, &login_to("/pandium-sso/install/1"));
@@ -251,7 +251,7 @@ fn the_callback_leads_on_when_it_is_shown_again() {
 
 // T38
 #[test]
-fn a_session_from_before_the_login_is_worthless_after_it() {
+fn a_login_ends_the_earlier_session_of_the_browser() {
     let service = SignInService::start();
     let browser = service.signed_in();
     let before = browser.clone();

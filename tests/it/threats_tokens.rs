@@ -97,7 +97,7 @@ fn a_changed_signature_is_rejected(#[values("RS256", "ES256", "EdDSA")] algorith
     app.assert_rejected(&format!("{}.{signature}", another_user.rsplit_once('.').unwrap().0));
 }
 
-/// `H`, `C` and `S` stand for the three parts of a valid token.
+/// `H`, `C` and `S` are replaced by the three parts of a valid token.
 // T8
 #[test]
 fn only_the_compact_serialization_is_accepted() {
@@ -148,7 +148,7 @@ fn only_the_compact_serialization_is_accepted() {
     app.assert_rejected(&key.sign(r#"{"alg":"ES256","cty":"JWT"}"#, &token));
 }
 
-/// A header member with the attacker's key or its location. `URL` stands for the
+/// A header member with the attacker's key or its location. `URL` is replaced by that of the
 /// attacker's server.
 // T9
 #[test]
@@ -173,7 +173,7 @@ fn keys_named_by_the_token_are_never_used() {
             for kid in &kids[..if member == "kid" { 1 } else { 3 }] {
                 let header = format!(r#"{{"alg":"ES256",{kid}{member:?}:{value}}}"#);
                 app.assert_rejected(&attacker.sign(&header, &claims_with(&[])));
-                // the member does not change the key chosen
+                // the member does not change which key is selected
                 let is_accepted = !kid.contains("k-2") && member != "kid";
                 let response = app.send_token(&key.sign(&header, &claims_with(&[])));
                 assert_eq!(response.status, if is_accepted { 307 } else { 401 }, "{header}");
@@ -270,7 +270,7 @@ fn an_invalid_jwks_file_is_never_used() {
         let text = text.replace("OURS", &ours.to_string()).replace("CANARY", canary);
         file.replace(&text);
         let before = app.log_lines().len();
-        app.reload("refused");
+        app.reload_with("the new configuration is wrong");
         assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307, "{message}");
         let logged = format!("{:?}", &app.log_lines()[before..]);
         assert!(logged.contains(message), "{message} is missing: {logged}");
@@ -324,7 +324,7 @@ fn tokens_are_never_logged_or_echoed(
         }
         app.get(&format!("/nowhere?token={token}"), &[("Authorization", &value), ("Cookie", token)]);
     }
-    // mapped claims do reach the marketplace
+    // mapped claims are sent to the marketplace
     assert_eq!(Token::of(&app.send_token(&tokens[0].0)).claims["meta"]["note"], "canary");
     written += &app.admin("/metrics").text();
     app.log_lines();

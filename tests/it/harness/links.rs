@@ -1,6 +1,7 @@
-//! Services whose API is asked for the address of a user, as an app's server asks.
+//! Services with the API for links, and requests to it like those of an app's server.
 
 use std::io::{Read, Write};
+use std::sync::Barrier;
 
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ impl LinkService {
         Self::start_with(Engine::Sqlite, 1, |settings| settings)
     }
 
-    /// Starts several, with other settings.
+    /// Starts several services, with changed settings.
     pub fn start_with(engine: Engine, count: usize, change: impl Fn(Settings) -> Settings) -> Self {
         let store = TestStore::new(engine);
         let settings = change(settings(&store));
@@ -31,7 +32,7 @@ impl LinkService {
         Self { app: apps.next().unwrap(), others: apps.collect(), token, store }
     }
 
-    /// Asks for an address.
+    /// Requests an address.
     pub fn post(&self, body: &Value) -> Response {
         let authorization = format!("Bearer {}", self.token);
         post(&self.app, &body.to_string(), &[("Authorization", &authorization), JSON])
@@ -46,7 +47,31 @@ impl LinkService {
     }
 }
 
-/// What a body is.
+/// The statuses of opening each of these single-use addresses on every connection at the same time,
+/// by connection.
+pub fn race<S: Read + Write + Send>(
+    connections: &mut [Connection<S>],
+    paths: &[String],
+    headers: &[Field<'_>],
+) -> Vec<Vec<u16>> {
+    let start = Barrier::new(connections.len());
+    std::thread::scope(|scope| {
+        let racers: Vec<_> = connections
+            .iter_mut()
+            .map(|connection| {
+                let start = &start;
+                let open = move |path: &String| {
+                    start.wait();
+                    connection.request("GET", path, headers).unwrap().status
+                };
+                scope.spawn(move || paths.iter().map(open).collect())
+            })
+            .collect();
+        racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+    })
+}
+
+/// The media type of a body.
 pub const JSON: Field<'static> = ("Content-Type", "application/json");
 
 /// Posts a body to `/v1/links`.
@@ -54,7 +79,7 @@ pub fn post(app: &App, body: &str, headers: &[Field<'_>]) -> Response {
     post_over(&mut Connection::open(app.address()).unwrap(), body, headers)
 }
 
-/// The same, on a connection.
+/// Posts a body to `/v1/links` on an open connection.
 pub fn post_over<S: Read + Write>(
     connection: &mut Connection<S>,
     body: &str,

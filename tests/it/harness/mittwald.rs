@@ -20,7 +20,7 @@ pub struct MittwaldService {
 /// The path of the webhook.
 pub const PATH: &str = "/mittwald/webhooks";
 
-/// Its URL.
+/// The URL of the webhook.
 pub const URL: &str = "https://app.example.com/mittwald/webhooks";
 
 /// The key that encrypts secrets.
@@ -32,14 +32,14 @@ impl MittwaldService {
         Self::start_with(engine, 1, |settings| settings)
     }
 
-    /// Starts several, with other settings.
+    /// Starts several services, with changed settings.
     pub fn start_with(engine: Engine, count: usize, change: impl Fn(Settings) -> Settings) -> Self {
         let (store, mstudio) = (TestStore::new(engine), Mstudio::start().unwrap());
         let settings = change(
             settings(&store)
                 .set("store.encryption_key", KEY)
                 .set("mittwald.api_url", mstudio.origin())
-                .set("mittwald.timeout_s", 1)
+                .set("mittwald.timeout_s", 10)
                 .set("mittwald.extension_ids", [mstudio.extension_id().to_string()]),
         );
         let token = create_token(&settings.file(), "shop", &["mittwald:tokens"]);
@@ -47,12 +47,12 @@ impl MittwaldService {
         Self { app: apps.next().unwrap(), others: apps.collect(), mstudio, token, store, settings }
     }
 
-    /// Delivers a signed webhook; where it is accepted, mStudio knows.
+    /// Delivers a signed webhook. If it is accepted, mStudio records the delivery.
     pub fn deliver(&self, webhook: &Webhook) -> Response {
         self.deliver_to(&self.app, webhook)
     }
 
-    /// The same to one of several services.
+    /// Delivers a signed webhook to one of several services.
     pub fn deliver_to(&self, app: &App, webhook: &Webhook) -> Response {
         let body = webhook.bytes();
         let response = post(app, PATH, &self.mstudio.sign(&body), &body);
@@ -63,14 +63,14 @@ impl MittwaldService {
         response
     }
 
-    /// Delivers a webhook about an instance as it is, and asserts that it is accepted.
+    /// Delivers a webhook with the current state of an instance, and asserts that it is accepted.
     #[track_caller]
     pub fn tell(&self, kind: Kind, instance: Uuid) {
         let response = self.deliver(&self.mstudio.webhook(kind, instance, URL));
         assert_eq!(response.status, 204, "{response:?}");
     }
 
-    /// Installs an instance, whose webhook is delivered.
+    /// Installs an instance, and delivers its webhook.
     #[track_caller]
     pub fn installed(&self) -> Uuid {
         let instance = self.mstudio.install();
@@ -96,7 +96,7 @@ pub fn post(app: &App, target: &str, signature: &SignatureFields, body: &[u8]) -
     send(app, &request(target, signature, body))
 }
 
-/// Posts a webhook as a proxy on this machine does for a client.
+/// Posts a webhook like a proxy on this machine that forwards it for a client.
 pub fn post_for(app: &App, client: &str, signature: &SignatureFields, body: &[u8]) -> Response {
     send(app, &request_with(&[("X-Forwarded-For", client)], PATH, signature, body))
 }

@@ -24,10 +24,12 @@ pub mod tree;
 pub mod wire;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -74,7 +76,7 @@ impl App {
         Self::start_in(TempDir::new().unwrap(), settings)
     }
 
-    /// The same, with its configuration in an existing folder.
+    /// Starts a service with its configuration in an existing folder.
     pub fn start_in(folder: TempDir, settings: Settings) -> Self {
         Self::start_program(Command::new(PROGRAM).env_clear(), folder, settings)
     }
@@ -156,15 +158,25 @@ impl App {
     /// Writes the second file and reloads.
     pub fn reconfigure(&self, toml: &str) {
         std::fs::write(self.config_file(), toml).unwrap();
-        self.reload("applied");
+        self.reload();
     }
 
-    /// Reloads by SIGHUP, and waits for this result.
-    pub fn reload(&self, result: &str) {
-        let reloads = || self.metric("marketplace_sso_config_reloads_total", &[("result", result)]);
-        let before = reloads();
+    /// Reloads by SIGHUP, and waits until the new configuration is in use.
+    pub fn reload(&self) {
+        self.reload_with("the new configuration is in use");
+    }
+
+    /// Reloads by SIGHUP, and waits for this message. Those of an earlier reload, such as one after
+    /// a changed file, do not count.
+    pub fn reload_with(&self, result: &str) {
+        let is_begun = |line: &str| line.contains("SIGHUP: reading the configuration again");
+        let earlier = self.lines.all().iter().filter(|line| is_begun(line)).count();
         self.signal("HUP");
-        wait_until(result, || reloads() > before + 0.5);
+        let mut begun = 0;
+        self.lines.wait_for_text(TIMEOUT, |line| {
+            begun += usize::from(is_begun(line));
+            begun > earlier && line.contains(result)
+        });
     }
 
     /// Sends a GET request.
@@ -182,7 +194,7 @@ impl App {
         wire::request(self.admin_address(), "GET", target, &[]).unwrap()
     }
 
-    /// The claims of the token that a user with these headers gets.
+    /// The claims of the token for a user with these headers.
     pub fn claims(&self, headers: &[Field<'_>]) -> serde_json::Map<String, Value> {
         let response = self.get("/pandium-sso", headers);
         assert_eq!(response.status, 307, "{response:?}");
@@ -249,7 +261,7 @@ impl App {
         signal(self.pid(), name);
     }
 
-    /// Ends the process as a crash would.
+    /// Kills the process, like a crash.
     pub fn kill(&self) {
         let sent = Command::new("kill").args(["-KILL", &self.pid().to_string()]).status().unwrap();
         assert!(sent.success());
@@ -291,6 +303,21 @@ pub fn signal(pid: u32, name: &str) {
     }
     let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(sent.success());
+}
+
+/// A free port, for a program that cannot listen on port 0. The system assigns only higher ports by
+/// itself (`net.ipv4.ip_local_port_range`), so no other program gets this one in the meantime.
+pub fn free_port() -> u16 {
+    const PORTS: Range<u32> = 20_000..32_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(100);
+    loop {
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(PORTS.start + number % (PORTS.end - PORTS.start)).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until a condition holds.

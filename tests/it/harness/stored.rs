@@ -1,4 +1,4 @@
-//! Services that store audit events, and the events that they stored, read by the program.
+//! Services that store audit events, and the stored events, read with the program.
 
 use serde_json::Value;
 
@@ -9,12 +9,11 @@ use super::command::{self, CommandResult, File};
 pub fn stored(url: &str, durability: &str) -> Settings {
     Settings::standard()
         .set("store.url", url)
-        .set("store.timeout_s", 2)
         .set("audit.durability", durability)
         .set("audit.subject", "plain")
 }
 
-/// The stored events, the newest last, also those of a clock that was ahead.
+/// The stored events, the newest last, including those with a time in the future.
 pub fn events(url: &str) -> Vec<Value> {
     let exported = audit(url, &["export", "--format", "jsonl", "--until", "2999-01-01"]);
     assert_eq!(exported.status, 0, "{exported:?}");

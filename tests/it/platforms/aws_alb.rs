@@ -59,7 +59,7 @@ fn start() -> (Key, KeyServer, App) {
 #[test]
 fn a_documented_token_is_accepted_with_one_fetch() {
     let (key, server, app) = start();
-    // nothing can be fetched before a token names a key
+    // the service is ready without keys: none can be fetched before a token names one
     app.wait_until_ready();
     assert!(server.requested_paths().is_empty() && app.entrances_without_keys().is_empty());
     for _ in 0..10 {
@@ -175,7 +175,7 @@ fn a_missing_key_is_fetched_once_per_cooldown() {
         send_token(&app, &named(&key, NEXT)).assert_refused(401, "invalid_token");
     }
     assert_eq!(server.requested_paths(), [format!("/{NEXT}")]);
-    // other unknown ids are fetched, too, up to the budget
+    // other unknown ids cause fetches, too, within the budget
     for number in 0..20 {
         let other = format!("6a2f1c1e-3b0f-4c50-9d52-0c6f6a0e{number:04}");
         let response = send_token(&app, &named(&key, &other));
@@ -243,7 +243,7 @@ fn a_key_for_another_algorithm_is_not_used() {
 fn concurrent_requests_share_one_key_fetch() {
     let key = Key::new("ES256");
     let gate = GatedServer::start(&[(&format!("/{KID}"), &key.pem())], false);
-    let app = App::start(at(gate.origin()));
+    let app = App::start(at(gate.origin()).identity("jwks_timeout_s", 60));
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| assert_eq!(send_token(&app, &token(&key, &[])).status, 307));
@@ -259,7 +259,7 @@ fn another_key_is_served_during_a_fetch() {
     let (one, other) = (Key::new("ES256"), Key::new("ES256"));
     let gate =
         GatedServer::start(&[(&format!("/{KID}"), &one.pem()), (&format!("/{NEXT}"), &other.pem())], false);
-    let app = App::start(at(gate.origin()));
+    let app = App::start(at(gate.origin()).identity("jwks_timeout_s", 60));
     std::thread::scope(|scope| {
         scope.spawn(|| assert_eq!(send_token(&app, &token(&one, &[])).status, 307));
         gate.wait_until_requested(1);
