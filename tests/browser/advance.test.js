@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startBareBrowser } from "./support/bare.js";
 import { open, page, startBrowser } from "./support/browser.js";
-import { APP, MARKET, SSO, inTime, startHosts, until } from "./support/hosts.js";
+import { APP, MARKET, SSO, startHosts } from "./support/hosts.js";
+import { until } from "./support/waiting.js";
 
 const hosts = await startHosts({ services: { "sso.example.test": "", "app.example.test": "" } });
 const browser = await startBrowser(hosts);
@@ -40,17 +41,17 @@ test("a prefetch by speculation rules gets no token", async (t) => {
   assert.equal(opened.records("app.example.test")[0].reason, "cross_site_request");
   assert.match(opened.records("app.example.test")[0].detail, /prefetch, prerender or preview/);
   assert.equal(await handOffs(), before);
-  assert.deepEqual(opened.arrivals(), []);
+  assert.deepEqual(opened.signOns(), []);
 });
 
 test("a prefetch by a link gets no token", async (t) => {
-  const { tab, records, arrivals } = await start(t, { markup: "" });
+  const { tab, records, signOns } = await start(t, { markup: "" });
   const before = await handOffs();
   await insert(tab, `<link rel="prefetch" href="/pandium-sso">`);
   await until(() => records("app.example.test").length);
   assert.equal(records("app.example.test")[0].outcome, "refused");
   assert.equal(await handOffs(), before);
-  assert.deepEqual(arrivals(), []);
+  assert.deepEqual(signOns(), []);
 });
 
 /** A page of the app, signed in as Ada, in a browser without automation that prevents prerendering. */
@@ -79,13 +80,13 @@ async function startBare() {
 test("a prerendered entrance gets no token, and the click after it does", async () => {
   const { prerender, evaluate } = await startBare();
   const before = await handOffs();
-  const arrived = hosts.market.arrivals.length;
+  const signOnsBefore = hosts.market.signOns.length;
   const ended = await prerender(`${APP}/pandium-sso`);
   assert.equal(ended.status, "Failure", ended.why);
   assert.equal(await handOffs(), before);
-  assert.equal(hosts.market.arrivals.length, arrived);
+  assert.equal(hosts.market.signOns.length, signOnsBefore);
   await evaluate(`document.querySelector("a").click()`);
-  await until(() => hosts.market.arrivals.length === arrived + 1);
+  await until(() => hosts.market.signOns.length === signOnsBefore + 1);
   assert.equal(await handOffs(), before + 1);
 });
 
@@ -93,44 +94,44 @@ test("the component in a prerendered page waits until it is shown", async () => 
   const next = hosts.app.put(`${APP}/prerendered`, page("<marketplace-frame></marketplace-frame>"));
   const { prerender, evaluate } = await startBare();
   const before = await handOffs();
-  const arrived = hosts.market.arrivals.length;
+  const signOnsBefore = hosts.market.signOns.length;
   assert.equal((await prerender(next)).status, "Ready");
   assert.equal(await handOffs(), before);
   await evaluate(`document.querySelector("a").click()`);
-  await until(() => hosts.market.arrivals.length === arrived + 1);
+  await until(() => hosts.market.signOns.length === signOnsBefore + 1);
   assert.equal(await handOffs(), before + 1);
 });
 
 test("a plain frame in a prerendered page gets its token once shown", async () => {
-  const known = hosts.services["app.example.test"].records().length;
+  const since = Date.now();
   const next = hosts.app.put(`${APP}/prerendered-plain`, `<!doctype html><title>Next</title><iframe src="/pandium-sso"></iframe>`);
   const { prerender, evaluate } = await startBare();
   const before = await handOffs();
-  const arrived = hosts.market.arrivals.length;
+  const signOnsBefore = hosts.market.signOns.length;
   assert.equal((await prerender(next)).status, "Ready");
-  await until(() => hosts.services["app.example.test"].records().slice(known).some(({ reason }) => reason === "cross_site_request"));
+  await until(() => hosts.services["app.example.test"].records(since).some(({ reason }) => reason === "cross_site_request"));
   assert.equal(await handOffs(), before);
-  assert.equal(hosts.market.arrivals.length, arrived);
+  assert.equal(hosts.market.signOns.length, signOnsBefore);
   await evaluate(`document.querySelector("a").click()`);
   // the refused frame is requested again
-  await until(() => hosts.market.arrivals.length === arrived + 1);
+  await until(() => hosts.market.signOns.length === signOnsBefore + 1);
   assert.equal(await handOffs(), before + 1);
 });
 
 test("a plain frame whose refusal comes after its page is shown gets its token", async () => {
-  const known = hosts.services["app.example.test"].records().length;
+  const since = Date.now();
   const next = hosts.app.put(`${APP}/prerendered-slow`, `<!doctype html><title>Next</title><iframe src="/pandium-sso"></iframe>
     <script>document.addEventListener("prerenderingchange", () => fetch("/shown"))</script>`);
   const { prerender, evaluate } = await startBare();
-  const arrived = hosts.market.arrivals.length;
+  const signOnsBefore = hosts.market.signOns.length;
   const session = hosts.app.holdSession();
   assert.equal((await prerender(next)).status, "Ready");
-  await inTime(session.requested, "the frame is not requested");
+  await session.reached();
   await evaluate(`document.querySelector("a").click()`);
   await until(() => hosts.app.seen.some(({ path }) => path === "/shown"));
   session.release();
-  await until(() => hosts.market.arrivals.length === arrived + 1);
-  const [refused] = hosts.services["app.example.test"].records().slice(known);
+  await until(() => hosts.market.signOns.length === signOnsBefore + 1);
+  const refused = await until(() => hosts.services["app.example.test"].records(since)[0]);
   assert.equal(refused.reason, "cross_site_request");
 });
 
@@ -147,7 +148,7 @@ for (const [what, options] of [
   ["a plain frame on the same host", { markup: `<iframe src="/pandium-sso?integration_id=1"></iframe>` }],
 ]) {
   test(`with ${what}, no token is in page, history, timings or storage`, async (t) => {
-    const { tab, context, marketplace, arrivals } = await start(t, { ...options, suffix: "?secret-of-the-app=1" });
+    const { tab, context, marketplace, signOns } = await start(t, { ...options, suffix: "?secret-of-the-app=1" });
     const frame = await marketplace();
     await frame.waitForLoadState();
     await tab.waitForLoadState();
@@ -158,7 +159,7 @@ for (const [what, options] of [
     assert.doesNotMatch(JSON.stringify(entries), /eyJ/);
     // and the marketplace gets no data about the app
     assert.equal(await frame.evaluate(() => document.referrer), "");
-    const [{ headers }] = arrivals();
+    const [{ headers }] = signOns();
     assert.equal(headers.referer, undefined);
     assert.equal(headers.cookie, undefined);
   });

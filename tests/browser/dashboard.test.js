@@ -11,10 +11,15 @@ import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { accessibility, picture, startBrowser } from "./support/browser.js";
-import { inTime, PATIENCE_MS, PROGRAM, spawn, stop } from "./support/hosts.js";
+import { PROGRAM, spawn, stop } from "./support/hosts.js";
+import { inTime, PATIENCE_MS } from "./support/waiting.js";
 
 const folder = await mkdtemp(join(tmpdir(), "marketplace-sso-dashboard-"));
-after(() => rm(folder, { recursive: true, force: true }));
+const services = [];
+after(async () => {
+  await Promise.all(services.map(stop));
+  await rm(folder, { recursive: true, force: true });
+});
 
 /** A service, and its addresses. */
 async function startService(more) {
@@ -43,7 +48,7 @@ audience = "marketplace-sso"
 algorithms = ["HS256"]
 shared_secret = "what-the-issuer-signs-with-0123456789"`, { mode: 0o600 });
   const child = spawn(PROGRAM, ["serve", "--config", config], { stdio: ["ignore", "ignore", "pipe"], cwd: folder });
-  after(() => stop(child));
+  services.push(child);
   const lines = [];
   const listening = new Promise((resolve, reject) => {
     child.on("exit", () => reject(new Error(`the service has ended:\n${lines.join("\n")}`)));
@@ -56,7 +61,7 @@ shared_secret = "what-the-issuer-signs-with-0123456789"`, { mode: 0o600 });
   return { listen, admin, config };
 }
 
-/** A request with these header fields alone, unlike fetch; its id. */
+/** Sends a request with only these header fields, unlike fetch, and returns its id. */
 const send = (url, headers = {}) => new Promise((resolve, reject) => {
   const sent = request(url, { headers: { "user-agent": "<b>agent</b>", ...headers } }, (response) => {
     response.resume().on("end", () => resolve(response.headers["x-request-id"]));
@@ -116,7 +121,7 @@ const PAGES = {
   token: "/dashboard/token",
 };
 
-/** What does not fit into the width. */
+/** The elements that do not fit into the width. */
 const tooWide = (tab) => tab.evaluate(() => {
   const scrolls = (node) => node && (getComputedStyle(node).overflowX !== "visible" || scrolls(node.parentElement));
   const isWide = (node) => node.getBoundingClientRect().right > innerWidth + 1 && !scrolls(node.parentElement);
@@ -142,22 +147,7 @@ async function look(tab, name) {
   }
 }
 
-for (const [name, path] of Object.entries(PAGES)) {
-  test(`the page ${name} fits four widths and passes axe-core`, async (t) => {
-    const { tab } = await open(t, service.admin + path);
-    await tab.evaluate(() => document.querySelectorAll("details").forEach((details) => { details.open = true; }));
-    await look(tab, name);
-  });
-}
-
-for (const [name, path] of Object.entries({ overview: "/dashboard", events: "/dashboard/events" })) {
-  test(`without a store, the page ${name} says what to set`, async (t) => {
-    const { tab } = await open(t, bare.admin + path);
-    await tab.getByText("There is no store.").waitFor();
-    await look(tab, `bare-${name}`);
-  });
-}
-
+// first, since it looks at the last ten minutes
 test("the overview shows plots, their numbers, and what is unusual", async (t) => {
   const { tab } = await open(t, service.admin);
   await tab.getByRole("img", { name: "Hand-offs by entrance" }).waitFor();
@@ -174,6 +164,22 @@ test("the overview shows plots, their numbers, and what is unusual", async (t) =
   assert.equal(await tab.getByRole("link", { name: "7 days" }).getAttribute("aria-current"), "true");
 });
 
+for (const [name, path] of Object.entries(PAGES)) {
+  test(`the page ${name} fits four widths and passes axe-core`, async (t) => {
+    const { tab } = await open(t, service.admin + path);
+    await tab.evaluate(() => document.querySelectorAll("details").forEach((details) => { details.open = true; }));
+    await look(tab, name);
+  });
+}
+
+for (const [name, path] of Object.entries({ overview: "/dashboard", events: "/dashboard/events" })) {
+  test(`without a store, the page ${name} says what to set`, async (t) => {
+    const { tab } = await open(t, bare.admin + path);
+    await tab.getByText("There is no store.").waitFor();
+    await look(tab, `bare-${name}`);
+  });
+}
+
 test("a search by request id leads to the advice", async (t) => {
   const { tab } = await open(t, `${service.admin}/dashboard/events`);
   await tab.getByLabel("Request ID, subject or jti").fill(refused);
@@ -184,6 +190,7 @@ test("a search by request id leads to the advice", async (t) => {
   assert.equal(await tab.getByText("<b>agent</b>").count(), 1);
   await tab.goto(`${service.admin}/dashboard/events?outcome=handed_off`);
   await tab.getByRole("link", { name: /^Events of / }).first().click();
+  await tab.waitForURL("**/dashboard/events?subject=*");
   assert.equal(await tab.getByRole("link", { name: /^Request / }).count(), 3);
 });
 
@@ -210,6 +217,7 @@ test("the keyboard reaches everything in order", async (t) => {
 test("everything but the token explainer works without scripts", async (t) => {
   const { tab } = await open(t, service.admin, { javaScriptEnabled: false });
   await tab.getByRole("link", { name: /Show the events.*First hand-off/ }).click();
+  await tab.waitForURL("**/dashboard/events?entrance=*");
   assert.ok(await tab.getByRole("link", { name: /^Request / }).count() >= 5);
   await tab.goto(`${service.admin}/dashboard/token`);
   await tab.getByText("This page needs JavaScript").waitFor();

@@ -4,26 +4,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { open, startBrowser } from "./support/browser.js";
-import { APP, MARKET, SSO, startHosts, until } from "./support/hosts.js";
+import { APP, MARKET, SSO, startHosts } from "./support/hosts.js";
+import { until } from "./support/waiting.js";
 
 const hosts = await startHosts();
 const browser = await startBrowser(hosts);
 const start = (t, options) => open(t, hosts, browser, options);
-const links = (arrivals) => arrivals.map(({ path, link }) => [path, link]);
+const links = (signOns) => signOns.map(({ path, link }) => [path, link]);
 const last = (list) => list.at(-1);
 
 test("a link by attributes shows its integration", async (t) => {
-  const { state, arrivals } = await start(t, {
+  const { state, signOns } = await start(t, {
     markup: `<marketplace-frame integration-id="1121" display="settings" integration-settings="a b&c"></marketplace-frame>`,
   });
   await state("ready");
-  assert.deepEqual(links(arrivals()), [["/acme", { integration_id: "1121", display: "settings", integration_settings: "a b&c" }]]);
+  assert.deepEqual(links(signOns()), [["/acme", { integration_id: "1121", display: "settings", integration_settings: "a b&c" }]]);
 });
 
 test("an install link shows the install page", async (t) => {
-  const { state, arrivals } = await start(t, { markup: `<marketplace-frame install="1121"></marketplace-frame>` });
+  const { state, signOns } = await start(t, { markup: `<marketplace-frame install="1121"></marketplace-frame>` });
   await state("ready");
-  assert.deepEqual(links(arrivals()), [["/acme/tenants/create/1121", {}]]);
+  assert.deepEqual(links(signOns()), [["/acme/tenants/create/1121", {}]]);
 });
 
 for (const [address, expected] of [
@@ -33,10 +34,10 @@ for (const [address, expected] of [
   test(`${address} shows its page, at the top level and in a plain frame`, async (t) => {
     const top = await start(t, { url: SSO + address });
     await top.tab.waitForURL(`${MARKET}/**`);
-    assert.deepEqual(links(top.arrivals()), [expected]);
+    assert.deepEqual(links(top.signOns()), [expected]);
     const framed = await start(t, { markup: `<iframe src="${SSO}${address.replace("&", "&amp;")}"></iframe>` });
     await framed.marketplace();
-    assert.deepEqual(links(framed.arrivals()), [expected]);
+    assert.deepEqual(links(framed.signOns()), [expected]);
   });
 }
 
@@ -50,18 +51,18 @@ test("a fragment survives the redirect, in a frame and at the top level", async 
 });
 
 test("the fragment of the app's page selects the integration", async (t) => {
-  const { tab, state, arrivals } = await start(t, {
+  const { tab, state, signOns } = await start(t, {
     suffix: "#integration_id=11&display=settings", markup: `<marketplace-frame link-from="hash" integration-id="1"></marketplace-frame>`,
   });
   await state("ready");
   const before = await tab.evaluate(() => history.length);
   await tab.evaluate(() => (location.hash = "integration_id=12"));
-  await until(() => arrivals().length === 2);
+  await until(() => signOns().length === 2);
   await state("ready");
   await tab.evaluate(() => (location.hash = "install=13"));
-  await until(() => arrivals().length === 3);
+  await until(() => signOns().length === 3);
   await state("ready");
-  assert.deepEqual(links(arrivals()), [
+  assert.deepEqual(links(signOns()), [
     ["/acme", { integration_id: "11", display: "settings" }], ["/acme", { integration_id: "12" }], ["/acme/tenants/create/13", {}],
   ]);
   // the page's own two entries, and none of the frame
@@ -69,31 +70,31 @@ test("the fragment of the app's page selects the integration", async (t) => {
 });
 
 test("a fragment cannot set the user", async (t) => {
-  const { state, arrivals } = await start(t, {
+  const { state, signOns } = await start(t, {
     suffix: "#integration_id=11&tenant=eve", markup: `<marketplace-frame link-from="hash" params="tenant=eve"></marketplace-frame>`,
   });
   await state("ready");
-  assert.deepEqual(links(arrivals()), [["/acme", { integration_id: "11" }]]);
-  assert.equal(arrivals()[0].tokens, 1);
+  assert.deepEqual(links(signOns()), [["/acme", { integration_id: "11" }]]);
+  assert.equal(signOns()[0].tokens, 1);
 });
 
 test("a changed attribute changes the page, without a history entry", async (t) => {
-  const { tab, state, element, arrivals, marketplace } = await start(t);
+  const { tab, state, element, signOns, marketplace } = await start(t);
   await state("ready");
   const before = await tab.evaluate(() => history.length);
   await element.evaluate((node) => {
     node.setAttribute("integration-id", "8");
     node.setAttribute("display", "settings");
   });
-  await until(() => arrivals().length === 2);
+  await until(() => signOns().length === 2);
   await state("ready");
   assert.match((await marketplace()).url(), /integration_id=8/);
-  assert.deepEqual(last(arrivals()).link, { integration_id: "8", display: "settings" });
+  assert.deepEqual(last(signOns()).link, { integration_id: "8", display: "settings" });
   assert.equal(await tab.evaluate(() => history.length), before);
 });
 
 test("back and forward load the page again, with a new token each", async (t) => {
-  const { tab, state, arrivals, address } = await start(t, { markup: `<marketplace-frame integration-id="4"></marketplace-frame>` });
+  const { tab, state, signOns, address } = await start(t, { markup: `<marketplace-frame integration-id="4"></marketplace-frame>` });
   await state("ready");
   await tab.goto(hosts.app.put(`${APP}/elsewhere`, "<!doctype html><title>Elsewhere</title>"));
   await tab.goBack();
@@ -103,42 +104,43 @@ test("back and forward load the page again, with a new token each", async (t) =>
   assert.equal(tab.url(), `${APP}/elsewhere`);
   await tab.goBack();
   await state("ready");
-  const tokens = arrivals().map(({ token }) => token);
+  const tokens = signOns().map(({ token }) => token);
   assert.ok(tokens.length >= 2);
   assert.equal(new Set(tokens).size, tokens.length);
-  assert.ok(arrivals().every(({ link }) => link.integration_id === "4"));
+  assert.ok(signOns().every(({ link }) => link.integration_id === "4"));
 });
 
 test("navigation inside the marketplace needs no new token", async (t) => {
-  const { tab, state, marketplace, arrivals } = await start(t);
+  const { tab, state, marketplace, signOns } = await start(t);
   await state("ready");
   const frame = await marketplace();
   const before = await tab.evaluate(() => history.length);
   await frame.evaluate(() => history.pushState(null, "", "/acme/integrations/2"));
-  assert.equal(await tab.evaluate(() => history.length), before + 1);
+  // the frame is in another process
+  await tab.waitForFunction((length) => history.length === length, before + 1);
   await tab.evaluate(() => history.back());
   await until(() => frame.url().startsWith(`${MARKET}/acme?`));
   assert.equal(await tab.evaluate(() => document.querySelector("marketplace-frame").state), "ready");
-  assert.equal(arrivals().length, 1);
+  assert.equal(signOns().length, 1);
 });
 
 test("a reload of the page loads a new token", async (t) => {
-  const { tab, state, arrivals } = await start(t);
+  const { tab, state, signOns } = await start(t);
   await state("ready");
   await tab.reload({ waitUntil: "domcontentloaded" });
   await state("ready");
-  const [first, second, ...more] = arrivals();
+  const [first, second, ...more] = signOns();
   assert.deepEqual(more, []);
   assert.notEqual(first.token, second.token);
 });
 
 test("two frames on a page are independent", async (t) => {
-  const { tab, state, marketplace, arrivals, element } = await start(t, {
+  const { tab, state, marketplace, signOns, element } = await start(t, {
     markup: `<marketplace-frame id="one" integration-id="1"></marketplace-frame><marketplace-frame id="two" integration-id="2"></marketplace-frame>`,
   });
   const two = tab.locator("#two");
   await Promise.all([state("ready"), state("ready", two)]);
-  assert.deepEqual(arrivals().map(({ link }) => link.integration_id).sort(), ["1", "2"]);
+  assert.deepEqual(signOns().map(({ link }) => link.integration_id).sort(), ["1", "2"]);
   const frames = [await marketplace(0), await marketplace(1)];
   const second = frames.find((frame) => frame.url().includes("integration_id=2"));
   await second.evaluate(() => post({ message: "pandium-content-height-change", height: 900 }));

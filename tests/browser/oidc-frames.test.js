@@ -3,10 +3,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accessibility, open, picture, startBrowser } from "./support/browser.js";
-import { APP, MARKET, SECRET, SSO, startHosts, until } from "./support/hosts.js";
+import { accessibility, clickToClose, open, picture, startBrowser } from "./support/browser.js";
+import { APP, MARKET, SECRET, SSO, startHosts } from "./support/hosts.js";
 import { verified } from "./support/marketplace.js";
 import { atProvider, ISSUER } from "./support/provider.js";
+import { until } from "./support/waiting.js";
 
 const CROSS = "https://sso.elsewhere.test";
 const PARTITIONED = "https://partitioned.elsewhere.test";
@@ -29,17 +30,21 @@ const component = `<marketplace-frame integration-id="1121" display="settings"><
 const bare = (sso) => `<iframe src="${sso}/pandium-sso?${QUERY}" width="300" height="400" title="Integrations"></iframe>`;
 const inComponent = (tab) => tab.getByRole("button", { name: "Sign in" });
 const inFrame = (tab) => tab.frameLocator("iframe").getByRole("link", { name: "Sign in" });
-const subjects = (arrivals) => arrivals.map(({ token }) => verified(token, SECRET).sub);
+const subjects = (signOns) => signOns.map(({ token }) => verified(token, SECRET).sub);
 
-/** Clicks, and signs in in the pop-up, which closes itself. */
+/** Clicks, and signs in with the pop-up, which closes itself. */
 async function signIn(context, button, who = "Ada") {
   const [popup] = await Promise.all([context.waitForEvent("page"), button.click()]);
-  const closed = popup.waitForEvent("close");
-  await atProvider(popup, who);
-  await closed;
+  await closeAtProvider(popup, who);
 }
 
-/** The same, at a provider that knows the user already. */
+/** Signs in with a pop-up that is open. */
+async function closeAtProvider(popup, who = "Ada") {
+  await popup.waitForURL(`${ISSUER}/interaction/**`);
+  await clickToClose(popup, popup.getByRole("button", { name: who }));
+}
+
+/** Clicks, and waits for the pop-up to close itself: the user is logged in at the provider already. */
 async function signInAgain(context, button) {
   const [popup] = await Promise.all([context.waitForEvent("page"), button.click()]);
   if (!popup.isClosed()) await popup.waitForEvent("close");
@@ -47,39 +52,39 @@ async function signInAgain(context, button) {
 
 for (const [where, from] of [["on the same site", SSO], ["on another site", CROSS], ["on another site, with a partitioned cookie", PARTITIONED]]) {
   test(`a pop-up signs in for the component ${where}`, async (t) => {
-    const { tab, context, state, arrivals, event } = await start(t, { from, markup: component });
+    const { tab, context, state, signOns, event } = await start(t, { from, markup: component });
     assert.deepEqual(await event("unauthenticated"), { reason: "unauthenticated" });
     await state("signed-out");
     await signIn(context, inComponent(tab));
     await state("ready");
-    assert.deepEqual(arrivals().map(({ link }) => link), [LINK]);
-    assert.deepEqual(subjects(arrivals()), ["ada"]);
+    assert.deepEqual(signOns().map(({ link }) => link), [LINK]);
+    assert.deepEqual(subjects(signOns()), ["ada"]);
   });
 
   test(`a pop-up signs in for a bare frame ${where}`, async (t) => {
-    const { tab, context, marketplace, arrivals } = await start(t, { from, markup: bare(from) });
+    const { tab, context, marketplace, signOns } = await start(t, { from, markup: bare(from) });
     await signIn(context, inFrame(tab));
     await marketplace();
-    assert.deepEqual(arrivals().map(({ link }) => link), [LINK]);
-    assert.deepEqual(subjects(arrivals()), ["ada"]);
+    assert.deepEqual(signOns().map(({ link }) => link), [LINK]);
+    assert.deepEqual(subjects(signOns()), ["ada"]);
   });
 }
 
 for (const [where, from] of [["on the same site", SSO], ["with a partitioned cookie", PARTITIONED]]) {
   test(`the session serves the component's next load ${where}`, async (t) => {
-    const { tab, context, state, element, arrivals } = await start(t, { from });
+    const { tab, context, state, element, signOns } = await start(t, { from });
     await state("signed-out");
     await signIn(context, inComponent(tab));
     await state("ready");
     await element.evaluate((node) => node.reload());
-    await until(() => arrivals().length === 2);
+    await until(() => signOns().length === 2);
     await state("ready");
-    assert.deepEqual(subjects(arrivals()), ["ada", "ada"]);
+    assert.deepEqual(subjects(signOns()), ["ada", "ada"]);
   });
 }
 
 test("on another site, the next load asks for a sign-in again", async (t) => {
-  const { tab, context, state, element, arrivals } = await start(t, { from: CROSS });
+  const { tab, context, state, element, signOns } = await start(t, { from: CROSS });
   await state("signed-out");
   await signIn(context, inComponent(tab));
   await state("ready");
@@ -87,15 +92,15 @@ test("on another site, the next load asks for a sign-in again", async (t) => {
   await state("signed-out");
   await signInAgain(context, inComponent(tab));
   await state("ready");
-  assert.equal(arrivals().length, 2);
+  assert.equal(signOns().length, 2);
 });
 
 test("the service's own page with the component signs in by pop-up", async (t) => {
-  const { tab, context, state, arrivals } = await start(t, { url: `${SSO}/embed?${QUERY}` });
+  const { tab, context, state, signOns } = await start(t, { url: `${SSO}/embed?${QUERY}` });
   await state("signed-out");
   await signIn(context, inComponent(tab));
   await state("ready");
-  assert.deepEqual(arrivals().map(({ link }) => link), [LINK]);
+  assert.deepEqual(signOns().map(({ link }) => link), [LINK]);
 });
 
 const blocked = () => {
@@ -103,49 +108,48 @@ const blocked = () => {
 };
 
 test("with pop-ups blocked, the component signs in at the top level", async (t) => {
-  const { tab, state, address, arrivals } = await start(t, { markup: component, init: blocked });
+  const { tab, state, address, signOns } = await start(t, { markup: component, init: blocked });
   await state("signed-out");
   await inComponent(tab).click();
   await atProvider(tab, "Ada");
   await tab.waitForURL(address);
   await state("ready");
-  assert.deepEqual(arrivals().map(({ link }) => link), [LINK]);
+  assert.deepEqual(signOns().map(({ link }) => link), [LINK]);
 });
 
 test("with pop-ups blocked, a bare frame signs in at the top level", async (t) => {
-  const { tab, arrivals } = await start(t, { markup: bare(SSO), init: blocked });
+  const { tab, signOns } = await start(t, { markup: bare(SSO), init: blocked });
   await inFrame(tab).click();
   await atProvider(tab, "Ada");
   await tab.waitForURL(`${MARKET}/**`);
-  assert.deepEqual(arrivals().map(({ link }) => link), [LINK]);
+  assert.deepEqual(signOns().map(({ link }) => link), [LINK]);
 });
 
 for (const [what, markup, button] of [["the component", component, inComponent], ["a bare frame", bare(SSO), inFrame]]) {
   test(`${what} stays usable when the pop-up is closed`, async (t) => {
-    const { tab, context, marketplace, arrivals } = await start(t, { markup });
+    const { tab, context, marketplace, signOns } = await start(t, { markup });
     const [popup] = await Promise.all([context.waitForEvent("page"), button(tab).click()]);
     await popup.waitForURL(`${ISSUER}/interaction/**`);
-    await popup.close();
+    // the frame is loaded again, which could lose a click
+    await Promise.all([tab.waitForEvent("framenavigated"), popup.close()]);
     await signIn(context, button(tab));
     await marketplace();
-    assert.equal(arrivals().length, 1);
+    assert.equal(signOns().length, 1);
   });
 
   test(`${what} stays usable when the sign-in is cancelled`, async (t) => {
-    const { tab, context, marketplace, arrivals } = await start(t, { markup });
+    const { tab, context, marketplace, signOns } = await start(t, { markup });
     const [popup] = await Promise.all([context.waitForEvent("page"), button(tab).click()]);
     await atProvider(popup, "Cancel");
-    const closed = popup.waitForEvent("close");
     await popup.getByRole("link", { name: "Use another account" }).click();
-    await atProvider(popup, "Ada");
-    await closed;
+    await closeAtProvider(popup);
     await marketplace();
-    assert.equal(arrivals().length, 1);
+    assert.equal(signOns().length, 1);
   });
 }
 
 test("a sign-out at the provider is seen by the frame's next load", async (t) => {
-  const { tab, context, state, element, arrivals } = await start(t);
+  const { tab, context, state, element, signOns } = await start(t);
   await state("signed-out");
   await signIn(context, inComponent(tab));
   await state("ready");
@@ -157,7 +161,7 @@ test("a sign-out at the provider is seen by the frame's next load", async (t) =>
   await state("signed-out");
   await signIn(context, inComponent(tab), "Bob");
   await state("ready");
-  assert.deepEqual(subjects(arrivals()), ["ada", "bob"]);
+  assert.deepEqual(subjects(signOns()), ["ada", "bob"]);
 });
 
 test("a foreign opener gets no message", async (t) => {
@@ -166,14 +170,12 @@ test("a foreign opener gets no message", async (t) => {
     init: () => addEventListener("message", ({ data }) => (window.told ??= []).push(data)),
   });
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button", { name: "Go" }).click()]);
-  const closed = popup.waitForEvent("close");
-  await atProvider(popup, "Ada");
-  await closed;
+  await closeAtProvider(popup);
   assert.equal(await tab.evaluate(() => window.told), undefined);
 });
 
 test("a message that the pop-up did not send changes nothing", async (t) => {
-  const { tab, state, arrivals } = await start(t, { markup: bare(SSO) });
+  const { tab, state, signOns } = await start(t, { markup: bare(SSO) });
   await inFrame(tab).waitFor();
   const ticket = `${SSO}/l/${"A".repeat(43)}`;
   await tab.evaluate((ticket) => frames[0].postMessage({ type: "marketplace-sso:signed-in", ticket }, "*"), ticket);
@@ -182,7 +184,7 @@ test("a message that the pop-up did not send changes nothing", async (t) => {
     postMessage({ type: "marketplace-sso:signed-in", ticket }, "*");
   }), ticket);
   assert.equal(await inFrame(tab).isVisible(), true);
-  assert.equal(state && arrivals().length, 0);
+  assert.equal(state && signOns().length, 0);
 });
 
 test("the signed-out bare frame passes axe-core", async (t) => {

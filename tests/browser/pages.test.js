@@ -7,8 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { accessibility, open, picture, signIn, startBrowser } from "./support/browser.js";
-import { APP, SSO, startHosts, until } from "./support/hosts.js";
+import { APP, SSO, startHosts } from "./support/hosts.js";
 import { signInToPlayground, startPlayground } from "./support/playground.js";
+import { until } from "./support/waiting.js";
 
 const art = await mkdtemp(join(tmpdir(), "marketplace-sso-logo-"));
 after(() => rm(art, { recursive: true, force: true }));

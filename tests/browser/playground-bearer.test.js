@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { accessibility, open, picture, startBrowser } from "./support/browser.js";
 import { startHosts } from "./support/hosts.js";
-import { startPlayground } from "./support/playground.js";
+import { loadWithRefusedToken, startPlayground } from "./support/playground.js";
 
 const hosts = await startHosts({ services: {} });
 const browser = await startBrowser(hosts);
 const playground = await startPlayground("--as", "bearer");
 
-test("a person is chosen first, and a rotation refuses no user", async (t) => {
+test("a person is chosen first, and after a key rotation no user is refused", async (t) => {
   const { tab, said } = await open(t, hosts, browser, { who: null, url: playground });
   const button = (name) => tab.getByRole("button", { name });
   const keys = tab.locator("#keys li");
@@ -34,4 +34,41 @@ test("a person is chosen first, and a rotation refuses no user", async (t) => {
     await picture(tab, `playground-bearer-${width}`, { fullPage: true });
   }
   assert.deepEqual(said, []);
+});
+
+test("the badge says that the marketplace refuses", async (t) => {
+  const { tab } = await open(t, hosts, browser, { who: null, url: playground });
+  await tab.getByRole("button", { name: "Ben Okafor" }).click();
+  await tab.locator("#state").getByText("framed").waitFor();
+  await loadWithRefusedToken(tab);
+  await tab.locator("#state").getByText("refused").waitFor();
+  await picture(tab, "playground-bearer-refused", { fullPage: true });
+  await tab.getByRole("button", { name: "Open again" }).click();
+  await tab.locator("#state").getByText("framed").waitFor();
+});
+
+test("an earlier answer about the keys does not replace a later one", async (t) => {
+  const { tab } = await open(t, hosts, browser, { who: null, url: playground });
+  const status = tab.locator("#keys-status");
+  await status.getByText("key server up").waitFor();
+  let release;
+  const released = new Promise((resolve) => (release = resolve));
+  await tab.route("**/platform/keys", async (route) => {
+    const response = await route.fetch();
+    await released;
+    await route.fulfill({ response });
+  }, { times: 1 });
+  const held = tab.waitForRequest("**/platform/keys");
+  await tab.getByRole("button", { name: "Ben Okafor" }).click();
+  await held;
+  await tab.getByRole("button", { name: "Take the key server down" }).click();
+  await status.getByText("key server down").waitFor();
+  await tab.getByText("Ben Okafor is signed on.").last().waitFor();
+  release();
+  await (await (await held).response()).finished();
+  // the page has read it
+  await tab.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+  assert.equal(await status.textContent(), "key server down");
+  await tab.getByRole("button", { name: "Bring the key server back" }).click();
+  await status.getByText("key server up").waitFor();
 });

@@ -1,4 +1,4 @@
-// The playground: an app with a login, the component in its page, and what happened beside it.
+// The playground: an app with a login, the component in its page, and next to it what happened.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -19,6 +19,8 @@ const marketplace = (tab) => tab.locator("marketplace-frame iframe").last().cont
 async function start(t, who = "Ben Okafor", options = {}) {
   const opened = await open(t, hosts, browser, { who: null, url: playground, ...options });
   await signInToPlayground(opened.tab, who);
+  // the trace tells the page who the user is
+  await step(opened.tab, 1).waitFor();
   return opened;
 }
 
@@ -32,6 +34,9 @@ test("the four steps follow the frame, and open to what was sent", async (t) => 
   await tab.getByRole("link", { name: "Install Helpwell" }).click();
   await step(tab, 1).getByText("GET /pandium-sso/install/1130").waitFor();
   await marketplace(tab).getByRole("heading", { name: "Install Helpwell" }).waitFor();
+  // each of these renders the steps again
+  await step(tab, 3).getByText("took").waitFor();
+  await step(tab, 4).getByText("shows install Helpwell").waitFor();
   await step(tab, 3).click();
   const row = tab.getByRole("row", { name: "ti.xti.user_tier" });
   assert.match(await row.textContent(), /pro.*attributes\.plan/);
@@ -49,9 +54,11 @@ test("an expired token is refused in the frame, until the next one", async (t) =
   const { tab } = await start(t);
   await button(tab, "Expire the token").click();
   await marketplace(tab).getByText("This token was refused").waitFor();
+  await tab.locator("#state").getByText("refused").waitFor();
   await step(tab, 4).getByText("The marketplace refuses").waitFor();
   await tab.getByRole("link", { name: "Integrations", exact: true }).click();
   await marketplace(tab).getByText("Signed on as Ben Okafor").waitFor();
+  await tab.locator("#state").getByText("framed").waitFor();
 });
 
 test("an ended session leaves no user, and a pop-up signs in again", async (t) => {
@@ -95,7 +102,7 @@ test("an upgrade leads to the plans, and the plan to the marketplace", async (t)
   await marketplace(tab).getByText("1 of 50 installs used").waitFor();
 });
 
-test("everything is seen at once, passes axe-core and fits a small screen", async (t) => {
+test("everything is visible without scrolling, passes axe-core and fits a small screen", async (t) => {
   const { tab } = await start(t);
   await tab.setViewportSize({ width: 1280, height: 800 });
   await step(tab, 3).getByText("took").waitFor();

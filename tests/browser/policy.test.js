@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { accessibility, clickToClose, open, picture, startBrowser } from "./support/browser.js";
-import { APP, MARKET, SSO, startHosts, until } from "./support/hosts.js";
+import { APP, MARKET, SSO, startHosts } from "./support/hosts.js";
+import { until } from "./support/waiting.js";
 
 const hosts = await startHosts();
 const browser = await startBrowser(hosts);
@@ -56,7 +57,7 @@ for (const [what, policy, expected] of [
 }
 
 test("a cross-origin isolated page gets an explanation; a link works", async (t) => {
-  const { tab, element, state, said, context, arrivals } = await start(t, {
+  const { tab, element, state, said, context, signOns } = await start(t, {
     markup: `<marketplace-frame timeout="5" integration-id="3"></marketplace-frame>`,
     headers: { "cross-origin-embedder-policy": "require-corp", "cross-origin-opener-policy": "same-origin" },
   });
@@ -69,16 +70,16 @@ test("a cross-origin isolated page gets an explanation; a link works", async (t)
   await opened.waitForURL(`${SSO}/embed?**`);
   await until(() => opened.frames().some((frame) => frame.url().startsWith(`${MARKET}/acme`)));
   assert.equal(await opened.evaluate(() => window.opener), null);
-  assert.deepEqual(arrivals().at(-1).link, { integration_id: "3" });
+  assert.deepEqual(signOns().at(-1).link, { integration_id: "3" });
 });
 
 const EMBED = `${SSO}/embed?integration_id=1121&display=settings`;
 
 test("/embed shows the marketplace without a policy violation", async (t) => {
-  const { tab, state, marketplace, arrivals, records, said } = await start(t, { url: EMBED });
+  const { tab, state, marketplace, signOns, records, said } = await start(t, { url: EMBED });
   await state("ready");
   await (await marketplace()).waitForLoadState();
-  assert.deepEqual(arrivals()[0].link, { integration_id: "1121", display: "settings" });
+  assert.deepEqual(signOns()[0].link, { integration_id: "1121", display: "settings" });
   assert.equal(await tab.title(), "Integrations");
   await until(() => records().length);
   assert.equal(records()[0].outcome, "handed_off");
@@ -92,38 +93,35 @@ test("/embed shows the marketplace without a policy violation", async (t) => {
 });
 
 test("/embed may be framed by the app only", async (t) => {
-  const { tab, arrivals } = await start(t, { markup: `<iframe src="${EMBED}"></iframe>` });
+  const { tab, signOns } = await start(t, { markup: `<iframe src="${EMBED}"></iframe>` });
   await until(() => tab.frames().some((frame) => frame.url().startsWith(`${MARKET}/acme`)));
-  assert.equal(arrivals().length, 1);
+  assert.equal(signOns().length, 1);
   const evil = await start(t, { at: "https://evil.test", markup: `<iframe src="${EMBED}"></iframe>`, expects: (words) => words.includes("frame-ancestors") });
-  await until(() => evil.tab.frames()[1].url().startsWith("chrome-error:"));
-  assert.deepEqual(evil.arrivals(), []);
+  await until(() => evil.tab.frames()[1]?.url().startsWith("chrome-error:"));
+  assert.deepEqual(evil.signOns(), []);
 });
 
 test("/embed lets a user sign in, and shows the marketplace", async (t) => {
-  const { tab, context, state, arrivals } = await start(t, { url: EMBED, who: null });
+  const { tab, context, state, signOns } = await start(t, { url: EMBED, who: null });
   await state("signed-out");
   const [popup] = await Promise.all([context.waitForEvent("page"), tab.getByRole("button", { name: "Sign in" }).click()]);
   await popup.waitForURL(`${APP}/login`);
   await clickToClose(popup, popup.getByRole("button", { name: "Log in" }));
   await state("ready");
-  assert.deepEqual(arrivals().at(-1).link, { integration_id: "1121", display: "settings" });
+  assert.deepEqual(signOns().at(-1).link, { integration_id: "1121", display: "settings" });
 });
 
 for (const [name, { patience, ...options }] of Object.entries({
-  loading: { patience: true },
+  loading: { patience: new Promise(() => {}) },
   ready: {},
   "signed-out": { who: null },
   refused: { who: "bob" },
 })) {
   test(`/embed passes axe-core in state ${name}`, async (t) => {
-    let answer;
-    if (patience) hosts.market.patience = new Promise((resolve) => (answer = resolve));
-    t.after(() => {
-      answer?.();
-      hosts.market.patience = null;
-    });
-    const { tab, state } = await start(t, { ...options, url: EMBED });
+    if (patience) hosts.market.patience = patience;
+    const { tab, state, element } = await start(t, { ...options, url: EMBED });
+    // the page has the component's default timeout
+    if (patience) await element.evaluate((node) => (node.setAttribute("timeout", "0"), node.reload()));
     await state(name);
     for (const [size, width, height] of [["small", 300, 400], ["large", 1280, 800]]) {
       await tab.setViewportSize({ width, height });

@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import { clickToClose, open, picture, startBrowser } from "./support/browser.js";
-import { APP, MARKET, SECRET, SSO, startHosts, until } from "./support/hosts.js";
+import { APP, MARKET, SECRET, SSO, startHosts } from "./support/hosts.js";
 import { verified } from "./support/marketplace.js";
+import { until } from "./support/waiting.js";
 
 const PLATFORM = "https://platform.elsewhere.test";
 const PLATFORM_SECRET = "what-the-platform-signs-with-0123456789";
@@ -30,7 +31,7 @@ const button = (tab) => tab.getByRole("button", { name: "Sign in" });
 const last = (list) => list.at(-1);
 
 test("after a sign-in in the pop-up, the same integration is shown", async (t) => {
-  const { tab, context, state, element, event, events, arrivals } = await start(t, {
+  const { tab, context, state, element, event, events, signOns } = await start(t, {
     markup: `<marketplace-frame integration-id="1121" display="settings"></marketplace-frame>`,
   });
   await state("ready");
@@ -45,7 +46,7 @@ test("after a sign-in in the pop-up, the same integration is shown", async (t) =
   await picture(popup, "app-login");
   await clickToClose(popup, popup.getByRole("button", { name: "Log in" }));
   await state("ready");
-  const all = arrivals();
+  const all = signOns();
   assert.equal(all.length, 2);
   assert.deepEqual(all[1].link, all[0].link);
   assert.deepEqual(all[1].link, { integration_id: "1121", display: "settings" });
@@ -54,22 +55,22 @@ test("after a sign-in in the pop-up, the same integration is shown", async (t) =
 });
 
 test("a top-level sign-in returns to page, integration and fragment", async (t) => {
-  const { tab, state, address, arrivals } = await start(t, {
+  const { tab, state, address, signOns } = await start(t, {
     who: null, suffix: "#integration_id=7&display=settings",
     markup: `<marketplace-frame link-from="hash" sign-in="top" return-parameter="return_to"></marketplace-frame>`,
   });
   await state("signed-out");
-  assert.deepEqual(arrivals(), []);
+  assert.deepEqual(signOns(), []);
   await button(tab).click();
   await tab.waitForURL(`${APP}/login?**`);
   await tab.getByRole("button", { name: "Log in" }).click();
   await tab.waitForURL(`${address}#integration_id=7&display=settings`);
   await state("ready");
-  assert.deepEqual(last(arrivals()).link, { integration_id: "7", display: "settings" });
+  assert.deepEqual(last(signOns()).link, { integration_id: "7", display: "settings" });
 });
 
 test("after a sign-in in another tab, focusing this one suffices", async (t) => {
-  const { tab, context, state, arrivals } = await start(t, { who: null });
+  const { tab, context, state, signOns } = await start(t, { who: null });
   await state("signed-out");
   const other = await context.newPage();
   await other.goto(`${APP}/login`);
@@ -79,11 +80,11 @@ test("after a sign-in in another tab, focusing this one suffices", async (t) => 
   await other.close();
   await tab.evaluate(() => window.dispatchEvent(new Event("focus")));
   await state("ready");
-  assert.equal(arrivals().length, 1);
+  assert.equal(signOns().length, 1);
 });
 
 test("a signed-out plain frame links to the top-level login", async (t) => {
-  const { tab, arrivals } = await start(t, {
+  const { tab, signOns } = await start(t, {
     who: null, markup: `<iframe src="${SSO}/pandium-sso" width="300" height="400" title="Integrations"></iframe>`,
     init: () => addEventListener("message", ({ origin, data }) => (window.told ??= []).push({ origin, data })),
   });
@@ -97,7 +98,7 @@ test("a signed-out plain frame links to the top-level login", async (t) => {
   // at the top level, where an identity provider can be shown
   assert.equal(await tab.evaluate(() => window.top === window), true);
   assert.equal(last(hosts.app.seen.filter(({ path }) => path === "/login")).headers.referer, undefined);
-  assert.deepEqual(arrivals(), []);
+  assert.deepEqual(signOns(), []);
 });
 
 test("the signed-out message is posted to embed.parents only", async (t) => {
@@ -108,15 +109,15 @@ test("the signed-out message is posted to embed.parents only", async (t) => {
     init: () => addEventListener("message", ({ data }) => (window.told ??= []).push(data)),
   });
   await until(() => records().length);
-  await until(() => tab.frames()[1].url().startsWith("chrome-error:"));
+  await until(() => tab.frames()[1]?.url().startsWith("chrome-error:"));
   assert.equal(await tab.evaluate(() => window.told), undefined);
 });
 
 test("a Lax session cookie is sent with a link from another site", async (t) => {
-  const { tab, context, arrivals } = await start(t, { at: "https://evil.test", markup: `<a href="${SSO}/pandium-sso?integration_id=5">go</a>` });
+  const { tab, context, signOns } = await start(t, { at: "https://evil.test", markup: `<a href="${SSO}/pandium-sso?integration_id=5">go</a>` });
   await tab.getByRole("link", { name: "go" }).click();
   await tab.waitForURL(`${MARKET}/**`);
-  assert.deepEqual(arrivals()[0].link, { integration_id: "5" });
+  assert.deepEqual(signOns()[0].link, { integration_id: "5" });
   const cookies = await context.cookies(SSO);
   assert.deepEqual(cookies.map(({ name, sameSite, httpOnly, domain }) => [name, sameSite, httpOnly, domain]),
     [["session", "Lax", true, ".example.test"]]);
@@ -138,16 +139,16 @@ const platform = (t, tokens, more) => start(t, { who: null, at: PLATFORM, markup
 
 test("a platform's page uses its token; only its frame gets the URL", async (t) => {
   const asked = [];
-  const { tab, context, state, marketplace, arrivals, records } = await platform(t, [platformToken()], { suffix: "#later" });
+  const { tab, context, state, marketplace, signOns, records } = await platform(t, [platformToken()], { suffix: "#later" });
   context.on("request", (request) => asked.push(request));
   await state("ready");
   const frame = await marketplace();
   assert.match(frame.url(), /tenant=eyJ/);
-  const [arrival] = arrivals();
-  const claims = verified(arrival.token, SECRET);
+  const [signOn] = signOns();
+  const claims = verified(signOn.token, SECRET);
   assert.equal(claims.sub, "6f1c");
   assert.equal(claims.ti.uem, "grace@example.test");
-  assert.deepEqual(arrival.link, { integration_id: "3" });
+  assert.deepEqual(signOn.link, { integration_id: "3" });
   await until(() => records().length);
   assert.deepEqual(records().map(({ outcome, fetch_dest, entrance }) => [outcome, fetch_dest, entrance]), [["handed_off", "empty", "platform"]]);
   // nothing in the page contains the signed URL
@@ -171,15 +172,15 @@ test("a preflight is allowed for parents and refused for others", async (t) => {
 });
 
 test("an expired token is requested once more", async (t) => {
-  const { tab, state, arrivals } = await platform(t, [platformToken({ iat: now() - 600, exp: now() - 300 }), platformToken()]);
+  const { tab, state, signOns } = await platform(t, [platformToken({ iat: now() - 600, exp: now() - 300 }), platformToken()]);
   await state("ready");
   assert.deepEqual(await tab.evaluate(() => window.asked), [{ refresh: false }, { refresh: true }]);
-  assert.equal(arrivals().length, 1);
+  assert.equal(signOns().length, 1);
 });
 
 test("a token of another issuer shows the sign-in", async (t) => {
-  const { event, state, arrivals } = await platform(t, [`${platformToken().slice(0, -6)}AAAAAA`]);
+  const { event, state, signOns } = await platform(t, [`${platformToken().slice(0, -6)}AAAAAA`]);
   assert.deepEqual(await event("unauthenticated"), { reason: "invalid_token" });
   await state("signed-out");
-  assert.deepEqual(arrivals(), []);
+  assert.deepEqual(signOns(), []);
 });

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { clickToClose, open, picture, startBrowser } from "./support/browser.js";
-import { APP, MARKET, SECRET, SSO, startHosts, until } from "./support/hosts.js";
+import { APP, MARKET, SECRET, SSO, startHosts } from "./support/hosts.js";
 import { verified } from "./support/marketplace.js";
+import { until } from "./support/waiting.js";
 
 const ELSEWHERE = "https://sso.elsewhere.test";
 const hosts = await startHosts({
@@ -22,14 +23,14 @@ const browser = await startBrowser(hosts);
 const start = (t, options) => open(t, hosts, browser, options);
 
 test("a logged-in user is signed on in the frame, with their token", async (t) => {
-  const { tab, state, arrivals, records, marketplace } = await start(t);
+  const { tab, state, signOns, records, marketplace } = await start(t);
   await state("ready");
   await marketplace();
-  const [arrival, ...more] = arrivals();
+  const [signOn, ...more] = signOns();
   assert.deepEqual(more, []);
-  assert.equal(arrival.path, "/acme");
-  assert.equal(arrival.tokens, 1);
-  const claims = verified(arrival.token, SECRET);
+  assert.equal(signOn.path, "/acme");
+  assert.equal(signOn.tokens, 1);
+  const claims = verified(signOn.token, SECRET);
   assert.equal(claims.sub, "u-ada");
   assert.equal(claims.ti.uem, "ada@example.test");
   assert.equal(claims.ti.xti.user_tier, "gold");
@@ -62,23 +63,23 @@ test("the redirect has no-store, frame-ancestors and no-referrer", async (t) => 
 });
 
 test("service and app on one host work with a plain frame", async (t) => {
-  const { marketplace, arrivals, records } = await start(t, { markup: `<iframe src="/pandium-sso" title="Integrations"></iframe>` });
+  const { marketplace, signOns, records } = await start(t, { markup: `<iframe src="/pandium-sso" title="Integrations"></iframe>` });
   await marketplace();
-  assert.equal(verified(arrivals()[0].token, SECRET).sub, "u-ada");
+  assert.equal(verified(signOns()[0].token, SECRET).sub, "u-ada");
   await until(() => records("app.example.test").length);
   assert.equal(records("app.example.test")[0].outcome, "handed_off");
 });
 
 test("service and app on one host work with the component", async (t) => {
-  const { state, arrivals } = await start(t, { from: APP });
+  const { state, signOns } = await start(t, { from: APP });
   await state("ready");
-  assert.equal(arrivals().length, 1);
+  assert.equal(signOns().length, 1);
 });
 
 test("a link at the top level signs on", async (t) => {
-  const { tab, arrivals } = await start(t, { url: `${SSO}/pandium-sso` });
+  const { tab, signOns } = await start(t, { url: `${SSO}/pandium-sso` });
   await tab.waitForURL(`${MARKET}/**`);
-  assert.equal(verified(arrivals()[0].token, SECRET).sub, "u-ada");
+  assert.equal(verified(signOns()[0].token, SECRET).sub, "u-ada");
 });
 
 // the hardest case: a cookie that is sent in every context
@@ -94,25 +95,25 @@ for (const [what, at, markup] of [
   ["on another host of the same site", "https://other.example.test", `<iframe src="${SSO}/pandium-sso"></iframe>`],
 ]) {
   test(`a frame in a page ${what} gets no token, and stays empty`, async (t) => {
-    const { context, tab, records, arrivals } = await start(t, { markup: "", at, who: null, expects: isAncestors });
+    const { context, tab, records, signOns } = await start(t, { markup: "", at, who: null, expects: isAncestors });
     await anywhere(context);
     await insert(tab, markup);
     await until(() => records().length);
     assert.equal(records()[0].reason, "embedding_not_allowed");
     assert.equal(records()[0].fetch_dest, "iframe");
-    await until(() => tab.frames()[1].url().startsWith("chrome-error:"));
-    assert.deepEqual(arrivals(), []);
+    await until(() => tab.frames()[1]?.url().startsWith("chrome-error:"));
+    assert.deepEqual(signOns(), []);
   });
 }
 
 test("a frame without Referer gets the page that explains it", async (t) => {
-  const { tab, records, arrivals } = await start(t, {
+  const { tab, records, signOns } = await start(t, {
     markup: `<iframe referrerpolicy="no-referrer" src="${SSO}/pandium-sso" width="300" height="400"></iframe>`,
   });
   await tab.frameLocator("iframe").getByText("embedding_not_allowed").waitFor();
   await until(() => records().length);
   assert.match(records()[0].detail, /referrerpolicy/);
-  assert.deepEqual(arrivals(), []);
+  assert.deepEqual(signOns(), []);
 });
 
 test("the component explains a frame that is not allowed", async (t) => {

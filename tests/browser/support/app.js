@@ -1,6 +1,7 @@
 // The app: a login form, a session cookie, the endpoint for auth_request, and pages for tests.
 
 import { createServer } from "node:http";
+import { makeHold } from "./waiting.js";
 
 export const PEOPLE = {
   ada: { id: "u-ada", email: "ada@example.test", name: "Ada Lovelace", groups: "staff,ops", plan: "gold" },
@@ -35,7 +36,7 @@ export async function startApp(socket) {
       response.end(body);
     };
     if (path === "/internal/session") {
-      await held?.();
+      await held?.wait();
       const who = user(request);
       if (!who) return send(401, "");
       return send(200, "", {
@@ -45,7 +46,7 @@ export async function startApp(socket) {
     seen.push({ host, path, method: request.method, url: request.url, headers: request.headers });
     if (path === "/favicon.ico") return send(204, "");
     if (path === "/login" && request.method === "GET") {
-      // as identity providers do it
+      // as identity providers do
       return send(200, LOGIN(query.get("return_to")), { "x-frame-options": "DENY" });
     }
     if (path === "/login" && request.method === "POST") {
@@ -70,23 +71,9 @@ export async function startApp(socket) {
     /** Ends every session. */
     signOutAll: () => sessions.clear(),
     /** Holds the responses of the session check, until they are released. */
-    holdSession() {
-      let release;
-      const released = new Promise((resolve) => (release = resolve));
-      const requested = new Promise((resolve) => {
-        held = () => {
-          resolve();
-          return released;
-        };
-      });
-      return {
-        requested,
-        release() {
-          held = undefined;
-          release();
-        },
-      };
-    },
+    holdSession: () => (held = makeHold()),
+    /** Ends what a test has changed. */
+    reset: () => held?.release(),
     /** Serves a page at a URL: a text, or a function that makes it for each request. */
     put(address, body, headers = {}) {
       const { host, pathname } = new URL(address);

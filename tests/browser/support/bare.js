@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after } from "node:test";
 import { CHROMIUM, flagsFor } from "./browser.js";
 import { spawn, stop } from "./hosts.js";
+import { inTime } from "./waiting.js";
 
 /** Starts a browser, and returns a page with `send` for commands and `on` for events. */
 export async function startBareBrowser(hosts) {
@@ -15,7 +16,7 @@ export async function startBareBrowser(hosts) {
   ], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
   after(async () => {
     await stop(child);
-    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+    await rm(profile, { recursive: true, force: true, maxRetries: 10 });
   });
   const [, , , to, from] = child.stdio;
   const waiting = new Map();
@@ -31,17 +32,18 @@ export async function startBareBrowser(hosts) {
       else waiting.get(id).resolve(result);
     }
   });
-  const send = (method, params = {}, sessionId) => new Promise((resolve, reject) => {
+  child.once("exit", () => waiting.forEach(({ reject }) => reject(new Error("the browser has ended"))));
+  const send = (method, params = {}, sessionId) => inTime(new Promise((resolve, reject) => {
     last += 1;
     waiting.set(last, { resolve, reject });
     to.write(`${JSON.stringify({ id: last, method, params, sessionId })}\0`);
-  });
+  }), `no response to ${method}`);
   // attached to the tab: attaching to the page would prevent the browser from replacing it
   const { targetId } = await send("Target.createTarget", { url: "about:blank", forTab: true });
   const { sessionId: tab } = await send("Target.attachToTarget", { targetId, flatten: true });
   const attached = new Promise((resolve) => listeners.push((method, { sessionId }) => method === "Target.attachedToTarget" && resolve(sessionId)));
   await send("Target.setAutoAttach", { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, tab);
-  const sessionId = await attached;
+  const sessionId = await inTime(attached, "the page is not attached");
   return {
     send: (method, params) => send(method, params, sessionId),
     on: (listener) => listeners.push(listener),

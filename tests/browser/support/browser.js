@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { after } from "node:test";
 import { chromium } from "playwright-core";
-import { APP, MARKET, PATIENCE_MS, SSO, until } from "./hosts.js";
+import { APP, MARKET, SSO } from "./hosts.js";
+import { PATIENCE_MS, until } from "./waiting.js";
 
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = [
@@ -68,8 +69,8 @@ export async function open(t, hosts, browser, { who = "ada", markup = FRAME, at 
   const tab = await context.newPage();
   count += 1;
   const address = url ?? hosts.app.put(`${at}/page-${count}`, page(markup, look), headers);
-  const arrived = hosts.market.arrivals.length;
-  const before = Object.fromEntries(Object.values(hosts.services).map((service) => [service.host, service.records().length]));
+  const signOnsBefore = hosts.market.signOns.length;
+  const opened = Date.now();
   await tab.goto(address + suffix, { waitUntil: "domcontentloaded" });
 
   const element = tab.locator("marketplace-frame").first();
@@ -85,9 +86,9 @@ export async function open(t, hosts, browser, { who = "ada", markup = FRAME, at 
     /** The marketplace's frame, once it exists. */
     marketplace: (n = 0) => until(() => tab.frames().filter((frame) => frame.url().startsWith(MARKET))[n]),
     /** The audit events of this page. */
-    records: (host = "sso.example.test") => hosts.services[host].records().slice(before[host]),
+    records: (host = "sso.example.test") => hosts.services[host].records(opened),
     /** The marketplace's requests from this page. */
-    arrivals: () => hosts.market.arrivals.slice(arrived),
+    signOns: () => hosts.market.signOns.slice(signOnsBefore),
     events: (type) => tab.evaluate((type) => window.events.filter((event) => event.type === type).map(({ detail }) => detail), `marketplace-${type}`),
     /** Waits for an event, and returns its detail. */
     event: async (type) => {

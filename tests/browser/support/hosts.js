@@ -13,11 +13,12 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { after } from "node:test";
+import { after, afterEach } from "node:test";
 import { promisify } from "node:util";
 import { startApp } from "./app.js";
 import { startMarketplace } from "./marketplace.js";
 import { CLIENT_SECRET, ISSUER, startProvider, startProxy } from "./provider.js";
+import { inTime } from "./waiting.js";
 
 export const ROOT = new URL("../../../", import.meta.url);
 export const PROGRAM = process.env.MARKETPLACE_SSO ?? new URL("target/debug/marketplace-sso", ROOT).pathname;
@@ -25,9 +26,6 @@ export const SECRET = "the-secret-of-the-browser-suite-0123456789abcdef";
 export const APP = "https://app.example.test";
 export const SSO = "https://sso.example.test";
 export const MARKET = "https://market.other.test";
-
-/** The timeout of everything, also on a slow machine. */
-export const PATIENCE_MS = 30000;
 
 /**
  * Starts everything. `services` has the hosts of the program, each with its configuration's differences; `more`
@@ -71,12 +69,17 @@ export async function startHosts({ services = { "sso.example.test": "" }, more =
     ...(signsIn ? [plain(new URL(ISSUER).host, `${folder}/provider.sock`)] : []),
   ];
   port = await startNginx(folder, servers.join("\n"), closing);
-  /** Sets the services' clock so many seconds ahead. They map the file, so it is never truncated. */
+  /** Sets the services' clock ahead by this many seconds. They map the file, so it is never truncated. */
   const setClock = (ahead_s) => writeFile(join(folder, "offset"), new BigInt64Array([BigInt(ahead_s)]), { flag: "r+" });
+  // what a failed test has changed would fail the next one
+  afterEach(async () => {
+    for (const host of [app, market, provider]) host?.reset();
+    if (signsIn) await setClock(0);
+  });
   return { app, market, provider, setClock, services: Object.fromEntries(running.map((one) => [one.host, one])), port, certificate, folder };
 }
 
-/** The first block of code of a section of a document, or without a heading of the document. */
+/** The first block of code below a heading of a document; without a heading, the first of the document. */
 export async function documented(file, heading, language) {
   const text = await readFile(new URL(`docs/${file}`, ROOT), "utf8");
   const section = heading ? text.split(`\n## ${heading}\n`)[1] : text;
@@ -190,7 +193,9 @@ claims.sub = "id"
     if (line.includes('"message":"listening"')) heard(JSON.parse(line).admin_listen);
   });
   const admin = await inTime(listening, `the service for ${host} does not start`);
-  const records = () => lines.filter((line) => line.includes('"outcome"')).map((line) => JSON.parse(line));
+  /** The audit events, of all or since a time: a line is written up to 20 ms after its response. */
+  const records = (since = 0) => lines.filter((line) => line.includes('"outcome"')).map((line) => JSON.parse(line))
+    .filter(({ timestamp }) => Date.parse(timestamp) >= since);
   return {
     host, lines, records, config: [config, common, own],
     origin: `https://${host}`,
@@ -270,24 +275,4 @@ export function stop(child) {
   const ended = new Promise((resolve) => child.once("exit", resolve));
   child.kill("SIGTERM");
   return ended;
-}
-
-/** The same, or an error after the timeout. */
-export function inTime(promise, words) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(words)), PATIENCE_MS);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-/** Polls a condition. */
-export async function until(holds) {
-  const last = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const held = await holds();
-    if (held) return held;
-    if (Date.now() > last) throw new Error(`never: ${holds}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

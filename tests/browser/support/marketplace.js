@@ -8,13 +8,17 @@ import { close } from "./app.js";
 export async function startMarketplace(socket) {
   const state = {
     /** The requests, in order: path, link, token, headers. */
-    arrivals: [],
-    /** A promise that it waits for before it responds. */
-    patience: null,
-    /** A promise that its script waits for, which delays the load event only. */
-    slowScript: null,
+    signOns: [],
+    /** Ends what a test has changed. */
+    reset: () => Object.assign(state, {
+      /** A promise that it waits for before it responds. */
+      patience: null,
+      /** A promise for which the page's script waits; this delays only the load event. */
+      slowScript: null,
+    }),
     close: () => close(server),
   };
+  state.reset();
   const server = createServer(async (request, response) => {
     const { pathname: path, searchParams } = new URL(request.url, "http://x");
     if (path === "/favicon.ico") return response.writeHead(204).end();
@@ -24,7 +28,7 @@ export async function startMarketplace(socket) {
     }
     const link = Object.fromEntries(searchParams);
     delete link.tenant;
-    state.arrivals.push({ path, link, token: searchParams.get("tenant"), tokens: searchParams.getAll("tenant").length, headers: request.headers });
+    state.signOns.push({ path, link, token: searchParams.get("tenant"), tokens: searchParams.getAll("tenant").length, headers: request.headers });
     await state.patience;
     response.writeHead(200, { "content-type": "text/html; charset=utf-8" });
     return response.end(PAGE(path, state.slowScript));

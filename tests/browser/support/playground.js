@@ -2,7 +2,8 @@
 
 import { createInterface } from "node:readline";
 import { after } from "node:test";
-import { inTime, PROGRAM, spawn, stop } from "./hosts.js";
+import { PROGRAM, spawn, stop } from "./hosts.js";
+import { inTime } from "./waiting.js";
 
 /** Starts it with more arguments, and returns the URL that it prints. */
 export async function startPlayground(...more) {
@@ -24,4 +25,10 @@ export async function signInToPlayground(tab, who) {
   await tab.getByText(who).click();
   await tab.getByRole("button", { name: "Sign in" }).click();
   await tab.locator("#state").getByText("framed").waitFor();
+}
+
+/** Loads the marketplace in the frame again, with a token that it refuses. */
+export async function loadWithRefusedToken(tab) {
+  const frame = tab.frames().find((other) => other.url().includes("tenant="));
+  await frame.goto(frame.url().replace(/tenant=[^&]*/u, "tenant=refused"));
 }

@@ -6,6 +6,7 @@ import { connect, createServer as createTcpServer } from "node:net";
 import { request as httpsRequest } from "node:https";
 import { Provider } from "oidc-provider";
 import { close } from "./app.js";
+import { makeHold } from "./waiting.js";
 
 export const ISSUER = "https://id.provider.test";
 export const CLIENT_SECRET = "the-secret-of-the-client-at-the-provider-0123456789";
@@ -24,7 +25,7 @@ ${Object.entries(USERS).map(([id, { name }]) => `<button name="who" value="${id}
 <button name="who" value="">Cancel</button></form></main></body></html>`;
 
 /**
- * Starts the provider on a socket. Each host of the service is a client of its own. `reach` opens a TLS
+ * Starts the provider on a socket. Each host of the service is a separate client. `reach` opens a TLS
  * connection to a host name, for logout tokens.
  */
 export async function startProvider(socket, hosts, reach) {
@@ -53,24 +54,34 @@ export async function startProvider(socket, hosts, reach) {
     ttl: { AccessToken: HOUR_S, AuthorizationCode: 60, Grant: HOUR_S, IdToken: HOUR_S, Interaction: HOUR_S, RefreshToken: HOUR_S, Session: HOUR_S },
   });
   provider.proxy = true;
+  let held;
   const state = {
-    /** While true, no request is answered. */
-    isDown: false,
     /** Its requests: method and path. */
     seen: [],
-    /** A promise that the login waits for, after its button was clicked. */
-    patience: null,
-    /** Called with each URL of a response; if it returns true, the browser is not sent there. */
-    onResponse: () => false,
-    /** Logout tokens that the service did not take. */
-    refusedLogouts: [],
+    /** Holds logins whose button was clicked, until they are released. */
+    holdLogins: () => (held = makeHold()),
+    /** Ends what a test has changed. */
+    reset() {
+      held?.release();
+      Object.assign(state, {
+        /** While true, the provider sends no responses. */
+        isDown: false,
+        /** Called with each URL of a response; if it returns true, the browser does not get that redirect. */
+        onResponse: () => false,
+        /** Logout tokens that the service did not accept. */
+        refusedLogouts: [],
+      });
+    },
     close: () => close(server),
   };
+  state.reset();
   provider.on("backchannel.error", (_, error) => state.refusedLogouts.push(error.message));
   const answer = provider.callback();
   const server = createServer(async (request, response) => {
     if (state.isDown) return request.socket.destroy();
     const { pathname: path } = new URL(request.url, ISSUER);
+    // requested by the browser itself, at any time
+    if (path === "/favicon.ico") return response.writeHead(404).end();
     state.seen.push(`${request.method} ${path}`);
     if (!path.startsWith("/interaction/")) {
       const { end } = response;
@@ -92,7 +103,7 @@ export async function startProvider(socket, hosts, reach) {
       const { uid } = await provider.interactionDetails(request, response);
       if (request.method === "GET") return send(200, LOGIN(uid));
       const who = new URLSearchParams(await text(request)).get("who");
-      await state.patience;
+      await held?.wait();
       const result = who ? { login: { accountId: who } } : { error: "access_denied", error_description: "the user has cancelled" };
       return await provider.interactionFinished(request, response, result);
     } catch (error) {
@@ -132,7 +143,7 @@ async function loadExistingGrant({ oidc: { client, session, params, provider } }
   return grant;
 }
 
-/** The question whether to sign out, answered by a script. */
+/** The confirmation of a sign-out, which a script submits. */
 function logoutSource(ctx, form) {
   ctx.body = `<!doctype html><title>Provider</title>${form}<button name="logout" value="yes" form="op.logoutForm">Sign out</button>
 <script>document.querySelector("button").click()</script>`;
