@@ -62,7 +62,7 @@ export interface MarketplaceRefusedDetail {
   request_id: string;
 }
 
-/** The new state, with the detail of its own event. */
+/** The new state, with the detail of the event for that state. */
 export type MarketplaceStateChangeDetail =
   | { state: "idle" | "loading" | "ready" | "popup" }
   | { state: "signed-out"; reason: string }

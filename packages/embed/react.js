@@ -27,7 +27,7 @@ const EVENTS = {
   onMessage: "marketplace-message",
 };
 
-// on a server useLayoutEffect does nothing but warn
+// on a server, useLayoutEffect only logs a warning
 const useBeforePaint = typeof window === "undefined" ? useEffect : useLayoutEffect;
 
 export const MarketplaceFrame = forwardRef(function MarketplaceFrame({ tokenProvider, ...props }, ref) {

@@ -1,17 +1,17 @@
-// <marketplace-frame>: the marketplace in an app's page. `npm run build` makes ../embed.js of this, which is what the
-// service has at /embed.js and what the package has.
+// <marketplace-frame>: the marketplace in an app's page. `npm run build` creates ../embed.js from
+// it, which the service serves at /embed.js and the package contains.
 
 import { LINK, links, originOf } from "./links.js";
 import { STYLE } from "./style.js";
 import { NAMES, TEXTS } from "./texts.js";
 
 const SLOTS = { loading: "loading", "signed-out": "sign-in", error: "error", refused: "error", popup: "open" };
-/** The states with an event of their own. */
+/** The states for which there is an event. */
 const EVENTS = { ready: "ready", refused: "refused", error: "error", "signed-out": "unauthenticated" };
 const TICK_MS = 30000;
 const GRACE_MS = 50;
 
-/** Errors that the same request may not meet again. */
+/** Errors that may not occur again if the request is repeated. */
 const IS_TEMPORARY = /^(unreachable|timeout|token_provider)$/;
 const ISOLATED = "Cross-Origin-Embedder-Policy blocks frames without one. Leave it out, or use mode=popup.";
 
@@ -114,20 +114,21 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     const login = this.#login();
     if (!login) return this.reload();
     const query = login.searchParams;
-    // the service's own sign-in returns to the page that was asked for
+    // the service's own sign-in returns to the requested page
     const mode = query.get("mode");
     const isOwn = /^(popup|top)$/.test(mode);
     if (isOwn) query.set("return", this.#target.path);
     // a ticket is posted to the opener
     if (query.has("ticket")) query.set("opener", location.origin);
-    // mode=top: no pop-up helps a frame that gets neither a cookie nor a ticket
+    // mode=top: a frame that gets neither a cookie nor a ticket gets no session from a pop-up
     if (mode !== "top" && this.getAttribute("sign-in") !== "top") {
       if (this.#popup && !this.#popup.closed) {
-        // it may have navigated meanwhile
+        // the frame may have navigated in the meantime
         this.#popup.location.replace(login);
         return this.#popup.focus();
       }
-      // opened empty, so that opener can be removed and closing still be observed
+      // opened with an empty URL, so that its opener can be removed, and its closing can still be
+      // detected
       const popup = (this.#popup = window.open("", "", "popup,width=520,height=680"));
       if (popup) {
         if (!query.has("ticket")) popup.opener = null;
@@ -136,7 +137,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
         const watching = setInterval(() => {
           if (!popup.closed) return;
           clearInterval(watching);
-          // one that the user has closed gives the focus back
+          // the page gets the focus back when the user closes the pop-up
           this.#wasSevered = Date.now() - opened < 2000 && !document.hasFocus();
           this.#retry();
         }, 250);
@@ -195,7 +196,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     if (height != null) this.#box.style.setProperty("--reported", `${height}px`);
   }
 
-  /** Ends the attempt to load. With `keeps`, a frame that is shown remains until the next one has loaded. */
+  /** Ends the attempt to load. With `keeps`, a frame that is shown stays until the next one has loaded. */
   #drop(keeps) {
     this.#hadFocus = this.#hasFocus();
     this.#attempt?.abort();
@@ -312,7 +313,7 @@ export class MarketplaceFrame extends (globalThis.HTMLElement ?? class {}) {
     }
     if (!frame || source !== frame.contentWindow) return;
     const isRefusal = /^(unauthenticated|refused|link_expired)$/.test(type);
-    // it has loaded a page of the service, not the marketplace
+    // the frame has loaded a page of the service, not the marketplace
     if (isRefusal) this.#refusing = frame;
     const settings = await this.#settingsRequest.catch(() => {});
     if (!frame.isConnected) return;

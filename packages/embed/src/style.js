@@ -1,7 +1,8 @@
 // The style of the element's shadow tree.
 //
-// While it loads, the frame lies on the panel: it is transparent until its document paints, so that nothing delays
-// that. `covered`: the frame alone is shown. The next frame of a reload is transparent until it has loaded.
+// While it loads, the frame covers the panel. It is transparent until its document paints, so that
+// no script has to show it. `covered`: only the frame is shown. The next frame of a reload is
+// transparent until it has loaded.
 
 export const STYLE = `
 :host { display: block; min-height: var(--marketplace-frame-min-height, 20rem) }

@@ -1,4 +1,4 @@
-// The texts of the element, in the words of the service's pages.
+// The texts of the element, with the same terms as the service's pages.
 
 export const NAMES = ["title", "loading", "sign-in", "error", "request-id", "sign-in-button", "error-button", "open-button"];
 

@@ -1,4 +1,5 @@
-// The frame: its URL, the messages it accepts, when it reloads, and what it leaves behind.
+// The frame: its URL, the messages it accepts, when it reloads, and that a removed element leaves
+// nothing behind.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +11,7 @@ const last = (list) => list.at(-1);
 test("one element signs the user on to the marketplace", async (t) => {
   const { world, tab, state, marketplace, said } = await openPage(t, browser);
   await state("ready");
-  assert.match(marketplace().url(), /acme\?tenant=secret-token/);
+  assert.match((await marketplace()).url(), /acme\?tenant=secret-token/);
   const frame = tab.locator("iframe");
   assert.equal(await frame.getAttribute("title"), "Integrations");
   assert.equal(await frame.getAttribute("allow"), "clipboard-write; storage-access");
@@ -125,7 +126,7 @@ test("the fragment is ignored without link-from", async (t) => {
 test("the marketplace's messages become events", async (t) => {
   const { state, marketplace, event, events } = await openPage(t, browser);
   await state("ready");
-  const post = (data) => marketplace().evaluate((data) => window.post(data), data);
+  const post = async (data) => (await marketplace()).evaluate((data) => window.post(data), data);
   await post({ message: "pandium-install-cancel" });
   assert.equal(await event("marketplace-install-cancel"), null);
   await post({ message: "pandium-save-sync", tenant: { id: 3, name: "Acme", more: 1 } });
@@ -149,14 +150,14 @@ test("the frame has the marketplace's height, within limits", async (t) => {
   await state("ready");
   const heights = [[640, 640], ["700", 700], [50, 100], [-5, 100], [1e9, 20000]];
   for (const [told, high] of heights) {
-    await marketplace().evaluate((height) => window.post({ message: "pandium-content-height-change", height }), told);
+    await (await marketplace()).evaluate((height) => window.post({ message: "pandium-content-height-change", height }), told);
     await tab.waitForFunction((high) => {
       const frame = document.querySelector("marketplace-frame").shadowRoot.querySelector("iframe");
       return frame.getBoundingClientRect().height === high;
     }, high);
   }
   for (const told of [null, "x", Number.NaN, Infinity, {}]) {
-    await marketplace().evaluate((height) => window.post({ message: "pandium-content-height-change", height }), told);
+    await (await marketplace()).evaluate((height) => window.post({ message: "pandium-content-height-change", height }), told);
   }
   await waitUntil(async () => (await events("marketplace-message")).length === heights.length + 5);
   assert.deepEqual((await events("marketplace-height")).map(({ detail }) => detail.height), [640, 700, 50, 0, 20000]);
@@ -167,13 +168,13 @@ test("a height set by the page takes precedence", async (t) => {
     page: { head: "<style>marketplace-frame { height: 500px; --marketplace-frame-height: 100% }</style>" },
   });
   await state("ready");
-  await marketplace().evaluate(() => window.post({ message: "pandium-content-height-change", height: 900 }));
+  await (await marketplace()).evaluate(() => window.post({ message: "pandium-content-height-change", height: 900 }));
   await event("marketplace-height");
   assert.equal((await tab.locator("iframe").boundingBox()).height, 500);
 });
 
 test("messages of other origins are ignored", async (t) => {
-  const { world, tab, state, events } = await openPage(t, browser, {
+  const { world, tab, state, frameAt, events } = await openPage(t, browser, {
     // frames of the marketplace's and the service's origin, neither of them the element's
     markup: (world) => `<marketplace-frame></marketplace-frame><iframe id="other" src="${world.market}/x"></iframe>
       <iframe id="service" src="${world.sso}/embed"></iframe>`,
@@ -183,15 +184,15 @@ test("messages of other origins are ignored", async (t) => {
     { message: "pandium-save-sync", tenant: { id: 1 } },
     { type: "marketplace-sso:unauthenticated", reason: "unauthenticated" },
   ];
-  const other = tab.frames().find((frame) => frame.url() === `${world.market}/x`);
-  const service = tab.frames().find((frame) => frame.url() === `${world.sso}/embed`);
+  const other = await frameAt(`${world.market}/x`);
+  const service = await frameAt(`${world.sso}/embed`);
   for (const data of forged) {
     await other.evaluate((data) => parent.postMessage(data, "*"), data);
     await service.evaluate((data) => parent.postMessage(data, "*"), data);
     await tab.evaluate((data) => postMessage(data, "*"), data);
   }
   // the element's frame, but not the service's origin
-  const ours = tab.frames().find((frame) => frame.url().includes("/acme"));
+  const ours = await frameAt(`${world.market}/acme`);
   await ours.evaluate((data) => window.post(data), forged[1]);
   await ours.evaluate(() => window.post({ message: "the last" }));
   await waitUntil(async () => (await events("marketplace-message")).some(({ detail }) => detail.message === "the last"));
@@ -205,7 +206,7 @@ test("messages of a frame that has navigated away are ignored", async (t) => {
     pages: { "/foreign": () => ({ body: "<p>foreign</p>" }) },
   });
   await state("ready");
-  const frame = marketplace();
+  const frame = await marketplace();
   await frame.evaluate((address) => location.replace(address), `${world.app}/foreign`);
   await waitUntil(() => frame.url().endsWith("/foreign"));
   await frame.getByText("foreign").waitFor();
@@ -218,11 +219,11 @@ test("messages of a frame that has navigated away are ignored", async (t) => {
 });
 
 test("two elements on a page are independent", async (t) => {
-  const { tab, world, events } = await openPage(t, browser, {
+  const { tab, world, frameAt, events } = await openPage(t, browser, {
     markup: `<marketplace-frame id="a" integration-id="1"></marketplace-frame><marketplace-frame id="b" integration-id="2"></marketplace-frame>`,
   });
   await tab.waitForFunction(() => [...document.querySelectorAll("marketplace-frame")].every(({ state }) => state === "ready"));
-  const second = tab.frames().find((frame) => frame.url().includes("integration_id=2"));
+  const second = await frameAt(`${world.market}/acme?tenant=secret-token&integration_id=2`);
   await second.evaluate(() => window.post({ message: "pandium-content-height-change", height: 777 }));
   await waitUntil(async () => (await events("marketplace-height")).length);
   assert.deepEqual((await events("marketplace-height")).map(({ id }) => id), ["b"]);

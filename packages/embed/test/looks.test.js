@@ -8,10 +8,10 @@ import { openPage, startBrowser } from "./stand-in.js";
 const browser = await startBrowser();
 const axe = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const signedOut = { isSignedIn: false };
-const never = { patience: new Promise(() => {}) };
+const loading = { world: { patience: new Promise(() => {}) }, markup: `<marketplace-frame timeout="0"></marketplace-frame>` };
 
 const states = {
-  loading: { world: never },
+  loading,
   ready: {},
   "signed-out": { world: signedOut },
   error: { markup: `<marketplace-frame base="http://nowhere.localhost:1"></marketplace-frame>` },
@@ -84,7 +84,7 @@ test("a changed lang attribute applies at once", async (t) => {
 const slots = { loading: "loading", "signed-out": "sign-in", error: "error", refused: "error", popup: "open" };
 for (const [name, slot] of Object.entries(slots)) {
   test(`the page's content fills the slots of ${name}`, async (t) => {
-    const mode = { popup: `mode="popup"`, error: `base="http://nowhere.localhost:1"` }[name] ?? "";
+    const mode = { loading: `timeout="0"`, popup: `mode="popup"`, error: `base="http://nowhere.localhost:1"` }[name] ?? "";
     const { tab, state } = await openPage(t, browser, {
       ...states[name],
       markup: `<marketplace-frame ${mode}><b slot="${slot}">Our words</b><span slot="${slot}-button">Our button</span></marketplace-frame>`,
@@ -127,7 +127,7 @@ test("parts and custom properties style it", async (t) => {
 
 test("the panel's part is loading while it loads", async (t) => {
   const { tab, state } = await openPage(t, browser, {
-    world: never, page: { head: "<style>marketplace-frame::part(loading) { letter-spacing: 4px }</style>" },
+    ...loading, page: { head: "<style>marketplace-frame::part(loading) { letter-spacing: 4px }</style>" },
   });
   await state("loading");
   assert.equal(await tab.locator("p[part=message]").evaluate((node) => getComputedStyle(node).letterSpacing), "4px");
@@ -136,7 +136,7 @@ test("the panel's part is loading while it loads", async (t) => {
 test("the spinner is shown after 200 ms, near the top of a high element", async (t) => {
   const { tab, state, marketplace, element } = await openPage(t, browser);
   await state("ready");
-  await marketplace().evaluate(() => window.post({ message: "pandium-content-height-change", height: 2000 }));
+  await (await marketplace()).evaluate(() => window.post({ message: "pandium-content-height-change", height: 2000 }));
   await tab.waitForFunction(() => document.querySelector("marketplace-frame").offsetHeight === 2000);
   // an element that loads for the first time has no earlier frame to show
   await tab.route("**/pandium-sso**", () => {});
@@ -175,12 +175,12 @@ test("pages in the frame follow its appearance", async (t) => {
     context: { colorScheme: null },
   });
   await state("ready");
-  assert.equal(await marketplace().evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches), true);
+  assert.equal(await (await marketplace()).evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches), true);
 });
 
 for (const [motion, animation] of [["reduce", "none"], ["no-preference", "turn"]]) {
   test(`with prefers-reduced-motion ${motion}, the animation is ${animation}`, async (t) => {
-    const { tab, state } = await openPage(t, browser, { world: never, context: { reducedMotion: motion } });
+    const { tab, state } = await openPage(t, browser, { ...loading, context: { reducedMotion: motion } });
     await state("loading");
     const name = await tab.locator("[part~=panel]").evaluate((node) => getComputedStyle(node, "::before").animationName);
     assert.equal(name, animation);

@@ -57,7 +57,7 @@ for (const name of ["plain.html", "react.html", "vue.html", "rails.html.erb"]) {
       await isReady();
       assert.equal(await tab.locator("marketplace-frame").getAttribute("class"), "marketplace");
     }
-    await marketplace().evaluate(() => window.post({ message: "pandium-save-sync", tenant: { id: 1, name: "Acme" } }));
+    await (await marketplace()).evaluate(() => window.post({ message: "pandium-save-sync", tenant: { id: 1, name: "Acme" } }));
     await event("marketplace-save-sync");
     // React's handler sees the latest rendering
     if (!name.endsWith(".erb")) await tab.locator("#saved").getByText(name.includes("react") ? "7: Acme" : "Acme").waitFor();
@@ -139,7 +139,7 @@ test("embed.js is what npm run build makes of src, and at most 6 kB compressed",
   assert.ok(size <= 6000);
 });
 
-test("the package has its files, and its lock file no host", async () => {
+test("the package has all its files, and its lock file names no host", async () => {
   const { files, exports, private: isPrivate } = JSON.parse(await read("package.json"));
   assert.notEqual(isPrivate, true);
   for (const file of files) await read(file);

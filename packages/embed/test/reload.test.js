@@ -1,4 +1,4 @@
-// When the frame is loaded again, and what the page shows meanwhile.
+// When the frame is loaded again, and what the page shows in the meantime.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -19,7 +19,7 @@ test("reload() loads a new token", async (t) => {
 test("reload() shows the old frame until the next one has loaded, with its focus and height", async (t) => {
   const { world, tab, element, state, marketplace, event } = await openPage(t, browser);
   await state("ready");
-  await marketplace().evaluate(() => window.post({ message: "pandium-content-height-change", height: 700 }));
+  await (await marketplace()).evaluate(() => window.post({ message: "pandium-content-height-change", height: 700 }));
   await event("marketplace-height");
   const first = await tab.locator("iframe").elementHandle();
   await first.focus();
@@ -33,7 +33,7 @@ test("reload() shows the old frame until the next one has loaded, with its focus
   assert.equal(await tab.locator("[part~=panel]").isVisible(), false);
   assert.equal(await tab.locator("iframe").last().evaluate((node) => getComputedStyle(node).opacity), "0");
   // the old frame still works
-  await marketplace().evaluate(() => window.post({ message: "pandium-install-cancel" }));
+  await (await marketplace()).evaluate(() => window.post({ message: "pandium-install-cancel" }));
   await event("marketplace-install-cancel");
   answer();
   await state("ready");
@@ -60,7 +60,7 @@ test("the last height of a link is remembered for the tab", async (t) => {
     markup: `<marketplace-frame link-from="hash"></marketplace-frame>`, path: "/#integration_id=1",
   });
   await state("ready");
-  await marketplace().evaluate(() => window.post({ message: "pandium-content-height-change", height: 700 }));
+  await (await marketplace()).evaluate(() => window.post({ message: "pandium-content-height-change", height: 700 }));
   await event("marketplace-height");
   await tab.reload();
   await tab.waitForFunction(() => document.querySelector("marketplace-frame").offsetHeight === 700);

@@ -138,7 +138,7 @@ test("the ticket of the pop-up is loaded into the frame", async (t) => {
   const [popup] = await Promise.all([context.waitForEvent("page"), signIn(tab).click()]);
   await clickToClose(popup, popup.getByRole("button"));
   await state("ready");
-  assert.match(marketplace().url(), /tenant=secret-token/);
+  assert.match((await marketplace()).url(), /tenant=secret-token/);
   assert.equal(world.seen.filter(({ path }) => path === "/l/ticket-1").length, 1);
 });
 
@@ -174,8 +174,12 @@ test("the console explains an opener policy that breaks the pop-up", async (t) =
     world: { ...signedOut, loginUrl: (origin) => `${origin.market}/login` },
     page: { headers: { "cross-origin-opener-policy": "same-origin" } },
   });
-  // the pop-up is in front; Playwright emulates the focus for each page
-  await tab.evaluate(() => (document.hasFocus = () => false));
+  // the pop-up is in front, and cut off at once; Playwright emulates the focus for each page, and holds the pop-up
+  // until it has attached to it
+  await tab.evaluate(() => {
+    document.hasFocus = () => false;
+    Date.now = () => 0;
+  });
   await state("signed-out");
   await signIn(tab).click();
   await waitUntil(() => said.join().includes("Cross-Origin-Opener-Policy: same-origin-allow-popups"));
@@ -222,7 +226,7 @@ test("with a tokenProvider, only the frame gets the signed URL", async (t) => {
   const { world, tab, state, marketplace, said } = await openPage(t, browser, { world: proof, markup: good });
   const before = await tab.evaluate(() => history.length);
   await state("ready");
-  assert.match(marketplace().url(), /tenant=secret-token/);
+  assert.match((await marketplace()).url(), /tenant=secret-token/);
   const { headers } = last(world.entries());
   assert.equal(headers["mp-authorization"], "Bearer first");
   assert.equal(headers.accept, "application/json");

@@ -217,13 +217,14 @@ export async function openPage(t, browser, { world: changes, markup = "<marketpl
   const element = tab.locator("marketplace-frame").first();
   const state = async (wanted, which = element) =>
     tab.waitForFunction(([node, wanted]) => node.state === wanted, [ensure(await which.elementHandle()), wanted]);
-  const marketplace = () => tab.frames().find((frame) => frame.url().startsWith(world.market));
+  const frameAt = (prefix) => waitUntil(() => tab.frames().find((frame) => frame.url().startsWith(prefix)));
+  const marketplace = () => frameAt(world.market);
   const events = (type) => tab.evaluate((type) => window.events.filter((event) => event.type === type), type);
   const event = async (type) => {
     await tab.waitForFunction((type) => window.events.some((event) => event.type === type), type);
     return (await events(type)).at(-1).detail;
   };
-  return { world, context, tab, said, element, state, marketplace, events, event };
+  return { world, context, tab, said, element, state, frameAt, marketplace, events, event };
 }
 
 /** Clicks what closes its window, which may be closed before the click is reported. */
@@ -235,12 +236,14 @@ export const clickToClose = (popup, button) =>
     }),
   ]);
 
-/** Polls a condition, with the browser's own timeout. */
+/** Polls a condition until it has a truthy value, with the browser's own timeout. */
 export async function waitUntil(holds) {
   const last = Date.now() + 30000;
-  while (!(await holds())) {
+  for (;;) {
+    const held = await holds();
+    if (held) return held;
     if (Date.now() > last) throw new Error(`never: ${holds}`);
-    await new Promise(setImmediate);
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
