@@ -17,8 +17,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY .cargo/config.toml ./.cargo/
 # Benchmarks and tests are not built here, so their entries leave the manifest:
 # Cargo insists on a file for each of them. The package itself is an empty
-# program; what was built of it is cleaned away, so that it is never mistaken
-# for the real one.
+# program; its build output is removed, so that it is never used in place of the real one.
 RUN awk '/^\[/ { skip = ($0 ~ /^\[\[(bench|test|example)\]\]/) } !skip' Cargo.toml > Cargo.slim.toml \
     && mv Cargo.slim.toml Cargo.toml \
     && mkdir src \
@@ -39,7 +38,7 @@ COPY build.rs ./
 COPY packages/embed/embed.js packages/embed/embed.d.ts ./packages/embed/
 RUN cargo build --release --locked --no-default-features --bin marketplace-sso
 
-# ---- What runs: the C library, and the program.
+# ---- The image: the C library, and the program.
 FROM gcr.io/distroless/cc-debian12:nonroot
 ARG VERSION=dev
 ARG REVISION=unknown
@@ -51,10 +50,10 @@ LABEL org.opencontainers.image.title="marketplace-sso" \
       org.opencontainers.image.base.name="gcr.io/distroless/cc-debian12:nonroot"
 COPY --from=build --chown=0:0 --chmod=0555 /build/target/release/marketplace-sso /marketplace-sso
 
-# Other containers must reach it, so it listens on every address. This setting
-# wins over the configuration file. Health is on this port too. The admin
-# listener stays on 127.0.0.1:9090 inside the container; to let Prometheus
-# scrape it, set SSO_SERVER__ADMIN_LISTEN=0.0.0.0:9090 on a private network.
+# Other containers must reach it, so it listens on every address. This setting overrides the
+# configuration file. Health is on this port too. The admin listener stays on 127.0.0.1:9090 inside
+# the container; to let Prometheus scrape it, set SSO_SERVER__ADMIN_LISTEN=0.0.0.0:9090 on a private
+# network.
 ENV SSO_SERVER__LISTEN=0.0.0.0:8080
 EXPOSE 8080
 

@@ -12,8 +12,8 @@ test: tools
 	$(MAKE) api-test
 	$(MAKE) browser
 
-# The program as `cargo test` has built it: `cargo build` would build again each dependency that has other
-# features without those of the tests.
+# The program that `cargo test` has built: `cargo build` would rebuild each dependency whose
+# features differ without the tests.
 BUILD = cargo test --locked --no-run --test it
 
 # Generated requests (schemathesis) to every path that docs/openapi.json describes.
@@ -81,7 +81,8 @@ load:
 	benches/load/run
 	benches/load/audit
 
-# Kills the service under load, ten times on each database and behind nginx, and looks for every token.
+# Kills the service under load, ten times on each database and behind nginx, and checks that the
+# event of every token is stored.
 KILL_ROUNDS ?= 10
 kill-test: tools
 	@for round in $$(seq $(KILL_ROUNDS)); do \
