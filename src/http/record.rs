@@ -24,7 +24,7 @@ const NO_ENTRANCE: &str = "none";
 
 /// The time limit for storing the event of a refusal if the cause of the refusal is that the store
 /// does not respond.
-const FAILING_STORE_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const FAILING_STORE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Records a response that is not a refusal. After an error the response must not
 /// be sent.

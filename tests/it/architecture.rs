@@ -139,7 +139,7 @@ fn every_file_has_a_header_and_is_short() {
 /// The context of a request has the one snapshot that it is handled with.
 #[test]
 fn handlers_load_no_snapshot() {
-    // beside the context: the guard of a scope, which passes its own on to it, and what is not about a request
+    // except the context, the guard of a scope, whose snapshot the context gets, and code outside of requests
     let may_load = ["http/context.rs", "http/mod.rs", "http/state.rs"];
     for (file, module, code) in module_files() {
         let is_handler = module == "http" && !may_load.iter().any(|end| file.ends_with(end));
@@ -147,7 +147,8 @@ fn handlers_load_no_snapshot() {
     }
 }
 
-/// What other files can name. Commands are alike, and the playground is no part of the service.
+/// Public types only. `cli` and `playground` are left out: the types of commands have similar names,
+/// and the playground is not part of the service.
 #[test]
 fn no_two_types_have_the_same_name() {
     let mut names = BTreeMap::new();

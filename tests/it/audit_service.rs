@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rstest::rstest;
@@ -13,7 +14,7 @@ use crate::harness::issuer::{Key, KeyFile, jwks};
 use crate::harness::postgres::Postgres;
 use crate::harness::store::{Engine, TestStore};
 use crate::harness::stored::{assert_verifiable, events, stored};
-use crate::harness::{ALICE, App, Connection, Field, Settings, Token, wait_until};
+use crate::harness::{ALICE, App, Connection, Field, Settings, StopOnDrop, Token, wait_until};
 
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
@@ -99,6 +100,7 @@ fn without_its_store_a_service_follows_on_failure(#[case] on_failure: &str, #[ca
         503 => ready().reason() == "audit_unavailable",
         _ => ready().json()["audit"] == "failing",
     });
+    assert_eq!(ready().status, if status == 503 { 503 } else { 200 });
     app.wait_for_line(|line| {
         line["message"].as_str().is_some_and(|text| text.starts_with("audit events cannot"))
     });
@@ -121,12 +123,15 @@ fn without_its_store_a_service_follows_on_failure(#[case] on_failure: &str, #[ca
 fn a_killed_process_loses_no_event_of_a_sent_token(#[case] engine: Engine) {
     let test = TestStore::new(engine);
     let mut app = App::start(stored(&test.url, "commit"));
-    let received = Mutex::new(HashSet::new());
+    let (received, is_over) = (Mutex::new(HashSet::new()), AtomicBool::new(false));
     thread::scope(|scope| {
+        let _ending = StopOnDrop(&is_over);
         for _ in 0..16 {
             scope.spawn(|| {
                 let Ok(mut connection) = Connection::open(app.address()) else { return };
-                while let Ok(response) = connection.request("GET", "/pandium-sso", ALICE) {
+                while !is_over.load(Ordering::Relaxed)
+                    && let Ok(response) = connection.request("GET", "/pandium-sso", ALICE)
+                {
                     let jti = Token::of(&response).claims["jti"].as_str().unwrap().to_owned();
                     received.lock().unwrap().insert(jti);
                 }

@@ -74,7 +74,7 @@ fn strict_turns_a_warning_into_a_problem() {
 #[case(0o640, false)]
 #[case(0o644, true)]
 #[case(0o660, true)]
-fn a_secret_readable_by_others_is_warned_of(#[case] mode: u32, #[case] is_reported: bool) {
+fn a_secret_readable_by_others_is_a_warning(#[case] mode: u32, #[case] is_reported: bool) {
     let secret = File::new(SECRET);
     std::fs::set_permissions(secret.path(), Permissions::from_mode(mode)).unwrap();
     let result = Settings::standard().secret_file(&secret.path()).check();
@@ -156,7 +156,7 @@ fn a_service_without_hosts_is_a_warning() {
 #[case::loopback("http://localhost:8080", "https://app.example.com", false)]
 #[case::http_page("http://sso.example.com", "http://app.example.com", false)]
 #[case::https("https://sso.example.com", "https://app.example.com", false)]
-fn an_http_frame_in_an_https_page_is_warned_of(
+fn an_http_frame_in_an_https_page_is_a_warning(
     #[case] own: &str,
     #[case] parent: &str,
     #[case] is_warned_of: bool,
@@ -210,7 +210,7 @@ fn no_trusted_proxy_is_an_error_except_on_a_unix_socket() {
 #[rstest]
 #[case("embed.parents", "https://*.github.io")]
 #[case("embed.cors_origins", "https://*.co.uk")]
-fn a_public_suffix_as_a_parent_is_warned_of(#[case] key: &str, #[case] origin: &str) {
+fn a_public_suffix_as_a_parent_is_a_warning(#[case] key: &str, #[case] origin: &str) {
     let result = Settings::standard().set(key, [origin]).check();
     let message = warning(&result);
     assert!(message.contains(key) && message.contains("public suffix"), "{message}");

@@ -166,19 +166,22 @@ fn an_address_in_use_is_named_with_its_setting(#[case] setting: &str) {
 
 #[test]
 fn healthcheck_works_over_tcp_and_unix_sockets() {
+    let is_ready = |result: &CommandResult| (result.status, result.output.as_str()) == (0, "ready\n");
     let app = App::standard();
     for address in
         [app.address().to_string(), app.admin_address().to_string(), format!("http://{}", app.address())]
     {
-        wait_until("the service is ready", || run(&["healthcheck", &address]).output == "ready\n");
+        wait_until(&address, || is_ready(&run(&["healthcheck", &address])));
     }
     let address = app.address().to_string();
-    assert_eq!(run_with(&["healthcheck"], &[("SSO_SERVER__LISTEN", &address)], "").status, 0);
+    let variables = [("SSO_SERVER__LISTEN", address.as_str())];
+    wait_until("by a variable", || is_ready(&run_with(&["healthcheck"], &variables, "")));
 
     let folder = TempDir::new().unwrap();
     let socket = folder.path().join("sso.sock");
     let _by_socket = App::start_in(folder, Settings::on_socket(&socket));
-    assert_eq!(run(&["healthcheck", &format!("unix:{}", socket.display())]).status, 0);
+    let address = format!("unix:{}", socket.display());
+    wait_until("by its socket", || is_ready(&run(&["healthcheck", &address])));
 }
 
 #[test]

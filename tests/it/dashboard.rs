@@ -188,10 +188,9 @@ fn a_token_without_the_scope_opens_no_session() {
 // T42
 #[test]
 fn guessing_tokens_at_the_login_is_limited() {
-    let app = with_store(Settings::standard());
+    let app = with_store(Settings::standard().set("limits.token_guesses_per_peer_per_minute", 2));
     let attempt = || post(&app, "/dashboard/login", &OWN_FORM, "token=mkt_x").status;
-    let statuses: Vec<u16> = (0..12).map(|_| attempt()).collect();
-    assert!(statuses.starts_with(&[401; 5]) && statuses.ends_with(&[429]), "{statuses:?}");
+    assert_eq!([(); 3].map(|()| attempt()), [401, 401, 429]);
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn an_unreachable_backend_is_one_finding() {
         "{result:?}"
     );
     assert!(lines[0].contains("502"), "{result:?}");
-    // the verdict says no more, and is there once
+    // the result does not repeat the finding, and is printed only once, to standard error
     let verdict = "The first check failed";
     assert!(!result.output.contains(verdict) && result.errors.matches(verdict).count() == 1, "{result:?}");
 }

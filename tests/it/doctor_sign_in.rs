@@ -27,8 +27,9 @@ fn doctor_names_the_provider_of_a_sign_in() {
     let service = SignInService::start();
     let line = sign_in_line(&format!("http://{}", service.app.address()));
     assert!(line.starts_with('✓') && line.ends_with("at the provider, 127.0.0.1"), "{line}");
-    let direct = run(&["doctor", &format!("http://{}", App::standard().address())]);
-    assert!(!direct.output.contains(" sign-in "), "{direct:?}");
+    let without = App::standard();
+    let direct = run(&["doctor", &format!("http://{}", without.address())]);
+    assert!(direct.output.contains("forged headers") && !direct.output.contains(" sign-in "), "{direct:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which files of the crate use each other: no circle between two. Names are followed through re-exports.
+//! No two files of the crate use each other. Names are followed through re-exports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::architecture::{module_files, source};
 /// The segments of a path, from the crate's root.
 type Segments = Vec<String>;
 
-/// A source file, by its module's path.
+/// A parsed source file.
 struct File {
     /// The items of `use`, and those of `pub use` by name.
     imports: Vec<Segments>,
@@ -16,9 +16,10 @@ struct File {
     code: String,
 }
 
+/// Files by the paths of their modules.
 type Files = BTreeMap<Segments, File>;
 
-/// Left out: the file of a folder and one in it. The former names the latter, which names its types.
+/// Not checked: `mod.rs` and a file of its folder.
 #[test]
 fn no_two_files_use_each_other() {
     let files = files();

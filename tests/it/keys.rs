@@ -14,7 +14,7 @@ use crate::harness::key_server::{
     Behaviour, GatedServer, KeyServer, fetching, keys_response, serve_keys, serving, wait_until,
 };
 use crate::harness::wire::request_bytes;
-use crate::harness::{App, Settings, Token};
+use crate::harness::{App, Settings, StopOnDrop, Token};
 
 const MAIN: &str = "pandium-sso";
 
@@ -112,6 +112,7 @@ fn a_rotation_rejects_no_valid_token() {
         wait_until("users are served", || served.load(Ordering::Relaxed) >= before + count);
     };
     std::thread::scope(|scope| {
+        let _ending = StopOnDrop(&is_over);
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 let token = current.lock().unwrap().clone();
@@ -127,7 +128,6 @@ fn a_rotation_rejects_no_valid_token() {
         wait_for_users(2);
         publish(&[second]);
         wait_for_users(10);
-        is_over.store(true, Ordering::Relaxed);
     });
     app.send_token(&old.token_with_kid("k-1")).assert_refused(401, "invalid_token");
 }
@@ -303,7 +303,7 @@ fn readiness_lists_entrances_without_keys() {
     let down = KeyServer::start(Behaviour::Down).unwrap();
     let hanging = fetching(&bad.origin()).identity("jwks_timeout_s", 1);
     let gate = GatedServer::start(&[("/keys", &jwks(&[key.jwk(Some("k-1"))]))], false);
-    let delayed = fetching(gate.origin()).identity("jwks_timeout_s", 60);
+    let delayed = fetching_patiently(gate.origin());
     let settings = fetching(&good.origin()).entrance("hanging", &hanging).entrance("delayed", &delayed);
     let app = App::start(settings.entrance("down", &fetching(&down.origin())));
     app.get("/readyz", &[]).assert_refused(503, "keys_unavailable");

@@ -233,7 +233,7 @@ fn an_instance_disabled_during_the_request_is_refused() {
     let service = start(Engine::Sqlite);
     let instance = service.installed();
     let (key, user) = service.mstudio.open(instance, "alice@example.com");
-    service.mstudio.behave(Behaviour::Slow(Duration::from_secs(3)));
+    service.mstudio.behave(Behaviour::Held);
     std::thread::scope(|scope| {
         let opened = scope.spawn(|| service.app.get(&target(&key, user, instance), &[]));
         let is_exchanged = |request: &String| request.contains("authenticate-token-retrieval-key");

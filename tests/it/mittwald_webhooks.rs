@@ -314,7 +314,7 @@ fn a_large_body_is_refused() {
 }
 
 #[rstest]
-#[case::slow(Behaviour::Slow(std::time::Duration::from_secs(2)))]
+#[case::slow(Behaviour::Slow(std::time::Duration::from_secs(10)))]
 #[case::failing(Behaviour::Status(500))]
 #[case::limited(Behaviour::Status(429))]
 #[case::lying(Behaviour::WrongTypes)]

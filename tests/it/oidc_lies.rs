@@ -182,7 +182,7 @@ async fn a_slow_or_absent_provider_is_unavailable() {
         ("/userinfo", unavailable),
         ("/jwks", ("keys_unavailable", "cannot be verified")),
     ];
-    // the time limit is that of the other requests, too
+    // the time limit applies to the other requests, too
     let logins = cases.map(async |(path, refusal)| {
         let login = Login::with_lies("user_info = true\njwks_timeout_s = 5", slow(path));
         assert_refused(login.sign_in().await, path, refusal);

@@ -3,6 +3,7 @@
 use rstest::rstest;
 use tempfile::TempDir;
 
+use crate::harness::command::replace_file;
 use crate::harness::key_server::fetching;
 use crate::harness::{ALICE, App, Field, Settings};
 
@@ -106,15 +107,12 @@ fn a_custom_template_replaces_the_default() {
     assert!(page.contains("data-type=\"unauthenticated\""), "the embedding page is notified: {page}");
 
     // a changed template applies without a restart; an invalid one does not
-    let replace = |text: &str| {
-        std::fs::write(app.folder.path().join("newer"), text).unwrap();
-        std::fs::rename(app.folder.path().join("newer"), templates.join("refusal.html")).unwrap();
-    };
-    replace("<h1>{{ title }}!</h1>");
+    let refusal = templates.join("refusal.html");
+    replace_file(&refusal, "<h1>{{ title }}!</h1>");
     app.wait_for_metric("marketplace_sso_config_reloads_total", &[("result", "applied")], 1.0);
     assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>You’re not signed in!</h1>");
-    replace("{{ titel }}");
-    app.reload_with("the new configuration is wrong");
+    replace_file(&refusal, "{{ titel }}");
+    app.reload_refused();
     assert_eq!(app.get("/pandium-sso", &[HTML]).text(), "<h1>You’re not signed in!</h1>");
 }
 

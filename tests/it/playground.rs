@@ -24,7 +24,7 @@ pub const FRAME: [Field<'static>; 4] = [
 pub struct Playground {
     child: Child,
     pub origin: String,
-    /// For its temporary files: dropping it kills the process, which then does not remove them.
+    /// Its temporary files: the process is killed on drop, and does not remove them.
     _folder: TempDir,
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::harness::command::replace_file;
 use crate::harness::issuer::{Key, jwks};
 use crate::harness::key_server::GatedServer;
 use crate::harness::{ALICE, App, Connection, Field, SECRET, Settings, Token, wait_until};
@@ -207,12 +208,9 @@ fn a_setting_that_needs_a_restart_is_logged() {
     app.wait_for_line(|line| line["message"].as_str().is_some_and(|text| text.contains("after a restart")));
 }
 
-/// Replaces the configuration at once. A file that is written in place is empty at first, and a
-/// writer that pauses then has it applied.
+/// Replaces the configuration atomically.
 fn replace(app: &App, toml: &str) {
-    let newer = app.folder.path().join("newer");
-    std::fs::write(&newer, toml).unwrap();
-    std::fs::rename(&newer, app.config_file()).unwrap();
+    replace_file(&app.config_file(), toml);
 }
 
 /// Writes a new version into its own folder, then switches `..data` atomically.
@@ -247,9 +245,11 @@ fn during_requests(app: &App, what: impl FnOnce()) -> Vec<String> {
     };
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(request)).collect();
-        wait_until("every client has a response", || has_begun.load(Ordering::Relaxed) == CLIENTS);
         // a client that fails ends the test and the other clients
-        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_until("every client has a response", || has_begun.load(Ordering::Relaxed) == CLIENTS);
+            what();
+        }));
         is_over.store(true, Ordering::Relaxed);
         let mut paths: Vec<Vec<String>> = clients.into_iter().map(|client| client.join().unwrap()).collect();
         done.unwrap();

@@ -16,7 +16,7 @@ use crate::harness::links::{JSON, post_over, race};
 use crate::harness::nginx::Nginx;
 use crate::harness::recipe::{OAUTH2_PROXY, start_before_replicas};
 use crate::harness::store::{Engine, TestStore};
-use crate::harness::{App, Field, Settings, Token, wait_until};
+use crate::harness::{App, Field, Settings, StopOnDrop, Token, wait_until};
 
 /// The cookie by which the recipe's login recognizes Alice.
 const ALICES_COOKIE: Field<'static> = ("Cookie", "session=alice");
@@ -124,6 +124,7 @@ fn a_killed_replica_loses_no_event_and_no_user() {
     let count = || received.lock().unwrap().len();
     let nginx = &replicas.nginx;
     thread::scope(|scope| {
+        let _ending = StopOnDrop(&is_over);
         for _ in 0..USERS {
             scope.spawn(|| {
                 let mut connection = nginx.connect();
@@ -142,7 +143,6 @@ fn a_killed_replica_loses_no_event_and_no_user() {
         replicas.apps[0].kill();
         let before = count();
         wait_until("hand-offs by the other", || count() > before + 500);
-        is_over.store(true, Ordering::Relaxed);
     });
     assert_eq!(replicas.apps[0].wait().signal(), Some(9));
     assert_eq!(errors.into_inner(), 0, "users got an error");

@@ -66,7 +66,7 @@ fn older_session(service: &SignInService) -> (Browser, Session) {
     (service.browser_with(&session), session)
 }
 
-/// Begins a refresh as another replica does: its hash, and when it expires.
+/// Begins a refresh as another replica does. Returns its hash and its expiry.
 fn begin_in(store: &Store, session: &Session) -> (Vec<u8>, i64) {
     let hash = RefreshKey::of(session).as_bytes().to_vec();
     let now_us = Timestamp::now().unix_microseconds();

@@ -1,11 +1,13 @@
 //! Presets for login proxies that sign tokens: each with its own header, issuer and
 //! algorithm.
 
+use std::time::Instant;
+
 use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::issuer::{Key, claims_of};
-use crate::harness::key_server::{Behaviour, KeyServer, serve_keys};
+use crate::harness::key_server::{Behaviour, KeyServer, repetitions_since, serve_keys};
 use crate::harness::{App, Response, Settings, Token};
 
 /// A preset's settings, and what its login proxy sends.
@@ -148,10 +150,12 @@ fn each_preset_accepts_its_own_tokens_only(#[case] preset: Preset, #[case] algor
 #[case::oathkeeper(OATHKEEPER)]
 fn each_preset_fetches_keys_from_its_own_host(#[case] preset: Preset) {
     let proxy = KeyServer::start(Behaviour::Respond(403, String::new())).unwrap();
+    let started = Instant::now();
     let app = App::start_behind_proxy(&proxy.origin(), (preset.settings)());
     app.wait_until_ready();
     let (requested, host) = (proxy.requested_paths(), format!("{}:443", preset.host));
     assert!(requested.iter().all(|path| *path == host) && !requested.is_empty(), "{requested:?}");
+    assert!(requested.len() <= 1 + repetitions_since(started), "{requested:?}");
     let response = preset.send_token(&app, &preset.token(&Key::new("ES256"), &[]));
     // ES256 is acceptable to all of them except Cloudflare
     match preset.issuer == ACCESS.issuer {

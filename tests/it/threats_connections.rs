@@ -10,7 +10,7 @@ use rstest::rstest;
 use crate::harness::{ALICE, App, Connection, Field, Settings, wire};
 
 /// The limit for the process with five connections, in kB.
-const MAX_MEMORY_KB: u64 = 40_000;
+const MAX_MEMORY_KB: u64 = 30_000;
 
 /// The number of bytes that are written to each connection: far more than may be buffered.
 const OFFERED_BYTES: usize = 16 * 1024 * 1024;

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use crate::harness::issuer::{Key, claims_of, claims_with, jwks};
 use crate::harness::key_server::{
-    Behaviour, GatedServer, KeyServer, fetching, keys_response, serve_keys, serving, wait_until,
+    Behaviour, GatedServer, KeyServer, fetching, keys_response, repetitions_since, serve_keys, serving,
+    wait_until,
 };
-use crate::harness::{App, Connection, Response, Settings, Token};
+use crate::harness::{App, Connection, Response, Settings, StopOnDrop, Token};
 
 const MAIN: &str = "pandium-sso";
 
@@ -159,7 +160,7 @@ fn same_origin_redirects_are_followed_three_times(#[case] steps: &[&str], #[case
     let app = App::start_ready(fetching(server.origin()));
     assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, status);
     let (requested, followed) = (server.requested_paths(), &steps[..steps.len().min(4)]);
-    assert!(requested.len() >= followed.len(), "{requested:?}");
+    assert!(requested.len() >= followed.len() && (status != 307 || requested == *followed), "{requested:?}");
     // a failed fetch is repeated after some seconds
     for fetch in requested.chunks(followed.len()) {
         assert_eq!(fetch, &followed[..fetch.len()]);
@@ -210,7 +211,7 @@ fn unknown_kids_cost_a_bounded_number_of_fetches(#[case] serves: bool, #[case] c
     if serves {
         assert_eq!(fetches, 4);
     } else {
-        assert!(fetches as u64 <= started.elapsed().as_secs() / 5, "{fetches}");
+        assert!(fetches <= repetitions_since(started), "{fetches}");
     }
     assert_eq!(app.send_token(&token).status, if serves { 307 } else { 503 });
 }
@@ -287,15 +288,6 @@ fn constant_unknown_kids_do_not_block_a_rotation() {
         });
         wait_until("unknown kids", || count.load(Ordering::Relaxed) > 5);
     });
-}
-
-/// Stops a background thread, even if the test fails.
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Asserts 401, or 503 with `Retry-After`, for a token with an unknown key.

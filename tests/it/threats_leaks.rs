@@ -43,7 +43,7 @@ fn logs_metrics_and_bodies_hold_no_secret(#[case] format: &str, #[case] level: &
     assert!(responses.iter().any(|response| response.text().contains("\"events\"")));
     // an invalid configuration at a reload
     std::fs::write(app.config_file(), format!("[pandium]\nshared_secret = \"{IN_HEADER} \"")).unwrap();
-    app.reload_with("the new configuration is wrong");
+    app.reload_refused();
 
     let tokens: Vec<String> = responses.iter().filter_map(token_in).collect();
     let mut secrets = secrets(&tokens);

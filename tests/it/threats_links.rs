@@ -12,7 +12,7 @@ use crate::harness::{Connection, Field, Token};
 const TICKETS: usize = 1_000;
 
 /// The number of tickets that are created before their race.
-const BATCH: usize = 100;
+const BATCH: usize = 200;
 
 /// The number of concurrent requests for each ticket.
 const RACERS: usize = 8;
@@ -35,8 +35,9 @@ fn a_ticket_is_used_once_by_racing_replicas(#[case] engine: Engine) {
     // in batches: a ticket is valid for 60 s
     for _ in 0..TICKETS / BATCH {
         let paths: Vec<String> = std::thread::scope(|scope| {
-            let creators: Vec<_> = (0..BATCH).map(|_| scope.spawn(|| service.path())).collect();
-            creators.into_iter().map(|creator| creator.join().unwrap()).collect()
+            let create = || (0..BATCH / RACERS).map(|_| service.path()).collect::<Vec<_>>();
+            let creators: Vec<_> = (0..RACERS).map(|_| scope.spawn(create)).collect();
+            creators.into_iter().flat_map(|creator| creator.join().unwrap()).collect()
         });
         let statuses = race(&mut connections, &paths, NAVIGATION);
         for ticket in 0..BATCH {

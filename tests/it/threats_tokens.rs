@@ -270,7 +270,7 @@ fn an_invalid_jwks_file_is_never_used() {
         let text = text.replace("OURS", &ours.to_string()).replace("CANARY", canary);
         file.replace(&text);
         let before = app.log_lines().len();
-        app.reload_with("the new configuration is wrong");
+        app.reload_refused();
         assert_eq!(app.send_token(&key.token_with_kid("k-1")).status, 307, "{message}");
         let logged = format!("{:?}", &app.log_lines()[before..]);
         assert!(logged.contains(message), "{message} is missing: {logged}");

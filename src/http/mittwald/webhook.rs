@@ -15,7 +15,7 @@ use crate::authn::mittwald::{
 use crate::clock::Timestamp;
 use crate::http::body::{self, BadBody};
 use crate::http::context::{Context, RequestContext, headers};
-use crate::http::record::record_outcome;
+use crate::http::record::{FAILING_STORE_LIMIT, record_outcome};
 use crate::http::refused::{ForProgram, Recipient, RefusedRequest};
 use crate::refusal::{Reason, Refusal};
 use crate::seal::KeyRing;
@@ -25,9 +25,13 @@ use crate::store::instances::{Applied, InstanceChange, SealedSecret, StoredState
 /// The maximum length of a body, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 
-/// The time after which a webhook is refused: mittwald waits 6 s for a response, and storing the
-/// audit event of the refusal takes additional time.
+/// The time after which a webhook is refused. Storing the audit event of the refusal takes
+/// additional time.
 const LIMIT: Duration = Duration::from_secs(3);
+
+/// How long mittwald waits for a response.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(6);
+const _: () = assert!(LIMIT.as_secs() + FAILING_STORE_LIMIT.as_secs() < DELIVERY_LIMIT.as_secs());
 
 /// Handles a delivery.
 pub(in crate::http) async fn receive(

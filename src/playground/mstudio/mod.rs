@@ -64,6 +64,8 @@ pub enum Behaviour {
     Works,
     /// With this status, and an error's body.
     Status(u16),
+    /// As documented, as soon as another behaviour is set.
+    Held,
     /// As documented, after this time.
     Slow(Duration),
     /// With values whose types are not the documented ones.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -23,6 +23,9 @@ struct Request {
 }
 
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// How often a delayed response looks whether it can be sent.
+const HOLD_CHECK: Duration = Duration::from_millis(5);
 
 /// Binds a port, and serves each connection in its own thread.
 pub(super) fn start(state: &Arc<Mutex<State>>) -> io::Result<SocketAddr> {
@@ -46,12 +49,17 @@ fn serve(mut stream: TcpStream, address: SocketAddr, state: &Mutex<State>) -> io
         return write(&mut stream, 421, "", "");
     }
     let behaviour = {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(state);
         state.requests.push(format!("{} {}", request.method, request.target));
         state.behaviour
     };
     match behaviour {
         Behaviour::Works => {}
+        Behaviour::Held => {
+            while lock(state).behaviour == Behaviour::Held {
+                std::thread::sleep(HOLD_CHECK);
+            }
+        }
         Behaviour::Slow(time) => std::thread::sleep(time),
         Behaviour::Status(status) => {
             let body = json!({"type": "Error", "message": "a failure that was asked for"}).to_string();
@@ -71,11 +79,12 @@ fn serve(mut stream: TcpStream, address: SocketAddr, state: &Mutex<State>) -> io
         }
         Behaviour::Down => return Ok(()),
     }
-    let (status, body) = {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        respond(&request, &mut state)
-    };
+    let (status, body) = respond(&request, &mut lock(state));
     write(&mut stream, status, "", &body.to_string())
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn respond(request: &Request, state: &mut State) -> (u16, Value) {

@@ -45,6 +45,7 @@ struct Reading {
 
 /// How long tokens are used after they were read: a revocation takes effect within this time.
 const MAX_AGE: Duration = Duration::from_secs(2);
+const _: () = assert!(MAX_AGE.as_secs() <= 2, "docs/api.md promises two seconds");
 
 /// The minimum time between the starts of two reads.
 const PACE: Duration = Duration::from_millis(50);

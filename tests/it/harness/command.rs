@@ -70,6 +70,15 @@ pub struct File {
     folder: TempDir,
 }
 
+/// Replaces a file atomically. A file that is written in place is empty at first; if the writer
+/// paused, a service could read the empty file.
+pub fn replace_file(path: &Path, text: &str) {
+    let folder = TempDir::new_in(path.parent().unwrap().parent().unwrap()).unwrap();
+    let newer = folder.path().join("newer");
+    std::fs::write(&newer, text).unwrap();
+    std::fs::rename(&newer, path).unwrap();
+}
+
 /// Writes a file that only its owner may read: it may hold a secret.
 pub fn write_private(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();

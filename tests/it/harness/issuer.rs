@@ -12,6 +12,7 @@ pub use marketplace_sso::playground::stand_ins::key_set as jwks;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::command::replace_file;
 use super::{App, Response, Settings};
 
 /// The `iss` of the default claims.
@@ -138,9 +139,7 @@ impl KeyFile {
 
     /// Replaces the file atomically.
     pub fn replace(&self, text: &str) {
-        let newer = self.folder.path().join("newer");
-        std::fs::write(&newer, text).unwrap();
-        std::fs::rename(&newer, self.path()).unwrap();
+        replace_file(&self.path(), text);
     }
 
     /// Its path.

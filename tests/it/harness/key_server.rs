@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
 
 pub use marketplace_sso::playground::stand_ins::{Behaviour, KeyServer};
 use serde_json::Value;
@@ -29,6 +30,11 @@ pub fn serving(pages: &[(&str, &str)]) -> Behaviour {
 /// Settings for ES256 tokens, with the keys at `/keys` of an origin.
 pub fn fetching(origin: &str) -> Settings {
     Settings::bearer().jwks_url(&format!("{origin}/keys"))
+}
+
+/// How many times a fetch that fails may have been repeated since then: once every 5 s.
+pub fn repetitions_since(started: Instant) -> usize {
+    usize::try_from(started.elapsed().as_secs() / 5).unwrap()
 }
 
 impl App {

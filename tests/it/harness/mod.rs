@@ -29,7 +29,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -137,10 +137,11 @@ impl App {
         self.admin_listen.strip_prefix("http://").unwrap().parse().unwrap()
     }
 
-    /// The resident memory of the process (`VmRSS`).
+    /// The resident memory of the process without its code, which is several times larger in a debug
+    /// build (`RssAnon`).
     pub fn memory_kb(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
@@ -166,16 +167,21 @@ impl App {
         self.reload_with("the new configuration is in use");
     }
 
+    /// Reloads by SIGHUP, and waits until the new configuration is refused.
+    pub fn reload_refused(&self) {
+        self.reload_with("the new configuration is wrong");
+    }
+
     /// Reloads by SIGHUP, and waits for this message. Those of an earlier reload, such as one after
     /// a changed file, do not count.
-    pub fn reload_with(&self, result: &str) {
+    fn reload_with(&self, message: &str) {
         let is_begun = |line: &str| line.contains("SIGHUP: reading the configuration again");
         let earlier = self.lines.all().iter().filter(|line| is_begun(line)).count();
         self.signal("HUP");
         let mut begun = 0;
         self.lines.wait_for_text(TIMEOUT, |line| {
             begun += usize::from(is_begun(line));
-            begun > earlier && line.contains(result)
+            begun > earlier && line.contains(message)
         });
     }
 
@@ -305,8 +311,18 @@ pub fn signal(pid: u32, name: &str) {
     assert!(sent.success());
 }
 
+/// Sets a flag when it goes out of scope, so that the other threads of a scope end even if the test
+/// fails.
+pub struct StopOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A free port, for a program that cannot listen on port 0. The system assigns only higher ports by
-/// itself (`net.ipv4.ip_local_port_range`), so no other program gets this one in the meantime.
+/// itself (`net.ipv4.ip_local_port_range`), so only a program that chooses this port can take it.
 pub fn free_port() -> u16 {
     const PORTS: Range<u32> = 20_000..32_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
