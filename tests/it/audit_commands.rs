@@ -141,7 +141,7 @@ fn verify_names_the_first_broken_event(#[case] engine: Engine) {
     let (test, _) = filled(engine);
     let config = config(&test);
     let verified = audit(&config, &["verify"]);
-    let expected = "5 events in 1 chains: none was changed, removed or inserted\n";
+    let expected = "5 events in 1 chain: none was changed, removed or inserted\n";
     assert_eq!((verified.status, verified.output.as_str()), (0, expected), "{verified:?}");
     let heads = audit(&config, &["verify", "--heads"]).output;
     assert_eq!(heads.split(' ').nth(1), Some("5"), "{heads}");
@@ -151,7 +151,7 @@ fn verify_names_the_first_broken_event(#[case] engine: Engine) {
     assert_eq!(broken.status, 1);
     assert!(broken.output.contains("event 3 was changed, inserted or moved"), "{broken:?}");
     assert!(!broken.output.contains("event 4"), "{broken:?}");
-    assert_eq!(broken.errors, "error: 1 of 1 chains are not intact\n");
+    assert_eq!(broken.errors, "error: chains that are not intact: 1 of 1\n");
 }
 
 #[test]

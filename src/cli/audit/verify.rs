@@ -62,9 +62,12 @@ pub(super) async fn run(arguments: &Arguments) -> CommandResult {
     let (events, chains) = (summary.events, summary.chains);
     match summary.findings.len() {
         0 if arguments.heads => Ok(()),
-        0 => print(format!("{events} events in {chains} chains: none was changed, removed or inserted")),
+        0 => {
+            let chains = if chains == 1 { "1 chain".to_owned() } else { format!("{chains} chains") };
+            print(format!("{events} events in {chains}: none was changed, removed or inserted"))
+        }
         count => Err(Failure::Running(anyhow::anyhow!(
-            "{count} of {} chains are not intact",
+            "chains that are not intact: {count} of {}",
             chains.max(count as u64)
         ))),
     }
