@@ -2,6 +2,9 @@
 
 .PHONY: test api-test browser pictures tools format docs reference bench load kill-test fuzz mutants
 
+# Where the tests look for the program.
+export CARGO_TARGET_DIR = $(CURDIR)/target
+
 # Formatting, lints, documentation, tests, browser. Installs missing tools.
 test: tools
 	cargo fmt --check
