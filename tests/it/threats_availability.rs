@@ -265,6 +265,7 @@ fn users_are_served_during_malformed_requests() {
     let app = App::start(Settings::standard().set("server.request_timeout_s", 60));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _ending = StopOnDrop(&is_over);
         for _ in 0..2 {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
@@ -276,7 +277,6 @@ fn users_are_served_during_malformed_requests() {
             wire::request(app.address(), "GET", "/pandium-sso", ALICE).map(|response| response.status)
         });
         let served: Vec<_> = served.collect();
-        is_over.store(true, Ordering::Relaxed);
         assert!(served.iter().all(|status| status.as_ref().is_ok_and(|status| *status == 307)), "{served:?}");
     });
 }
