@@ -343,8 +343,8 @@ fn nginx_before_an_api(app: &App) -> Nginx {
     let block = block.split("\n```").next().unwrap();
     let there = format!("{}/v1/verify/pandium-sso", app.address());
     let block = block
-        .replace("127.0.0.1:8080/v1/verify/appdirect", &there)
-        .replace("127.0.0.1:3000", &format!("unix:{dir}/api.sock"));
+        .replace("127.0.0.1:3000", &format!("unix:{dir}/api.sock"))
+        .replace("127.0.0.1:8080/v1/verify/appdirect", &there);
     assert!(block.contains(&there) && block.contains("api.sock"), "{block}");
     let api = "default_type text/plain; location / { return 200 \
                \"$request_method $http_x_auth_request_user|$http_x_auth_request_email|$http_x_auth_request_groups\"; }";

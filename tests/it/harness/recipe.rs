@@ -197,37 +197,45 @@ pub fn start_before_echo_of_host(recipe: Recipe) -> Nginx {
 /// the API and of single-use addresses.
 pub fn start_before_replicas(recipe: Recipe, replicas: [SocketAddr; 2]) -> Nginx {
     const ONE: &str = "upstream marketplace_sso { server 127.0.0.1:8080; keepalive 16; }";
-    let mut upstream = block("docs/operating.md", "Several replicas");
-    for (printed, own) in ["10.0.0.11:8080", "10.0.0.12:8080"].into_iter().zip(replicas) {
-        assert!(upstream.contains(printed));
-        upstream = upstream.replace(printed, &own.to_string());
-    }
+    let upstream = block("docs/operating.md", "Several replicas");
+    let services = ["10.0.0.11:8080", "10.0.0.12:8080"].into_iter().zip(replicas.map(|own| own.to_string()));
     // the address of the tests, which are clients of a Unix socket
     let locations = block("docs/links.md", "Behind a proxy").replace("10.0.0.0/8", "unix:");
     let recipe_text = documented(recipe.source);
     assert!(recipe_text.contains(ONE));
     let (text, last) = recipe_text.rsplit_once('}').unwrap();
     let text = format!("{}{locations}\n}}{last}", text.replace(ONE, &upstream));
-    run(recipe, TempDir::new().unwrap(), &text, Outage::None)
+    run(recipe, TempDir::new().unwrap(), &text, services, Outage::None)
 }
 
 /// nginx with a configuration like that of a recipe, in front of a service.
 pub fn start_written(recipe: Recipe, text: &str, service: SocketAddr) -> Nginx {
-    let text = text.replace("127.0.0.1:8080", &service.to_string());
-    run(recipe, TempDir::new().unwrap(), &text, Outage::None)
+    run(recipe, TempDir::new().unwrap(), text, one(&service.to_string()), Outage::None)
 }
 
 /// nginx as documented for a service that signs users in itself.
 pub fn start_before_sign_in(service: SocketAddr) -> Nginx {
-    let text = block("docs/sign-in.md", "Behind a proxy").replace("127.0.0.1:8080", &service.to_string());
-    run(OAUTH2_PROXY, TempDir::new().unwrap(), &text, Outage::None)
+    let text = block("docs/sign-in.md", "Behind a proxy");
+    run(OAUTH2_PROXY, TempDir::new().unwrap(), &text, one(&service.to_string()), Outage::None)
 }
 
 fn nginx(recipe: Recipe, folder: TempDir, service: &str, outage: Outage) -> Nginx {
-    run(recipe, folder, &documented(recipe.source).replace("127.0.0.1:8080", service), outage)
+    run(recipe, folder, &documented(recipe.source), one(service), outage)
 }
 
-fn run(recipe: Recipe, folder: TempDir, text: &str, outage: Outage) -> Nginx {
+/// The address of a single service, by the one that is documented.
+fn one(service: &str) -> impl Iterator<Item = (&'static str, String)> {
+    std::iter::once(("127.0.0.1:8080", service.to_owned()))
+}
+
+/// nginx with this text. `services` are the addresses of the service, by those that are documented.
+fn run(
+    recipe: Recipe,
+    folder: TempDir,
+    text: &str,
+    services: impl Iterator<Item = (&'static str, String)>,
+    outage: Outage,
+) -> Nginx {
     let dir = folder.path().to_str().unwrap().to_owned();
     let login_socket = if outage == Outage::Login { "other" } else { "login" };
     let mut http = format!(
@@ -235,12 +243,17 @@ fn run(recipe: Recipe, folder: TempDir, text: &str, outage: Outage) -> Nginx {
          server {{ listen unix:{dir}/echo.sock; return 200 $http_host; }}\n",
         recipe.login
     );
-    let documented = text
+    let mut text = text
         // nginx requires a colon between the path of a socket and that of a URL
         .replace(&format!("{}/", recipe.login_address), &format!("unix:{dir}/login.sock:/"))
         .replace(recipe.login_address, &format!("unix:{dir}/login.sock"));
+    // only now: the port of a service, such as 41802, can begin with that of a login
+    for (documented, own) in services {
+        assert!(text.contains(documented), "{documented}");
+        text = text.replace(documented, &own);
+    }
     // a second server of the recipe listens at the same socket, with its own name
-    let listening = documented.replace("listen 443 ssl;", &format!("listen unix:{dir}/front.sock;"));
+    let listening = text.replace("listen 443 ssl;", &format!("listen unix:{dir}/front.sock;"));
     for line in listening.lines().filter(|line| !line.trim_start().starts_with("ssl_certificate")) {
         writeln!(http, "{line}").unwrap();
     }
