@@ -130,6 +130,10 @@ fn a_killed_replica_loses_no_event_and_no_user() {
                 let mut connection = nginx.connect();
                 while !is_over.load(Ordering::Relaxed) {
                     let response = connection.request("GET", "/pandium-sso", &[ALICES_COOKIE]).unwrap();
+                    // nginx closes a connection after `keepalive_requests` (1,000)
+                    if response.header("connection") == "close" {
+                        connection = nginx.connect();
+                    }
                     if response.status == 307 {
                         let jti = Token::of(&response).claims["jti"].as_str().unwrap().to_owned();
                         received.lock().unwrap().insert(jti);
