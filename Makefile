@@ -11,7 +11,7 @@ test: tools
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
-	cargo test --locked -- --test-threads=4
+	cargo test --locked -- --test-threads=4 --nocapture
 	$(MAKE) api-test
 	$(MAKE) browser
 
