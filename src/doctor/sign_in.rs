@@ -3,6 +3,7 @@
 use reqwest::Url;
 
 use super::probe::{JSON, Probe, Response};
+use super::snippets::Remedy;
 use super::{Finding, Topic, display_url, is_on_this_machine};
 
 const TOPIC: Topic = Topic::proxy("sign-in");
@@ -41,7 +42,7 @@ fn finding(login: &Url, response: &Response) -> Finding {
         let location = Url::parse(&response.header("location")).ok();
         let Some(provider) = location.filter(is_authorization_request) else {
             let message = format!("{path} is redirected, but not to an OpenID provider: {pass_on}");
-            return Finding::broken(TOPIC, message);
+            return Finding::broken(TOPIC, message).with(Remedy::PassSignIn);
         };
         // without the query, which holds the state of the sign-in
         let host = provider.host_str().unwrap_or_default();
@@ -63,7 +64,10 @@ fn finding(login: &Url, response: &Response) -> Finding {
                 "no user can sign in ({status} {reason}): see detail in the service's log, and docs/runbook.md"
             )
         }
-        None => format!("the proxy responds with {status} at {path} itself: {pass_on}"),
+        None => {
+            let message = format!("the proxy responds with {status} at {path} itself: {pass_on}");
+            return Finding::broken(TOPIC, message).with(Remedy::PassSignIn);
+        }
     };
     Finding::broken(TOPIC, message)
 }

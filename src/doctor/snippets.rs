@@ -24,6 +24,8 @@ pub enum Remedy {
     Overwrite(Vec<String>),
     /// The proxy passes on requests of users who are signed out.
     PassSignedOut,
+    /// The proxy passes on requests of the sign-in, without a login.
+    PassSignIn,
     /// The proxy passes on requests for the component.
     PassComponent,
     /// The proxy does not pass on requests for health and metrics.
@@ -66,6 +68,7 @@ impl Remedy {
             Self::Certificate(host) => Some(certificate(host)),
             Self::Overwrite(names) => front.map(|front| overwrite(front, names)),
             Self::PassSignedOut => front.map(|front| pass_signed_out(front).to_owned()),
+            Self::PassSignIn => front.map(|front| pass_sign_in(front).to_owned()),
             Self::PassComponent => front.map(|front| pass_component(front).to_owned()),
             Self::HideInternalPaths => front.map(|front| hide_internal_paths(front).to_owned()),
             Self::StrictTransportSecurity => front.map(|front| strict_transport_security(front).to_owned()),
@@ -121,6 +124,38 @@ const fn pass_signed_out(front: Front) -> &'static str {
         Front::Apache => "# in the entrance's Location\nOIDCUnAuthAction pass",
         Front::Haproxy | Front::Traefik => {
             "# oauth2-proxy\nskip_auth_routes = [\"^/pandium-sso(/install/[^/]+)?$\"]"
+        }
+    }
+}
+
+const fn pass_sign_in(front: Front) -> &'static str {
+    match front {
+        Front::Nginx => {
+            "location /auth/ {\n    \
+                 auth_request off;\n    \
+                 proxy_pass http://127.0.0.1:8080;\n    \
+                 proxy_set_header Host $host;\n\
+             }"
+        }
+        Front::Caddy => {
+            "# before forward_auth\n\
+             handle /auth/* {\n\
+             \treverse_proxy 127.0.0.1:8080\n\
+             }"
+        }
+        Front::Apache => {
+            "<Location \"/auth/\">\n    \
+                 AuthType None\n    \
+                 Require all granted\n    \
+                 ProxyPass \"http://127.0.0.1:8080/auth/\"\n\
+             </Location>"
+        }
+        Front::Haproxy => {
+            "acl sign_in path_beg /auth/\n\
+             use_backend marketplace_sso if sign_in"
+        }
+        Front::Traefik => {
+            "# a router without the login's middleware\nrule: Host(`…`) && PathPrefix(`/auth/`)"
         }
     }
 }

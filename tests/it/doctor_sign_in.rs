@@ -53,4 +53,6 @@ fn doctor_reports_a_sign_in_that_the_proxy_answers(#[case] proxy: Behaviour, #[c
     let line = sign_in_line(&proxy.origin());
     assert!(line.starts_with('✗') && line.contains(message), "{line}");
     assert!(line.contains("pass /auth/ on"), "{line}");
+    let for_nginx = run(&["doctor", &proxy.origin(), "--front", "nginx"]);
+    assert!(for_nginx.output.contains("| location /auth/ {"), "{for_nginx:?}");
 }
