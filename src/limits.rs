@@ -207,7 +207,26 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
+    /// Limits in which these keys do not share a count, as two keys do with a probability of 1 in
+    /// 131,072.
+    fn without_collision<T, K: Hash>(
+        new: impl FnMut() -> T,
+        hasher: fn(&T) -> &RandomState,
+        keys: &[K],
+    ) -> T {
+        let mut all = std::iter::repeat_with(new);
+        let counts = |limits: &T| keys.iter().map(|key| bucket(hasher(limits), key)).collect::<HashSet<_>>();
+        all.find(|limits| counts(limits).len() == keys.len()).unwrap()
+    }
+
+    /// The networks of these addresses.
+    fn networks<const N: usize>(addresses: [&str; N]) -> [IpAddr; N] {
+        addresses.map(|address| network(address.parse().unwrap()))
+    }
 
     fn limits(per_minute: u32) -> Limits {
         Limits::new(LimitSettings {
@@ -223,7 +242,8 @@ mod tests {
 
     #[test]
     fn each_user_has_a_limit_at_each_entrance() {
-        let limits = limits(2);
+        let users = [("a", "alice"), ("b", "alice"), ("a", "bob")];
+        let limits = without_collision(|| limits(2), |limits| &limits.hasher, &users);
         let hand_off = |entrance, subject| limits.check_handoff(entrance, subject).is_ok();
         assert_eq!([(); 4].map(|()| hand_off("a", "alice")), [true, true, false, false]);
         assert!(hand_off("b", "alice") && hand_off("a", "bob") && !hand_off("a", "alice"));
@@ -234,7 +254,8 @@ mod tests {
     // T35
     #[test]
     fn guesses_are_limited_by_network() {
-        let limits = limits(1);
+        let networks = networks(["2001:db8::", "2001:db8:0:1::", "192.0.2.1", "192.0.2.2"]);
+        let limits = without_collision(|| limits(1), |limits| &limits.hasher, &networks);
         assert!(limits.check_guess(peer("2001:db8::1")).is_ok());
         assert!(limits.check_guess(peer("2001:db8::ffff:0:0:2")).is_err());
         assert!(limits.check_guess(peer("2001:db8:0:1::1")).is_ok());
@@ -256,7 +277,8 @@ mod tests {
     #[test]
     fn a_peer_above_its_part_takes_nothing_from_others() {
         let rate = |at_once, interval_s| Rate { at_once, interval: Duration::from_secs(interval_s) };
-        let limit = FairLimit::new(rate(2, 100), rate(5, 50));
+        let new = || FairLimit::new(rate(2, 100), rate(5, 50));
+        let limit = without_collision(new, |limit| &limit.hasher, &networks(["192.0.2.1", "192.0.2.2"]));
         let counted = |peer, times| (0..times).filter(|_| limit.check(peer).is_ok()).count();
         let (one, other) = (peer("192.0.2.1"), peer("192.0.2.2"));
         assert_eq!([counted(one, 100), counted(other, 1)], [2, 1]);

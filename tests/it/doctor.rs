@@ -87,10 +87,11 @@ impl Setup {
         let ca = std::fs::read_to_string(format!("{dir}/cert.pem")).unwrap();
         let conf = GOOD
             .replace(from, to)
-            .replace("FOLDER", &dir)
             .replace("PORT", &port.to_string())
             .replace("MARKET", &market_origin)
-            .replace("SERVICE", &app.address().to_string());
+            .replace("SERVICE", &app.address().to_string())
+            // last, because its random name could contain one of the others
+            .replace("FOLDER", &dir);
         let (nginx, cookie) = (Nginx::start(folder, &conf), File::new("Cookie: session=alice\n"));
         Self { _nginx: nginx, _app: app, origin, ca, cookie }
     }
