@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -44,6 +45,7 @@ login_url = "https://app.example.com/login"
 [store]
 url = "sqlite:FOLDER/sso.db"
 encryption_key = "a-key-of-the-store-that-is-32-bytes-long"
+timeout_s = 30
 [mittwald]
 extension_ids = ["018f2c4e-0000-7000-8000-000000000001"]
 api_url = "http://127.0.0.1:1"
@@ -83,9 +85,11 @@ def schemathesis(folder, url, what, arguments, name=None):
     program = pathlib.Path(sys.executable).with_name("schemathesis")
     command = [program, "--config-file", folder / "schemathesis.toml", "run", f"{url}/v1/openapi.json",
                "--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "100",
-               "--generation-deterministic", "--continue-on-failure", "--no-color", *arguments]
+               "--generation-deterministic", "--suppress-health-check", "all", "--request-timeout", "60",
+               "--continue-on-failure", "--no-color", *arguments]
     print(f"== {what}", flush=True)
-    return subprocess.run(command, cwd=folder).returncode == 0
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    return subprocess.run(command, cwd=folder, env=environment).returncode == 0
 
 
 def main(program):
