@@ -8,7 +8,7 @@
 
 import { execFile, spawn as spawnProcess } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -232,7 +232,7 @@ http {
     const said = [];
     child.stderr.on("data", (data) => said.push(String(data)));
     const ended = new Promise((resolve) => child.on("exit", () => resolve(false)));
-    const isUp = await inTime(Promise.race([ended, listens(port, child)]), "nginx does not start");
+    const isUp = await inTime(Promise.race([ended, listens(folder, child)]), "nginx does not start");
     if (isUp) {
       closing.push(() => stop(child));
       return port;
@@ -242,9 +242,10 @@ http {
   }
 }
 
-async function listens(port, child) {
+/** nginx writes its process id after it has bound its port, at which another process could respond. */
+async function listens(folder, child) {
   while (child.exitCode === null) {
-    const isUp = await fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false);
+    const isUp = await access(join(folder, "nginx.pid")).then(() => true, () => false);
     if (isUp) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
