@@ -7,7 +7,6 @@ import { accessibility, clickToClose, open, picture, startBrowser } from "./supp
 import { APP, MARKET, SECRET, SSO, startHosts } from "./support/hosts.js";
 import { verified } from "./support/marketplace.js";
 import { atProvider, ISSUER } from "./support/provider.js";
-import { until } from "./support/waiting.js";
 
 const CROSS = "https://sso.elsewhere.test";
 const PARTITIONED = "https://partitioned.elsewhere.test";
@@ -52,11 +51,11 @@ async function signInAgain(context, button) {
 
 for (const [where, from] of [["on the same site", SSO], ["on another site", CROSS], ["on another site, with a partitioned cookie", PARTITIONED]]) {
   test(`a pop-up signs in for the component ${where}`, async (t) => {
-    const { tab, context, state, signOns, event } = await start(t, { from, markup: component });
+    const { tab, context, state, signOns, event, ready } = await start(t, { from, markup: component });
     assert.deepEqual(await event("unauthenticated"), { reason: "unauthenticated" });
     await state("signed-out");
     await signIn(context, inComponent(tab));
-    await state("ready");
+    await ready(1);
     assert.deepEqual(signOns().map(({ link }) => link), [LINK]);
     assert.deepEqual(subjects(signOns()), ["ada"]);
   });
@@ -72,34 +71,33 @@ for (const [where, from] of [["on the same site", SSO], ["on another site", CROS
 
 for (const [where, from] of [["on the same site", SSO], ["with a partitioned cookie", PARTITIONED]]) {
   test(`the session serves the component's next load ${where}`, async (t) => {
-    const { tab, context, state, element, signOns } = await start(t, { from });
+    const { tab, context, state, element, signOns, ready } = await start(t, { from });
     await state("signed-out");
     await signIn(context, inComponent(tab));
-    await state("ready");
+    await ready(1);
     await element.evaluate((node) => node.reload());
-    await until(() => signOns().length === 2);
-    await state("ready");
+    await ready(2);
     assert.deepEqual(subjects(signOns()), ["ada", "ada"]);
   });
 }
 
 test("on another site, the next load asks for a sign-in again", async (t) => {
-  const { tab, context, state, element, signOns } = await start(t, { from: CROSS });
+  const { tab, context, state, element, signOns, ready } = await start(t, { from: CROSS });
   await state("signed-out");
   await signIn(context, inComponent(tab));
-  await state("ready");
+  await ready(1);
   await element.evaluate((node) => node.reload());
   await state("signed-out");
   await signInAgain(context, inComponent(tab));
-  await state("ready");
+  await ready(2);
   assert.equal(signOns().length, 2);
 });
 
 test("the service's own page with the component signs in by pop-up", async (t) => {
-  const { tab, context, state, signOns } = await start(t, { url: `${SSO}/embed?${QUERY}` });
+  const { tab, context, state, signOns, ready } = await start(t, { url: `${SSO}/embed?${QUERY}` });
   await state("signed-out");
   await signIn(context, inComponent(tab));
-  await state("ready");
+  await ready(1);
   assert.deepEqual(signOns().map(({ link }) => link), [LINK]);
 });
 
@@ -108,12 +106,12 @@ const blocked = () => {
 };
 
 test("with pop-ups blocked, the component signs in at the top level", async (t) => {
-  const { tab, state, address, signOns } = await start(t, { markup: component, init: blocked });
+  const { tab, state, address, signOns, ready } = await start(t, { markup: component, init: blocked });
   await state("signed-out");
   await inComponent(tab).click();
   await atProvider(tab, "Ada");
   await tab.waitForURL(address);
-  await state("ready");
+  await ready(1);
   assert.deepEqual(signOns().map(({ link }) => link), [LINK]);
 });
 
@@ -149,10 +147,10 @@ for (const [what, markup, button] of [["the component", component, inComponent],
 }
 
 test("a sign-out at the provider is seen by the frame's next load", async (t) => {
-  const { tab, context, state, element, signOns } = await start(t);
+  const { tab, context, state, element, signOns, ready } = await start(t);
   await state("signed-out");
   await signIn(context, inComponent(tab));
-  await state("ready");
+  await ready(1);
   const other = await context.newPage();
   await other.goto(`${ISSUER}/session/end`);
   await other.getByText("Signed out at the provider").waitFor();
@@ -160,7 +158,7 @@ test("a sign-out at the provider is seen by the frame's next load", async (t) =>
   await element.evaluate((node) => node.reload());
   await state("signed-out");
   await signIn(context, inComponent(tab), "Bob");
-  await state("ready");
+  await ready(2);
   assert.deepEqual(subjects(signOns()), ["ada", "bob"]);
 });
 

@@ -31,7 +31,7 @@ const button = (tab) => tab.getByRole("button", { name: "Sign in" });
 const last = (list) => list.at(-1);
 
 test("after a sign-in in the pop-up, the same integration is shown", async (t) => {
-  const { tab, context, state, element, event, events, signOns } = await start(t, {
+  const { tab, context, state, ready, element, event, events, signOns } = await start(t, {
     markup: `<marketplace-frame integration-id="1121" display="settings"></marketplace-frame>`,
   });
   await state("ready");
@@ -45,7 +45,7 @@ test("after a sign-in in the pop-up, the same integration is shown", async (t) =
   assert.equal(await popup.evaluate(() => window.opener), null);
   await picture(popup, "app-login");
   await clickToClose(popup, popup.getByRole("button", { name: "Log in" }));
-  await state("ready");
+  await ready(2);
   const all = signOns();
   assert.equal(all.length, 2);
   assert.deepEqual(all[1].link, all[0].link);
@@ -70,7 +70,7 @@ test("a top-level sign-in returns to page, integration and fragment", async (t) 
 });
 
 test("after a sign-in in another tab, focusing this one suffices", async (t) => {
-  const { tab, context, state, signOns } = await start(t, { who: null });
+  const { tab, context, state, ready, signOns } = await start(t, { who: null });
   await state("signed-out");
   const other = await context.newPage();
   await other.goto(`${APP}/login`);
@@ -79,7 +79,7 @@ test("after a sign-in in another tab, focusing this one suffices", async (t) => 
   await other.waitForURL(`${APP}/signed-in`).catch(() => {});
   await other.close();
   await tab.evaluate(() => window.dispatchEvent(new Event("focus")));
-  await state("ready");
+  await ready(1);
   assert.equal(signOns().length, 1);
 });
 

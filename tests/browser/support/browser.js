@@ -79,16 +79,24 @@ export async function open(t, hosts, browser, { who = "ada", markup = FRAME, at 
     assert.deepEqual(violations.filter((words) => !expects(words)), [], "a policy is violated");
     assert.deepEqual(said.filter((words) => words.startsWith("thrown") && !expects(words)), []);
   });
+  const state = async (wanted, which = element) => tab.waitForFunction(([node, wanted]) => node.state === wanted, [await which.elementHandle(), wanted]);
+  const signOns = () => hosts.market.signOns.slice(signOnsBefore);
   return {
     context, tab, said, violations, element, address,
     /** Waits for the component's state. */
-    state: async (wanted, which = element) => tab.waitForFunction(([node, wanted]) => node.state === wanted, [await which.elementHandle(), wanted]),
+    state,
+    /** Waits until the component shows the marketplace, which has this many requests then. On a busy machine, it is
+     * `ready` for a moment too if a frame reports a refusal more than 50 ms after its load event. */
+    ready: async (requests) => {
+      await until(() => signOns().length >= requests);
+      await state("ready");
+    },
     /** The marketplace's frame, once it exists. */
     marketplace: (n = 0) => until(() => tab.frames().filter((frame) => frame.url().startsWith(MARKET))[n]),
     /** The audit events of this page. */
     records: (host = "sso.example.test") => hosts.services[host].records(opened),
     /** The marketplace's requests from this page. */
-    signOns: () => hosts.market.signOns.slice(signOnsBefore),
+    signOns,
     events: (type) => tab.evaluate((type) => window.events.filter((event) => event.type === type).map(({ detail }) => detail), `marketplace-${type}`),
     /** Waits for an event, and returns its detail. */
     event: async (type) => {
