@@ -202,9 +202,7 @@ fn a_client_with_random_keys_does_not_block_others() {
         .map(|_| send_for("203.0.113.66", &json!({"publicKeySerial": Uuid::new_v4().to_string()})))
         .collect();
     assert_eq!(hostile[..3], [401, 401, 503]);
-    // one of 131,072 addresses shares a count with the client's
-    let mut others = ["198.51.100.7", "198.51.100.8", "198.51.100.9"].iter();
-    assert!(others.any(|other| send_for(other, &json!({})) == 200));
+    assert_eq!(send_for("198.51.100.7", &json!({})), 200);
 }
 
 // T45

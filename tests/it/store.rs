@@ -167,7 +167,7 @@ fn an_unreachable_server_is_reported_without_the_password() {
     let url = format!("postgres://sso:hush-hush@localhost/sso?host={}", folder.path().display());
     let error = block_on(Store::open(&settings(&url), IfMissing::Create)).unwrap_err();
     assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
-    assert!(!format!("{error:?} {error}").contains("hush-hush"), "{error:?}");
+    assert!(!format!("{error:?} {error}").contains("hush"), "{error:?}");
 }
 
 #[rstest]
@@ -199,12 +199,12 @@ fn an_unverified_database_server_is_a_warning() {
 
 #[test]
 fn check_shows_no_password_of_the_store() {
-    let secret = "[store]\nurl = \"postgres://sso:hush-hush@localhost/sso\"\n[audit]\nchain_key = \"hush-hush-hush-hush-hush-hush-hush\"";
+    let secret = "[store]\nurl = \"postgres://sso:hush@localhost/sso\"\n[audit]\nchain_key = \"hush-hush-hush-hush-hush-hush-hush\"";
     let file = File::new(&format!("{STANDARD}\n{secret}"));
     let shown = run(&["check", "--show", "--config", &file.text()]);
     assert_eq!(shown.status, 0, "{shown:?}");
     assert!(shown.output.contains("url = \"[hidden]\""), "{}", shown.output);
-    assert!(!shown.output.contains("hush-hush"), "{}", shown.output);
+    assert!(!shown.output.contains("hush"), "{}", shown.output);
 }
 
 #[test]
