@@ -37,12 +37,14 @@ fn login_url(entrance: &Url, refusal: &Response) -> Option<Url> {
 
 fn finding(login: &Url, response: &Response) -> Finding {
     let (status, path) = (response.status, login.path());
-    let pass_on = "pass /auth/ on to the service, without a login";
+    let not_passed_on = |response: String| {
+        let message = format!("{response}: pass /auth/ on to the service, without a login");
+        Finding::broken(TOPIC, message).with(Remedy::PassSignIn)
+    };
     if matches!(status, 301..=303 | 307 | 308) {
         let location = Url::parse(&response.header("location")).ok();
         let Some(provider) = location.filter(is_authorization_request) else {
-            let message = format!("{path} is redirected, but not to an OpenID provider: {pass_on}");
-            return Finding::broken(TOPIC, message).with(Remedy::PassSignIn);
+            return not_passed_on(format!("{path} is redirected, but not to an OpenID provider"));
         };
         // without the query, which holds the state of the sign-in
         let host = provider.host_str().unwrap_or_default();
@@ -64,10 +66,7 @@ fn finding(login: &Url, response: &Response) -> Finding {
                 "no user can sign in ({status} {reason}): see detail in the service's log, and docs/runbook.md"
             )
         }
-        None => {
-            let message = format!("the proxy responds with {status} at {path} itself: {pass_on}");
-            return Finding::broken(TOPIC, message).with(Remedy::PassSignIn);
-        }
+        None => return not_passed_on(format!("the proxy responds with {status} at {path} itself")),
     };
     Finding::broken(TOPIC, message)
 }
