@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// The metadata of the last event.
+    /// The metadata of the first event.
     #[derive(Clone, Default)]
     struct Seen(Arc<OnceLock<&'static Metadata<'static>>>);
 

@@ -16,7 +16,7 @@ use crate::harness::links::{JSON, post_over, race};
 use crate::harness::nginx::Nginx;
 use crate::harness::recipe::{OAUTH2_PROXY, start_before_replicas};
 use crate::harness::store::{Engine, TestStore};
-use crate::harness::{App, Field, Settings, StopOnDrop, Token, free_port, wait_until};
+use crate::harness::{App, Field, Settings, StopOnDrop, Token, wait_until};
 
 /// The cookie by which the recipe's login recognizes Alice.
 const ALICES_COOKIE: Field<'static> = ("Cookie", "session=alice");
@@ -40,10 +40,8 @@ impl Replicas {
             .set("store.url", &store.url)
             .set("audit.durability", "commit")
             .set("limits.token_guesses_per_peer_per_minute", 0);
-        // a port that no other service gets after one is killed
-        let start =
-            || App::start(settings.clone().set("server.listen", format!("127.0.0.1:{}", free_port())));
-        let apps = [start(), start()];
+        // nginx connects to a killed one's address, too
+        let apps = [(); 2].map(|()| App::start(settings.clone().on_free_port()));
         let nginx = start_before_replicas(OAUTH2_PROXY, [apps[0].address(), apps[1].address()]);
         Self { nginx, apps, config: settings.file(), _store: store }
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::harness::key_server::GatedServer;
 use crate::harness::sign_in::{LOGIN, SignInService, WINDOW};
-use crate::harness::{ALICE, App, Connection, Field, Settings, StopOnDrop, free_port, wait_until, wire};
+use crate::harness::{ALICE, App, Connection, Field, Settings, StopOnDrop, wait_until, wire};
 
 /// The limit in kB: far more than the program needs, far less than the clients send.
 const MAX_MEMORY_KB: u64 = 200_000;
@@ -142,9 +142,7 @@ fn upgrade_requests_are_served_over_http_1_1() {
 // T28
 #[test]
 fn stopping_under_load_drops_no_request() {
-    let settings = Settings::standard().set("server.drain_delay_s", 600);
-    // a port that no other service gets after the stop
-    let settings = settings.set("server.listen", format!("127.0.0.1:{}", free_port()));
+    let settings = Settings::standard().on_free_port().set("server.drain_delay_s", 600);
     let mut app = App::start(settings.set("server.request_timeout_s", 60));
     let address = app.address();
     let (served, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));

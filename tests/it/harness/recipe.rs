@@ -210,13 +210,13 @@ pub fn start_before_replicas(recipe: Recipe, replicas: [SocketAddr; 2]) -> Nginx
 
 /// nginx with a configuration like that of a recipe, in front of a service.
 pub fn start_written(recipe: Recipe, text: &str, service: SocketAddr) -> Nginx {
-    run(recipe, TempDir::new().unwrap(), text, one(&service.to_string()), Outage::None)
+    run(recipe, TempDir::new().unwrap(), text, one(service), Outage::None)
 }
 
 /// nginx as documented for a service that signs users in itself.
 pub fn start_before_sign_in(service: SocketAddr) -> Nginx {
     let text = block("docs/sign-in.md", "Behind a proxy");
-    run(OAUTH2_PROXY, TempDir::new().unwrap(), &text, one(&service.to_string()), Outage::None)
+    run(OAUTH2_PROXY, TempDir::new().unwrap(), &text, one(service), Outage::None)
 }
 
 fn nginx(recipe: Recipe, folder: TempDir, service: &str, outage: Outage) -> Nginx {
@@ -224,8 +224,8 @@ fn nginx(recipe: Recipe, folder: TempDir, service: &str, outage: Outage) -> Ngin
 }
 
 /// The address of a single service, by the one that is documented.
-fn one(service: &str) -> impl Iterator<Item = (&'static str, String)> {
-    std::iter::once(("127.0.0.1:8080", service.to_owned()))
+fn one(service: impl ToString) -> impl Iterator<Item = (&'static str, String)> {
+    std::iter::once(("127.0.0.1:8080", service.to_string()))
 }
 
 /// nginx with this text. `services` are the addresses of the service, by those that are documented.

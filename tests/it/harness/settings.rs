@@ -7,6 +7,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::command::{CommandResult, File, run};
+use super::free_port;
 use super::issuer::{AUDIENCE, ISSUER, KeyFile};
 
 /// The standard configuration.
@@ -139,6 +140,11 @@ impl Settings {
     pub fn on_socket(path: &Path) -> Self {
         let settings = Self::standard().set("server.listen", format!("unix:{}", path.display()));
         settings.without("identity.trusted_proxies")
+    }
+
+    /// The public listener on a port that no other service gets, also after this one has ended.
+    pub fn on_free_port(self) -> Self {
+        self.set("server.listen", format!("127.0.0.1:{}", free_port()))
     }
 
     /// Another entrance at the path of its name, with the `[identity]` of other
